@@ -1,0 +1,113 @@
+//! Who has this name and this password?
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Auth;
+use crate::email::EmailAddress;
+use crate::error::Error;
+use crate::password::{self, Cost};
+use crate::store::{StoredHash, User};
+
+impl Auth {
+    /// Finds the user with this e-mail address, in any spelling, and this password.
+    ///
+    /// Every refusal costs one verification, so that its time does not tell whether there is such
+    /// a user.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`] whatever is wrong; [`Error::Busy`] and [`Error::Unavailable`].
+    pub async fn authenticate(&self, name: &str, password: &SecretString) -> Result<User, Error> {
+        let user = match EmailAddress::parse(name) {
+            Ok(email) => {
+                let key = email.key();
+                self.0
+                    .store
+                    .read(move |conn| User::find_by_email_key(conn, &key))
+                    .await?
+            }
+            Err(_no_address) => None,
+        };
+        let user = user.filter(|user| user.disabled_at.is_none());
+        let hash = user.as_ref().map(|user| user.hashed_password.clone());
+        let matches = self.verify(password.clone(), hash).await?;
+        user.filter(|_| matches).ok_or(Error::BadCredentials)
+    }
+
+    /// Whether the password is that of the hash; never, after the same work, without a hash.
+    async fn verify(
+        &self,
+        password: SecretString,
+        hash: Option<StoredHash>,
+    ) -> Result<bool, Error> {
+        let dummy = self.0.dummy_hash.clone();
+        let max_cost = self.0.config.max_cost;
+        let verify = move || {
+            let password = password.expose_secret().as_bytes();
+            match hash {
+                Some(hash) => verify_or_pretend(password, &hash, &dummy, max_cost),
+                None => {
+                    pretend(password, &dummy);
+                    false
+                }
+            }
+        };
+        Ok(self.0.hasher.run(verify).await?)
+    }
+
+    /// Hashes the password anew when the stored hash is cheaper than new ones are. The user is in
+    /// already, so nothing that goes wrong here is more than a line in the log.
+    pub(super) async fn renew_hash(&self, user: &User, password: SecretString) {
+        let cost = self.0.config.cost;
+        if !password::needs_rehash(user.hashed_password.as_str(), cost) {
+            return;
+        }
+        let hashed = self
+            .0
+            .hasher
+            .run(move || password::hash_password(password.expose_secret().as_bytes(), cost))
+            .await;
+        let Ok(Ok(renewed)) = hashed else {
+            log::warn!("user {}: the password hash was not renewed", user.id);
+            return;
+        };
+        let (id, old) = (user.id, user.hashed_password.clone());
+        let replaced = self
+            .0
+            .store
+            .write(move |conn| User::replace_hash(conn, id, &old, &renewed))
+            .await;
+        if replaced.is_err() {
+            log::warn!("user {id}: the renewed password hash was not stored");
+        }
+    }
+}
+
+/// Verifies against the stored hash; when that cannot be, does the work all the same.
+fn verify_or_pretend(
+    password: &[u8],
+    hash: &StoredHash,
+    dummy: &StoredHash,
+    max_cost: Cost,
+) -> bool {
+    match password::verify_password_below(password, hash.as_str(), max_cost) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // passlib raises here and the tutorial answers 500; to the client it is a refusal.
+            log::debug!(
+                "a sign-in was refused without a comparison: {}",
+                error.code()
+            );
+            pretend(password, dummy);
+            false
+        }
+    }
+}
+
+/// Does the work of a verification. A password that would be refused unread is replaced, since
+/// refusing it would take no time.
+fn pretend(password: &[u8], dummy: &StoredHash) {
+    if password::verify_password(password, dummy.as_str()).is_err() {
+        let stand_in = password::verify_password(b"", dummy.as_str());
+        debug_assert!(stand_in.is_ok());
+    }
+}

@@ -1,0 +1,106 @@
+//! The domain: what can be done with users and tokens, over whatever transport.
+//!
+//! Every operation has the same shape: read, then hash or decide without holding a connection,
+//! then write in one transaction.
+
+mod access_token;
+mod authenticate;
+mod register;
+
+use std::sync::Arc;
+
+pub use access_token::{IssuedToken, Session};
+pub use register::RegistrationForm;
+
+use crate::clock::Clock;
+use crate::config::{AuthConfig, Config};
+use crate::error::Error;
+use crate::password::{self, PasswordHasher};
+use crate::store::{Store, StoreError, StoredHash};
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database is not to be had, or not in the right state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no threads for hashing.
+    #[error("no threads for hashing: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+/// A handle to everything that authenticates: the way in for a program that uses this library.
+///
+/// Cheap to clone. Give one clone to each `App` with `.app_data(auth.clone())`, and the extractors
+/// of [`crate::http`] find it there.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    config: AuthConfig,
+    store: Store,
+    hasher: PasswordHasher,
+    clock: Clock,
+    /// Verified in the place of a user's hash when there is none, so that it takes as long.
+    dummy_hash: StoredHash,
+}
+
+impl Auth {
+    /// Opens the database of the settings, brings it up to date, and starts the hash threads.
+    /// Blocks while it does.
+    ///
+    /// # Errors
+    /// When the database or the threads are not to be had.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        let store = Store::open(&config.database)?;
+        Self::new(store, config.auth.clone(), Clock::system())
+    }
+
+    /// Puts the parts together: an open database, the rules, and the clock to go by.
+    ///
+    /// # Errors
+    /// [`OpenError::Threads`] when the hash threads cannot be started.
+    pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
+        Ok(Self(Arc::new(Inner {
+            hasher: PasswordHasher::start(config.hash_threads, config.hash_queue)?,
+            dummy_hash: password::dummy_hash(config.cost).into(),
+            config,
+            store,
+            clock,
+        })))
+    }
+
+    /// The rules in force.
+    pub fn config(&self) -> &AuthConfig {
+        &self.0.config
+    }
+
+    /// Whether requests can be answered: the database answers, and has the tables we need.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] otherwise.
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        Ok(self.0.store.check_ready().await?)
+    }
+
+    /// Checks what came in the place of the static key, in constant time.
+    ///
+    /// # Errors
+    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for everyone when no
+    /// key is set.
+    pub fn check_static_key(&self, presented: Option<&[u8]>) -> Result<(), Error> {
+        match presented {
+            None => Err(Error::StaticKeyMissing),
+            Some(key) if self.0.config.static_keys.contains(key) => Ok(()),
+            Some(_) => Err(Error::StaticKeyWrong),
+        }
+    }
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
+    }
+}

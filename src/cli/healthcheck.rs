@@ -1,0 +1,46 @@
+//! `tokenhouse healthcheck`: for containers, which have no curl.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// The longest that anything in the exchange may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// Asks the service of these settings whether it is ready.
+pub(super) fn run(config: &Config) -> Result<(), String> {
+    let address = reachable(config.server.bind);
+    let status = ask(address).map_err(|error| format!("{address}: {}", error.kind()))?;
+    if status == "200" {
+        Ok(())
+    } else {
+        Err(format!("{address}: not ready, status {status}"))
+    }
+}
+
+/// A service that listens on every address is reached on this machine's own.
+fn reachable(mut bind: SocketAddr) -> SocketAddr {
+    match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => bind.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    bind
+}
+
+/// The status of `/health/ready`.
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    write!(
+        stream,
+        "GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    // `HTTP/1.1 200` and no more: the status is all that is asked for.
+    let mut start = [0_u8; 12];
+    stream.read_exact(&mut start)?;
+    Ok(String::from_utf8_lossy(&start[9..]).into_owned())
+}

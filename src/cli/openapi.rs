@@ -1,0 +1,16 @@
+//! `tokenhouse openapi`
+
+use std::process::ExitCode;
+
+use crate::http;
+
+/// Prints the OpenAPI document.
+pub(super) fn run() -> ExitCode {
+    match http::openapi_document().to_pretty_json() {
+        Ok(document) => {
+            println!("{document}");
+            ExitCode::SUCCESS
+        }
+        Err(_error) => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,35 @@
+//! `tokenhouse serve`
+
+use std::net::TcpListener;
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::http;
+
+/// Serves until it is told to stop.
+pub(super) fn run(config: &Config) -> Result<(), String> {
+    for warning in config.warnings() {
+        log::warn!("{warning}");
+    }
+    let auth = Auth::open(config).map_err(|error| error.to_string())?;
+    let bind = config.server.bind;
+    let listener = TcpListener::bind(bind)
+        .map_err(|error| format!("TOKENHOUSE_BIND: cannot listen on {bind}: {}", error.kind()))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    announce(config, address);
+    actix_web::rt::System::new()
+        .block_on(async { http::server(auth, &config.server, listener)?.await })
+        .map_err(|error| error.to_string())
+}
+
+/// Says where the service is, on standard output: the log may be filtered.
+fn announce(config: &Config, address: std::net::SocketAddr) {
+    println!(
+        "Tokenhouse {} on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    );
+    println!("  database  {}", config.database.url);
+    if config.server.docs {
+        println!("  docs      http://{address}/docs");
+    }
+}

@@ -1,0 +1,230 @@
+//! Settings, from the environment and a `.env` file. [`SETTINGS`] lists every one of them.
+
+mod secret;
+mod settings;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use secret::{DatabaseUrl, StaticKeys};
+pub use settings::{SETTINGS, Setting};
+
+use crate::password::{Cost, PasswordPolicy};
+use settings::PREFIX;
+use values::Values;
+
+/// A setting that cannot be used. Names the setting and what is expected, never the value.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct ConfigError {
+    /// The setting's name, as in the environment.
+    pub name: String,
+    /// What is wrong, or what is expected instead.
+    pub problem: String,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the service is served over HTTP.
+    pub server: ServerConfig,
+    /// Where the users and tokens are kept.
+    pub database: DatabaseConfig,
+    /// The rules of the authentication itself.
+    pub auth: AuthConfig,
+    /// `RUST_LOG`, a filter as `env_logger` takes it.
+    pub log_filter: String,
+    /// `TOKENHOUSE_LOG_FORMAT`
+    pub log_format: LogFormat,
+}
+
+/// How the service is served over HTTP.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// `TOKENHOUSE_BIND`: the address to listen on.
+    pub bind: SocketAddr,
+    /// `TOKENHOUSE_WORKERS`: threads that handle requests.
+    pub workers: usize,
+    /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
+    pub docs: bool,
+    /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us; none by default.
+    pub cors_origins: Vec<String>,
+}
+
+/// Where the users and tokens are kept.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`
+    pub url: DatabaseUrl,
+    /// `TOKENHOUSE_DATABASE_POOL_SIZE`: connections held at most, so queries under way at most.
+    pub pool_size: u32,
+    /// `TOKENHOUSE_AUTO_MIGRATE`: whether the start brings the tables up to date.
+    pub auto_migrate: bool,
+}
+
+/// The rules of the authentication itself.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// `API_KEY_TOKEN` and, during a rotation, `API_KEY_TOKEN_PREVIOUS`.
+    pub static_keys: StaticKeys,
+    /// `TOKENHOUSE_REGISTRATION`: who may register.
+    pub registration: Registration,
+    /// `TOKENHOUSE_TOKEN_LIFETIME`: how long a login token lives.
+    pub token_lifetime: Duration,
+    /// `TOKENHOUSE_BCRYPT_COST`: the cost of new hashes.
+    pub cost: Cost,
+    /// `TOKENHOUSE_BCRYPT_MAX_COST`: a stored hash that costs more is refused without hashing.
+    pub max_cost: Cost,
+    /// `TOKENHOUSE_HASH_THREADS`: threads that hash passwords, and do nothing else.
+    pub hash_threads: usize,
+    /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for one of them.
+    pub hash_queue: Duration,
+    /// `TOKENHOUSE_PASSWORD_MIN_LENGTH` and `TOKENHOUSE_PASSWORD_REFUSE_COMMON`.
+    pub password_policy: PasswordPolicy,
+    /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with 400 as RFC 6749 has it, not with
+    /// FastAPI's 401 and 422.
+    pub oauth_strict_status: bool,
+}
+
+/// Who may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody.
+    Open,
+    /// Nobody; users are made in other ways.
+    Closed,
+    /// Whoever has an e-mail address in one of these domains (lower case).
+    Domains(Vec<String>),
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the environment of the process and, for what is not set there, the file `.env` of the
+    /// working directory or the nearest directory above it.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or bad, or an unreadable `.env`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut vars = BTreeMap::new();
+        match dotenvy::dotenv_iter() {
+            Ok(lines) => {
+                for line in lines {
+                    let (name, value) = line.map_err(|_error| bad_env_file())?;
+                    vars.insert(name, value);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(_error) => return Err(bad_env_file()),
+        }
+        // A name or value that is not Unicode is not one of ours: each of ours is checked below.
+        vars.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((
+                name.into_string().ok()?,
+                value.to_string_lossy().into_owned(),
+            ))
+        }));
+        Self::from_vars(vars)
+    }
+
+    /// Builds the settings from names and values, as in the environment.
+    ///
+    /// # Errors
+    /// The first setting that is unknown (of those with our prefix) or bad.
+    pub fn from_vars(
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let values = Values::new(vars)?;
+        let config = Self {
+            server: ServerConfig {
+                bind: values.parse(
+                    "TOKENHOUSE_BIND",
+                    "an address and port such as 127.0.0.1:8000",
+                )?,
+                workers: values.count_or_cores("TOKENHOUSE_WORKERS", 0)?,
+                docs: values.flag("TOKENHOUSE_DOCS")?,
+                cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
+            },
+            database: DatabaseConfig {
+                url: values.database_url()?,
+                pool_size: values.number("TOKENHOUSE_DATABASE_POOL_SIZE", 1, 1_000)?,
+                auto_migrate: values.flag("TOKENHOUSE_AUTO_MIGRATE")?,
+            },
+            auth: AuthConfig::from_values(&values)?,
+            log_filter: values.text("RUST_LOG")?,
+            log_format: values.log_format()?,
+        };
+        // Accepted so that one environment serves every version; there are no throttles to switch.
+        values.flag("TOKENHOUSE_LIMITS")?;
+        Ok(config)
+    }
+
+    /// What an operator should know though it stops nothing: one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.auth.static_keys.any_shorter_than(16) {
+            warnings
+                .push("API_KEY_TOKEN: shorter than 16 characters, so it can be guessed".to_owned());
+        }
+        if u32::from(self.auth.cost) < 10 {
+            warnings.push(
+                "TOKENHOUSE_BCRYPT_COST: below 10, stolen hashes are cheap to crack".to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+impl AuthConfig {
+    fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let config = Self {
+            static_keys: values.static_keys()?,
+            registration: values.registration()?,
+            token_lifetime: Duration::from_secs(values.number(
+                "TOKENHOUSE_TOKEN_LIFETIME",
+                1,
+                366 * 86_400,
+            )?),
+            cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
+            max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
+            // One core is left to everything else, so that a flood of sign-ins delays nobody.
+            hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS", 1)?,
+            hash_queue: Duration::from_millis(values.number(
+                "TOKENHOUSE_HASH_QUEUE_MS",
+                1,
+                600_000,
+            )?),
+            password_policy: PasswordPolicy {
+                min_length: values.number("TOKENHOUSE_PASSWORD_MIN_LENGTH", 0, 72)?,
+                refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
+            },
+            oauth_strict_status: values.flag("TOKENHOUSE_OAUTH_STRICT_STATUS")?,
+        };
+        if config.cost > config.max_cost {
+            return Err(ConfigError {
+                name: format!("{PREFIX}BCRYPT_COST"),
+                problem: format!("above {PREFIX}BCRYPT_MAX_COST, so no new hash would verify"),
+            });
+        }
+        Ok(config)
+    }
+}
+
+fn bad_env_file() -> ConfigError {
+    ConfigError {
+        name: ".env".to_owned(),
+        problem: "cannot be read: expected lines of the form NAME=value".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

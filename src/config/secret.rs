@@ -1,0 +1,118 @@
+//! Settings that are secrets: they work, and do not print.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::token::TokenDigest;
+
+/// Which database, from `DATABASE_URL`. Prints without the user, password and parameters.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+    /// A Postgres server, by the whole URL as libpq takes it.
+    Postgres(SecretString),
+}
+
+impl DatabaseUrl {
+    /// Reads a URL. `sqlite:///./file` is relative, as SQLAlchemy has it.
+    ///
+    /// # Errors
+    /// What is expected instead, without the value.
+    pub fn parse(url: SecretString) -> Result<Self, &'static str> {
+        let text = url.expose_secret();
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url));
+        }
+        let path = text
+            .strip_prefix("sqlite://")
+            .or_else(|| text.strip_prefix("sqlite:"))
+            .ok_or("expected sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME")?;
+        let path = path.strip_prefix("/./").unwrap_or(path);
+        if path.is_empty() || path.starts_with(':') {
+            return Err(
+                "a database in memory loses every user; name a file: sqlite://tokenhouse.db",
+            );
+        }
+        if path.contains('?') || path.starts_with("file:") {
+            return Err("parameters of SQLite are not taken here; give the file alone");
+        }
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+
+    /// The file, when it is an SQLite one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => {
+                let rest = url
+                    .expose_secret()
+                    .split_once("://")
+                    .map_or("", |(_, rest)| rest);
+                let rest = rest.split('?').next().unwrap_or_default();
+                // A password may hold an unescaped '@': the last one ends it.
+                let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                write!(f, "postgres://{shown}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The static keys for the header `Token`, as digests.
+#[derive(Clone, Default)]
+pub struct StaticKeys {
+    digests: Vec<TokenDigest>,
+    shortest: Option<usize>,
+}
+
+impl StaticKeys {
+    /// Takes the keys that are not empty.
+    pub fn new(keys: &[SecretString]) -> Self {
+        let keys = || {
+            keys.iter()
+                .map(ExposeSecret::expose_secret)
+                .filter(|key| !key.is_empty())
+        };
+        Self {
+            digests: keys().map(|key| TokenDigest::of(key.as_bytes())).collect(),
+            shortest: keys().map(|key| key.chars().count()).min(),
+        }
+    }
+
+    /// Whether `presented` is one of the keys, in a time that does not tell which or how nearly.
+    pub fn contains(&self, presented: &[u8]) -> bool {
+        let presented = TokenDigest::of(presented);
+        // No short cut: every key is compared, so that the time depends on their number only.
+        self.digests
+            .iter()
+            .fold(false, |found, key| key.matches(&presented) | found)
+    }
+
+    /// Whether a key has fewer characters than that.
+    pub fn any_shorter_than(&self, characters: usize) -> bool {
+        self.shortest.is_some_and(|shortest| shortest < characters)
+    }
+}
+
+impl fmt::Debug for StaticKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StaticKeys({} set)", self.digests.len())
+    }
+}

@@ -1,0 +1,154 @@
+//! The table of settings: what the code knows is what `.env.example` and the README list.
+
+/// What every setting of our own begins with; such a name that is not in the table is a mistake.
+pub(super) const PREFIX: &str = "TOKENHOUSE_";
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// Its value when it is not set; empty stands for "none", or for what `help` says.
+    pub default: &'static str,
+    /// Whether it is a secret, so that `NAME_FILE` may name a file that holds it.
+    pub secret: bool,
+    /// What it does, in one line.
+    pub help: &'static str,
+}
+
+const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        secret: false,
+        help,
+    }
+}
+
+const fn secret(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        secret: true,
+        help,
+    }
+}
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    secret(
+        "DATABASE_URL",
+        "sqlite://tokenhouse.db",
+        "Where users and tokens are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME",
+    ),
+    secret(
+        "API_KEY_TOKEN",
+        "",
+        "The static key for the header Token; without one, its routes refuse everybody",
+    ),
+    secret(
+        "API_KEY_TOKEN_PREVIOUS",
+        "",
+        "A second static key that is accepted too, while clients move to the new one",
+    ),
+    plain(
+        "RUST_LOG",
+        "info",
+        "What is logged: error, warn, info, debug, trace, or per module",
+    ),
+    plain(
+        "TOKENHOUSE_LOG_FORMAT",
+        "text",
+        "text for people, json for one JSON object a line",
+    ),
+    plain(
+        "TOKENHOUSE_BIND",
+        "127.0.0.1:8000",
+        "The address and port to listen on",
+    ),
+    plain(
+        "TOKENHOUSE_WORKERS",
+        "",
+        "Threads that handle requests; one per core when empty",
+    ),
+    plain(
+        "TOKENHOUSE_DOCS",
+        "true",
+        "Whether /docs, /redoc and /openapi.json are served",
+    ),
+    plain(
+        "TOKENHOUSE_CORS_ORIGINS",
+        "",
+        "Origins whose scripts may call the API, separated by commas: https://app.example",
+    ),
+    plain(
+        "TOKENHOUSE_DATABASE_POOL_SIZE",
+        "8",
+        "Database connections at most, 1 to 1000",
+    ),
+    plain(
+        "TOKENHOUSE_AUTO_MIGRATE",
+        "true",
+        "Whether the start brings the tables up to date; otherwise run tokenhouse migrate",
+    ),
+    plain(
+        "TOKENHOUSE_REGISTRATION",
+        "open",
+        "Who may register: open, closed, or domains",
+    ),
+    plain(
+        "TOKENHOUSE_REGISTRATION_DOMAINS",
+        "",
+        "With domains: the e-mail domains that may register, separated by commas",
+    ),
+    plain(
+        "TOKENHOUSE_TOKEN_LIFETIME",
+        "86400",
+        "Seconds a login token lives, 1 to 31622400",
+    ),
+    plain(
+        "TOKENHOUSE_BCRYPT_COST",
+        "12",
+        "The bcrypt cost of new hashes, 4 to 31; cheaper ones are renewed at sign-in",
+    ),
+    plain(
+        "TOKENHOUSE_BCRYPT_MAX_COST",
+        "15",
+        "A stored hash of a higher cost is refused without hashing, 4 to 31",
+    ),
+    plain(
+        "TOKENHOUSE_HASH_THREADS",
+        "",
+        "Threads that hash passwords; one less than there are cores when empty",
+    ),
+    plain(
+        "TOKENHOUSE_HASH_QUEUE_MS",
+        "5000",
+        "Milliseconds a password may wait for a hash thread; past that, 503 at once",
+    ),
+    plain(
+        "TOKENHOUSE_PASSWORD_MIN_LENGTH",
+        "8",
+        "Characters a new password has at least, 0 to 72",
+    ),
+    plain(
+        "TOKENHOUSE_PASSWORD_REFUSE_COMMON",
+        "true",
+        "Whether a new password that is easily guessed is refused",
+    ),
+    plain(
+        "TOKENHOUSE_OAUTH_STRICT_STATUS",
+        "false",
+        "Whether /token refuses with RFC 6749's 400 in place of FastAPI's 401 and 422",
+    ),
+    plain(
+        "TOKENHOUSE_LIMITS",
+        "on",
+        "on or off: throttling as a whole; this version has no throttles yet",
+    ),
+];
+
+/// The setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}

@@ -1,0 +1,178 @@
+//! What is accepted, what is refused, and that nothing secret shows.
+
+use super::*;
+
+fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_vars(
+        vars.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.server.bind.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.database.url.to_string(), "sqlite://tokenhouse.db");
+    assert_eq!(config.auth.token_lifetime.as_secs(), 86_400);
+    assert_eq!(u32::from(config.auth.cost), 12);
+    assert_eq!(config.auth.registration, Registration::Open);
+    assert_eq!(config.auth.password_policy.min_length, 8);
+    assert!(config.auth.password_policy.refuse_common && config.server.docs);
+    assert!(!config.auth.oauth_strict_status && config.warnings().is_empty());
+}
+
+#[test]
+fn a_bad_value_is_refused_by_name_and_never_shown() {
+    for (name, value) in [
+        ("DATABASE_URL", "mysql://hush"),
+        ("DATABASE_URL", "sqlite::memory:hush"),
+        ("DATABASE_URL", "sqlite://hush?mode=ro"),
+        ("DATABASE_URL", "postgres:hush"),
+        ("DATABASE_URL_FILE", "/nowhere/hush"),
+        ("TOKENHOUSE_BIND", "hush"),
+        ("TOKENHOUSE_WORKERS", "0"),
+        ("TOKENHOUSE_WORKERS", "hush"),
+        ("TOKENHOUSE_DOCS", "hush"),
+        ("TOKENHOUSE_DATABASE_POOL_SIZE", "0"),
+        ("TOKENHOUSE_AUTO_MIGRATE", "hush"),
+        ("TOKENHOUSE_REGISTRATION", "hush"),
+        ("TOKENHOUSE_REGISTRATION", "domains"),
+        ("TOKENHOUSE_TOKEN_LIFETIME", "0"),
+        ("TOKENHOUSE_TOKEN_LIFETIME", "-1"),
+        ("TOKENHOUSE_BCRYPT_COST", "3"),
+        ("TOKENHOUSE_BCRYPT_COST", "32"),
+        ("TOKENHOUSE_BCRYPT_COST", "16"),
+        ("TOKENHOUSE_BCRYPT_MAX_COST", "hush"),
+        ("TOKENHOUSE_HASH_THREADS", "0"),
+        ("TOKENHOUSE_HASH_QUEUE_MS", "hush"),
+        ("TOKENHOUSE_PASSWORD_MIN_LENGTH", "73"),
+        ("TOKENHOUSE_PASSWORD_REFUSE_COMMON", "hush"),
+        ("TOKENHOUSE_OAUTH_STRICT_STATUS", "hush"),
+        ("TOKENHOUSE_LIMITS", "hush"),
+        ("TOKENHOUSE_LOG_FORMAT", "hush"),
+        ("TOKENHOUSE_BCRYPT_COTS", "hush"),
+        ("TOKENHOUSE_BIND_FILE", "hush"),
+    ] {
+        let error = config(&[(name, value)]).expect_err(name);
+        assert_eq!(error.name, name);
+        let line = error.to_string();
+        assert!(!line.contains("hush") && !line.contains('\n'), "{line}");
+    }
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_but_not_in_both_places() {
+    let file = std::env::temp_dir().join(format!("tokenhouse-key-{}", std::process::id()));
+    std::fs::write(&file, "key-from-a-file\n").unwrap();
+    let path = file.to_str().unwrap();
+    let from_file = config(&[("API_KEY_TOKEN_FILE", path)]).unwrap();
+    assert!(from_file.auth.static_keys.contains(b"key-from-a-file"));
+    assert!(!from_file.auth.static_keys.contains(b"key-from-a-file\n"));
+    let both = config(&[("API_KEY_TOKEN_FILE", path), ("API_KEY_TOKEN", "other")]);
+    assert_eq!(both.unwrap_err().name, "API_KEY_TOKEN");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn two_static_keys_may_be_in_force_and_none_by_default() {
+    let two = config(&[("API_KEY_TOKEN", "new"), ("API_KEY_TOKEN_PREVIOUS", "old")]).unwrap();
+    for (key, accepted) in [("new", true), ("old", true), ("ne", false), ("", false)] {
+        assert_eq!(
+            two.auth.static_keys.contains(key.as_bytes()),
+            accepted,
+            "{key}"
+        );
+    }
+    assert_eq!(two.warnings().len(), 1, "both keys are short");
+    let none = config(&[]).unwrap();
+    assert!(!none.auth.static_keys.contains(b""));
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let config = config(&[
+        (
+            "DATABASE_URL",
+            "postgres://user:hush@h@host:5432/name?password=hush",
+        ),
+        ("API_KEY_TOKEN", "hush-hush"),
+    ])
+    .unwrap();
+    let printed = format!("{config:?} {}", config.database.url);
+    assert!(!printed.contains("hush"), "{printed}");
+    assert!(printed.contains("postgres://host:5432/name"), "{printed}");
+}
+
+#[test]
+fn sqlite_urls_name_files() {
+    for (url, path) in [
+        ("sqlite://tokenhouse.db", "tokenhouse.db"),
+        ("sqlite:tokenhouse.db", "tokenhouse.db"),
+        ("sqlite:///var/lib/tokenhouse.db", "/var/lib/tokenhouse.db"),
+        ("sqlite:///./tutorial.db", "tutorial.db"),
+    ] {
+        let config = config(&[("DATABASE_URL", url)]).unwrap();
+        assert_eq!(
+            config.database.url.sqlite_path().unwrap().to_str(),
+            Some(path),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn registration_may_be_limited_to_domains() {
+    let limited = config(&[
+        ("TOKENHOUSE_REGISTRATION", "domains"),
+        (
+            "TOKENHOUSE_REGISTRATION_DOMAINS",
+            "Example.com, example.org",
+        ),
+    ]);
+    assert_eq!(
+        limited.unwrap().auth.registration,
+        Registration::Domains(vec!["example.com".to_owned(), "example.org".to_owned()])
+    );
+}
+
+/// What `.env.example` has to be: every setting, with what it does and its default.
+fn env_example() -> String {
+    let mut text = String::from(
+        "# Settings of Tokenhouse. Copy this file to .env and change what you need; what is set in the\n\
+         # environment comes first. A secret may stand in a file instead: NAME_FILE=/path/to/file.\n",
+    );
+    for Setting {
+        name,
+        default,
+        secret,
+        help,
+    } in SETTINGS
+    {
+        let secret = if *secret { " (secret)" } else { "" };
+        text.push_str(&format!("\n# {help}{secret}\n# {name}={default}\n"));
+    }
+    text
+}
+
+#[test]
+fn the_example_file_is_the_table_of_settings() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
+    if std::env::var_os("UPDATE_ENV_EXAMPLE").is_some() {
+        std::fs::write(path, env_example()).unwrap();
+    }
+    let file = std::fs::read_to_string(path).unwrap();
+    assert!(
+        file == env_example(),
+        ".env.example does not match src/config/settings.rs; write it anew with \
+         UPDATE_ENV_EXAMPLE=1 cargo test --lib config"
+    );
+}
+
+#[test]
+fn every_setting_of_the_table_can_be_given() {
+    for setting in SETTINGS {
+        let given = config(&[(setting.name, setting.default)]);
+        assert!(given.is_ok(), "{}: {:?}", setting.name, given.err());
+    }
+}

@@ -1,0 +1,56 @@
+//! Request bodies: read within limits, then taken apart by [`json`] or [`form`].
+
+pub(super) mod form;
+pub(super) mod json;
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use crate::error::Error;
+
+/// The longest that a body may take to arrive. actix-web has a limit for the head only.
+const ARRIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How much of a body that is too large is read and thrown away. A client that is cut off while it
+/// sends sees a broken connection, and not the answer that tells it why.
+const DISCARD_AT_MOST: usize = 2 << 20;
+
+/// What arrived of a body.
+pub(super) struct Body {
+    /// The beginning, up to the limit.
+    pub(super) bytes: Bytes,
+    /// Whether that is all.
+    pub(super) whole: bool,
+}
+
+/// Reads the body up to `limit` bytes.
+///
+/// # Errors
+/// [`Error::BodyTimeout`] when it does not arrive in time, or breaks off.
+pub(super) async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
+    timeout(ARRIVE_WITHIN, read_all(payload, limit))
+        .await
+        .unwrap_or(Err(Error::BodyTimeout))
+}
+
+async fn read_all(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
+    let mut bytes = BytesMut::new();
+    let mut seen = 0_usize;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_broken_off| Error::BodyTimeout)?;
+        seen = seen.saturating_add(chunk.len());
+        let room = limit - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if seen > DISCARD_AT_MOST {
+            break;
+        }
+    }
+    Ok(Body {
+        whole: seen <= limit,
+        bytes: bytes.freeze(),
+    })
+}

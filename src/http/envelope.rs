@@ -1,0 +1,73 @@
+//! What every answer has around it, whoever gave it: the headers, and a line in the log.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+
+use super::path;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a client, in bytes.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Decodes the path, passes the request on, and completes the answer.
+pub(super) async fn envelope(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    path::decode(&mut request);
+    let request_id = request_id(&request);
+    let mut response = next.call(request).await?;
+    log_answer(&response, &request_id);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    // The pages of the documentation may be kept, and say so themselves.
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+/// The caller's own, when it may go into a log as it is; a new one otherwise.
+fn request_id(request: &ServiceRequest) -> HeaderValue {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let given = request.headers().get(REQUEST_ID).filter(|id| {
+        let id = id.as_bytes();
+        (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(is_plain)
+    });
+    match given {
+        Some(id) => id.clone(),
+        None => generate_request_id(),
+    }
+}
+
+/// 32 hexadecimal digits.
+fn generate_request_id() -> HeaderValue {
+    let id = format!("{:032x}", rand::random::<u128>());
+    HeaderValue::try_from(id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
+}
+
+/// The path is logged by its route's pattern, or as unknown: what a client writes there may be a
+/// secret put in the wrong place, and may be meant to look like another line.
+fn log_answer(response: &ServiceResponse<impl MessageBody>, request_id: &HeaderValue) {
+    let status = response.status();
+    let level = if status.is_server_error() {
+        log::Level::Warn
+    } else {
+        log::Level::Debug
+    };
+    log::log!(
+        level,
+        "{} {} -> {} ({})",
+        response.request().method(),
+        response.request().match_pattern().as_deref().unwrap_or("-"),
+        status.as_u16(),
+        request_id.to_str().unwrap_or("-"),
+    );
+}

@@ -1,0 +1,25 @@
+//! The guards: who calls is a parameter of the handler, so that a handler without one cannot
+//! see a user, and one with it does not run for anybody else.
+//!
+//! They work in any actix-web app that has an [`Auth`](crate::Auth) among its `app_data`. A
+//! database that does not answer is 503 in every one of them, never "anonymous".
+
+mod authenticated;
+mod credential;
+mod static_key;
+
+use actix_web::HttpRequest;
+
+pub use authenticated::{Authenticated, MaybeAuthenticated};
+pub use static_key::StaticKey;
+
+use crate::auth::Auth;
+use crate::error::Error;
+
+/// The handle that the app was given.
+pub(super) fn auth(request: &HttpRequest) -> Result<Auth, Error> {
+    request.app_data::<Auth>().cloned().ok_or_else(|| {
+        log::error!("the app has no Auth: add .app_data(auth.clone()) to it");
+        Error::Internal
+    })
+}

@@ -1,0 +1,67 @@
+//! Paths as Starlette reads them: percent-decoded before they are matched, and redirected when
+//! there is a slash too many at the end.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header;
+use actix_web::http::uri::PathAndQuery;
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::percent_decode_str;
+
+use crate::error::Error;
+
+/// Puts the decoded path in the place of one with percent escapes, so that `/%70age` is `/page`
+/// and `/users%2Fme` is `/users/me`. actix-web leaves an escaped slash alone.
+pub(super) fn decode(request: &mut ServiceRequest) {
+    if !request.path().contains('%') {
+        return;
+    }
+    let decoded: Vec<u8> = percent_decode_str(request.path()).collect();
+    // No route of ours has any other character; a path that has one is not found either way.
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
+    let Some(path) = String::from_utf8(decoded)
+        .ok()
+        .filter(|path| path.bytes().all(|byte| is_plain(&byte)))
+    else {
+        return;
+    };
+    let target = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = PathAndQuery::from_maybe_shared(target).ok();
+    if let Ok(uri) = actix_web::http::Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// Answers what no route takes: a redirect when only the slashes at the end are too many, for any
+/// method; 404 otherwise.
+pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
+    let path = request.path().trim_end_matches('/');
+    // A path that begins with two slashes would be read as a host in the answer.
+    let is_known = path.len() < request.path().len()
+        && !path.starts_with("//")
+        && request.resource_map().has_resource(path);
+    if !is_known {
+        return Err(Error::NotFound);
+    }
+    let query = request.query_string();
+    let target = if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    };
+    let location = match request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+    {
+        Some(host) => format!("http://{host}{target}"),
+        None => target,
+    };
+    Ok(HttpResponse::TemporaryRedirect()
+        .insert_header((header::LOCATION, location))
+        .finish())
+}

@@ -1,0 +1,50 @@
+//! The tutorial's two routes behind the static key.
+
+use actix_web::web::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::StaticKey;
+use crate::http::openapi::answers;
+
+/// What the page says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Page {
+    /// Always 1.
+    #[schema(example = 1)]
+    page: u32,
+}
+
+/// What the protected route says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Hello {
+    /// Always `FASTAPI`.
+    #[schema(example = "FASTAPI")]
+    hello: &'static str,
+}
+
+/// The tutorial's page, for whoever has the static key.
+#[utoipa::path(
+    get,
+    path = "/page",
+    tag = "static key",
+    operation_id = "page_page_get",
+    security(("APIKeyHeader" = [])),
+    responses((status = 200, description = "The page", body = Page), answers::StaticKeyRefused)
+)]
+pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
+    Json(Page { page: 1 })
+}
+
+/// The tutorial's protected route, for whoever has the static key.
+#[utoipa::path(
+    get,
+    path = "/protected",
+    tag = "static key",
+    operation_id = "protected_route_protected_get",
+    security(("APIKeyHeader" = [])),
+    responses((status = 200, description = "The key is right", body = Hello), answers::StaticKeyRefused)
+)]
+pub(crate) async fn protected_route(_key: StaticKey) -> Json<Hello> {
+    Json(Hello { hello: "FASTAPI" })
+}

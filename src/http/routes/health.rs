@@ -1,0 +1,45 @@
+//! Whether the process is up, and whether it can do its work.
+
+use actix_web::HttpRequest;
+use actix_web::web::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+use crate::http::extract::auth;
+use crate::http::openapi::answers;
+
+/// The answer of a healthy service.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`; anything else is no 200.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+const HEALTHY: Health = Health { status: "ok" };
+
+/// The process is up. Restart it when this does not answer.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    operation_id = "live_health_live_get",
+    responses((status = 200, description = "The process is up", body = Health))
+)]
+pub(crate) async fn live() -> Json<Health> {
+    Json(HEALTHY)
+}
+
+/// The database answers and has the tables. Send requests elsewhere while this is 503.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    operation_id = "ready_health_ready_get",
+    responses((status = 200, description = "Requests can be answered", body = Health), answers::Unavailable)
+)]
+pub(crate) async fn ready(request: HttpRequest) -> Result<Json<Health>, Error> {
+    auth(&request)?.check_ready().await?;
+    Ok(Json(HEALTHY))
+}

@@ -1,0 +1,57 @@
+//! Becoming a user.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Json;
+use actix_web::{HttpRequest, Responder};
+use utoipa::ToSchema;
+
+use super::users_me::UserRead;
+use crate::auth::RegistrationForm;
+use crate::error::Error;
+use crate::http::extract::auth;
+use crate::http::openapi::answers;
+
+// Read by `body/json.rs`; this is for the OpenAPI document.
+/// A registration.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct UserCreate {
+    #[schema(min_length = 5, example = "Andres Cruz")]
+    name: String,
+    #[schema(example = "Cruz")]
+    surname: String,
+    /// What pydantic's `EmailStr` takes. All spellings of an address are one account.
+    #[schema(format = "email", example = "andres@example.com")]
+    email: String,
+    #[schema(example = "https://example.com/me")]
+    website: String,
+    /// At least 8 characters and at most 72 bytes, and not a common one.
+    #[schema(format = "password", example = "correct-horse-9!")]
+    password: String,
+}
+
+/// Creates a user.
+#[utoipa::path(
+    post,
+    path = "/register",
+    tag = "users",
+    operation_id = "register_register_post",
+    request_body = UserCreate,
+    responses(
+        (status = 201, description = "The new user", body = UserRead),
+        answers::UnreadableBody,
+        answers::RegistrationRefused,
+        answers::EmailTaken,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn register(
+    request: HttpRequest,
+    form: RegistrationForm,
+) -> Result<impl Responder, Error> {
+    let user = auth(&request)?.register(form).await?;
+    Ok((Json(UserRead::from(user)), StatusCode::CREATED))
+}

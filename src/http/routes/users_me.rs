@@ -1,0 +1,57 @@
+//! The user's own account.
+
+use actix_web::web::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::Authenticated;
+use crate::http::openapi::answers;
+use crate::store::User;
+
+/// A user as shown to clients; nothing else of the stored row ever is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct UserRead {
+    /// Never given to another user.
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "Andres Cruz")]
+    name: String,
+    #[schema(example = "Cruz")]
+    surname: String,
+    /// The address, its domain in lower case.
+    #[schema(format = "email", example = "andres@example.com")]
+    email: String,
+    #[schema(example = "https://example.com/me")]
+    website: String,
+}
+
+impl From<User> for UserRead {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            name: user.name,
+            surname: user.surname,
+            email: user.email,
+            website: user.website,
+        }
+    }
+}
+
+/// Who am I?
+#[utoipa::path(
+    get,
+    path = "/users/me",
+    tag = "users",
+    operation_id = "read_users_me_users_me_get",
+    security(("OAuth2PasswordBearer" = []), ("APIKeyHeader" = [])),
+    responses(
+        (status = 200, description = "The user whose token this is", body = UserRead),
+        answers::NotAuthenticated,
+        answers::TwoCredentials,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn read_users_me(caller: Authenticated) -> Json<UserRead> {
+    Json(caller.user.into())
+}

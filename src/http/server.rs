@@ -1,0 +1,64 @@
+//! The server: limits, order of the middleware, and how it ends.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::Server;
+use actix_web::http::{Method, header};
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::{App, HttpServer};
+
+use super::envelope::envelope;
+use super::routes;
+use crate::auth::Auth;
+use crate::config::ServerConfig;
+
+/// The longest that the head of a request may take to arrive.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept for the next request: longer than the 60 s that nginx and others
+/// keep theirs, so that it is never us who close it under a request.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The seconds that requests under way have to end when the service stops. Docker kills after 10.
+const SHUTDOWN_SECONDS: u64 = 8;
+
+/// Builds the server on a listening socket. It runs when it is awaited, and stops by itself on
+/// SIGTERM and SIGINT.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
+    let (with_docs, origins) = (config.docs, config.cors_origins.clone());
+    let app = move || {
+        App::new()
+            .app_data(auth.clone())
+            .configure(|app| routes(app, with_docs))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(envelope))
+    };
+    let server = HttpServer::new(app)
+        .workers(config.workers)
+        .client_request_timeout(HEAD_WITHIN)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)?
+        .run();
+    Ok(server)
+}
+
+/// Lets scripts of these origins call us, without cookies: we have none.
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::HeaderName::from_static("token"),
+        ])
+        .max_age(600);
+    origins
+        .iter()
+        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

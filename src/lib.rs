@@ -1,0 +1,48 @@
+//! Tokenhouse: users, passwords as passlib hashes them, and access tokens that can be revoked.
+//!
+//! The binary `tokenhouse` is the service. This library is what it is made of, for programs that
+//! want the same checks in their own actix-web app:
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, get};
+//! use tokenhouse::{Auth, Authenticated, Config};
+//!
+//! #[get("/hello")]
+//! async fn hello(caller: Authenticated) -> String {
+//!     format!("Hello, {}!", caller.user.name)
+//! }
+//!
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let auth = Auth::open(&Config::from_env()?)?;
+//!     HttpServer::new(move || App::new().app_data(auth.clone()).service(hello))
+//!         .bind("127.0.0.1:9000")?
+//!         .run()
+//!         .await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Modules depend on each other in one direction only: [`cli`], then [`http`], then [`auth`], then
+//! [`store`], then the leaves.
+
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod email;
+pub mod error;
+pub mod http;
+pub mod password;
+mod scope;
+pub mod store;
+pub mod token;
+
+pub use auth::Auth;
+pub use clock::Clock;
+pub use config::Config;
+pub use error::Error;
+pub use http::{Authenticated, MaybeAuthenticated, StaticKey};
+pub use password::{hash_password, verify_password};
+pub use store::{AccessToken, User};
+pub use token::generate_token;

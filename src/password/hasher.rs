@@ -1,0 +1,323 @@
+//! Threads that hash passwords and do nothing else, behind a bounded queue.
+//!
+//! One bcrypt takes a quarter of a second of a core. Done where requests are served it would stop
+//! them all, and on the runtime's blocking pool it would fill that pool and stop every query. Here
+//! a flood of sign-ins meets a queue that admits what can be done in time and refuses the rest at
+//! once.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// There is more to hash than can be hashed in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are waiting to be hashed")]
+pub struct Busy {
+    /// After how long it is worth asking again.
+    pub retry_after: Duration,
+}
+
+/// A queue of work and the threads that do it. Cheap to clone; the threads end with the last clone.
+#[derive(Clone)]
+pub struct PasswordHasher(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    threads: usize,
+    longest_wait: Duration,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Microseconds that one piece of work takes, as a moving average; 0 until one is done.
+    usual_micros: AtomicU64,
+}
+
+struct Queue {
+    waiting: VecDeque<Job>,
+    running: usize,
+    closed: bool,
+}
+
+struct Job {
+    work: Box<dyn FnOnce() + Send>,
+    state: Arc<JobState>,
+}
+
+/// Whether a job waits, was begun, or was given up: whoever changes it first decides.
+struct JobState(AtomicU8);
+
+impl JobState {
+    const WAITING: u8 = 0;
+    const BEGUN: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    /// Leaves WAITING for `next`; false when somebody else was first.
+    fn settle(&self, next: u8) -> bool {
+        self.0
+            .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+impl PasswordHasher {
+    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(threads: usize, longest_wait: Duration) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                running: 0,
+                closed: false,
+            }),
+            wake: Condvar::new(),
+            usual_micros: AtomicU64::new(0),
+        });
+        let hasher = Self(Arc::new(Handle {
+            shared: Arc::clone(&shared),
+            threads,
+            longest_wait,
+        }));
+        for number in 0..threads {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("hash-{number}"))
+                .spawn(move || shared.work())?;
+        }
+        Ok(hasher)
+    }
+
+    /// Runs `work` on a hash thread.
+    ///
+    /// Work whose caller has gone away before it began is not done.
+    ///
+    /// # Errors
+    /// [`Busy`], at once when the queue is longer than can be worked off in time, and otherwise
+    /// when no thread got to it in time.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let (sender, mut answer) = oneshot::channel();
+        let state = Arc::new(JobState(AtomicU8::new(JobState::WAITING)));
+        let work = Box::new(move || {
+            // Nobody listening any more is no error.
+            drop(sender.send(work()));
+        });
+        self.admit(Job {
+            work,
+            state: Arc::clone(&state),
+        })?;
+        let abandoned = GiveUpOnDrop(Arc::clone(&state));
+        let outcome = match timeout(self.0.longest_wait, &mut answer).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) if state.settle(JobState::GIVEN_UP) => return Err(self.busy()),
+            Err(_elapsed) => answer.await,
+        };
+        drop(abandoned);
+        // The sender is gone without an answer when the work panicked.
+        outcome.map_err(|_closed| self.busy())
+    }
+
+    fn admit(&self, job: Job) -> Result<(), Busy> {
+        let mut queue = self.0.shared.lock();
+        if self.expected_wait(&queue) > self.0.longest_wait {
+            return Err(self.busy());
+        }
+        queue.waiting.push_back(job);
+        drop(queue);
+        self.0.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// How long a newcomer would wait: the work before it, spread over the threads.
+    fn expected_wait(&self, queue: &Queue) -> Duration {
+        let usual = Duration::from_micros(self.0.shared.usual_micros.load(Ordering::Relaxed));
+        let before = queue.waiting.len() + queue.running;
+        let rounds = before / self.0.threads;
+        usual.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+    }
+
+    fn busy(&self) -> Busy {
+        Busy {
+            retry_after: self.0.longest_wait,
+        }
+    }
+}
+
+/// Tells the threads that nobody waits any more, as when a client hangs up.
+struct GiveUpOnDrop(Arc<JobState>);
+
+impl Drop for GiveUpOnDrop {
+    fn drop(&mut self) {
+        self.0.settle(JobState::GIVEN_UP);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    /// The life of a hash thread.
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            if job.state.settle(JobState::BEGUN) {
+                let begun = Instant::now();
+                // A panic in one job must not take the thread from all the others.
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.work));
+                if outcome.is_err() {
+                    log::error!("a password could not be hashed: the code panicked");
+                }
+                self.learn(begun.elapsed());
+            }
+            self.lock().running -= 1;
+        }
+    }
+
+    /// Waits for a job; `None` when the service ends.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(job) = queue.waiting.pop_front() {
+                queue.running += 1;
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Moves the average an eighth of the way to what was just seen.
+    fn learn(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let usual = self.usual_micros.load(Ordering::Relaxed);
+        let moved = if usual == 0 {
+            took
+        } else {
+            usual - usual / 8 + took / 8
+        };
+        self.usual_micros.store(moved, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // The queue is whole between any two statements, so a panic elsewhere does not spoil it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn on_runtime<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    /// Keeps the only thread busy until the returned sender is used or dropped.
+    async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
+        let (release, held) = mpsc::channel();
+        let (begun, has_begun) = oneshot::channel();
+        let hasher = hasher.clone();
+        tokio::task::spawn_local(async move {
+            hasher
+                .run(move || {
+                    begun.send(()).unwrap();
+                    let _released_or_gone = held.recv();
+                })
+                .await
+                .unwrap();
+        });
+        has_begun.await.unwrap();
+        release
+    }
+
+    #[test]
+    fn work_is_done_and_answered() {
+        let hasher = PasswordHasher::start(2, Duration::from_secs(5)).unwrap();
+        assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
+    }
+
+    #[test]
+    fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
+        let local = tokio::task::LocalSet::new();
+        on_runtime(local.run_until(async {
+            let hasher = PasswordHasher::start(1, Duration::from_millis(50)).unwrap();
+            let release = occupy(&hasher).await;
+            let (sender, done) = mpsc::channel();
+            let refused = hasher.run(move || sender.send(()).unwrap()).await;
+            assert_eq!(
+                refused,
+                Err(Busy {
+                    retry_after: Duration::from_millis(50)
+                })
+            );
+            release.send(()).unwrap();
+            assert_eq!(hasher.run(|| 1).await, Ok(1), "the thread goes on");
+            assert!(done.recv().is_err(), "given-up work is dropped, not done");
+        }));
+    }
+
+    #[test]
+    fn a_queue_that_is_too_long_refuses_at_once() {
+        let local = tokio::task::LocalSet::new();
+        on_runtime(local.run_until(async {
+            let hasher = PasswordHasher::start(1, Duration::from_secs(3_600)).unwrap();
+            hasher.0.shared.learn(Duration::from_secs(3_601));
+            let release = occupy(&hasher).await;
+            let asked = Instant::now();
+            assert!(hasher.run(|| ()).await.is_err());
+            assert!(
+                asked.elapsed() < Duration::from_secs(60),
+                "did not wait in line"
+            );
+            drop(release);
+        }));
+    }
+
+    #[test]
+    fn work_of_a_caller_that_went_away_is_not_done() {
+        let local = tokio::task::LocalSet::new();
+        on_runtime(local.run_until(async {
+            let hasher = PasswordHasher::start(1, Duration::from_secs(60)).unwrap();
+            let release = occupy(&hasher).await;
+            let (sender, done) = mpsc::channel::<()>();
+            let waiting = hasher.run(move || sender.send(()).unwrap());
+            assert!(timeout(Duration::from_millis(20), waiting).await.is_err());
+            release.send(()).unwrap();
+            hasher.run(|| ()).await.unwrap();
+            assert!(done.recv().is_err());
+        }));
+    }
+
+    #[test]
+    fn a_panic_costs_one_answer_and_no_thread() {
+        let hasher = PasswordHasher::start(1, Duration::from_secs(5)).unwrap();
+        let panicking = || {
+            assert!(std::thread::current().name().is_none(), "on a hash thread");
+        };
+        assert!(on_runtime(hasher.run(panicking)).is_err());
+        assert_eq!(on_runtime(hasher.run(|| 1)), Ok(1));
+    }
+}

@@ -1,0 +1,82 @@
+//! Login tokens, and the queries on them: one row per user, found by digest.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::schema::{access_tokens, users};
+use super::{StoreConnection, User};
+use crate::token::TokenDigest;
+
+/// A login token, as stored: its digest in its place.
+#[derive(Clone, Queryable)]
+pub struct AccessToken {
+    /// Whose it is; one each.
+    pub user_id: i64,
+    /// The hex SHA-256 of the token.
+    pub access_token: String,
+    /// UTC; from this moment on the token is refused.
+    pub expiration_date: NaiveDateTime,
+    /// What it allows, separated by spaces.
+    pub scopes: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+}
+
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("user_id", &self.user_id)
+            .field("expiration_date", &self.expiration_date)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A login token to be stored.
+#[derive(Insertable)]
+#[diesel(table_name = access_tokens)]
+pub struct NewAccessToken {
+    /// See [`AccessToken::user_id`].
+    pub user_id: i64,
+    /// See [`AccessToken::access_token`].
+    pub access_token: String,
+    /// See [`AccessToken::expiration_date`].
+    pub expiration_date: NaiveDateTime,
+    /// See [`AccessToken::scopes`].
+    pub scopes: String,
+    /// See [`AccessToken::created_at`].
+    pub created_at: NaiveDateTime,
+}
+
+impl NewAccessToken {
+    /// Stores the token in place of the user's earlier one. The user's row has to be locked:
+    /// otherwise two sign-ins at once may both find nothing to delete.
+    pub(crate) fn replace_for_user(&self, conn: &mut StoreConnection) -> QueryResult<AccessToken> {
+        let earlier = access_tokens::table.find(self.user_id);
+        diesel::delete(earlier).execute(conn)?;
+        diesel::insert_into(access_tokens::table)
+            .values(self)
+            .returning(access_tokens::all_columns)
+            .get_result(conn)
+    }
+}
+
+impl AccessToken {
+    /// Finds a token and its user by the digest of what was presented. Expiry is not looked at.
+    pub(crate) fn find_with_user(
+        conn: &mut StoreConnection,
+        digest: TokenDigest,
+    ) -> QueryResult<Option<(Self, User)>> {
+        access_tokens::table
+            .inner_join(users::table)
+            .filter(access_tokens::access_token.eq(digest.to_hex()))
+            .get_result(conn)
+            .optional()
+    }
+
+    /// Deletes this token, and not one that has replaced it. Returns whether it was there.
+    pub(crate) fn revoke(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
+        let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
+        diesel::delete(this).execute(conn).map(|rows| rows == 1)
+    }
+}

@@ -1,0 +1,236 @@
+//! One connection type for both databases, and the pool's way to open and judge it.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
+use diesel::result::Error as DieselError;
+use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
+use secrecy::ExposeSecret;
+
+use crate::config::DatabaseUrl;
+
+/// A connection to the database in use; every query is written once against it.
+#[derive(diesel::MultiConnection)]
+pub enum StoreConnection {
+    /// Postgres, through libpq.
+    Postgres(PgConnection),
+    /// SQLite, bundled.
+    Sqlite(SqliteConnection),
+}
+
+type Transactions = <StoreConnection as Connection>::TransactionManager;
+
+impl StoreConnection {
+    /// Begins a transaction that means to write. SQLite's write lock is taken at once: a
+    /// transaction that reads first and is overtaken cannot write any more, and does not wait.
+    pub(super) fn begin_write(&mut self) -> QueryResult<()> {
+        match self {
+            Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
+            Self::Sqlite(conn) => {
+                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
+            }
+        }
+    }
+
+    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest.
+    pub(super) fn end_write<T>(&mut self, outcome: QueryResult<T>) -> QueryResult<T> {
+        match outcome {
+            Ok(value) => {
+                Transactions::commit_transaction(self)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The first error is the one to report; a connection whose rollback fails is
+                // found broken when it goes back to the pool.
+                if Transactions::rollback_transaction(self).is_err() {
+                    log::debug!("database: a rollback failed");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Waits for SQLite's write lock no longer than this.
+const SQLITE_SETTINGS: &[&str] = &[
+    "PRAGMA busy_timeout = 2000",
+    "PRAGMA journal_mode = WAL",
+    // Synced at every commit: what was acknowledged survives a power cut. Password hashing is
+    // slower than the disk, so nobody waits for it.
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA journal_size_limit = 67108864",
+];
+
+const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
+     SET statement_timeout = '2s'; \
+     SET lock_timeout = '1s'; \
+     SET idle_in_transaction_session_timeout = '5s'";
+
+/// What libpq is told unless the URL says otherwise: by default it waits for ever.
+const POSTGRES_PARAMETERS: &[(&str, &str)] = &[
+    ("connect_timeout", "3"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "10000"),
+    ("application_name", "tokenhouse"),
+];
+
+/// A connection in the pool.
+pub(super) struct Pooled {
+    pub(super) conn: StoreConnection,
+    /// Set when the other end is found to be gone, so that the pool lets go of it.
+    pub(super) lost: bool,
+}
+
+/// Opens connections for the pool, to the database that the URL names.
+#[derive(Clone, Debug)]
+pub(super) struct Manager {
+    pub(super) url: DatabaseUrl,
+}
+
+impl Manager {
+    /// Opens one connection and tells the database how we want to be served.
+    pub(super) fn open(&self) -> Result<StoreConnection, ConnectionError> {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
+                for setting in SQLITE_SETTINGS {
+                    conn.batch_execute(setting)
+                        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                }
+                Ok(StoreConnection::Sqlite(conn))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let url = with_parameters(url.expose_secret());
+                let mut conn = PgConnection::establish(&url)?;
+                conn.batch_execute(POSTGRES_SETTINGS)
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(StoreConnection::Postgres(conn))
+            }
+        }
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = ConnectionError;
+
+    fn connect(&self) -> Result<Pooled, ConnectionError> {
+        Ok(Pooled {
+            conn: self.open()?,
+            lost: false,
+        })
+    }
+
+    /// The pool is told not to ask before each use, which would cost a round trip: a dead
+    /// connection is found by its first query.
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectionError> {
+        pooled
+            .conn
+            .ping()
+            .map_err(ConnectionError::CouldntSetupConfiguration)
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.lost || std::thread::panicking() || pooled.conn.is_broken()
+    }
+}
+
+/// Logs why a connection could not be opened.
+#[derive(Debug)]
+pub(super) struct LogConnectionErrors;
+
+impl HandleError<ConnectionError> for LogConnectionErrors {
+    fn handle_error(&self, error: ConnectionError) {
+        log::error!("database: {}", describe(&error));
+    }
+}
+
+/// Why a connection could not be opened, without the URL: libpq quotes it when it cannot read it,
+/// with the password in it.
+pub(super) fn describe(error: &ConnectionError) -> String {
+    const HARMLESS: &[&str] = &[
+        "connection to server",
+        "could not",
+        "timeout",
+        "unable to open",
+    ];
+    let text = match error {
+        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
+        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
+            info.message().lines().next().unwrap_or_default()
+        }
+        _ => "",
+    };
+    if HARMLESS
+        .iter()
+        .any(|start| text.to_ascii_lowercase().starts_with(start))
+    {
+        text.to_owned()
+    } else {
+        "the connection was refused, or DATABASE_URL is not well-formed".to_owned()
+    }
+}
+
+/// The URL with our parameters, except those that it has itself.
+fn with_parameters(url: &str) -> String {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let has = |name: &str| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
+    let mut full = url.to_owned();
+    for (name, value) in POSTGRES_PARAMETERS.iter().filter(|(name, _)| !has(name)) {
+        full.push(if full.contains('?') { '&' } else { '?' });
+        full.push_str(&format!("{name}={value}"));
+    }
+    full
+}
+
+/// Makes the file if there is none, and keeps everyone but its owner out of it. SQLite gives the
+/// journal files beside it the same mode.
+pub(super) fn protect_file(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        log::warn!(
+            "{}: was open to other users, set to mode 0600",
+            path.display()
+        );
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_parameters;
+
+    #[test]
+    fn the_url_keeps_its_own_parameters_and_gets_the_rest() {
+        let plain = with_parameters("postgres://h/n");
+        assert!(
+            plain.starts_with("postgres://h/n?connect_timeout=3&keepalives_idle=10&"),
+            "{plain}"
+        );
+        let own = with_parameters("postgres://h/n?sslmode=require&connect_timeout=9");
+        assert!(
+            own.starts_with("postgres://h/n?sslmode=require&connect_timeout=9&keep"),
+            "{own}"
+        );
+        assert_eq!(own.matches("connect_timeout").count(), 1);
+    }
+}

@@ -1,0 +1,103 @@
+//! Brings the tables up to date. Both databases have the same migrations, by name.
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::StoreError;
+use super::connection::StoreConnection;
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Held by whoever migrates a Postgres database; the number is arbitrary, the same for everyone.
+const POSTGRES_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+     SELECT pg_advisory_xact_lock(7161543302183)";
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs what is pending, all of it or nothing, and returns the names. Processes that start
+/// together take turns: the transaction begins with a lock that only one of them gets.
+pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
+    if let StoreConnection::Sqlite(sqlite) = conn {
+        // Another process may be migrating: wait for it longer than a request would.
+        sqlite.batch_execute("PRAGMA busy_timeout = 60000")?;
+    }
+    conn.begin_write()?;
+    let outcome = run_locked(conn);
+    match outcome {
+        Ok(names) => {
+            conn.end_write(Ok(()))?;
+            Ok(names)
+        }
+        Err(failure) => {
+            let rolled_back = conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction));
+            debug_assert!(rolled_back.is_err());
+            Err(failure)
+        }
+    }
+}
+
+fn run_locked(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
+    let outcome = match conn {
+        StoreConnection::Postgres(postgres) => {
+            postgres.batch_execute(POSTGRES_LOCK)?;
+            run_pending(postgres, POSTGRES)
+        }
+        StoreConnection::Sqlite(sqlite) => run_pending(sqlite, SQLITE),
+    };
+    outcome.map_err(|failure| StoreError::Migration(failure.to_string()))
+}
+
+fn run_pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, Failure>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    refuse_newer(conn, &source)?;
+    let run = conn.run_pending_migrations(source)?;
+    Ok(run.iter().map(ToString::to_string).collect())
+}
+
+/// How many migrations are still to run; an error when the database is ahead of this program.
+pub(super) fn pending(conn: &mut StoreConnection) -> Result<usize, StoreError> {
+    let outcome = match conn {
+        StoreConnection::Postgres(postgres) => count_pending(postgres, POSTGRES),
+        StoreConnection::Sqlite(sqlite) => count_pending(sqlite, SQLITE),
+    };
+    outcome.map_err(|failure| StoreError::Migration(failure.to_string()))
+}
+
+fn count_pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<usize, Failure>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    refuse_newer(conn, &source)?;
+    Ok(conn.pending_migrations(source)?.len())
+}
+
+/// An older program would write rows that a newer schema forbids, or leave out what it needs.
+fn refuse_newer<C, DB>(conn: &mut C, source: &EmbeddedMigrations) -> Result<(), Failure>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let known = MigrationSource::<DB>::migrations(source)?;
+    let known: Vec<_> = known
+        .iter()
+        .map(|migration| migration.name().version())
+        .collect();
+    if conn
+        .applied_migrations()?
+        .iter()
+        .all(|applied| known.contains(applied))
+    {
+        Ok(())
+    } else {
+        Err("the database was migrated by a newer version of Tokenhouse".into())
+    }
+}

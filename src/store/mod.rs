@@ -1,0 +1,239 @@
+//! The database: users and access tokens, on SQLite or Postgres. Knows no rule of the domain.
+//!
+//! Queries are synchronous, so they run on the runtime's blocking threads, never on the thread
+//! that serves requests. A query waits for its turn without holding a thread, and nobody waits
+//! longer than [`ANSWER_WITHIN`]: a database that does not answer is reported as unavailable.
+
+pub mod access_token;
+mod connection;
+mod migrations;
+mod schema;
+pub mod user;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::r2d2::Pool;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout_at};
+
+pub use access_token::{AccessToken, NewAccessToken};
+pub use connection::StoreConnection;
+pub use user::{NewUser, StoredHash, User};
+
+use crate::config::DatabaseConfig;
+use connection::{LogConnectionErrors, Manager};
+
+/// The longest that anyone waits for the database, from asking to the answer.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest wait for a connection to open.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why the database gave no answer. Never holds a value that was stored or asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row would break a UNIQUE rule.
+    #[error("the row exists")]
+    Conflict,
+    /// The database cannot be reached, is too slow, or refused the query.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The tables could not be brought up to date.
+    #[error("the migration failed: {0}")]
+    Migration(String),
+}
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
+            // The message names tables and columns; values stand in the details, left out here.
+            DieselError::DatabaseError(kind, info) => {
+                let first = info.message().lines().next().unwrap_or_default();
+                Self::Unavailable(format!("{kind:?}: {first}"))
+            }
+            DieselError::NotFound => Self::Unavailable("a row is missing".to_owned()),
+            _ => Self::Unavailable("the query could not be made or its answer not read".to_owned()),
+        }
+    }
+}
+
+/// A handle to the database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<Manager>,
+    turns: Arc<Semaphore>,
+}
+
+impl Store {
+    /// Opens the database, makes an SQLite file if there is none, and runs the pending migrations
+    /// unless the settings say otherwise. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no connection to be had,
+    /// [`StoreError::Migration`] when the tables cannot be brought up to date.
+    pub fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        protect(config)?;
+        let manager = Manager {
+            url: config.url.clone(),
+        };
+        let mut first = open_first(&manager)?;
+        if config.auto_migrate {
+            for name in migrations::run(&mut first)? {
+                log::info!("database: ran migration {name}");
+            }
+        }
+        let pool = Pool::builder()
+            .max_size(config.pool_size)
+            .min_idle(Some(1))
+            .connection_timeout(CONNECT_WITHIN)
+            .max_lifetime(Some(Duration::from_secs(30 * 60)))
+            .test_on_check_out(false)
+            .error_handler(Box::new(LogConnectionErrors))
+            .build_unchecked(manager);
+        let turns = Arc::new(Semaphore::new(config.pool_size as usize));
+        Ok(Self { pool, turns })
+    }
+
+    /// Runs a query that changes nothing. It may run again on another connection when the first
+    /// turns out to be dead, as after a restart of Postgres.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(move |conn| match query(conn) {
+            Err(error) if is_lost(&error) => Attempt::NotBegun(error),
+            outcome => Attempt::Done(outcome),
+        })
+        .await
+    }
+
+    /// Runs `work` in one transaction, which is committed when this returns `Ok`.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a UNIQUE rule stands against it; nothing is changed then.
+    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest; if the commit itself
+    /// was under way, the change may or may not have been made.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut work = Some(work);
+        self.run(move |conn| {
+            match conn.begin_write() {
+                Err(error) if is_lost(&error) => return Attempt::NotBegun(error),
+                Err(error) => return Attempt::Done(Err(error)),
+                Ok(()) => {}
+            }
+            // Taken once: past BEGIN there is no second attempt.
+            let outcome = work
+                .take()
+                .map_or(Err(DieselError::NotFound), |work| work(conn));
+            Attempt::Done(conn.end_write(outcome))
+        })
+        .await
+    }
+
+    /// Whether the database answers and has the tables this program needs.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Migration`] when it does not.
+    pub async fn check_ready(&self) -> Result<(), StoreError> {
+        let pending = self.read(|conn| Ok(migrations::pending(conn))).await??;
+        match pending {
+            0 => Ok(()),
+            count => Err(StoreError::Migration(format!("{count} pending"))),
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
+        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(too_slow)?;
+        let pool = self.pool.clone();
+        let job = spawn_blocking(move || {
+            // Held until the query ends, even when nobody waits for its answer any more.
+            let _turn = turn;
+            let mut error = unreachable_database();
+            // Each attempt may use up one dead connection, so this ends with a live one or none.
+            for _ in 0..=pool.max_size() {
+                let mut pooled = pool.get().map_err(|_logged| unreachable_database())?;
+                match attempt(&mut pooled.conn) {
+                    Attempt::Done(outcome) => {
+                        pooled.lost = outcome.as_ref().is_err_and(is_lost);
+                        return outcome.map_err(StoreError::from);
+                    }
+                    Attempt::NotBegun(lost) => {
+                        pooled.lost = true;
+                        error = StoreError::from(lost);
+                    }
+                }
+            }
+            Err(error)
+        });
+        timeout_at(deadline, job)
+            .await
+            .map_err(too_slow)?
+            .unwrap_or_else(|_panic| Err(StoreError::Unavailable("the query panicked".to_owned())))
+    }
+}
+
+/// How one use of a connection ended.
+enum Attempt<T> {
+    Done(QueryResult<T>),
+    /// The connection was dead before anything happened: another one may do.
+    NotBegun(DieselError),
+}
+
+fn is_lost(error: &DieselError) -> bool {
+    matches!(
+        error,
+        DieselError::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _
+        )
+    )
+}
+
+/// The connection that the start needs, with a reason when there is none to be had.
+fn open_first(manager: &Manager) -> Result<StoreConnection, StoreError> {
+    manager
+        .open()
+        .map_err(|error| StoreError::Unavailable(connection::describe(&error)))
+}
+
+/// Runs the pending migrations of the database that the settings name, and returns their names.
+/// Blocks; safe in several processes at once.
+///
+/// # Errors
+/// As [`Store::open`].
+pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
+    protect(config)?;
+    migrations::run(&mut open_first(&Manager {
+        url: config.url.clone(),
+    })?)
+}
+
+fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
+    let Some(path) = config.url.sqlite_path() else {
+        return Ok(());
+    };
+    connection::protect_file(path)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), error.kind())))
+}
+
+fn unreachable_database() -> StoreError {
+    StoreError::Unavailable("no connection".to_owned())
+}

@@ -1,0 +1,130 @@
+//! Users, and the queries on them.
+
+use std::fmt;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::StoreConnection;
+use super::schema::users;
+
+/// A password hash as stored. Does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredHash(String);
+
+impl StoredHash {
+    /// The hash itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for StoredHash {
+    fn from(hash: String) -> Self {
+        Self(hash)
+    }
+}
+
+impl fmt::Debug for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredHash(..)")
+    }
+}
+
+/// A registered user, as stored. Fields stand in the order of the columns, which is how they are
+/// read.
+#[derive(Clone, Debug, Queryable)]
+pub struct User {
+    /// Never given to another user, even after a deletion.
+    pub id: i64,
+    /// At least five characters.
+    pub name: String,
+    /// Any text.
+    pub surname: String,
+    /// The address as it is shown: the domain normalised, the local part as entered.
+    pub email: String,
+    /// The address as it is compared: one account for all its spellings.
+    pub email_key: String,
+    /// Any text.
+    pub website: String,
+    /// As passlib makes it.
+    #[diesel(deserialize_as = String)]
+    pub hashed_password: StoredHash,
+    /// What the user may do, separated by spaces.
+    pub scopes: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+    /// UTC; set for a user who may not come in.
+    pub disabled_at: Option<NaiveDateTime>,
+}
+
+/// A user to be stored.
+#[derive(Insertable)]
+#[diesel(table_name = users)]
+pub struct NewUser {
+    /// See [`User::name`].
+    pub name: String,
+    /// See [`User::surname`].
+    pub surname: String,
+    /// See [`User::email`].
+    pub email: String,
+    /// See [`User::email_key`].
+    pub email_key: String,
+    /// See [`User::website`].
+    pub website: String,
+    /// See [`User::hashed_password`].
+    pub hashed_password: String,
+    /// See [`User::created_at`].
+    pub created_at: NaiveDateTime,
+}
+
+impl NewUser {
+    /// Stores the user. A UNIQUE violation means that the address is taken.
+    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<User> {
+        diesel::insert_into(users::table)
+            .values(self)
+            .returning(users::all_columns)
+            .get_result(conn)
+    }
+}
+
+impl User {
+    /// Finds the user of an address, by [`User::email_key`].
+    pub(crate) fn find_by_email_key(
+        conn: &mut StoreConnection,
+        key: &str,
+    ) -> QueryResult<Option<Self>> {
+        users::table
+            .filter(users::email_key.eq(key))
+            .get_result(conn)
+            .optional()
+    }
+
+    /// Whether the user may still come in with the password of `hash`, and holds the row against
+    /// changes until the transaction ends: an UPDATE is the row lock that both databases share.
+    pub(crate) fn lock_if_unchanged(
+        conn: &mut StoreConnection,
+        id: i64,
+        hash: &StoredHash,
+    ) -> QueryResult<bool> {
+        Self::replace_hash(conn, id, hash, hash.as_str())
+    }
+
+    /// Puts `new` in the place of `old`, unless the password was changed or the user disabled in
+    /// the meantime. Returns whether it did.
+    pub(crate) fn replace_hash(
+        conn: &mut StoreConnection,
+        id: i64,
+        old: &StoredHash,
+        new: &str,
+    ) -> QueryResult<bool> {
+        let unchanged = users::table
+            .filter(users::id.eq(id))
+            .filter(users::hashed_password.eq(old.as_str()))
+            .filter(users::disabled_at.is_null());
+        diesel::update(unchanged)
+            .set(users::hashed_password.eq(new))
+            .execute(conn)
+            .map(|rows| rows == 1)
+    }
+}

@@ -1,0 +1,160 @@
+//! Access tokens as secrets: made here, shown once, kept only as a digest.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Random bytes in a token: 256 bits, so guessing is hopeless and an unsalted digest is enough.
+const TOKEN_BYTES: usize = 32;
+
+/// Characters in a token: those bytes in base64.
+const TOKEN_CHARACTERS: usize = 43;
+
+/// The system's random generator failed, so no token can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's random generator failed")]
+pub struct NoRandomness;
+
+/// A token in the clear, on its way to the one who may have it. Does not print.
+pub struct PlainToken(SecretString);
+
+impl PlainToken {
+    /// The token itself: 43 characters of `[A-Za-z0-9_-]`.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What is stored in its place.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.expose().as_bytes())
+    }
+}
+
+impl fmt::Debug for PlainToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainToken(..)")
+    }
+}
+
+/// Makes a token: 32 bytes of the system's generator in URL-safe base64 without padding, the form
+/// of Python's `secrets.token_urlsafe(32)`.
+///
+/// # Errors
+/// [`NoRandomness`] when the system's generator fails.
+pub fn generate_token() -> Result<PlainToken, NoRandomness> {
+    let mut bytes = [0_u8; TOKEN_BYTES];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|_error| NoRandomness)?;
+    Ok(PlainToken(URL_SAFE_NO_PAD.encode(bytes).into()))
+}
+
+/// Whether these bytes look like a token of ours. Says nothing about whether it is one.
+pub fn is_token_shaped(presented: &[u8]) -> bool {
+    presented.len() == TOKEN_CHARACTERS
+        && presented
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
+/// a leaked table worthless: a digest presented as a token is hashed once more and found nowhere.
+#[derive(Clone, Copy)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Digests whatever bytes were presented.
+    pub fn of(credential: &[u8]) -> Self {
+        Self(Sha256::digest(credential).into())
+    }
+
+    /// 64 lower-case hexadecimal digits, as stored.
+    pub fn to_hex(self) -> String {
+        use fmt::Write;
+        self.0
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a String cannot fail.
+                let _infallible = write!(hex, "{byte:02x}");
+                hex
+            })
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn tokens_look_like_pythons_and_never_repeat() {
+        let mut seen = HashSet::new();
+        for _ in 0..20_000 {
+            let token = generate_token().unwrap();
+            let text = token.expose();
+            assert_eq!(text.len(), 43);
+            assert!(
+                text.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            );
+            // 256 bits in 43 characters leave two unused bits in the last one.
+            assert!("048AEIMQUYcgkosw".contains(text.chars().last().unwrap()));
+            assert!(seen.insert(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_token_is_random() {
+        const SAMPLES: u32 = 20_000;
+        let mut ones = [0_u32; TOKEN_BYTES * 8];
+        for _ in 0..SAMPLES {
+            let token = generate_token().unwrap();
+            let bytes = URL_SAFE_NO_PAD.decode(token.expose()).unwrap();
+            for (index, count) in ones.iter_mut().enumerate() {
+                *count += u32::from(bytes[index / 8] >> (index % 8) & 1);
+            }
+        }
+        // Five and a half standard deviations: wrong once in some 10^5 runs over all the bits.
+        let slack = 5.5 * (f64::from(SAMPLES) / 4.0).sqrt();
+        for count in ones {
+            assert!((f64::from(count) - f64::from(SAMPLES) / 2.0).abs() < slack);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_sha256_in_hex() {
+        assert_eq!(
+            TokenDigest::of(b"abc").to_hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert!(TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abc")));
+        assert!(!TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abd")));
+    }
+
+    #[test]
+    fn neither_token_nor_digest_prints_itself() {
+        let token = generate_token().unwrap();
+        assert_eq!(
+            format!("{token:?} {:?}", token.digest()),
+            "PlainToken(..) TokenDigest(..)"
+        );
+    }
+}

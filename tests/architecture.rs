@@ -1,0 +1,106 @@
+//! The shape of the crate: which module may know which, and that the migrations come in pairs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From left to right: a module may use those of its own row and of those after it.
+const LAYERS: [&[&str]; 6] = [
+    &["cli"],
+    &["http"],
+    &["auth"],
+    &["error"],
+    &["store"],
+    &["clock", "config", "email", "password", "scope", "token"],
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn layer_of(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The modules of the crate that a source names, as in `use crate::store::User`.
+fn modules_named_in(source: &str) -> BTreeSet<String> {
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn modules_know_only_what_is_to_their_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    let mut arrows = 0;
+    for path in sources(&root) {
+        let inside = path.strip_prefix(&root).unwrap();
+        let own = inside
+            .iter()
+            .next()
+            .unwrap()
+            .to_string_lossy()
+            .replace(".rs", "");
+        let Some(from) = layer_of(&own) else { continue };
+        for module in modules_named_in(&fs::read_to_string(&path).unwrap()) {
+            let Some(to) = layer_of(&module) else {
+                continue;
+            };
+            arrows += 1;
+            if to < from {
+                wrong.push(format!("{} uses {module}", inside.display()));
+            }
+        }
+    }
+    assert!(
+        arrows > 50,
+        "only {arrows} uses found: the test has gone blind"
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_framework_in_the_domain_and_no_domain_in_the_framework() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (folder, foreign) in [("auth", "actix"), ("store", "actix"), ("http", "diesel")] {
+        for path in sources(&root.join(folder)) {
+            let source = fs::read_to_string(&path).unwrap();
+            assert!(
+                !source.contains(foreign),
+                "{} mentions {foreign}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn migrations_come_in_pairs() {
+    let names = |database: &str| -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("migrations")
+            .join(database);
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    assert!(!names("sqlite").is_empty());
+    assert_eq!(names("sqlite"), names("postgres"));
+}
