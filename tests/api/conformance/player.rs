@@ -1,0 +1,209 @@
+//! Plays cases against a server and says what does not come back as expected.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::case::{Case, Deviations, Exchange, Expected, Profile, RequestTemplate, Statuses, Step};
+use super::compare::differences;
+use super::contract::envelope_problems;
+use super::variables::Variables;
+use crate::harness::{Answer, Client};
+
+/// Cases played at the same time; most of the time is spent in waiting.
+const PLAYERS: usize = 8;
+
+/// The servers that the cases are about, on one database.
+pub struct Servers {
+    pub plain: Client,
+    /// Tokens end soon.
+    pub short_lived: Client,
+    /// Passwords are hashed at the cost of the recording: for requests that have to overlap.
+    pub costly: Client,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub struct Outcome {
+    pub exchanges: usize,
+    /// A line for each thing that is not as expected.
+    pub mismatches: Vec<String>,
+}
+
+/// Plays every case, several at a time: each uses names of its own.
+pub fn play_all(cases: &[Case], deviations: &Deviations, servers: &Servers) -> Outcome {
+    let next = AtomicUsize::new(0);
+    let play_some = || {
+        let mut outcome = Outcome::default();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let server = servers.for_case(case);
+            let variables = Variables::new(server);
+            Player {
+                case,
+                deviations,
+                server,
+                variables,
+            }
+            .play(&mut outcome);
+        }
+        outcome
+    };
+    thread::scope(|scope| {
+        let players: Vec<_> = (0..PLAYERS).map(|_| scope.spawn(play_some)).collect();
+        let mut whole = Outcome::default();
+        for player in players {
+            let part = player.join().expect("a player does not panic");
+            whole.exchanges += part.exchanges;
+            whole.mismatches.extend(part.mismatches);
+        }
+        whole
+    })
+}
+
+impl Servers {
+    fn for_case(&self, case: &Case) -> Client {
+        if case.profile == Profile::ShortTtl {
+            self.short_lived
+        } else if case
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Parallel { .. }))
+        {
+            self.costly
+        } else {
+            self.plain
+        }
+    }
+}
+
+struct Player<'a> {
+    case: &'a Case,
+    deviations: &'a Deviations,
+    server: Client,
+    variables: Variables,
+}
+
+impl Player<'_> {
+    fn play(mut self, outcome: &mut Outcome) {
+        for (number, step) in (1..).zip(&self.case.steps) {
+            let problems = match step {
+                Step::Sleep { sleep } => {
+                    thread::sleep(Duration::from_secs_f64(*sleep));
+                    continue;
+                }
+                Step::Parallel { parallel, expect } => {
+                    outcome.exchanges += parallel.len();
+                    self.play_together(parallel, expect)
+                }
+                Step::Exchange(exchange) => {
+                    outcome.exchanges += 1;
+                    self.play_one(number, exchange)
+                }
+            };
+            let line = |problem: &String| {
+                format!("{} step {number}: {}", self.case.id, shortened(problem))
+            };
+            outcome.mismatches.extend(problems.iter().map(line));
+        }
+    }
+
+    fn play_together(&self, requests: &[RequestTemplate], expected: &Statuses) -> Vec<String> {
+        let mut statuses = BTreeMap::new();
+        thread::scope(|scope| {
+            let send = |request: &RequestTemplate| {
+                let request = request.build(self.server, &self.variables);
+                scope.spawn(|| request.try_send().map(|answer| answer.status.to_string()))
+            };
+            let senders: Vec<_> = requests.iter().map(send).collect();
+            for sender in senders {
+                let status = sender.join().expect("sending does not panic");
+                *statuses
+                    .entry(status.unwrap_or_else(|error| error.to_string()))
+                    .or_default() += 1;
+            }
+        });
+        let problem = format!("expected {:?}, got {statuses:?}", expected.statuses);
+        (statuses != expected.statuses)
+            .then_some(problem)
+            .into_iter()
+            .collect()
+    }
+
+    fn play_one(&mut self, number: usize, exchange: &Exchange) -> Vec<String> {
+        match exchange
+            .request
+            .build(self.server, &self.variables)
+            .try_send()
+        {
+            Ok(answer) => {
+                self.capture(exchange, &answer);
+                self.judge(number, exchange, &answer)
+            }
+            Err(error) => vec![format!("no answer: {error}")],
+        }
+    }
+
+    /// What is wrong with an answer.
+    fn judge(&self, number: usize, exchange: &Exchange, answer: &Answer) -> Vec<String> {
+        let recorded = self
+            .variables
+            .expand_answer(&exchange.expect)
+            .by_contract(self.case, &exchange.request.path)
+            .without_wording(self.case, answer);
+        let unlike_recorded = differences(&recorded, answer, &exchange.compare_body);
+        let mut problems = match self.deviation(number) {
+            None => unlike_recorded,
+            Some(_) if unlike_recorded.is_empty() => {
+                vec!["in the table of deviations, but answered as recorded".to_owned()]
+            }
+            Some(ours) => differences(
+                &self.variables.expand_answer(ours),
+                answer,
+                &exchange.compare_body,
+            ),
+        };
+        problems.extend(envelope_problems(&exchange.request.path, answer));
+        problems.extend(self.echoed_secrets(exchange, answer));
+        problems
+    }
+
+    fn deviation(&self, number: usize) -> Option<&Expected> {
+        let mut entries = self.deviations.deviations.iter();
+        entries.find_map(|entry| entry.cases.get(&self.case.id)?.get(&number))
+    }
+
+    fn echoed_secrets(&self, exchange: &Exchange, answer: &Answer) -> Vec<String> {
+        let shown = format!(
+            "{:?}\n{}",
+            answer.headers,
+            String::from_utf8_lossy(&answer.body)
+        );
+        let mut problems = Vec::new();
+        for secret in &exchange.secrets {
+            if shown.contains(&self.variables.expand(secret)) {
+                problems.push("sends a secret back".to_owned());
+            }
+        }
+        problems
+    }
+
+    fn capture(&mut self, exchange: &Exchange, answer: &Answer) {
+        for (name, place) in &exchange.capture {
+            let member = place
+                .strip_prefix("$.")
+                .expect("members of the answer are captured");
+            if let Some(value) = answer.json()[member].as_str() {
+                self.variables.set(name, value);
+            }
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const LIMIT: usize = 300;
+    match text.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,120 @@
+//! A database per test, copied from one that was migrated once per process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, SqliteConnection};
+use tokenhouse::Config;
+use tokenhouse::store::Store;
+
+use super::Backend;
+use super::guardian::{Guardian, scratch_folder};
+use super::postgres;
+
+/// The migrated database that the others are copies of.
+const TEMPLATE: &str = "template_of_tests";
+
+/// An empty, migrated database, removed when dropped.
+pub struct TestDatabase {
+    backend: Backend,
+    name: String,
+}
+
+impl TestDatabase {
+    pub fn create(backend: Backend) -> Self {
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", CREATED.fetch_add(1, Ordering::Relaxed));
+        match backend {
+            Backend::Sqlite => copy_sqlite_template(&name),
+            Backend::Postgres => copy_postgres_template(&name),
+        }
+        Self { backend, name }
+    }
+
+    /// Its URL, as in the setting `DATABASE_URL`.
+    pub fn url(&self) -> String {
+        match self.backend {
+            Backend::Sqlite => format!("sqlite://{}", sqlite_file(&self.name).display()),
+            Backend::Postgres => postgres::server().url(&self.name),
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        match self.backend {
+            Backend::Sqlite => {
+                fs::remove_dir_all(sqlite_folder().join(&self.name)).expect("the folder is ours");
+            }
+            // By force: the pool may not have closed its last connection yet.
+            Backend::Postgres => {
+                run_on_postgres(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
+            }
+        }
+    }
+}
+
+fn copy_sqlite_template(name: &str) {
+    static MIGRATED: OnceLock<PathBuf> = OnceLock::new();
+    let template = MIGRATED.get_or_init(|| {
+        let file = new_sqlite_file(TEMPLATE);
+        migrate(&format!("sqlite://{}", file.display()));
+        file
+    });
+    let mut template = SqliteConnection::establish(&template.to_string_lossy()).expect("a file");
+    let copy = new_sqlite_file(name);
+    // A plain copy would miss what still stands in the write-ahead log.
+    template
+        .batch_execute(&format!("VACUUM INTO '{}'", copy.display()))
+        .expect("the template is copied");
+}
+
+fn copy_postgres_template(name: &str) {
+    static MIGRATED: OnceLock<()> = OnceLock::new();
+    MIGRATED.get_or_init(|| {
+        run_on_postgres(&format!("CREATE DATABASE {TEMPLATE}"));
+        migrate(&postgres::server().url(TEMPLATE));
+    });
+    run_on_postgres(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"));
+}
+
+fn run_on_postgres(statement: &str) {
+    PgConnection::establish(&postgres::server().url("postgres"))
+        .expect("the server takes connections")
+        .batch_execute(statement)
+        .expect("the role may create and drop databases");
+}
+
+fn migrate(url: &str) {
+    let settings = [
+        ("DATABASE_URL", url),
+        ("TOKENHOUSE_DATABASE_POOL_SIZE", "1"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_vars(settings).expect("the settings are good");
+    Store::open(&config.database).expect("the migrations run");
+}
+
+/// Makes the folder of an SQLite database, and says where in it the file goes.
+fn new_sqlite_file(name: &str) -> PathBuf {
+    fs::create_dir(sqlite_folder().join(name)).expect("the name is new");
+    sqlite_file(name)
+}
+
+fn sqlite_file(name: &str) -> PathBuf {
+    sqlite_folder().join(name).join("tokenhouse.db")
+}
+
+/// The folder of all SQLite databases of this process, removed when the process is gone.
+fn sqlite_folder() -> &'static Path {
+    static FOLDER: OnceLock<(PathBuf, Guardian)> = OnceLock::new();
+    let (folder, _guardian) = FOLDER.get_or_init(|| {
+        let folder = scratch_folder("sqlite");
+        let guardian = Guardian::start(r#"cat >/dev/null; rm -rf -- "$1""#, &folder, &[], None);
+        (folder, guardian)
+    });
+    folder
+}

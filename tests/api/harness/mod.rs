@@ -1,0 +1,35 @@
+//! What every test stands on: a server, its database, and a client.
+
+mod answer;
+mod client;
+mod database;
+mod guardian;
+mod people;
+mod postgres;
+mod postgres_programs;
+mod server;
+mod tests;
+
+pub use answer::Answer;
+pub use client::{Client, Request};
+pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes two tests of each function that takes a [`Backend`]: `sqlite::name`, `postgres::name`.
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test($crate::harness::Backend::Sqlite); })+
+        }
+        mod postgres {
+            $(#[test] fn $test() { super::$test($crate::harness::Backend::Postgres); })+
+        }
+    };
+}
+pub(crate) use on_both_databases;
