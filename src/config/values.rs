@@ -77,7 +77,7 @@ impl Values {
     /// A whole number within bounds.
     pub(super) fn number<T>(&self, name: &'static str, min: T, max: T) -> Result<T, ConfigError>
     where
-        T: FromStr + PartialOrd + std::fmt::Display,
+        T: Copy + FromStr + PartialOrd + std::fmt::Display,
     {
         let expected = format!("a whole number from {min} to {max}");
         let number: T = self.parse(name, &expected)?;

@@ -83,7 +83,7 @@ impl Error {
             Self::InvalidBody(errors) => json!({ "detail": field_errors(errors) }),
             Self::InvalidForm(errors) => {
                 let error = form_error_code(errors);
-                oauth(field_errors(errors), error, &describe(errors))
+                oauth(&field_errors(errors), error, &describe(errors))
             }
             Self::MalformedJson { position, problem } => json!({ "detail": [{
                 "type": "json_invalid",
@@ -93,17 +93,17 @@ impl Error {
                 "ctx": { "error": problem },
             }]}),
             Self::BadCredentials => oauth(
-                "Unauthorized".into(),
+                &"Unauthorized".into(),
                 "invalid_grant",
                 "Incorrect username or password",
             ),
             Self::RepeatedParameter => {
                 let description = "A parameter is repeated";
-                oauth(description.into(), "invalid_request", description)
+                oauth(&description.into(), "invalid_request", description)
             }
             Self::TwoCredentials => {
                 let description = "Two different credentials in one request";
-                oauth(description.into(), "invalid_request", description)
+                oauth(&description.into(), "invalid_request", description)
             }
             Self::StrictStatus(error) => error.body(),
             _ => json!({ "detail": self.detail() }),
@@ -133,7 +133,7 @@ impl Error {
 }
 
 /// The body of a refusal at an OAuth endpoint (RFC 6749 section 5.2), with FastAPI's `detail`.
-fn oauth(detail: Value, error: &str, description: &str) -> Value {
+fn oauth(detail: &Value, error: &str, description: &str) -> Value {
     json!({ "detail": detail, "error": error, "error_description": description })
 }
 

@@ -3,8 +3,16 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::unwrap_used,
     reason = "helpers of tests fail the test, and clippy takes only the tests themselves for tests"
 )]
 
+mod bad_input;
 mod conformance;
+mod envelope;
+mod guards;
 mod harness;
+mod outage;
+mod register;
+mod settings;
+mod sign_in;

@@ -1,7 +1,7 @@
 //! The guards: who calls is a parameter of the handler, so that a handler without one cannot
 //! see a user, and one with it does not run for anybody else.
 //!
-//! They work in any actix-web app that has an [`Auth`](crate::Auth) among its `app_data`. A
+//! They work in any actix-web app that has an [`Auth`] among its `app_data`. A
 //! database that does not answer is 503 in every one of them, never "anonymous".
 
 mod authenticated;

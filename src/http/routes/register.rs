@@ -26,7 +26,7 @@ pub(crate) struct UserCreate {
     #[schema(example = "https://example.com/me")]
     website: String,
     /// At least 8 characters and at most 72 bytes, and not a common one.
-    #[schema(format = "password", example = "correct-horse-9!")]
+    #[schema(format = "password", max_length = 72, example = "correct-horse-9!")]
     password: String,
 }
 

@@ -17,8 +17,8 @@ use crate::http::openapi::answers;
 #[schema(as = Body_create_token_token_post)]
 #[expect(dead_code, reason = "describes the form for the OpenAPI document")]
 pub(crate) struct TokenRequest {
-    /// Counts as `password` when it is left out.
-    #[schema(nullable = false, pattern = "^password$", example = "password")]
+    /// Counts as `password` when it is left out or empty.
+    #[schema(nullable = false, pattern = "^(password)?$", example = "password")]
     grant_type: Option<String>,
     /// The e-mail address, in any spelling.
     #[schema(min_length = 1, example = "andres@example.com")]

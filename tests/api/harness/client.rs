@@ -80,10 +80,15 @@ impl Request {
     }
 
     /// Sets the body and its `Content-Length`.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        self = self.header("Content-Length", body.len().to_string());
-        self.body = Some(body);
+        self.header("Content-Length", body.len().to_string())
+            .raw_body(body)
+    }
+
+    /// Sets what follows the head, whatever the head says of it.
+    pub fn raw_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
         self
     }
 

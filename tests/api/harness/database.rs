@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
 use tokenhouse::Config;
 use tokenhouse::store::Store;
 
@@ -41,6 +41,68 @@ impl TestDatabase {
             Backend::Postgres => postgres::server().url(&self.name),
         }
     }
+
+    /// Runs statements on it, behind the back of whoever serves it.
+    pub fn execute(&self, statements: &str) {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
+                conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON")
+                    .expect("settings are taken");
+                conn.batch_execute(statements).expect("a good statement");
+            }
+            Backend::Postgres => PgConnection::establish(&self.url())
+                .expect("the server takes connections")
+                .batch_execute(statements)
+                .expect("a good statement"),
+        }
+    }
+
+    /// Counts the rows that a condition holds for, as in `access_tokens WHERE user_id = 1`.
+    pub fn count(&self, of: &str) -> i64 {
+        let query = diesel::sql_query(format!("SELECT COUNT(*) AS count FROM {of}"));
+        let counted: Counted = match self.backend {
+            Backend::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
+                query.get_result(&mut conn)
+            }
+            Backend::Postgres => {
+                let mut conn = PgConnection::establish(&self.url()).expect("it takes connections");
+                query.get_result(&mut conn)
+            }
+        }
+        .expect("a good query");
+        counted.count
+    }
+
+    /// Takes the database away from everybody; the server process of Postgres stays up.
+    pub fn take_away(&self) {
+        match self.backend {
+            Backend::Sqlite => self.execute("ALTER TABLE access_tokens RENAME TO taken_away"),
+            Backend::Postgres => run_on_postgres(&format!(
+                "ALTER DATABASE {0} ALLOW_CONNECTIONS false; \
+                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{0}'",
+                self.name
+            )),
+        }
+    }
+
+    /// Undoes [`Self::take_away`].
+    pub fn give_back(&self) {
+        match self.backend {
+            Backend::Sqlite => self.execute("ALTER TABLE taken_away RENAME TO access_tokens"),
+            Backend::Postgres => run_on_postgres(&format!(
+                "ALTER DATABASE {} ALLOW_CONNECTIONS true",
+                self.name
+            )),
+        }
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    count: i64,
 }
 
 impl Drop for TestDatabase {

@@ -49,6 +49,11 @@ impl TestApp {
         TestAppBuilder::on(Arc::new(TestDatabase::create(backend)))
     }
 
+    /// What it keeps its users and tokens in.
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
     /// Another server on the same database, still to be set up.
     pub fn beside(&self) -> TestAppBuilder {
         TestAppBuilder::on(Arc::clone(&self.database))

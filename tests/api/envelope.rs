@@ -1,0 +1,172 @@
+//! What is around every answer, and what is said about paths and methods that are not there.
+
+use crate::harness::{Backend, STATIC_KEY, TestApp};
+
+const ROUTES: [(&str, &str); 13] = [
+    ("/register", "POST"),
+    ("/token", "POST"),
+    ("/logout", "POST"),
+    ("/users/me", "GET, HEAD"),
+    ("/page", "GET, HEAD"),
+    ("/protected", "GET, HEAD"),
+    ("/health/live", "GET, HEAD"),
+    ("/health/ready", "GET, HEAD"),
+    ("/livez", "GET, HEAD"),
+    ("/readyz", "GET, HEAD"),
+    ("/docs", "GET, HEAD"),
+    ("/redoc", "GET, HEAD"),
+    ("/openapi.json", "GET, HEAD"),
+];
+
+#[test]
+fn every_answer_has_the_headers() {
+    let app = TestApp::start(Backend::Sqlite);
+    for (path, _) in ROUTES.into_iter().chain([("/nope", ""), ("/page/", "")]) {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "FOO"] {
+            let answer = app
+                .request(method, path)
+                .header("X-Request-Id", "mine-1.2_3")
+                .send();
+            let header = |name| answer.header(name).unwrap_or_default();
+            assert_eq!(header("x-request-id"), "mine-1.2_3", "{method} {path}");
+            assert_eq!(
+                header("x-content-type-options"),
+                "nosniff",
+                "{method} {path}"
+            );
+            let is_page = path == "/docs" || path == "/redoc";
+            if !(is_page && answer.status == 200) {
+                assert_eq!(header("cache-control"), "no-store", "{method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_id_that_is_missing_or_unfit_is_replaced() {
+    let app = TestApp::start(Backend::Sqlite);
+    let too_long = "a".repeat(129);
+    let mut seen = std::collections::HashSet::new();
+    for given in ["", "a b", "a\"b", "é", &too_long] {
+        let answer = app.get("/livez").header("X-Request-Id", given).send();
+        let id = answer.header("x-request-id").unwrap();
+        assert!(
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{id}"
+        );
+        assert!(seen.insert(id));
+    }
+}
+
+#[test]
+fn methods_that_a_path_does_not_take_are_405_with_those_that_it_takes() {
+    let app = TestApp::start(Backend::Sqlite);
+    for (path, allow) in ROUTES {
+        for method in [
+            "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "FOO",
+        ] {
+            if allow.split(", ").any(|allowed| allowed == method) {
+                continue;
+            }
+            let answer = app.request(method, path).send();
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(
+                answer.header("allow").as_deref(),
+                Some(allow),
+                "{method} {path}"
+            );
+            assert_eq!(answer.text(), r#"{"detail":"Method Not Allowed"}"#);
+        }
+    }
+}
+
+#[test]
+fn head_is_answered_as_get_without_the_body() {
+    let app = TestApp::start(Backend::Sqlite);
+    for path in [
+        "/page",
+        "/users/me",
+        "/livez",
+        "/readyz",
+        "/docs",
+        "/openapi.json",
+        "/nope",
+    ] {
+        let get = app.get(path).header("Token", STATIC_KEY).send();
+        let head = app.request("HEAD", path).header("Token", STATIC_KEY).send();
+        assert_eq!(head.status, get.status, "{path}");
+        for name in ["content-type", "content-length", "www-authenticate"] {
+            assert_eq!(head.header(name), get.header(name), "{path} {name}");
+        }
+    }
+}
+
+#[test]
+fn health_is_answered_without_a_credential() {
+    let app = TestApp::start(Backend::Sqlite);
+    for path in ["/livez", "/readyz", "/health/live", "/health/ready"] {
+        let answer = app.get(path).send();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, r#"{"status":"ok"}"#),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn scripts_of_listed_origins_may_call_and_no_others() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting(
+            "TOKENHOUSE_CORS_ORIGINS",
+            "https://app.example, https://other.example",
+        )
+        .start();
+    let preflight = |origin: &str| {
+        app.request("OPTIONS", "/token")
+            .header("Origin", origin)
+            .header("Access-Control-Request-Method", "POST")
+            .header("Access-Control-Request-Headers", "content-type")
+            .send()
+    };
+    let allowed = preflight("https://app.example");
+    let origin = allowed.header("access-control-allow-origin");
+    assert_eq!(
+        (allowed.status, origin.as_deref()),
+        (200, Some("https://app.example"))
+    );
+    let refused = preflight("https://evil.example");
+    assert_eq!(refused.header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn the_docs_can_be_turned_off() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_DOCS", "false")
+        .start();
+    for path in ["/docs", "/redoc", "/openapi.json", "/docs/swagger-ui.css"] {
+        assert_eq!(app.get(path).send().status, 404, "{path}");
+    }
+}
+
+#[test]
+fn the_docs_come_whole_from_this_server() {
+    let app = TestApp::start(Backend::Sqlite);
+    for path in [
+        "/docs/init.js",
+        "/docs/swagger-ui.css",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/oauth2-redirect.html",
+        "/docs/favicon-32x32.png",
+        "/redoc/redoc.standalone.js",
+    ] {
+        let answer = app.get(path).send();
+        assert!(answer.status == 200 && answer.body.len() > 100, "{path}");
+    }
+    for page in ["/docs", "/redoc"] {
+        let answer = app.get(page).send();
+        assert!(!answer.text().contains("//"), "{page} names another host");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'self'"), "{policy}");
+    }
+}

@@ -1,0 +1,118 @@
+//! `/register`: who becomes a user, and what is said to who does not.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
+
+on_both_databases!(
+    a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has,
+    all_spellings_of_an_address_are_one_account,
+    passwords_within_the_policy_are_taken_and_others_are_told_why,
+    registration_may_be_closed_or_limited,
+);
+
+fn register(app: &Client, email: &str, password: &str) -> Answer {
+    app.post("/register")
+        .json(&json!({
+            "name": "Alice Example", "surname": "Example", "email": email,
+            "website": "https://example.com", "password": password,
+        }))
+        .send()
+}
+
+fn a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has(backend: Backend) {
+    let app = TestApp::start(backend);
+    let answer = app
+        .post("/register")
+        .json(&json!({
+            "name": "Alice Example", "surname": "", "email": "Alice@EXAMPLE.com", "website": "w",
+            "password": "correct-horse-9!", "id": 77, "scopes": "admin", "is_admin": true,
+            "hashed_password": "x", "disabled_at": null, "created_at": "2000-01-01",
+        }))
+        .send();
+    assert_eq!(answer.status, 201);
+    let user = json!({
+        "id": 1, "name": "Alice Example", "surname": "", "email": "Alice@example.com", "website": "w",
+    });
+    assert_eq!(answer.json(), user);
+    assert_eq!(
+        app.database().count("users WHERE scopes = '' AND id = 1"),
+        1
+    );
+    assert_eq!(
+        app.database()
+            .count("users WHERE created_at > '2020-01-01'"),
+        1
+    );
+}
+
+fn all_spellings_of_an_address_are_one_account(backend: Backend) {
+    let app = TestApp::start(backend);
+    assert_eq!(
+        register(&app, "strasse.josé@example.com", "correct-horse-9!").status,
+        201
+    );
+    for email in [
+        "STRASSE.JOSÉ@Example.COM",
+        "straße.josé@example.com",
+        "strasse.jose\u{301}@example.com",
+        "Jo <strasse.josé@example.com>",
+    ] {
+        let answer = register(&app, email, "correct-horse-9!");
+        assert_eq!(answer.status, 409, "{email}");
+        assert_eq!(answer.json(), json!({"detail": "User email already exist"}));
+    }
+}
+
+fn passwords_within_the_policy_are_taken_and_others_are_told_why(backend: Backend) {
+    let app = TestApp::start(backend);
+    let long = "é".repeat(37);
+    for (password, kind, hint) in [
+        ("short", "string_too_short", "at least 8 characters"),
+        ("password123", "value_error", "common"),
+        ("alice@example.com", "value_error", "common"),
+        (&long, "bytes_too_long", "72 bytes"),
+        ("with a \0 in it", "value_error", "NUL"),
+    ] {
+        let answer = register(&app, "alice@example.com", password);
+        assert_eq!(answer.status, 422, "{password:?} {answer:?}");
+        let error = &answer.json()["detail"][0];
+        let message = error["msg"].as_str().unwrap();
+        assert!(
+            message.to_lowercase().contains(&hint.to_lowercase()),
+            "{password:?}: {message}"
+        );
+        assert_eq!(
+            (&error["type"], &error["loc"], &error["input"]),
+            (&json!(kind), &json!(["body", "password"]), &Value::Null),
+            "{password:?}"
+        );
+    }
+    let just_fits = "violet kettles sing off-key, and seven wet dogs applaud: héhé! 4711 xq";
+    assert_eq!(just_fits.len(), 72);
+    let answer = register(&app, "alice@example.com", just_fits);
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+fn registration_may_be_closed_or_limited(backend: Backend) {
+    let closed = TestApp::builder(backend)
+        .setting("TOKENHOUSE_REGISTRATION", "closed")
+        .start();
+    assert_eq!(
+        register(&closed, "alice@example.com", "correct-horse-9!").status,
+        403
+    );
+    let limited = closed
+        .beside()
+        .setting("TOKENHOUSE_REGISTRATION", "domains")
+        .setting("TOKENHOUSE_REGISTRATION_DOMAINS", "example.org")
+        .start();
+    assert_eq!(
+        register(&limited, "alice@example.com", "correct-horse-9!").status,
+        403
+    );
+    assert_eq!(
+        register(&limited, "alice@EXAMPLE.org", "correct-horse-9!").status,
+        201
+    );
+}

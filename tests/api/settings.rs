@@ -1,0 +1,194 @@
+//! The binary as an operator meets it: settings, exit codes, and what is printed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::harness::Client;
+
+/// A folder of its own for each test, removed afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tokenhouse-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    /// The program, run in this folder with nothing in its environment.
+    fn tokenhouse(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
+        command.args(arguments).current_dir(&self.0).env_clear();
+        command
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn with_input(mut command: Command, input: &[u8]) -> Output {
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(input)
+        .expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+/// A server that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn it_serves_with_no_setup_and_protects_its_file() {
+    let folder = Folder::new("serve");
+    let mut command = folder.tokenhouse(&[]);
+    let command = command
+        .env("TOKENHOUSE_BIND", "127.0.0.1:0")
+        .stdout(Stdio::piped());
+    let mut server = Running(command.spawn().expect("it starts"));
+    let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
+    let first = lines.next().unwrap().unwrap();
+    let address = first.rsplit_once("http://").unwrap().1.to_owned();
+    let rest: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
+    assert!(
+        rest[1].ends_with(&format!("http://{address}/docs")),
+        "{rest:?}"
+    );
+
+    let client = Client::of(address.parse().unwrap());
+    client.register("alice").sign_in();
+    for file in ["tokenhouse.db", "tokenhouse.db-wal", "tokenhouse.db-shm"] {
+        let mode = std::fs::metadata(folder.0.join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let healthy = folder
+        .tokenhouse(&["healthcheck"])
+        .env("TOKENHOUSE_BIND", &address)
+        .status();
+    assert_eq!(healthy.unwrap().code(), Some(0));
+    drop(server);
+    let gone = folder
+        .tokenhouse(&["healthcheck"])
+        .env("TOKENHOUSE_BIND", &address)
+        .status();
+    assert_eq!(gone.unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_bad_setting_stops_the_start_with_one_line_that_hides_the_value() {
+    let folder = Folder::new("settings");
+    for (name, value) in [
+        ("DATABASE_URL", "mysql://hush"),
+        ("TOKENHOUSE_BIND", "hush"),
+        ("TOKENHOUSE_BCRYPT_COST", "hush"),
+        ("TOKENHOUSE_NO_SUCH", "hush"),
+        ("API_KEY_TOKEN_FILE", "/nowhere/hush"),
+    ] {
+        let output = folder
+            .tokenhouse(&["serve"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(line.starts_with(&format!("tokenhouse: {name}: ")), "{line}");
+        assert!(
+            line.lines().count() == 1 && !line.contains("hush"),
+            "{line}"
+        );
+    }
+    std::fs::write(folder.0.join(".env"), "TOKENHOUSE_WORKERS=none\n").unwrap();
+    let output = folder.tokenhouse(&["serve"]).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        line.starts_with("tokenhouse: TOKENHOUSE_WORKERS: "),
+        "{line}"
+    );
+}
+
+#[test]
+fn an_unreachable_database_stops_the_start_without_showing_the_url() {
+    let folder = Folder::new("unreachable");
+    for url in [
+        "postgres://user:hush@127.0.0.1:1/hush",
+        "sqlite:///nowhere/at/all.db",
+    ] {
+        let output = folder
+            .tokenhouse(&["serve"])
+            .env("DATABASE_URL", url)
+            .output()
+            .unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(
+            line.contains("the database is unavailable") && !line.contains("hush"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn migrations_are_run_once() {
+    let folder = Folder::new("migrate");
+    let migrate = || {
+        let output = folder.tokenhouse(&["migrate"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(migrate().starts_with("ran "));
+    assert_eq!(migrate(), "up to date\n");
+}
+
+#[test]
+fn passwords_are_hashed_and_verified_as_they_are() {
+    let folder = Folder::new("password");
+    let password = b"  caf\xc3\xa9 \xff\r\n";
+    let hashed = with_input(folder.tokenhouse(&["hash", "--cost", "4"]), password);
+    let hash = String::from_utf8(hashed.stdout).unwrap();
+    assert!(
+        hash.starts_with("$2b$04$") && hash.trim_end().len() == 60,
+        "{hash}"
+    );
+    let long = "x".repeat(4_097);
+    for (hash, password, line, code) in [
+        (hash.trim_end(), &password[..], "true\n", 0),
+        (hash.trim_end(), b"caf\xc3\xa9", "false\n", 1),
+        ("$1$x", b"x", "error: unknown-hash\n", 2),
+        ("$2b$04$x", b"x", "error: malformed-hash\n", 2),
+        (
+            hash.trim_end(),
+            long.as_bytes(),
+            "error: password-size\n",
+            2,
+        ),
+        (hash.trim_end(), b"a\0b", "error: password-nul\n", 2),
+        (hash.trim_end(), b"a\xed\xa0\x80", "error: not-utf8\n", 2),
+    ] {
+        let output = with_input(folder.tokenhouse(&["verify", hash]), password);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
+        assert_eq!(output.status.code(), Some(code), "{line}");
+    }
+    let refused = folder.tokenhouse(&["hash", "--cost", "3"]).output();
+    assert_eq!(refused.unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,239 @@
+//! `/token`, `/users/me` and `/logout`: getting in, and being out when told so.
+
+use std::collections::HashSet;
+use std::thread;
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::json;
+use tokenhouse::Clock;
+
+use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
+
+on_both_databases!(
+    a_token_is_answered_as_rfc_6749_has_it,
+    every_refusal_is_the_same,
+    of_64_sign_ins_at_once_one_token_is_left,
+    a_token_is_refused_from_the_moment_it_expires,
+    logging_out_ends_the_token_for_every_process,
+    deleted_and_disabled_users_are_out,
+    a_stored_token_is_a_digest_that_opens_nothing,
+    a_cheap_hash_is_renewed_and_a_costly_one_refused,
+    strict_status_is_rfc_6749s,
+    a_busy_hasher_refuses_at_once,
+);
+
+fn me(app: &Client, token: &str) -> u16 {
+    app.get("/users/me").bearer(token).send().status
+}
+
+fn sign_in(app: &Client, username: &str, password: &str) -> Answer {
+    app.post("/token")
+        .form(&[("username", username), ("password", password)])
+        .send()
+}
+
+fn a_token_is_answered_as_rfc_6749_has_it(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let answer = sign_in(&app, "ALICE@Example.COM", &alice.password);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut body = answer.json();
+    let token = body["access_token"].take();
+    assert_eq!(token.as_str().map(str::len), Some(43));
+    let rest =
+        json!({"access_token": null, "token_type": "bearer", "expires_in": 86400, "scope": ""});
+    assert_eq!(body, rest);
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(answer.header("pragma").as_deref(), Some("no-cache"));
+}
+
+fn every_refusal_is_the_same(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let bob = app.register("bob");
+    app.register("carol");
+    app.database().execute(
+        "UPDATE users SET disabled_at = created_at WHERE email = 'bob@example.com'; \
+         UPDATE users SET hashed_password = '!' WHERE email = 'carol@example.com'",
+    );
+    let long = "x".repeat(5_000);
+    let refusals = [
+        (alice.email.as_str(), "wrong password"),
+        (alice.email.as_str(), &long),
+        (alice.email.as_str(), "nul \0"),
+        (bob.email.as_str(), bob.password.as_str()),
+        ("carol@example.com", "the password of carol"),
+        ("nobody@example.com", "wrong password"),
+        ("nobody@example.com", &long),
+        ("no address", "wrong password"),
+        ("nul \0", "wrong password"),
+    ];
+    for (username, password) in refusals {
+        let answer = sign_in(&app, username, password);
+        assert_eq!(answer.status, 401, "{username:?} {answer:?}");
+        assert_eq!(
+            answer.text(),
+            r#"{"detail":"Unauthorized","error":"invalid_grant","error_description":"Incorrect username or password"}"#
+        );
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge.as_deref(), Some(r#"Bearer realm="tokenhouse""#));
+    }
+    assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 200);
+}
+
+fn of_64_sign_ins_at_once_one_token_is_left(backend: Backend) {
+    let app = TestApp::start(backend);
+    let beside = app.beside().start();
+    let alice = app.register("alice");
+    let tokens: Vec<String> = thread::scope(|scope| {
+        let signing_in: Vec<_> = (0..64)
+            .map(|number| {
+                let client: Client = if number % 2 == 0 { *app } else { *beside };
+                let alice = &alice;
+                scope.spawn(move || {
+                    let answer = sign_in(&client, &alice.email, &alice.password);
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                    answer.json()["access_token"].as_str().unwrap().to_owned()
+                })
+            })
+            .collect();
+        signing_in
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), 64);
+    assert_eq!(app.database().count("access_tokens"), 1);
+    for server in [&app, &beside] {
+        let accepted = tokens
+            .iter()
+            .filter(|token| me(server, token) == 200)
+            .count();
+        assert_eq!(accepted, 1);
+    }
+}
+
+fn a_token_is_refused_from_the_moment_it_expires(backend: Backend) {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let token = app.register("alice").sign_in();
+    clock.advance(TimeDelta::seconds(86_400) - TimeDelta::microseconds(1));
+    assert_eq!(me(&app, &token), 200);
+    clock.advance(TimeDelta::microseconds(1));
+    let answer = app.get("/users/me").bearer(&token).send();
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.json(),
+        json!({"detail": "Could not validate credentials"})
+    );
+}
+
+fn logging_out_ends_the_token_for_every_process(backend: Backend) {
+    let app = TestApp::start(backend);
+    let beside = app.beside().start();
+    let alice = app.register("alice");
+    for round in 0..50 {
+        let token = alice.sign_in();
+        assert_eq!((me(&app, &token), me(&beside, &token)), (200, 200));
+        let (one, other) = if round % 2 == 0 {
+            (&app, &beside)
+        } else {
+            (&beside, &app)
+        };
+        let answer = one.post("/logout").bearer(&token).send();
+        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        assert_eq!((me(other, &token), me(one, &token)), (401, 401));
+        assert_eq!(one.post("/logout").bearer(&token).send().status, 401);
+    }
+}
+
+fn deleted_and_disabled_users_are_out(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (alice, bob) = (
+        app.register("alice").sign_in(),
+        app.register("bob").sign_in(),
+    );
+    app.database().execute(
+        "UPDATE users SET disabled_at = created_at WHERE email = 'alice@example.com'; \
+         DELETE FROM users WHERE email = 'bob@example.com'",
+    );
+    assert_eq!((me(&app, &alice), me(&app, &bob)), (401, 401));
+}
+
+fn a_stored_token_is_a_digest_that_opens_nothing(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let digest = tokenhouse::token::TokenDigest::of(token.as_bytes()).to_hex();
+    let stored = |text: &str| {
+        app.database()
+            .count(&format!("access_tokens WHERE access_token = '{text}'"))
+    };
+    assert_eq!((stored(&digest), stored(&token)), (1, 0));
+    assert_eq!(me(&app, &digest), 401);
+}
+
+fn a_cheap_hash_is_renewed_and_a_costly_one_refused(backend: Backend) {
+    let cheap = TestApp::start(backend);
+    let alice = cheap.register("alice");
+    let app = cheap
+        .beside()
+        .setting("TOKENHOUSE_BCRYPT_COST", "5")
+        .start();
+    let of_cost = |cost: &str| {
+        app.database()
+            .count(&format!("users WHERE hashed_password LIKE '$2b${cost}$%'"))
+    };
+    assert_eq!((of_cost("04"), of_cost("05")), (1, 0));
+    for _ in 0..2 {
+        assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 200);
+        assert_eq!((of_cost("04"), of_cost("05")), (0, 1));
+    }
+    app.database()
+        .execute("UPDATE users SET hashed_password = replace(hashed_password, '$05$', '$31$')");
+    assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 401);
+}
+
+fn strict_status_is_rfc_6749s(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_OAUTH_STRICT_STATUS", "true")
+        .start();
+    let refused = sign_in(&app, "nobody@example.com", "wrong password");
+    assert_eq!(
+        (refused.status, refused.json()["error"].as_str()),
+        (400, Some("invalid_grant"))
+    );
+    let incomplete = app.post("/token").form(&[("username", "alice")]).send();
+    assert_eq!(
+        (incomplete.status, incomplete.json()["error"].as_str()),
+        (400, Some("invalid_request"))
+    );
+}
+
+fn a_busy_hasher_refuses_at_once(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_BCRYPT_COST", "12")
+        .setting("TOKENHOUSE_HASH_QUEUE_MS", "1")
+        .start();
+    let answers: Vec<Answer> = thread::scope(|scope| {
+        let client: Client = *app;
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(move || sign_in(&client, "nobody@example.com", "wrong password")))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let refused: Vec<&Answer> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
+    assert!(refused.len() >= 4, "{answers:?}");
+    for answer in refused {
+        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+        assert_eq!(
+            answer.json(),
+            json!({"detail": "Too many sign-ins at the moment"})
+        );
+    }
+}
