@@ -10,6 +10,7 @@
 mod bad_input;
 mod conformance;
 mod envelope;
+mod foreign_app;
 mod guards;
 mod harness;
 mod outage;
