@@ -53,7 +53,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain(
         "RUST_LOG",
-        "info",
+        "info,actix_server=warn",
         "What is logged: error, warn, info, debug, trace, or per module",
     ),
     plain(
