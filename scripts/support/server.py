@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -33,6 +34,8 @@ def argument_parser(description):
 def running(binary, **settings):
     """Serves until the block ends; gives the base URL. Fails when the server does not start, or
     does not end with status 0 when it is told to."""
+    if not binary.exists():
+        sys.exit(f"{binary} is not there: build it first, or say where it is with --binary")
     with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
         log = Path(folder) / "log"
         with log.open("w") as log_file:
@@ -52,12 +55,22 @@ def running(binary, **settings):
                 raise RuntimeError(f"the server did not start:\n{log.read_text()}")
             yield announced[-1]
         finally:
-            process.terminate()
-            status = process.wait(timeout=STOPS_WITHIN)
-            process.stdout.close()
+            status = stop(process)
             if status != 0:
                 print(log.read_text())
                 raise RuntimeError(f"the server ended with status {status}")
+
+
+def stop(process):
+    """Asks the server to end; gives its exit status, which is negative when it had to be killed."""
+    process.terminate()
+    try:
+        return process.wait(timeout=STOPS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+    finally:
+        process.stdout.close()
 
 
 def defaults(folder):

@@ -45,23 +45,31 @@ pub fn document() -> utoipa::openapi::OpenApi {
         answers::OAuthValidationError,
         answers::TokenRefusal,
     )),
-    modifiers(&SecuritySchemes),
+    modifiers(&Finish),
 )]
 struct Document;
 
-struct SecuritySchemes;
+struct Finish;
 
-impl Modify for SecuritySchemes {
+impl Modify for Finish {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        // utoipa puts Cargo's there, and Swagger UI makes a link to nowhere of an "A OR B".
+        document.info.license = None;
         let password = Flow::Password(Password::new("token", Scopes::new()));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme(
             "OAuth2PasswordBearer",
-            SecurityScheme::OAuth2(OAuth2::new([password])),
+            SecurityScheme::OAuth2(OAuth2::with_description(
+                [password],
+                "A user's login token. A client id and secret are not needed.",
+            )),
         );
         components.add_security_scheme(
             "APIKeyHeader",
-            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Token"))),
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+                "Token",
+                "The static key, `API_KEY_TOKEN` in the settings.",
+            ))),
         );
     }
 }
@@ -75,7 +83,6 @@ pub(super) mod answers {
     #[derive(ToSchema)]
     #[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
     pub(crate) struct ErrorBody {
-        #[schema(example = "Not authenticated")]
         detail: String,
     }
 
@@ -114,11 +121,8 @@ pub(super) mod answers {
     #[derive(ToSchema)]
     #[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
     pub(crate) struct OAuthError {
-        #[schema(example = "Unauthorized")]
         detail: String,
-        #[schema(example = "invalid_grant")]
         error: String,
-        #[schema(example = "Incorrect username or password")]
         error_description: String,
     }
 
@@ -127,7 +131,6 @@ pub(super) mod answers {
     #[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
     pub(crate) struct OAuthValidationError {
         detail: Vec<ValidationError>,
-        #[schema(example = "invalid_request")]
         error: String,
         error_description: String,
     }
@@ -138,74 +141,125 @@ pub(super) mod answers {
     pub(crate) struct TokenRefusal {
         /// A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, what is otherwise in 401 or 422.
         detail: Value,
-        #[schema(nullable = false, example = "invalid_request")]
+        #[schema(nullable = false)]
         error: Option<String>,
-        #[schema(nullable = false, example = "A parameter is repeated")]
+        #[schema(nullable = false)]
         error_description: Option<String>,
     }
 
     /// No credential, or one that is not valid (any more)
     #[derive(IntoResponses)]
-    #[response(status = 401, headers(("WWW-Authenticate" = String, description = "RFC 6750")))]
+    #[response(
+        status = 401,
+        headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+        example = json!({ "detail": "Not authenticated" })
+    )]
     pub(crate) struct NotAuthenticated(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// Two different credentials
     #[derive(IntoResponses)]
-    #[response(status = 400)]
+    #[response(
+        status = 400,
+        example = json!({
+            "detail": "Two different credentials in one request",
+            "error": "invalid_request",
+            "error_description": "Two different credentials in one request",
+        })
+    )]
     pub(crate) struct TwoCredentials(#[expect(dead_code, reason = "schema")] OAuthError);
 
     /// The static key is missing or wrong
     #[derive(IntoResponses)]
-    #[response(status = 403)]
+    #[response(status = 403, example = json!({ "detail": "Not authenticated" }))]
     pub(crate) struct StaticKeyRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// The body is not text, or is nested beyond reason
     #[derive(IntoResponses)]
-    #[response(status = 400)]
+    #[response(status = 400, example = json!({ "detail": "There was an error parsing the body" }))]
     pub(crate) struct UnreadableBody(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// The settings do not let this address register
     #[derive(IntoResponses)]
-    #[response(status = 403)]
+    #[response(status = 403, example = json!({ "detail": "Registration is not open to you" }))]
     pub(crate) struct RegistrationRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// The address belongs to a user already
     #[derive(IntoResponses)]
-    #[response(status = 409)]
+    #[response(status = 409, example = json!({ "detail": "User email already exist" }))]
     pub(crate) struct EmailTaken(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// Fields are missing or wrong, or the body is no JSON
     #[derive(IntoResponses)]
-    #[response(status = 422)]
+    #[response(
+        status = 422,
+        example = json!({ "detail": [{
+            "type": "string_too_short",
+            "loc": ["body", "name"],
+            "msg": "String should have at least 5 characters",
+            "input": "Ada",
+            "ctx": { "min_length": 5 },
+        }] })
+    )]
     pub(crate) struct InvalidBody(#[expect(dead_code, reason = "schema")] HTTPValidationError);
 
     /// The form cannot be read, or repeats a parameter
     #[derive(IntoResponses)]
-    #[response(status = 400)]
+    #[response(
+        status = 400,
+        example = json!({
+            "detail": "A parameter is repeated",
+            "error": "invalid_request",
+            "error_description": "A parameter is repeated",
+        })
+    )]
     pub(crate) struct BadForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
 
     /// The name or the password is wrong; which, is not told
     #[derive(IntoResponses)]
-    #[response(status = 401, headers(("WWW-Authenticate" = String, description = "RFC 6750")))]
+    #[response(
+        status = 401,
+        headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+        example = json!({
+            "detail": "Unauthorized",
+            "error": "invalid_grant",
+            "error_description": "Incorrect username or password",
+        })
+    )]
     pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthError);
 
     /// Fields are missing or wrong
     #[derive(IntoResponses)]
-    #[response(status = 422)]
+    #[response(
+        status = 422,
+        example = json!({
+            "detail": [{
+                "type": "missing",
+                "loc": ["body", "password"],
+                "msg": "Field required",
+                "input": null,
+            }],
+            "error": "invalid_request",
+            "error_description": "password: Field required",
+        })
+    )]
     pub(crate) struct InvalidForm(#[expect(dead_code, reason = "schema")] OAuthValidationError);
 
     /// The body did not arrive in time
     #[derive(IntoResponses)]
-    #[response(status = 408)]
+    #[response(status = 408, example = json!({ "detail": "Request Timeout" }))]
     pub(crate) struct BodyLate(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// The body is too large
     #[derive(IntoResponses)]
-    #[response(status = 413)]
+    #[response(status = 413, example = json!({ "detail": "Request Entity Too Large" }))]
     pub(crate) struct BodyTooLarge(#[expect(dead_code, reason = "schema")] ErrorBody);
 
     /// The database does not answer, or more passwords wait than can be hashed in time
     #[derive(IntoResponses)]
-    #[response(status = 503, headers(("Retry-After" = u64, description = "Seconds")))]
+    #[response(
+        status = 503,
+        headers(("Retry-After" = u64, description = "Seconds")),
+        example = json!({ "detail": "Service Unavailable" })
+    )]
     pub(crate) struct Unavailable(#[expect(dead_code, reason = "schema")] ErrorBody);
 }

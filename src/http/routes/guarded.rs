@@ -23,7 +23,9 @@ pub(crate) struct Hello {
     hello: &'static str,
 }
 
-/// The tutorial's page, for whoever has the static key.
+/// The tutorial's page
+///
+/// Answers whoever has the static key.
 #[utoipa::path(
     get,
     path = "/page",
@@ -36,7 +38,9 @@ pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
     Json(Page { page: 1 })
 }
 
-/// The tutorial's protected route, for whoever has the static key.
+/// The tutorial's protected route
+///
+/// Answers whoever has the static key.
 #[utoipa::path(
     get,
     path = "/protected",

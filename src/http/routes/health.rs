@@ -19,7 +19,9 @@ pub(crate) struct Health {
 
 const HEALTHY: Health = Health { status: "ok" };
 
-/// The process is up. Restart it when this does not answer.
+/// Is the process up?
+///
+/// Restart it when this does not answer.
 #[utoipa::path(
     get,
     path = "/health/live",
@@ -31,7 +33,9 @@ pub(crate) async fn live() -> Json<Health> {
     Json(HEALTHY)
 }
 
-/// The database answers and has the tables. Send requests elsewhere while this is 503.
+/// Can requests be answered?
+///
+/// They can when the database answers and has the tables. Send them elsewhere while this is 503.
 #[utoipa::path(
     get,
     path = "/health/ready",

@@ -7,13 +7,16 @@ use crate::http::Authenticated;
 use crate::http::extract::auth;
 use crate::http::openapi::answers;
 
+/// Sign out
+///
 /// Ends the login token. Once this is answered, nobody accepts it any more.
 #[utoipa::path(
     post,
     path = "/logout",
     tag = "sign-in",
     operation_id = "logout_logout_post",
-    security(("OAuth2PasswordBearer" = []), ("APIKeyHeader" = [])),
+    // Not the header `Token` too: Swagger UI would send a static key in it beside the token.
+    security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 204, description = "The token has ended"),
         answers::NotAuthenticated,

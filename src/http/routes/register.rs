@@ -30,7 +30,9 @@ pub(crate) struct UserCreate {
     password: String,
 }
 
-/// Creates a user.
+/// Register
+///
+/// Creates a user, who can sign in at once.
 #[utoipa::path(
     post,
     path = "/register",

@@ -26,13 +26,14 @@ pub(crate) struct TokenRequest {
     #[schema(format = "password", min_length = 1, example = "correct-horse-9!")]
     password: String,
     /// The scopes that the token shall have, separated by spaces; all of the user's when empty.
-    #[schema(nullable = false)]
+    // Empty, as Swagger UI sends "string" for a field without an example.
+    #[schema(nullable = false, example = "")]
     scope: Option<String>,
     /// Taken for the clients that send it; means nothing.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, example = "")]
     client_id: Option<String>,
     /// Taken for the clients that send it; means nothing.
-    #[schema(nullable = false, format = "password")]
+    #[schema(nullable = false, format = "password", example = "")]
     client_secret: Option<String>,
 }
 
@@ -40,6 +41,7 @@ pub(crate) struct TokenRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenResponse<'a> {
     /// 43 characters; shown this once.
+    #[schema(example = "Q2hhbmdlIG1lLCBJIGFtIG9ubHkgYW4gZXhhbXBsZSE")]
     access_token: &'a str,
     /// Always `bearer`.
     #[schema(example = "bearer")]
@@ -52,7 +54,9 @@ pub(crate) struct TokenResponse<'a> {
     scope: &'a str,
 }
 
-/// Signs in with the OAuth2 password form, and ends the user's earlier token.
+/// Sign in
+///
+/// Gives a new access token for the OAuth2 password form, and ends the user's earlier one.
 #[utoipa::path(
     post,
     path = "/token",

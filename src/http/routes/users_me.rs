@@ -39,12 +39,15 @@ impl From<User> for UserRead {
 }
 
 /// Who am I?
+///
+/// Shows the user whose token is sent.
 #[utoipa::path(
     get,
     path = "/users/me",
     tag = "users",
     operation_id = "read_users_me_users_me_get",
-    security(("OAuth2PasswordBearer" = []), ("APIKeyHeader" = [])),
+    // Not the header `Token` too: Swagger UI would send a static key in it beside the token.
+    security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 200, description = "The user whose token this is", body = UserRead),
         answers::NotAuthenticated,
