@@ -217,3 +217,20 @@ fn whatever_is_in_a_text_it_is_stored_or_refused(backend: Backend) {
     }
     assert_eq!(app.database().count("users"), 5);
 }
+
+#[test]
+fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let app = TestApp::start(Backend::Sqlite);
+    let mut connection = app.connect().expect("the server listens");
+    let unfinished = app
+        .post("/token")
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Content-Length", "100")
+        .raw_body("username=a");
+    let answer = connection.send(&unfinished).expect("an answer");
+    assert_eq!(
+        (answer.status, answer.text()),
+        (408, r#"{"detail":"Request Timeout"}"#)
+    );
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+}
