@@ -162,6 +162,8 @@ pub(super) fn describe(error: &ConnectionError) -> String {
         "could not",
         "timeout",
         "unable to open",
+        // What a build without TLS says to a URL that asks for it.
+        "sslmode value",
     ];
     let text = match error {
         ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),

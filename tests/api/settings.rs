@@ -148,6 +148,18 @@ fn an_unreachable_database_stops_the_start_without_showing_the_url() {
     }
 }
 
+#[cfg(not(feature = "postgres-tls"))]
+#[test]
+fn a_build_without_tls_says_so_to_a_url_that_asks_for_it() {
+    let folder = Folder::new("tls");
+    let url = "postgres://user:hush@127.0.0.1:1/hush?sslmode=verify-full";
+    let mut command = folder.tokenhouse(&["migrate"]);
+    let output = command.env("DATABASE_URL", url).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.contains("SSL support is not compiled in"), "{line}");
+    assert!(!line.contains("hush"), "{line}");
+}
+
 #[test]
 fn migrations_are_run_once() {
     let folder = Folder::new("migrate");
