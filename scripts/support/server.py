@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from support.venv import ROOT
 
 STATIC_KEY = "the-static-key-of-the-scripts"
 PASSWORD = "mulberry-Tram-71"

@@ -1,20 +1,18 @@
 //! The binary as an operator meets it: settings, exit codes, and what is printed.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use crate::harness::Client;
+use crate::harness::{Client, Running, scratch_folder};
 
 /// A folder of its own for each test, removed afterwards.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tokenhouse-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a folder");
-        Self(path)
+        Self(scratch_folder(name))
     }
 
     /// The program, run in this folder with nothing in its environment.
@@ -46,28 +44,13 @@ fn with_input(mut command: Command, input: &[u8]) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-/// A server that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn it_serves_with_no_setup_and_protects_its_file() {
     let folder = Folder::new("serve");
-    let mut command = folder.tokenhouse(&[]);
-    let command = command
-        .env("TOKENHOUSE_BIND", "127.0.0.1:0")
-        .stdout(Stdio::piped());
-    let mut server = Running(command.spawn().expect("it starts"));
-    let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
-    let first = lines.next().unwrap().unwrap();
+    let mut server = Running::start(folder.tokenhouse(&[]).env("TOKENHOUSE_BIND", "127.0.0.1:0"));
+    let first = server.line();
     let address = first.rsplit_once("http://").unwrap().1.to_owned();
-    let rest: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
+    let rest = [server.line(), server.line()];
     assert!(
         rest[1].ends_with(&format!("http://{address}/docs")),
         "{rest:?}"

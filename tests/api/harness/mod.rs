@@ -7,11 +7,14 @@ mod guardian;
 mod people;
 mod postgres;
 mod postgres_programs;
+mod process;
 mod server;
 mod tests;
 
 pub use answer::Answer;
 pub use client::{Client, Request};
+pub use guardian::scratch_folder;
+pub use process::Running;
 pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
 
 /// Which database a test runs on.

@@ -1,0 +1,37 @@
+//! Programs that a test starts, as they stand.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A running program, ended with the test.
+pub struct Running {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts the program; what it prints is for [`Self::line`].
+    pub fn start(command: &mut Command) -> Self {
+        let mut process = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let output = BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, output }
+    }
+
+    /// Waits for the next line that it prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it prints text");
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing is left of it.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
