@@ -65,7 +65,7 @@ pub fn is_token_shaped(presented: &[u8]) -> bool {
 
 /// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
 /// a leaked table worthless: a digest presented as a token is hashed once more and found nowhere.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
@@ -76,19 +76,39 @@ impl TokenDigest {
 
     /// 64 lower-case hexadecimal digits, as stored.
     pub fn to_hex(self) -> String {
-        use fmt::Write;
-        self.0
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                let _infallible = write!(hex, "{byte:02x}");
-                hex
-            })
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = String::with_capacity(64);
+        for byte in self.0 {
+            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        hex
+    }
+
+    /// Reads what [`Self::to_hex`] wrote; `None` for anything else.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let digits = hex.as_bytes().as_chunks::<2>();
+        let (pairs, []) = digits else { return None };
+        let pairs: &[[u8; 2]; 32] = pairs.try_into().ok()?;
+        let mut bytes = [0_u8; 32];
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(bytes))
     }
 
     /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
+    }
+}
+
+/// The value of a lower-case hexadecimal digit.
+fn digit(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -147,6 +167,15 @@ mod tests {
         );
         assert!(TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abc")));
         assert!(!TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abd")));
+    }
+
+    #[test]
+    fn a_digest_survives_the_trip_through_hex_and_nothing_else_is_one() {
+        let hex = TokenDigest::of(b"abc").to_hex();
+        assert_eq!(TokenDigest::from_hex(&hex), Some(TokenDigest::of(b"abc")));
+        for other in ["", "*", &hex[1..], &hex.to_uppercase(), &format!("{hex}00")] {
+            assert_eq!(TokenDigest::from_hex(other), None, "{other}");
+        }
     }
 
     #[test]

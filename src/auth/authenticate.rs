@@ -6,7 +6,7 @@ use super::Auth;
 use crate::email::EmailAddress;
 use crate::error::Error;
 use crate::password::{self, Cost};
-use crate::store::{StoredHash, User};
+use crate::store::{Account, StoredHash};
 
 impl Auth {
     /// Finds the user with this e-mail address, in any spelling, and this password.
@@ -16,21 +16,25 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::BadCredentials`] whatever is wrong; [`Error::Busy`] and [`Error::Unavailable`].
-    pub async fn authenticate(&self, name: &str, password: &SecretString) -> Result<User, Error> {
-        let user = match EmailAddress::parse(name) {
+    pub async fn authenticate(
+        &self,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<Account, Error> {
+        let account = match EmailAddress::parse(name) {
             Ok(email) => {
                 let key = email.key();
                 self.0
                     .store
-                    .read(move |conn| User::find_by_email_key(conn, &key))
+                    .read(move |conn| Account::find_by_email_key(conn, &key))
                     .await?
             }
             Err(_no_address) => None,
         };
-        let user = user.filter(|user| user.disabled_at.is_none());
-        let hash = user.as_ref().map(|user| user.hashed_password.clone());
+        let account = account.filter(|account| account.user.disabled_at.is_none());
+        let hash = account.as_ref().map(|found| found.hashed_password.clone());
         let matches = self.verify(password.clone(), hash).await?;
-        user.filter(|_| matches).ok_or(Error::BadCredentials)
+        account.filter(|_| matches).ok_or(Error::BadCredentials)
     }
 
     /// Whether the password is that of the hash; never, after the same work, without a hash.
@@ -53,25 +57,25 @@ impl Auth {
 
     /// Hashes the password anew when the stored hash is cheaper than new ones are. The user is in
     /// already, so nothing that goes wrong here is more than a line in the log.
-    pub(super) async fn renew_hash(&self, user: &User, password: SecretString) {
+    pub(super) async fn renew_hash(&self, account: Account, password: SecretString) {
         let cost = self.0.config.cost;
-        if !password::needs_rehash(user.hashed_password.as_str(), cost) {
+        if !password::needs_rehash(account.hashed_password.as_str(), cost) {
             return;
         }
+        let id = account.user.id;
         let hashed = self
             .0
             .hasher
             .run(move || password::hash_password(password.expose_secret().as_bytes(), cost))
             .await;
         let Ok(Ok(renewed)) = hashed else {
-            log::warn!("user {}: the password hash was not renewed", user.id);
+            log::warn!("user {id}: the password hash was not renewed");
             return;
         };
-        let (id, old) = (user.id, user.hashed_password.clone());
         let replaced = self
             .0
             .store
-            .write(move |conn| User::replace_hash(conn, id, &old, &renewed))
+            .write(move |conn| account.replace_hash(conn, &renewed))
             .await;
         if replaced.is_err() {
             log::warn!("user {id}: the renewed password hash was not stored");

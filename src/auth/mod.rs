@@ -9,13 +9,14 @@ mod register;
 
 use std::sync::Arc;
 
-pub use access_token::{IssuedToken, Session};
+pub use access_token::IssuedToken;
 pub use register::RegistrationForm;
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
 use crate::password::{self, PasswordHasher};
+pub use crate::store::Session;
 use crate::store::{Store, StoreError, StoredHash};
 
 /// Why the service cannot start.

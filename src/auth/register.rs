@@ -7,7 +7,7 @@ use crate::config::Registration;
 use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
 use crate::password::{self, PasswordError, PolicyViolation};
-use crate::store::{NewUser, StoreError, User};
+use crate::store::{Account, NewUser, StoreError, User};
 
 /// The shortest name, in code points: the tutorial's `Field(min_length=5)`.
 const NAME_MIN_LENGTH: usize = 5;
@@ -62,7 +62,7 @@ impl Auth {
         let taken = self
             .0
             .store
-            .read(move |conn| User::find_by_email_key(conn, &key))
+            .read(move |conn| Account::find_by_email_key(conn, &key))
             .await?;
         if taken.is_some() {
             return Err(Error::EmailTaken);

@@ -62,6 +62,9 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     /// `TOKENHOUSE_AUTO_MIGRATE`: whether the start brings the tables up to date.
     pub auto_migrate: bool,
+    /// `TOKENHOUSE_SESSION_CACHE_MB`, in bytes: what the sessions in memory may take up; 0 for
+    /// none in memory.
+    pub session_cache_bytes: u64,
 }
 
 /// The rules of the authentication itself.
@@ -158,6 +161,11 @@ impl Config {
                 url: values.database_url()?,
                 pool_size: values.number("TOKENHOUSE_DATABASE_POOL_SIZE", 1, 1_000)?,
                 auto_migrate: values.flag("TOKENHOUSE_AUTO_MIGRATE")?,
+                session_cache_bytes: values.number::<u64>(
+                    "TOKENHOUSE_SESSION_CACHE_MB",
+                    0,
+                    1_000_000,
+                )? << 20,
             },
             auth: AuthConfig::from_values(&values)?,
             log_filter: values.text("RUST_LOG")?,

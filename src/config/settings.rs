@@ -92,6 +92,11 @@ pub const SETTINGS: &[Setting] = &[
         "Whether the start brings the tables up to date; otherwise run tokenhouse migrate",
     ),
     plain(
+        "TOKENHOUSE_SESSION_CACHE_MB",
+        "64",
+        "Megabytes of memory for the sessions in use, some 1,500 each; 0 keeps none in memory",
+    ),
+    plain(
         "TOKENHOUSE_REGISTRATION",
         "open",
         "Who may register: open, closed, or domains",

@@ -3,9 +3,8 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::schema::{access_tokens, users};
-use super::{StoreConnection, User};
-use crate::token::TokenDigest;
+use super::StoreConnection;
+use super::schema::access_tokens;
 
 /// A login token, as stored: its digest in its place.
 #[derive(Clone, Queryable)]
@@ -62,18 +61,6 @@ impl NewAccessToken {
 }
 
 impl AccessToken {
-    /// Finds a token and its user by the digest of what was presented. Expiry is not looked at.
-    pub(crate) fn find_with_user(
-        conn: &mut StoreConnection,
-        digest: TokenDigest,
-    ) -> QueryResult<Option<(Self, User)>> {
-        access_tokens::table
-            .inner_join(users::table)
-            .filter(access_tokens::access_token.eq(digest.to_hex()))
-            .get_result(conn)
-            .optional()
-    }
-
     /// Deletes this token, and not one that has replaced it. Returns whether it was there.
     pub(crate) fn revoke(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));

@@ -11,6 +11,8 @@ use diesel::result::Error as DieselError;
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 use secrecy::ExposeSecret;
 
+use super::StoreError;
+use super::session::Revocation;
 use crate::config::DatabaseUrl;
 
 /// A connection to the database in use; every query is written once against it.
@@ -36,11 +38,25 @@ impl StoreConnection {
         }
     }
 
-    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest.
-    pub(super) fn end_write<T>(&mut self, outcome: QueryResult<T>) -> QueryResult<T> {
+    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest. With a
+    /// revocation, returns when what was committed holds on every process.
+    pub(super) fn end_write<T>(
+        &mut self,
+        outcome: QueryResult<T>,
+        revocation: Option<&Revocation>,
+    ) -> QueryResult<T> {
+        let outcome = outcome.and_then(|value| {
+            if let (Self::Postgres(conn), Some(revocation)) = (&mut *self, revocation) {
+                revocation.call(conn)?;
+            }
+            Ok(value)
+        });
         match outcome {
             Ok(value) => {
                 Transactions::commit_transaction(self)?;
+                if let (Self::Postgres(conn), Some(revocation)) = (self, revocation) {
+                    revocation.wait(conn)?;
+                }
                 Ok(value)
             }
             Err(error) => {
@@ -119,6 +135,22 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// As [`Self::open`], with a reason that may be shown.
+    pub(super) fn open_or_say_why(&self) -> Result<StoreConnection, StoreError> {
+        self.open()
+            .map_err(|error| StoreError::Unavailable(describe(&error)))
+    }
+
+    /// As [`Self::open_or_say_why`], for those that need Postgres itself.
+    pub(super) fn open_postgres(&self) -> Result<PgConnection, StoreError> {
+        match self.open_or_say_why()? {
+            StoreConnection::Postgres(conn) => Ok(conn),
+            StoreConnection::Sqlite(_) => Err(StoreError::Unavailable("not Postgres".to_owned())),
+        }
+    }
+}
+
 impl ManageConnection for Manager {
     type Connection = Pooled;
     type Error = ConnectionError;
@@ -156,7 +188,7 @@ impl HandleError<ConnectionError> for LogConnectionErrors {
 
 /// Why a connection could not be opened, without the URL: libpq quotes it when it cannot read it,
 /// with the password in it.
-pub(super) fn describe(error: &ConnectionError) -> String {
+fn describe(error: &ConnectionError) -> String {
     const HARMLESS: &[&str] = &[
         "connection to server",
         "could not",

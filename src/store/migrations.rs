@@ -27,11 +27,12 @@ pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError>
     let outcome = run_locked(conn);
     match outcome {
         Ok(names) => {
-            conn.end_write(Ok(()))?;
+            conn.end_write(Ok(()), None)?;
             Ok(names)
         }
         Err(failure) => {
-            let rolled_back = conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction));
+            let rolled_back =
+                conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction), None);
             debug_assert!(rolled_back.is_err());
             Err(failure)
         }

@@ -8,6 +8,7 @@ pub mod access_token;
 mod connection;
 mod migrations;
 mod schema;
+mod session;
 pub mod user;
 
 use std::sync::Arc;
@@ -22,10 +23,13 @@ use tokio::time::{Instant, timeout_at};
 
 pub use access_token::{AccessToken, NewAccessToken};
 pub use connection::StoreConnection;
-pub use user::{NewUser, StoredHash, User};
+pub use session::Session;
+pub use user::{Account, NewUser, StoredHash, User};
 
 use crate::config::DatabaseConfig;
+use crate::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
+use session::Sessions;
 
 /// The longest that anyone waits for the database, from asking to the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -34,7 +38,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the database gave no answer. Never holds a value that was stored or asked for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The row would break a UNIQUE rule.
     #[error("the row exists")]
@@ -67,6 +71,7 @@ impl From<DieselError> for StoreError {
 pub struct Store {
     pool: Pool<Manager>,
     turns: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
 }
 
 impl Store {
@@ -81,12 +86,13 @@ impl Store {
         let manager = Manager {
             url: config.url.clone(),
         };
-        let mut first = open_first(&manager)?;
+        let mut first = manager.open_or_say_why()?;
         if config.auto_migrate {
             for name in migrations::run(&mut first)? {
                 log::info!("database: ran migration {name}");
             }
         }
+        let sessions = Sessions::start(manager.clone(), config.session_cache_bytes)?;
         let pool = Pool::builder()
             .max_size(config.pool_size)
             .min_idle(Some(1))
@@ -96,7 +102,11 @@ impl Store {
             .error_handler(Box::new(LogConnectionErrors))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
-        Ok(Self { pool, turns })
+        Ok(Self {
+            pool,
+            turns,
+            sessions: Arc::new(sessions),
+        })
     }
 
     /// Runs a query that changes nothing. It may run again on another connection when the first
@@ -115,7 +125,8 @@ impl Store {
         .await
     }
 
-    /// Runs `work` in one transaction, which is committed when this returns `Ok`.
+    /// Runs `work` in one transaction, which is committed when this returns `Ok`; then no process
+    /// remembers a session from before it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a UNIQUE rule stands against it; nothing is changed then.
@@ -126,6 +137,7 @@ impl Store {
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut work = Some(work);
+        let revocation = self.sessions.revocation();
         self.run(move |conn| {
             match conn.begin_write() {
                 Err(error) if is_lost(&error) => return Attempt::NotBegun(error),
@@ -136,9 +148,27 @@ impl Store {
             let outcome = work
                 .take()
                 .map_or(Err(DieselError::NotFound), |work| work(conn));
-            Attempt::Done(conn.end_write(outcome))
+            Attempt::Done(conn.end_write(outcome, revocation.as_ref()))
         })
         .await
+    }
+
+    /// The session of a token, from memory. `None` says nothing: [`Self::find_session`] knows.
+    /// What it returns is what the database holds at this moment. Does not block.
+    pub fn recall_session(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
+        self.sessions.recall(digest)
+    }
+
+    /// The session of a token, from the database; `None` when there is no such token. Whether it
+    /// has expired or its user is disabled is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
+    pub async fn find_session(
+        &self,
+        digest: TokenDigest,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        self.sessions.find(digest).await
     }
 
     /// Whether the database answers and has the tables this program needs.
@@ -207,13 +237,6 @@ fn is_lost(error: &DieselError) -> bool {
     )
 }
 
-/// The connection that the start needs, with a reason when there is none to be had.
-fn open_first(manager: &Manager) -> Result<StoreConnection, StoreError> {
-    manager
-        .open()
-        .map_err(|error| StoreError::Unavailable(connection::describe(&error)))
-}
-
 /// Runs the pending migrations of the database that the settings name, and returns their names.
 /// Blocks; safe in several processes at once.
 ///
@@ -221,9 +244,10 @@ fn open_first(manager: &Manager) -> Result<StoreConnection, StoreError> {
 /// As [`Store::open`].
 pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
     protect(config)?;
-    migrations::run(&mut open_first(&Manager {
+    let manager = Manager {
         url: config.url.clone(),
-    })?)
+    };
+    migrations::run(&mut manager.open_or_say_why()?)
 }
 
 fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {

@@ -28,5 +28,21 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    // SQLite only: what changed the sessions that a process may remember.
+    session_changes (id) {
+        id -> BigInt,
+        access_token -> Text,
+    }
+}
+
+diesel::table! {
+    // Postgres only: the processes that remember sessions.
+    session_leases (id) {
+        id -> BigInt,
+        fenced -> Bool,
+    }
+}
+
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(access_tokens, users);

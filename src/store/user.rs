@@ -31,8 +31,7 @@ impl fmt::Debug for StoredHash {
     }
 }
 
-/// A registered user, as stored. Fields stand in the order of the columns, which is how they are
-/// read.
+/// A registered user, without what proves it: that is an [`Account`].
 #[derive(Clone, Debug, Queryable)]
 pub struct User {
     /// Never given to another user, even after a deletion.
@@ -43,19 +42,48 @@ pub struct User {
     pub surname: String,
     /// The address as it is shown: the domain normalised, the local part as entered.
     pub email: String,
-    /// The address as it is compared: one account for all its spellings.
-    pub email_key: String,
     /// Any text.
     pub website: String,
-    /// As passlib makes it.
-    #[diesel(deserialize_as = String)]
-    pub hashed_password: StoredHash,
     /// What the user may do, separated by spaces.
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
     /// UTC; set for a user who may not come in.
     pub disabled_at: Option<NaiveDateTime>,
+}
+
+/// The columns of a [`User`], in the order of its fields.
+pub(super) type UserColumns = (
+    users::id,
+    users::name,
+    users::surname,
+    users::email,
+    users::website,
+    users::scopes,
+    users::created_at,
+    users::disabled_at,
+);
+
+/// See [`UserColumns`].
+pub(super) const USER_COLUMNS: UserColumns = (
+    users::id,
+    users::name,
+    users::surname,
+    users::email,
+    users::website,
+    users::scopes,
+    users::created_at,
+    users::disabled_at,
+);
+
+/// A user and the password hash: what a sign-in is decided by.
+#[derive(Clone, Debug, Queryable)]
+pub struct Account {
+    /// Who.
+    pub user: User,
+    /// As passlib makes it.
+    #[diesel(deserialize_as = String)]
+    pub hashed_password: StoredHash,
 }
 
 /// A user to be stored.
@@ -68,11 +96,11 @@ pub struct NewUser {
     pub surname: String,
     /// See [`User::email`].
     pub email: String,
-    /// See [`User::email_key`].
+    /// The address as it is compared: one account for all its spellings.
     pub email_key: String,
     /// See [`User::website`].
     pub website: String,
-    /// See [`User::hashed_password`].
+    /// See [`Account::hashed_password`].
     pub hashed_password: String,
     /// See [`User::created_at`].
     pub created_at: NaiveDateTime,
@@ -83,44 +111,36 @@ impl NewUser {
     pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<User> {
         diesel::insert_into(users::table)
             .values(self)
-            .returning(users::all_columns)
+            .returning(USER_COLUMNS)
             .get_result(conn)
     }
 }
 
-impl User {
-    /// Finds the user of an address, by [`User::email_key`].
+impl Account {
+    /// Finds the account of an address, by [`NewUser::email_key`].
     pub(crate) fn find_by_email_key(
         conn: &mut StoreConnection,
         key: &str,
     ) -> QueryResult<Option<Self>> {
         users::table
             .filter(users::email_key.eq(key))
+            .select((USER_COLUMNS, users::hashed_password))
             .get_result(conn)
             .optional()
     }
 
-    /// Whether the user may still come in with the password of `hash`, and holds the row against
-    /// changes until the transaction ends: an UPDATE is the row lock that both databases share.
-    pub(crate) fn lock_if_unchanged(
-        conn: &mut StoreConnection,
-        id: i64,
-        hash: &StoredHash,
-    ) -> QueryResult<bool> {
-        Self::replace_hash(conn, id, hash, hash.as_str())
+    /// Whether the user may still come in with this password, and holds the row against changes
+    /// until the transaction ends: an UPDATE is the row lock that both databases share.
+    pub(crate) fn lock_if_unchanged(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
+        self.replace_hash(conn, self.hashed_password.as_str())
     }
 
-    /// Puts `new` in the place of `old`, unless the password was changed or the user disabled in
-    /// the meantime. Returns whether it did.
-    pub(crate) fn replace_hash(
-        conn: &mut StoreConnection,
-        id: i64,
-        old: &StoredHash,
-        new: &str,
-    ) -> QueryResult<bool> {
+    /// Puts `new` in the place of the hash, unless the password was changed or the user disabled
+    /// in the meantime. Returns whether it did.
+    pub(crate) fn replace_hash(&self, conn: &mut StoreConnection, new: &str) -> QueryResult<bool> {
         let unchanged = users::table
-            .filter(users::id.eq(id))
-            .filter(users::hashed_password.eq(old.as_str()))
+            .filter(users::id.eq(self.user.id))
+            .filter(users::hashed_password.eq(self.hashed_password.as_str()))
             .filter(users::disabled_at.is_null());
         diesel::update(unchanged)
             .set(users::hashed_password.eq(new))

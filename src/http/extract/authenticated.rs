@@ -1,42 +1,67 @@
 //! The guards for routes that are for users.
 
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::sync::Arc;
+
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, credential};
-use crate::auth::Session;
+use crate::auth::{Auth, Session};
 use crate::error::Error;
-use crate::store::{AccessToken, User};
+use crate::token::TokenDigest;
 
-/// A user who is in: the handler that takes one runs for nobody else.
+/// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Session`]:
+/// `caller.user`, `caller.token`.
 ///
 /// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 400 for two
 /// different credentials, and with 503 when the database does not answer.
 #[derive(Clone, Debug)]
-pub struct Authenticated {
-    /// Who.
-    pub user: User,
-    /// By what.
-    pub token: AccessToken,
-}
+pub struct Authenticated(pub Arc<Session>);
 
-impl From<Session> for Authenticated {
-    fn from(Session { user, token }: Session) -> Self {
-        Self { user, token }
+impl Deref for Authenticated {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
     }
 }
 
 impl FromRequest for Authenticated {
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+    type Future = Either<Ready<Result<Self, Error>>, LocalBoxFuture<'static, Result<Self, Error>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let presented = credential::find(&request)?;
-            Ok(auth(&request)?.check_token(presented).await?.into())
-        })
+        match at_once(request) {
+            Ok(caller) => Either::Left(ready(Ok(caller))),
+            Err(NotAtOnce::Refused(error)) => Either::Left(ready(Err(error))),
+            Err(NotAtOnce::AskDatabase(auth, digest)) => Either::Right(Box::pin(async move {
+                auth.find_session(digest).await.map(Self)
+            })),
+        }
+    }
+}
+
+enum NotAtOnce {
+    Refused(Error),
+    AskDatabase(Auth, TokenDigest),
+}
+
+impl From<Error> for NotAtOnce {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Decides without waiting, if that can be.
+fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
+    let digest = TokenDigest::of(credential::find(request)?);
+    let auth = auth(request)?;
+    match auth.recall_session(&digest) {
+        Some(outcome) => Ok(Authenticated(outcome?)),
+        None => Err(NotAtOnce::AskDatabase(auth.clone(), digest)),
     }
 }
 

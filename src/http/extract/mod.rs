@@ -17,8 +17,8 @@ use crate::auth::Auth;
 use crate::error::Error;
 
 /// The handle that the app was given.
-pub(super) fn auth(request: &HttpRequest) -> Result<Auth, Error> {
-    request.app_data::<Auth>().cloned().ok_or_else(|| {
+pub(super) fn auth(request: &HttpRequest) -> Result<&Auth, Error> {
+    request.app_data::<Auth>().ok_or_else(|| {
         log::error!("the app has no Auth: add .app_data(auth.clone()) to it");
         Error::Internal
     })

@@ -28,6 +28,6 @@ pub(crate) async fn logout(
     request: HttpRequest,
     caller: Authenticated,
 ) -> Result<HttpResponse, Error> {
-    auth(&request)?.revoke_token(caller.token).await?;
+    auth(&request)?.revoke_token(&caller.token).await?;
     Ok(HttpResponse::NoContent().finish())
 }

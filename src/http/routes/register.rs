@@ -1,8 +1,6 @@
 //! Becoming a user.
 
-use actix_web::http::StatusCode;
-use actix_web::web::Json;
-use actix_web::{HttpRequest, Responder};
+use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
 
 use super::users_me::UserRead;
@@ -53,7 +51,7 @@ pub(crate) struct UserCreate {
 pub(crate) async fn register(
     request: HttpRequest,
     form: RegistrationForm,
-) -> Result<impl Responder, Error> {
+) -> Result<HttpResponse, Error> {
     let user = auth(&request)?.register(form).await?;
-    Ok((Json(UserRead::from(user)), StatusCode::CREATED))
+    Ok(HttpResponse::Created().json(UserRead::from(&user)))
 }

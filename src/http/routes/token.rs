@@ -78,7 +78,7 @@ pub(crate) async fn create_token(
     form: Result<TokenForm, Error>,
 ) -> Result<HttpResponse, Error> {
     let auth = auth(&request)?;
-    let issued = sign_in(&auth, form).await.map_err(|error| {
+    let issued = sign_in(auth, form).await.map_err(|error| {
         if auth.config().oauth_strict_status {
             error.strict()
         } else {

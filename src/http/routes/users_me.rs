@@ -1,6 +1,6 @@
 //! The user's own account.
 
-use actix_web::web::Json;
+use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,29 +11,29 @@ use crate::store::User;
 /// A user as shown to clients; nothing else of the stored row ever is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
-pub(crate) struct UserRead {
+pub(crate) struct UserRead<'a> {
     /// Never given to another user.
     #[schema(example = 1)]
     id: i64,
     #[schema(example = "Andres Cruz")]
-    name: String,
+    name: &'a str,
     #[schema(example = "Cruz")]
-    surname: String,
+    surname: &'a str,
     /// The address, its domain in lower case.
     #[schema(format = "email", example = "andres@example.com")]
-    email: String,
+    email: &'a str,
     #[schema(example = "https://example.com/me")]
-    website: String,
+    website: &'a str,
 }
 
-impl From<User> for UserRead {
-    fn from(user: User) -> Self {
+impl<'a> From<&'a User> for UserRead<'a> {
+    fn from(user: &'a User) -> Self {
         Self {
             id: user.id,
-            name: user.name,
-            surname: user.surname,
-            email: user.email,
-            website: user.website,
+            name: &user.name,
+            surname: &user.surname,
+            email: &user.email,
+            website: &user.website,
         }
     }
 }
@@ -55,6 +55,6 @@ impl From<User> for UserRead {
         answers::Unavailable,
     )
 )]
-pub(crate) async fn read_users_me(caller: Authenticated) -> Json<UserRead> {
-    Json(caller.user.into())
+pub(crate) async fn read_users_me(caller: Authenticated) -> HttpResponse {
+    HttpResponse::Ok().json(UserRead::from(&caller.user))
 }

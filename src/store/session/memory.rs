@@ -1,0 +1,87 @@
+//! The sessions that are remembered, as many as fit.
+
+use std::hash::RandomState;
+use std::mem::size_of;
+use std::sync::Arc;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::Session;
+use crate::token::TokenDigest;
+
+/// Sessions by the digest of their token. What was not used for long makes room for what is.
+pub(super) struct Memory(Option<Cache<TokenDigest, Arc<Session>, Bytes, RandomState>>);
+
+impl Memory {
+    /// Room for `bytes`, counted generously; for nothing at 0.
+    pub(super) fn new(bytes: u64) -> Self {
+        let options = OptionsBuilder::new()
+            .weight_capacity(bytes)
+            .estimated_items_capacity(usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX))
+            .build();
+        Self(options.ok().filter(|_| bytes > 0).map(|options| {
+            Cache::with_options(
+                options,
+                Bytes,
+                RandomState::new(),
+                DefaultLifecycle::default(),
+            )
+        }))
+    }
+
+    /// Whether it can remember anything.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn get(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
+        self.0.as_ref()?.get(digest)
+    }
+
+    pub(super) fn insert(&self, digest: TokenDigest, session: Arc<Session>) {
+        if let Some(cache) = &self.0 {
+            cache.insert(digest, session);
+        }
+    }
+
+    pub(super) fn remove(&self, digest: &TokenDigest) {
+        if let Some(cache) = &self.0 {
+            cache.remove(digest);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        if let Some(cache) = &self.0 {
+            cache.clear();
+        }
+    }
+}
+
+/// What a session of a user with short fields takes up, with the allocator's and the table's share.
+const TYPICAL_BYTES: u64 = 700;
+
+/// What a session takes up beside the contents of its strings: itself, its counters, seven
+/// allocations rounded up, and its place in the table.
+const FIXED_BYTES: usize = size_of::<Session>() + 16 + 7 * 16 + 100;
+
+/// Counts the bytes that a session takes up.
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<TokenDigest, Arc<Session>> for Bytes {
+    fn weight(&self, _digest: &TokenDigest, session: &Arc<Session>) -> u64 {
+        let Session { user, token } = session.as_ref();
+        let strings = [
+            &user.name,
+            &user.surname,
+            &user.email,
+            &user.website,
+            &user.scopes,
+            &token.access_token,
+            &token.scopes,
+        ];
+        let contents: usize = strings.iter().map(|text| text.capacity()).sum();
+        (FIXED_BYTES + contents) as u64
+    }
+}
