@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike, Utc};
 
 /// Tells the time. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug)]
@@ -32,13 +32,19 @@ impl Clock {
     /// Now, in UTC, cut to whole microseconds: Postgres keeps no more, and a time has to be equal
     /// to itself after a trip through either database.
     pub fn now(&self) -> NaiveDateTime {
-        let micros = match &self.0 {
-            Source::System => Utc::now().timestamp_micros(),
-            Source::Manual(micros) => micros.load(Ordering::SeqCst),
-        };
-        DateTime::from_timestamp_micros(micros)
-            .unwrap_or_default()
-            .naive_utc()
+        match &self.0 {
+            Source::System => {
+                let now = Utc::now().naive_utc();
+                let whole = now.nanosecond() / 1_000 * 1_000;
+                now.with_nanosecond(whole).unwrap_or(now)
+            }
+            Source::Manual(micros) => {
+                let micros = micros.load(Ordering::SeqCst);
+                DateTime::from_timestamp_micros(micros)
+                    .unwrap_or_default()
+                    .naive_utc()
+            }
+        }
     }
 
     /// Moves a manual clock, back for a negative `step`. The system's clock is not moved.

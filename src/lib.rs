@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod email;
 pub mod error;
+mod hex;
 pub mod http;
 pub mod password;
 mod scope;

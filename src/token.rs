@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::hex;
+
 /// Random bytes in a token: 256 bits, so guessing is hopeless and an unsalted digest is enough.
 const TOKEN_BYTES: usize = 32;
 
@@ -65,7 +67,7 @@ pub fn is_token_shaped(presented: &[u8]) -> bool {
 
 /// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
 /// a leaked table worthless: a digest presented as a token is hashed once more and found nowhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
@@ -76,25 +78,15 @@ impl TokenDigest {
 
     /// 64 lower-case hexadecimal digits, as stored.
     pub fn to_hex(self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = String::with_capacity(64);
-        for byte in self.0 {
-            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        hex
+        let mut hex = [0_u8; 64];
+        hex::write(&self.0, &mut hex);
+        String::from_utf8_lossy(&hex).into_owned()
     }
 
     /// Reads what [`Self::to_hex`] wrote; `None` for anything else.
     pub fn from_hex(hex: &str) -> Option<Self> {
-        let digits = hex.as_bytes().as_chunks::<2>();
-        let (pairs, []) = digits else { return None };
-        let pairs: &[[u8; 2]; 32] = pairs.try_into().ok()?;
         let mut bytes = [0_u8; 32];
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Some(Self(bytes))
+        hex::read(hex.as_bytes(), &mut bytes).then_some(Self(bytes))
     }
 
     /// Compares in constant time.
@@ -103,12 +95,11 @@ impl TokenDigest {
     }
 }
 
-/// The value of a lower-case hexadecimal digit.
-fn digit(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'a'..=b'f' => Some(character - b'a' + 10),
-        _ => None,
+/// A digest is as good as random, so any part of it spreads over a hash table.
+impl std::hash::Hash for TokenDigest {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
     }
 }
 

@@ -13,7 +13,9 @@ const LAYERS: [&[&str]; 6] = [
     &["auth"],
     &["error"],
     &["store"],
-    &["clock", "config", "email", "password", "scope", "token"],
+    &[
+        "clock", "config", "email", "hex", "password", "scope", "token",
+    ],
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

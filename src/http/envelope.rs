@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
 use super::path;
+use crate::hex;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,8 +50,9 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
 
 /// 32 hexadecimal digits.
 fn generate_request_id() -> HeaderValue {
-    let id = format!("{:032x}", rand::random::<u128>());
-    HeaderValue::try_from(id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
+    let mut id = [0; 32];
+    hex::write(&rand::random::<[u8; 16]>(), &mut id);
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
 }
 
 /// The path is logged by its route's pattern, or as unknown: what a client writes there may be a

@@ -1,6 +1,6 @@
 //! The sessions that are remembered, as many as fit.
 
-use std::hash::RandomState;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -11,7 +11,9 @@ use super::Session;
 use crate::token::TokenDigest;
 
 /// Sessions by the digest of their token. What was not used for long makes room for what is.
-pub(super) struct Memory(Option<Cache<TokenDigest, Arc<Session>, Bytes, RandomState>>);
+pub(super) struct Memory(
+    Option<Cache<TokenDigest, Arc<Session>, Bytes, BuildHasherDefault<AsItIs>>>,
+);
 
 impl Memory {
     /// Room for `bytes`, counted generously; for nothing at 0.
@@ -24,7 +26,7 @@ impl Memory {
             Cache::with_options(
                 options,
                 Bytes,
-                RandomState::new(),
+                BuildHasherDefault::default(),
                 DefaultLifecycle::default(),
             )
         }))
@@ -83,5 +85,26 @@ impl Weighter<TokenDigest, Arc<Session>> for Bytes {
         ];
         let contents: usize = strings.iter().map(|text| text.capacity()).sum();
         (FIXED_BYTES + contents) as u64
+    }
+}
+
+/// Takes the number that a digest gives for its hash. Nobody can choose where a token goes in the
+/// table: tokens are random and made here.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 }

@@ -26,16 +26,25 @@ use crate::token::TokenDigest;
 /// There is nothing to do but look-ups, so the thread need not wake up by itself.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The thread's own connection, and what it has read.
+/// 16 MiB of the file's pages, enough for all but the leaves of the indexes of millions of tokens.
+/// Not `mmap_size`, which is hardly faster: a disk that fails would kill the process.
+const SETTINGS: &str = "PRAGMA cache_size = -16384";
+
+/// The thread's own connection, and what is remembered from it.
 pub(super) struct Lookups {
     conn: SqliteConnection,
+    known: Known,
+}
+
+/// What is remembered, and which state of the file it stands for.
+struct Known {
     memory: Arc<Memory>,
     wal_index: Arc<WalIndex>,
     read: Option<Read>,
 }
 
 /// How far the log was read, and under which schema.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct Read {
     last_change: i64,
     schema_version: i32,
@@ -54,60 +63,72 @@ impl Lookups {
         url: &DatabaseUrl,
         memory: Arc<Memory>,
     ) -> Result<Self, StoreError> {
+        conn.batch_execute(SETTINGS)?;
         // Without a first read the wal-index may not be there yet.
         conn.batch_execute("SELECT COUNT(*) FROM sqlite_schema")?;
-        Ok(Self {
-            conn,
+        let known = Known {
             memory,
             wal_index: Arc::new(WalIndex::open(url.sqlite_path())),
             read: None,
-        })
+        };
+        Ok(Self { conn, known })
     }
 
     pub(super) fn wal_index(&self) -> Arc<WalIndex> {
-        Arc::clone(&self.wal_index)
+        Arc::clone(&self.known.wal_index)
     }
 
     /// The life of the thread.
     pub(super) fn run(&mut self, inbox: &Inbox) {
         while let Wake::Work(jobs) = inbox.wait(FOREVER) {
-            self.answer(jobs);
+            if !jobs.is_empty() {
+                self.answer(jobs);
+            }
         }
     }
 
+    /// Looks up all that wait in one transaction, which spares them the locking of the file.
     fn answer(&mut self, jobs: Vec<Job>) {
         // Before anything is read, so that what is read is at least as new.
-        let header = self.wal_index.now();
-        if header != Some(self.wal_index.remembered()) {
-            if let Err(error) = self.catch_up() {
+        let header = self.known.wal_index.now();
+        let known = &mut self.known;
+        let found: QueryResult<Vec<_>> = self.conn.transaction(|conn| {
+            if header != Some(known.wal_index.remembered()) {
+                known.catch_up(conn)?;
+            }
+            let found = jobs.iter().map(|job| known.find(conn, &job.digest));
+            found.collect()
+        });
+        match found {
+            Ok(found) => {
+                if let Some(header) = header {
+                    known.wal_index.remember(header);
+                }
+                for (job, session) in jobs.into_iter().zip(found) {
+                    job.answer(Ok(session));
+                }
+            }
+            Err(error) => {
                 let error = StoreError::from(error);
-                jobs.into_iter()
-                    .for_each(|job| job.answer(Err(error.clone())));
-                return;
+                for job in jobs {
+                    job.answer(Err(error.clone()));
+                }
             }
-            if let Some(header) = header {
-                self.wal_index.remember(header);
-            }
-        }
-        for job in jobs {
-            let found = self.find(&job.digest, header.is_some());
-            job.answer(found.map_err(StoreError::from));
         }
     }
+}
 
+impl Known {
     /// Finds a session in the memory, which has caught up, or in the file.
     fn find(
-        &mut self,
+        &self,
+        conn: &mut SqliteConnection,
         digest: &TokenDigest,
-        with_memory: bool,
     ) -> QueryResult<Option<Arc<Session>>> {
-        if !with_memory {
-            return Ok(query::find_one(&mut self.conn, digest)?.map(Arc::new));
-        }
         if let Some(session) = self.memory.get(digest) {
             return Ok(Some(session));
         }
-        let found = query::find_one(&mut self.conn, digest)?.map(Arc::new);
+        let found = query::find_one(conn, digest)?.map(Arc::new);
         if let Some(session) = &found {
             self.memory.insert(*digest, Arc::clone(session));
         }
@@ -116,44 +137,46 @@ impl Lookups {
 
     /// Forgets what was changed since the log was last read; everything when the log does not
     /// reach back that far, or the schema has changed and perhaps the triggers with it.
-    fn catch_up(&mut self) -> QueryResult<()> {
-        let now: SchemaVersion =
-            diesel::sql_query("PRAGMA schema_version").get_result(&mut self.conn)?;
-        let before = self
+    fn catch_up(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let schema: SchemaVersion = diesel::sql_query("PRAGMA schema_version").get_result(conn)?;
+        let schema_version = schema.schema_version;
+        let read = self
             .read
-            .filter(|read| read.schema_version == now.schema_version);
-        let last_change = match before {
-            Some(read) => self.forget_changes_after(read.last_change)?,
+            .filter(|read| read.schema_version == schema_version);
+        let last_change = match read {
+            Some(read) => self.forget_changes_from(conn, read.last_change)?,
             None => None,
         };
         let last_change = match last_change {
             Some(last) => last,
             None => {
-                // The end of the log is read first: a change in between is met again later.
-                let last = self.last_change()?;
                 self.memory.clear();
-                last
+                last_change_in_log(conn)?
             }
         };
         self.read = Some(Read {
             last_change,
-            schema_version: now.schema_version,
+            schema_version,
         });
         Ok(())
     }
 
-    /// Forgets the sessions in the log from `last` on, and returns the new last; `None` when the
-    /// log has lost its row `last`.
-    fn forget_changes_after(&mut self, last: i64) -> QueryResult<Option<i64>> {
+    /// Forgets the sessions in the log from its row `last` on, and returns the new last one;
+    /// `None` when the log has lost that row.
+    fn forget_changes_from(
+        &self,
+        conn: &mut SqliteConnection,
+        last: i64,
+    ) -> QueryResult<Option<i64>> {
         let changes: Vec<(i64, String)> = session_changes::table
             .filter(session_changes::id.ge(last))
             .order(session_changes::id)
-            .load(&mut self.conn)?;
-        let starts_where_we_stopped = match changes.first() {
+            .load(conn)?;
+        let goes_on_where_we_stopped = match changes.first() {
             Some((id, _)) => *id == last || (last == 0 && *id == 1),
             None => last == 0,
         };
-        if !starts_where_we_stopped {
+        if !goes_on_where_we_stopped {
             return Ok(None);
         }
         // What is no digest of ours was never found by one, so nobody remembers it.
@@ -163,11 +186,12 @@ impl Lookups {
         changed.for_each(|digest| self.memory.remove(&digest));
         Ok(Some(changes.last().map_or(last, |(id, _)| *id)))
     }
+}
 
-    fn last_change(&mut self) -> QueryResult<i64> {
-        let last: Option<i64> = session_changes::table
-            .select(diesel::dsl::max(session_changes::id))
-            .get_result(&mut self.conn)?;
-        Ok(last.unwrap_or(0))
-    }
+/// The last row of the log; 0 when it is empty.
+fn last_change_in_log(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    let last: Option<i64> = session_changes::table
+        .select(diesel::dsl::max(session_changes::id))
+        .get_result(conn)?;
+    Ok(last.unwrap_or(0))
 }

@@ -1,0 +1,35 @@
+//! Lower-case hexadecimal digits, written and read without an allocation.
+
+/// Writes two digits for each byte; `digits` is twice as long as `bytes`.
+pub(crate) fn write(bytes: &[u8], digits: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, [high, low]) in bytes.iter().zip(digits.as_chunks_mut().0) {
+        *high = DIGITS[usize::from(byte >> 4)];
+        *low = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// Reads two digits for each byte. Returns whether there were as many, and no other characters.
+pub(crate) fn read(digits: &[u8], bytes: &mut [u8]) -> bool {
+    if digits.len() != bytes.len() * 2 {
+        return false;
+    }
+    bytes
+        .iter_mut()
+        .zip(digits.as_chunks().0)
+        .all(|(byte, [high, low])| {
+            let (Some(high), Some(low)) = (value(*high), value(*low)) else {
+                return false;
+            };
+            *byte = high << 4 | low;
+            true
+        })
+}
+
+fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
