@@ -4,6 +4,7 @@
 //! then write in one transaction.
 
 mod access_token;
+mod administer;
 mod authenticate;
 mod register;
 

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+mod administer;
 mod healthcheck;
 mod logging;
 mod migrate;
@@ -37,6 +38,12 @@ enum Command {
     Healthcheck,
     /// Print the OpenAPI document.
     Openapi,
+    /// See to users.
+    #[command(subcommand)]
+    User(administer::UserCommand),
+    /// See to login tokens.
+    #[command(subcommand)]
+    Token(administer::TokenCommand),
     /// Hash a password, read from standard input to its end, as passlib does.
     Hash(password::HashArgs),
     /// Verify a password, read from standard input to its end, against a hash: prints true, false,
@@ -52,6 +59,8 @@ impl Cli {
             Command::Migrate => with_config(migrate::run),
             Command::Healthcheck => with_config(healthcheck::run),
             Command::Openapi => openapi::run(),
+            Command::User(command) => with_config(|config| administer::user(config, command)),
+            Command::Token(command) => with_config(|config| administer::token(config, command)),
             Command::Hash(args) => password::hash(&args),
             Command::Verify(args) => password::verify(&args),
         }

@@ -66,4 +66,30 @@ impl AccessToken {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
         diesel::delete(this).execute(conn).map(|rows| rows == 1)
     }
+
+    /// Deletes the token of a user. Returns whether there was one.
+    pub(crate) fn revoke_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<bool> {
+        let rows = diesel::delete(access_tokens::table.find(user_id)).execute(conn)?;
+        Ok(rows == 1)
+    }
+
+    /// Deletes tokens that have expired before `now`, `limit` at most. Returns how many.
+    pub(crate) fn prune(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let expired = access_tokens::expiration_date.le(now);
+        let owners: Vec<i64> = access_tokens::table
+            .filter(expired)
+            .order(access_tokens::expiration_date)
+            .limit(limit)
+            .select(access_tokens::user_id)
+            .load(conn)?;
+        // Asked again: a user may have signed in meanwhile, and the row be a new token.
+        let still = access_tokens::table
+            .filter(access_tokens::user_id.eq_any(owners))
+            .filter(expired);
+        diesel::delete(still).execute(conn)
+    }
 }

@@ -12,7 +12,6 @@ use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConne
 use secrecy::ExposeSecret;
 
 use super::StoreError;
-use super::session::Revocation;
 use crate::config::DatabaseUrl;
 
 /// A connection to the database in use; every query is written once against it.
@@ -38,25 +37,11 @@ impl StoreConnection {
         }
     }
 
-    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest. With a
-    /// revocation, returns when what was committed holds on every process.
-    pub(super) fn end_write<T>(
-        &mut self,
-        outcome: QueryResult<T>,
-        revocation: Option<&Revocation>,
-    ) -> QueryResult<T> {
-        let outcome = outcome.and_then(|value| {
-            if let (Self::Postgres(conn), Some(revocation)) = (&mut *self, revocation) {
-                revocation.call(conn)?;
-            }
-            Ok(value)
-        });
+    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest.
+    pub(super) fn end_write<T>(&mut self, outcome: QueryResult<T>) -> QueryResult<T> {
         match outcome {
             Ok(value) => {
                 Transactions::commit_transaction(self)?;
-                if let (Self::Postgres(conn), Some(revocation)) = (self, revocation) {
-                    revocation.wait(conn)?;
-                }
                 Ok(value)
             }
             Err(error) => {
@@ -233,13 +218,21 @@ fn with_parameters(url: &str) -> String {
 /// Makes the file if there is none, and keeps everyone but its owner out of it. SQLite gives the
 /// journal files beside it the same mode.
 pub(super) fn protect_file(path: &Path) -> io::Result<()> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    // A file that is there is not opened: closing it would drop the locks that SQLite holds on it
+    // elsewhere in this process (POSIX, `fcntl`).
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path)?;
+            fs::metadata(path)?
+        }
+        Err(error) => return Err(error),
+    };
+    if about.permissions().mode() & 0o077 != 0 {
         log::warn!(
             "{}: was open to other users, set to mode 0600",
             path.display()

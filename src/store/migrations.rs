@@ -27,12 +27,11 @@ pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError>
     let outcome = run_locked(conn);
     match outcome {
         Ok(names) => {
-            conn.end_write(Ok(()), None)?;
+            conn.end_write(Ok(()))?;
             Ok(names)
         }
         Err(failure) => {
-            let rolled_back =
-                conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction), None);
+            let rolled_back = conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction));
             debug_assert!(rolled_back.is_err());
             Err(failure)
         }

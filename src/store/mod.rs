@@ -5,6 +5,7 @@
 //! longer than [`ANSWER_WITHIN`]: a database that does not answer is reported as unavailable.
 
 pub mod access_token;
+mod attempt;
 mod connection;
 mod migrations;
 mod schema;
@@ -28,6 +29,7 @@ pub use user::{Account, NewUser, StoredHash, User};
 
 use crate::config::DatabaseConfig;
 use crate::token::TokenDigest;
+use attempt::{Attempt, is_lost};
 use connection::{LogConnectionErrors, Manager};
 use session::Sessions;
 
@@ -118,15 +120,11 @@ impl Store {
         &self,
         query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(move |conn| match query(conn) {
-            Err(error) if is_lost(&error) => Attempt::NotBegun(error),
-            outcome => Attempt::Done(outcome),
-        })
-        .await
+        self.run(move |conn| attempt::read(conn, &query)).await
     }
 
-    /// Runs `work` in one transaction, which is committed when this returns `Ok`; then no process
-    /// remembers a session from before it.
+    /// Runs `work` in one transaction, which is committed when this returns `Ok`. It takes effect
+    /// on all processes at the same moment: no session is remembered past it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a UNIQUE rule stands against it; nothing is changed then.
@@ -137,18 +135,13 @@ impl Store {
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut work = Some(work);
-        let revocation = self.sessions.revocation();
+        let mut revocation = self.sessions.revocation();
         self.run(move |conn| {
-            match conn.begin_write() {
-                Err(error) if is_lost(&error) => return Attempt::NotBegun(error),
-                Err(error) => return Attempt::Done(Err(error)),
-                Ok(()) => {}
-            }
-            // Taken once: past BEGIN there is no second attempt.
-            let outcome = work
-                .take()
-                .map_or(Err(DieselError::NotFound), |work| work(conn));
-            Attempt::Done(conn.end_write(outcome, revocation.as_ref()))
+            attempt::change(conn, revocation.as_mut(), |conn| {
+                // Taken once: past BEGIN there is no second attempt.
+                work.take()
+                    .map_or(Err(DieselError::NotFound), |work| work(conn))
+            })
         })
         .await
     }
@@ -205,6 +198,10 @@ impl Store {
                         pooled.lost = outcome.as_ref().is_err_and(is_lost);
                         return outcome.map_err(StoreError::from);
                     }
+                    Attempt::Spoiled(outcome) => {
+                        pooled.lost = true;
+                        return outcome.map_err(StoreError::from);
+                    }
                     Attempt::NotBegun(lost) => {
                         pooled.lost = true;
                         error = StoreError::from(lost);
@@ -218,23 +215,6 @@ impl Store {
             .map_err(too_slow)?
             .unwrap_or_else(|_panic| Err(StoreError::Unavailable("the query panicked".to_owned())))
     }
-}
-
-/// How one use of a connection ended.
-enum Attempt<T> {
-    Done(QueryResult<T>),
-    /// The connection was dead before anything happened: another one may do.
-    NotBegun(DieselError),
-}
-
-fn is_lost(error: &DieselError) -> bool {
-    matches!(
-        error,
-        DieselError::DatabaseError(
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-            _
-        )
-    )
 }
 
 /// Runs the pending migrations of the database that the settings name, and returns their names.

@@ -116,6 +116,40 @@ impl NewUser {
     }
 }
 
+impl User {
+    /// The users after this id, in the order of their ids, `limit` at most.
+    pub(crate) fn list_after(
+        conn: &mut StoreConnection,
+        id: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        users::table
+            .filter(users::id.gt(id))
+            .order(users::id)
+            .limit(limit)
+            .select(USER_COLUMNS)
+            .load(conn)
+    }
+
+    /// Disables the user of an address at `at`, or enables them with `None`. A user who is
+    /// disabled already stays so since the first time. Returns the user, if there is one.
+    pub(crate) fn set_disabled_at(
+        conn: &mut StoreConnection,
+        email_key: &str,
+        at: Option<NaiveDateTime>,
+    ) -> QueryResult<Option<Self>> {
+        let Some(account) = Account::find_by_email_key(conn, email_key)? else {
+            return Ok(None);
+        };
+        let at = at.map(|now| account.user.disabled_at.unwrap_or(now));
+        diesel::update(users::table.find(account.user.id))
+            .set(users::disabled_at.eq(at))
+            .returning(USER_COLUMNS)
+            .get_result(conn)
+            .optional()
+    }
+}
+
 impl Account {
     /// Finds the account of an address, by [`NewUser::email_key`].
     pub(crate) fn find_by_email_key(

@@ -1,12 +1,12 @@
-//! The lease under which a process may use what it remembers of a Postgres database, and the wait
-//! of those who revoke.
+//! The lease under which a process may use what it remembers of a Postgres database.
 //!
 //! A process that remembers sessions has a row in `session_leases` and asks again and again
 //! whether it is still there and not fenced. Each yes lets it use its memory for
-//! [`USABLE_FOR`], counted from before it asked. Who changes a session sends a notification that
-//! arrives after those of the change itself, and once the change is committed waits until every
-//! row's owner has answered it. A row whose owner does not answer is fenced, and a second
-//! after that its owner cannot have had a yes that is still good.
+//! [`USABLE_FOR`], counted from before it asked. Who is about to change a session calls all
+//! processes to pause, and makes the change when every row's owner has answered. A row whose
+//! owner does not answer is fenced, and a second after that its owner cannot have had a yes that
+//! is still good. The end of the pause is a notification of the change's own transaction, which
+//! arrives after those of its triggers.
 //!
 //! No clock is compared with another one, so none has to be right; they only have to run at the
 //! same speed. A machine that is suspended whole, its monotonic clock too, may use its memory for
@@ -22,13 +22,24 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::inbox::Inbox;
+use crate::token::TokenDigest;
 
 /// How long a yes is good for. Less than a fence has to stand, by more than clocks
 /// differ in speed.
 pub(super) const USABLE_FOR: Duration = Duration::from_millis(900);
 
+/// How long the owner of a lease pauses at most: a revoker may be killed before it ends its call.
+pub(super) const PAUSE_OF_OWNER: Duration = Duration::from_millis(5_000);
+
+/// How long a revoker relies on the pause. Less than [`PAUSE_OF_OWNER`], as above.
+pub(super) const PAUSE_LASTS: Duration = Duration::from_millis(4_500);
+
 /// The channel of what has changed, on which the revokers' calls come too.
 pub(super) const CHANNEL: &str = "tokenhouse_sessions";
+
+/// The advisory lock that revokers share and that taking a lease needs for itself; the number is
+/// arbitrary, the same for everyone.
+pub(super) const LEASES_LOCK: i64 = 7_161_543_302_184;
 
 /// What the threads of this process share: until when the memory may be used, and which calls of
 /// its revokers were answered by whom.
@@ -76,15 +87,10 @@ impl Lease {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// Lets the memory be used, after a yes to a question that was asked at `asked`.
-    pub(super) fn extend(&self, asked: Instant) {
-        let until = asked.duration_since(self.start) + USABLE_FOR;
-        self.usable_until.store(nanos(until), Ordering::SeqCst);
-    }
-
-    /// Ends the use of the memory.
-    pub(super) fn end(&self) {
-        self.usable_until.store(0, Ordering::SeqCst);
+    /// Lets the memory be used until then, not at all with `None`.
+    pub(super) fn allow(&self, until: Option<Instant>) {
+        let until = until.map_or(0, |until| nanos(until.duration_since(self.start)));
+        self.usable_until.store(until, Ordering::SeqCst);
     }
 
     /// Whether a revoker of this process waits for answers.
@@ -100,10 +106,15 @@ impl Lease {
         }
     }
 
-    /// Begins a call to the owners of leases, and returns how it reads.
+    /// Begins a call to the owners of leases to pause, and returns how it reads.
     pub(super) fn begin_call(&self, call: &str) -> String {
         self.calls().insert(call.to_owned(), HashSet::new());
-        format!("call {} {call}", self.process)
+        format!("pause {} {call}", self.process)
+    }
+
+    /// How the end of the pause reads.
+    pub(super) fn resumption(&self, call: &str) -> String {
+        format!("resume {} {call}", self.process)
     }
 
     /// Waits until the owners of all these leases have answered, and returns those that have not
@@ -139,22 +150,40 @@ impl Lease {
     }
 }
 
-/// A revoker's call, as it is sent: from which process, and which of its calls.
-pub(super) struct Call<'a> {
-    process: &'a str,
-    call: &'a str,
+/// What comes on [`CHANNEL`].
+pub(super) enum Message<'a> {
+    /// A revoker calls for a pause, and waits for an answer.
+    Pause(Call<'a>),
+    /// The pause is over.
+    Resume(Call<'a>),
+    /// A session has changed.
+    Changed(TokenDigest),
+    /// Every session has, or something that only a newer version understands.
+    AllChanged,
 }
 
-impl<'a> Call<'a> {
-    /// Reads a notification; `None` when it is no call.
-    pub(super) fn parse(payload: &'a str) -> Option<Self> {
-        let (process, call) = payload.strip_prefix("call ")?.split_once(' ')?;
-        Some(Self { process, call })
-    }
+/// A revoker's call: from which process, and which of its calls.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    process: &'a str,
+    pub(super) call: &'a str,
+}
 
+impl<'a> Message<'a> {
+    pub(super) fn parse(payload: &'a str) -> Self {
+        let mut words = payload.split(' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("pause"), Some(process), Some(call)) => Self::Pause(Call { process, call }),
+            (Some("resume"), Some(process), Some(call)) => Self::Resume(Call { process, call }),
+            _ => TokenDigest::from_hex(payload).map_or(Self::AllChanged, Self::Changed),
+        }
+    }
+}
+
+impl Call<'_> {
     /// Answers for the owner of `lease`: to a revoker of this process directly.
     pub(super) fn answer(
-        &self,
+        self,
         conn: &mut PgConnection,
         own: &Lease,
         lease: i64,

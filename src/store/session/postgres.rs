@@ -11,15 +11,19 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::Session;
 use super::inbox::{Inbox, Job, Wake};
-use super::lease::{CHANNEL, Call, Lease, parse_answer};
+use super::lease::{
+    CHANNEL, LEASES_LOCK, Lease, Message, PAUSE_OF_OWNER, USABLE_FOR, parse_answer,
+};
 use super::memory::Memory;
 use super::query;
+use crate::store::attempt::is_lost;
 use crate::store::connection::Manager;
 use crate::store::schema::session_leases;
-use crate::store::{StoreError, is_lost, unreachable_database};
+use crate::store::{StoreError, unreachable_database};
 use crate::token::TokenDigest;
 
 /// How often the owner of a lease asks whether it still has it.
@@ -45,8 +49,14 @@ pub(super) struct Lookups {
     shared: Arc<Lease>,
     /// The row in `session_leases`. While there is one, what is found may be remembered.
     lease: Option<i64>,
+    /// Until when it lets the memory be used, but for the pauses.
+    usable_until: Option<Instant>,
+    /// The revokers that have called for a pause, and when that is over at the latest.
+    pauses: HashMap<String, Instant>,
+    /// When it last asked whether the row is still there.
     asked: Instant,
-    used: Instant,
+    /// When the memory was last wanted.
+    wanted: Option<Instant>,
 }
 
 impl Lookups {
@@ -57,15 +67,16 @@ impl Lookups {
         memory: Arc<Memory>,
         shared: Arc<Lease>,
     ) -> Result<Self, StoreError> {
-        let now = Instant::now();
         let mut lookups = Self {
             manager,
             conn: None,
             memory,
             shared,
             lease: None,
-            asked: now,
-            used: now,
+            usable_until: None,
+            pauses: HashMap::new(),
+            asked: Instant::now(),
+            wanted: None,
         };
         lookups.listen(conn)?;
         Ok(lookups)
@@ -77,8 +88,8 @@ impl Lookups {
             if !jobs.is_empty() {
                 self.answer(jobs);
             }
-            if let Err(error) = self.keep_up() {
-                self.disconnect(&error.into());
+            if let Err(reason) = self.keep_up() {
+                self.disconnect(&reason);
             }
         }
         if let Err(error) = self.give_up_lease() {
@@ -98,7 +109,7 @@ impl Lookups {
 
     /// Looks up all that wait in one round trip.
     fn answer(&mut self, jobs: Vec<Job>) {
-        self.used = Instant::now();
+        self.wanted = Some(Instant::now());
         match self.find(&jobs.iter().map(|job| job.digest).collect()) {
             Ok(found) => jobs.into_iter().for_each(|job| {
                 let session = found.get(&job.digest).cloned();
@@ -143,21 +154,29 @@ impl Lookups {
     }
 
     /// Reads the notifications, and sees to the lease.
-    fn keep_up(&mut self) -> QueryResult<()> {
+    fn keep_up(&mut self) -> Result<(), StoreError> {
+        if self.conn.is_none() && self.shared.has_callers() {
+            // The answers to their calls come here.
+            self.connection()?;
+        }
         self.read_notifications()?;
         if self.shared.was_used() {
-            self.used = Instant::now();
+            self.wanted = Some(Instant::now());
         }
-        let is_wanted = self.memory.is_any() && self.used.elapsed() < IDLE_AFTER;
+        let is_wanted = self.memory.is_any()
+            && self
+                .wanted
+                .is_some_and(|wanted| wanted.elapsed() < IDLE_AFTER);
         match self.lease {
-            Some(_) if !is_wanted => self.give_up_lease(),
-            Some(_) if self.asked.elapsed() >= ASK_EVERY => self.ask_for_lease(),
-            None if is_wanted => self.take_lease(),
-            _ => Ok(()),
+            Some(_) if !is_wanted => self.give_up_lease()?,
+            Some(_) if self.asked.elapsed() >= ASK_EVERY => self.ask_for_lease()?,
+            None if is_wanted => self.take_lease()?,
+            _ => {}
         }
+        Ok(())
     }
 
-    /// Forgets what was changed, in the order of the commits, and answers the revokers.
+    /// Forgets what was changed, in the order of the commits, and pauses for revokers.
     fn read_notifications(&mut self) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
@@ -169,31 +188,53 @@ impl Lookups {
                 if let Some((call, lease)) = parse_answer(payload) {
                     self.shared.note_answer(call, lease);
                 }
-            } else if let Some(call) = Call::parse(payload) {
-                if let Some(lease) = self.lease {
+                continue;
+            }
+            match (Message::parse(payload), self.lease) {
+                (Message::Pause(call), Some(lease)) => {
+                    let until = Instant::now() + PAUSE_OF_OWNER;
+                    self.pauses.insert(call.call.to_owned(), until);
+                    self.shared.allow(None);
                     call.answer(conn, &self.shared, lease)?;
                 }
-            } else if let Some(digest) = TokenDigest::from_hex(payload) {
-                self.memory.remove(&digest);
-            } else {
-                // Everything has changed, or something that only a newer version understands.
-                self.memory.clear();
+                // Without a lease nothing is in use.
+                (Message::Pause(_), None) => {}
+                (Message::Resume(call), _) => drop(self.pauses.remove(call.call)),
+                (Message::Changed(digest), _) => self.memory.remove(&digest),
+                (Message::AllChanged, _) => self.memory.clear(),
             }
         }
+        self.allow();
         Ok(())
     }
 
+    /// Lets the memory be used as long as it may be.
+    fn allow(&mut self) {
+        if !self.pauses.is_empty() {
+            let now = Instant::now();
+            self.pauses.retain(|_, until| *until > now);
+        }
+        let until = self.usable_until.filter(|_| self.pauses.is_empty());
+        self.shared.allow(until);
+    }
+
+    /// Takes a lease, unless somebody is making a change: then the next time.
     fn take_lease(&mut self) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
         let id = rand::random::<i64>();
-        self.asked = Instant::now();
-        diesel::insert_into(session_leases::table)
-            .values(session_leases::id.eq(id))
-            .execute(conn)?;
-        self.lease = Some(id);
-        self.shared.extend(self.asked);
+        let asked = Instant::now();
+        let taken = diesel::sql_query(
+            "INSERT INTO session_leases (id) SELECT $1 WHERE pg_try_advisory_xact_lock($2)",
+        )
+        .bind::<BigInt, _>(id)
+        .bind::<BigInt, _>(LEASES_LOCK)
+        .execute(conn)?;
+        if taken == 1 {
+            self.lease = Some(id);
+            self.renew(asked);
+        }
         Ok(())
     }
 
@@ -209,23 +250,34 @@ impl Lookups {
         ))
         .get_result(conn)?;
         if is_still_ours {
-            self.asked = asked;
-            self.shared.extend(asked);
+            self.renew(asked);
             Ok(())
         } else {
             self.give_up_lease()
         }
     }
 
+    /// After a yes to a question that was asked at `asked`.
+    fn renew(&mut self, asked: Instant) {
+        self.asked = asked;
+        self.usable_until = Some(asked + USABLE_FOR);
+        self.allow();
+    }
+
     /// Stops using the memory, and then says so: revokers may go on at once.
     fn give_up_lease(&mut self) -> QueryResult<()> {
-        self.shared.end();
-        self.memory.clear();
+        self.forget_all();
         if let (Some(conn), Some(id)) = (&mut self.conn, self.lease) {
             diesel::delete(session_leases::table.find(id)).execute(conn)?;
             self.lease = None;
         }
         Ok(())
+    }
+
+    fn forget_all(&mut self) {
+        self.usable_until = None;
+        self.allow();
+        self.memory.clear();
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
@@ -248,8 +300,8 @@ impl Lookups {
     }
 
     fn disconnect(&mut self, reason: &StoreError) {
-        self.shared.end();
-        self.memory.clear();
+        self.forget_all();
+        self.pauses.clear();
         if self.conn.take().is_some() {
             log::warn!("database: the connection for look-ups is closed: {reason}");
         }

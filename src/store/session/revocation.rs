@@ -1,4 +1,5 @@
-//! The wait of those who change sessions on Postgres, until the change holds everywhere. See
+//! How a change takes effect on all processes at one moment, its commit: nobody uses what is
+//! remembered from before the change is made until after it was committed. See
 //! [`lease`](super::lease) for the other side.
 
 use std::collections::HashSet;
@@ -6,10 +7,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 
-use super::lease::{CHANNEL, Lease, notify};
+use super::lease::{CHANNEL, LEASES_LOCK, Lease, PAUSE_LASTS, notify};
+use crate::store::StoreConnection;
 use crate::store::schema::session_leases;
 
 /// How long a fence has to stand before nobody can still be inside.
@@ -21,46 +23,84 @@ const ANSWERS_WITHIN: Duration = Duration::from_millis(250);
 /// How often a revoker looks whether a fenced owner has left by itself.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// A change that has to hold everywhere before it is acknowledged.
+/// A change that takes effect on all processes at once.
 pub(in crate::store) struct Revocation {
     lease: Arc<Lease>,
     call: String,
+    begun: Option<Instant>,
 }
 
 impl Revocation {
-    /// Begins a revocation by the process of `lease`.
+    /// A change by the process of `lease`.
     pub(super) fn new(lease: Arc<Lease>) -> Self {
         let call = format!("{:016x}", rand::random::<u64>());
-        Self { lease, call }
+        Self {
+            lease,
+            call,
+            begun: None,
+        }
     }
 
-    /// Calls the owners of leases, in the transaction of the change and after it: the call is
-    /// delivered when the change is committed, and after the notifications of its triggers.
-    pub(in crate::store) fn call(&self, conn: &mut PgConnection) -> QueryResult<()> {
-        notify(conn, CHANNEL, &self.lease.begin_call(&self.call))
-    }
-
-    /// Waits, after the commit, until nobody uses a memory from before it. Takes as long as the
-    /// slowest process needs to answer, and if one does not, [`ANSWERS_WITHIN`] and
-    /// [`FENCE_HOLDS`].
+    /// Before the transaction: returns when no process uses its memory, and none will begin to
+    /// until [`Self::end`]. Takes as long as the slowest needs to answer; if one does not,
+    /// [`ANSWERS_WITHIN`] and [`FENCE_HOLDS`].
     ///
     /// # Errors
-    /// When the leases cannot be read or fenced; the change is committed all the same.
-    pub(in crate::store) fn wait(&self, conn: &mut PgConnection) -> QueryResult<()> {
-        // Read after the commit: who gets a lease from now on remembers nothing older.
-        let leases = leases(conn)?;
+    /// When the database does not answer. The connection must not be used again then.
+    pub(in crate::store) fn begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
+        self.begun = Some(Instant::now());
+        let pause = self.lease.begin_call(&self.call);
+        // Shared with other revokers; keeps new leases away.
+        diesel::sql_query("SELECT pg_advisory_lock_shared($1), pg_notify($2, $3)")
+            .bind::<BigInt, _>(LEASES_LOCK)
+            .bind::<Text, _>(CHANNEL)
+            .bind::<Text, _>(pause)
+            .execute(conn)?;
         let silent = self
             .lease
-            .wait_for_answers(&self.call, &leases, ANSWERS_WITHIN);
-        if silent.is_empty() {
-            return Ok(());
+            .wait_for_answers(&self.call, &leases(conn)?, ANSWERS_WITHIN);
+        if !silent.is_empty() {
+            log::warn!(
+                "database: {} process(es) did not answer before a change and are locked out of \
+                 their memory",
+                silent.len()
+            );
+            fence(conn, &silent)?;
         }
-        log::warn!(
-            "database: {} process(es) did not confirm a revocation and are locked out of their \
-             memory",
-            silent.len()
-        );
-        fence(conn, &silent.into_iter().collect::<Vec<_>>())
+        Ok(())
+    }
+
+    /// In the transaction, as its last statement: tells those who paused that they may go on, once
+    /// they have forgotten what they are told of before this.
+    pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        match conn {
+            StoreConnection::Postgres(conn) => {
+                notify(conn, CHANNEL, &self.lease.resumption(&self.call))
+            }
+            StoreConnection::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// After the transaction, whether or not it was committed.
+    ///
+    /// # Errors
+    /// As [`Self::begin`]; a change that was committed stays so.
+    pub(in crate::store) fn end(
+        &self,
+        conn: &mut StoreConnection,
+        committed: bool,
+    ) -> QueryResult<()> {
+        if !committed {
+            self.announce_end(conn)?;
+        } else if self.begun.is_none_or(|begun| begun.elapsed() > PAUSE_LASTS) {
+            // So slow that some may have gone on before the commit.
+            let leases = leases(conn)?;
+            fence(conn, &leases)?;
+        }
+        diesel::sql_query("SELECT pg_advisory_unlock_shared($1)")
+            .bind::<BigInt, _>(LEASES_LOCK)
+            .execute(conn)
+            .map(drop)
     }
 }
 
@@ -70,7 +110,7 @@ impl Drop for Revocation {
     }
 }
 
-fn leases(conn: &mut PgConnection) -> QueryResult<HashSet<i64>> {
+fn leases(conn: &mut StoreConnection) -> QueryResult<HashSet<i64>> {
     let leases: Vec<i64> = session_leases::table
         .select(session_leases::id)
         .load(conn)?;
@@ -78,7 +118,7 @@ fn leases(conn: &mut PgConnection) -> QueryResult<HashSet<i64>> {
 }
 
 /// Keeps the owners of these leases from renewing them, and returns when none is in use any more.
-fn fence(conn: &mut PgConnection, leases: &[i64]) -> QueryResult<()> {
+fn fence(conn: &mut StoreConnection, leases: &HashSet<i64>) -> QueryResult<()> {
     diesel::update(session_leases::table.filter(session_leases::id.eq_any(leases)))
         .set(session_leases::fenced.eq(true))
         .execute(conn)?;

@@ -130,7 +130,10 @@ fn copy_sqlite_template(name: &str) {
     let copy = new_sqlite_file(name);
     // A plain copy would miss what still stands in the write-ahead log.
     template
-        .batch_execute(&format!("VACUUM INTO '{}'", copy.display()))
+        .batch_execute(&format!(
+            "PRAGMA busy_timeout = 5000; VACUUM INTO '{}'",
+            copy.display()
+        ))
         .expect("the template is copied");
 }
 

@@ -26,6 +26,13 @@ impl Running {
         self.output.read_line(&mut line).expect("it prints text");
         line.trim_end().to_owned()
     }
+
+    /// Sends the process a signal, as in `STOP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.expect("kill is a program").success());
+    }
 }
 
 impl Drop for Running {

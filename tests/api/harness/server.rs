@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::ops::Deref;
+use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -13,6 +14,7 @@ use tokenhouse::{Auth, Clock, Config};
 use super::Backend;
 use super::client::Client;
 use super::database::TestDatabase;
+use super::process::Running;
 
 /// The static key of every test server.
 pub const STATIC_KEY: &str = "test-key-of-24-characters";
@@ -52,6 +54,29 @@ impl TestApp {
     /// What it keeps its users and tokens in.
     pub fn database(&self) -> &TestDatabase {
         &self.database
+    }
+
+    /// The program itself with some arguments, on the same database and with the settings of
+    /// tests. Its server listens on a free port.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
+        command
+            .args(arguments)
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .envs(SETTINGS)
+            .env("DATABASE_URL", self.database.url())
+            .env("TOKENHOUSE_BIND", "127.0.0.1:0");
+        command
+    }
+
+    /// Another server on the same database, as a process of its own.
+    pub fn process_beside(&self) -> (Running, Client) {
+        let mut running = Running::start(&mut self.program(&["serve"]));
+        let first = running.line();
+        let (_, address) = first.rsplit_once("http://").expect("the first line tells");
+        let client = Client::of(address.parse().expect("an address"));
+        (running, client)
     }
 
     /// Another server on the same database, still to be set up.
