@@ -21,6 +21,7 @@ impl Auth {
         name: &str,
         password: &SecretString,
     ) -> Result<Account, Error> {
+        self.0.hasher.check_room(self.0.config.cost)?;
         let account = match EmailAddress::parse(name) {
             Ok(email) => {
                 let key = email.key();
@@ -32,27 +33,50 @@ impl Auth {
             Err(_no_address) => None,
         };
         let account = account.filter(|account| account.user.disabled_at.is_none());
-        let hash = account.as_ref().map(|found| found.hashed_password.clone());
-        let matches = self.verify(password.clone(), hash).await?;
+        let hash = account.as_ref().map(|found| &found.hashed_password);
+        let matches = self.verify(password, hash).await?;
         account.filter(|_| matches).ok_or(Error::BadCredentials)
     }
 
     /// Whether the password is that of the hash; never, after the same work, without a hash.
     async fn verify(
         &self,
-        password: SecretString,
-        hash: Option<StoredHash>,
+        password: &SecretString,
+        hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
-        let dummy = self.0.dummy_hash.clone();
-        let max_cost = self.0.config.max_cost;
-        let verify = move || {
-            let password = password.expose_secret().as_bytes();
-            match hash {
-                Some(hash) => verify_or_pretend(password, &hash, &dummy, max_cost),
-                None => password::dummy_verify(dummy.as_str()),
+        let config = &self.0.config;
+        let password = password.expose_secret().as_bytes();
+        let prepared = hash
+            .map(|hash| password::prepare_verification(password, hash.as_str(), config.max_cost));
+        let (computation, verification) = match prepared {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => {
+                // passlib raises here and the tutorial answers 500; to the client it is a refusal.
+                log::debug!(
+                    "a sign-in was refused without a comparison: {}",
+                    error.code()
+                );
+                password::prepare_dummy_verification(config.cost)
             }
+            None => password::prepare_dummy_verification(config.cost),
         };
-        Ok(self.0.hasher.run(verify).await?)
+        let digest = self.0.hasher.compute(computation).await?;
+        Ok(verification.finish(&digest) == Ok(true))
+    }
+
+    /// Hashes a password that was checked.
+    pub(super) async fn hash(&self, password: &SecretString, cost: Cost) -> Result<String, Error> {
+        let password = password.expose_secret().as_bytes();
+        match password::prepare_hash(password, cost) {
+            Ok((computation, hash)) => {
+                let digest = self.0.hasher.compute(computation).await?;
+                Ok(hash.finish(&digest))
+            }
+            Err(error) => {
+                log::error!("a checked password cannot be hashed: {}", error.code());
+                Err(Error::Internal)
+            }
+        }
     }
 
     /// Hashes the password anew when the stored hash is cheaper than new ones are. The user is in
@@ -63,12 +87,7 @@ impl Auth {
             return;
         }
         let id = account.user.id;
-        let hashed = self
-            .0
-            .hasher
-            .run(move || password::hash_password(password.expose_secret().as_bytes(), cost))
-            .await;
-        let Ok(Ok(renewed)) = hashed else {
+        let Ok(renewed) = self.hash(&password, cost).await else {
             log::warn!("user {id}: the password hash was not renewed");
             return;
         };
@@ -79,26 +98,6 @@ impl Auth {
             .await;
         if replaced.is_err() {
             log::warn!("user {id}: the renewed password hash was not stored");
-        }
-    }
-}
-
-/// Verifies against the stored hash; when that cannot be, does the work all the same.
-fn verify_or_pretend(
-    password: &[u8],
-    hash: &StoredHash,
-    dummy: &StoredHash,
-    max_cost: Cost,
-) -> bool {
-    match password::verify_password_below(password, hash.as_str(), max_cost) {
-        Ok(matches) => matches,
-        Err(error) => {
-            // passlib raises here and the tutorial answers 500; to the client it is a refusal.
-            log::debug!(
-                "a sign-in was refused without a comparison: {}",
-                error.code()
-            );
-            password::dummy_verify(dummy.as_str())
         }
     }
 }

@@ -16,9 +16,9 @@ pub use register::RegistrationForm;
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
-use crate::password::{self, PasswordHasher};
+use crate::password::PasswordHasher;
 pub use crate::store::Session;
-use crate::store::{Store, StoreError, StoredHash};
+use crate::store::{Store, StoreError};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +43,6 @@ struct Inner {
     store: Store,
     hasher: PasswordHasher,
     clock: Clock,
-    /// Verified in the place of a user's hash when there is none, so that it takes as long.
-    dummy_hash: StoredHash,
 }
 
 impl Auth {
@@ -65,7 +63,6 @@ impl Auth {
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Inner {
             hasher: PasswordHasher::start(config.hash_threads, config.hash_queue)?,
-            dummy_hash: password::dummy_hash(config.cost).into(),
             config,
             store,
             clock,

@@ -6,7 +6,7 @@ use super::Auth;
 use crate::config::Registration;
 use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
-use crate::password::{self, PasswordError, PolicyViolation};
+use crate::password::PolicyViolation;
 use crate::store::{Account, NewUser, StoreError, User};
 
 /// The shortest name, in code points: the tutorial's `Field(min_length=5)`.
@@ -56,6 +56,7 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
+        self.0.hasher.check_room(self.0.config.cost)?;
         let email_key = checked.email.key();
         // Looked up before the hash, to spare it; the UNIQUE column decides.
         let key = email_key.clone();
@@ -120,36 +121,22 @@ impl Auth {
     /// at a password takes milliseconds too.
     async fn hash_new_password(&self, checked: &Checked) -> Result<String, Error> {
         let policy = self.0.config.password_policy;
-        let cost = self.0.config.cost;
         let password = checked.password.clone();
         let words = [
             checked.email.to_string(),
             checked.name.clone(),
             checked.surname.clone(),
         ];
-        let hashed = self
-            .0
+        let check = move || {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            policy.check_commonness(password.expose_secret(), &words)
+        };
+        self.0
             .hasher
-            .run(move || {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                policy.check_commonness(password.expose_secret(), &words)?;
-                Ok(password::hash_password(
-                    password.expose_secret().as_bytes(),
-                    cost,
-                ))
-            })
-            .await?;
-        match hashed {
-            Ok(Ok(hash)) => Ok(hash),
-            Ok(Err(error)) => {
-                log::error!(
-                    "a checked password could not be hashed: {}",
-                    PasswordError::code(&error)
-                );
-                Err(Error::Internal)
-            }
-            Err(violation) => Err(Error::InvalidBody(vec![refused_password(violation)])),
-        }
+            .run(check)
+            .await?
+            .map_err(|violation| Error::InvalidBody(vec![refused_password(violation)]))?;
+        self.hash(&checked.password, self.0.config.cost).await
     }
 }
 

@@ -153,7 +153,7 @@ impl Config {
                     "TOKENHOUSE_BIND",
                     "an address and port such as 127.0.0.1:8000",
                 )?,
-                workers: values.count_or_cores("TOKENHOUSE_WORKERS", 0)?,
+                workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
             },
@@ -204,8 +204,8 @@ impl AuthConfig {
             )?),
             cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
-            // One core is left to everything else, so that a flood of sign-ins delays nobody.
-            hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS", 1)?,
+            // On every core: they run when nobody else wants it.
+            hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS")?,
             hash_queue: Duration::from_millis(values.number(
                 "TOKENHOUSE_HASH_QUEUE_MS",
                 1,

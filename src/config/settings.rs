@@ -124,7 +124,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_HASH_THREADS",
         "",
-        "Threads that hash passwords; one less than there are cores when empty",
+        "Threads that hash passwords when nobody else wants the cores; one per core when empty",
     ),
     plain(
         "TOKENHOUSE_HASH_QUEUE_MS",

@@ -87,15 +87,10 @@ impl Values {
         Ok(number)
     }
 
-    /// A number of threads; by default one per core, less those `spared`, and at least one.
-    pub(super) fn count_or_cores(
-        &self,
-        name: &'static str,
-        spared: usize,
-    ) -> Result<usize, ConfigError> {
+    /// A number of threads; by default one per core.
+    pub(super) fn count_or_cores(&self, name: &'static str) -> Result<usize, ConfigError> {
         if self.text(name)?.is_empty() {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            return Ok(cores.saturating_sub(spared).max(1));
+            return Ok(std::thread::available_parallelism().map_or(1, usize::from));
         }
         self.number(name, 1, 1_024)
     }

@@ -1,13 +1,21 @@
 //! The text form of a bcrypt hash, `$2b$12$` + 22 characters of salt + 31 of digest, read as
 //! passlib reads it.
 
+use base64::Engine;
+use base64::alphabet::BCRYPT;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+
+use super::computation::{DIGEST_BYTES, SALT_BYTES};
 use super::{Cost, PasswordError};
 
-/// bcrypt's base64 alphabet, in the order of the values.
-const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// 16 bytes, so that the last character has four bits to spare.
+/// bcrypt's base64. Bits to spare at the end count for nothing, as in passlib.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
+
+/// Characters of [`SALT_BYTES`] bytes; the last one has four bits to spare.
 const SALT_LENGTH: usize = 22;
-/// 23 bytes, so that the last character has two bits to spare.
+
+/// Characters of [`DIGEST_BYTES`] bytes; the last one has two bits to spare.
 const DIGEST_LENGTH: usize = 31;
 
 /// The variant of bcrypt that made a hash.
@@ -45,48 +53,48 @@ impl Ident {
 
 /// What follows the prefix, taken apart.
 #[derive(Clone, Copy)]
-pub(super) struct EncodedHash<'a> {
+pub(super) struct EncodedHash {
     pub(super) cost: Cost,
-    salt: &'a str,
+    pub(super) salt: [u8; SALT_BYTES],
     /// Absent from what passlib calls a config string.
-    digest: Option<&'a str>,
+    pub(super) digest: Option<[u8; DIGEST_BYTES]>,
 }
 
-impl<'a> EncodedHash<'a> {
+impl EncodedHash {
     /// Reads what [`Ident::split`] left.
-    pub(super) fn parse(ident: Ident, rest: &'a str) -> Result<Self, PasswordError> {
+    pub(super) fn parse(ident: Ident, rest: &str) -> Result<Self, PasswordError> {
         if ident == Ident::TwoX {
             return Err(PasswordError::MalformedHash);
         }
         Self::read(rest).ok_or(PasswordError::MalformedHash)
     }
 
-    fn read(rest: &'a str) -> Option<Self> {
+    fn read(rest: &str) -> Option<Self> {
         let (cost, data) = rest.split_once('$')?;
-        if !data.bytes().all(|byte| ALPHABET.contains(&byte)) {
-            return None;
-        }
         let (salt, digest) = data.split_at_checked(SALT_LENGTH)?;
         let digest = match digest.len() {
             0 => None,
-            DIGEST_LENGTH => Some(digest),
+            DIGEST_LENGTH => Some(decode(digest)?),
             _ => return None,
         };
         Some(Self {
             cost: read_cost(cost)?,
-            salt,
+            salt: decode(salt)?,
             digest,
         })
     }
+}
 
-    /// The hash as `$2b$` with the spare bits cleared, the only form that bcrypt crates take.
-    /// passlib clears them too. Nothing for a config string.
-    pub(super) fn canonical(&self) -> Option<String> {
-        let mut hash = format!("$2b${:02}$", u32::from(self.cost));
-        push_cleared(&mut hash, self.salt, 0b00_1111)?;
-        push_cleared(&mut hash, self.digest?, 0b00_0011)?;
-        Some(hash)
-    }
+/// A hash as new ones are written.
+pub(super) fn encode(cost: Cost, salt: &[u8; SALT_BYTES], digest: &[u8; DIGEST_BYTES]) -> String {
+    let mut hash = format!("$2b${:02}$", u32::from(cost));
+    BASE64.encode_string(salt, &mut hash);
+    BASE64.encode_string(digest, &mut hash);
+    hash
+}
+
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    BASE64.decode(text).ok()?.try_into().ok()
 }
 
 /// Exactly two ASCII digits: `parse` alone would take `+4`, and passlib takes no other spelling.
@@ -95,17 +103,6 @@ fn read_cost(text: &str) -> Option<Cost> {
         return None;
     }
     text.parse::<u32>().ok()?.try_into().ok()
-}
-
-/// Appends the text with the spare bits of its last character cleared.
-fn push_cleared(hash: &mut String, text: &str, spare_bits: usize) -> Option<()> {
-    let (head, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let value = ALPHABET
-        .iter()
-        .position(|&byte| last.as_bytes() == [byte])?;
-    hash.push_str(head);
-    hash.push(char::from(*ALPHABET.get(value & !spare_bits)?));
-    Some(())
 }
 
 /// Whether the character can end a salt whose spare bits are clear.

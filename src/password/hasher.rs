@@ -3,15 +3,22 @@
 //! One bcrypt takes a quarter of a second of a core. Done where requests are served it would stop
 //! them all, and on the runtime's blocking pool it would fill that pool and stop every query. Here
 //! a flood of sign-ins meets a queue that admits what can be done in time and refuses the rest at
-//! once.
+//! once, and threads that run when nobody else wants the core.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+
+use super::Cost;
+use super::computation::{Computation, Digest};
+use super::queue::{Batch, Queue, Work};
 
 /// There is more to hash than can be hashed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,30 +41,29 @@ struct Handle {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Microseconds that one piece of work takes, as a moving average; 0 until one is done.
+    /// Microseconds that a batch takes, as a moving average; 0 until one is done.
     usual_micros: AtomicU64,
 }
 
-struct Queue {
-    waiting: VecDeque<Job>,
-    running: usize,
-    closed: bool,
-}
-
-struct Job {
-    work: Box<dyn FnOnce() + Send>,
-    state: Arc<JobState>,
-}
-
 /// Whether a job waits, was begun, or was given up: whoever changes it first decides.
-struct JobState(AtomicU8);
+#[derive(Clone, Default)]
+pub(super) struct JobState(Arc<AtomicU8>);
 
 impl JobState {
     const WAITING: u8 = 0;
     const BEGUN: u8 = 1;
     const GIVEN_UP: u8 = 2;
 
-    /// Leaves WAITING for `next`; false when somebody else was first.
+    /// Says that it is begun; false when it was given up before.
+    pub(super) fn begin(&self) -> bool {
+        self.settle(Self::BEGUN)
+    }
+
+    /// Says that it is not wanted any more; false when it was begun before.
+    pub(super) fn give_up(&self) -> bool {
+        self.settle(Self::GIVEN_UP)
+    }
+
     fn settle(&self, next: u8) -> bool {
         self.0
             .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
@@ -72,11 +78,7 @@ impl PasswordHasher {
     /// When the system gives no thread.
     pub fn start(threads: usize, longest_wait: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
-                running: 0,
-                closed: false,
-            }),
+            queue: Mutex::default(),
             wake: Condvar::new(),
             usual_micros: AtomicU64::new(0),
         });
@@ -89,9 +91,31 @@ impl PasswordHasher {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
-                .spawn(move || shared.work())?;
+                .spawn(move || {
+                    step_back();
+                    shared.work();
+                })?;
         }
         Ok(hasher)
+    }
+
+    /// Whether a bcrypt of this cost would be admitted now: to be asked before anything that costs.
+    ///
+    /// # Errors
+    /// [`Busy`] when it would not.
+    pub fn check_room(&self, cost: Cost) -> Result<(), Busy> {
+        self.check_wait(&self.0.shared.lock(), Some(cost))
+    }
+
+    /// Computes a bcrypt on a hash thread, together with others of equal cost if they wait too.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn compute(&self, computation: Computation) -> Result<Digest, Busy> {
+        let cost = computation.cost();
+        let (reply, answer) = oneshot::channel();
+        self.submit(Work::Compute(computation, reply), Some(cost), answer)
+            .await
     }
 
     /// Runs `work` on a hash thread.
@@ -105,20 +129,26 @@ impl PasswordHasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let (sender, mut answer) = oneshot::channel();
-        let state = Arc::new(JobState(AtomicU8::new(JobState::WAITING)));
+        let (reply, answer) = oneshot::channel();
         let work = Box::new(move || {
             // Nobody listening any more is no error.
-            drop(sender.send(work()));
+            drop(reply.send(work()));
         });
-        self.admit(Job {
-            work,
-            state: Arc::clone(&state),
-        })?;
-        let abandoned = GiveUpOnDrop(Arc::clone(&state));
+        self.submit(Work::Call(work), None, answer).await
+    }
+
+    async fn submit<T>(
+        &self,
+        work: Work,
+        cost: Option<Cost>,
+        mut answer: oneshot::Receiver<T>,
+    ) -> Result<T, Busy> {
+        let state = JobState::default();
+        self.admit(work, cost, state.clone())?;
+        let abandoned = GiveUpOnDrop(state.clone());
         let outcome = match timeout(self.0.longest_wait, &mut answer).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) if state.settle(JobState::GIVEN_UP) => return Err(self.busy()),
+            Err(_elapsed) if state.give_up() => return Err(self.busy()),
             Err(_elapsed) => answer.await,
         };
         drop(abandoned);
@@ -126,23 +156,25 @@ impl PasswordHasher {
         outcome.map_err(|_closed| self.busy())
     }
 
-    fn admit(&self, job: Job) -> Result<(), Busy> {
+    fn admit(&self, work: Work, cost: Option<Cost>, state: JobState) -> Result<(), Busy> {
         let mut queue = self.0.shared.lock();
-        if self.expected_wait(&queue) > self.0.longest_wait {
-            return Err(self.busy());
-        }
-        queue.waiting.push_back(job);
+        self.check_wait(&queue, cost)?;
+        queue.push(work, state);
         drop(queue);
         self.0.shared.wake.notify_one();
         Ok(())
     }
 
-    /// How long a newcomer would wait: the work before it, spread over the threads.
-    fn expected_wait(&self, queue: &Queue) -> Duration {
+    /// How long a newcomer would wait: the batches before it, spread over the threads.
+    fn check_wait(&self, queue: &Queue, cost: Option<Cost>) -> Result<(), Busy> {
         let usual = Duration::from_micros(self.0.shared.usual_micros.load(Ordering::Relaxed));
-        let before = queue.waiting.len() + queue.running;
-        let rounds = before / self.0.threads;
-        usual.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX))
+        let rounds = queue.batches_before(cost) / self.0.threads;
+        let wait = usual.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+        if wait > self.0.longest_wait {
+            Err(self.busy())
+        } else {
+            Ok(())
+        }
     }
 
     fn busy(&self) -> Busy {
@@ -152,12 +184,21 @@ impl PasswordHasher {
     }
 }
 
+/// Lets everyone else on the machine go first: hashing gets the time that the cores have left. A
+/// system that does not know how to runs the threads like others.
+fn step_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
+        log::debug!("the hash threads cannot be scheduled behind the others");
+    }
+}
+
 /// Tells the threads that nobody waits any more, as when a client hangs up.
-struct GiveUpOnDrop(Arc<JobState>);
+struct GiveUpOnDrop(JobState);
 
 impl Drop for GiveUpOnDrop {
     fn drop(&mut self) {
-        self.0.settle(JobState::GIVEN_UP);
+        self.0.give_up();
     }
 }
 
@@ -171,27 +212,30 @@ impl Drop for Handle {
 impl Shared {
     /// The life of a hash thread.
     fn work(&self) {
-        while let Some(job) = self.next() {
-            if job.state.settle(JobState::BEGUN) {
-                let begun = Instant::now();
-                // A panic in one job must not take the thread from all the others.
-                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.work));
-                if outcome.is_err() {
-                    log::error!("a password could not be hashed: the code panicked");
+        while let Some(batch) = self.next() {
+            // A panic in one piece of work must not take the thread from all the others.
+            let work = std::panic::AssertUnwindSafe(|| match batch {
+                Batch::Compute(together) => {
+                    let begun = Instant::now();
+                    compute(together);
+                    self.learn(begun.elapsed());
                 }
-                self.learn(begun.elapsed());
+                Batch::Call(call) => call(),
+            });
+            if std::panic::catch_unwind(work).is_err() {
+                log::error!("a password could not be hashed: the code panicked");
             }
             self.lock().running -= 1;
         }
     }
 
-    /// Waits for a job; `None` when the service ends.
-    fn next(&self) -> Option<Job> {
+    /// Waits for work; `None` when the service ends.
+    fn next(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
-            if let Some(job) = queue.waiting.pop_front() {
+            if let Some(batch) = queue.take() {
                 queue.running += 1;
-                return Some(job);
+                return Some(batch);
             }
             if queue.closed {
                 return None;
@@ -218,6 +262,20 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // The queue is whole between any two statements, so a panic elsewhere does not spoil it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Computes a batch, which holds no more than go together, and answers.
+fn compute(together: Vec<(Computation, oneshot::Sender<Digest>)>) {
+    let (computations, replies): (Vec<_>, Vec<_>) = together.into_iter().unzip();
+    let digests = match computations.as_slice() {
+        [a, b, c, d] => Computation::run_together([a, b, c, d]).to_vec(),
+        [a, b, c] => Computation::run_together([a, b, c]).to_vec(),
+        [a, b] => Computation::run_together([a, b]).to_vec(),
+        alone => alone.iter().map(Computation::run).collect(),
+    };
+    for (reply, digest) in replies.into_iter().zip(digests) {
+        let _nobody_listens = reply.send(digest).is_err();
     }
 }
 
@@ -319,5 +377,39 @@ mod tests {
         };
         assert!(on_runtime(hasher.run(panicking)).is_err());
         assert_eq!(on_runtime(hasher.run(|| 1)), Ok(1));
+    }
+
+    #[test]
+    fn computed_together_or_alone_the_digest_is_the_same() {
+        let local = tokio::task::LocalSet::new();
+        on_runtime(local.run_until(async {
+            let hasher = PasswordHasher::start(1, Duration::from_secs(60)).unwrap();
+            let release = occupy(&hasher).await;
+            let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
+            let waiting: Vec<_> = (1..=9)
+                .map(|number| {
+                    let (hasher, computation) = (hasher.clone(), computation(number));
+                    tokio::task::spawn_local(async move { hasher.compute(computation).await })
+                })
+                .collect();
+            // Until all of them are in the queue.
+            while hasher.0.shared.lock().batches_before(Some(Cost::MIN)) < 3 {
+                tokio::task::yield_now().await;
+            }
+            release.send(()).unwrap();
+            for (number, digest) in (1..=9).zip(waiting) {
+                let digest = digest.await.unwrap().unwrap();
+                assert_eq!(digest.bytes(), computation(number).run().bytes());
+            }
+        }));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_threads_run_when_nobody_else_wants_the_core() {
+        let hasher = PasswordHasher::start(1, Duration::from_secs(5)).unwrap();
+        let policy = on_runtime(hasher.run(thread_priority::thread_schedule_policy));
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        assert_eq!(policy.unwrap().unwrap(), idle);
     }
 }

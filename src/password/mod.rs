@@ -4,6 +4,7 @@
 //! verifies there and the reverse, and what one refuses the other refuses for the same reason.
 //! `tests/passlib_vectors.rs` holds this module to it.
 
+mod computation;
 mod cost;
 mod encoded;
 mod error;
@@ -11,12 +12,14 @@ mod hasher;
 mod passlib;
 mod policy;
 mod python;
+mod queue;
 
+pub use computation::{Computation, Digest};
 pub use cost::{Cost, InvalidCost};
 pub use error::PasswordError;
 pub use hasher::{Busy, PasswordHasher};
 pub use passlib::{
-    dummy_hash, dummy_verify, hash_password, needs_rehash, needs_update, verify_password,
-    verify_password_below,
+    NewHash, Verification, hash_password, needs_rehash, needs_update, prepare_dummy_verification,
+    prepare_hash, prepare_verification, verify_password, verify_password_below,
 };
 pub use policy::{PasswordPolicy, PolicyViolation};

@@ -2,14 +2,32 @@
 
 use std::ops::RangeBounds;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretSlice};
+use subtle::ConstantTimeEq;
 
-use super::encoded::{EncodedHash, Ident, is_clean_salt_end};
+use super::computation::{Computation, DIGEST_BYTES, Digest, SALT_BYTES};
+use super::encoded::{self, EncodedHash, Ident, is_clean_salt_end};
 use super::python::PythonType;
 use super::{Cost, PasswordError};
 
 /// What bcrypt reads of a password, in bytes.
 const KEY_LENGTH: usize = 72;
+
+/// A hash but for its digest.
+pub struct NewHash {
+    cost: Cost,
+    salt: [u8; SALT_BYTES],
+}
+
+/// A comparison but for the digest.
+pub struct Verification {
+    /// Nothing matches without one.
+    expected: Option<[u8; DIGEST_BYTES]>,
+    /// What is answered to a password that does not match.
+    refusal: Result<bool, PasswordError>,
+}
 
 /// Hashes a password with a fresh salt, as passlib's `hash`: 60 characters, `$2b$` first.
 ///
@@ -22,11 +40,31 @@ const KEY_LENGTH: usize = 72;
 /// [`PasswordError::NotUtf8`] for surrogates, [`PasswordError::PasswordNul`], and
 /// [`PasswordError::NoRandomness`].
 pub fn hash_password(password: &[u8], cost: Cost) -> Result<String, PasswordError> {
+    let (computation, hash) = prepare_hash(password, cost)?;
+    Ok(hash.finish(&computation.run()))
+}
+
+/// [`hash_password`] without its long part, which is to be run elsewhere.
+///
+/// # Errors
+/// Those of [`hash_password`].
+pub fn prepare_hash(password: &[u8], cost: Cost) -> Result<(Computation, NewHash), PasswordError> {
     let python_type = PythonType::of(password);
     python_type.check_length(password)?;
     python_type.check_encoded(password)?;
-    // The cost is one that bcrypt takes, so only the salt can fail.
-    bcrypt::hash(password, cost.into()).map_err(|_error| PasswordError::NoRandomness)
+    let mut salt = [0; SALT_BYTES];
+    SysRng
+        .try_fill_bytes(&mut salt)
+        .map_err(|_error| PasswordError::NoRandomness)?;
+    let computation = Computation::new(cost, password, salt);
+    Ok((computation, NewHash { cost, salt }))
+}
+
+impl NewHash {
+    /// The hash, with the digest of the computation that it was prepared with.
+    pub fn finish(&self, digest: &Digest) -> String {
+        encoded::encode(self.cost, &self.salt, digest.bytes())
+    }
 }
 
 /// Verifies a password against a hash, as passlib's `verify`. Takes as long as the hash is costly,
@@ -54,33 +92,72 @@ pub fn verify_password_below(
     hash: &str,
     max_cost: Cost,
 ) -> Result<bool, PasswordError> {
+    let (computation, verification) = prepare_verification(password, hash, max_cost)?;
+    verification.finish(&computation.run())
+}
+
+/// [`verify_password_below`] without its long part, which is to be run elsewhere.
+///
+/// # Errors
+/// Those of [`verify_password_below`], but for [`PasswordError::NotUtf8`], which may depend on
+/// the digest.
+pub fn prepare_verification(
+    password: &[u8],
+    hash: &str,
+    max_cost: Cost,
+) -> Result<(Computation, Verification), PasswordError> {
     let (ident, rest) = Ident::split(hash)?;
     let python_type = PythonType::of(password);
     python_type.check_length(password)?;
     let encoded = EncodedHash::parse(ident, rest)?;
-    let canonical = encoded.canonical().ok_or(PasswordError::MalformedHash)?;
+    let expected = encoded.digest.ok_or(PasswordError::MalformedHash)?;
     if encoded.cost > max_cost {
         return Err(PasswordError::TooCostly);
     }
-    match python_type.check_encoded(password) {
+    let refusal = match python_type.check_encoded(password) {
+        Ok(()) => Ok(false),
         // No hash is made of a `str` with surrogates. One that matches was made of a `bytes`.
-        Err(PasswordError::NotUtf8) if matches(ident, password, &canonical)? => Ok(true),
-        Err(error) => Err(error),
-        Ok(()) => matches(ident, password, &canonical),
-    }
-}
-
-/// Compares, in constant time, the digest of the password with that of a canonical hash.
-fn matches(ident: Ident, password: &[u8], canonical: &str) -> Result<bool, PasswordError> {
-    let outcome = if ident == Ident::Two {
+        Err(PasswordError::NotUtf8) => Err(PasswordError::NotUtf8),
+        Err(error) => return Err(error),
+    };
+    let computation = if ident == Ident::Two {
         // Without the byte that ends it, the password runs on until the key is full.
         let repeated = password.iter().copied().cycle().take(KEY_LENGTH);
         let key = SecretSlice::from(repeated.collect::<Vec<u8>>());
-        bcrypt::verify(key.expose_secret(), canonical)
+        Computation::new(encoded.cost, key.expose_secret(), encoded.salt)
     } else {
-        bcrypt::verify(password, canonical)
+        Computation::new(encoded.cost, password, encoded.salt)
     };
-    outcome.map_err(|_error| PasswordError::MalformedHash)
+    let verification = Verification {
+        expected: Some(expected),
+        refusal,
+    };
+    Ok((computation, verification))
+}
+
+/// The work of one verification, as passlib's `dummy_verify`, for where there is no hash: it takes
+/// as long as one against a hash of this cost, and refuses whatever its digest is. bcrypt takes as
+/// long for any password, so it takes none.
+pub fn prepare_dummy_verification(cost: Cost) -> (Computation, Verification) {
+    let computation = Computation::new(cost, b"", [0; SALT_BYTES]);
+    let verification = Verification {
+        expected: None,
+        refusal: Ok(false),
+    };
+    (computation, verification)
+}
+
+impl Verification {
+    /// Compares, in constant time, with the digest of the computation that it was prepared with.
+    ///
+    /// # Errors
+    /// [`PasswordError::NotUtf8`] for surrogates, unless the bytes themselves match.
+    pub fn finish(&self, digest: &Digest) -> Result<bool, PasswordError> {
+        match self.expected {
+            Some(expected) if bool::from(expected.ct_eq(digest.bytes())) => Ok(true),
+            _ => self.refusal,
+        }
+    }
 }
 
 /// Whether a hash should be made anew at the next sign-in, as passlib's `needs_update` with
@@ -108,29 +185,17 @@ pub fn needs_rehash(hash: &str, cost: Cost) -> bool {
     needs_update(hash, cost..) == Ok(true)
 }
 
-/// A hash to verify against where there is none, so that the answer takes as long.
-///
-/// It is well-formed, so bcrypt does all of its work, and no password is known to have it: salt
-/// and digest are zeros, and to find a password with a given digest of 184 bits takes some 2^184
-/// tries. Nothing in it is secret, so it needs no randomness.
-pub fn dummy_hash(cost: Cost) -> String {
-    format!("$2b${:02}${}", u32::from(cost), ".".repeat(53))
-}
-
-/// Does the work of one verification against a [`dummy_hash`] and answers false, as passlib's
-/// `dummy_verify`. bcrypt takes as long for any password, so it takes none.
-pub fn dummy_verify(dummy_hash: &str) -> bool {
-    // Work whose result nobody looks at could be optimised away.
-    std::hint::black_box(verify_password(b"", dummy_hash).is_ok());
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn cost(number: u32) -> Cost {
         number.try_into().unwrap()
+    }
+
+    /// A hash that no password is known to have.
+    fn some_hash(cost: u32) -> String {
+        format!("$2b${cost:02}${}", ".".repeat(53))
     }
 
     #[test]
@@ -151,7 +216,7 @@ mod tests {
             verify_password_below(b"pencil", &hash, cost(4)),
             Err(PasswordError::TooCostly)
         );
-        let day_long = dummy_hash(Cost::MAX);
+        let day_long = some_hash(31);
         assert_eq!(
             verify_password_below(b"\0", &day_long, cost(15)),
             Err(PasswordError::TooCostly)
@@ -164,7 +229,7 @@ mod tests {
 
     #[test]
     fn only_cheaper_hashes_and_passlibs_own_slip_are_renewed() {
-        let hash = dummy_hash(cost(12));
+        let hash = some_hash(12);
         assert!(needs_rehash(&hash, cost(13)));
         assert!(!needs_rehash(&hash, cost(12)));
         assert!(!needs_rehash(&hash, cost(4)));
@@ -177,15 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn a_dummy_hash_is_worked_on_in_full_and_never_matches() {
-        let dummy = dummy_hash(Cost::MIN);
-        assert_eq!(verify_password(b"", &dummy), Ok(false));
-        assert_eq!(verify_password("\u{1f600}".as_bytes(), &dummy), Ok(false));
-        assert!(!dummy_verify(&dummy));
-        assert_eq!(
-            needs_update(&dummy_hash(cost(13)), cost(13)..=cost(13)),
-            Ok(false)
-        );
+    fn a_dummy_verification_never_passes() {
+        let (computation, verification) = prepare_dummy_verification(Cost::MIN);
+        assert_eq!(computation.cost(), Cost::MIN);
+        assert_eq!(verification.finish(&computation.run()), Ok(false));
     }
 
     #[test]
