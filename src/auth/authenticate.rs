@@ -9,6 +9,14 @@ use crate::password::{self, Cost};
 use crate::store::{Account, StoredHash};
 
 impl Auth {
+    /// Whether one more password would be hashed in time.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when more wait than that.
+    pub(crate) fn check_room(&self) -> Result<(), Error> {
+        Ok(self.0.hasher.check_room(self.0.config.cost)?)
+    }
+
     /// Finds the user with this e-mail address, in any spelling, and this password.
     ///
     /// Every refusal costs one verification, so that its time does not tell whether there is such
@@ -21,7 +29,7 @@ impl Auth {
         name: &str,
         password: &SecretString,
     ) -> Result<Account, Error> {
-        self.0.hasher.check_room(self.0.config.cost)?;
+        self.check_room()?;
         let account = match EmailAddress::parse(name) {
             Ok(email) => {
                 let key = email.key();

@@ -56,7 +56,7 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
-        self.0.hasher.check_room(self.0.config.cost)?;
+        self.check_room()?;
         let email_key = checked.email.key();
         // Looked up before the hash, to spare it; the UNIQUE column decides.
         let key = email_key.clone();

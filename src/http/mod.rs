@@ -22,15 +22,15 @@ use routes::{docs, guarded, health, logout, register, token, users_me};
 /// The routes of the service, `/docs` and its companions only when wanted. Paths that are not
 /// here, and methods that a path does not take, are answered as FastAPI answers them.
 fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
-    // Signing up, in and out.
-    app.service(resource("/register", post(register::register)))
-        .service(resource("/token", post(token::create_token)))
-        .service(resource("/logout", post(logout::logout)))
-        // For users.
-        .service(resource("/users/me", get(users_me::read_users_me)))
+    // For users. The router asks from top to bottom, and this is asked for most.
+    app.service(resource("/users/me", get(users_me::read_users_me)))
         // For whoever has the static key.
         .service(resource("/page", get(guarded::page)))
         .service(resource("/protected", get(guarded::protected_route)))
+        // Signing up, in and out.
+        .service(resource("/register", post(register::register)))
+        .service(resource("/token", post(token::create_token)))
+        .service(resource("/logout", post(logout::logout)))
         // For whoever looks after the service.
         .service(resource("/health/live", get(health::live)))
         .service(resource("/livez", get(health::live)))

@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use secrecy::SecretString;
 
-use super::read;
+use super::read_if_admitted;
 use crate::error::{Error, FieldError};
 
 /// The most that a form may hold, in bytes.
@@ -45,26 +45,25 @@ impl FromRequest for TokenForm {
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let content_type = content_type(request);
+        let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = read(&mut payload, LIMIT).await?;
+            let body = read_if_admitted(&request, &mut payload, LIMIT).await?;
             if !body.whole {
                 return Err(Error::BodyTooLarge);
             }
-            Fields::parse(&content_type, body.bytes)
+            Fields::parse(content_type(&request), body.bytes)
                 .await?
                 .into_token_form()
         })
     }
 }
 
-fn content_type(request: &HttpRequest) -> String {
+fn content_type(request: &HttpRequest) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE);
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
-        .to_owned()
 }
 
 /// One field as it came.

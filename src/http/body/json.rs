@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::read;
+use super::read_if_admitted;
 use crate::auth::RegistrationForm;
 use crate::error::{Error, FieldError};
 
@@ -29,10 +29,11 @@ impl FromRequest for RegistrationForm {
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_json(request);
+        let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = read(&mut payload, LIMIT).await?;
+            let body = read_if_admitted(&request, &mut payload, LIMIT).await?;
+            let is_json = is_json(&request);
             // Looked for before the size: a client that sends nonsense is told so.
             if is_json && is_absurd(&body.bytes) {
                 return Err(Error::UnreadableBody);

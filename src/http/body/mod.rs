@@ -3,13 +3,16 @@
 pub(super) mod form;
 pub(super) mod json;
 
+use std::ops::Range;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::extract::auth;
 use crate::error::Error;
 
 /// The longest that a body may take to arrive. actix-web has a limit for the head only.
@@ -19,6 +22,10 @@ const ARRIVE_WITHIN: Duration = Duration::from_secs(5);
 /// sends sees a broken connection, and not the answer that tells it why.
 const DISCARD_AT_MOST: usize = 2 << 20;
 
+/// How long a request waits to be turned away. Not the same for all, or they would all come back
+/// at the same moment.
+const TURN_AWAY_AFTER: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(40);
+
 /// What arrived of a body.
 pub(super) struct Body {
     /// The beginning, up to the limit.
@@ -27,11 +34,28 @@ pub(super) struct Body {
     pub(super) whole: bool,
 }
 
-/// Reads the body up to `limit` bytes.
+/// Reads the body, up to `limit` bytes, of a request that wants a password hashed.
+///
+/// While more of them wait than can be served in time, it turns them away before anything is made
+/// of the body, and takes its time over that: a client that asks again at once would otherwise
+/// keep a core busy with being turned away.
 ///
 /// # Errors
-/// [`Error::BodyTimeout`] when it does not arrive in time, or breaks off.
-pub(super) async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
+/// [`Error::BodyTimeout`] when the body does not arrive in time, or breaks off; [`Error::Busy`].
+pub(super) async fn read_if_admitted(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limit: usize,
+) -> Result<Body, Error> {
+    let body = read(payload, limit).await?;
+    if let Err(busy) = auth(request)?.check_room() {
+        sleep(rand::random_range(TURN_AWAY_AFTER)).await;
+        return Err(busy);
+    }
+    Ok(body)
+}
+
+async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
     timeout(ARRIVE_WITHIN, read_all(payload, limit))
         .await
         .unwrap_or(Err(Error::BodyTimeout))
