@@ -86,6 +86,9 @@ impl AccessToken {
             .limit(limit)
             .select(access_tokens::user_id)
             .load(conn)?;
+        if owners.is_empty() {
+            return Ok(0);
+        }
         // Asked again: a user may have signed in meanwhile, and the row be a new token.
         let still = access_tokens::table
             .filter(access_tokens::user_id.eq_any(owners))

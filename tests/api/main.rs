@@ -15,6 +15,7 @@ mod guards;
 mod harness;
 mod operator;
 mod outage;
+mod query_plans;
 mod register;
 mod session_cache;
 mod settings;

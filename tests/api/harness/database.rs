@@ -14,6 +14,9 @@ use super::Backend;
 use super::guardian::{Guardian, scratch_folder};
 use super::postgres;
 
+/// How a query begins that a test makes for itself, and not the service.
+pub const OF_THE_TESTS: &str = "SELECT /* of the tests */";
+
 /// The migrated database that the others are copies of.
 const TEMPLATE: &str = "template_of_tests";
 
@@ -60,7 +63,7 @@ impl TestDatabase {
 
     /// Counts the rows that a condition holds for, as in `access_tokens WHERE user_id = 1`.
     pub fn count(&self, of: &str) -> i64 {
-        let query = diesel::sql_query(format!("SELECT COUNT(*) AS count FROM {of}"));
+        let query = diesel::sql_query(format!("{OF_THE_TESTS} COUNT(*) AS count FROM {of}"));
         let counted: Counted = match self.backend {
             Backend::Sqlite => {
                 let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
@@ -73,6 +76,35 @@ impl TestDatabase {
         }
         .expect("a good query");
         counted.count
+    }
+
+    /// How the database would carry out a query whose parameters are not known: the lines of its
+    /// plan. Postgres reads a table whole only if it has no other way.
+    pub fn plan(&self, query: &str) -> Vec<String> {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
+                let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {query}"));
+                let lines: Vec<SqlitePlanLine> = plan.load(&mut conn).expect(query);
+                lines.into_iter().map(|line| line.detail).collect()
+            }
+            Backend::Postgres => {
+                let mut conn = PgConnection::establish(&self.url()).expect("it takes connections");
+                let prepare = format!(
+                    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
+                     PREPARE planned AS {query}"
+                );
+                conn.batch_execute(&prepare).expect(query);
+                let parameters = (1..20).filter(|n| query.contains(&format!("${n}"))).count();
+                let execute = match vec!["NULL"; parameters].join(", ") {
+                    none if none.is_empty() => "EXPLAIN EXECUTE planned".to_owned(),
+                    some => format!("EXPLAIN EXECUTE planned({some})"),
+                };
+                let lines: Vec<PostgresPlanLine> =
+                    diesel::sql_query(execute).load(&mut conn).expect(query);
+                lines.into_iter().map(|line| line.plan).collect()
+            }
+        }
     }
 
     /// Takes the database away from everybody; the server process of Postgres stays up.
@@ -103,6 +135,18 @@ impl TestDatabase {
 struct Counted {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     count: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct SqlitePlanLine {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    detail: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct PostgresPlanLine {
+    #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+    plan: String,
 }
 
 impl Drop for TestDatabase {

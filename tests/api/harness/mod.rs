@@ -13,6 +13,7 @@ mod tests;
 
 pub use answer::Answer;
 pub use client::{Client, Request};
+pub use database::OF_THE_TESTS;
 pub use guardian::scratch_folder;
 pub use process::Running;
 pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
