@@ -46,11 +46,17 @@ struct State {
 }
 
 impl Inbox {
-    /// Adds a look-up.
+    /// Adds a look-up, for which [`Self::call`] has to follow.
     pub(super) fn put(&self, job: Job) {
-        let mut state = self.lock();
-        state.jobs.push(job);
-        self.wake(state);
+        self.lock().jobs.push(job);
+    }
+
+    /// Wakes the thread if it sleeps though there is something to look up.
+    pub(super) fn call(&self) {
+        let state = self.lock();
+        if !state.jobs.is_empty() {
+            self.wake(state);
+        }
     }
 
     /// Wakes the thread though there is nothing to look up.

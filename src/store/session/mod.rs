@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(super) use revocation::Revocation;
@@ -119,6 +120,9 @@ impl Sessions {
     ) -> Result<Option<Arc<Session>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.inbox.put(Job { digest, reply });
+        // The requests that have arrived with this one put theirs first: one call for all.
+        yield_now().await;
+        self.inbox.call();
         match timeout(ANSWER_WITHIN, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_dropped)) => Err(StoreError::Unavailable("the look-up panicked".to_owned())),
