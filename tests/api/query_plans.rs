@@ -91,6 +91,10 @@ fn do_everything(app: &TestApp) {
     runtime.block_on(async {
         let password = alice.password.clone().into();
         auth.sign_in(&alice.email, password, None).await.unwrap();
+        app.database()
+            .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
+        assert_eq!(auth.prune_tokens().await.unwrap(), 1);
+        alice.sign_in();
         assert_eq!(auth.list_users(0, 10).await.unwrap().len(), 1);
         assert!(auth.disable_user(&alice.email).await.unwrap().is_some());
         assert!(auth.enable_user(&alice.email).await.unwrap().is_some());
@@ -98,6 +102,5 @@ fn do_everything(app: &TestApp) {
             auth.revoke_tokens_of(&alice.email).await.unwrap(),
             Some(true)
         );
-        auth.prune_tokens().await.unwrap();
     });
 }
