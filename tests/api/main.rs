@@ -13,6 +13,7 @@ mod envelope;
 mod foreign_app;
 mod guards;
 mod harness;
+mod history;
 mod operator;
 mod outage;
 mod query_plans;

@@ -1,0 +1,218 @@
+"""Tokenhouse itself, in three ways: the static key, and login tokens on either database."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+from .. import seeding
+from ..client import Client
+from ..failure import BenchmarkError
+from ..paths import DATA, LOGS, MIGRATIONS, ROOT, server_target
+from ..people import CREATED, EXPIRES, User
+from ..processes import run_logged
+from ..setup import Setup
+from .base import BASE_ENVIRONMENT, Command, Contestant, Request, Server
+
+STATIC_KEY = "the-static-key-of-the-benchmarks-43-letters"
+
+USER_COLUMNS = (
+    "id, name, surname, email, email_key, website, hashed_password, scopes, created_at, disabled_at"
+)
+TOKEN_COLUMNS = "user_id, access_token, expiration_date, scopes, created_at"
+
+
+def build(setup: Setup) -> None:
+    """Builds the release binary, unless one was given."""
+    if setup.binary is None:
+        command = ["cargo", "build", "--release", "--locked", "--bin", "tokenhouse"]
+        run_logged(command, LOGS / "build-tokenhouse.log", cwd=ROOT)
+
+
+def binary(setup: Setup) -> Path:
+    """The program."""
+    path = setup.binary or server_target() / "release" / "tokenhouse"
+    if not path.exists():
+        raise BenchmarkError(f"{path} is not there")
+    return path.resolve()
+
+
+def run(setup: Setup, url: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs a command of the program on a database."""
+    return subprocess.run(
+        [binary(setup), *arguments],
+        env={**BASE_ENVIRONMENT, "DATABASE_URL": url},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def user_row(user: User) -> tuple:
+    """In the order of USER_COLUMNS."""
+    shown = (user.name, user.surname, user.email, user.email, user.website)
+    return (user.number, *shown, user.password_hash, "", CREATED, None)
+
+
+def token_row(user: User) -> tuple | None:
+    """In the order of TOKEN_COLUMNS."""
+    if user.token is None:
+        return None
+    digest = hashlib.sha256(user.token.encode()).hexdigest()
+    return (user.number, digest, EXPIRES, "", CREATED)
+
+
+class Tokenhouse(Contestant):
+    """What its three ways share."""
+
+    def build(self, setup: Setup) -> None:
+        build(setup)
+
+    def installed(self, setup: Setup) -> Path:
+        return binary(setup)
+
+    def database_url(self, setup: Setup) -> str:
+        """Of the database with `setup.rows` users."""
+        raise NotImplementedError
+
+    def command(self, setup: Setup, port: int, workers: int) -> Command:
+        settings = {
+            "DATABASE_URL": self.database_url(setup),
+            "API_KEY_TOKEN": STATIC_KEY,
+            "TOKENHOUSE_BIND": f"127.0.0.1:{port}",
+            "TOKENHOUSE_WORKERS": str(workers),
+        }
+        return Command([str(binary(setup)), "serve"], settings)
+
+    def sign_in(self, email: str, password: str) -> Request:
+        form = urlencode({"username": email, "password": password})
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request("POST", "/token", headers, form.encode())
+
+    def register(self, email: str, password: str) -> Request:
+        """A registration."""
+        user = User(1, "", None)
+        body = {"name": user.name, "surname": user.surname, "website": user.website}
+        body |= {"email": email, "password": password}
+        headers = {"Content-Type": "application/json"}
+        return Request("POST", "/register", headers, json.dumps(body).encode())
+
+    def versions(self) -> dict[str, str]:
+        git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+        done = subprocess.run(git, capture_output=True, text=True, check=False)
+        return {"Tokenhouse": done.stdout.strip() or "unknown"}
+
+    def database_bytes(self, setup: Setup) -> int:
+        """The size of the database with its indexes."""
+        raise NotImplementedError
+
+
+class TokenhouseSqlite(Tokenhouse):
+    """Login tokens on SQLite."""
+
+    name = "tokenhouse-sqlite"
+    title = "Tokenhouse, SQLite"
+    note = "default settings"
+
+    def path(self, setup: Setup) -> Path:
+        """The file of the database."""
+        return DATA / f"tokenhouse-{setup.rows}.db"
+
+    def database_url(self, setup: Setup) -> str:
+        return f"sqlite://{self.path(setup)}"
+
+    def seed(self, setup: Setup) -> None:
+        seeding.once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
+
+    def _seed(self, setup: Setup) -> None:
+        path = self.path(setup)
+        seeding.remove_sqlite(path)
+        _migrate(setup, self.database_url(setup))
+        users = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
+        tokens = f"INSERT INTO access_tokens ({TOKEN_COLUMNS}) VALUES (?,?,?,?,?)"
+        seeding.fill_sqlite(path, setup.rows, users, user_row, tokens, token_row)
+
+    def database_bytes(self, setup: Setup) -> int:
+        path = self.path(setup)
+        wal = path.with_name(path.name + "-wal")
+        return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+class TokenhousePostgres(Tokenhouse):
+    """Login tokens on Postgres."""
+
+    name = "tokenhouse-postgres"
+    title = "Tokenhouse, Postgres"
+    note = "default settings, over TCP on the loopback interface, Postgres on the servers' cores"
+    uses_postgres = True
+
+    def database(self, setup: Setup) -> str:
+        """The name of the database."""
+        return f"tokenhouse_{setup.rows}"
+
+    def database_url(self, setup: Setup) -> str:
+        return setup.cluster().url(self.database(setup))
+
+    def seed(self, setup: Setup) -> None:
+        marker = DATA / f"postgres-{self.database(setup)}"
+        if not setup.cluster().exists(self.database(setup)):
+            marker.unlink(missing_ok=True)
+        seeding.once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
+
+    def _seed(self, setup: Setup, marker: Path) -> None:
+        cluster, database = setup.cluster(), self.database(setup)
+        cluster.query(f"DROP DATABASE IF EXISTS {database}")
+        cluster.query(f"CREATE DATABASE {database}")
+        _migrate(setup, cluster.url(database))
+        users = seeding.copy_lines(setup.rows, user_row)
+        cluster.copy(database, f"users ({USER_COLUMNS})", users)
+        tokens = seeding.copy_lines(setup.rows, token_row)
+        cluster.copy(database, f"access_tokens ({TOKEN_COLUMNS})", tokens)
+        sequence = "pg_get_serial_sequence('users', 'id')"
+        cluster.query(f"SELECT setval({sequence}, (SELECT max(id) FROM users))", database)
+        cluster.query("VACUUM ANALYZE", database)
+        cluster.query("CHECKPOINT", database)
+        marker.touch()
+
+    def database_bytes(self, setup: Setup) -> int:
+        sql = f"SELECT pg_database_size('{self.database(setup)}')"
+        return int(setup.cluster().query(sql))
+
+
+class StaticKey(TokenhouseSqlite):
+    """The static key: no database is asked."""
+
+    name = "tokenhouse-static-key"
+    title = "Tokenhouse, static key"
+    note = "GET /protected with the header Token"
+    loads = ("hot",)
+    check_path = "/protected"
+    token_header = "Token"
+    token_prefix = ""
+
+    def tokens(self, setup: Setup, load: str) -> Path:
+        path = DATA / "static-key.txt"
+        # A thousand, so that the load generator does the same work as for tokens.
+        path.write_text(f"{STATIC_KEY}\n" * 1_000)
+        return path
+
+    def verify(self, setup: Setup, server: Server) -> None:
+        with Client(server.port) as client:
+            good = client.send(self.check(STATIC_KEY))
+            bad = client.send(self.check(STATIC_KEY[:-1] + "X"))
+        if (good.status, bad.status) != (200, 403):
+            raise BenchmarkError(f"{self.name}: {good} for the right key, {bad} for a wrong one")
+
+
+def _migrate(setup: Setup, url: str) -> None:
+    done = run(setup, url, "migrate")
+    if done.returncode != 0:
+        raise BenchmarkError(f"tokenhouse migrate failed: {done.stderr}")
+
+
+def _migrations(database: str) -> str:
+    """Changes when the tables do."""
+    files = sorted((MIGRATIONS / database).glob("*/up.sql"))
+    return "\n".join(file.read_text() for file in files)

@@ -1,0 +1,1 @@
+"""The plots, drawn inside a virtual environment with matplotlib."""

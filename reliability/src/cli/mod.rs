@@ -1,0 +1,83 @@
+//! The command line: one file for each verb, and what they share.
+
+mod cargo;
+mod check;
+mod history;
+mod mutants;
+mod options;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use reliability::checker::Verdict;
+
+/// The exit code for a violation, or for a mutant that survives.
+const EXIT_VIOLATION: u8 = 1;
+
+/// The exit code when the question has no answer: something does not run, or the history proves
+/// nothing.
+const EXIT_NO_ANSWER: u8 = 2;
+
+/// Runs Tokenhouse under faults and checks that every answer fits one order of the operations.
+///
+/// Exit codes: 0 when all is well, 1 for a violation or a mutant that survives, 2 when there is no
+/// answer.
+#[derive(Debug, Parser)]
+#[command(name = "reliability")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a history and judge it.
+    History(history::Args),
+    /// Judge a history that was written to a file.
+    Check(check::Args),
+    /// Show that broken versions of Tokenhouse are found out.
+    Mutants(mutants::Args),
+}
+
+impl Cli {
+    /// Does what was asked for. Errors are one line on standard error.
+    pub fn run(&self) -> ExitCode {
+        let outcome = match &self.command {
+            Command::History(args) => history::run(args),
+            Command::Check(args) => check::run(args),
+            Command::Mutants(args) => mutants::run(args),
+        };
+        match outcome {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(EXIT_VIOLATION),
+            Err(problem) => {
+                eprintln!("reliability: {problem}");
+                ExitCode::from(EXIT_NO_ANSWER)
+            }
+        }
+    }
+}
+
+/// The root of the project, where Tokenhouse is built.
+fn project_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Prints the verdict. False for a violation, an error for none.
+fn report(verdict: &Verdict) -> Result<bool, String> {
+    match verdict {
+        Verdict::Linearizable => {
+            println!("verdict: every answer fits one order of the operations");
+            Ok(true)
+        }
+        Verdict::Violation(violation) => {
+            print!("verdict: VIOLATION\n{violation}");
+            Ok(false)
+        }
+        Verdict::Undecided(users) => Err(format!(
+            "undecided: the time or the memory did not suffice for the users {users:?}"
+        )),
+    }
+}

@@ -1,0 +1,166 @@
+//! One process of Tokenhouse.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::guardian::{Guardian, shell};
+
+/// Starts the program `$1`, passes signals on to it by name, and kills it at the end.
+const SCRIPT: &str = r#"
+"$1" serve </dev/null &
+server=$!
+# Ours too would keep the pipe open when the program ends before it says anything.
+exec >/dev/null
+while read -r signal; do kill -s "$signal" "$server"; done
+kill -s KILL "$server" 2>/dev/null
+wait "$server"
+"#;
+
+/// How to start the program, for serving and for the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) binary: PathBuf,
+    /// Where it runs: a folder without a file `.env` that would count.
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Program {
+    /// A command of the command line.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.settings.iter().cloned())
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+}
+
+/// A running process. Dropping it is `kill -9`.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    guardian: Guardian,
+}
+
+impl Server {
+    /// Starts a process on a free port; it takes connections when this returns. What it logs goes
+    /// to the file `log` in the program's folder.
+    pub(crate) fn start(program: &Program, log: &str) -> Result<Self, String> {
+        let log = program.folder.join(log);
+        let start = || -> io::Result<(Guardian, String)> {
+            let mut command = shell(SCRIPT);
+            command
+                .arg(&program.binary)
+                .current_dir(&program.folder)
+                .envs(program.settings.iter().cloned())
+                .env("TOKENHOUSE_BIND", "127.0.0.1:0")
+                .stderr(File::options().create(true).append(true).open(&log)?);
+            let mut guardian = Guardian::start(&mut command)?;
+            let announced = guardian.line()?;
+            Ok((guardian, announced))
+        };
+        let (guardian, announced) = start().map_err(|error| format!("a process: {error}"))?;
+        // "Tokenhouse 0.1.0 on http://127.0.0.1:40123"
+        let address = announced
+            .rsplit_once("http://")
+            .and_then(|(_, address)| address.parse().ok());
+        match address {
+            Some(address) => Ok(Self { address, guardian }),
+            None => Err(format!(
+                "{} did not start: {}",
+                program.binary.display(),
+                last_line(&log)
+            )),
+        }
+    }
+
+    /// Stops the process in its tracks (`SIGSTOP`).
+    pub(crate) fn pause(&mut self) -> io::Result<()> {
+        self.guardian.tell("STOP")
+    }
+
+    /// Lets it go on (`SIGCONT`).
+    pub(crate) fn resume(&mut self) -> io::Result<()> {
+        self.guardian.tell("CONT")
+    }
+}
+
+fn last_line(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    log.lines().last().unwrap_or("it said nothing").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::Scratch;
+
+    /// A program with the given script in its place.
+    fn program(scratch: &Scratch, script: &str) -> Program {
+        let binary = scratch.path().join("program");
+        fs::write(&binary, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&binary, Permissions::from_mode(0o700)).unwrap();
+        Program {
+            binary,
+            folder: scratch.path().to_owned(),
+            settings: vec![("ANSWER".to_owned(), "42".to_owned())],
+        }
+    }
+
+    fn state(pid: &str) -> Option<String> {
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let after_name = status.rsplit_once(") ")?.1;
+        Some(after_name[..1].to_owned())
+    }
+
+    fn wait_for(condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_process_is_paused_resumed_and_killed() {
+        let scratch = Scratch::new("server").unwrap();
+        let script = "echo $$ >pid; echo \"Tokenhouse on http://127.0.0.1:$ANSWER\"; exec sleep 60";
+        let mut server = Server::start(&program(&scratch, script), "log").unwrap();
+        assert_eq!(server.address, "127.0.0.1:42".parse().unwrap());
+        let pid = fs::read_to_string(scratch.path().join("pid")).unwrap();
+        let pid = pid.trim();
+        server.pause().unwrap();
+        wait_for(|| state(pid).as_deref() == Some("T"));
+        server.resume().unwrap();
+        wait_for(|| state(pid).as_deref() == Some("S"));
+        server.pause().unwrap();
+        drop(server);
+        assert_eq!(state(pid), None);
+    }
+
+    #[test]
+    fn a_process_that_does_not_start_says_why() {
+        let scratch = Scratch::new("server").unwrap();
+        let script = "echo 'tokenhouse: no such setting' >&2; exit 2";
+        let error = Server::start(&program(&scratch, script), "log")
+            .err()
+            .unwrap();
+        assert!(
+            error.ends_with("did not start: tokenhouse: no such setting"),
+            "{error}"
+        );
+    }
+}
