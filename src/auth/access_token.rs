@@ -18,6 +18,8 @@ pub struct IssuedToken {
     pub secret: PlainToken,
     /// What was stored.
     pub token: AccessToken,
+    /// How long it lives.
+    pub lifetime: TimeDelta,
 }
 
 impl Auth {
@@ -84,7 +86,11 @@ impl Auth {
                 }
             })
             .await?;
-        Ok(stored.map(|token| IssuedToken { secret, token }))
+        Ok(stored.map(|token| IssuedToken {
+            secret,
+            token,
+            lifetime,
+        }))
     }
 
     /// Finds whose token this is. A token is good until the moment it expires, not in it.

@@ -17,9 +17,20 @@ pub struct AccessToken {
     pub expiration_date: NaiveDateTime,
     /// What it allows, separated by spaces.
     pub scopes: String,
-    /// UTC.
-    pub created_at: NaiveDateTime,
 }
+
+/// The columns of an [`AccessToken`], in the order of its fields.
+pub(super) const TOKEN_COLUMNS: (
+    access_tokens::user_id,
+    access_tokens::access_token,
+    access_tokens::expiration_date,
+    access_tokens::scopes,
+) = (
+    access_tokens::user_id,
+    access_tokens::access_token,
+    access_tokens::expiration_date,
+    access_tokens::scopes,
+);
 
 impl std::fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,7 +54,7 @@ pub struct NewAccessToken {
     pub expiration_date: NaiveDateTime,
     /// See [`AccessToken::scopes`].
     pub scopes: String,
-    /// See [`AccessToken::created_at`].
+    /// UTC.
     pub created_at: NaiveDateTime,
 }
 
@@ -55,7 +66,7 @@ impl NewAccessToken {
         diesel::delete(earlier).execute(conn)?;
         diesel::insert_into(access_tokens::table)
             .values(self)
-            .returning(access_tokens::all_columns)
+            .returning(TOKEN_COLUMNS)
             .get_result(conn)
     }
 }

@@ -46,8 +46,6 @@ pub struct User {
     pub website: String,
     /// What the user may do, separated by spaces.
     pub scopes: String,
-    /// UTC.
-    pub created_at: NaiveDateTime,
     /// UTC; set for a user who may not come in.
     pub disabled_at: Option<NaiveDateTime>,
 }
@@ -60,7 +58,6 @@ pub(super) type UserColumns = (
     users::email,
     users::website,
     users::scopes,
-    users::created_at,
     users::disabled_at,
 );
 
@@ -72,7 +69,6 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::email,
     users::website,
     users::scopes,
-    users::created_at,
     users::disabled_at,
 );
 
@@ -102,7 +98,7 @@ pub struct NewUser {
     pub website: String,
     /// See [`Account::hashed_password`].
     pub hashed_password: String,
-    /// See [`User::created_at`].
+    /// UTC.
     pub created_at: NaiveDateTime,
 }
 

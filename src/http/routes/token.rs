@@ -85,14 +85,13 @@ pub(crate) async fn create_token(
             error
         }
     })?;
-    let lifetime = issued.token.expiration_date - issued.token.created_at;
     Ok(HttpResponse::Ok()
         // HTTP/1.0's word for no-store, which RFC 6749 section 5.1 asks for beside it.
         .insert_header((header::PRAGMA, "no-cache"))
         .json(TokenResponse {
             access_token: issued.secret.expose(),
             token_type: "bearer",
-            expires_in: lifetime.num_seconds(),
+            expires_in: issued.lifetime.num_seconds(),
             scope: &issued.token.scopes,
         }))
 }

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::Session;
+use crate::store::access_token::TOKEN_COLUMNS;
 use crate::store::schema::{access_tokens, users};
 use crate::store::user::USER_COLUMNS;
 use crate::store::{AccessToken, User};
@@ -23,7 +24,7 @@ pub(super) fn find_one(
     let found: Option<Row> = access_tokens::table
         .inner_join(users::table)
         .filter(access_tokens::access_token.eq(digest.to_hex()))
-        .select((USER_COLUMNS, access_tokens::all_columns))
+        .select((USER_COLUMNS, TOKEN_COLUMNS))
         .get_result(conn)
         .optional()?;
     Ok(found.map(|(user, token)| Session { user, token }))
@@ -39,7 +40,7 @@ pub(super) fn find_all(
     let rows: Vec<Row> = access_tokens::table
         .inner_join(users::table)
         .filter(access_tokens::access_token.eq_any(hex))
-        .select((USER_COLUMNS, access_tokens::all_columns))
+        .select((USER_COLUMNS, TOKEN_COLUMNS))
         .load(conn)?;
     Ok(rows
         .into_iter()
