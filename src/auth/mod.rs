@@ -62,7 +62,7 @@ impl Auth {
     /// [`OpenError::Threads`] when the hash threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Inner {
-            hasher: PasswordHasher::start(config.hash_threads, config.hash_queue)?,
+            hasher: PasswordHasher::start(config.hash_threads, config.hash_queue, config.cost)?,
             config,
             store,
             clock,

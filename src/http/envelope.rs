@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
 use super::path;
+use crate::error::Error;
 use crate::hex;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,7 +60,10 @@ fn generate_request_id() -> HeaderValue {
 /// secret put in the wrong place, and may be meant to look like another line.
 fn log_answer(response: &ServiceResponse<impl MessageBody>, request_id: &HeaderValue) {
     let status = response.status();
-    let level = if status.is_server_error() {
+    let error = response.response().error().and_then(|e| e.as_error());
+    // Of those there are thousands a second in a flood: the hasher says so from time to time.
+    let is_turned_away = matches!(error, Some(Error::Busy(_)));
+    let level = if status.is_server_error() && !is_turned_away {
         log::Level::Warn
     } else {
         log::Level::Debug

@@ -41,9 +41,17 @@ struct Handle {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Microseconds that a batch takes, as a moving average; 0 until one is done.
+    /// Microseconds that a batch takes, as a moving average.
     usual_micros: AtomicU64,
+    /// Those refused since that was last logged, and when it was.
+    refused: Mutex<(u64, Option<Instant>)>,
 }
+
+/// What one of the 2^cost rounds of a bcrypt takes on a usual core.
+const MICROS_A_ROUND: u64 = 50;
+
+/// How often it is logged that work is refused.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether a job waits, was begun, or was given up: whoever changes it first decides.
 #[derive(Clone, Default)]
@@ -72,15 +80,18 @@ impl JobState {
 }
 
 impl PasswordHasher {
-    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`.
+    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`. Most of
+    /// it is bcrypt of this `cost`.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(threads: usize, longest_wait: Duration) -> std::io::Result<Self> {
+    pub fn start(threads: usize, longest_wait: Duration, cost: Cost) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            usual_micros: AtomicU64::new(0),
+            // A guess, or the first to come would all be let in.
+            usual_micros: AtomicU64::new(MICROS_A_ROUND << u32::from(cost)),
+            refused: Mutex::default(),
         });
         let hasher = Self(Arc::new(Handle {
             shared: Arc::clone(&shared),
@@ -178,6 +189,7 @@ impl PasswordHasher {
     }
 
     fn busy(&self) -> Busy {
+        self.0.shared.note_refusal();
         Busy {
             retry_after: self.0.longest_wait,
         }
@@ -251,12 +263,19 @@ impl Shared {
     fn learn(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let usual = self.usual_micros.load(Ordering::Relaxed);
-        let moved = if usual == 0 {
-            took
-        } else {
-            usual - usual / 8 + took / 8
-        };
+        let moved = usual - usual / 8 + took / 8;
         self.usual_micros.store(moved, Ordering::Relaxed);
+    }
+
+    /// Logs refusals, but not each of them.
+    fn note_refusal(&self) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, logged) = &mut *refused;
+        *count += 1;
+        if logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
+            log::warn!("{count} password(s) refused: more wait than can be hashed in time");
+            (*count, *logged) = (0, Some(Instant::now()));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -313,7 +332,7 @@ mod tests {
 
     #[test]
     fn work_is_done_and_answered() {
-        let hasher = PasswordHasher::start(2, Duration::from_secs(5)).unwrap();
+        let hasher = PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN).unwrap();
         assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
     }
 
@@ -321,7 +340,7 @@ mod tests {
     fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_millis(50)).unwrap();
+            let hasher = PasswordHasher::start(1, Duration::from_millis(50), Cost::MIN).unwrap();
             let release = occupy(&hasher).await;
             let (sender, done) = mpsc::channel();
             let refused = hasher.run(move || sender.send(()).unwrap()).await;
@@ -341,8 +360,8 @@ mod tests {
     fn a_queue_that_is_too_long_refuses_at_once() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(3_600)).unwrap();
-            hasher.0.shared.learn(Duration::from_secs(3_601));
+            let hasher = PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN).unwrap();
+            hasher.0.shared.learn(Duration::from_secs(8 * 3_601));
             let release = occupy(&hasher).await;
             let asked = Instant::now();
             assert!(hasher.run(|| ()).await.is_err());
@@ -358,7 +377,7 @@ mod tests {
     fn work_of_a_caller_that_went_away_is_not_done() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(60)).unwrap();
+            let hasher = PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN).unwrap();
             let release = occupy(&hasher).await;
             let (sender, done) = mpsc::channel::<()>();
             let waiting = hasher.run(move || sender.send(()).unwrap());
@@ -371,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_one_answer_and_no_thread() {
-        let hasher = PasswordHasher::start(1, Duration::from_secs(5)).unwrap();
+        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN).unwrap();
         let panicking = || {
             assert!(std::thread::current().name().is_none(), "on a hash thread");
         };
@@ -383,7 +402,7 @@ mod tests {
     fn computed_together_or_alone_the_digest_is_the_same() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(60)).unwrap();
+            let hasher = PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN).unwrap();
             let release = occupy(&hasher).await;
             let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
             let waiting: Vec<_> = (1..=9)
@@ -407,7 +426,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_threads_run_when_nobody_else_wants_the_core() {
-        let hasher = PasswordHasher::start(1, Duration::from_secs(5)).unwrap();
+        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN).unwrap();
         let policy = on_runtime(hasher.run(thread_priority::thread_schedule_policy));
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
         assert_eq!(policy.unwrap().unwrap(), idle);

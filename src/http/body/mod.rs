@@ -24,7 +24,7 @@ const DISCARD_AT_MOST: usize = 2 << 20;
 
 /// How long a request waits to be turned away. Not the same for all, or they would all come back
 /// at the same moment.
-const TURN_AWAY_AFTER: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(40);
+const TURN_AWAY_AFTER: Range<Duration> = Duration::from_millis(34)..Duration::from_millis(44);
 
 /// What arrived of a body.
 pub(super) struct Body {
