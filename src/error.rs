@@ -30,6 +30,28 @@ pub enum Error {
     /// No user has this name and password. Which of the two is wrong is not told.
     #[error("incorrect username or password")]
     BadCredentials,
+    /// A sign-in asks for scopes that are no scopes, or that the user does not hold (RFC 6749
+    /// section 5.2).
+    #[error("a scope is not valid or not held")]
+    InvalidScope,
+    /// The credential does not allow this: it lacks the scope (RFC 6750 section 3.1).
+    #[error("the scope {0} is missing")]
+    InsufficientScope(String),
+    /// Only a login token allows this.
+    #[error("a login token is wanted")]
+    LoginTokenWanted,
+    /// The credential of a client, in HTTP Basic, is not valid (RFC 6749 section 5.2).
+    #[error("the client's credential is not valid")]
+    InvalidClient,
+    /// A new key was to have a scope that its owner does not hold.
+    #[error("the owner does not hold the scope {0}")]
+    ScopeNotHeld(String),
+    /// The user has as many keys as one may have.
+    #[error("the user has too many keys")]
+    TooManyKeys,
+    /// The password that was to prove once more who the caller is, is wrong.
+    #[error("the current password is wrong")]
+    WrongPassword,
     /// The address belongs to a user already.
     #[error("the e-mail address is taken")]
     EmailTaken,
@@ -42,6 +64,12 @@ pub enum Error {
     /// Fields of the `/token` form are missing or wrong.
     #[error("{} form field(s) are not valid", .0.len())]
     InvalidForm(Vec<FieldError>),
+    /// A form of OAuth2 lacks this parameter (RFC 7009 section 2.1, RFC 7662 section 2.1).
+    #[error("the parameter {0} is missing")]
+    ParameterMissing(&'static str),
+    /// Parameters of the query are wrong.
+    #[error("{} parameter(s) are not valid", .0.len())]
+    InvalidQuery(Vec<FieldError>),
     /// A parameter of the form stands in it twice (RFC 6749 section 3.2).
     #[error("a parameter is repeated")]
     RepeatedParameter,
@@ -72,7 +100,7 @@ pub enum Error {
     #[error("method not allowed")]
     MethodNotAllowed {
         /// The methods it takes, as in the header `Allow`.
-        allow: &'static str,
+        allow: String,
     },
     /// More passwords wait to be hashed than can be hashed in time.
     #[error(transparent)]

@@ -26,24 +26,26 @@
 //! Modules depend on each other in one direction only: [`cli`], then [`http`], then [`auth`], then
 //! [`store`], then the leaves.
 
+pub mod api_key;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod email;
 pub mod error;
 mod hex;
 pub mod http;
 pub mod password;
-mod scope;
+pub mod scope;
 pub mod store;
 pub mod token;
 
-pub use auth::Auth;
+pub use auth::{Auth, Credential, Origin, Session};
 pub use clock::Clock;
 pub use config::Config;
 pub use error::Error;
-pub use http::{Authenticated, MaybeAuthenticated, StaticKey};
+pub use http::{Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey};
 pub use password::{hash_password, verify_password};
-pub use store::{AccessToken, User};
+pub use store::{AccessToken, ApiKey, User};
 pub use token::generate_token;

@@ -1,42 +1,114 @@
 //! Scopes: what a credential may do, as the space-separated names of RFC 6749 section 3.3.
 
-/// The part of `granted` that `requested` asks for; all of it when nothing is asked for.
+/// Sees users at `/admin/users`.
+pub const USERS_READ: &str = "users:read";
+/// Changes users at `/admin/users`.
+pub const USERS_WRITE: &str = "users:write";
+/// Sees everybody's audit events at `/admin/events`.
+pub const EVENTS_READ: &str = "events:read";
+/// Asks `/introspect` about other people's credentials.
+pub const INTROSPECT: &str = "introspect";
+
+/// The scopes that mean something to the service itself. Every other name means what the
+/// operator's own apps take it for.
+pub const OWN: [&str; 4] = [USERS_READ, USERS_WRITE, EVENTS_READ, INTROSPECT];
+
+/// The most that the scopes of one user or credential may take up, in bytes.
+pub const MAX_LENGTH: usize = 2_000;
+
+/// Names that RFC 6749 does not allow, or too many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("scopes are names of printable ASCII without quotes and backslashes, separated by spaces")]
+pub struct InvalidScope;
+
+/// Puts scopes into the form in which they are stored: each once, in the order given, one space
+/// between two.
 ///
-/// A sign-in may ask for less than the user holds and is never given more. Names that the user
-/// does not hold are passed over, as the tutorial passes over the whole parameter; the answer says
-/// which scopes the token has (RFC 6749 section 5.1).
-pub fn narrow(granted: &str, requested: Option<&str>) -> String {
-    let wanted: Option<Vec<&str>> = requested
-        .map(|names| names.split_ascii_whitespace().collect())
-        .filter(|names: &Vec<&str>| !names.is_empty());
-    granted
-        .split_ascii_whitespace()
-        .filter(|name| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)))
-        .collect::<Vec<_>>()
-        .join(" ")
+/// # Errors
+/// [`InvalidScope`] for a character that RFC 6749 section 3.3 does not allow, and beyond
+/// [`MAX_LENGTH`].
+pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
+    let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    let mut names: Vec<&str> = Vec::new();
+    for name in scopes.split(' ').filter(|name| !name.is_empty()) {
+        if !name.bytes().all(is_allowed) {
+            return Err(InvalidScope);
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let joined = names.join(" ");
+    if joined.len() > MAX_LENGTH {
+        return Err(InvalidScope);
+    }
+    Ok(joined)
+}
+
+/// The names in a list.
+pub fn names(scopes: &str) -> impl Iterator<Item = &str> {
+    scopes.split_ascii_whitespace()
+}
+
+/// Whether a list holds this name, exactly as it is written.
+pub fn contains(scopes: &str, name: &str) -> bool {
+    names(scopes).any(|held| held == name)
+}
+
+/// The first name of `wanted` that is not in `held`.
+pub fn first_missing<'a>(held: &str, wanted: &'a str) -> Option<&'a str> {
+    names(wanted).find(|name| !contains(held, name))
+}
+
+/// The names that are in both, in the order of `first`.
+pub fn intersection(first: &str, second: &str) -> String {
+    let both: Vec<&str> = names(first).filter(|name| contains(second, name)).collect();
+    both.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::narrow;
+    use super::*;
 
     #[test]
-    fn a_request_narrows_and_never_widens() {
-        for (granted, requested, given) in [
-            ("", None, ""),
-            ("", Some("items:read openid"), ""),
-            ("a b c", None, "a b c"),
-            ("a b c", Some(""), "a b c"),
-            ("a b c", Some("  "), "a b c"),
-            ("a b c", Some("c a"), "a c"),
-            ("a b c", Some("a d"), "a"),
-            ("a b", Some("A"), ""),
+    fn scopes_are_normalised_and_bad_ones_refused() {
+        for (given, stored) in [
+            ("", Ok("")),
+            ("   ", Ok("")),
+            ("a", Ok("a")),
+            (" b  a b ", Ok("b a")),
+            (
+                "items:read https://example.com/x [~!#",
+                Ok("items:read https://example.com/x [~!#"),
+            ),
+            ("a\tb", Err(InvalidScope)),
+            ("a\nb", Err(InvalidScope)),
+            ("say\"so", Err(InvalidScope)),
+            ("back\\slash", Err(InvalidScope)),
+            ("caf\u{e9}", Err(InvalidScope)),
+            ("nul\0", Err(InvalidScope)),
         ] {
-            assert_eq!(
-                narrow(granted, requested),
-                given,
-                "{granted:?} {requested:?}"
-            );
+            assert_eq!(normalise(given), stored.map(str::to_owned), "{given:?}");
         }
+        assert_eq!(normalise(&"a".repeat(MAX_LENGTH + 1)), Err(InvalidScope));
+    }
+
+    #[test]
+    fn names_are_compared_whole_and_in_their_case() {
+        assert!(contains("users:read events:read", "events:read"));
+        for other in [
+            "users",
+            "users:rea",
+            "Users:read",
+            "",
+            "users:read events:read",
+        ] {
+            assert!(!contains("users:read events:read", other), "{other}");
+        }
+        assert_eq!(first_missing("a b", "b a"), None);
+        assert_eq!(first_missing("a b", "a c d"), Some("c"));
+        assert_eq!(first_missing("", ""), None);
+        assert_eq!(intersection("c a b", "b c d"), "c b");
+        assert_eq!(intersection("a", ""), "");
     }
 }

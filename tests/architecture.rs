@@ -14,7 +14,15 @@ const LAYERS: [&[&str]; 6] = [
     &["error"],
     &["store"],
     &[
-        "clock", "config", "email", "hex", "password", "scope", "token",
+        "api_key",
+        "clock",
+        "config",
+        "credential",
+        "email",
+        "hex",
+        "password",
+        "scope",
+        "token",
     ],
 ];
 

@@ -6,10 +6,13 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use super::Auth;
+use super::audit::{Action, Event, Origin};
+use super::caller::expires_at;
+use crate::credential::CredentialDigest;
 use crate::error::Error;
 use crate::scope;
-use crate::store::{AccessToken, Account, NewAccessToken, Session};
-use crate::token::{PlainToken, TokenDigest, generate_token};
+use crate::store::{AccessToken, Account, Credential, NewAccessToken, Session};
+use crate::token::{PlainToken, generate_token};
 
 /// A token just made, with the secret that is shown this once.
 #[derive(Debug)]
@@ -29,18 +32,19 @@ impl Auth {
     /// As those two.
     pub async fn sign_in(
         &self,
+        origin: &Origin,
         name: &str,
         password: SecretString,
         scope: Option<&str>,
     ) -> Result<IssuedToken, Error> {
-        let account = self.authenticate(name, &password).await?;
-        let (account, issued) = match self.create_access_token(&account, scope).await? {
+        let account = self.authenticate(origin, name, &password).await?;
+        let (account, issued) = match self.create_access_token(origin, &account, scope).await? {
             Some(issued) => (account, issued),
             // Somebody changed the user meanwhile, perhaps only another sign-in that renewed the
             // hash: what holds now decides, and the second answer is final.
             None => {
-                let account = self.authenticate(name, &password).await?;
-                let issued = self.create_access_token(&account, scope).await?;
+                let account = self.authenticate(origin, name, &password).await?;
+                let issued = self.create_access_token(origin, &account, scope).await?;
                 (account, issued.ok_or(Error::BadCredentials)?)
             }
         };
@@ -49,18 +53,30 @@ impl Auth {
     }
 
     /// Makes a login token and stores it in place of the user's earlier one, which ends with that.
-    /// It gets the user's scopes, or those among them that `scope` names.
+    /// It gets the scopes that `scope` names, or all of the user's.
     ///
     /// `None` when the user was disabled, deleted, or given another password since `account` was
     /// read: a sign-in that began before that must not finish after it.
     ///
     /// # Errors
-    /// [`Error::Internal`] without randomness, [`Error::Unavailable`] without a database.
+    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Internal`] without
+    /// randomness, [`Error::Unavailable`] without a database.
     pub async fn create_access_token(
         &self,
+        origin: &Origin,
         account: &Account,
         scope: Option<&str>,
     ) -> Result<Option<IssuedToken>, Error> {
+        let origin = origin.by_password(account.user.id);
+        let scopes = match choose_scopes(&account.user.scopes, scope) {
+            Ok(scopes) => scopes,
+            Err(error) => {
+                let event = Event::refused(Action::Login).on_user(account.user.id);
+                self.note_refusal(&origin, event.with("reason", "scope"))
+                    .await?;
+                return Err(error);
+            }
+        };
         let secret = generate_token().map_err(|error| {
             log::error!("{error}");
             Error::Internal
@@ -71,74 +87,97 @@ impl Auth {
             user_id: account.user.id,
             access_token: secret.digest().to_hex(),
             expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
-            scopes: scope::narrow(&account.user.scopes, scope),
+            scopes,
             created_at: now,
         };
         let account = account.clone();
-        let stored = self
-            .0
-            .store
-            .write(move |conn| {
-                if account.lock_if_unchanged(conn)? {
-                    token.replace_for_user(conn).map(Some)
-                } else {
-                    Ok(None)
-                }
-            })
-            .await?;
-        Ok(stored.map(|token| IssuedToken {
+        let stored = self.change(&origin, move |conn, events| {
+            if !account.lock_if_unchanged(conn)? {
+                return Ok(None);
+            }
+            let event = Event::new(Action::Login).on_user(account.user.id);
+            events.record(event.with("scopes", token.scopes.as_str()));
+            token.replace_for_user(conn).map(Some)
+        });
+        Ok(stored.await?.map(|token| IssuedToken {
             secret,
             token,
             lifetime,
         }))
     }
 
-    /// Finds whose token this is. A token is good until the moment it expires, not in it.
+    /// Finds whose login token or API key this is. A credential is good until the moment it
+    /// expires, not in it.
     ///
     /// # Errors
     /// [`Error::InvalidToken`] for one that is unknown, expired, revoked or of a disabled user;
     /// [`Error::Unavailable`] when the database does not answer: never a guess.
     pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Session>, Error> {
-        let digest = TokenDigest::of(presented);
-        match self.recall_session(&digest) {
+        let credential = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
+        match self.recall_session(&credential) {
             Some(outcome) => outcome,
-            None => self.find_session(digest).await,
+            None => self.find_session(credential).await,
         }
     }
 
     /// As [`Self::check_token`], if the answer can be told without waiting; most can.
     pub(crate) fn recall_session(
         &self,
-        digest: &TokenDigest,
+        credential: &CredentialDigest,
     ) -> Option<Result<Arc<Session>, Error>> {
-        let session = self.0.store.recall_session(digest)?;
+        let session = self.0.store.recall_session(&credential.digest)?;
         Some(self.admit(session))
     }
 
     /// As [`Self::check_token`], from the database.
-    pub(crate) async fn find_session(&self, digest: TokenDigest) -> Result<Arc<Session>, Error> {
-        let session = self.0.store.find_session(digest).await?;
+    pub(crate) async fn find_session(
+        &self,
+        credential: CredentialDigest,
+    ) -> Result<Arc<Session>, Error> {
+        let session = self.0.store.find_session(credential).await?;
         self.admit(session.ok_or(Error::InvalidToken)?)
     }
 
     /// Decides at each use, also about a session from memory: time passes there too.
     fn admit(&self, session: Arc<Session>) -> Result<Arc<Session>, Error> {
-        let is_good = session.token.expiration_date > self.0.clock.now()
+        let is_good = expires_at(&session.credential) > self.0.clock.now()
             && session.user.disabled_at.is_none();
-        if is_good {
-            Ok(session)
-        } else {
-            Err(Error::InvalidToken)
+        if !is_good {
+            return Err(Error::InvalidToken);
         }
+        if let Credential::ApiKey(used) = &session.credential {
+            self.note_key_use(&session, used);
+        }
+        Ok(session)
     }
 
-    /// Ends the token. When this returns, no process on this database accepts it any more.
+    /// Ends the login token of a session. When this returns, no process on this database accepts
+    /// it any more.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn revoke_token(&self, token: &AccessToken) -> Result<(), Error> {
+    pub async fn revoke_token(&self, origin: &Origin, token: &AccessToken) -> Result<(), Error> {
         let token = token.clone();
-        self.0.store.write(move |conn| token.revoke(conn)).await?;
-        Ok(())
+        let revoked = self.change(origin, move |conn, events| {
+            if token.revoke(conn)? {
+                events.record(Event::new(Action::Logout).on_user(token.user_id));
+            }
+            Ok(())
+        });
+        Ok(revoked.await?)
+    }
+}
+
+/// The scopes that a sign-in gets: those it asks for, or all that the user holds when it asks for
+/// none (RFC 6749 section 3.3).
+fn choose_scopes(held: &str, wanted: Option<&str>) -> Result<String, Error> {
+    let wanted =
+        scope::normalise(wanted.unwrap_or_default()).map_err(|_error| Error::InvalidScope)?;
+    if wanted.is_empty() {
+        Ok(held.to_owned())
+    } else if scope::first_missing(held, &wanted).is_some() {
+        Err(Error::InvalidScope)
+    } else {
+        Ok(wanted)
     }
 }

@@ -1,67 +1,265 @@
-//! What an operator does with users and their tokens. Whatever ends a session here has ended it on
-//! every process when it returns.
+//! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
+//! session here has ended it on every process when it returns.
 
-use super::Auth;
-use crate::email::EmailAddress;
-use crate::error::Error;
-use crate::store::{AccessToken, Account, User};
+use std::sync::Arc;
+
+use diesel::QueryResult;
+
+use super::account::{ProfileForm, changed_fields};
+use super::audit::{Action, Event, Events, Origin};
+use super::caller::lock_caller;
+use super::register::taken;
+use super::{Auth, RegistrationForm};
+use crate::email::{EmailAddress, fold};
+use crate::error::{Error, FieldError};
+use crate::scope;
+use crate::store::{
+    AccessToken, Account, ApiKey, Session, StoreConnection, StoreError, User, UserChanges,
+};
 
 /// Rows that are pruned in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
 
+/// Who may see to other people's accounts.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    origin: Origin,
+    /// What has to hold still when a change is made; nothing for the operator.
+    session: Option<Arc<Session>>,
+}
+
+impl Administrator {
+    /// Somebody with a shell on the machine.
+    pub fn operator() -> Self {
+        Self {
+            origin: Origin::operator(),
+            session: None,
+        }
+    }
+
+    /// The user of a session that holds the scope `level`.
+    pub fn new(origin: Origin, session: Arc<Session>, level: &str) -> Self {
+        Self {
+            origin: origin.by(&session, level),
+            session: Some(session),
+        }
+    }
+}
+
+/// A page of users.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<User>,
+    /// What to ask the next page for; `None` after the last one.
+    pub next: Option<String>,
+}
+
+/// What an administrator wants to change about a user; `None` leaves it.
+pub struct UserPatch {
+    /// What the user may change too.
+    pub profile: ProfileForm,
+    /// Whether the user is kept out.
+    pub disabled: Result<Option<bool>, FieldError>,
+    /// All the scopes that the user shall hold, separated by spaces.
+    pub scopes: Result<Option<String>, FieldError>,
+}
+
+impl UserPatch {
+    /// One that changes nothing.
+    pub const fn none() -> Self {
+        Self {
+            profile: ProfileForm {
+                name: Ok(None),
+                surname: Ok(None),
+                website: Ok(None),
+            },
+            disabled: Ok(None),
+            scopes: Ok(None),
+        }
+    }
+}
+
 impl Auth {
-    /// The users after this id, in the order of their ids, `limit` at most; from the first one
-    /// with 0.
+    /// The users whose addresses begin with `search`, in any spelling, or all of them; `limit` at
+    /// most, from where `after` says: [`UserPage::next`] of the page before. That they were looked
+    /// at is an event.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_users(&self, after: i64, limit: i64) -> Result<Vec<User>, Error> {
-        let list = move |conn: &mut _| User::list_after(conn, after, limit);
-        Ok(self.0.store.read(list).await?)
-    }
-
-    /// Keeps a user out: no sign-in, and no token is accepted while it lasts. `None` when nobody
-    /// has this address.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn disable_user(&self, email: &str) -> Result<Option<User>, Error> {
-        self.set_disabled(email, true).await
-    }
-
-    /// Lets a user in again, with the token from before if it has not ended otherwise. `None` when
-    /// nobody has this address.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn enable_user(&self, email: &str) -> Result<Option<User>, Error> {
-        self.set_disabled(email, false).await
-    }
-
-    async fn set_disabled(&self, email: &str, disabled: bool) -> Result<Option<User>, Error> {
-        let Ok(email) = EmailAddress::parse(email) else {
-            return Ok(None);
+    pub async fn list_users(
+        &self,
+        admin: &Administrator,
+        search: Option<&str>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<UserPage, Error> {
+        let event = Event::new(Action::UserRead).with("limit", limit);
+        self.note_event(&admin.origin, event).await?;
+        let after = after.unwrap_or_default().to_owned();
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut users, last) = match search.filter(|search| !search.is_empty()) {
+            Some(prefix) => {
+                let prefix = fold(prefix);
+                let list =
+                    move |conn: &mut _| User::list_by_address(conn, &prefix, &after, limit + 1);
+                let found = self.0.store.read(list).await?;
+                let last = found.iter().take(wanted).next_back();
+                let last = last.map(|(address, _)| address.clone());
+                (found.into_iter().map(|(_, user)| user).collect(), last)
+            }
+            None => {
+                // What is no number was not made here: the first page then.
+                let after = after.parse().unwrap_or(0);
+                let list = move |conn: &mut _| User::list_after(conn, after, limit + 1);
+                let users: Vec<User> = self.0.store.read(list).await?;
+                let last = users.iter().take(wanted).next_back();
+                let last = last.map(|user| user.id.to_string());
+                (users, last)
+            }
         };
-        let (key, at) = (email.key(), disabled.then(|| self.0.clock.now()));
-        let set = move |conn: &mut _| User::set_disabled_at(conn, &key, at);
-        Ok(self.0.store.write(set).await?)
+        let next = last.filter(|_| users.len() > wanted);
+        users.truncate(wanted);
+        Ok(UserPage { users, next })
     }
 
-    /// Ends the login token of a user. Returns whether there was one; `None` when nobody has this
-    /// address.
+    /// One user. That somebody looked is an event.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn revoke_tokens_of(&self, email: &str) -> Result<Option<bool>, Error> {
+    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    pub async fn find_user(&self, admin: &Administrator, id: i64) -> Result<User, Error> {
+        let find = move |conn: &mut _| User::find(conn, id);
+        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
+        let event = Event::new(Action::UserRead).on_user(id);
+        self.note_event(&admin.origin, event).await?;
+        Ok(user)
+    }
+
+    /// The id of the user with this address, in any spelling.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    pub async fn find_user_id(&self, email: &str) -> Result<i64, Error> {
         let Ok(email) = EmailAddress::parse(email) else {
-            return Ok(None);
+            return Err(Error::NotFound);
         };
         let key = email.key();
-        let revoke = move |conn: &mut _| match Account::find_by_email_key(conn, &key)? {
-            Some(account) => AccessToken::revoke_of_user(conn, account.user.id).map(Some),
-            None => Ok(None),
-        };
-        Ok(self.0.store.write(revoke).await?)
+        let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
+        let account = self.0.store.read(find).await?;
+        Ok(account.ok_or(Error::NotFound)?.user.id)
+    }
+
+    /// Makes a user, whoever may register, with these scopes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] with every wrong field; [`Error::EmailTaken`];
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
+    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
+    /// [`Error::Busy`] and [`Error::Unavailable`].
+    pub async fn create_user(
+        &self,
+        admin: &Administrator,
+        form: RegistrationForm,
+        scopes: Result<Option<String>, FieldError>,
+    ) -> Result<User, Error> {
+        let scopes = check_scopes(scopes)?.unwrap_or_default();
+        let user = self.prepare_user_of_form(form, scopes).await?;
+        let (by, now) = (admin.session.clone(), self.0.clock.now());
+        let created = self.change(&admin.origin, move |conn, events| {
+            if let Some(by) = &by {
+                let Some(caller) = lock_caller(conn, by, now)? else {
+                    return Ok(Err(Error::InvalidToken));
+                };
+                if let Err(error) = may_give(by, &caller, "", &user.scopes) {
+                    return Ok(Err(error));
+                }
+            }
+            let created = user.insert(conn)?;
+            let event = Event::new(Action::UserCreate).on_user(created.id);
+            events.record(event.with("scopes", created.scopes.as_str()));
+            Ok(Ok(created))
+        });
+        created.await.map_err(taken)?
+    }
+
+    /// Changes a user, and returns the user as they are then. A user who is disabled has no
+    /// sessions while that lasts; scopes that are taken are taken from all tokens and keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidBody`] with every wrong field;
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
+    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
+    /// [`Error::Unavailable`].
+    pub async fn update_user(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        patch: UserPatch,
+    ) -> Result<User, Error> {
+        let mut changes = patch.profile.check()?;
+        let disabled = patch
+            .disabled
+            .map_err(|error| Error::InvalidBody(vec![error]))?;
+        changes.scopes = check_scopes(patch.scopes)?;
+        let now = self.0.clock.now();
+        let updated = self.administer(admin, id, move |conn, events, user, may_give| {
+            if let Some(scopes) = &changes.scopes
+                && let Err(error) = may_give(&user.scopes, scopes)
+            {
+                return Ok(Err(error));
+            }
+            changes.disabled_at = disabled
+                .filter(|disabled| *disabled != user.disabled_at.is_some())
+                .map(|disabled| disabled.then_some(now));
+            record_changes(events, user, &changes);
+            Ok(User::change(conn, id, &changes)?.ok_or(Error::NotFound))
+        });
+        updated.await?
+    }
+
+    /// Deletes a user, with all tokens and keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidToken`] when the administrator's session has ended
+    /// meanwhile; [`Error::Unavailable`].
+    pub async fn delete_user(&self, admin: &Administrator, id: i64) -> Result<(), Error> {
+        let deleted = self.administer(admin, id, move |conn, events, _user, _may_give| {
+            User::delete(conn, id)?;
+            events.record(Event::new(Action::UserDelete).on_user(id));
+            Ok(Ok(()))
+        });
+        deleted.await?
+    }
+
+    /// Ends the login token and all keys of a user. Returns how many credentials there were.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
+        let now = self.0.clock.now();
+        let ended = self.administer(admin, id, move |conn, events, _user, _may_give| {
+            let token = AccessToken::revoke_of_user(conn, id)?;
+            let keys = ApiKey::revoke_all_of_user(conn, id, now)?;
+            let event = Event::new(Action::UserSignOut).on_user(id);
+            events.record(event.with("token", token).with("keys", keys));
+            Ok(Ok(usize::from(token) + keys))
+        });
+        ended.await?
+    }
+
+    /// Ends the login token of a user, and leaves the keys. Returns whether there was one.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
+        let revoked = self.administer(admin, id, move |conn, events, _user, _may_give| {
+            let was_there = AccessToken::revoke_of_user(conn, id)?;
+            if was_there {
+                events.record(Event::new(Action::TokenRevoke).on_user(id));
+            }
+            Ok(Ok(was_there))
+        });
+        revoked.await?
     }
 
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
@@ -79,5 +277,89 @@ impl Auth {
                 rows => pruned += rows,
             }
         }
+    }
+
+    /// Does something to a user while both rows are held: the user's, and that of the
+    /// administrator, who has to be in still. The lower id is locked first, so that two
+    /// administrators cannot wait for each other.
+    async fn administer<T: Send + 'static>(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        work: impl FnOnce(
+            &mut StoreConnection,
+            &mut Events,
+            &User,
+            &dyn Fn(&str, &str) -> Result<(), Error>,
+        ) -> QueryResult<Result<T, Error>>
+        + Send
+        + 'static,
+    ) -> Result<Result<T, Error>, StoreError> {
+        let (by, now) = (admin.session.clone(), self.0.clock.now());
+        self.change(&admin.origin, move |conn, events| {
+            let mut user = None;
+            if by.as_ref().is_none_or(|by| id < by.user.id) {
+                user = User::lock(conn, id)?;
+            }
+            let caller = match &by {
+                Some(by) => match lock_caller(conn, by, now)? {
+                    Some(caller) => Some((by, caller)),
+                    None => return Ok(Err(Error::InvalidToken)),
+                },
+                None => None,
+            };
+            if by.is_some() && user.is_none() {
+                user = User::lock(conn, id)?;
+            }
+            let Some(user) = user else {
+                return Ok(Err(Error::NotFound));
+            };
+            let may_give = |before: &str, after: &str| match &caller {
+                Some((by, caller)) => may_give(by, caller, before, after),
+                None => Ok(()),
+            };
+            work(conn, events, &user, &may_give)
+        })
+        .await
+    }
+}
+
+/// Whether an administrator may change the scopes of a user from `before` to `after`. The scopes
+/// that mean something to this service can only be given by who holds them, so that nobody makes
+/// an administrator mightier than themselves; those of the operator's own apps can be given freely.
+fn may_give(by: &Session, caller: &User, before: &str, after: &str) -> Result<(), Error> {
+    let own = scope::OWN.into_iter();
+    let mut given =
+        own.filter(|name| scope::contains(after, name) && !scope::contains(before, name));
+    let not_held =
+        given.find(|name| !(by.has_scope(name) && scope::contains(&caller.scopes, name)));
+    match not_held {
+        Some(name) => Err(Error::InsufficientScope(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_scopes(scopes: Result<Option<String>, FieldError>) -> Result<Option<String>, Error> {
+    let checked = scopes.and_then(|scopes| scopes.map(super::api_key::check_scopes).transpose());
+    checked.map_err(|error| Error::InvalidBody(vec![error]))
+}
+
+fn record_changes(events: &mut Events, user: &User, changes: &UserChanges) {
+    let fields = changed_fields(changes);
+    if !fields.is_empty() {
+        let event = Event::new(Action::UserUpdate).on_user(user.id);
+        events.record(event.with("fields", fields));
+    }
+    if let Some(scopes) = &changes.scopes
+        && *scopes != user.scopes
+    {
+        let event = Event::new(Action::UserScopes).on_user(user.id);
+        let event = event.with("before", user.scopes.as_str());
+        events.record(event.with("after", scopes.as_str()));
+    }
+    match changes.disabled_at {
+        Some(Some(_)) => events.record(Event::new(Action::UserDisable).on_user(user.id)),
+        Some(None) => events.record(Event::new(Action::UserEnable).on_user(user.id)),
+        None => {}
     }
 }

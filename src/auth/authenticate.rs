@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
+use super::audit::{Action, Event, Origin};
 use crate::email::EmailAddress;
 use crate::error::Error;
 use crate::password::{self, Cost};
@@ -19,35 +20,43 @@ impl Auth {
 
     /// Finds the user with this e-mail address, in any spelling, and this password.
     ///
-    /// Every refusal costs one verification, so that its time does not tell whether there is such
-    /// a user.
+    /// Every refusal costs one verification and, outside of a flood, one event in the trail, so
+    /// that its time does not tell whether there is such a user.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] whatever is wrong; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
+        origin: &Origin,
         name: &str,
         password: &SecretString,
     ) -> Result<Account, Error> {
         self.check_room()?;
-        let account = match EmailAddress::parse(name) {
+        let found = match EmailAddress::parse(name) {
             Ok(email) => {
                 let key = email.key();
-                self.0
-                    .store
-                    .read(move |conn| Account::find_by_email_key(conn, &key))
-                    .await?
+                let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
+                self.0.store.read(find).await?
             }
             Err(_no_address) => None,
         };
-        let account = account.filter(|account| account.user.disabled_at.is_none());
-        let hash = account.as_ref().map(|found| &found.hashed_password);
+        let account = found
+            .as_ref()
+            .filter(|account| account.user.disabled_at.is_none());
+        let hash = account.map(|account| &account.hashed_password);
         let matches = self.verify(password, hash).await?;
-        account.filter(|_| matches).ok_or(Error::BadCredentials)
+        match account.filter(|_| matches) {
+            Some(account) => Ok(account.clone()),
+            None => {
+                self.note_refusal(origin, refused_login(found.as_ref()))
+                    .await?;
+                Err(Error::BadCredentials)
+            }
+        }
     }
 
     /// Whether the password is that of the hash; never, after the same work, without a hash.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         password: &SecretString,
         hash: Option<&StoredHash>,
@@ -102,10 +111,25 @@ impl Auth {
         let replaced = self
             .0
             .store
-            .write(move |conn| account.replace_hash(conn, &renewed))
+            .note(move |conn| account.replace_hash(conn, &renewed))
             .await;
         if replaced.is_err() {
             log::warn!("user {id}: the renewed password hash was not stored");
+        }
+    }
+}
+
+/// What the trail says of it. The name that was typed is not in it: it may be a password.
+fn refused_login(found: Option<&Account>) -> Event {
+    let event = Event::refused(Action::Login);
+    match found {
+        None => event.with("reason", "unknown-user"),
+        Some(Account { user, .. }) => {
+            let reason = match user.disabled_at {
+                Some(_) => "disabled",
+                None => "wrong-password",
+            };
+            event.on_user(user.id).with("reason", reason)
         }
     }
 }

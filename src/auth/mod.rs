@@ -4,20 +4,34 @@
 //! then write in one transaction.
 
 mod access_token;
+mod account;
 mod administer;
+mod api_key;
+mod audit;
 mod authenticate;
+mod caller;
+mod chores;
+mod introspect;
 mod register;
 
 use std::sync::Arc;
 
 pub use access_token::IssuedToken;
+pub use account::{PasswordForm, ProfileForm};
+pub use administer::{Administrator, UserPage, UserPatch};
+pub use api_key::{IssuedKey, KeyForm};
+pub use audit::{Action, ChainKey, EventPage, Origin, Problem, Verification};
 pub use register::RegistrationForm;
+
+use api_key::KeyUses;
+use audit::{Refusals, Trail};
+use chores::Chores;
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
 use crate::password::PasswordHasher;
-pub use crate::store::Session;
+pub use crate::store::{Credential, Session};
 use crate::store::{Store, StoreError};
 
 /// Why the service cannot start.
@@ -26,8 +40,8 @@ pub enum OpenError {
     /// The database is not to be had, or not in the right state.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system gives no threads for hashing.
-    #[error("no threads for hashing: {0}")]
+    /// The system gives no threads.
+    #[error("no threads: {0}")]
     Threads(#[from] std::io::Error),
 }
 
@@ -43,10 +57,15 @@ struct Inner {
     store: Store,
     hasher: PasswordHasher,
     clock: Clock,
+    trail: Trail,
+    refusals: Refusals,
+    key_uses: KeyUses,
+    /// The chores end when this is dropped.
+    _chores: Chores,
 }
 
 impl Auth {
-    /// Opens the database of the settings, brings it up to date, and starts the hash threads.
+    /// Opens the database of the settings, brings it up to date, and starts the threads.
     /// Blocks while it does.
     ///
     /// # Errors
@@ -59,14 +78,23 @@ impl Auth {
     /// Puts the parts together: an open database, the rules, and the clock to go by.
     ///
     /// # Errors
-    /// [`OpenError::Threads`] when the hash threads cannot be started.
+    /// [`OpenError::Threads`] when the threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
-        Ok(Self(Arc::new(Inner {
-            hasher: PasswordHasher::start(config.hash_threads, config.hash_queue, config.cost)?,
+        let hasher = PasswordHasher::start(config.hash_threads, config.hash_queue, config.cost)?;
+        let chain_key = config.audit_key.clone().map(ChainKey::new);
+        let (chores, chores_thread) = Chores::new();
+        let auth = Self(Arc::new(Inner {
+            hasher,
+            trail: Trail::new(clock.clone(), chain_key),
+            refusals: Refusals::default(),
+            key_uses: KeyUses::default(),
             config,
             store,
             clock,
-        })))
+            _chores: chores,
+        }));
+        chores_thread.start(Arc::downgrade(&auth.0))?;
+        Ok(auth)
     }
 
     /// The rules in force.

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
+use super::audit::{Action, Event, Origin};
 use crate::config::Registration;
 use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
@@ -36,14 +37,14 @@ struct Checked {
 }
 
 impl Auth {
-    /// Stores a new user.
+    /// Stores a new user, who registers at `origin`.
     ///
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field in the order of the form,
     /// [`Error::RegistrationRefused`] when the settings do not let this address in,
     /// [`Error::EmailTaken`], also for the slower of two at once; [`Error::Busy`] and
     /// [`Error::Unavailable`].
-    pub async fn register(&self, form: RegistrationForm) -> Result<User, Error> {
+    pub async fn register(&self, origin: &Origin, form: RegistrationForm) -> Result<User, Error> {
         let rules = &self.0.config.registration;
         if *rules == Registration::Closed {
             return Err(Error::RegistrationRefused);
@@ -56,32 +57,46 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
+        let user = self.prepare_user(checked, String::new()).await?;
+        let registered = self.change(origin, move |conn, events| {
+            let user = user.insert(conn)?;
+            events.record(Event::new(Action::Register).on_user(user.id));
+            Ok(user)
+        });
+        registered.await.map_err(taken)
+    }
+
+    /// What an administrator fills in for somebody else, ready to be stored.
+    pub(super) async fn prepare_user_of_form(
+        &self,
+        form: RegistrationForm,
+        scopes: String,
+    ) -> Result<NewUser, Error> {
+        let checked = self.check_form(form)?;
+        self.prepare_user(checked, scopes).await
+    }
+
+    /// Hashes the password and puts the row together. The address is looked up before, to spare
+    /// the hash; the UNIQUE column decides.
+    async fn prepare_user(&self, checked: Checked, scopes: String) -> Result<NewUser, Error> {
         self.check_room()?;
         let email_key = checked.email.key();
-        // Looked up before the hash, to spare it; the UNIQUE column decides.
         let key = email_key.clone();
-        let taken = self
-            .0
-            .store
-            .read(move |conn| Account::find_by_email_key(conn, &key))
-            .await?;
-        if taken.is_some() {
+        let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
+        if self.0.store.read(find).await?.is_some() {
             return Err(Error::EmailTaken);
         }
-        let hashed_password = self.hash_new_password(&checked).await?;
-        let user = NewUser {
+        let hashed_password = self.hash_first_password(&checked).await?;
+        Ok(NewUser {
             name: checked.name,
             surname: checked.surname,
             email: checked.email.to_string(),
             email_key,
             website: checked.website,
             hashed_password,
+            scopes,
             created_at: self.0.clock.now(),
-        };
-        match self.0.store.write(move |conn| user.insert(conn)).await {
-            Err(StoreError::Conflict) => Err(Error::EmailTaken),
-            outcome => Ok(outcome?),
-        }
+        })
     }
 
     fn check_form(&self, form: RegistrationForm) -> Result<Checked, Error> {
@@ -93,7 +108,7 @@ impl Auth {
         let password = form.password.and_then(|password| {
             policy
                 .check_shape(password.expose_secret())
-                .map_err(refused_password)?;
+                .map_err(|violation| refused_password("password", violation))?;
             Ok(password)
         });
         match (name, surname, email, website, password) {
@@ -117,31 +132,58 @@ impl Auth {
         }
     }
 
-    /// Looks whether the password is a common one, and hashes it, both on a hash thread: guessing
-    /// at a password takes milliseconds too.
-    async fn hash_new_password(&self, checked: &Checked) -> Result<String, Error> {
+    /// As [`Self::hash_password_in`], for a user who has none yet.
+    async fn hash_first_password(&self, checked: &Checked) -> Result<String, Error> {
+        let words = [&checked.email.to_string(), &checked.name, &checked.surname];
+        let words = words.map(String::clone).to_vec();
+        self.hash_password_in("password", &checked.password, words)
+            .await
+    }
+
+    /// As [`Self::hash_password_in`], for a user who has one.
+    pub(super) async fn hash_new_password(
+        &self,
+        password: &SecretString,
+        user: &User,
+    ) -> Result<String, Error> {
+        let words = [&user.email, &user.name, &user.surname];
+        let words = words.map(String::clone).to_vec();
+        self.hash_password_in("new_password", password, words).await
+    }
+
+    /// Looks whether the password is a common one, or made of the user's own words, and hashes it,
+    /// both on a hash thread: guessing at a password takes milliseconds too.
+    async fn hash_password_in(
+        &self,
+        field: &'static str,
+        password: &SecretString,
+        words: Vec<String>,
+    ) -> Result<String, Error> {
         let policy = self.0.config.password_policy;
-        let password = checked.password.clone();
-        let words = [
-            checked.email.to_string(),
-            checked.name.clone(),
-            checked.surname.clone(),
-        ];
+        let guessed = password.clone();
         let check = move || {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            policy.check_commonness(password.expose_secret(), &words)
+            policy.check_commonness(guessed.expose_secret(), &words)
         };
         self.0
             .hasher
             .run(check)
             .await?
-            .map_err(|violation| Error::InvalidBody(vec![refused_password(violation)]))?;
-        self.hash(&checked.password, self.0.config.cost).await
+            .map_err(|violation| Error::InvalidBody(vec![refused_password(field, violation)]))?;
+        self.hash(password, self.0.config.cost).await
+    }
+}
+
+/// Why a user was not stored.
+pub(super) fn taken(error: StoreError) -> Error {
+    match error {
+        StoreError::Conflict => Error::EmailTaken,
+        error => error.into(),
     }
 }
 
 /// Postgres keeps no U+0000 in a text.
-fn check_text(field: &'static str, text: String) -> Result<String, FieldError> {
+pub(super) fn check_text(field: &'static str, text: String) -> Result<String, FieldError> {
     if text.contains('\0') {
         let message = "Value error, the NUL character (U+0000) cannot be stored: leave it out";
         return Err(FieldError::new(field, "value_error", message).showing(text));
@@ -149,7 +191,7 @@ fn check_text(field: &'static str, text: String) -> Result<String, FieldError> {
     Ok(text)
 }
 
-fn check_name(name: String) -> Result<String, FieldError> {
+pub(super) fn check_name(name: String) -> Result<String, FieldError> {
     if name.chars().count() < NAME_MIN_LENGTH {
         let message = format!("String should have at least {NAME_MIN_LENGTH} characters");
         return Err(FieldError::new("name", "string_too_short", message)
@@ -168,8 +210,9 @@ fn check_email(text: &str) -> Result<EmailAddress, FieldError> {
     })
 }
 
-fn refused_password(violation: PolicyViolation) -> FieldError {
-    let error = FieldError::new("password", violation.kind(), violation.message());
+/// What the policy says of the password in `field`.
+pub(super) fn refused_password(field: &'static str, violation: PolicyViolation) -> FieldError {
+    let error = FieldError::new(field, violation.kind(), violation.message());
     violation
         .context()
         .into_iter()

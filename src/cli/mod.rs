@@ -1,12 +1,15 @@
 //! The command line: one file for each verb.
 
-mod administer;
+mod audit;
+mod domain;
 mod healthcheck;
 mod logging;
 mod migrate;
 mod openapi;
 mod password;
 mod serve;
+mod token;
+mod user;
 
 use std::process::ExitCode;
 
@@ -40,10 +43,13 @@ enum Command {
     Openapi,
     /// See to users.
     #[command(subcommand)]
-    User(administer::UserCommand),
+    User(user::UserCommand),
     /// See to login tokens.
     #[command(subcommand)]
-    Token(administer::TokenCommand),
+    Token(token::TokenCommand),
+    /// See to the audit trail.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Hash a password, read from standard input to its end, as passlib does.
     Hash(password::HashArgs),
     /// Verify a password, read from standard input to its end, against a hash: prints true, false,
@@ -59,8 +65,9 @@ impl Cli {
             Command::Migrate => with_config(migrate::run),
             Command::Healthcheck => with_config(healthcheck::run),
             Command::Openapi => openapi::run(),
-            Command::User(command) => with_config(|config| administer::user(config, command)),
-            Command::Token(command) => with_config(|config| administer::token(config, command)),
+            Command::User(command) => with_config(|config| user::run(config, command)),
+            Command::Token(command) => with_config(|config| token::run(config, command)),
+            Command::Audit(command) => with_config(|config| audit::run(config, command)),
             Command::Hash(args) => password::hash(&args),
             Command::Verify(args) => password::verify(&args),
         }

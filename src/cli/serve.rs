@@ -18,8 +18,15 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     announce(config, address);
     actix_web::rt::System::new()
-        .block_on(async { http::server(auth, &config.server, listener)?.await })
-        .map_err(|error| error.to_string())
+        .block_on(async {
+            // A database that is not migrated yet is no reason not to start; the readiness says so.
+            let _begun_or_later = auth.begin_trail().await;
+            http::server(auth.clone(), &config.server, listener)?.await?;
+            // What is lost with a database that is away at the end is in the log.
+            let _settled_or_lost = auth.settle().await;
+            Ok(())
+        })
+        .map_err(|error: std::io::Error| error.to_string())
 }
 
 /// Says where the service is, on standard output: the log may be filtered.

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};
 
+use secrecy::SecretString;
+
 use crate::password::{Cost, PasswordPolicy};
 use settings::PREFIX;
 use values::Values;
@@ -51,6 +53,9 @@ pub struct ServerConfig {
     pub docs: bool,
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us; none by default.
     pub cors_origins: Vec<String>,
+    /// `TOKENHOUSE_PUBLIC_URL`: where clients find the service, without a slash at the end; what
+    /// they call it themselves when there is none.
+    pub public_url: Option<String>,
 }
 
 /// Where the users and tokens are kept.
@@ -89,6 +94,11 @@ pub struct AuthConfig {
     /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with 400 as RFC 6749 has it, not with
     /// FastAPI's 401 and 422.
     pub oauth_strict_status: bool,
+    /// `TOKENHOUSE_AUDIT_KEY`: what the audit trail is chained with; a key in the database
+    /// without one.
+    pub audit_key: Option<SecretString>,
+    /// `TOKENHOUSE_AUDIT_RETENTION_DAYS`: how long events are kept; for ever without it.
+    pub audit_retention: Option<Duration>,
 }
 
 /// Who may register.
@@ -156,6 +166,7 @@ impl Config {
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
+                public_url: values.public_url()?,
             },
             database: DatabaseConfig {
                 url: values.database_url()?,
@@ -216,6 +227,11 @@ impl AuthConfig {
                 refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
             },
             oauth_strict_status: values.flag("TOKENHOUSE_OAUTH_STRICT_STATUS")?,
+            audit_key: values.audit_key()?,
+            audit_retention: match values.number("TOKENHOUSE_AUDIT_RETENTION_DAYS", 0, 36_500)? {
+                0 => None,
+                days => Some(Duration::from_secs(days * 86_400)),
+            },
         };
         if config.cost > config.max_cost {
             return Err(ConfigError {

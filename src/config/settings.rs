@@ -82,6 +82,11 @@ pub const SETTINGS: &[Setting] = &[
         "Origins whose scripts may call the API, separated by commas: https://app.example",
     ),
     plain(
+        "TOKENHOUSE_PUBLIC_URL",
+        "",
+        "Where clients find the service: https://auth.example; what they call it when empty",
+    ),
+    plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",
         "8",
         "Database connections at most, 1 to 1000",
@@ -145,6 +150,16 @@ pub const SETTINGS: &[Setting] = &[
         "TOKENHOUSE_OAUTH_STRICT_STATUS",
         "false",
         "Whether /token refuses with RFC 6749's 400 in place of FastAPI's 401 and 422",
+    ),
+    secret(
+        "TOKENHOUSE_AUDIT_KEY",
+        "",
+        "What the audit trail is chained with, 32 characters or more; a key in the database if empty",
+    ),
+    plain(
+        "TOKENHOUSE_AUDIT_RETENTION_DAYS",
+        "365",
+        "Days that audit events are kept; 0 keeps them for ever",
     ),
     plain(
         "TOKENHOUSE_LIMITS",

@@ -133,6 +133,37 @@ impl Values {
         Ok(StaticKeys::new(&keys))
     }
 
+    /// A key of 32 characters or more, or none.
+    pub(super) fn audit_key(&self) -> Result<Option<SecretString>, ConfigError> {
+        let name = "TOKENHOUSE_AUDIT_KEY";
+        let key = self.secret(name)?;
+        match key.expose_secret().chars().count() {
+            0 => Ok(None),
+            1..32 => Err(error(name, "expected 32 characters or more")),
+            _ => Ok(Some(key)),
+        }
+    }
+
+    /// A URL of http or https without a path, or none.
+    pub(super) fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        let name = "TOKENHOUSE_PUBLIC_URL";
+        let url = self.text(name)?;
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let host = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        let host = host.map(|host| host.strip_suffix('/').unwrap_or(host));
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte);
+        match host {
+            Some(host) if !host.is_empty() && host.bytes().all(is_plain) => {
+                Ok(Some(url.trim_end_matches('/').to_owned()))
+            }
+            _ => Err(error(name, "expected a URL such as https://auth.example")),
+        }
+    }
+
     pub(super) fn registration(&self) -> Result<Registration, ConfigError> {
         let name = "TOKENHOUSE_REGISTRATION";
         let domains: Vec<String> = self

@@ -155,7 +155,7 @@ fn split(address: &str) -> Result<(&str, &str), InvalidEmail> {
 
 /// NFKC, full case folding (Unicode section 3.13, C and F), and NFKC again, because folding takes
 /// composed characters apart. Folding what comes out changes nothing more.
-fn fold(text: &str) -> String {
+pub(crate) fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizer::new_nfkc();
     let folded = CaseMapper::new()
         .fold_string(&nfkc.normalize(text))

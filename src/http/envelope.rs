@@ -4,6 +4,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
 
 use super::path;
 use crate::error::Error;
@@ -20,8 +21,8 @@ pub(super) async fn envelope(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     path::decode(&mut request);
-    let request_id = request_id(&request);
     let mut response = next.call(request).await?;
+    let request_id = given_or_new_id(response.request());
     log_answer(&response, &request_id);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
@@ -36,8 +37,20 @@ pub(super) async fn envelope(
     Ok(response)
 }
 
-/// The caller's own, when it may go into a log as it is; a new one otherwise.
-fn request_id(request: &ServiceRequest) -> HeaderValue {
+/// The id of a request once somebody has asked for it.
+struct RequestId(HeaderValue);
+
+/// The id of the request, for who needs it before the answer is complete; the same whenever it is
+/// asked for.
+pub(super) fn request_id(request: &HttpRequest) -> HeaderValue {
+    let id = given_or_new_id(request);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    id
+}
+
+/// The caller's own, when it may go into a log as it is; a new one otherwise. Not kept: most
+/// requests need it once.
+fn given_or_new_id(request: &HttpRequest) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let given = request.headers().get(REQUEST_ID).filter(|id| {
         let id = id.as_bytes();
@@ -45,7 +58,10 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
     });
     match given {
         Some(id) => id.clone(),
-        None => generate_request_id(),
+        None => match request.extensions().get() {
+            Some(RequestId(id)) => id.clone(),
+            None => generate_request_id(),
+        },
     }
 }
 

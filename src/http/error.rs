@@ -13,6 +13,12 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 /// The same for a credential that was sent and is no good.
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tokenhouse", error="invalid_token""#;
 
+/// For what no scope opens (RFC 6750 section 3.1).
+const CHALLENGE_INSUFFICIENT: &str = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
+
+/// For clients that authenticate with HTTP Basic (RFC 6749 section 5.2).
+const CHALLENGE_BASIC: &str = r#"Basic realm="tokenhouse""#;
+
 /// Seconds after which a client may come back to a database that did not answer.
 const RETRY_DATABASE: u64 = 1;
 
@@ -23,21 +29,29 @@ impl ResponseError for Error {
             | Self::RepeatedParameter
             | Self::UnreadableBody
             | Self::UnreadableForm(_)
+            | Self::InvalidScope
+            | Self::ParameterMissing(_)
             | Self::StrictStatus(_) => StatusCode::BAD_REQUEST,
-            Self::NotAuthenticated | Self::InvalidToken | Self::BadCredentials => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::StaticKeyMissing | Self::StaticKeyWrong | Self::RegistrationRefused => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotAuthenticated
+            | Self::InvalidToken
+            | Self::BadCredentials
+            | Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::StaticKeyMissing
+            | Self::StaticKeyWrong
+            | Self::RegistrationRefused
+            | Self::InsufficientScope(_)
+            | Self::LoginTokenWanted
+            | Self::WrongPassword => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::EmailTaken => StatusCode::CONFLICT,
+            Self::EmailTaken | Self::TooManyKeys => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidBody(_) | Self::InvalidForm(_) | Self::MalformedJson { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidBody(_)
+            | Self::InvalidForm(_)
+            | Self::InvalidQuery(_)
+            | Self::ScopeNotHeld(_)
+            | Self::MalformedJson { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -59,8 +73,19 @@ impl Error {
             Self::InvalidToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INVALID));
             }
+            Self::InsufficientScope(scope) => {
+                let challenge =
+                    format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::LoginTokenWanted => {
+                response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INSUFFICIENT));
+            }
+            Self::InvalidClient => {
+                response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_BASIC));
+            }
             Self::MethodNotAllowed { allow } => {
-                response.insert_header((header::ALLOW, *allow));
+                response.insert_header((header::ALLOW, allow.as_str()));
             }
             Self::Busy(busy) => {
                 // In whole seconds, and never "at once": that would be a busy loop.
@@ -80,10 +105,16 @@ impl Error {
 
     fn body(&self) -> Value {
         match self {
-            Self::InvalidBody(errors) => json!({ "detail": field_errors(errors) }),
+            Self::InvalidBody(errors) => json!({ "detail": field_errors("body", errors) }),
+            Self::InvalidQuery(errors) => json!({ "detail": field_errors("query", errors) }),
+            Self::ScopeNotHeld(scope) => {
+                let message = format!("Value error, you do not hold the scope {scope}");
+                let error = FieldError::new("scopes", "value_error", message);
+                json!({ "detail": field_errors("body", &[error]) })
+            }
             Self::InvalidForm(errors) => {
                 let error = form_error_code(errors);
-                oauth(&field_errors(errors), error, &describe(errors))
+                oauth(&field_errors("body", errors), error, &describe(errors))
             }
             Self::MalformedJson { position, problem } => json!({ "detail": [{
                 "type": "json_invalid",
@@ -97,6 +128,22 @@ impl Error {
                 "invalid_grant",
                 "Incorrect username or password",
             ),
+            Self::InvalidScope => {
+                let description = "The user does not hold every scope that was asked for";
+                oauth(&description.into(), "invalid_scope", description)
+            }
+            Self::InvalidClient => {
+                let description = "Client authentication failed";
+                oauth(&description.into(), "invalid_client", description)
+            }
+            Self::ParameterMissing(name) => {
+                let description = format!("The parameter {name} is missing");
+                oauth(
+                    &description.as_str().into(),
+                    "invalid_request",
+                    &description,
+                )
+            }
             Self::RepeatedParameter => {
                 let description = "A parameter is repeated";
                 oauth(&description.into(), "invalid_request", description)
@@ -117,6 +164,11 @@ impl Error {
             Self::InvalidToken => "Could not validate credentials",
             Self::StaticKeyWrong => "Forbidden",
             Self::RegistrationRefused => "Registration is not open to you",
+            // FastAPI's words in its documentation of scopes.
+            Self::InsufficientScope(_) => "Not enough permissions",
+            Self::LoginTokenWanted => "Only a login token allows this",
+            Self::WrongPassword => "Incorrect password",
+            Self::TooManyKeys => "You have as many keys as one may have",
             // The tutorial's words, as its clients may compare them.
             Self::EmailTaken => "User email already exist",
             Self::UnreadableBody => "There was an error parsing the body",
@@ -153,15 +205,18 @@ fn describe(errors: &[FieldError]) -> String {
     parts.join("; ").replace(['"', '\\'], "'")
 }
 
-/// pydantic's list of errors.
-fn field_errors(errors: &[FieldError]) -> Value {
-    errors.iter().map(field_error).collect()
+/// pydantic's list of errors, of what stood in the `body` or the `query`.
+fn field_errors(place: &str, errors: &[FieldError]) -> Value {
+    errors
+        .iter()
+        .map(|error| field_error(place, error))
+        .collect()
 }
 
-fn field_error(error: &FieldError) -> Value {
+fn field_error(place: &str, error: &FieldError) -> Value {
     let location = match error.field {
-        Some(field) => json!(["body", field]),
-        None => json!(["body"]),
+        Some(field) => json!([place, field]),
+        None => json!([place]),
     };
     let mut shown = json!({
         "type": error.kind,

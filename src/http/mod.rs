@@ -1,5 +1,6 @@
 //! HTTP: the route table, the guards, and the mapping of errors to answers.
 
+mod answers;
 mod body;
 mod envelope;
 mod error;
@@ -10,20 +11,38 @@ mod routes;
 mod server;
 
 use actix_web::http::Method;
-use actix_web::{Handler, Resource, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};
 
-pub use extract::{Authenticated, MaybeAuthenticated, StaticKey};
+pub use extract::{
+    Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
+};
 pub use openapi::document as openapi_document;
 pub use server::server;
 
 use crate::error::Error;
-use routes::{docs, guarded, health, logout, register, token, users_me};
+use routes::{
+    account, admin, docs, events, guarded, health, introspect, keys, logout, metadata, register,
+    revoke, token, users_me, verify,
+};
 
 /// The routes of the service, `/docs` and its companions only when wanted. Paths that are not
 /// here, and methods that a path does not take, are answered as FastAPI answers them.
 fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
-    // For users. The router asks from top to bottom, and this is asked for most.
-    app.service(resource("/users/me", get(users_me::read_users_me)))
+    // For users. The router asks from top to bottom, and these are asked for most.
+    let me = get(users_me::read_users_me).patch(account::update);
+    app.service(resource("/users/me", me.delete(account::delete)))
+        .service(web::resource("/verify").to(verify::verify))
+        .service(resource("/introspect", post(introspect::introspect)))
+        .service(resource(
+            "/users/me/password",
+            post(account::change_password),
+        ))
+        .service(resource(
+            "/users/me/keys",
+            get(keys::list).post(keys::create),
+        ))
+        .service(resource("/users/me/keys/{id}", delete(keys::revoke)))
+        .service(resource("/users/me/events", get(events::own)))
         // For whoever has the static key.
         .service(resource("/page", get(guarded::page)))
         .service(resource("/protected", get(guarded::protected_route)))
@@ -31,12 +50,26 @@ fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
         .service(resource("/register", post(register::register)))
         .service(resource("/token", post(token::create_token)))
         .service(resource("/logout", post(logout::logout)))
-        // For whoever looks after the service.
-        .service(resource("/health/live", get(health::live)))
-        .service(resource("/livez", get(health::live)))
-        .service(resource("/health/ready", get(health::ready)))
-        .service(resource("/readyz", get(health::ready)))
-        .default_service(web::to(path::not_found));
+        .service(resource("/revoke", post(revoke::revoke)))
+        .service(resource(METADATA, get(metadata::metadata)));
+    // For administrators.
+    let user = get(admin::read).patch(admin::update);
+    app.service(resource(
+        "/admin/users",
+        get(admin::list).post(admin::create),
+    ))
+    .service(resource("/admin/users/{id}", user.delete(admin::delete)))
+    .service(resource(
+        "/admin/users/{id}/tokens",
+        delete(admin::sign_out),
+    ))
+    .service(resource("/admin/events", get(events::all)))
+    // For whoever looks after the service.
+    .service(resource("/health/live", get(health::live)))
+    .service(resource("/livez", get(health::live)))
+    .service(resource("/health/ready", get(health::ready)))
+    .service(resource("/readyz", get(health::ready)))
+    .default_service(web::to(path::not_found));
     if with_docs {
         app.service(resource("/docs", get(docs::swagger_ui)))
             .service(resource("/docs/{file}", get(docs::swagger_ui_file)))
@@ -46,44 +79,83 @@ fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
     }
 }
 
-/// What a path takes: the methods, as in the header `Allow`, and the route for them.
+/// Where RFC 8414 section 3 wants it.
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// What a path takes: the methods, as in the header `Allow`, and the routes for them.
 struct Methods {
-    allow: &'static str,
-    route: Route,
+    allow: Vec<&'static str>,
+    routes: Vec<Route>,
+}
+
+impl Methods {
+    fn and(mut self, allow: &'static str, route: Route) -> Self {
+        self.allow.push(allow);
+        self.routes.push(route);
+        self
+    }
+
+    fn post<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    where
+        F::Output: Responder + 'static,
+    {
+        self.and("POST", web::post().to(handler))
+    }
+
+    fn patch<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    where
+        F::Output: Responder + 'static,
+    {
+        self.and("PATCH", web::patch().to(handler))
+    }
+
+    fn delete<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    where
+        F::Output: Responder + 'static,
+    {
+        self.and("DELETE", web::delete().to(handler))
+    }
+}
+
+/// No method yet.
+const fn none() -> Methods {
+    Methods {
+        allow: Vec::new(),
+        routes: Vec::new(),
+    }
 }
 
 /// `GET`, and `HEAD` with it (RFC 9110 section 9.3.2).
-fn get<F, Args>(handler: F) -> Methods
+fn get<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
     let get_or_head = guard::Any(guard::Method(Method::GET)).or(guard::Method(Method::HEAD));
-    Methods {
-        allow: "GET, HEAD",
-        route: web::route().guard(get_or_head).to(handler),
-    }
+    none().and("GET, HEAD", web::route().guard(get_or_head).to(handler))
 }
 
-fn post<F, Args>(handler: F) -> Methods
+fn post<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    Methods {
-        allow: "POST",
-        route: web::post().to(handler),
-    }
+    none().post(handler)
+}
+
+fn delete<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
+where
+    F::Output: Responder + 'static,
+{
+    none().delete(handler)
 }
 
 /// A path with its methods; any other is 405.
 fn resource(path: &str, methods: Methods) -> Resource {
-    let allow = methods.allow;
-    web::resource(path)
-        .route(methods.route)
-        .default_service(web::to(move || async move {
-            Err::<String, _>(Error::MethodNotAllowed { allow })
+    let allow = methods.allow.join(", ");
+    let routes = methods.routes.into_iter();
+    routes
+        .fold(web::resource(path), Resource::route)
+        .default_service(web::to(move || {
+            let allow = allow.clone();
+            async move { Err::<String, _>(Error::MethodNotAllowed { allow }) }
         }))
 }

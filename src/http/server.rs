@@ -7,10 +7,11 @@ use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, web};
 
 use super::envelope::envelope;
 use super::routes;
+use super::routes::metadata::PublicUrl;
 use crate::auth::Auth;
 use crate::config::ServerConfig;
 
@@ -31,9 +32,11 @@ const SHUTDOWN_SECONDS: u64 = 8;
 /// When the socket cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     let (with_docs, origins) = (config.docs, config.cors_origins.clone());
+    let public_url = web::Data::new(PublicUrl(config.public_url.clone()));
     let app = move || {
         App::new()
             .app_data(auth.clone())
+            .app_data(public_url.clone())
             .configure(|app| routes(app, with_docs))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(envelope))

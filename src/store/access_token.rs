@@ -17,6 +17,8 @@ pub struct AccessToken {
     pub expiration_date: NaiveDateTime,
     /// What it allows, separated by spaces.
     pub scopes: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
 }
 
 /// The columns of an [`AccessToken`], in the order of its fields.
@@ -25,11 +27,13 @@ pub(super) const TOKEN_COLUMNS: (
     access_tokens::access_token,
     access_tokens::expiration_date,
     access_tokens::scopes,
+    access_tokens::created_at,
 ) = (
     access_tokens::user_id,
     access_tokens::access_token,
     access_tokens::expiration_date,
     access_tokens::scopes,
+    access_tokens::created_at,
 );
 
 impl std::fmt::Debug for AccessToken {
@@ -72,6 +76,16 @@ impl NewAccessToken {
 }
 
 impl AccessToken {
+    /// Whether this token was not revoked, replaced or deleted.
+    pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
+        let found: Option<i64> = access_tokens::table
+            .filter(access_tokens::access_token.eq(&self.access_token))
+            .select(access_tokens::user_id)
+            .get_result(conn)
+            .optional()?;
+        Ok(found.is_some())
+    }
+
     /// Deletes this token, and not one that has replaced it. Returns whether it was there.
     pub(crate) fn revoke(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));

@@ -1,11 +1,13 @@
-//! The database: users and access tokens, on SQLite or Postgres. Knows no rule of the domain.
+//! The database: users, their credentials and the audit trail, on SQLite or Postgres. Knows no rule of the domain.
 //!
 //! Queries are synchronous, so they run on the runtime's blocking threads, never on the thread
 //! that serves requests. A query waits for its turn without holding a thread, and nobody waits
 //! longer than [`ANSWER_WITHIN`]: a database that does not answer is reported as unavailable.
 
 pub mod access_token;
+pub mod api_key;
 mod attempt;
+pub mod audit_event;
 mod connection;
 mod migrations;
 mod schema;
@@ -23,15 +25,18 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 pub use access_token::{AccessToken, NewAccessToken};
+pub use api_key::{ApiKey, NewApiKey};
+pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use connection::StoreConnection;
-pub use session::Session;
-pub use user::{Account, NewUser, StoredHash, User};
+pub use session::{Credential, Session, UsedKey};
+pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;
+use crate::credential::CredentialDigest;
 use crate::token::TokenDigest;
 use attempt::{Attempt, is_lost};
 use connection::{LogConnectionErrors, Manager};
-use session::Sessions;
+use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -134,8 +139,26 @@ impl Store {
         &self,
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.transact(self.sessions.revocation(), work).await
+    }
+
+    /// As [`Self::write`], for what changes no session: nobody is asked to pause for it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn note<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.transact(None, work).await
+    }
+
+    async fn transact<T: Send + 'static>(
+        &self,
+        mut revocation: Option<Revocation>,
+        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let mut work = Some(work);
-        let mut revocation = self.sessions.revocation();
         self.run(move |conn| {
             attempt::change(conn, revocation.as_mut(), |conn| {
                 // Taken once: past BEGIN there is no second attempt.
@@ -146,22 +169,22 @@ impl Store {
         .await
     }
 
-    /// The session of a token, from memory. `None` says nothing: [`Self::find_session`] knows.
+    /// The session of a credential, from memory. `None` says nothing: [`Self::find_session`] knows.
     /// What it returns is what the database holds at this moment. Does not block.
     pub fn recall_session(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
         self.sessions.recall(digest)
     }
 
-    /// The session of a token, from the database; `None` when there is no such token. Whether it
+    /// The session of a credential, from the database; `None` when there is no such one. Whether it
     /// has expired or its user is disabled is not looked at.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
     pub async fn find_session(
         &self,
-        digest: TokenDigest,
+        credential: CredentialDigest,
     ) -> Result<Option<Arc<Session>>, StoreError> {
-        self.sessions.find(digest).await
+        self.sessions.find(credential).await
     }
 
     /// Whether the database answers and has the tables this program needs.

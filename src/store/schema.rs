@@ -29,6 +29,58 @@ diesel::table! {
 }
 
 diesel::table! {
+    api_keys (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        name -> Text,
+        hint -> Text,
+        key_digest -> Text,
+        scopes -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        last_used_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    audit_events (id) {
+        id -> BigInt,
+        at -> Timestamp,
+        actor -> Text,
+        credential -> Text,
+        level -> Text,
+        action -> Text,
+        target -> Text,
+        result -> Text,
+        ip -> Text,
+        user_agent -> Text,
+        request_id -> Text,
+        detail -> Text,
+        previous_digest -> Text,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
+    audit_head (id) {
+        id -> BigInt,
+        last_id -> BigInt,
+        last_digest -> Text,
+        pruned_id -> BigInt,
+        pruned_digest -> Text,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
+    instance_secrets (name) {
+        name -> Text,
+        secret -> Text,
+    }
+}
+
+diesel::table! {
     // SQLite only: what changed the sessions that a process may remember.
     session_changes (id) {
         id -> BigInt,
@@ -45,4 +97,5 @@ diesel::table! {
 }
 
 diesel::joinable!(access_tokens -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(access_tokens, users);
+diesel::joinable!(api_keys -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(access_tokens, api_keys, users);

@@ -46,6 +46,8 @@ pub struct User {
     pub website: String,
     /// What the user may do, separated by spaces.
     pub scopes: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
     /// UTC; set for a user who may not come in.
     pub disabled_at: Option<NaiveDateTime>,
 }
@@ -58,6 +60,7 @@ pub(super) type UserColumns = (
     users::email,
     users::website,
     users::scopes,
+    users::created_at,
     users::disabled_at,
 );
 
@@ -69,6 +72,7 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::email,
     users::website,
     users::scopes,
+    users::created_at,
     users::disabled_at,
 );
 
@@ -98,6 +102,8 @@ pub struct NewUser {
     pub website: String,
     /// See [`Account::hashed_password`].
     pub hashed_password: String,
+    /// See [`User::scopes`].
+    pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
 }
@@ -127,22 +133,90 @@ impl User {
             .load(conn)
     }
 
-    /// Disables the user of an address at `at`, or enables them with `None`. A user who is
-    /// disabled already stays so since the first time. Returns the user, if there is one.
-    pub(crate) fn set_disabled_at(
+    /// The users whose addresses begin with `prefix` in the form of [`NewUser::email_key`], after
+    /// the address `after`, in the order of their addresses, `limit` at most.
+    pub(crate) fn list_by_address(
         conn: &mut StoreConnection,
-        email_key: &str,
-        at: Option<NaiveDateTime>,
-    ) -> QueryResult<Option<Self>> {
-        let Some(account) = Account::find_by_email_key(conn, email_key)? else {
-            return Ok(None);
-        };
-        let at = at.map(|now| account.user.disabled_at.unwrap_or(now));
-        diesel::update(users::table.find(account.user.id))
-            .set(users::disabled_at.eq(at))
+        prefix: &str,
+        after: &str,
+        limit: i64,
+    ) -> QueryResult<Vec<(String, Self)>> {
+        // No character is larger, so no address that begins with the prefix comes after this.
+        let end = format!("{prefix}{}", char::MAX);
+        users::table
+            .filter(users::email_key.ge(prefix))
+            .filter(users::email_key.lt(end))
+            .filter(users::email_key.gt(after))
+            .order(users::email_key)
+            .limit(limit)
+            .select((users::email_key, USER_COLUMNS))
+            .load(conn)
+    }
+
+    /// The user of this id.
+    pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
+        users::table
+            .find(id)
+            .select(USER_COLUMNS)
+            .get_result(conn)
+            .optional()
+    }
+
+    /// Holds the row of a user against changes until the transaction ends, and returns the user as
+    /// they are then: an UPDATE is the row lock that both databases share. It changes nothing that
+    /// a session shows.
+    pub(crate) fn lock(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
+        diesel::update(users::table.find(id))
+            .set(users::hashed_password.eq(users::hashed_password))
             .returning(USER_COLUMNS)
             .get_result(conn)
             .optional()
+    }
+
+    /// Makes the changes. Returns the user, if there is one.
+    pub(crate) fn change(
+        conn: &mut StoreConnection,
+        id: i64,
+        changes: &UserChanges,
+    ) -> QueryResult<Option<Self>> {
+        if changes.is_empty() {
+            return Self::find(conn, id);
+        }
+        diesel::update(users::table.find(id))
+            .set(changes)
+            .returning(USER_COLUMNS)
+            .get_result(conn)
+            .optional()
+    }
+
+    /// Deletes a user, with all tokens and keys. Returns whether there was one.
+    pub(crate) fn delete(conn: &mut StoreConnection, id: i64) -> QueryResult<bool> {
+        diesel::delete(users::table.find(id))
+            .execute(conn)
+            .map(|rows| rows == 1)
+    }
+}
+
+/// What is to be changed about a user; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = users)]
+pub struct UserChanges {
+    /// See [`User::name`].
+    pub name: Option<String>,
+    /// See [`User::surname`].
+    pub surname: Option<String>,
+    /// See [`User::website`].
+    pub website: Option<String>,
+    /// See [`User::scopes`].
+    pub scopes: Option<String>,
+    /// See [`User::disabled_at`]; `Some(None)` enables the user.
+    pub disabled_at: Option<Option<NaiveDateTime>>,
+}
+
+impl UserChanges {
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -154,6 +228,15 @@ impl Account {
     ) -> QueryResult<Option<Self>> {
         users::table
             .filter(users::email_key.eq(key))
+            .select((USER_COLUMNS, users::hashed_password))
+            .get_result(conn)
+            .optional()
+    }
+
+    /// The account of this id.
+    pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
+        users::table
+            .find(id)
             .select((USER_COLUMNS, users::hashed_password))
             .get_result(conn)
             .optional()

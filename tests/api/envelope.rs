@@ -6,7 +6,7 @@ const ROUTES: [(&str, &str); 13] = [
     ("/register", "POST"),
     ("/token", "POST"),
     ("/logout", "POST"),
-    ("/users/me", "GET, HEAD"),
+    ("/users/me", "GET, HEAD, PATCH, DELETE"),
     ("/page", "GET, HEAD"),
     ("/protected", "GET, HEAD"),
     ("/health/live", "GET, HEAD"),

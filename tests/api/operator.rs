@@ -59,11 +59,11 @@ fn users_are_listed_in_pages(backend: Backend) {
     let first = tokenhouse(&app, &["user", "list", "--limit", "2"]);
     assert_eq!(
         first,
-        "1\talice@example.com\talice Example\tenabled\n\
-         2\tbobby@example.com\ta b\tdisabled 2026-01-02T03:04:05Z\n"
+        "1\talice@example.com\talice Example\tenabled\t\n\
+         2\tbobby@example.com\ta b\tdisabled 2026-01-02T03:04:05Z\t\n"
     );
     let second = tokenhouse(&app, &["user", "list", "--limit", "2", "--after", "2"]);
-    assert_eq!(second, "3\tcarol@example.com\tcarol Example\tenabled\n");
+    assert_eq!(second, "3\tcarol@example.com\tcarol Example\tenabled\t\n");
     assert_eq!(tokenhouse(&app, &["user", "list", "--after", "3"]), "");
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, Once, PoisonError};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
-use tokenhouse::{Auth, Config};
+use serde_json::{Value, json};
+use tokenhouse::auth::{Administrator, UserPatch};
+use tokenhouse::{Auth, Config, Origin};
 
-use crate::harness::{Backend, OF_THE_TESTS, TestApp, on_both_databases};
+use crate::harness::{Backend, OF_THE_TESTS, Person, TestApp, on_both_databases};
 
 on_both_databases!(every_query_uses_an_index);
 
@@ -88,19 +90,80 @@ fn do_everything(app: &TestApp) {
         .enable_time()
         .build()
         .unwrap();
+    let (operator, shell) = (Administrator::operator(), Origin::operator());
     runtime.block_on(async {
         let password = alice.password.clone().into();
-        auth.sign_in(&alice.email, password, None).await.unwrap();
+        auth.sign_in(&shell, &alice.email, password, None)
+            .await
+            .unwrap();
         app.database()
             .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
         assert_eq!(auth.prune_tokens().await.unwrap(), 1);
-        alice.sign_in();
-        assert_eq!(auth.list_users(0, 10).await.unwrap().len(), 1);
-        assert!(auth.disable_user(&alice.email).await.unwrap().is_some());
-        assert!(auth.enable_user(&alice.email).await.unwrap().is_some());
-        assert_eq!(
-            auth.revoke_tokens_of(&alice.email).await.unwrap(),
-            Some(true)
-        );
+        let id = auth.find_user_id(&alice.email).await.unwrap();
+        assert!(auth.verify_trail().await.unwrap().problems.is_empty());
+        assert_eq!(auth.prune_events().await.unwrap(), 0);
+        for (search, after) in [(None, None), (None, Some("0")), (Some("ALI"), None)] {
+            let page = auth.list_users(&operator, search, after, 10).await.unwrap();
+            assert_eq!(page.users.len(), 1);
+        }
+        for disabled in [true, false] {
+            let patch = UserPatch {
+                disabled: Ok(Some(disabled)),
+                scopes: Ok(Some(
+                    "users:read users:write events:read introspect".to_owned(),
+                )),
+                ..UserPatch::none()
+            };
+            auth.update_user(&operator, id, patch).await.unwrap();
+        }
     });
+    do_everything_over_http(app, &alice);
+    runtime.block_on(async {
+        auth.settle().await.unwrap();
+    });
+}
+
+/// Every route that reads or writes something that [`do_everything`] does not.
+fn do_everything_over_http(app: &TestApp, alice: &Person) {
+    let token = alice.sign_in();
+    let key = app
+        .post("/users/me/keys")
+        .bearer(&token)
+        .json(&json!({ "name": "key" }));
+    let key = key.send().json()["key"].as_str().unwrap().to_owned();
+    let send = |method: &str, path: &str, body: Value| {
+        let request = app.request(method, path).bearer(&token);
+        request.json(&body).send().status
+    };
+    for credential in [&token, &key] {
+        assert_eq!(app.get("/verify").bearer(credential).send().status, 200);
+        let form = app.post("/introspect").bearer(&token);
+        assert_eq!(form.form(&[("token", credential)]).send().status, 200);
+    }
+    for path in [
+        "/users/me/keys",
+        "/users/me/events",
+        "/users/me/events?before=9",
+        "/admin/users/1",
+        "/admin/events",
+        "/admin/events?actor=user:1",
+        "/admin/events?target=user:1",
+        "/admin/events?action=login&before=9",
+    ] {
+        assert_eq!(app.get(path).bearer(&token).send().status, 200, "{path}");
+    }
+    assert_eq!(send("PATCH", "/users/me", json!({ "surname": "X" })), 200);
+    let bob = app.register("bobby");
+    bob.sign_in();
+    assert_eq!(send("DELETE", "/admin/users/2/tokens", Value::Null), 204);
+    assert_eq!(send("DELETE", "/admin/users/2", Value::Null), 204);
+    assert_eq!(send("DELETE", "/users/me/keys/1", Value::Null), 204);
+    let revoke = app.post("/revoke").form(&[("token", key.as_str())]);
+    assert_eq!(revoke.send().status, 200);
+    let change = json!({
+        "current_password": alice.password,
+        "new_password": "another password of alice",
+        "keys": [1],
+    });
+    assert_eq!(send("POST", "/users/me/password", change), 204);
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use tokenhouse::config::Config;
+use tokenhouse::credential::CredentialDigest;
 use tokenhouse::store::Store;
-use tokenhouse::token::TokenDigest;
 
 use crate::harness::{Backend, Client, TestApp, on_both_databases};
 
@@ -37,7 +37,7 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
     let tokens = [alice.sign_in(), bob.sign_in()];
     let [of_alice, of_bob] = tokens
         .each_ref()
-        .map(|token| TokenDigest::of(token.as_bytes()));
+        .map(|token| CredentialDigest::of(token.as_bytes()).unwrap());
 
     let url = ("DATABASE_URL".to_owned(), app.database().url());
     let store = Store::open(&Config::from_vars([url]).unwrap().database).unwrap();
@@ -51,7 +51,8 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
             .unwrap()
             .is_some()
     };
-    let is_remembered = |digest| store.recall_session(&digest).is_some();
+    let is_remembered =
+        |credential: CredentialDigest| store.recall_session(&credential.digest).is_some();
 
     let remembers = |digest| {
         let is_back = || look_up(digest) && is_remembered(digest);
@@ -74,7 +75,7 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
     assert!(!look_up(of_alice) && !is_remembered(of_alice));
     remembers(of_bob);
 
-    let renewed = TokenDigest::of(bob.sign_in().as_bytes());
+    let renewed = CredentialDigest::of(bob.sign_in().as_bytes()).unwrap();
     assert!(!is_remembered(of_bob) && !look_up(of_bob));
     remembers(renewed);
 }

@@ -1,4 +1,4 @@
-//! The form of `/token`, urlencoded or multipart, taken apart as FastAPI takes it apart.
+//! Forms, urlencoded or multipart, taken apart as FastAPI takes them apart.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use secrecy::SecretString;
 
-use super::read_if_admitted;
+use super::{read, read_if_admitted};
 use crate::error::{Error, FieldError};
 
 /// The most that a form may hold, in bytes.
@@ -59,6 +59,37 @@ impl FromRequest for TokenForm {
     }
 }
 
+/// The form of `/revoke` (RFC 7009 section 2.1) and `/introspect` (RFC 7662 section 2.1). A hint at
+/// the type of the token is passed over: its looks say as much.
+pub(crate) struct CredentialForm {
+    /// What was shown to the client.
+    pub(crate) token: SecretString,
+}
+
+impl FromRequest for CredentialForm {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let body = read(&mut payload, LIMIT).await?;
+            if !body.whole {
+                return Err(Error::BodyTooLarge);
+            }
+            let mut fields = Fields::parse(content_type(&request), body.bytes).await?;
+            fields.refuse_repeated(&["token", "token_type_hint"])?;
+            match fields.optional("token") {
+                Ok(Some(token)) => Ok(Self {
+                    token: token.into(),
+                }),
+                _ => Err(Error::ParameterMissing("token")),
+            }
+        })
+    }
+}
+
 fn content_type(request: &HttpRequest) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE);
     value
@@ -94,12 +125,17 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    fn into_token_form(mut self) -> Result<TokenForm, Error> {
-        for parameter in PARAMETERS {
+    fn refuse_repeated(&self, parameters: &[&str]) -> Result<(), Error> {
+        for parameter in parameters {
             if self.0.iter().filter(|(name, _)| name == parameter).count() > 1 {
                 return Err(Error::RepeatedParameter);
             }
         }
+        Ok(())
+    }
+
+    fn into_token_form(mut self) -> Result<TokenForm, Error> {
+        self.refuse_repeated(&PARAMETERS)?;
         let grant_type = self.grant_type();
         let username = self.required("username");
         let password = self.required("password").map(SecretString::from);

@@ -1,4 +1,5 @@
-//! JSON bodies, taken apart as FastAPI and pydantic take them apart.
+//! JSON bodies, taken apart as FastAPI and pydantic take them apart. What is made of them stands in
+//! [`forms`](super::forms).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,13 +7,13 @@ use std::fmt;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use secrecy::SecretString;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::read_if_admitted;
-use crate::auth::RegistrationForm;
+use super::{read, read_if_admitted};
 use crate::error::{Error, FieldError};
 
 /// The most that a JSON body may hold, in bytes.
@@ -24,7 +25,23 @@ const MAX_DEPTH: usize = 500;
 /// Digits of a number beyond this many are refused: Python's limit for turning text to integers.
 const MAX_DIGITS: usize = 4_300;
 
-impl FromRequest for RegistrationForm {
+/// What can be made of the members of a JSON object.
+pub(crate) trait FromMembers: Sized {
+    /// Whether it holds a password to be hashed, so that it is not taken while too many wait.
+    const WANTS_HASH: bool;
+
+    /// Takes the members; those that are wrong are for the domain to report, together with what it
+    /// finds wrong itself.
+    ///
+    /// # Errors
+    /// For what is wrong with the object as a whole.
+    fn from_members(members: &Members) -> Result<Self, Error>;
+}
+
+/// A body of JSON.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
@@ -32,7 +49,11 @@ impl FromRequest for RegistrationForm {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = read_if_admitted(&request, &mut payload, LIMIT).await?;
+            let body = if T::WANTS_HASH {
+                read_if_admitted(&request, &mut payload, LIMIT).await?
+            } else {
+                read(&mut payload, LIMIT).await?
+            };
             let is_json = is_json(&request);
             // Looked for before the size: a client that sends nonsense is told so.
             if is_json && is_absurd(&body.bytes) {
@@ -41,7 +62,8 @@ impl FromRequest for RegistrationForm {
             if !body.whole {
                 return Err(Error::BodyTooLarge);
             }
-            registration(&body.bytes, is_json)
+            let members = parse(&body.bytes, is_json)?;
+            T::from_members(&members).map(Self)
         })
     }
 }
@@ -55,7 +77,7 @@ fn is_json(request: &HttpRequest) -> bool {
         .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
-fn registration(body: &[u8], is_json: bool) -> Result<RegistrationForm, Error> {
+fn parse(body: &[u8], is_json: bool) -> Result<Members<'_>, Error> {
     if body.is_empty() {
         let missing = FieldError::of_body("missing", "Field required");
         return Err(Error::InvalidBody(vec![missing]));
@@ -64,14 +86,7 @@ fn registration(body: &[u8], is_json: bool) -> Result<RegistrationForm, Error> {
     if !is_json {
         return Err(not_an_object());
     }
-    let members = Members::parse(text)?;
-    Ok(RegistrationForm {
-        name: members.text("name"),
-        surname: members.text("surname"),
-        email: members.text("email"),
-        website: members.text("website"),
-        password: members.secret("password").map(Into::into),
-    })
+    Members::parse(text)
 }
 
 /// The value is withheld: a password may be anywhere in it.
@@ -81,7 +96,7 @@ fn not_an_object() -> Error {
 }
 
 /// The members of a JSON object, not looked into until they are asked for.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     fn parse(text: &'a str) -> Result<Self, Error> {
@@ -98,22 +113,61 @@ impl<'a> Members<'a> {
 
     /// A member that has to be a text. Anything else is shown to the client again, unless
     /// something in it may be a secret.
-    fn text(&self, field: &'static str) -> Result<String, FieldError> {
-        let value = self.find(field)?;
-        read_text(field, value).map_err(|error| error.showing(presentable(value)))
+    pub(super) fn text(&self, field: &'static str) -> Result<String, FieldError> {
+        self.optional_text(field)?
+            .ok_or_else(|| FieldError::missing(field))
     }
 
     /// The same for a secret, which is never shown.
-    fn secret(&self, field: &'static str) -> Result<String, FieldError> {
-        read_text(field, self.find(field)?)
+    pub(super) fn secret(&self, field: &'static str) -> Result<SecretString, FieldError> {
+        let value = self.find(field).ok_or_else(|| FieldError::missing(field))?;
+        Ok(read_text(field, value)?.into())
     }
 
-    fn find(&self, field: &'static str) -> Result<&'a RawValue, FieldError> {
+    /// A member that may be left out, and has to be a text otherwise.
+    pub(super) fn optional_text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
+        let read =
+            |value| read_text(field, value).map_err(|error| error.showing(presentable(value)));
+        self.find(field).map(read).transpose()
+    }
+
+    /// A member that may be left out, and has to be a `T` otherwise, which `kind` and `message`
+    /// say as pydantic does.
+    pub(super) fn optional<T: DeserializeOwned>(
+        &self,
+        field: &'static str,
+        kind: &'static str,
+        message: &str,
+    ) -> Result<Option<T>, FieldError> {
+        let read = |value: &RawValue| {
+            serde_json::from_str(value.get())
+                .map_err(|_error| FieldError::new(field, kind, message).showing(presentable(value)))
+        };
+        self.find(field).map(read).transpose()
+    }
+
+    /// Refuses members of other names: one that is misspelt would be passed over in silence.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`], the name withheld: it may be a secret in the wrong place.
+    pub(super) fn only(&self, fields: &[&str]) -> Result<(), Error> {
+        if self
+            .0
+            .iter()
+            .all(|(name, _)| fields.contains(&name.as_str()))
+        {
+            return Ok(());
+        }
+        let message = format!("Extra inputs are not permitted: only {}", fields.join(", "));
+        let error = FieldError::of_body("extra_forbidden", &message);
+        Err(Error::InvalidBody(vec![error]))
+    }
+
+    fn find(&self, field: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter();
         members
             .find(|(name, _)| name == field)
             .map(|(_, value)| *value)
-            .ok_or_else(|| FieldError::missing(field))
     }
 }
 

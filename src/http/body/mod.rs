@@ -1,7 +1,9 @@
 //! Request bodies: read within limits, then taken apart by [`json`] or [`form`].
 
 pub(super) mod form;
+pub(super) mod forms;
 pub(super) mod json;
+pub(super) mod query;
 
 use std::ops::Range;
 use std::time::Duration;

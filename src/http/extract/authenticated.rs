@@ -10,11 +10,11 @@ use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, credential};
 use crate::auth::{Auth, Session};
+use crate::credential::CredentialDigest;
 use crate::error::Error;
-use crate::token::TokenDigest;
 
 /// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Session`]:
-/// `caller.user`, `caller.token`.
+/// `caller.user`, `caller.credential`.
 ///
 /// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 400 for two
 /// different credentials, and with 503 when the database does not answer.
@@ -37,8 +37,8 @@ impl FromRequest for Authenticated {
         match at_once(request) {
             Ok(caller) => Either::Left(ready(Ok(caller))),
             Err(NotAtOnce::Refused(error)) => Either::Left(ready(Err(error))),
-            Err(NotAtOnce::AskDatabase(auth, digest)) => Either::Right(Box::pin(async move {
-                auth.find_session(digest).await.map(Self)
+            Err(NotAtOnce::AskDatabase(auth, credential)) => Either::Right(Box::pin(async move {
+                auth.find_session(credential).await.map(Self)
             })),
         }
     }
@@ -46,7 +46,7 @@ impl FromRequest for Authenticated {
 
 enum NotAtOnce {
     Refused(Error),
-    AskDatabase(Auth, TokenDigest),
+    AskDatabase(Auth, CredentialDigest),
 }
 
 impl From<Error> for NotAtOnce {
@@ -57,11 +57,12 @@ impl From<Error> for NotAtOnce {
 
 /// Decides without waiting, if that can be.
 fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
-    let digest = TokenDigest::of(credential::find(request)?);
+    let presented = credential::find(request)?;
+    let credential = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
-    match auth.recall_session(&digest) {
+    match auth.recall_session(&credential) {
         Some(outcome) => Ok(Authenticated(outcome?)),
-        None => Err(NotAtOnce::AskDatabase(auth.clone(), digest)),
+        None => Err(NotAtOnce::AskDatabase(auth.clone(), credential)),
     }
 }
 

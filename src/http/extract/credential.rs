@@ -3,8 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 
+use crate::credential::is_credential_shaped;
 use crate::error::Error;
-use crate::token;
 
 /// The tutorial's own header, for the static key and for a user's token.
 pub(super) const TOKEN_HEADER: &str = "token";
@@ -46,6 +46,6 @@ fn of_scheme(value: &[u8]) -> Option<&[u8]> {
     let (scheme, credential) = (&value[..space], value[space..].trim_ascii());
     let is_ours = scheme.eq_ignore_ascii_case(b"Bearer")
         // Others use this scheme too, with parameters after it: only what may be ours counts.
-        || (scheme.eq_ignore_ascii_case(b"Token") && token::is_token_shaped(credential));
+        || (scheme.eq_ignore_ascii_case(b"Token") && is_credential_shaped(credential));
     (is_ours && !credential.is_empty()).then_some(credential)
 }

@@ -5,12 +5,20 @@
 //! database that does not answer is 503 in every one of them, never "anonymous".
 
 mod authenticated;
+mod authorized;
+mod client;
 mod credential;
+mod origin;
+mod signed_in;
 mod static_key;
 
 use actix_web::HttpRequest;
 
 pub use authenticated::{Authenticated, MaybeAuthenticated};
+pub use authorized::{Authorized, RequiredScope};
+pub(super) use authorized::{EventsRead, UsersRead, UsersWrite};
+pub(super) use client::IntrospectionClient;
+pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 
 use crate::auth::Auth;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::StaticKey;
-use crate::http::openapi::answers;
+use crate::http::answers;
 
 /// What the page says.
 #[derive(Serialize, ToSchema)]

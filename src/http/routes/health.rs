@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
+use crate::http::answers;
 use crate::http::extract::auth;
-use crate::http::openapi::answers;
 
 /// The answer of a healthy service.
 #[derive(Serialize, ToSchema)]

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::auth::Origin;
 use crate::error::Error;
-use crate::http::Authenticated;
+use crate::http::SignedIn;
+use crate::http::answers;
 use crate::http::extract::auth;
-use crate::http::openapi::answers;
 
 /// Sign out
 ///
@@ -20,14 +21,19 @@ use crate::http::openapi::answers;
     responses(
         (status = 204, description = "The token has ended"),
         answers::NotAuthenticated,
+        answers::LoginTokenWanted,
         answers::TwoCredentials,
         answers::Unavailable,
     )
 )]
 pub(crate) async fn logout(
     request: HttpRequest,
-    caller: Authenticated,
+    caller: SignedIn,
+    origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    auth(&request)?.revoke_token(&caller.token).await?;
+    let origin = origin.by(&caller, "account");
+    auth(&request)?
+        .revoke_token(&origin, caller.token())
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

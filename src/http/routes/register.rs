@@ -4,12 +4,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use utoipa::ToSchema;
 
 use super::users_me::UserRead;
-use crate::auth::RegistrationForm;
+use crate::auth::{Origin, RegistrationForm};
 use crate::error::Error;
+use crate::http::answers;
+use crate::http::body::json::JsonBody;
 use crate::http::extract::auth;
-use crate::http::openapi::answers;
 
-// Read by `body/json.rs`; this is for the OpenAPI document.
+// Read by `body/forms.rs`; this is for the OpenAPI document.
 /// A registration.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
@@ -50,8 +51,9 @@ pub(crate) struct UserCreate {
 )]
 pub(crate) async fn register(
     request: HttpRequest,
-    form: RegistrationForm,
+    origin: Origin,
+    form: JsonBody<RegistrationForm>,
 ) -> Result<HttpResponse, Error> {
-    let user = auth(&request)?.register(form).await?;
+    let user = auth(&request)?.register(&origin, form.0).await?;
     Ok(HttpResponse::Created().json(UserRead::from(&user)))
 }

@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, IssuedToken};
+use crate::auth::{Auth, IssuedToken, Origin};
 use crate::error::Error;
+use crate::http::answers;
 use crate::http::body::form::TokenForm;
 use crate::http::extract::auth;
-use crate::http::openapi::answers;
 
 // Read by `body/form.rs`; this is for the OpenAPI document.
 /// The password form of OAuth2 (RFC 6749 section 4.3.2).
@@ -26,6 +26,7 @@ pub(crate) struct TokenRequest {
     #[schema(format = "password", min_length = 1, example = "correct-horse-9!")]
     password: String,
     /// The scopes that the token shall have, separated by spaces; all of the user's when empty.
+    /// One that the user does not hold is refused.
     // Empty, as Swagger UI sends "string" for a field without an example.
     #[schema(nullable = false, example = "")]
     scope: Option<String>,
@@ -75,10 +76,11 @@ pub(crate) struct TokenResponse<'a> {
 )]
 pub(crate) async fn create_token(
     request: HttpRequest,
+    origin: Origin,
     form: Result<TokenForm, Error>,
 ) -> Result<HttpResponse, Error> {
     let auth = auth(&request)?;
-    let issued = sign_in(auth, form).await.map_err(|error| {
+    let issued = sign_in(auth, &origin, form).await.map_err(|error| {
         if auth.config().oauth_strict_status {
             error.strict()
         } else {
@@ -96,11 +98,16 @@ pub(crate) async fn create_token(
         }))
 }
 
-async fn sign_in(auth: &Auth, form: Result<TokenForm, Error>) -> Result<IssuedToken, Error> {
+async fn sign_in(
+    auth: &Auth,
+    origin: &Origin,
+    form: Result<TokenForm, Error>,
+) -> Result<IssuedToken, Error> {
     let TokenForm {
         username,
         password,
         scope,
     } = form?;
-    auth.sign_in(&username, password, scope.as_deref()).await
+    auth.sign_in(origin, &username, password, scope.as_deref())
+        .await
 }

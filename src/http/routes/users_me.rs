@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::Authenticated;
-use crate::http::openapi::answers;
+use crate::http::answers;
 use crate::store::User;
 
 /// A user as shown to clients; nothing else of the stored row ever is.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Session;
+use crate::credential::CredentialDigest;
 use crate::store::StoreError;
-use crate::token::TokenDigest;
 
 /// A look-up, and where its answer goes.
 pub(super) struct Job {
-    pub(super) digest: TokenDigest,
+    pub(super) credential: CredentialDigest,
     pub(super) reply: oneshot::Sender<Result<Option<Arc<Session>>, StoreError>>,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::Session;
+use super::{Credential, Session};
 use crate::token::TokenDigest;
 
 /// Sessions by the digest of their token. What was not used for long makes room for what is.
@@ -63,9 +63,9 @@ impl Memory {
 /// What a session of a user with short fields takes up, with the allocator's and the table's share.
 const TYPICAL_BYTES: u64 = 700;
 
-/// What a session takes up beside the contents of its strings: itself, its counters, seven
+/// What a session takes up beside the contents of its strings: itself, its counters, eight
 /// allocations rounded up, and its place in the table.
-const FIXED_BYTES: usize = size_of::<Session>() + 16 + 7 * 16 + 100;
+const FIXED_BYTES: usize = size_of::<Session>() + 16 + 8 * 16 + 100;
 
 /// Counts the bytes that a session takes up.
 #[derive(Clone)]
@@ -73,17 +73,20 @@ struct Bytes;
 
 impl Weighter<TokenDigest, Arc<Session>> for Bytes {
     fn weight(&self, _digest: &TokenDigest, session: &Arc<Session>) -> u64 {
-        let Session { user, token } = session.as_ref();
-        let strings = [
+        let Session { user, credential } = session.as_ref();
+        let of_user = [
             &user.name,
             &user.surname,
             &user.email,
             &user.website,
             &user.scopes,
-            &token.access_token,
-            &token.scopes,
         ];
-        let contents: usize = strings.iter().map(|text| text.capacity()).sum();
+        let of_credential: &[&String] = match credential {
+            Credential::LoginToken(token) => &[&token.access_token, &token.scopes],
+            Credential::ApiKey(used) => &[&used.key.name, &used.key.hint, &used.key.scopes],
+        };
+        let strings = of_user.iter().chain(of_credential);
+        let contents: usize = strings.map(|text| text.capacity()).sum();
         (FIXED_BYTES + contents) as u64
     }
 }

@@ -1,4 +1,4 @@
-//! Who a token stands for, found in memory while that is exact and in the database otherwise.
+//! Who a login token or an API key stands for, found in memory while that is exact and in the database otherwise.
 //!
 //! What is remembered is never older than what was acknowledged: each database has its own way to
 //! tell ([`sqlite`], [`postgres`]), and both hold for changes by other processes and by hand.
@@ -16,10 +16,12 @@ mod revocation;
 mod sqlite;
 mod wal_index;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use chrono::{NaiveDateTime, TimeDelta};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -27,7 +29,8 @@ use tokio::time::timeout;
 pub(super) use revocation::Revocation;
 
 use super::connection::Manager;
-use super::{ANSWER_WITHIN, AccessToken, StoreConnection, StoreError, User};
+use super::{ANSWER_WITHIN, AccessToken, ApiKey, StoreConnection, StoreError, User};
+use crate::credential::CredentialDigest;
 use crate::token::TokenDigest;
 use inbox::{Inbox, Job};
 use lease::Lease;
@@ -37,14 +40,60 @@ use wal_index::WalIndex;
 /// How long the end of the program waits for the thread to say goodbye to the database.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A user and the token that stands for them, as stored. Whether the token is still good is for
-/// the domain to say.
-#[derive(Clone, Debug)]
+/// A user and the credential that stands for them, as stored. Whether it is still good is for the
+/// domain to say.
+#[derive(Debug)]
 pub struct Session {
     /// Who.
     pub user: User,
     /// By what.
-    pub token: AccessToken,
+    pub credential: Credential,
+}
+
+/// A credential of a user, as stored.
+#[derive(Debug)]
+pub enum Credential {
+    /// Given at a sign-in.
+    LoginToken(AccessToken),
+    /// Made by the user for a program.
+    ApiKey(UsedKey),
+}
+
+/// An API key, and when its use was last noted.
+#[derive(Debug)]
+pub struct UsedKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Microseconds since 1970, UTC; see [`Self::is_use_to_be_noted`].
+    noted: AtomicI64,
+}
+
+impl UsedKey {
+    /// A key as it was read.
+    pub(super) fn new(key: ApiKey) -> Self {
+        let noted = key
+            .last_used_at
+            .map_or(i64::MIN, |at| at.and_utc().timestamp_micros());
+        Self {
+            key,
+            noted: AtomicI64::new(noted),
+        }
+    }
+
+    /// Whether a use at `now` comes `interval` or more after the last one that was noted. Of
+    /// several at once, only one is told so.
+    pub fn is_use_to_be_noted(&self, now: NaiveDateTime, interval: TimeDelta) -> bool {
+        let now = now.and_utc().timestamp_micros();
+        let noted = self.noted.load(Ordering::Relaxed);
+        let next = interval
+            .num_microseconds()
+            .map_or(i64::MAX, |interval| noted.saturating_add(interval));
+        now >= next
+            && self
+                .noted
+                .compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
 }
 
 /// Finds sessions. Ends its thread when it is dropped.
@@ -110,16 +159,16 @@ impl Sessions {
         }
     }
 
-    /// The session of a token, from the database.
+    /// The session of a credential, from the database.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
     pub(super) async fn find(
         &self,
-        digest: TokenDigest,
+        credential: CredentialDigest,
     ) -> Result<Option<Arc<Session>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.put(Job { digest, reply });
+        self.inbox.put(Job { credential, reply });
         // The requests that have arrived with this one put theirs first: one call for all.
         yield_now().await;
         self.inbox.call();

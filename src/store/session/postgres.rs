@@ -20,6 +20,7 @@ use super::lease::{
 };
 use super::memory::Memory;
 use super::query;
+use crate::credential::CredentialDigest;
 use crate::store::attempt::is_lost;
 use crate::store::connection::Manager;
 use crate::store::schema::session_leases;
@@ -110,9 +111,9 @@ impl Lookups {
     /// Looks up all that wait in one round trip.
     fn answer(&mut self, jobs: Vec<Job>) {
         self.wanted = Some(Instant::now());
-        match self.find(&jobs.iter().map(|job| job.digest).collect()) {
+        match self.find(&jobs.iter().map(|job| job.credential).collect()) {
             Ok(found) => jobs.into_iter().for_each(|job| {
-                let session = found.get(&job.digest).cloned();
+                let session = found.get(&job.credential.digest).cloned();
                 job.answer(Ok(session));
             }),
             Err(error) => jobs
@@ -123,13 +124,13 @@ impl Lookups {
 
     fn find(
         &mut self,
-        digests: &HashSet<TokenDigest>,
+        credentials: &HashSet<CredentialDigest>,
     ) -> Result<HashMap<TokenDigest, Arc<Session>>, StoreError> {
-        let found = match query::find_all(self.connection()?, digests) {
+        let found = match query::find_all(self.connection()?, credentials) {
             // As after a restart of Postgres: another connection may do.
             Err(error) if is_lost(&error) => {
                 self.disconnect(&error.into());
-                query::find_all(self.connection()?, digests)
+                query::find_all(self.connection()?, credentials)
             }
             outcome => outcome,
         };

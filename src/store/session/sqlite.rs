@@ -19,6 +19,7 @@ use super::memory::Memory;
 use super::query;
 use super::wal_index::WalIndex;
 use crate::config::DatabaseUrl;
+use crate::credential::CredentialDigest;
 use crate::store::StoreError;
 use crate::store::schema::session_changes;
 use crate::token::TokenDigest;
@@ -98,7 +99,7 @@ impl Lookups {
             if header != Some(known.wal_index.remembered()) {
                 known.catch_up(conn)?;
             }
-            let found = jobs.iter().map(|job| known.find(conn, &job.digest));
+            let found = jobs.iter().map(|job| known.find(conn, &job.credential));
             found.collect()
         });
         match found {
@@ -125,14 +126,14 @@ impl Known {
     fn find(
         &self,
         conn: &mut SqliteConnection,
-        digest: &TokenDigest,
+        credential: &CredentialDigest,
     ) -> QueryResult<Option<Arc<Session>>> {
-        if let Some(session) = self.memory.get(digest) {
+        if let Some(session) = self.memory.get(&credential.digest) {
             return Ok(Some(session));
         }
-        let found = query::find_one(conn, digest)?.map(Arc::new);
+        let found = query::find_one(conn, credential)?.map(Arc::new);
         if let Some(session) = &found {
-            self.memory.insert(*digest, Arc::clone(session));
+            self.memory.insert(credential.digest, Arc::clone(session));
         }
         Ok(found)
     }

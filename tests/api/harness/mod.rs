@@ -15,6 +15,7 @@ pub use answer::Answer;
 pub use client::{Client, Request};
 pub use database::OF_THE_TESTS;
 pub use guardian::scratch_folder;
+pub use people::Person;
 pub use process::Running;
 pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
 

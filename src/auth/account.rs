@@ -1,0 +1,205 @@
+//! What users do with their own accounts.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Auth;
+use super::audit::{Action, Event, Origin};
+use super::caller::lock_caller;
+use super::register::{check_name, check_text, refused_password};
+use crate::error::{Error, FieldError};
+use crate::store::{AccessToken, Account, ApiKey, Session, User, UserChanges};
+
+/// What a user wants to change; `None` leaves it.
+pub struct ProfileForm {
+    /// At least five characters.
+    pub name: Result<Option<String>, FieldError>,
+    /// Any text.
+    pub surname: Result<Option<String>, FieldError>,
+    /// Any text.
+    pub website: Result<Option<String>, FieldError>,
+}
+
+/// A change of the password.
+pub struct PasswordForm {
+    /// The password until now.
+    pub current_password: Result<SecretString, FieldError>,
+    /// A password within the policy.
+    pub new_password: Result<SecretString, FieldError>,
+    /// The ids of the API keys that shall end with the old password.
+    pub keys: Result<Option<Vec<i64>>, FieldError>,
+}
+
+impl ProfileForm {
+    /// The changes, once every field was found right.
+    pub(super) fn check(self) -> Result<UserChanges, Error> {
+        let name = self.name.and_then(|name| name.map(check_name).transpose());
+        let text = |field, text: Result<Option<String>, _>| {
+            text.and_then(|text: Option<String>| {
+                text.map(|text| check_text(field, text)).transpose()
+            })
+        };
+        let surname = text("surname", self.surname);
+        let website = text("website", self.website);
+        match (name, surname, website) {
+            (Ok(name), Ok(surname), Ok(website)) => Ok(UserChanges {
+                name,
+                surname,
+                website,
+                ..UserChanges::default()
+            }),
+            (name, surname, website) => {
+                let errors = [name.err(), surname.err(), website.err()];
+                Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Changes what the user of a session shows of themselves, and returns the user as they are
+    /// then.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] with every wrong field; [`Error::InvalidToken`] when the session has
+    /// ended meanwhile; [`Error::Unavailable`].
+    pub async fn update_profile(
+        &self,
+        origin: &Origin,
+        session: &Arc<Session>,
+        form: ProfileForm,
+    ) -> Result<User, Error> {
+        let changes = form.check()?;
+        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let changed = self.change(origin, move |conn, events| {
+            let Some(user) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if !changes.is_empty() {
+                let event = Event::new(Action::UserUpdate).on_user(user.id);
+                events.record(event.with("fields", changed_fields(&changes)));
+            }
+            let changed = User::change(conn, user.id, &changes)?;
+            Ok(changed.ok_or(Error::InvalidToken))
+        });
+        changed.await?
+    }
+
+    /// Gives the user of a session a new password, and ends the login token and the keys that are
+    /// named: when this returns, no process accepts them any more.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidBody`] with every
+    /// wrong field; [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Busy`]
+    /// and [`Error::Unavailable`].
+    pub async fn change_password(
+        &self,
+        origin: &Origin,
+        session: &Arc<Session>,
+        form: PasswordForm,
+    ) -> Result<(), Error> {
+        let (current, new, keys) = self.check_password_form(form)?;
+        let action = Action::PasswordChange;
+        let account = self.prove(origin, session, &current, action).await?;
+        let hashed = self.hash_new_password(&new, &session.user).await?;
+        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let changed = self.change(origin, move |conn, events| {
+            let Some(user) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if !account.replace_hash(conn, &hashed)? {
+                return Ok(Err(Error::InvalidToken));
+            }
+            AccessToken::revoke_of_user(conn, user.id)?;
+            for id in &keys {
+                ApiKey::revoke(conn, user.id, *id, now)?;
+            }
+            let event = Event::new(action).on_user(user.id);
+            events.record(event.with("keys", keys));
+            Ok(Ok(()))
+        });
+        changed.await?
+    }
+
+    /// Deletes the user of a session, with all tokens and keys.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`]; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// [`Error::Busy`] and [`Error::Unavailable`].
+    pub async fn delete_account(
+        &self,
+        origin: &Origin,
+        session: &Arc<Session>,
+        current_password: Result<SecretString, FieldError>,
+    ) -> Result<(), Error> {
+        let current = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
+        let action = Action::UserDelete;
+        let account = self.prove(origin, session, &current, action).await?;
+        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let deleted = self.change(origin, move |conn, events| {
+            let is_in = lock_caller(conn, &session, now)?.is_some();
+            if !is_in || !account.lock_if_unchanged(conn)? {
+                return Ok(Err(Error::InvalidToken));
+            }
+            User::delete(conn, session.user.id)?;
+            events.record(Event::new(action).on_user(session.user.id));
+            Ok(Ok(()))
+        });
+        deleted.await?
+    }
+
+    /// Has the user of a session show the password once more.
+    async fn prove(
+        &self,
+        origin: &Origin,
+        session: &Session,
+        password: &SecretString,
+        action: Action,
+    ) -> Result<Account, Error> {
+        self.check_room()?;
+        let id = session.user.id;
+        let find = move |conn: &mut _| Account::find(conn, id);
+        let account = self.0.store.read(find).await?.ok_or(Error::InvalidToken)?;
+        if self
+            .verify(password, Some(&account.hashed_password))
+            .await?
+        {
+            return Ok(account);
+        }
+        let event = Event::refused(action).on_user(id);
+        self.note_refusal(origin, event.with("reason", "wrong-password"))
+            .await?;
+        Err(Error::WrongPassword)
+    }
+
+    fn check_password_form(
+        &self,
+        form: PasswordForm,
+    ) -> Result<(SecretString, SecretString, Vec<i64>), Error> {
+        let policy = self.0.config.password_policy;
+        let new = form.new_password.and_then(|password| {
+            let shape = policy.check_shape(password.expose_secret());
+            shape.map_err(|violation| refused_password("new_password", violation))?;
+            Ok(password)
+        });
+        match (form.current_password, new, form.keys) {
+            (Ok(current), Ok(new), Ok(keys)) => Ok((current, new, keys.unwrap_or_default())),
+            (current, new, keys) => {
+                let errors = [current.err(), new.err(), keys.err()];
+                Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
+            }
+        }
+    }
+}
+
+/// The names of what is changed, for the trail: not the values, which may be private.
+pub(super) fn changed_fields(changes: &UserChanges) -> Vec<&'static str> {
+    let fields = [
+        ("name", changes.name.is_some()),
+        ("surname", changes.surname.is_some()),
+        ("website", changes.website.is_some()),
+    ];
+    let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
+    changed.map(|(name, _)| name).collect()
+}

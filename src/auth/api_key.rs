@@ -1,0 +1,243 @@
+//! Personal API keys: made and revoked by their owners, for programs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::Auth;
+use super::audit::{Action, Event, Origin};
+use super::caller::lock_caller;
+use crate::api_key::{PlainKey, generate_api_key};
+use crate::error::{Error, FieldError};
+use crate::scope;
+use crate::store::{ApiKey, NewApiKey, Session, UsedKey};
+
+/// How long a key lives when its owner does not say, in days.
+pub const DEFAULT_DAYS: i64 = 90;
+
+/// The longest life of a key, in days.
+pub const MAX_DAYS: i64 = 366;
+
+/// The longest name of a key, in characters.
+const MAX_NAME: usize = 100;
+
+/// Keys that one user may have at a time.
+const MAX_KEYS: i64 = 100;
+
+/// Uses of a key within this time of one that was noted are not noted.
+const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// Uses that are written in one transaction.
+const WRITTEN_AT_ONCE: usize = 500;
+
+/// Uses that wait to be written, at most: one for each key that is in use.
+const MAX_WAITING: usize = 100_000;
+
+/// What an owner says about a new key, each part right or with what is wrong with it.
+pub struct KeyForm {
+    /// What to call it.
+    pub name: Result<String, FieldError>,
+    /// What it shall allow, separated by spaces; nothing when it is left out.
+    pub scopes: Result<Option<String>, FieldError>,
+    /// Days that it lives; [`DEFAULT_DAYS`] when it is left out.
+    pub expires_in_days: Result<Option<i64>, FieldError>,
+}
+
+/// A key just made, with the secret that is shown this once.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// The secret.
+    pub secret: PlainKey,
+    /// What was stored.
+    pub key: ApiKey,
+}
+
+/// Uses of keys that are to be written.
+#[derive(Default)]
+pub(super) struct KeyUses(Mutex<HashMap<i64, Use>>);
+
+#[derive(Clone)]
+struct Use {
+    at: NaiveDateTime,
+    session: Arc<Session>,
+}
+
+impl Auth {
+    /// Makes a key for the user of a session, which may allow less than the user may do and never
+    /// more.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
+    /// [`Error::TooManyKeys`]; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// [`Error::Unavailable`].
+    pub async fn create_key(
+        &self,
+        origin: &Origin,
+        session: &Arc<Session>,
+        form: KeyForm,
+    ) -> Result<IssuedKey, Error> {
+        let (name, scopes, days) = check(form)?;
+        let secret = generate_api_key().map_err(|error| {
+            log::error!("{error}");
+            Error::Internal
+        })?;
+        let now = self.0.clock.now();
+        let new = NewApiKey {
+            user_id: session.user.id,
+            name,
+            hint: secret.hint().to_owned(),
+            key_digest: secret.digest().to_hex(),
+            scopes,
+            created_at: now,
+            expires_at: now.checked_add_signed(TimeDelta::days(days)).unwrap_or(now),
+        };
+        let session = Arc::clone(session);
+        let stored = self.change(origin, move |conn, events| {
+            let Some(owner) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if let Some(missing) = scope::first_missing(&owner.scopes, &new.scopes) {
+                return Ok(Err(Error::ScopeNotHeld(missing.to_owned())));
+            }
+            if ApiKey::count_of_user(conn, owner.id)? >= MAX_KEYS {
+                return Ok(Err(Error::TooManyKeys));
+            }
+            let key = new.insert(conn)?;
+            let event = Event::new(Action::KeyCreate).on_key(key.id);
+            events.record(event.with("scopes", key.scopes.as_str()));
+            Ok(Ok(key))
+        });
+        let key = stored.await??;
+        Ok(IssuedKey { secret, key })
+    }
+
+    /// The keys of a user that were not revoked, the oldest first; expired ones are among them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_keys(&self, user_id: i64) -> Result<Vec<ApiKey>, Error> {
+        let list = move |conn: &mut _| ApiKey::list_of_user(conn, user_id);
+        Ok(self.0.store.read(list).await?)
+    }
+
+    /// Revokes a key of the session's user. When this returns, no process accepts it any more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the user has no such key; [`Error::InvalidToken`] when the session
+    /// has ended meanwhile; [`Error::Unavailable`].
+    pub async fn revoke_key(
+        &self,
+        origin: &Origin,
+        session: &Arc<Session>,
+        id: i64,
+    ) -> Result<(), Error> {
+        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let revoked = self.change(origin, move |conn, events| {
+            let Some(owner) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if !ApiKey::revoke(conn, owner.id, id, now)? {
+                return Ok(Err(Error::NotFound));
+            }
+            events.record(Event::new(Action::KeyRevoke).on_key(id));
+            Ok(Ok(()))
+        });
+        revoked.await?
+    }
+
+    /// Notes that a key is in use, now and then. Never waits.
+    pub(super) fn note_key_use(&self, session: &Arc<Session>, used: &UsedKey) {
+        let at = self.0.clock.now();
+        if !used.is_use_to_be_noted(at, NOTE_EVERY) {
+            return;
+        }
+        let mut waiting = self.0.key_uses.lock();
+        if waiting.len() < MAX_WAITING || waiting.contains_key(&used.key.id) {
+            let session = Arc::clone(session);
+            waiting.insert(used.key.id, Use { at, session });
+        }
+    }
+
+    /// Writes the uses that were noted. What cannot be written is lost: it only says when a key
+    /// was last used.
+    pub(super) async fn write_key_uses(&self) -> Result<(), Error> {
+        let mut uses: Vec<(i64, Use)> = self.0.key_uses.lock().drain().collect();
+        // In one order, so that two processes do not lock the same rows crosswise.
+        uses.sort_by_key(|(id, _)| *id);
+        for batch in uses.chunks(WRITTEN_AT_ONCE) {
+            let batch = batch.to_vec();
+            let origin = Origin::service();
+            let written = self.note(&origin, move |conn, events| {
+                for (id, Use { at, session }) in batch {
+                    if ApiKey::note_use(conn, id, at)? {
+                        let event = Event::new(Action::KeyFirstUse).on_key(id);
+                        events.record_by(Origin::service().by(&session, ""), event);
+                    }
+                }
+                Ok(())
+            });
+            written.await?;
+        }
+        Ok(())
+    }
+}
+
+impl KeyUses {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Use>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check(form: KeyForm) -> Result<(String, String, i64), Error> {
+    let name = form.name.and_then(check_name);
+    let scopes = form
+        .scopes
+        .and_then(|scopes| check_scopes(scopes.unwrap_or_default()));
+    let days = form
+        .expires_in_days
+        .and_then(|days| check_days(days.unwrap_or(DEFAULT_DAYS)));
+    match (name, scopes, days) {
+        (Ok(name), Ok(scopes), Ok(days)) => Ok((name, scopes, days)),
+        (name, scopes, days) => {
+            let errors = [name.err(), scopes.err(), days.err()];
+            Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
+        }
+    }
+}
+
+fn check_name(name: String) -> Result<String, FieldError> {
+    let length = name.chars().count();
+    if length == 0 {
+        let message = "String should have at least 1 character";
+        let error = FieldError::new("name", "string_too_short", message);
+        return Err(error.with("min_length", 1).showing(name));
+    }
+    if length > MAX_NAME {
+        let message = format!("String should have at most {MAX_NAME} characters");
+        let error = FieldError::new("name", "string_too_long", message);
+        return Err(error.with("max_length", MAX_NAME).showing(name));
+    }
+    super::register::check_text("name", name)
+}
+
+/// Scopes as they are stored.
+pub(super) fn check_scopes(scopes: String) -> Result<String, FieldError> {
+    scope::normalise(&scopes).map_err(|error| {
+        FieldError::new("scopes", "value_error", format!("Value error, {error}")).showing(scopes)
+    })
+}
+
+fn check_days(days: i64) -> Result<i64, FieldError> {
+    let error = |kind, word: &str, limit: i64| {
+        let message = format!("Input should be {word} than or equal to {limit}");
+        FieldError::new("expires_in_days", kind, message).showing(days)
+    };
+    if days < 1 {
+        Err(error("greater_than_equal", "greater", 1).with("ge", 1))
+    } else if days > MAX_DAYS {
+        Err(error("less_than_equal", "less", MAX_DAYS).with("le", MAX_DAYS))
+    } else {
+        Ok(days)
+    }
+}

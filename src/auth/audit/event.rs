@@ -1,0 +1,171 @@
+//! What can happen, and what is said about it.
+
+use serde_json::{Map, Value};
+
+use super::origin;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A user registered.
+    Register,
+    /// A user signed in, or somebody tried to.
+    Login,
+    /// A user signed out.
+    Logout,
+    /// A credential was ended by whoever had it (RFC 7009).
+    TokenRevoke,
+    /// An API key was made.
+    KeyCreate,
+    /// An API key was used for the first time.
+    KeyFirstUse,
+    /// An API key was revoked by its owner.
+    KeyRevoke,
+    /// A user changed the password, or somebody tried to.
+    PasswordChange,
+    /// The name, surname or website of a user was changed.
+    UserUpdate,
+    /// A user was made by somebody else.
+    UserCreate,
+    /// A user was deleted.
+    UserDelete,
+    /// A user was disabled.
+    UserDisable,
+    /// A user was enabled again.
+    UserEnable,
+    /// The scopes of a user were changed.
+    UserScopes,
+    /// All tokens and keys of a user were ended.
+    UserSignOut,
+    /// Somebody looked at other users.
+    UserRead,
+    /// Somebody looked at everybody's events.
+    EventRead,
+    /// A request for something that the caller's scopes do not allow.
+    ScopeRefused,
+    /// Old events were deleted.
+    AuditPrune,
+}
+
+impl Action {
+    /// Every action there is.
+    pub const ALL: [Self; 19] = [
+        Self::Register,
+        Self::Login,
+        Self::Logout,
+        Self::TokenRevoke,
+        Self::KeyCreate,
+        Self::KeyFirstUse,
+        Self::KeyRevoke,
+        Self::PasswordChange,
+        Self::UserUpdate,
+        Self::UserCreate,
+        Self::UserDelete,
+        Self::UserDisable,
+        Self::UserEnable,
+        Self::UserScopes,
+        Self::UserSignOut,
+        Self::UserRead,
+        Self::EventRead,
+        Self::ScopeRefused,
+        Self::AuditPrune,
+    ];
+
+    /// Its name in the trail, which stays the same for ever.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::TokenRevoke => "token.revoke",
+            Self::KeyCreate => "key.create",
+            Self::KeyFirstUse => "key.first-use",
+            Self::KeyRevoke => "key.revoke",
+            Self::PasswordChange => "password.change",
+            Self::UserUpdate => "user.update",
+            Self::UserCreate => "user.create",
+            Self::UserDelete => "user.delete",
+            Self::UserDisable => "user.disable",
+            Self::UserEnable => "user.enable",
+            Self::UserScopes => "user.scopes",
+            Self::UserSignOut => "user.sign-out",
+            Self::UserRead => "user.read",
+            Self::EventRead => "event.read",
+            Self::ScopeRefused => "scope.refused",
+            Self::AuditPrune => "audit.prune",
+        }
+    }
+}
+
+/// Something that happens, before it is put into the trail. What is said about it must never be
+/// a secret, nor anything that a stranger typed where a secret could be.
+#[derive(Clone, Debug)]
+pub(in crate::auth) struct Event {
+    pub(super) action: Action,
+    pub(super) target: String,
+    pub(super) refused: bool,
+    pub(super) detail: Map<String, Value>,
+}
+
+impl Event {
+    /// Something that was done.
+    pub(in crate::auth) fn new(action: Action) -> Self {
+        Self {
+            action,
+            target: String::new(),
+            refused: false,
+            detail: Map::new(),
+        }
+    }
+
+    /// Something that was asked for and not done.
+    pub(in crate::auth) fn refused(action: Action) -> Self {
+        Self {
+            refused: true,
+            ..Self::new(action)
+        }
+    }
+
+    /// On this user.
+    pub(in crate::auth) fn on_user(mut self, id: i64) -> Self {
+        self.target = origin::user(id);
+        self
+    }
+
+    /// On this key.
+    pub(in crate::auth) fn on_key(mut self, id: i64) -> Self {
+        self.target = origin::key(id);
+        self
+    }
+
+    /// With this about it.
+    pub(in crate::auth) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn result(&self) -> &'static str {
+        if self.refused { "refused" } else { "ok" }
+    }
+
+    pub(super) fn detail_text(&self) -> String {
+        if self.detail.is_empty() {
+            String::new()
+        } else {
+            Value::Object(self.detail.clone()).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Action;
+
+    #[test]
+    fn every_action_has_a_name_of_its_own() {
+        let names: HashSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+    }
+}

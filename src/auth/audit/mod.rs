@@ -1,0 +1,228 @@
+//! The audit trail: who did what, on whom, by which right, and from where.
+//!
+//! An event is written in the transaction of the change that it tells of, so that there is never
+//! the one without the other. Refusals change nothing; they are written by themselves, and counted
+//! instead while there is a flood of them.
+
+mod chain;
+mod event;
+mod origin;
+mod refusals;
+mod retention;
+mod trail;
+mod verify;
+
+use std::sync::OnceLock;
+
+use diesel::QueryResult;
+
+pub use chain::ChainKey;
+pub use event::Action;
+pub(super) use event::Event;
+pub use origin::Origin;
+pub(super) use refusals::Refusals;
+pub use trail::EventPage;
+pub use verify::{Problem, Verification};
+
+use super::Auth;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::store::audit_event::{find_secret, insert_secret};
+use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError};
+use crate::token::generate_token;
+
+/// The name of the key that is made for the chain when the settings give none.
+const OWN_KEY: &str = "audit";
+
+/// What happens in one transaction, in order.
+#[derive(Default)]
+pub(super) struct Events(Vec<(Option<Origin>, Event)>);
+
+impl Events {
+    /// One more.
+    pub(super) fn record(&mut self, event: Event) {
+        self.0.push((None, event));
+    }
+
+    /// One more, by somebody else than who the transaction is for.
+    pub(super) fn record_by(&mut self, origin: Origin, event: Event) {
+        self.0.push((Some(origin), event));
+    }
+}
+
+/// What it takes to append to the trail.
+pub(super) struct Trail {
+    clock: Clock,
+    configured: Option<ChainKey>,
+    own: OnceLock<ChainKey>,
+}
+
+impl Trail {
+    /// A trail that goes by `clock`, and is chained with `key` or with one that is kept in the
+    /// database.
+    pub(super) fn new(clock: Clock, key: Option<ChainKey>) -> Self {
+        Self {
+            clock,
+            configured: key,
+            own: OnceLock::new(),
+        }
+    }
+
+    /// Appends events, as the last thing that a transaction does: whoever appends keeps all others
+    /// from it until the commit.
+    fn append(
+        &self,
+        conn: &mut StoreConnection,
+        origin: &Origin,
+        events: Events,
+    ) -> QueryResult<()> {
+        if events.0.is_empty() {
+            return Ok(());
+        }
+        let mut head = AuditHead::lock(conn)?;
+        let key = self.key(conn)?;
+        for (other, event) in events.0 {
+            let row = self.next_row(&key, &head, other.as_ref().unwrap_or(origin), &event);
+            row.insert(conn)?;
+            head.last_id = row.id;
+            head.last_digest = row.digest;
+        }
+        head.digest = key.digest_of_head(&head);
+        head.update(conn)
+    }
+
+    fn next_row(
+        &self,
+        key: &ChainKey,
+        head: &AuditHead,
+        origin: &Origin,
+        event: &Event,
+    ) -> AuditEvent {
+        let origin = origin.clone();
+        let mut row = AuditEvent {
+            id: head.last_id + 1,
+            at: self.clock.now(),
+            actor: origin.actor,
+            credential: origin.credential,
+            level: origin.level,
+            action: event.action.name().to_owned(),
+            target: event.target.clone(),
+            result: event.result().to_owned(),
+            ip: origin.ip,
+            user_agent: origin.user_agent,
+            request_id: origin.request_id,
+            detail: event.detail_text(),
+            previous_digest: head.last_digest.clone(),
+            digest: String::new(),
+        };
+        row.digest = key.digest_of_event(&row);
+        row
+    }
+
+    /// Signs the head of a trail in which nothing has happened yet, so that a trail that was cut
+    /// off whole does not look like one that never began.
+    fn begin(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        let mut head = AuditHead::lock(conn)?;
+        let key = self.key(conn)?;
+        if head.digest.is_empty() && head.last_id == 0 {
+            head.digest = key.digest_of_head(&head);
+            head.update(conn)?;
+        }
+        Ok(())
+    }
+
+    /// The key to go by. With the head locked, so that two processes cannot both make one.
+    fn key(&self, conn: &mut StoreConnection) -> QueryResult<ChainKey> {
+        if let Some(key) = self.configured.as_ref().or(self.own.get()) {
+            return Ok(key.clone());
+        }
+        let key = match self.own_key(conn)? {
+            Some(key) => key,
+            None => {
+                let secret = generate_token()
+                    .map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
+                insert_secret(conn, OWN_KEY, secret.expose())?;
+                ChainKey::new(secret.expose().to_owned().into())
+            }
+        };
+        Ok(self.own.get_or_init(|| key).clone())
+    }
+
+    /// The key in the database, if one was made.
+    fn own_key(&self, conn: &mut StoreConnection) -> QueryResult<Option<ChainKey>> {
+        let secret = find_secret(conn, OWN_KEY)?;
+        Ok(secret.map(|secret| ChainKey::new(secret.into())))
+    }
+}
+
+impl Auth {
+    /// Makes a change, and writes the events that it records into the trail, in one transaction.
+    /// It holds on every process when this returns.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        origin: &Origin,
+        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (auth, origin) = (self.clone(), origin.clone());
+        self.0
+            .store
+            .write(move |conn| auth.0.trail.run(conn, &origin, work))
+            .await
+    }
+
+    /// As [`Self::change`], for what changes no session.
+    pub(super) async fn note<T: Send + 'static>(
+        &self,
+        origin: &Origin,
+        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (auth, origin) = (self.clone(), origin.clone());
+        self.0
+            .store
+            .note(move |conn| auth.0.trail.run(conn, &origin, work))
+            .await
+    }
+
+    /// Writes an event that changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer: then the caller must not have what
+    /// would not be on record.
+    pub(super) async fn note_event(&self, origin: &Origin, event: Event) -> Result<(), Error> {
+        let noted = self.note(origin, |_conn, events| {
+            events.record(event);
+            Ok(())
+        });
+        Ok(noted.await?)
+    }
+
+    /// Begins the trail of a new database. For the start of the service; does nothing later.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer, or is not migrated yet.
+    pub async fn begin_trail(&self) -> Result<(), Error> {
+        let is_begun = |conn: &mut StoreConnection| {
+            Ok(AuditHead::find(conn)?.is_some_and(|head| !head.digest.is_empty()))
+        };
+        if self.0.store.read(is_begun).await? {
+            return Ok(());
+        }
+        let auth = self.clone();
+        let begin = move |conn: &mut _| auth.0.trail.begin(conn);
+        Ok(self.0.store.note(begin).await?)
+    }
+}
+
+impl Trail {
+    fn run<T>(
+        &self,
+        conn: &mut StoreConnection,
+        origin: &Origin,
+        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        let mut events = Events::default();
+        let value = work(conn, &mut events)?;
+        self.append(conn, origin, events)?;
+        Ok(value)
+    }
+}

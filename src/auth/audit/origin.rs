@@ -1,0 +1,102 @@
+//! Who asks for something, by which right, and from where.
+
+use std::net::IpAddr;
+
+use crate::store::{Credential, Session};
+
+/// The most that is kept of what a client calls itself, in characters.
+const USER_AGENT_MAX: usize = 200;
+
+/// On whose behalf an operation is done: what the audit trail says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub(super) actor: String,
+    pub(super) credential: String,
+    pub(super) level: String,
+    pub(super) ip: String,
+    pub(super) user_agent: String,
+    pub(super) request_id: String,
+}
+
+impl Origin {
+    /// A client that has not shown who it is.
+    pub fn client(ip: Option<IpAddr>, user_agent: &[u8], request_id: &str) -> Self {
+        Self {
+            actor: "anonymous".to_owned(),
+            ip: ip
+                .map(|ip| ip.to_canonical().to_string())
+                .unwrap_or_default(),
+            user_agent: printable(user_agent),
+            request_id: request_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Somebody with a shell on the machine, who may do everything.
+    pub fn operator() -> Self {
+        Self {
+            actor: "operator".to_owned(),
+            credential: "shell".to_owned(),
+            level: "operator".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The service itself.
+    pub fn service() -> Self {
+        Self {
+            actor: "service".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, once a session has shown who it is. `level` is the scope, or other right, that
+    /// the operation takes.
+    #[must_use]
+    pub fn by(self, session: &Session, level: &str) -> Self {
+        let credential = match &session.credential {
+            Credential::LoginToken(_) => "login".to_owned(),
+            Credential::ApiKey(used) => key(used.key.id),
+        };
+        Self {
+            actor: user(session.user.id),
+            credential,
+            level: level.to_owned(),
+            ..self
+        }
+    }
+
+    /// The same, once a password has shown who it is.
+    pub(in crate::auth) fn by_password(&self, user_id: i64) -> Self {
+        Self {
+            actor: user(user_id),
+            credential: "password".to_owned(),
+            level: "account".to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The address, as it is written in the trail; empty when there is none.
+    pub(in crate::auth) fn ip(&self) -> &str {
+        &self.ip
+    }
+}
+
+/// How the trail names a user.
+pub(in crate::auth) fn user(id: i64) -> String {
+    format!("user:{id}")
+}
+
+/// How the trail names a key.
+pub(in crate::auth) fn key(id: i64) -> String {
+    format!("key:{id}")
+}
+
+/// The text without what could move a cursor or break a line, and not longer than makes sense.
+fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .chars()
+        .take(USER_AGENT_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

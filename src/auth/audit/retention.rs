@@ -1,0 +1,55 @@
+//! Deleting old events, without breaking the chain: the head keeps the digest of the last one that
+//! was deleted, so that what is left still begins where it has to.
+
+use chrono::TimeDelta;
+
+use super::{Action, Event, Events, Origin};
+use crate::auth::Auth;
+use crate::error::Error;
+use crate::store::{AuditEvent, AuditHead, StoreConnection};
+
+/// Rows that are deleted in one transaction: others write between two of them.
+const PRUNED_AT_ONCE: i64 = 1_000;
+
+impl Auth {
+    /// Deletes the events that are older than the settings want to keep, and returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    pub async fn prune_events(&self) -> Result<usize, Error> {
+        let Some(age) = self.0.config.audit_retention else {
+            return Ok(0);
+        };
+        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+        let Some(before) = self.0.clock.now().checked_sub_signed(age) else {
+            return Ok(0);
+        };
+        let mut pruned = 0;
+        loop {
+            let auth = self.clone();
+            let prune = move |conn: &mut StoreConnection, _: &mut Events| {
+                let mut head = AuditHead::lock(conn)?;
+                let last =
+                    AuditEvent::last_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
+                let Some(last) = last else {
+                    return Ok(0);
+                };
+                let key = auth.0.trail.key(conn)?;
+                head.pruned_id = last.id;
+                head.pruned_digest = last.digest;
+                head.digest = key.digest_of_head(&head);
+                head.update(conn)?;
+                AuditEvent::delete_through(conn, last.id)
+            };
+            match self.note(&Origin::service(), prune).await? {
+                0 => break,
+                rows => pruned += rows,
+            }
+        }
+        if pruned > 0 {
+            let event = Event::new(Action::AuditPrune).with("count", pruned);
+            self.note_event(&Origin::service(), event).await?;
+        }
+        Ok(pruned)
+    }
+}

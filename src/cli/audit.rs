@@ -1,0 +1,118 @@
+//! `tokenhouse audit …`
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::domain::{Problem, line, with_auth};
+use crate::auth::{Auth, Verification};
+use crate::config::Config;
+use crate::store::AuditEvent;
+
+/// How often `tail` looks for new events.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Events that are read at once.
+const PAGE: i64 = 500;
+
+/// What can be done with the audit trail.
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Look for events that were altered, removed, reordered or cut off, and say which: exit
+    /// code 0 when there are none, 1 when there are.
+    Verify(VerifyArgs),
+    /// Print the last events, and with --follow those to come until Ctrl-C.
+    Tail(TailArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// What an earlier verification printed as the last event, such as 17:3f…: finds out too
+    /// whether the whole trail was put back to a state before that
+    #[arg(long, value_name = "ID:DIGEST", value_parser = parse_mark)]
+    contains: Option<(i64, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    /// How many of the last events to begin with
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..=PAGE))]
+    lines: i64,
+    /// Go on with the events to come
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub(super) fn run(config: &Config, command: AuditCommand) -> Result<(), String> {
+    with_auth(config, async |auth| match command {
+        AuditCommand::Verify(args) => verify(&auth, args.contains).await,
+        AuditCommand::Tail(args) => tail(&auth, &args).await,
+    })
+}
+
+fn parse_mark(text: &str) -> Result<(i64, String), String> {
+    let expected = || "expected an id and a digest, such as 17:3f…".to_owned();
+    let (id, digest) = text.split_once(':').ok_or_else(expected)?;
+    let id = id.parse().map_err(|_error| expected())?;
+    Ok((id, digest.to_owned()))
+}
+
+async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Problem> {
+    let Verification {
+        events,
+        last: (id, digest),
+        mut problems,
+    } = auth.verify_trail().await?;
+    if let Some((id, digest)) = contains
+        && !auth.trail_contains(id, &digest).await?
+    {
+        problems.push(crate::auth::Problem::EndsDiffer(id));
+    }
+    for problem in &problems {
+        println!("{problem}");
+    }
+    if problems.is_empty() {
+        println!("{events} events, none altered; the last is {id}:{digest}");
+        Ok(())
+    } else {
+        let count = problems.len();
+        Err(Problem(format!("{count} problem(s) in {events} events")))
+    }
+}
+
+async fn tail(auth: &Auth, args: &TailArgs) -> Result<(), Problem> {
+    let mut last = auth.last_event().await? - args.lines;
+    loop {
+        let events = auth.follow_events(last, PAGE).await?;
+        for event in &events {
+            print_event(event);
+            last = event.id;
+        }
+        if events.is_empty() {
+            if !args.follow {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn print_event(event: &AuditEvent) {
+    let at = event.at.and_utc().format("%Y-%m-%dT%H:%M:%S%.3fZ");
+    println!(
+        "{}",
+        line(&[
+            &event.id.to_string(),
+            &at.to_string(),
+            &event.actor,
+            &event.action,
+            &event.target,
+            &event.result,
+            &event.credential,
+            &event.level,
+            &event.ip,
+            &event.request_id,
+            &event.detail,
+        ])
+    );
+}

@@ -1,0 +1,80 @@
+//! What the commands share that work on the database without the server.
+
+use std::io::{IsTerminal, Read};
+
+use secrecy::SecretString;
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::error::{Error, FieldError};
+
+/// Why a command failed, as it is printed.
+pub(super) struct Problem(pub(super) String);
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self("no user has this address".to_owned()),
+            Error::InvalidBody(errors) => {
+                let lines: Vec<String> = errors.iter().map(describe).collect();
+                Self(lines.join("; "))
+            }
+            error => Self(error.to_string()),
+        }
+    }
+}
+
+fn describe(error: &FieldError) -> String {
+    match error.field {
+        Some(field) => format!("{field}: {}", error.message),
+        None => error.message.clone(),
+    }
+}
+
+/// Opens the service on its database, without the server, and runs the command.
+pub(super) fn with_auth(
+    config: &Config,
+    command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
+) -> Result<(), String> {
+    let auth = Auth::open(config).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime
+        .block_on(command(auth))
+        .map_err(|Problem(problem)| problem)
+}
+
+/// Reads a password: a line that is typed twice without echo, or standard input to its end but for
+/// one line break.
+pub(super) fn read_new_password() -> Result<SecretString, Problem> {
+    let failed = |error: std::io::Error| Problem(error.to_string());
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let first = rpassword::prompt_password("Password: ").map_err(failed)?;
+        let second = rpassword::prompt_password("Once more: ").map_err(failed)?;
+        if first != second {
+            return Err(Problem("the two passwords differ".to_owned()));
+        }
+        return Ok(first.into());
+    }
+    let mut password = String::new();
+    stdin.read_to_string(&mut password).map_err(failed)?;
+    if password.ends_with('\n') {
+        password.pop();
+        if password.ends_with('\r') {
+            password.pop();
+        }
+    }
+    Ok(password.into())
+}
+
+/// Columns separated by tabs, without control characters: a name is what a stranger typed.
+pub(super) fn line(columns: &[&str]) -> String {
+    let plain: Vec<String> = columns
+        .iter()
+        .map(|text| text.replace(char::is_control, " "))
+        .collect();
+    plain.join("\t")
+}

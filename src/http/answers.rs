@@ -1,0 +1,260 @@
+//! The answers other than success, as the handlers list them for the OpenAPI document.
+
+use serde_json::Value;
+use utoipa::{IntoResponses, ToSchema};
+
+/// An error in one sentence.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct ErrorBody {
+    detail: String,
+}
+
+/// What is wrong with one field, as pydantic words it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct ValidationError {
+    /// Where: `body`, then the field or, in broken JSON, the character.
+    loc: Vec<Location>,
+    msg: String,
+    r#type: String,
+    /// The offending value; null where it may be a secret.
+    input: Value,
+    /// The numbers and texts in `msg`, by name.
+    ctx: Option<Value>,
+}
+
+/// A step on the way to the offending value.
+#[derive(ToSchema)]
+#[schema(no_recursion)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[serde(untagged)]
+pub(crate) enum Location {
+    Name(String),
+    Index(u64),
+}
+
+/// Every field that is wrong.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct HTTPValidationError {
+    detail: Vec<ValidationError>,
+}
+
+/// An error with OAuth2's code for it (RFC 6749 section 5.2).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct OAuthError {
+    detail: String,
+    error: String,
+    error_description: String,
+}
+
+/// Wrong fields at `/token`, in both wordings.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct OAuthValidationError {
+    detail: Vec<ValidationError>,
+    error: String,
+    error_description: String,
+}
+
+/// A form at `/token` that cannot be used.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+pub(crate) struct TokenRefusal {
+    /// A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, what is otherwise in 401 or 422.
+    detail: Value,
+    #[schema(nullable = false)]
+    error: Option<String>,
+    #[schema(nullable = false)]
+    error_description: Option<String>,
+}
+
+/// No credential, or one that is not valid (any more)
+#[derive(IntoResponses)]
+#[response(
+    status = 401,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+    example = json!({ "detail": "Not authenticated" })
+)]
+pub(crate) struct NotAuthenticated(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// Two different credentials
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "Two different credentials in one request",
+        "error": "invalid_request",
+        "error_description": "Two different credentials in one request",
+    })
+)]
+pub(crate) struct TwoCredentials(#[expect(dead_code, reason = "schema")] OAuthError);
+
+/// The credential lacks a scope, or the user does
+#[derive(IntoResponses)]
+#[response(
+    status = 403,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+    example = json!({ "detail": "Not enough permissions" })
+)]
+pub(crate) struct InsufficientScope(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// An API key, where only a login token will do
+#[derive(IntoResponses)]
+#[response(
+    status = 403,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+    example = json!({ "detail": "Only a login token allows this" })
+)]
+pub(crate) struct LoginTokenWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The current password is wrong, or an API key was sent
+#[derive(IntoResponses)]
+#[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
+pub(crate) struct PasswordWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The client has not shown that it may ask
+#[derive(IntoResponses)]
+#[response(
+    status = 401,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750 or RFC 7617")),
+    example = json!({ "detail": "Not authenticated" })
+)]
+pub(crate) struct ClientRefused(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// The form cannot be read, lacks the token, or there are two different credentials
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "The parameter token is missing",
+        "error": "invalid_request",
+        "error_description": "The parameter token is missing",
+    })
+)]
+pub(crate) struct BadCredentialForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// Two different credentials, or a body that is not text or is nested beyond reason
+#[derive(IntoResponses)]
+#[response(status = 400, example = json!({ "detail": "There was an error parsing the body" }))]
+pub(crate) struct UnreadableRequest(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// Parameters of the query are wrong
+#[derive(IntoResponses)]
+#[response(
+    status = 422,
+    example = json!({ "detail": [{
+        "type": "int_parsing",
+        "loc": ["query", "limit"],
+        "msg": "Input should be a valid integer, unable to parse string as an integer",
+        "input": "many",
+    }] })
+)]
+pub(crate) struct InvalidQuery(#[expect(dead_code, reason = "schema")] HTTPValidationError);
+
+/// There is no such thing
+#[derive(IntoResponses)]
+#[response(status = 404, example = json!({ "detail": "Not Found" }))]
+pub(crate) struct NotFound(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The user has as many keys as one may have
+#[derive(IntoResponses)]
+#[response(status = 409, example = json!({ "detail": "You have as many keys as one may have" }))]
+pub(crate) struct TooManyKeys(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The static key is missing or wrong
+#[derive(IntoResponses)]
+#[response(status = 403, example = json!({ "detail": "Not authenticated" }))]
+pub(crate) struct StaticKeyRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The body is not text, or is nested beyond reason
+#[derive(IntoResponses)]
+#[response(status = 400, example = json!({ "detail": "There was an error parsing the body" }))]
+pub(crate) struct UnreadableBody(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The settings do not let this address register
+#[derive(IntoResponses)]
+#[response(status = 403, example = json!({ "detail": "Registration is not open to you" }))]
+pub(crate) struct RegistrationRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The address belongs to a user already
+#[derive(IntoResponses)]
+#[response(status = 409, example = json!({ "detail": "User email already exist" }))]
+pub(crate) struct EmailTaken(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// Fields are missing or wrong, or the body is no JSON
+#[derive(IntoResponses)]
+#[response(
+    status = 422,
+    example = json!({ "detail": [{
+        "type": "string_too_short",
+        "loc": ["body", "name"],
+        "msg": "String should have at least 5 characters",
+        "input": "Ada",
+        "ctx": { "min_length": 5 },
+    }] })
+)]
+pub(crate) struct InvalidBody(#[expect(dead_code, reason = "schema")] HTTPValidationError);
+
+/// The form cannot be read, or repeats a parameter
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "A parameter is repeated",
+        "error": "invalid_request",
+        "error_description": "A parameter is repeated",
+    })
+)]
+pub(crate) struct BadForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// The name or the password is wrong; which, is not told
+#[derive(IntoResponses)]
+#[response(
+    status = 401,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+    example = json!({
+        "detail": "Unauthorized",
+        "error": "invalid_grant",
+        "error_description": "Incorrect username or password",
+    })
+)]
+pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthError);
+
+/// Fields are missing or wrong
+#[derive(IntoResponses)]
+#[response(
+    status = 422,
+    example = json!({
+        "detail": [{
+            "type": "missing",
+            "loc": ["body", "password"],
+            "msg": "Field required",
+            "input": null,
+        }],
+        "error": "invalid_request",
+        "error_description": "password: Field required",
+    })
+)]
+pub(crate) struct InvalidForm(#[expect(dead_code, reason = "schema")] OAuthValidationError);
+
+/// The body did not arrive in time
+#[derive(IntoResponses)]
+#[response(status = 408, example = json!({ "detail": "Request Timeout" }))]
+pub(crate) struct BodyLate(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The body is too large
+#[derive(IntoResponses)]
+#[response(status = 413, example = json!({ "detail": "Request Entity Too Large" }))]
+pub(crate) struct BodyTooLarge(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The database does not answer, or more passwords wait than can be hashed in time
+#[derive(IntoResponses)]
+#[response(
+    status = 503,
+    headers(("Retry-After" = u64, description = "Seconds")),
+    example = json!({ "detail": "Service Unavailable" })
+)]
+pub(crate) struct Unavailable(#[expect(dead_code, reason = "schema")] ErrorBody);

@@ -1,0 +1,92 @@
+//! The guard for clients that ask about other people's credentials.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::LocalBoxFuture;
+
+use super::authorized::{Authorized, RequiredScope};
+use super::{auth, credential};
+use crate::auth::Auth;
+use crate::error::Error;
+use crate::scope;
+
+/// `introspect`
+struct Introspect;
+
+impl RequiredScope for Introspect {
+    const SCOPE: &'static str = scope::INTROSPECT;
+}
+
+/// A client that may introspect (RFC 7662 section 2.1): it has a credential with the scope
+/// `introspect`, or the static key, as `Bearer` or as the password of HTTP Basic under any name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IntrospectionClient(());
+
+impl FromRequest for IntrospectionClient {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let with_scope = Authorized::<Introspect>::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let auth = auth(&request)?;
+            match by_static_key(auth, &request)? {
+                true => Ok(Self(())),
+                false => with_scope.await.map(|_authorized| Self(())),
+            }
+        })
+    }
+}
+
+/// Whether the static key was shown in `Authorization`; `false` when something else may have been.
+///
+/// # Errors
+/// [`Error::InvalidClient`] for a wrong HTTP Basic, [`Error::TwoCredentials`] beside anything else.
+fn by_static_key(auth: &Auth, request: &HttpRequest) -> Result<bool, Error> {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    let (first, more) = (values.next(), values.next().is_some());
+    if let Some(basic) = first.and_then(|value| of_basic(value.as_bytes())) {
+        if more || credential::find(request).is_ok() {
+            return Err(Error::TwoCredentials);
+        }
+        let secret = basic.ok_or(Error::InvalidClient)?;
+        return if is_static_key(auth, &secret) {
+            Ok(true)
+        } else {
+            Err(Error::InvalidClient)
+        };
+    }
+    if request.headers().contains_key(credential::TOKEN_HEADER) {
+        return Ok(false);
+    }
+    match credential::find(request) {
+        Ok(bearer) => Ok(auth.check_static_key(Some(bearer)).is_ok()),
+        Err(_none_or_two) => Ok(false),
+    }
+}
+
+/// RFC 6749 section 2.3.1 wants the password form-encoded, and not every client does that.
+fn is_static_key(auth: &Auth, secret: &[u8]) -> bool {
+    let as_value = [b"=".as_slice(), secret].concat();
+    let decoded = form_urlencoded::parse(&as_value).next();
+    auth.check_static_key(Some(secret)).is_ok()
+        || decoded.is_some_and(|(_, key)| auth.check_static_key(Some(key.as_bytes())).is_ok())
+}
+
+/// The password of HTTP Basic (RFC 7617); `None` for another scheme, `Some(None)` for what cannot
+/// be read.
+fn of_basic(value: &[u8]) -> Option<Option<Vec<u8>>> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") {
+        return None;
+    }
+    let Ok(decoded) = STANDARD.decode(rest.trim_ascii()) else {
+        return Some(None);
+    };
+    let colon = decoded.iter().position(|byte| *byte == b':');
+    Some(colon.map(|colon| decoded[colon + 1..].to_vec()))
+}

@@ -1,0 +1,145 @@
+//! What users change about their own accounts.
+
+use actix_web::{HttpRequest, HttpResponse};
+use utoipa::ToSchema;
+
+use super::users_me::UserRead;
+use crate::auth::{Origin, PasswordForm, ProfileForm};
+use crate::error::Error;
+use crate::http::answers;
+use crate::http::body::forms::DeletionForm;
+use crate::http::body::json::JsonBody;
+use crate::http::extract::auth;
+use crate::http::{Authenticated, SignedIn};
+
+/// What a user wants to change; what is left out stays as it is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct ProfileUpdate {
+    #[schema(nullable = false, min_length = 5, example = "Andres Cruz")]
+    name: Option<String>,
+    #[schema(nullable = false, example = "Cruz")]
+    surname: Option<String>,
+    #[schema(nullable = false, example = "https://example.com/me")]
+    website: Option<String>,
+}
+
+/// A change of the password.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct PasswordUpdate {
+    #[schema(format = "password", example = "correct-horse-9!")]
+    current_password: String,
+    #[schema(format = "password", example = "battery-staple-7?")]
+    new_password: String,
+    /// The ids of the API keys that shall end with the old password.
+    #[schema(nullable = false, example = json!([]))]
+    keys: Option<Vec<i64>>,
+}
+
+/// The proof that the account may be deleted.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct AccountDeletion {
+    #[schema(format = "password", example = "correct-horse-9!")]
+    current_password: String,
+}
+
+/// Change my name, surname or website
+#[utoipa::path(
+    patch,
+    path = "/users/me",
+    tag = "users",
+    operation_id = "update_users_me",
+    security(("OAuth2PasswordBearer" = [])),
+    request_body = ProfileUpdate,
+    responses(
+        (status = 200, description = "The user as they are now", body = UserRead),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn update(
+    request: HttpRequest,
+    caller: Authenticated,
+    origin: Origin,
+    form: JsonBody<ProfileForm>,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by(&caller, "account");
+    let user = auth(&request)?
+        .update_profile(&origin, &caller.0, form.0)
+        .await?;
+    Ok(HttpResponse::Ok().json(UserRead::from(&user)))
+}
+
+/// Change my password
+///
+/// Ends the login token, and the API keys that are named.
+#[utoipa::path(
+    post,
+    path = "/users/me/password",
+    tag = "users",
+    operation_id = "change_password",
+    security(("OAuth2PasswordBearer" = [])),
+    request_body = PasswordUpdate,
+    responses(
+        (status = 204, description = "The new password is in force, and the token has ended"),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::PasswordWanted,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn change_password(
+    request: HttpRequest,
+    caller: SignedIn,
+    origin: Origin,
+    form: JsonBody<PasswordForm>,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by(&caller, "account");
+    auth(&request)?
+        .change_password(&origin, caller.session(), form.0)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Delete my account
+///
+/// With it go all tokens and keys. What the audit trail holds stays.
+#[utoipa::path(
+    delete,
+    path = "/users/me",
+    tag = "users",
+    operation_id = "delete_users_me",
+    security(("OAuth2PasswordBearer" = [])),
+    request_body = AccountDeletion,
+    responses(
+        (status = 204, description = "The account is no more"),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::PasswordWanted,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn delete(
+    request: HttpRequest,
+    caller: SignedIn,
+    origin: Origin,
+    form: JsonBody<DeletionForm>,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by(&caller, "account");
+    auth(&request)?
+        .delete_account(&origin, caller.session(), form.0.current_password)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

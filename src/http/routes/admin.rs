@@ -1,0 +1,313 @@
+//! Other people's accounts.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{path_id, utc};
+use crate::auth::{Origin, UserPatch};
+use crate::error::Error;
+use crate::http::answers;
+use crate::http::body::forms::NewUserForm;
+use crate::http::body::json::JsonBody;
+use crate::http::body::query::Query;
+use crate::http::extract::{Authorized, UsersRead, UsersWrite, auth};
+use crate::store::User;
+
+/// Users on a page, unless more or fewer are asked for.
+const PAGE: i64 = 50;
+
+/// The most users on a page.
+const MAX_PAGE: i64 = 500;
+
+/// A new user, made by an administrator.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct AdminUserCreate {
+    #[schema(min_length = 5, example = "Andres Cruz")]
+    name: String,
+    #[schema(example = "Cruz")]
+    surname: String,
+    #[schema(format = "email", example = "andres@example.com")]
+    email: String,
+    #[schema(example = "https://example.com/me")]
+    website: String,
+    #[schema(format = "password", example = "correct-horse-9!")]
+    password: String,
+    /// What the user may do, separated by spaces.
+    #[schema(nullable = false, example = "")]
+    scopes: Option<String>,
+}
+
+/// What an administrator wants to change; what is left out stays as it is.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct AdminUserUpdate {
+    #[schema(nullable = false, min_length = 5)]
+    name: Option<String>,
+    #[schema(nullable = false)]
+    surname: Option<String>,
+    #[schema(nullable = false)]
+    website: Option<String>,
+    /// Whether the user is kept out.
+    #[schema(nullable = false)]
+    disabled: Option<bool>,
+    /// Everything that the user may do, separated by spaces.
+    #[schema(nullable = false, example = "orders:read")]
+    scopes: Option<String>,
+}
+
+/// A user as administrators see one.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AdminUser<'a> {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "Andres Cruz")]
+    name: &'a str,
+    #[schema(example = "Cruz")]
+    surname: &'a str,
+    #[schema(format = "email", example = "andres@example.com")]
+    email: &'a str,
+    #[schema(example = "https://example.com/me")]
+    website: &'a str,
+    /// What the user may do, separated by spaces.
+    #[schema(example = "orders:read")]
+    scopes: &'a str,
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// Since when the user is kept out; null for one who is not.
+    #[schema(format = "date-time")]
+    disabled_at: Option<String>,
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AdminUserList<'a> {
+    users: Vec<AdminUser<'a>>,
+    /// Where the next page is; null after the last one.
+    next: Option<String>,
+}
+
+impl<'a> From<&'a User> for AdminUser<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            name: &user.name,
+            surname: &user.surname,
+            email: &user.email,
+            website: &user.website,
+            scopes: &user.scopes,
+            created_at: utc(user.created_at),
+            disabled_at: user.disabled_at.map(utc),
+        }
+    }
+}
+
+/// List users
+///
+/// In the order of their ids; with `search`, those whose address begins with it, in the order of
+/// their addresses.
+#[utoipa::path(
+    get,
+    path = "/admin/users",
+    tag = "administration",
+    operation_id = "list_users",
+    params(
+        ("search" = Option<String>, Query, description = "The beginning of an address"),
+        ("after" = Option<String>, Query, description = "Where the page begins, as in `next`"),
+        ("limit" = Option<i64>, Query, description = "How many at most", minimum = 1, maximum = 500),
+    ),
+    security(("OAuth2PasswordBearer" = ["users:read"])),
+    responses(
+        (status = 200, description = "A page of users", body = AdminUserList),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::TwoCredentials,
+        answers::InvalidQuery,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn list(
+    request: HttpRequest,
+    caller: Authorized<UsersRead>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    let mut query = Query::of(&request);
+    let (search, after) = (query.text("search"), query.text("after"));
+    let limit = query.limit(PAGE, MAX_PAGE);
+    query.check()?;
+    let page = auth(&request)?
+        .list_users(
+            &caller.administrator(origin),
+            search.as_deref(),
+            after.as_deref(),
+            limit,
+        )
+        .await?;
+    Ok(HttpResponse::Ok().json(AdminUserList {
+        users: page.users.iter().map(AdminUser::from).collect(),
+        next: page.next.map(|after| query.link("after", &after)),
+    }))
+}
+
+/// Make a user
+///
+/// Whoever may register. A scope of this service's own can be given by who holds it.
+#[utoipa::path(
+    post,
+    path = "/admin/users",
+    tag = "administration",
+    operation_id = "create_user",
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    request_body = AdminUserCreate,
+    responses(
+        (status = 201, description = "The new user", body = AdminUser),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::EmailTaken,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn create(
+    request: HttpRequest,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+    form: JsonBody<NewUserForm>,
+) -> Result<HttpResponse, Error> {
+    let NewUserForm {
+        registration,
+        scopes,
+    } = form.0;
+    let user = auth(&request)?
+        .create_user(&caller.administrator(origin), registration, scopes)
+        .await?;
+    Ok(HttpResponse::Created().json(AdminUser::from(&user)))
+}
+
+/// Show a user
+#[utoipa::path(
+    get,
+    path = "/admin/users/{id}",
+    tag = "administration",
+    operation_id = "read_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:read"])),
+    responses(
+        (status = 200, description = "The user", body = AdminUser),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::TwoCredentials,
+        answers::NotFound,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn read(
+    request: HttpRequest,
+    caller: Authorized<UsersRead>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    let user = auth(&request)?
+        .find_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::Ok().json(AdminUser::from(&user)))
+}
+
+/// Change a user
+///
+/// Disable or enable, grant or take scopes, correct a name. Holds on every process once it is
+/// answered.
+#[utoipa::path(
+    patch,
+    path = "/admin/users/{id}",
+    tag = "administration",
+    operation_id = "update_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    request_body = AdminUserUpdate,
+    responses(
+        (status = 200, description = "The user as they are now", body = AdminUser),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::NotFound,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn update(
+    request: HttpRequest,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+    form: JsonBody<UserPatch>,
+) -> Result<HttpResponse, Error> {
+    let user = auth(&request)?
+        .update_user(&caller.administrator(origin), path_id(&request)?, form.0)
+        .await?;
+    Ok(HttpResponse::Ok().json(AdminUser::from(&user)))
+}
+
+/// Delete a user
+///
+/// With all tokens and keys. What the audit trail holds stays.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{id}",
+    tag = "administration",
+    operation_id = "delete_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "The user is no more"),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::TwoCredentials,
+        answers::NotFound,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn delete(
+    request: HttpRequest,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    auth(&request)?
+        .delete_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Sign a user out everywhere
+///
+/// Ends the login token and all keys.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{id}/tokens",
+    tag = "administration",
+    operation_id = "sign_out_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "The token and the keys have ended"),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::TwoCredentials,
+        answers::NotFound,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn sign_out(
+    request: HttpRequest,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    auth(&request)?
+        .sign_out_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,173 @@
+//! Personal API keys.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{path_id, utc};
+use crate::auth::{KeyForm, Origin};
+use crate::error::Error;
+use crate::http::SignedIn;
+use crate::http::answers;
+use crate::http::body::json::JsonBody;
+use crate::http::extract::auth;
+use crate::store::ApiKey;
+
+/// A new API key.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+pub(crate) struct KeyCreate {
+    /// What to call it.
+    #[schema(min_length = 1, max_length = 100, example = "backup script")]
+    name: String,
+    /// What it shall allow, separated by spaces; no more than you hold, and nothing when it is left
+    /// out.
+    #[schema(nullable = false, example = "")]
+    scopes: Option<String>,
+    /// Days that it lives.
+    #[schema(nullable = false, minimum = 1, maximum = 366, default = 90)]
+    expires_in_days: Option<i64>,
+}
+
+/// An API key, without the key itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyRead<'a> {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "backup script")]
+    name: &'a str,
+    /// The first characters of the key.
+    #[schema(example = "tkh_Q2hh")]
+    hint: &'a str,
+    /// What it allows, separated by spaces.
+    #[schema(example = "")]
+    scopes: &'a str,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    expires_at: String,
+    /// Up to a minute old; null for a key that was never used.
+    #[schema(format = "date-time")]
+    last_used_at: Option<String>,
+}
+
+/// A key just made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyCreated<'a> {
+    /// 53 characters; shown this once.
+    key: &'a str,
+    #[serde(flatten)]
+    of: KeyRead<'a>,
+}
+
+/// All keys of a user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyList<'a> {
+    keys: Vec<KeyRead<'a>>,
+}
+
+impl<'a> From<&'a ApiKey> for KeyRead<'a> {
+    fn from(key: &'a ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            hint: &key.hint,
+            scopes: &key.scopes,
+            created_at: utc(key.created_at),
+            expires_at: utc(key.expires_at),
+            last_used_at: key.last_used_at.map(utc),
+        }
+    }
+}
+
+/// Make an API key
+///
+/// The key is shown in this answer and never again.
+#[utoipa::path(
+    post,
+    path = "/users/me/keys",
+    tag = "keys",
+    operation_id = "create_key",
+    security(("OAuth2PasswordBearer" = [])),
+    request_body = KeyCreate,
+    responses(
+        (status = 201, description = "The new key", body = KeyCreated),
+        answers::UnreadableRequest,
+        answers::NotAuthenticated,
+        answers::LoginTokenWanted,
+        answers::TooManyKeys,
+        answers::BodyLate,
+        answers::BodyTooLarge,
+        answers::InvalidBody,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn create(
+    request: HttpRequest,
+    caller: SignedIn,
+    origin: Origin,
+    form: JsonBody<KeyForm>,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by(&caller, "account");
+    let issued = auth(&request)?
+        .create_key(&origin, caller.session(), form.0)
+        .await?;
+    Ok(HttpResponse::Created().json(KeyCreated {
+        key: issued.secret.expose(),
+        of: KeyRead::from(&issued.key),
+    }))
+}
+
+/// List my API keys
+///
+/// Those that were not revoked, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/users/me/keys",
+    tag = "keys",
+    operation_id = "list_keys",
+    security(("OAuth2PasswordBearer" = [])),
+    responses(
+        (status = 200, description = "The keys", body = KeyList),
+        answers::NotAuthenticated,
+        answers::LoginTokenWanted,
+        answers::TwoCredentials,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn list(request: HttpRequest, caller: SignedIn) -> Result<HttpResponse, Error> {
+    let keys = auth(&request)?.list_keys(caller.user.id).await?;
+    let keys = keys.iter().map(KeyRead::from).collect();
+    Ok(HttpResponse::Ok().json(KeyList { keys }))
+}
+
+/// Revoke an API key
+///
+/// Once this is answered, nobody accepts it any more.
+#[utoipa::path(
+    delete,
+    path = "/users/me/keys/{id}",
+    tag = "keys",
+    operation_id = "revoke_key",
+    params(("id" = i64, Path, description = "The id of the key")),
+    security(("OAuth2PasswordBearer" = [])),
+    responses(
+        (status = 204, description = "The key has ended"),
+        answers::NotAuthenticated,
+        answers::LoginTokenWanted,
+        answers::TwoCredentials,
+        answers::NotFound,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn revoke(
+    request: HttpRequest,
+    caller: SignedIn,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by(&caller, "account");
+    auth(&request)?
+        .revoke_key(&origin, caller.session(), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,89 @@
+//! Whether a reverse proxy may let a request through (forward-auth).
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::auth::{Credential, Origin};
+use crate::error::Error;
+use crate::http::Authenticated;
+use crate::http::answers;
+use crate::http::body::query::Query;
+use crate::http::extract::auth;
+
+/// What is escaped in a header's value besides what is not ASCII. The percent sign too, so that
+/// what comes out can be read back.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// May this request pass?
+///
+/// For the `auth_request` of nginx and its like, under any method. Says who the user is in headers
+/// that are there in every 200, percent-encoded where they are not printable ASCII.
+#[utoipa::path(
+    get,
+    path = "/verify",
+    tag = "reverse proxies",
+    operation_id = "verify",
+    params(
+        ("scope" = Option<String>, Query, description = "Scopes that are wanted: `a+b`"),
+    ),
+    security(("OAuth2PasswordBearer" = [])),
+    responses(
+        (
+            status = 200,
+            description = "It may",
+            headers(
+                ("X-Auth-User-Id" = String, description = "The id of the user"),
+                ("X-Auth-Email" = String, description = "The address"),
+                ("X-Auth-Name" = String, description = "The name"),
+                ("X-Auth-Scopes" = String, description = "Separated by spaces"),
+                ("X-Auth-Method" = String, description = "`login` or `key`"),
+            ),
+        ),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn verify(
+    request: HttpRequest,
+    caller: Result<Authenticated, Error>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    let session = caller.map_err(strict)?.0;
+    let wanted = Query::of(&request).all("scope").join(" ");
+    if let Some(missing) = session.first_missing(&wanted) {
+        let missing = printable(missing).replace(['"', '\\'], "'");
+        return Err(auth(&request)?
+            .refuse_scope(&origin, &session, &missing)
+            .await);
+    }
+    let method = match session.credential {
+        Credential::LoginToken(_) => "login",
+        Credential::ApiKey(_) => "key",
+    };
+    let mut response = HttpResponse::Ok();
+    for (name, value) in [
+        ("x-auth-user-id", session.user.id.to_string().as_str()),
+        ("x-auth-email", &session.user.email),
+        ("x-auth-name", &session.user.name),
+        ("x-auth-scopes", &session.scopes()),
+        ("x-auth-method", method),
+    ] {
+        let value = HeaderValue::try_from(printable(value)).map_err(|_error| Error::Internal)?;
+        response.insert_header((HeaderName::from_static(name), value));
+    }
+    Ok(response.finish())
+}
+
+/// A proxy takes nothing but 2xx, 401 and 403 for an answer.
+fn strict(error: Error) -> Error {
+    match error {
+        Error::TwoCredentials => Error::InvalidToken,
+        error => error,
+    }
+}
+
+fn printable(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}

@@ -1,0 +1,167 @@
+//! Personal API keys, and the queries on them: several per user, found by digest.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::StoreConnection;
+use super::schema::api_keys;
+
+/// A personal API key, without its digest.
+#[derive(Clone, Debug, Queryable)]
+pub struct ApiKey {
+    /// Never given to another key.
+    pub id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    /// What the owner calls it.
+    pub name: String,
+    /// The first characters of the key.
+    pub hint: String,
+    /// What it allows, separated by spaces; never more than its owner may do.
+    pub scopes: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+    /// UTC; from this moment on the key is refused.
+    pub expires_at: NaiveDateTime,
+    /// UTC, up to a minute old; `None` for one that was never used.
+    pub last_used_at: Option<NaiveDateTime>,
+}
+
+/// The columns of an [`ApiKey`], in the order of its fields.
+pub(super) type KeyColumns = (
+    api_keys::id,
+    api_keys::user_id,
+    api_keys::name,
+    api_keys::hint,
+    api_keys::scopes,
+    api_keys::created_at,
+    api_keys::expires_at,
+    api_keys::last_used_at,
+);
+
+/// See [`KeyColumns`].
+pub(super) const KEY_COLUMNS: KeyColumns = (
+    api_keys::id,
+    api_keys::user_id,
+    api_keys::name,
+    api_keys::hint,
+    api_keys::scopes,
+    api_keys::created_at,
+    api_keys::expires_at,
+    api_keys::last_used_at,
+);
+
+/// A key to be stored.
+#[derive(Insertable)]
+#[diesel(table_name = api_keys)]
+pub struct NewApiKey {
+    /// See [`ApiKey::user_id`].
+    pub user_id: i64,
+    /// See [`ApiKey::name`].
+    pub name: String,
+    /// See [`ApiKey::hint`].
+    pub hint: String,
+    /// The hex SHA-256 of the key.
+    pub key_digest: String,
+    /// See [`ApiKey::scopes`].
+    pub scopes: String,
+    /// See [`ApiKey::created_at`].
+    pub created_at: NaiveDateTime,
+    /// See [`ApiKey::expires_at`].
+    pub expires_at: NaiveDateTime,
+}
+
+impl NewApiKey {
+    /// Stores the key. The user's row has to be locked, so that nobody disables the user meanwhile.
+    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<ApiKey> {
+        diesel::insert_into(api_keys::table)
+            .values(self)
+            .returning(KEY_COLUMNS)
+            .get_result(conn)
+    }
+}
+
+impl ApiKey {
+    /// The keys of a user that were not revoked, the oldest first.
+    pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
+        api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::revoked_at.is_null())
+            .order(api_keys::id)
+            .select(KEY_COLUMNS)
+            .load(conn)
+    }
+
+    /// How many keys of a user were not revoked.
+    pub(crate) fn count_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<i64> {
+        api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::revoked_at.is_null())
+            .count()
+            .get_result(conn)
+    }
+
+    /// Whether this key was not revoked or deleted.
+    pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
+        let this = api_keys::table
+            .find(self.id)
+            .filter(api_keys::revoked_at.is_null());
+        let found: Option<i64> = this.select(api_keys::id).get_result(conn).optional()?;
+        Ok(found.is_some())
+    }
+
+    /// Revokes a key of a user at `now`. Returns whether there was one that was not revoked.
+    pub(crate) fn revoke(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        id: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let this = api_keys::table
+            .find(id)
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::revoked_at.is_null());
+        diesel::update(this)
+            .set(api_keys::revoked_at.eq(now))
+            .execute(conn)
+            .map(|rows| rows == 1)
+    }
+
+    /// Revokes all keys of a user at `now`. Returns how many there were.
+    pub(crate) fn revoke_all_of_user(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<usize> {
+        let live = api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::revoked_at.is_null());
+        diesel::update(live)
+            .set(api_keys::revoked_at.eq(now))
+            .execute(conn)
+    }
+
+    /// Notes that a key was used at `at`. Returns whether that was the first time.
+    pub(crate) fn note_use(
+        conn: &mut StoreConnection,
+        id: i64,
+        at: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let unused = api_keys::table
+            .find(id)
+            .filter(api_keys::last_used_at.is_null());
+        let first = diesel::update(unused)
+            .set(api_keys::last_used_at.eq(at))
+            .execute(conn)?;
+        if first == 1 {
+            return Ok(true);
+        }
+        let earlier = api_keys::table
+            .find(id)
+            .filter(api_keys::last_used_at.lt(at));
+        diesel::update(earlier)
+            .set(api_keys::last_used_at.eq(at))
+            .execute(conn)?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,199 @@
+//! The audit trail as it is stored: a chain of rows, and the row that says where it begins and
+//! ends. What the digests are made of is for the domain to say.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::StoreConnection;
+use super::schema::{audit_events, audit_head, instance_secrets};
+
+/// The one row of the head.
+const HEAD: i64 = 1;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
+#[diesel(table_name = audit_events)]
+pub struct AuditEvent {
+    /// From 1, without a gap.
+    pub id: i64,
+    /// When, in UTC.
+    pub at: NaiveDateTime,
+    /// Who did it: `user:12`, `operator`, `static-key`, `service`, or `anonymous`.
+    pub actor: String,
+    /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
+    pub credential: String,
+    /// The scope or right that allowed it.
+    pub level: String,
+    /// What was done, such as `key.create`.
+    pub action: String,
+    /// On whom or what: `user:12`, `key:3`, or nothing.
+    pub target: String,
+    /// `ok` or `refused`.
+    pub result: String,
+    /// The address it came from, or nothing.
+    pub ip: String,
+    /// What the client calls itself, cut off and made printable.
+    pub user_agent: String,
+    /// The request, as in `X-Request-Id`.
+    pub request_id: String,
+    /// More about it, as a JSON object, or nothing.
+    pub detail: String,
+    /// The digest of the row before.
+    pub previous_digest: String,
+    /// The keyed digest of this row and the one before.
+    pub digest: String,
+}
+
+/// Where the trail begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, AsChangeset)]
+#[diesel(table_name = audit_head)]
+pub struct AuditHead {
+    /// Always 1.
+    pub id: i64,
+    /// The last event; 0 before the first one.
+    pub last_id: i64,
+    /// Its digest.
+    pub last_digest: String,
+    /// The last event that was deleted for its age; 0 before that.
+    pub pruned_id: i64,
+    /// Its digest.
+    pub pruned_digest: String,
+    /// The keyed digest of this row.
+    pub digest: String,
+}
+
+impl AuditHead {
+    /// The head as it is.
+    pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
+        audit_head::table.find(HEAD).get_result(conn).optional()
+    }
+
+    /// The head, held against other writers until the transaction ends; the last thing that a
+    /// transaction locks, so that no two can wait for each other.
+    pub(crate) fn lock(conn: &mut StoreConnection) -> QueryResult<Self> {
+        diesel::update(audit_head::table.find(HEAD))
+            .set(audit_head::id.eq(HEAD))
+            .returning(audit_head::all_columns)
+            .get_result(conn)
+    }
+
+    /// Stores a head that was locked.
+    pub(crate) fn update(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        diesel::update(audit_head::table.find(HEAD))
+            .set(self)
+            .execute(conn)
+            .map(drop)
+    }
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only those by this actor.
+    pub actor: Option<String>,
+    /// Only those on this target.
+    pub target: Option<String>,
+    /// Only those of this action.
+    pub action: Option<String>,
+    /// Only those before this id, the newest first.
+    pub before: Option<i64>,
+    /// Only those at this time or later, UTC.
+    pub since: Option<NaiveDateTime>,
+    /// Only those before this time, UTC.
+    pub until: Option<NaiveDateTime>,
+}
+
+impl AuditEvent {
+    /// Stores an event whose digests were made under the locked head.
+    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        diesel::insert_into(audit_events::table)
+            .values(self)
+            .execute(conn)
+            .map(drop)
+    }
+
+    /// The events after this id, the oldest first, `limit` at most.
+    pub(crate) fn list_after(
+        conn: &mut StoreConnection,
+        id: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        audit_events::table
+            .filter(audit_events::id.gt(id))
+            .order(audit_events::id)
+            .limit(limit)
+            .load(conn)
+    }
+
+    /// The events that a filter lets through, the newest first, `limit` at most.
+    pub(crate) fn list(
+        conn: &mut StoreConnection,
+        filter: &EventFilter,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        // Always a bound, so that the index is searched and not walked.
+        let mut query = audit_events::table
+            .filter(audit_events::id.lt(filter.before.unwrap_or(i64::MAX)))
+            .into_boxed();
+        if let Some(actor) = &filter.actor {
+            query = query.filter(audit_events::actor.eq(actor));
+        }
+        if let Some(target) = &filter.target {
+            query = query.filter(audit_events::target.eq(target));
+        }
+        if let Some(action) = &filter.action {
+            query = query.filter(audit_events::action.eq(action));
+        }
+        if let Some(since) = filter.since {
+            query = query.filter(audit_events::at.ge(since));
+        }
+        if let Some(until) = filter.until {
+            query = query.filter(audit_events::at.lt(until));
+        }
+        query.order(audit_events::id.desc()).limit(limit).load(conn)
+    }
+
+    /// The newest of the first `limit` events after `id` if they are older than `before`: how far
+    /// the trail may be pruned.
+    pub(crate) fn last_older_than(
+        conn: &mut StoreConnection,
+        id: i64,
+        before: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<Option<Self>> {
+        let first = Self::list_after(conn, id, limit)?;
+        Ok(first
+            .into_iter()
+            .take_while(|event| event.at < before)
+            .last())
+    }
+
+    /// Deletes the events up to this id. The head has to say so before.
+    pub(crate) fn delete_through(conn: &mut StoreConnection, id: i64) -> QueryResult<usize> {
+        diesel::delete(audit_events::table.filter(audit_events::id.le(id))).execute(conn)
+    }
+}
+
+/// A key that the service has made for itself, by name.
+pub(crate) fn find_secret(conn: &mut StoreConnection, name: &str) -> QueryResult<Option<String>> {
+    instance_secrets::table
+        .find(name)
+        .select(instance_secrets::secret)
+        .get_result(conn)
+        .optional()
+}
+
+/// Stores such a key. A UNIQUE violation means that another process was faster.
+pub(crate) fn insert_secret(
+    conn: &mut StoreConnection,
+    name: &str,
+    secret: &str,
+) -> QueryResult<()> {
+    diesel::insert_into(instance_secrets::table)
+        .values((
+            instance_secrets::name.eq(name),
+            instance_secrets::secret.eq(secret),
+        ))
+        .execute(conn)
+        .map(drop)
+}
