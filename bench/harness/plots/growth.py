@@ -44,7 +44,7 @@ def draw(data: dict, plots: Path) -> None:
         else:
             axes.set_ylim(0, 1.2 * max(row[key] for row in data["rows"]) / unit)
         axes.margins(x=0.15)
-    grid[0, 0].legend(frameon=False, fontsize=9, loc="lower left")
+    grid[0, 0].legend(frameon=False, fontsize=9, loc="lower right")
     headline(
         figure,
         "By the number of users",
