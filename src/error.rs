@@ -3,6 +3,8 @@
 //! No variant holds a cause, a query, or a value that may be a secret; what a client sees of each
 //! stands in `http/error.rs`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::password::Busy;
@@ -52,6 +54,12 @@ pub enum Error {
     /// The password that was to prove once more who the caller is, is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// The address has made too many attempts.
+    #[error("too many attempts")]
+    TooManyAttempts {
+        /// How long it has to wait.
+        retry_after: Duration,
+    },
     /// The address belongs to a user already.
     #[error("the e-mail address is taken")]
     EmailTaken,

@@ -36,6 +36,7 @@ pub mod email;
 pub mod error;
 mod hex;
 pub mod http;
+mod keyed_digest;
 pub mod password;
 pub mod scope;
 pub mod store;

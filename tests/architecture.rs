@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 6] = [
         "credential",
         "email",
         "hex",
+        "keyed_digest",
         "password",
         "scope",
         "token",

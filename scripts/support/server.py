@@ -79,6 +79,7 @@ def defaults(folder):
         "DATABASE_URL": f"sqlite://{folder}/tokenhouse.db",
         "API_KEY_TOKEN": STATIC_KEY,
         "TOKENHOUSE_BCRYPT_COST": "4",
+        "TOKENHOUSE_LIMITS": "off",
         "RUST_LOG": "warn",
     }
 

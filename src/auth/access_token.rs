@@ -7,11 +7,12 @@ use secrecy::SecretString;
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
+use super::authenticate::ProvenAccount;
 use super::caller::expires_at;
 use crate::credential::CredentialDigest;
 use crate::error::Error;
 use crate::scope;
-use crate::store::{AccessToken, Account, Credential, NewAccessToken, Session};
+use crate::store::{AccessToken, Credential, NewAccessToken, Session};
 use crate::token::{PlainToken, generate_token};
 
 /// A token just made, with the secret that is shown this once.
@@ -37,25 +38,25 @@ impl Auth {
         password: SecretString,
         scope: Option<&str>,
     ) -> Result<IssuedToken, Error> {
-        let account = self.authenticate(origin, name, &password).await?;
-        let (account, issued) = match self.create_access_token(origin, &account, scope).await? {
-            Some(issued) => (account, issued),
+        let proven = self.authenticate(origin, name, &password).await?;
+        let (proven, issued) = match self.create_access_token(origin, &proven, scope).await? {
+            Some(issued) => (proven, issued),
             // Somebody changed the user meanwhile, perhaps only another sign-in that renewed the
             // hash: what holds now decides, and the second answer is final.
             None => {
-                let account = self.authenticate(origin, name, &password).await?;
-                let issued = self.create_access_token(origin, &account, scope).await?;
-                (account, issued.ok_or(Error::BadCredentials)?)
+                let proven = self.authenticate(origin, name, &password).await?;
+                let issued = self.create_access_token(origin, &proven, scope).await?;
+                (proven, issued.ok_or(Error::BadCredentials)?)
             }
         };
-        self.renew_hash(account, password).await;
+        self.renew_hash(proven.account, password).await;
         Ok(issued)
     }
 
     /// Makes a login token and stores it in place of the user's earlier one, which ends with that.
     /// It gets the scopes that `scope` names, or all of the user's.
     ///
-    /// `None` when the user was disabled, deleted, or given another password since `account` was
+    /// `None` when the user was disabled, deleted, or given another password since `proven` was
     /// read: a sign-in that began before that must not finish after it.
     ///
     /// # Errors
@@ -64,9 +65,10 @@ impl Auth {
     pub async fn create_access_token(
         &self,
         origin: &Origin,
-        account: &Account,
+        proven: &ProvenAccount,
         scope: Option<&str>,
     ) -> Result<Option<IssuedToken>, Error> {
+        let ProvenAccount { account, attempt } = proven.clone();
         let origin = origin.by_password(account.user.id);
         let scopes = match choose_scopes(&account.user.scopes, scope) {
             Ok(scopes) => scopes,
@@ -90,11 +92,12 @@ impl Auth {
             scopes,
             created_at: now,
         };
-        let account = account.clone();
+        let address_limit = self.0.config.limits.address;
         let stored = self.change(&origin, move |conn, events| {
             if !account.lock_if_unchanged(conn)? {
                 return Ok(None);
             }
+            attempt.succeed(conn, address_limit, now)?;
             let event = Event::new(Action::Login).on_user(account.user.id);
             events.record(event.with("scopes", token.scopes.as_str()));
             token.replace_for_user(conn).map(Some)

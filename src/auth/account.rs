@@ -6,8 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
+use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
 use super::register::{check_name, check_text, refused_password};
+use crate::email::fold;
 use crate::error::{Error, FieldError};
 use crate::store::{AccessToken, Account, ApiKey, Session, User, UserChanges};
 
@@ -101,7 +103,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let (current, new, keys) = self.check_password_form(form)?;
         let action = Action::PasswordChange;
-        let account = self.prove(origin, session, &current, action).await?;
+        let ProvenAccount { account, attempt } =
+            self.prove(origin, session, &current, action).await?;
+        let limit = self.0.config.limits.address;
         let hashed = self.hash_new_password(&new, &session.user).await?;
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let changed = self.change(origin, move |conn, events| {
@@ -111,6 +115,7 @@ impl Auth {
             if !account.replace_hash(conn, &hashed)? {
                 return Ok(Err(Error::InvalidToken));
             }
+            attempt.succeed(conn, limit, now)?;
             AccessToken::revoke_of_user(conn, user.id)?;
             for id in &keys {
                 ApiKey::revoke(conn, user.id, *id, now)?;
@@ -135,13 +140,16 @@ impl Auth {
     ) -> Result<(), Error> {
         let current = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
         let action = Action::UserDelete;
-        let account = self.prove(origin, session, &current, action).await?;
+        let ProvenAccount { account, attempt } =
+            self.prove(origin, session, &current, action).await?;
+        let limit = self.0.config.limits.address;
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let deleted = self.change(origin, move |conn, events| {
             let is_in = lock_caller(conn, &session, now)?.is_some();
             if !is_in || !account.lock_if_unchanged(conn)? {
                 return Ok(Err(Error::InvalidToken));
             }
+            attempt.succeed(conn, limit, now)?;
             User::delete(conn, session.user.id)?;
             events.record(Event::new(action).on_user(session.user.id));
             Ok(Ok(()))
@@ -156,19 +164,24 @@ impl Auth {
         session: &Session,
         password: &SecretString,
         action: Action,
-    ) -> Result<Account, Error> {
+    ) -> Result<ProvenAccount, Error> {
         self.check_room()?;
         let id = session.user.id;
+        let name = fold(&session.user.email);
+        let attempt = self.count_attempt(origin, &name).await?;
         let find = move |conn: &mut _| Account::find(conn, id);
         let account = self.0.store.read(find).await?.ok_or(Error::InvalidToken)?;
-        if self
-            .verify(password, Some(&account.hashed_password))
-            .await?
-        {
-            return Ok(account);
+        let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
+        if self.verify(password, hash).await? {
+            return Ok(ProvenAccount { account, attempt });
         }
+        let reason = if attempt.is_allowed {
+            "wrong-password"
+        } else {
+            "throttled"
+        };
         let event = Event::refused(action).on_user(id);
-        self.note_refusal(origin, event.with("reason", "wrong-password"))
+        self.note_refusal(origin, event.with("reason", reason))
             .await?;
         Err(Error::WrongPassword)
     }

@@ -262,6 +262,21 @@ impl Auth {
         revoked.await?
     }
 
+    /// Forgets the wrong passwords that are held against the user, so that the next sign-in need
+    /// not wait. Returns whether there were any.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
+        let auth = self.clone();
+        let unlocked = self.administer(admin, id, move |conn, events, user, _may_give| {
+            let were_any = auth.forget_failures(conn, &fold(&user.email))?;
+            events.record(Event::new(Action::UserUnlock).on_user(id));
+            Ok(Ok(were_any))
+        });
+        unlocked.await?
+    }
+
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
     /// anyhow; this is for the size of the table.
     ///

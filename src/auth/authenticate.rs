@@ -4,10 +4,19 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
-use crate::email::EmailAddress;
+use super::throttle::Attempt;
+use crate::email::{EmailAddress, fold};
 use crate::error::Error;
 use crate::password::{self, Cost};
 use crate::store::{Account, StoredHash};
+
+/// An account whose password was shown.
+#[derive(Clone, Debug)]
+pub struct ProvenAccount {
+    /// The account.
+    pub account: Account,
+    pub(super) attempt: Attempt,
+}
 
 impl Auth {
     /// Whether one more password would be hashed in time.
@@ -24,32 +33,39 @@ impl Auth {
     /// that its time does not tell whether there is such a user.
     ///
     /// # Errors
-    /// [`Error::BadCredentials`] whatever is wrong; [`Error::Busy`] and [`Error::Unavailable`].
+    /// [`Error::BadCredentials`] whatever is wrong, also when the account has to wait;
+    /// [`Error::TooManyAttempts`] when the address has to; [`Error::Busy`] and
+    /// [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
         origin: &Origin,
         name: &str,
         password: &SecretString,
-    ) -> Result<Account, Error> {
+    ) -> Result<ProvenAccount, Error> {
         self.check_room()?;
-        let found = match EmailAddress::parse(name) {
-            Ok(email) => {
-                let key = email.key();
-                let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
+        let email = EmailAddress::parse(name).ok();
+        let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
+        let attempt = self.count_attempt(origin, &canonical).await?;
+        let found = match email {
+            Some(_) => {
+                let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
                 self.0.store.read(find).await?
             }
-            Err(_no_address) => None,
+            None => None,
         };
         let account = found
             .as_ref()
-            .filter(|account| account.user.disabled_at.is_none());
+            .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
         let matches = self.verify(password, hash).await?;
         match account.filter(|_| matches) {
-            Some(account) => Ok(account.clone()),
+            Some(account) => Ok(ProvenAccount {
+                account: account.clone(),
+                attempt,
+            }),
             None => {
-                self.note_refusal(origin, refused_login(found.as_ref()))
-                    .await?;
+                let event = refused_login(found.as_ref(), &attempt);
+                self.note_refusal(origin, event).await?;
                 Err(Error::BadCredentials)
             }
         }
@@ -120,16 +136,17 @@ impl Auth {
 }
 
 /// What the trail says of it. The name that was typed is not in it: it may be a password.
-fn refused_login(found: Option<&Account>) -> Event {
+fn refused_login(found: Option<&Account>, attempt: &Attempt) -> Event {
     let event = Event::refused(Action::Login);
+    let reason = match found {
+        _ if !attempt.is_allowed => "throttled",
+        None => "unknown-user",
+        Some(account) if account.user.disabled_at.is_some() => "disabled",
+        Some(_) => "wrong-password",
+    };
+    let event = event.with("reason", reason);
     match found {
-        None => event.with("reason", "unknown-user"),
-        Some(Account { user, .. }) => {
-            let reason = match user.disabled_at {
-                Some(_) => "disabled",
-                None => "wrong-password",
-            };
-            event.on_user(user.id).with("reason", reason)
-        }
+        Some(account) => event.on_user(account.user.id),
+        None => event,
     }
 }

@@ -74,6 +74,7 @@ impl Auth {
         self.write_refusals(false).await?;
         if prune {
             self.prune_events().await?;
+            self.prune_failures().await?;
         }
         Ok(())
     }

@@ -11,8 +11,10 @@ mod audit;
 mod authenticate;
 mod caller;
 mod chores;
+mod instance_key;
 mod introspect;
 mod register;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -20,16 +22,20 @@ pub use access_token::IssuedToken;
 pub use account::{PasswordForm, ProfileForm};
 pub use administer::{Administrator, UserPage, UserPatch};
 pub use api_key::{IssuedKey, KeyForm};
-pub use audit::{Action, ChainKey, EventPage, Origin, Problem, Verification};
+pub use audit::{Action, EventPage, Origin, Problem, Verification};
+pub use authenticate::ProvenAccount;
 pub use register::RegistrationForm;
 
 use api_key::KeyUses;
 use audit::{Refusals, Trail};
 use chores::Chores;
+use instance_key::InstanceKey;
+use throttle::TurnedAway;
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
+use crate::keyed_digest::DigestKey;
 use crate::password::PasswordHasher;
 pub use crate::store::{Credential, Session};
 use crate::store::{Store, StoreError};
@@ -60,6 +66,8 @@ struct Inner {
     trail: Trail,
     refusals: Refusals,
     key_uses: KeyUses,
+    throttle_key: InstanceKey,
+    turned_away: TurnedAway,
     /// The chores end when this is dropped.
     _chores: Chores,
 }
@@ -81,13 +89,15 @@ impl Auth {
     /// [`OpenError::Threads`] when the threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
         let hasher = PasswordHasher::start(config.hash_threads, config.hash_queue, config.cost)?;
-        let chain_key = config.audit_key.clone().map(ChainKey::new);
+        let chain_key = config.audit_key.clone().map(DigestKey::new);
         let (chores, chores_thread) = Chores::new();
         let auth = Self(Arc::new(Inner {
             hasher,
             trail: Trail::new(clock.clone(), chain_key),
             refusals: Refusals::default(),
             key_uses: KeyUses::default(),
+            throttle_key: InstanceKey::new("throttle"),
+            turned_away: TurnedAway::default(),
             config,
             store,
             clock,

@@ -42,8 +42,8 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field in the order of the form,
     /// [`Error::RegistrationRefused`] when the settings do not let this address in,
-    /// [`Error::EmailTaken`], also for the slower of two at once; [`Error::Busy`] and
-    /// [`Error::Unavailable`].
+    /// [`Error::EmailTaken`], also for the slower of two at once; [`Error::TooManyAttempts`] when
+    /// the address registers too many; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn register(&self, origin: &Origin, form: RegistrationForm) -> Result<User, Error> {
         let rules = &self.0.config.registration;
         if *rules == Registration::Closed {
@@ -57,6 +57,7 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
+        self.count_registration(origin).await?;
         let user = self.prepare_user(checked, String::new()).await?;
         let registered = self.change(origin, move |conn, events| {
             let user = user.insert(conn)?;

@@ -20,6 +20,8 @@ pub(super) enum UserCommand {
     Disable(UserArgs),
     /// Let a user in again.
     Enable(UserArgs),
+    /// Let a user sign in without a wait after too many wrong passwords.
+    Unlock(UserArgs),
     /// Give scopes to a user, or take them. What is taken is taken from all tokens and keys.
     Grant(GrantArgs),
     /// End the login token and all keys of a user.
@@ -84,6 +86,19 @@ pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), String> {
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true).await,
             UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false).await,
             UserCommand::Grant(args) => grant(&auth, &operator, &args).await,
+            UserCommand::Unlock(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                let were_any = auth.unlock_user(&operator, id).await?;
+                println!(
+                    "{}",
+                    if were_any {
+                        "unlocked"
+                    } else {
+                        "was not locked"
+                    }
+                );
+                Ok(())
+            }
             UserCommand::SignOut(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let ended = auth.sign_out_user(&operator, id).await?;

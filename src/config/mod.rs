@@ -1,5 +1,6 @@
 //! Settings, from the environment and a `.env` file. [`SETTINGS`] lists every one of them.
 
+mod proxies;
 mod secret;
 mod settings;
 mod values;
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use proxies::TrustedProxies;
 pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};
 
@@ -56,6 +58,8 @@ pub struct ServerConfig {
     /// `TOKENHOUSE_PUBLIC_URL`: where clients find the service, without a slash at the end; what
     /// they call it themselves when there is none.
     pub public_url: Option<String>,
+    /// `TOKENHOUSE_TRUSTED_PROXIES`: whose word is taken for the address of a client.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Where the users and tokens are kept.
@@ -94,11 +98,26 @@ pub struct AuthConfig {
     /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with 400 as RFC 6749 has it, not with
     /// FastAPI's 401 and 422.
     pub oauth_strict_status: bool,
+    /// `TOKENHOUSE_LIMITS` and the single limits: how often passwords may be guessed at.
+    pub limits: Limits,
     /// `TOKENHOUSE_AUDIT_KEY`: what the audit trail is chained with; a key in the database
     /// without one.
     pub audit_key: Option<SecretString>,
     /// `TOKENHOUSE_AUDIT_RETENTION_DAYS`: how long events are kept; for ever without it.
     pub audit_retention: Option<Duration>,
+}
+
+/// How often passwords may be guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `TOKENHOUSE_LIMITS`: whether anything is limited at all.
+    pub on: bool,
+    /// `TOKENHOUSE_LIMIT_ACCOUNT`: wrong passwords in a row for an account before the first wait.
+    pub account: u32,
+    /// `TOKENHOUSE_LIMIT_ADDRESS`: wrong passwords in a minute from an address.
+    pub address: u32,
+    /// `TOKENHOUSE_LIMIT_REGISTRATIONS`: registrations in an hour from an address.
+    pub registrations: u32,
 }
 
 /// Who may register.
@@ -157,7 +176,7 @@ impl Config {
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let values = Values::new(vars)?;
-        let config = Self {
+        Ok(Self {
             server: ServerConfig {
                 bind: values.parse(
                     "TOKENHOUSE_BIND",
@@ -167,6 +186,7 @@ impl Config {
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
                 public_url: values.public_url()?,
+                trusted_proxies: values.trusted_proxies()?,
             },
             database: DatabaseConfig {
                 url: values.database_url()?,
@@ -181,10 +201,7 @@ impl Config {
             auth: AuthConfig::from_values(&values)?,
             log_filter: values.text("RUST_LOG")?,
             log_format: values.log_format()?,
-        };
-        // Accepted so that one environment serves every version; there are no throttles to switch.
-        values.flag("TOKENHOUSE_LIMITS")?;
-        Ok(config)
+        })
     }
 
     /// What an operator should know though it stops nothing: one sentence each.
@@ -227,6 +244,12 @@ impl AuthConfig {
                 refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
             },
             oauth_strict_status: values.flag("TOKENHOUSE_OAUTH_STRICT_STATUS")?,
+            limits: Limits {
+                on: values.flag("TOKENHOUSE_LIMITS")?,
+                account: values.number("TOKENHOUSE_LIMIT_ACCOUNT", 1, 100)?,
+                address: values.number("TOKENHOUSE_LIMIT_ADDRESS", 1, 1_000_000)?,
+                registrations: values.number("TOKENHOUSE_LIMIT_REGISTRATIONS", 1, 1_000_000)?,
+            },
             audit_key: values.audit_key()?,
             audit_retention: match values.number("TOKENHOUSE_AUDIT_RETENTION_DAYS", 0, 36_500)? {
                 0 => None,

@@ -164,7 +164,27 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_LIMITS",
         "on",
-        "on or off: throttling as a whole; this version has no throttles yet",
+        "on or off: throttling as a whole, that is the three limits below",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_ACCOUNT",
+        "10",
+        "Wrong passwords in a row for an account before it waits, 1 to 100; each one more doubles it",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_ADDRESS",
+        "300",
+        "Wrong passwords in a minute from an address (with IPv6, from a /64); past that, 429",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_REGISTRATIONS",
+        "600",
+        "Registrations in an hour from an address (with IPv6, from a /64); past that, 429",
+    ),
+    plain(
+        "TOKENHOUSE_TRUSTED_PROXIES",
+        "",
+        "Proxies whose X-Forwarded-For is believed: 10.0.0.0/8, 192.0.2.1, separated by commas",
     ),
 ];
 

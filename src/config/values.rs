@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::proxies::TrustedProxies;
 use super::secret::{DatabaseUrl, StaticKeys};
 use super::settings::{self, PREFIX};
 use super::{ConfigError, LogFormat, Registration};
@@ -162,6 +163,11 @@ impl Values {
             }
             _ => Err(error(name, "expected a URL such as https://auth.example")),
         }
+    }
+
+    pub(super) fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
+        let name = "TOKENHOUSE_TRUSTED_PROXIES";
+        TrustedProxies::parse(&self.list(name)?).map_err(|problem| error(name, problem))
     }
 
     pub(super) fn registration(&self) -> Result<Registration, ConfigError> {

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
 use crate::error::{Error, FieldError};
+use crate::password::Busy;
 
 /// The challenge of every 401 (RFC 6750 section 3).
 const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
@@ -52,6 +53,7 @@ impl ResponseError for Error {
             | Self::InvalidQuery(_)
             | Self::ScopeNotHeld(_)
             | Self::MalformedJson { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -87,9 +89,9 @@ impl Error {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((header::ALLOW, allow.as_str()));
             }
-            Self::Busy(busy) => {
+            Self::Busy(Busy { retry_after }) | Self::TooManyAttempts { retry_after } => {
                 // In whole seconds, and never "at once": that would be a busy loop.
-                let seconds = busy.retry_after.as_secs().max(1);
+                let seconds = retry_after.as_secs().max(1);
                 response.insert_header((header::RETRY_AFTER, seconds));
             }
             Self::Unavailable => {
@@ -178,6 +180,7 @@ impl Error {
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed { .. } => "Method Not Allowed",
             Self::Busy(_) => "Too many sign-ins at the moment",
+            Self::TooManyAttempts { .. } => "Too many attempts",
             Self::Unavailable => "Service Unavailable",
             _ => "Internal Server Error",
         }

@@ -32,11 +32,13 @@ const SHUTDOWN_SECONDS: u64 = 8;
 /// When the socket cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     let (with_docs, origins) = (config.docs, config.cors_origins.clone());
+    let trusted_proxies = config.trusted_proxies.clone();
     let public_url = web::Data::new(PublicUrl(config.public_url.clone()));
     let app = move || {
         App::new()
             .app_data(auth.clone())
             .app_data(public_url.clone())
+            .app_data(trusted_proxies.clone())
             .configure(|app| routes(app, with_docs))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(envelope))

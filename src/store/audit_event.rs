@@ -5,7 +5,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::StoreConnection;
-use super::schema::{audit_events, audit_head, instance_secrets};
+use super::schema::{audit_events, audit_head};
 
 /// The one row of the head.
 const HEAD: i64 = 1;
@@ -172,28 +172,4 @@ impl AuditEvent {
     pub(crate) fn delete_through(conn: &mut StoreConnection, id: i64) -> QueryResult<usize> {
         diesel::delete(audit_events::table.filter(audit_events::id.le(id))).execute(conn)
     }
-}
-
-/// A key that the service has made for itself, by name.
-pub(crate) fn find_secret(conn: &mut StoreConnection, name: &str) -> QueryResult<Option<String>> {
-    instance_secrets::table
-        .find(name)
-        .select(instance_secrets::secret)
-        .get_result(conn)
-        .optional()
-}
-
-/// Stores such a key. A UNIQUE violation means that another process was faster.
-pub(crate) fn insert_secret(
-    conn: &mut StoreConnection,
-    name: &str,
-    secret: &str,
-) -> QueryResult<()> {
-    diesel::insert_into(instance_secrets::table)
-        .values((
-            instance_secrets::name.eq(name),
-            instance_secrets::secret.eq(secret),
-        ))
-        .execute(conn)
-        .map(drop)
 }

@@ -9,6 +9,8 @@ pub mod api_key;
 mod attempt;
 pub mod audit_event;
 mod connection;
+pub(crate) mod instance_secret;
+pub mod login_failure;
 mod migrations;
 mod schema;
 mod session;
@@ -28,6 +30,7 @@ pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use connection::StoreConnection;
+pub use login_failure::LoginFailures;
 pub use session::{Credential, Session, UsedKey};
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 

@@ -74,6 +74,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    login_failures (subject) {
+        subject -> Text,
+        account -> Nullable<Text>,
+        failures -> BigInt,
+        next_at -> Nullable<Timestamp>,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     instance_secrets (name) {
         name -> Text,
         secret -> Text,

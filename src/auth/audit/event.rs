@@ -33,6 +33,8 @@ pub enum Action {
     UserDisable,
     /// A user was enabled again.
     UserEnable,
+    /// Wrong passwords are no longer held against a user.
+    UserUnlock,
     /// The scopes of a user were changed.
     UserScopes,
     /// All tokens and keys of a user were ended.
@@ -49,7 +51,7 @@ pub enum Action {
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -63,6 +65,7 @@ impl Action {
         Self::UserDelete,
         Self::UserDisable,
         Self::UserEnable,
+        Self::UserUnlock,
         Self::UserScopes,
         Self::UserSignOut,
         Self::UserRead,
@@ -87,6 +90,7 @@ impl Action {
             Self::UserDelete => "user.delete",
             Self::UserDisable => "user.disable",
             Self::UserEnable => "user.enable",
+            Self::UserUnlock => "user.unlock",
             Self::UserScopes => "user.scopes",
             Self::UserSignOut => "user.sign-out",
             Self::UserRead => "user.read",

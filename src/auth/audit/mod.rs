@@ -12,11 +12,9 @@ mod retention;
 mod trail;
 mod verify;
 
-use std::sync::OnceLock;
-
 use diesel::QueryResult;
 
-pub use chain::ChainKey;
+use chain::{digest_of_event, digest_of_head};
 pub use event::Action;
 pub(super) use event::Event;
 pub use origin::Origin;
@@ -25,14 +23,11 @@ pub use trail::EventPage;
 pub use verify::{Problem, Verification};
 
 use super::Auth;
+use super::instance_key::InstanceKey;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::store::audit_event::{find_secret, insert_secret};
+use crate::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError};
-use crate::token::generate_token;
-
-/// The name of the key that is made for the chain when the settings give none.
-const OWN_KEY: &str = "audit";
 
 /// What happens in one transaction, in order.
 #[derive(Default)]
@@ -53,18 +48,19 @@ impl Events {
 /// What it takes to append to the trail.
 pub(super) struct Trail {
     clock: Clock,
-    configured: Option<ChainKey>,
-    own: OnceLock<ChainKey>,
+    configured: Option<DigestKey>,
+    /// The key for when the settings give none.
+    own: InstanceKey,
 }
 
 impl Trail {
     /// A trail that goes by `clock`, and is chained with `key` or with one that is kept in the
     /// database.
-    pub(super) fn new(clock: Clock, key: Option<ChainKey>) -> Self {
+    pub(super) fn new(clock: Clock, key: Option<DigestKey>) -> Self {
         Self {
             clock,
             configured: key,
-            own: OnceLock::new(),
+            own: InstanceKey::new("audit"),
         }
     }
 
@@ -87,17 +83,18 @@ impl Trail {
             head.last_id = row.id;
             head.last_digest = row.digest;
         }
-        head.digest = key.digest_of_head(&head);
+        head.digest = digest_of_head(&key, &head);
         head.update(conn)
     }
 
     fn next_row(
         &self,
-        key: &ChainKey,
+        key: &DigestKey,
         head: &AuditHead,
         origin: &Origin,
         event: &Event,
     ) -> AuditEvent {
+        let ip = origin.ip();
         let origin = origin.clone();
         let mut row = AuditEvent {
             id: head.last_id + 1,
@@ -108,14 +105,14 @@ impl Trail {
             action: event.action.name().to_owned(),
             target: event.target.clone(),
             result: event.result().to_owned(),
-            ip: origin.ip,
+            ip,
             user_agent: origin.user_agent,
             request_id: origin.request_id,
             detail: event.detail_text(),
             previous_digest: head.last_digest.clone(),
             digest: String::new(),
         };
-        row.digest = key.digest_of_event(&row);
+        row.digest = digest_of_event(key, &row);
         row
     }
 
@@ -125,33 +122,18 @@ impl Trail {
         let mut head = AuditHead::lock(conn)?;
         let key = self.key(conn)?;
         if head.digest.is_empty() && head.last_id == 0 {
-            head.digest = key.digest_of_head(&head);
+            head.digest = digest_of_head(&key, &head);
             head.update(conn)?;
         }
         Ok(())
     }
 
-    /// The key to go by. With the head locked, so that two processes cannot both make one.
-    fn key(&self, conn: &mut StoreConnection) -> QueryResult<ChainKey> {
-        if let Some(key) = self.configured.as_ref().or(self.own.get()) {
-            return Ok(key.clone());
+    /// The key to go by.
+    fn key(&self, conn: &mut StoreConnection) -> QueryResult<DigestKey> {
+        match &self.configured {
+            Some(key) => Ok(key.clone()),
+            None => self.own.get(conn),
         }
-        let key = match self.own_key(conn)? {
-            Some(key) => key,
-            None => {
-                let secret = generate_token()
-                    .map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
-                insert_secret(conn, OWN_KEY, secret.expose())?;
-                ChainKey::new(secret.expose().to_owned().into())
-            }
-        };
-        Ok(self.own.get_or_init(|| key).clone())
-    }
-
-    /// The key in the database, if one was made.
-    fn own_key(&self, conn: &mut StoreConnection) -> QueryResult<Option<ChainKey>> {
-        let secret = find_secret(conn, OWN_KEY)?;
-        Ok(secret.map(|secret| ChainKey::new(secret.into())))
     }
 }
 

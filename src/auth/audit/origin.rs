@@ -13,19 +13,17 @@ pub struct Origin {
     pub(super) actor: String,
     pub(super) credential: String,
     pub(super) level: String,
-    pub(super) ip: String,
+    pub(super) address: Option<IpAddr>,
     pub(super) user_agent: String,
     pub(super) request_id: String,
 }
 
 impl Origin {
     /// A client that has not shown who it is.
-    pub fn client(ip: Option<IpAddr>, user_agent: &[u8], request_id: &str) -> Self {
+    pub fn client(address: Option<IpAddr>, user_agent: &[u8], request_id: &str) -> Self {
         Self {
             actor: "anonymous".to_owned(),
-            ip: ip
-                .map(|ip| ip.to_canonical().to_string())
-                .unwrap_or_default(),
+            address: address.map(|address| address.to_canonical()),
             user_agent: printable(user_agent),
             request_id: request_id.to_owned(),
             ..Self::default()
@@ -76,9 +74,14 @@ impl Origin {
         }
     }
 
+    /// The address it comes from.
+    pub(in crate::auth) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// The address, as it is written in the trail; empty when there is none.
-    pub(in crate::auth) fn ip(&self) -> &str {
-        &self.ip
+    pub(in crate::auth) fn ip(&self) -> String {
+        self.address.map(|ip| ip.to_string()).unwrap_or_default()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use chrono::TimeDelta;
 
+use super::chain::digest_of_head;
 use super::{Action, Event, Events, Origin};
 use crate::auth::Auth;
 use crate::error::Error;
@@ -37,7 +38,7 @@ impl Auth {
                 let key = auth.0.trail.key(conn)?;
                 head.pruned_id = last.id;
                 head.pruned_digest = last.digest;
-                head.digest = key.digest_of_head(&head);
+                head.digest = digest_of_head(&key, &head);
                 head.update(conn)?;
                 AuditEvent::delete_through(conn, last.id)
             };

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{ChainKey, OWN_KEY};
+use super::chain::{digest_of_event, digest_of_head};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::audit_event::find_secret;
+use crate::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead, StoreConnection};
 
 /// Rows that are read at once.
@@ -62,7 +62,7 @@ pub struct Verification {
 
 /// How far the verification has come.
 struct Walk {
-    keys: Vec<ChainKey>,
+    keys: Vec<DigestKey>,
     last_id: i64,
     last_digest: String,
     events: u64,
@@ -76,10 +76,11 @@ impl Auth {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn verify_trail(&self) -> Result<Verification, Error> {
-        let read =
-            |conn: &mut StoreConnection| Ok((AuditHead::find(conn)?, find_secret(conn, OWN_KEY)?));
+        let auth = self.clone();
+        let read = move |conn: &mut StoreConnection| {
+            Ok((AuditHead::find(conn)?, auth.0.trail.own.find(conn)?))
+        };
         let (head, own) = self.0.store.read(read).await?;
-        let own = own.map(|secret| ChainKey::new(secret.into()));
         // A trail may begin with the key in the database and go on with that of the settings, and
         // not the other way round.
         let keys = own.into_iter().chain(self.0.trail.configured.clone());
@@ -113,7 +114,7 @@ impl Auth {
         self.look_behind(&head, &mut walk).await?;
         if !keys
             .iter()
-            .any(|key| key.digest_of_head(&head) == head.digest)
+            .any(|key| digest_of_head(key, &head) == head.digest)
         {
             walk.problems.push(Problem::HeadAltered);
         }
@@ -158,7 +159,7 @@ impl Walk {
         let made_with = self
             .keys
             .iter()
-            .position(|key| key.digest_of_event(event) == event.digest);
+            .position(|key| digest_of_event(key, event) == event.digest);
         match made_with {
             // What is made with a key stands after all that was made with an earlier one.
             Some(index) => drop(self.keys.drain(..index)),

@@ -1,12 +1,14 @@
 //! Where a request comes from, for the audit trail.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::auth::Origin;
+use crate::config::TrustedProxies;
 use crate::error::Error;
 use crate::http::envelope::request_id;
 
@@ -19,11 +21,25 @@ impl FromRequest for Origin {
     }
 }
 
-/// The address is that of the connection: what a header says of it, anybody can write.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
-    let ip = request.peer_addr().map(|address| address.ip());
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
     let request_id = request_id(request);
-    Origin::client(ip, user_agent, request_id.to_str().unwrap_or_default())
+    let request_id = request_id.to_str().unwrap_or_default();
+    Origin::client(address(request), user_agent, request_id)
+}
+
+/// The address is that of the connection: what a header says of it, anybody can write. Only for
+/// the proxies of the settings, where the app has those, it is what they say.
+fn address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let Some(proxies) = request.app_data::<TrustedProxies>() else {
+        return Some(peer);
+    };
+    let forwarded: Vec<&[u8]> = request
+        .headers()
+        .get_all(header::X_FORWARDED_FOR)
+        .map(|value| value.as_bytes())
+        .collect();
+    Some(proxies.client(peer, forwarded.into_iter()))
 }

@@ -1,0 +1,12 @@
+-- Attempts to sign in, and what they are counted for. `subject` and `account` are keyed digests of
+-- canonical names and of addresses, so that nobody learns from here who tried what, and so that
+-- names that are not there are counted like those that are.
+CREATE TABLE login_failures (
+    subject VARCHAR(64) NOT NULL PRIMARY KEY,
+    account VARCHAR(64),
+    failures BIGINT NOT NULL,
+    next_at TIMESTAMP,
+    expires_at TIMESTAMP NOT NULL
+);
+CREATE INDEX login_failures_account ON login_failures (account);
+CREATE INDEX login_failures_expires_at ON login_failures (expires_at);

@@ -1,0 +1,134 @@
+//! How many attempts are allowed, and when.
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use crate::store::LoginFailures;
+
+/// Failures in a row after which nothing but a success by a known address, or the operator, opens
+/// an account again (NIST SP 800-63B section 3.2.2 allows no more).
+pub(super) const MAX_FAILURES: i64 = 100;
+
+/// The first wait; each further failure doubles it.
+const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
+
+/// The longest wait.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+
+/// Takes an attempt on an account out of its budget, if there is one: `limit` without a wait, then
+/// one after each wait, which doubles. Returns whether the attempt may be made.
+pub(super) fn take_from_account(row: &mut LoginFailures, limit: i64, now: NaiveDateTime) -> bool {
+    let is_waiting = row.next_at.is_some_and(|next| now < next);
+    if is_waiting || row.failures >= MAX_FAILURES {
+        return false;
+    }
+    row.failures += 1;
+    row.next_at = wait_after(row.failures, limit).and_then(|wait| now.checked_add_signed(wait));
+    true
+}
+
+/// How long the wait is after so many failures in a row; none within the limit.
+fn wait_after(failures: i64, limit: i64) -> Option<TimeDelta> {
+    let beyond = failures.checked_sub(limit).filter(|beyond| *beyond >= 0)?;
+    let doublings = u32::try_from(beyond).unwrap_or(u32::MAX).min(16);
+    Some((FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT))
+}
+
+/// A budget that fills up again evenly (the generic cell rate algorithm of ITU-T I.371): `most` at
+/// once, and `most` within `period` in the long run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) most: u32,
+    pub(super) period: TimeDelta,
+}
+
+impl Rate {
+    /// Takes an attempt out of the budget. `Err` is how long it takes until there is one again.
+    pub(super) fn take(self, row: &mut LoginFailures, now: NaiveDateTime) -> Result<(), TimeDelta> {
+        let used_until = row.next_at.unwrap_or(now).max(now);
+        let next = used_until + self.interval();
+        let too_much = next - now - self.period;
+        if too_much > TimeDelta::zero() {
+            return Err(too_much);
+        }
+        row.next_at = Some(next);
+        Ok(())
+    }
+
+    /// Puts an attempt back: it was none that counts.
+    pub(super) fn put_back(self, row: &mut LoginFailures) {
+        row.next_at = row.next_at.map(|next| next - self.interval());
+    }
+
+    fn interval(self) -> TimeDelta {
+        self.period / i32::try_from(self.most).unwrap_or(i32::MAX).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> LoginFailures {
+        LoginFailures {
+            subject: String::new(),
+            account: None,
+            failures: 0,
+            next_at: None,
+            expires_at: NaiveDateTime::default(),
+        }
+    }
+
+    #[test]
+    fn the_first_attempts_are_free_and_then_waits_double() {
+        let (mut row, mut now) = (row(), NaiveDateTime::default());
+        for attempt in 0..10 {
+            assert!(take_from_account(&mut row, 10, now), "{attempt}");
+        }
+        for wait in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            now += TimeDelta::seconds(wait) - TimeDelta::microseconds(1);
+            assert!(!take_from_account(&mut row, 10, now), "before {wait}");
+            now += TimeDelta::microseconds(1);
+            assert!(take_from_account(&mut row, 10, now), "after {wait}");
+        }
+    }
+
+    #[test]
+    fn a_refused_attempt_makes_no_wait_longer_and_the_hundredth_is_the_last() {
+        let (mut row, mut now) = (row(), NaiveDateTime::default());
+        let mut allowed = 0;
+        for _ in 0..10_000 {
+            allowed += i64::from(take_from_account(&mut row, 10, now));
+            now += TimeDelta::minutes(10);
+        }
+        assert_eq!(allowed, MAX_FAILURES);
+    }
+
+    #[test]
+    fn a_rate_allows_a_burst_and_then_fills_up_evenly() {
+        let rate = Rate {
+            most: 60,
+            period: TimeDelta::minutes(1),
+        };
+        let (mut row, now) = (row(), NaiveDateTime::default());
+        for _ in 0..60 {
+            assert_eq!(rate.take(&mut row, now), Ok(()));
+        }
+        assert_eq!(rate.take(&mut row, now), Err(TimeDelta::seconds(1)));
+        rate.put_back(&mut row);
+        assert_eq!(rate.take(&mut row, now), Ok(()));
+        let later = now + TimeDelta::seconds(10);
+        assert_eq!(
+            (0..30)
+                .filter(|_| rate.take(&mut row, later).is_ok())
+                .count(),
+            10
+        );
+        let much_later = now + TimeDelta::hours(1);
+        assert_eq!(
+            (0..99)
+                .filter(|_| rate.take(&mut row, much_later).is_ok())
+                .count(),
+            60
+        );
+    }
+}

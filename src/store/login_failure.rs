@@ -1,0 +1,100 @@
+//! What the throttle counts, by subject. What a count means is for the domain to say.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
+
+use super::StoreConnection;
+use super::schema::login_failures;
+
+/// The attempts that are held against a subject: an account, an address, or an account from an
+/// address.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, AsChangeset)]
+#[diesel(table_name = login_failures, treat_none_as_null = true)]
+pub struct LoginFailures {
+    /// A keyed digest.
+    pub subject: String,
+    /// The keyed digest of the account, for what belongs to one.
+    pub account: Option<String>,
+    /// Attempts since the last success.
+    pub failures: i64,
+    /// UTC; when the next attempt may be made, or until when the budget is used up.
+    pub next_at: Option<NaiveDateTime>,
+    /// UTC; from then on the row says nothing.
+    pub expires_at: NaiveDateTime,
+}
+
+impl LoginFailures {
+    /// What is held against a subject, held against changes until the transaction ends; made when
+    /// it is not there. Subjects have to be locked in the order of their names.
+    pub(crate) fn lock(
+        conn: &mut StoreConnection,
+        subject: &str,
+        account: Option<&str>,
+        now: NaiveDateTime,
+    ) -> QueryResult<Self> {
+        if let Some(found) = Self::lock_existing(conn, subject)? {
+            return Ok(found);
+        }
+        // The derive of the connection has no ON CONFLICT; both databases write it alike.
+        diesel::sql_query(
+            "INSERT INTO login_failures (subject, account, failures, expires_at) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT (subject) DO NOTHING",
+        )
+        .bind::<Text, _>(subject)
+        .bind::<Nullable<Text>, _>(account)
+        .bind::<BigInt, _>(0)
+        .bind::<Timestamp, _>(now)
+        .execute(conn)?;
+        Self::lock_existing(conn, subject)?.ok_or(diesel::result::Error::NotFound)
+    }
+
+    /// As [`Self::lock`], if it is there.
+    pub(crate) fn lock_existing(
+        conn: &mut StoreConnection,
+        subject: &str,
+    ) -> QueryResult<Option<Self>> {
+        diesel::update(login_failures::table.find(subject))
+            .set(login_failures::failures.eq(login_failures::failures))
+            .returning(login_failures::all_columns)
+            .get_result(conn)
+            .optional()
+    }
+
+    /// Stores what was locked.
+    pub(crate) fn update(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        diesel::update(login_failures::table.find(&self.subject))
+            .set(self)
+            .execute(conn)
+            .map(drop)
+    }
+
+    /// Forgets everything that is held against an account. Returns how many rows there were.
+    pub(crate) fn forget_account(conn: &mut StoreConnection, account: &str) -> QueryResult<usize> {
+        let of_account = login_failures::table.filter(login_failures::account.eq(account));
+        diesel::delete(of_account).execute(conn)
+    }
+
+    /// Deletes rows that say nothing any more, `limit` at most. Returns how many.
+    pub(crate) fn prune(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let expired = login_failures::expires_at.le(now);
+        let subjects: Vec<String> = login_failures::table
+            .filter(expired)
+            .order(login_failures::expires_at)
+            .limit(limit)
+            .select(login_failures::subject)
+            .load(conn)?;
+        if subjects.is_empty() {
+            return Ok(0);
+        }
+        // Asked again: an attempt may have been made meanwhile.
+        let still = login_failures::table
+            .filter(login_failures::subject.eq_any(subjects))
+            .filter(expired);
+        diesel::delete(still).execute(conn)
+    }
+}
