@@ -1,11 +1,14 @@
 //! What every answer has around it, whoever gave it: the headers, and a line in the log.
 
-use actix_web::body::MessageBody;
+use std::sync::Arc;
+
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::connections::Place;
 use super::path;
 use crate::error::Error;
 use crate::hex;
@@ -21,7 +24,15 @@ pub(super) async fn envelope(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     path::decode(&mut request);
-    let mut response = next.call(request).await?;
+    let place = request.conn_data::<Arc<Place>>().cloned();
+    if let Some(place) = &place {
+        place.begin();
+    }
+    let outcome = next.call(request).await;
+    if let Some(place) = place {
+        place.end(outcome.as_ref().map_or(0, length));
+    }
+    let mut response = outcome?;
     let request_id = given_or_new_id(response.request());
     log_answer(&response, &request_id);
     let headers = response.headers_mut();
@@ -35,6 +46,14 @@ pub(super) async fn envelope(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     Ok(response)
+}
+
+/// How long the body of an answer is, as far as it is known.
+fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
+    match response.response().body().size() {
+        BodySize::Sized(bytes) => bytes,
+        BodySize::None | BodySize::Stream => 0,
+    }
 }
 
 /// The id of a request once somebody has asked for it.

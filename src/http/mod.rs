@@ -2,6 +2,7 @@
 
 mod answers;
 mod body;
+mod connections;
 mod envelope;
 mod error;
 mod extract;

@@ -9,6 +9,7 @@ use actix_web::http::{Method, header};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer, web};
 
+use super::connections::Connections;
 use super::envelope::envelope;
 use super::routes;
 use super::routes::metadata::PublicUrl;
@@ -18,8 +19,8 @@ use crate::config::ServerConfig;
 /// The longest that the head of a request may take to arrive.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept for the next request: longer than the 60 s that nginx and others
-/// keep theirs, so that it is never us who close it under a request.
+/// How long actix-web keeps a connection for the next request. [`Connections`] cuts it sooner unless
+/// it is that of a proxy.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The seconds that requests under way have to end when the service stops. Docker kills after 10.
@@ -33,6 +34,8 @@ const SHUTDOWN_SECONDS: u64 = 8;
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     let (with_docs, origins) = (config.docs, config.cors_origins.clone());
     let trusted_proxies = config.trusted_proxies.clone();
+    let connections = Connections::start(trusted_proxies.clone())?;
+    let most = connections.most() / config.workers.max(1);
     let public_url = web::Data::new(PublicUrl(config.public_url.clone()));
     let app = move || {
         App::new()
@@ -45,6 +48,8 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
     };
     let server = HttpServer::new(app)
         .workers(config.workers)
+        .max_connections(most)
+        .on_connect(move |socket, extensions| connections.welcome(socket, extensions))
         .client_request_timeout(HEAD_WITHIN)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
