@@ -51,6 +51,9 @@ pub enum Error {
     /// The user has as many keys as one may have.
     #[error("the user has too many keys")]
     TooManyKeys,
+    /// The user is disabled, so a credential would be of no use.
+    #[error("the user is disabled")]
+    Disabled,
     /// The password that was to prove once more who the caller is, is wrong.
     #[error("the current password is wrong")]
     WrongPassword,

@@ -79,12 +79,8 @@ impl Auth {
                 return Err(error);
             }
         };
-        let secret = generate_token().map_err(|error| {
-            log::error!("{error}");
-            Error::Internal
-        })?;
+        let (secret, lifetime) = self.new_token()?;
         let now = self.0.clock.now();
-        let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
         let token = NewAccessToken {
             user_id: account.user.id,
             access_token: secret.digest().to_hex(),
@@ -107,6 +103,16 @@ impl Auth {
             token,
             lifetime,
         }))
+    }
+
+    /// A token that nobody has yet, and how long one lives.
+    pub(super) fn new_token(&self) -> Result<(PlainToken, TimeDelta), Error> {
+        let secret = generate_token().map_err(|error| {
+            log::error!("{error}");
+            Error::Internal
+        })?;
+        let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
+        Ok((secret, lifetime))
     }
 
     /// Finds whose login token or API key this is. A credential is good until the moment it
@@ -173,7 +179,7 @@ impl Auth {
 
 /// The scopes that a sign-in gets: those it asks for, or all that the user holds when it asks for
 /// none (RFC 6749 section 3.3).
-fn choose_scopes(held: &str, wanted: Option<&str>) -> Result<String, Error> {
+pub(super) fn choose_scopes(held: &str, wanted: Option<&str>) -> Result<String, Error> {
     let wanted =
         scope::normalise(wanted.unwrap_or_default()).map_err(|_error| Error::InvalidScope)?;
     if wanted.is_empty() {

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
+use diesel::QueryResult;
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
+use super::audit::{Action, Event, Events, Origin};
 use super::caller::lock_caller;
 use crate::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
-use crate::store::{ApiKey, NewApiKey, Session, UsedKey};
+use crate::store::{ApiKey, NewApiKey, Session, StoreConnection, UsedKey, User};
 
 /// How long a key lives when its owner does not say, in days.
 pub const DEFAULT_DAYS: i64 = 90;
@@ -77,6 +78,24 @@ impl Auth {
         session: &Arc<Session>,
         form: KeyForm,
     ) -> Result<IssuedKey, Error> {
+        let (secret, new) = self.new_key(session.user.id, form)?;
+        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let stored = self.change(origin, move |conn, events| {
+            match lock_caller(conn, &session, now)? {
+                Some(owner) => insert_key(conn, events, &owner, &new),
+                None => Ok(Err(Error::InvalidToken)),
+            }
+        });
+        let key = stored.await??;
+        Ok(IssuedKey { secret, key })
+    }
+
+    /// A key that nobody has yet, and what is to be stored of it.
+    pub(super) fn new_key(
+        &self,
+        user_id: i64,
+        form: KeyForm,
+    ) -> Result<(PlainKey, NewApiKey), Error> {
         let (name, scopes, days) = check(form)?;
         let secret = generate_api_key().map_err(|error| {
             log::error!("{error}");
@@ -84,7 +103,7 @@ impl Auth {
         })?;
         let now = self.0.clock.now();
         let new = NewApiKey {
-            user_id: session.user.id,
+            user_id,
             name,
             hint: secret.hint().to_owned(),
             key_digest: secret.digest().to_hex(),
@@ -92,24 +111,7 @@ impl Auth {
             created_at: now,
             expires_at: now.checked_add_signed(TimeDelta::days(days)).unwrap_or(now),
         };
-        let session = Arc::clone(session);
-        let stored = self.change(origin, move |conn, events| {
-            let Some(owner) = lock_caller(conn, &session, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
-            if let Some(missing) = scope::first_missing(&owner.scopes, &new.scopes) {
-                return Ok(Err(Error::ScopeNotHeld(missing.to_owned())));
-            }
-            if ApiKey::count_of_user(conn, owner.id)? >= MAX_KEYS {
-                return Ok(Err(Error::TooManyKeys));
-            }
-            let key = new.insert(conn)?;
-            let event = Event::new(Action::KeyCreate).on_key(key.id);
-            events.record(event.with("scopes", key.scopes.as_str()));
-            Ok(Ok(key))
-        });
-        let key = stored.await??;
-        Ok(IssuedKey { secret, key })
+        Ok((secret, new))
     }
 
     /// The keys of a user that were not revoked, the oldest first; expired ones are among them.
@@ -181,6 +183,25 @@ impl Auth {
         }
         Ok(())
     }
+}
+
+/// Stores a key of an owner whose row is locked.
+pub(super) fn insert_key(
+    conn: &mut StoreConnection,
+    events: &mut Events,
+    owner: &User,
+    new: &NewApiKey,
+) -> QueryResult<Result<ApiKey, Error>> {
+    if let Some(missing) = scope::first_missing(&owner.scopes, &new.scopes) {
+        return Ok(Err(Error::ScopeNotHeld(missing.to_owned())));
+    }
+    if ApiKey::count_of_user(conn, owner.id)? >= MAX_KEYS {
+        return Ok(Err(Error::TooManyKeys));
+    }
+    let key = new.insert(conn)?;
+    let event = Event::new(Action::KeyCreate).on_key(key.id);
+    events.record(event.with("scopes", key.scopes.as_str()));
+    Ok(Ok(key))
 }
 
 impl KeyUses {

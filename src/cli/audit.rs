@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::domain::{Problem, line, with_auth};
+use super::domain::{Problem, with_auth};
+use super::output::{Output, say};
 use crate::auth::{Auth, Verification};
 use crate::config::Config;
+use crate::http::EventRead;
 use crate::store::AuditEvent;
 
 /// How often `tail` looks for new events.
@@ -23,6 +25,15 @@ pub(super) enum AuditCommand {
     Verify(VerifyArgs),
     /// Print the last events, and with --follow those to come until Ctrl-C.
     Tail(TailArgs),
+    /// Print all events, the oldest first, as one JSON document a line.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Only events after this id: the last one of an earlier export
+    #[arg(long, default_value_t = 0)]
+    after: i64,
 }
 
 #[derive(Debug, Args)]
@@ -43,10 +54,11 @@ pub(super) struct TailArgs {
     follow: bool,
 }
 
-pub(super) fn run(config: &Config, command: AuditCommand) -> Result<(), String> {
+pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Result<(), String> {
     with_auth(config, async |auth| match command {
         AuditCommand::Verify(args) => verify(&auth, args.contains).await,
-        AuditCommand::Tail(args) => tail(&auth, &args).await,
+        AuditCommand::Tail(args) => tail(&auth, &args, output).await,
+        AuditCommand::Export(args) => export(&auth, args.after).await,
     })
 }
 
@@ -69,10 +81,12 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
         problems.push(crate::auth::Problem::EndsDiffer(id));
     }
     for problem in &problems {
-        println!("{problem}");
+        say(&problem.to_string());
     }
     if problems.is_empty() {
-        println!("{events} events, none altered; the last is {id}:{digest}");
+        say(&format!(
+            "{events} events, none altered; the last is {id}:{digest}"
+        ));
         Ok(())
     } else {
         let count = problems.len();
@@ -80,12 +94,25 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
     }
 }
 
-async fn tail(auth: &Auth, args: &TailArgs) -> Result<(), Problem> {
+async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
+    loop {
+        let events = auth.follow_events(after, PAGE).await?;
+        let Some(last) = events.last() else {
+            return Ok(());
+        };
+        after = last.id;
+        for event in &events {
+            print_event(event, Output { json: true });
+        }
+    }
+}
+
+async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
     let mut last = auth.last_event().await? - args.lines;
     loop {
         let events = auth.follow_events(last, PAGE).await?;
         for event in &events {
-            print_event(event);
+            print_event(event, output);
             last = event.id;
         }
         if events.is_empty() {
@@ -97,11 +124,11 @@ async fn tail(auth: &Auth, args: &TailArgs) -> Result<(), Problem> {
     }
 }
 
-fn print_event(event: &AuditEvent) {
+fn print_event(event: &AuditEvent, output: Output) {
     let at = event.at.and_utc().format("%Y-%m-%dT%H:%M:%S%.3fZ");
-    println!(
-        "{}",
-        line(&[
+    output.print(
+        &EventRead::from(event),
+        &[
             &event.id.to_string(),
             &at.to_string(),
             &event.actor,
@@ -113,6 +140,6 @@ fn print_event(event: &AuditEvent) {
             &event.ip,
             &event.request_id,
             &event.detail,
-        ])
+        ],
     );
 }

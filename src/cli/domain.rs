@@ -69,12 +69,3 @@ pub(super) fn read_new_password() -> Result<SecretString, Problem> {
     }
     Ok(password.into())
 }
-
-/// Columns separated by tabs, without control characters: a name is what a stranger typed.
-pub(super) fn line(columns: &[&str]) -> String {
-    let plain: Vec<String> = columns
-        .iter()
-        .map(|text| text.replace(char::is_control, " "))
-        .collect();
-    plain.join("\t")
-}

@@ -1,16 +1,54 @@
 //! `tokenhouse migrate`
 
+use clap::Args;
+use serde::Serialize;
+
+use super::output::Output;
 use crate::config::Config;
 use crate::store;
 
+/// What `migrate` is told.
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Only say how many migrations are pending: exit code 1 if any is
+    #[arg(long)]
+    status: bool,
+}
+
+/// A migration that was run.
+#[derive(Serialize)]
+struct Ran<'a> {
+    ran: &'a str,
+}
+
+/// How many are to run.
+#[derive(Serialize)]
+struct Pending {
+    pending: usize,
+}
+
 /// Brings the tables up to date, and prints the migrations that were run.
-pub(super) fn run(config: &Config) -> Result<(), String> {
+pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result<(), String> {
+    if args.status {
+        return status(config, output);
+    }
     let names = store::migrate(&config.database).map_err(|error| error.to_string())?;
     if names.is_empty() {
-        println!("up to date");
+        output.print(&Pending { pending: 0 }, &["up to date"]);
     }
     for name in names {
-        println!("ran {name}");
+        output.print(&Ran { ran: &name }, &[&format!("ran {name}")]);
     }
     Ok(())
+}
+
+fn status(config: &Config, output: Output) -> Result<(), String> {
+    let pending = store::inspect(&config.database)
+        .map_err(|error| error.to_string())?
+        .pending;
+    output.print(&Pending { pending }, &[&format!("{pending} pending")]);
+    match pending {
+        0 => Ok(()),
+        _ => Err("the tables are not up to date".to_owned()),
+    }
 }

@@ -1,11 +1,17 @@
 //! The command line: one file for each verb.
 
 mod audit;
+mod backup;
+mod completions;
+mod config;
+mod doctor;
 mod domain;
 mod healthcheck;
+mod key;
 mod logging;
 mod migrate;
 mod openapi;
+mod output;
 mod password;
 mod serve;
 mod token;
@@ -16,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use output::Output;
 
 /// The exit code for a setting, an argument or an input that cannot be used.
 const EXIT_BAD_INPUT: u8 = 2;
@@ -23,10 +30,14 @@ const EXIT_BAD_INPUT: u8 = 2;
 /// A self-hosted token-authentication service.
 ///
 /// Settings come from the environment and a file .env; .env.example lists them all. Without a
-/// command, it serves.
+/// command, it serves. Exit codes: 0 when all went well, 1 when something did not, 2 for a setting,
+/// an argument or an input that cannot be used.
 #[derive(Debug, Parser)]
 #[command(name = "tokenhouse", version)]
 pub struct Cli {
+    /// Print JSON, a document a line, in place of columns
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -36,40 +47,64 @@ enum Command {
     /// Serve over HTTP until SIGTERM or Ctrl-C (what happens without a command).
     Serve,
     /// Bring the tables of the database up to date, and print what was done.
-    Migrate,
+    Migrate(migrate::MigrateArgs),
     /// Ask a running service whether it is ready: exit code 0 if so, 1 if not.
     Healthcheck,
-    /// Print the OpenAPI document.
-    Openapi,
     /// See to users.
     #[command(subcommand)]
     User(user::UserCommand),
     /// See to login tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// See to API keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// See to the audit trail.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Copy the SQLite file, also while services run on it.
+    Backup(backup::BackupArgs),
+    /// Put a copy in the place of the SQLite file. No service may run on it.
+    Restore(backup::RestoreArgs),
+    /// See to the settings.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Look for what is wrong with an installation, and say what to do: exit code 1 if anything is.
+    Doctor,
     /// Hash a password, read from standard input to its end, as passlib does.
     Hash(password::HashArgs),
     /// Verify a password, read from standard input to its end, against a hash: prints true, false,
     /// or why the question has no answer (exit code 0, 1, 2).
     Verify(password::VerifyArgs),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print a script that completes commands in a shell.
+    Completions(completions::CompletionsArgs),
 }
 
 impl Cli {
     /// Does what was asked for. Errors are one line on standard error.
     pub fn run(self) -> ExitCode {
+        let output = Output { json: self.json };
         match self.command.unwrap_or(Command::Serve) {
             Command::Serve => with_config(serve::run),
-            Command::Migrate => with_config(migrate::run),
+            Command::Migrate(args) => with_config(|config| migrate::run(config, &args, output)),
             Command::Healthcheck => with_config(healthcheck::run),
-            Command::Openapi => openapi::run(),
-            Command::User(command) => with_config(|config| user::run(config, command)),
-            Command::Token(command) => with_config(|config| token::run(config, command)),
-            Command::Audit(command) => with_config(|config| audit::run(config, command)),
+            Command::User(command) => with_config(|config| user::run(config, command, output)),
+            Command::Token(command) => with_config(|config| token::run(config, command, output)),
+            Command::Key(command) => with_config(|config| key::run(config, command, output)),
+            Command::Audit(command) => with_config(|config| audit::run(config, command, output)),
+            Command::Backup(args) => with_config(|config| backup::backup(config, &args)),
+            Command::Restore(args) => with_config(|config| backup::restore(config, &args)),
+            Command::Config(command) => with_config(|config| {
+                config::run(config, &command, output);
+                Ok(())
+            }),
+            Command::Doctor => with_config(|config| doctor::run(config, output)),
             Command::Hash(args) => password::hash(&args),
             Command::Verify(args) => password::verify(&args),
+            Command::Openapi => openapi::run(),
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }

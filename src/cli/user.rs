@@ -2,11 +2,18 @@
 
 use clap::{Args, Subcommand};
 
-use super::domain::{Problem, line, read_new_password, with_auth};
+use serde::Serialize;
+
+use super::domain::{Problem, read_new_password, with_auth};
+use super::output::{Output, say};
 use crate::auth::{Administrator, Auth, RegistrationForm, UserPatch};
 use crate::config::Config;
+use crate::http::{AdminUser, EventRead, KeyRead};
 use crate::scope;
-use crate::store::User;
+use crate::store::{AuditEvent, User};
+
+/// Events that are read at once for an export.
+const EVENTS_AT_ONCE: i64 = 500;
 
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
@@ -16,6 +23,12 @@ pub(super) enum UserCommand {
     /// List users in the order of their ids: id, address, name, whether they are disabled, and
     /// scopes, separated by tabs.
     List(ListArgs),
+    /// Show a user: id, address, name, whether disabled, and scopes, separated by tabs.
+    Show(UserArgs),
+    /// Give a user a new password, read from standard input. The login token ends; the keys stay.
+    Passwd(UserArgs),
+    /// Print everything that is kept about a user as one JSON document, but for what is secret.
+    Export(UserArgs),
     /// Keep a user out: no sign-in, and no token or key is accepted.
     Disable(UserArgs),
     /// Let a user in again.
@@ -77,32 +90,40 @@ pub(super) struct GrantArgs {
     take: bool,
 }
 
-pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), String> {
+pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Result<(), String> {
     with_auth(config, async |auth| {
         let operator = Administrator::operator();
         match command {
-            UserCommand::Create(args) => create(&auth, &operator, args).await,
-            UserCommand::List(args) => list(&auth, &operator, &args).await,
+            UserCommand::Create(args) => create(&auth, &operator, args, output).await,
+            UserCommand::List(args) => list(&auth, &operator, &args, output).await,
+            UserCommand::Show(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                print_user(&auth.find_user(&operator, id).await?, output);
+                Ok(())
+            }
+            UserCommand::Passwd(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                let password = read_new_password()?;
+                Ok(auth.set_password(&operator, id, password).await?)
+            }
+            UserCommand::Export(args) => export(&auth, &operator, &args).await,
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true).await,
             UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false).await,
-            UserCommand::Grant(args) => grant(&auth, &operator, &args).await,
+            UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
             UserCommand::Unlock(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let were_any = auth.unlock_user(&operator, id).await?;
-                println!(
-                    "{}",
-                    if were_any {
-                        "unlocked"
-                    } else {
-                        "was not locked"
-                    }
-                );
+                say(if were_any {
+                    "unlocked"
+                } else {
+                    "was not locked"
+                });
                 Ok(())
             }
             UserCommand::SignOut(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let ended = auth.sign_out_user(&operator, id).await?;
-                println!("ended {ended}");
+                say(&format!("ended {ended}"));
                 Ok(())
             }
             UserCommand::Delete(args) => {
@@ -113,7 +134,12 @@ pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), String> {
     })
 }
 
-async fn create(auth: &Auth, operator: &Administrator, args: CreateArgs) -> Result<(), Problem> {
+async fn create(
+    auth: &Auth,
+    operator: &Administrator,
+    args: CreateArgs,
+    output: Output,
+) -> Result<(), Problem> {
     let form = RegistrationForm {
         name: Ok(args.name),
         surname: Ok(args.surname),
@@ -123,14 +149,19 @@ async fn create(auth: &Auth, operator: &Administrator, args: CreateArgs) -> Resu
     };
     let scopes = Ok(Some(args.scopes.join(" ")));
     let user = auth.create_user(operator, form, scopes).await?;
-    print_user(&user);
+    print_user(&user, output);
     Ok(())
 }
 
-async fn list(auth: &Auth, operator: &Administrator, args: &ListArgs) -> Result<(), Problem> {
+async fn list(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &ListArgs,
+    output: Output,
+) -> Result<(), Problem> {
     let (search, after) = (Some(args.search.as_str()), args.after.as_deref());
     let page = auth.list_users(operator, search, after, args.limit).await?;
-    page.users.iter().for_each(print_user);
+    page.users.iter().for_each(|user| print_user(user, output));
     Ok(())
 }
 
@@ -149,7 +180,12 @@ async fn set_disabled(
     Ok(())
 }
 
-async fn grant(auth: &Auth, operator: &Administrator, args: &GrantArgs) -> Result<(), Problem> {
+async fn grant(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &GrantArgs,
+    output: Output,
+) -> Result<(), Problem> {
     let id = auth.find_user_id(&args.email).await?;
     let user = auth.find_user(operator, id).await?;
     let named = args.scopes.join(" ");
@@ -165,18 +201,50 @@ async fn grant(auth: &Auth, operator: &Administrator, args: &GrantArgs) -> Resul
         scopes: Ok(Some(scopes)),
         ..UserPatch::none()
     };
-    print_user(&auth.update_user(operator, id, patch).await?);
+    print_user(&auth.update_user(operator, id, patch).await?, output);
     Ok(())
 }
 
-fn print_user(user: &User) {
+/// Everything that is kept about a user.
+#[derive(Serialize)]
+struct UserExport<'a> {
+    user: AdminUser<'a>,
+    keys: Vec<KeyRead<'a>>,
+    events: Vec<EventRead<'a>>,
+}
+
+async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Result<(), Problem> {
+    let id = auth.find_user_id(&args.email).await?;
+    let user = auth.find_user(operator, id).await?;
+    let keys = auth.list_keys(id).await?;
+    let (mut events, mut before): (Vec<AuditEvent>, _) = (Vec::new(), None);
+    loop {
+        let page = auth.list_events_of_user(id, before, EVENTS_AT_ONCE).await?;
+        events.extend(page.events);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let all = UserExport {
+        user: AdminUser::from(&user),
+        keys: keys.iter().map(KeyRead::from).collect(),
+        events: events.iter().map(EventRead::from).collect(),
+    };
+    let document =
+        serde_json::to_string_pretty(&all).map_err(|error| Problem(error.to_string()))?;
+    say(&document);
+    Ok(())
+}
+
+fn print_user(user: &User, output: Output) {
     let state = match user.disabled_at {
         Some(at) => format!("disabled {}", at.and_utc().format("%Y-%m-%dT%H:%M:%SZ")),
         None => "enabled".to_owned(),
     };
     let id = user.id.to_string();
-    println!(
-        "{}",
-        line(&[&id, &user.email, &user.name, &state, &user.scopes])
+    output.print(
+        &AdminUser::from(user),
+        &[&id, &user.email, &user.name, &state, &user.scopes],
     );
 }

@@ -54,6 +54,11 @@ impl TrustedProxies {
         client
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this is the address of one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -46,7 +46,7 @@ impl ResponseError for Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::EmailTaken | Self::TooManyKeys => StatusCode::CONFLICT,
+            Self::EmailTaken | Self::TooManyKeys | Self::Disabled => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidBody(_)
             | Self::InvalidForm(_)
@@ -170,6 +170,7 @@ impl Error {
             Self::InsufficientScope(_) => "Not enough permissions",
             Self::LoginTokenWanted => "Only a login token allows this",
             Self::WrongPassword => "Incorrect password",
+            Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "You have as many keys as one may have",
             // The tutorial's words, as its clients may compare them.
             Self::EmailTaken => "User email already exist",

@@ -18,6 +18,9 @@ pub use extract::{
     Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
 };
 pub use openapi::document as openapi_document;
+pub(crate) use routes::{
+    admin::AdminUser, events::EventRead, keys::KeyCreated, keys::KeyRead, utc,
+};
 pub use server::server;
 
 use crate::error::Error;

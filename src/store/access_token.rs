@@ -4,7 +4,8 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::StoreConnection;
-use super::schema::access_tokens;
+use super::schema::{access_tokens, users};
+use super::user::{USER_COLUMNS, User};
 
 /// A login token, as stored: its digest in its place.
 #[derive(Clone, Queryable)]
@@ -84,6 +85,24 @@ impl AccessToken {
             .get_result(conn)
             .optional()?;
         Ok(found.is_some())
+    }
+
+    /// The tokens that are good at `now`, with their users, after the user `after` in the order of
+    /// their ids, `limit` at most.
+    pub(crate) fn list_live(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        after: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<(User, Self)>> {
+        access_tokens::table
+            .inner_join(users::table)
+            .filter(access_tokens::user_id.gt(after))
+            .filter(access_tokens::expiration_date.gt(now))
+            .order(access_tokens::user_id)
+            .limit(limit)
+            .select((USER_COLUMNS, TOKEN_COLUMNS))
+            .load(conn)
     }
 
     /// Deletes this token, and not one that has replaced it. Returns whether it was there.

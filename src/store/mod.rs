@@ -8,7 +8,9 @@ pub mod access_token;
 pub mod api_key;
 mod attempt;
 pub mod audit_event;
+mod backup;
 mod connection;
+mod inspect;
 pub(crate) mod instance_secret;
 pub mod login_failure;
 mod migrations;
@@ -29,7 +31,9 @@ use tokio::time::{Instant, timeout_at};
 pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
+pub use backup::{backup, restore};
 pub use connection::StoreConnection;
+pub use inspect::{DatabaseState, inspect};
 pub use login_failure::LoginFailures;
 pub use session::{Credential, Session, UsedKey};
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
@@ -56,6 +60,9 @@ pub enum StoreError {
     /// The database cannot be reached, is too slow, or refused the query.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// A copy of the database could not be made or put back.
+    #[error("{0}")]
+    Backup(String),
     /// The tables could not be brought up to date.
     #[error("the migration failed: {0}")]
     Migration(String),

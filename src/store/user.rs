@@ -248,6 +248,14 @@ impl Account {
         self.replace_hash(conn, self.hashed_password.as_str())
     }
 
+    /// Stores a hash, whatever was there.
+    pub(crate) fn set_hash(conn: &mut StoreConnection, id: i64, new: &str) -> QueryResult<()> {
+        diesel::update(users::table.find(id))
+            .set(users::hashed_password.eq(new))
+            .execute(conn)
+            .map(drop)
+    }
+
     /// Puts `new` in the place of the hash, unless the password was changed or the user disabled
     /// in the meantime. Returns whether it did.
     pub(crate) fn replace_hash(&self, conn: &mut StoreConnection, new: &str) -> QueryResult<bool> {

@@ -15,6 +15,8 @@ pub enum Action {
     Logout,
     /// A credential was ended by whoever had it (RFC 7009).
     TokenRevoke,
+    /// A login token was made without a password.
+    TokenIssue,
     /// An API key was made.
     KeyCreate,
     /// An API key was used for the first time.
@@ -51,11 +53,12 @@ pub enum Action {
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Register,
         Self::Login,
         Self::Logout,
         Self::TokenRevoke,
+        Self::TokenIssue,
         Self::KeyCreate,
         Self::KeyFirstUse,
         Self::KeyRevoke,
@@ -81,6 +84,7 @@ impl Action {
             Self::Login => "login",
             Self::Logout => "logout",
             Self::TokenRevoke => "token.revoke",
+            Self::TokenIssue => "token.issue",
             Self::KeyCreate => "key.create",
             Self::KeyFirstUse => "key.first-use",
             Self::KeyRevoke => "key.revoke",

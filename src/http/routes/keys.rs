@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{path_id, utc};
-use crate::auth::{KeyForm, Origin};
+use crate::auth::{IssuedKey, KeyForm, Origin};
 use crate::error::Error;
 use crate::http::SignedIn;
 use crate::http::answers;
@@ -45,10 +45,10 @@ pub(crate) struct KeyRead<'a> {
     #[schema(format = "date-time")]
     created_at: String,
     #[schema(format = "date-time")]
-    expires_at: String,
+    pub(crate) expires_at: String,
     /// Up to a minute old; null for a key that was never used.
     #[schema(format = "date-time")]
-    last_used_at: Option<String>,
+    pub(crate) last_used_at: Option<String>,
 }
 
 /// A key just made.
@@ -58,6 +58,15 @@ pub(crate) struct KeyCreated<'a> {
     key: &'a str,
     #[serde(flatten)]
     of: KeyRead<'a>,
+}
+
+impl<'a> From<&'a IssuedKey> for KeyCreated<'a> {
+    fn from(issued: &'a IssuedKey) -> Self {
+        Self {
+            key: issued.secret.expose(),
+            of: KeyRead::from(&issued.key),
+        }
+    }
 }
 
 /// All keys of a user.
@@ -112,10 +121,7 @@ pub(crate) async fn create(
     let issued = auth(&request)?
         .create_key(&origin, caller.session(), form.0)
         .await?;
-    Ok(HttpResponse::Created().json(KeyCreated {
-        key: issued.secret.expose(),
-        of: KeyRead::from(&issued.key),
-    }))
+    Ok(HttpResponse::Created().json(KeyCreated::from(&issued)))
 }
 
 /// List my API keys

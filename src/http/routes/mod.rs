@@ -28,6 +28,6 @@ fn path_id(request: &HttpRequest) -> Result<i64, Error> {
 }
 
 /// A time as clients see it: RFC 3339, to the microsecond.
-fn utc(time: NaiveDateTime) -> String {
+pub(crate) fn utc(time: NaiveDateTime) -> String {
     time.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true)
 }

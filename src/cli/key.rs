@@ -1,0 +1,91 @@
+//! `tokenhouse key …`
+
+use clap::{Args, Subcommand};
+
+use super::domain::with_auth;
+use super::output::Output;
+use super::user::UserArgs;
+use crate::auth::{Administrator, KeyForm};
+use crate::config::Config;
+use crate::http::{KeyCreated, KeyRead};
+use crate::store::ApiKey;
+
+/// What can be done with API keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make an API key for a user, and print it.
+    Create(CreateArgs),
+    /// List the keys of a user that were not revoked: id, hint, name, end, last use and scopes,
+    /// separated by tabs.
+    List(UserArgs),
+    /// Revoke a key of a user on every process, and return when it has ended.
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// The user's e-mail address, in any spelling
+    email: String,
+    /// What to call it
+    #[arg(long)]
+    name: String,
+    /// What it allows; nothing when it is left out
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// Days that it lives, 1 to 366; 90 when it is left out
+    #[arg(long)]
+    days: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RevokeArgs {
+    /// The user's e-mail address, in any spelling
+    email: String,
+    /// The id of the key
+    id: i64,
+}
+
+pub(super) fn run(config: &Config, command: KeyCommand, output: Output) -> Result<(), String> {
+    with_auth(config, async |auth| {
+        let operator = Administrator::operator();
+        match command {
+            KeyCommand::Create(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                let form = KeyForm {
+                    name: Ok(args.name),
+                    scopes: Ok(Some(args.scopes.join(" "))),
+                    expires_in_days: Ok(args.days),
+                };
+                let issued = auth.create_key_for(&operator, id, form).await?;
+                let shown = KeyCreated::from(&issued);
+                output.print(&shown, &[issued.secret.expose()]);
+            }
+            KeyCommand::List(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                let keys = auth.list_keys(id).await?;
+                keys.iter().for_each(|key| print_key(key, output));
+            }
+            KeyCommand::Revoke(args) => {
+                let id = auth.find_user_id(&args.email).await?;
+                auth.revoke_key_of(&operator, id, args.id).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn print_key(key: &ApiKey, output: Output) {
+    let shown = KeyRead::from(key);
+    let last_use = shown.last_used_at.as_deref().unwrap_or("never");
+    output.print(
+        &shown,
+        &[
+            &key.id.to_string(),
+            &key.hint,
+            &key.name,
+            &shown.expires_at,
+            last_use,
+            &key.scopes,
+        ],
+    );
+}
