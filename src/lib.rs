@@ -37,6 +37,7 @@ pub mod error;
 mod hex;
 pub mod http;
 mod keyed_digest;
+pub mod metrics;
 pub mod password;
 pub mod scope;
 pub mod store;

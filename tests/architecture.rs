@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 6] = [
         "email",
         "hex",
         "keyed_digest",
+        "metrics",
         "password",
         "scope",
         "token",

@@ -11,6 +11,7 @@ use super::authenticate::ProvenAccount;
 use super::caller::expires_at;
 use crate::credential::CredentialDigest;
 use crate::error::Error;
+use crate::metrics::SignIn;
 use crate::scope;
 use crate::store::{AccessToken, Credential, NewAccessToken, Session};
 use crate::token::{PlainToken, generate_token};
@@ -74,7 +75,8 @@ impl Auth {
             Ok(scopes) => scopes,
             Err(error) => {
                 let event = Event::refused(Action::Login).on_user(account.user.id);
-                self.note_refusal(&origin, event.with("reason", "scope"))
+                self.0.metrics.sign_in(SignIn::Scope);
+                self.note_refusal(&origin, event.with("reason", SignIn::Scope.reason()))
                     .await?;
                 return Err(error);
             }
@@ -98,10 +100,13 @@ impl Auth {
             events.record(event.with("scopes", token.scopes.as_str()));
             token.replace_for_user(conn).map(Some)
         });
-        Ok(stored.await?.map(|token| IssuedToken {
-            secret,
-            token,
-            lifetime,
+        Ok(stored.await?.map(|token| {
+            self.0.metrics.sign_in(SignIn::Ok);
+            IssuedToken {
+                secret,
+                token,
+                lifetime,
+            }
         }))
     }
 
@@ -143,8 +148,13 @@ impl Auth {
         &self,
         credential: CredentialDigest,
     ) -> Result<Arc<Session>, Error> {
-        let session = self.0.store.find_session(credential).await?;
-        self.admit(session.ok_or(Error::InvalidToken)?)
+        match self.0.store.find_session(credential).await? {
+            Some(session) => self.admit(session),
+            None => {
+                self.0.metrics.checks_refused.increment();
+                Err(Error::InvalidToken)
+            }
+        }
     }
 
     /// Decides at each use, also about a session from memory: time passes there too.
@@ -152,8 +162,10 @@ impl Auth {
         let is_good = expires_at(&session.credential) > self.0.clock.now()
             && session.user.disabled_at.is_none();
         if !is_good {
+            self.0.metrics.checks_refused.increment();
             return Err(Error::InvalidToken);
         }
+        self.0.metrics.checks_ok.increment();
         if let Credential::ApiKey(used) = &session.credential {
             self.note_key_use(&session, used);
         }

@@ -1,5 +1,7 @@
 //! Who has this name and this password?
 
+use std::time::Instant;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
@@ -7,6 +9,7 @@ use super::audit::{Action, Event, Origin};
 use super::throttle::Attempt;
 use crate::email::{EmailAddress, fold};
 use crate::error::Error;
+use crate::metrics::SignIn;
 use crate::password::{self, Cost};
 use crate::store::{Account, StoredHash};
 
@@ -64,8 +67,10 @@ impl Auth {
                 attempt,
             }),
             None => {
-                let event = refused_login(found.as_ref(), &attempt);
-                self.note_refusal(origin, event).await?;
+                let how = refusal(found.as_ref(), &attempt);
+                self.0.metrics.sign_in(how);
+                self.note_refusal(origin, refused_login(found.as_ref(), how))
+                    .await?;
                 Err(Error::BadCredentials)
             }
         }
@@ -93,7 +98,9 @@ impl Auth {
             }
             None => password::prepare_dummy_verification(config.cost),
         };
+        let begun = Instant::now();
         let digest = self.0.hasher.compute(computation).await?;
+        self.0.metrics.hashes.observe(begun.elapsed());
         Ok(verification.finish(&digest) == Ok(true))
     }
 
@@ -102,7 +109,9 @@ impl Auth {
         let password = password.expose_secret().as_bytes();
         match password::prepare_hash(password, cost) {
             Ok((computation, hash)) => {
+                let begun = Instant::now();
                 let digest = self.0.hasher.compute(computation).await?;
+                self.0.metrics.hashes.observe(begun.elapsed());
                 Ok(hash.finish(&digest))
             }
             Err(error) => {
@@ -135,16 +144,19 @@ impl Auth {
     }
 }
 
+/// Why a sign-in is refused.
+fn refusal(found: Option<&Account>, attempt: &Attempt) -> SignIn {
+    match found {
+        _ if !attempt.is_allowed => SignIn::Throttled,
+        None => SignIn::UnknownUser,
+        Some(account) if account.user.disabled_at.is_some() => SignIn::Disabled,
+        Some(_) => SignIn::WrongPassword,
+    }
+}
+
 /// What the trail says of it. The name that was typed is not in it: it may be a password.
-fn refused_login(found: Option<&Account>, attempt: &Attempt) -> Event {
-    let event = Event::refused(Action::Login);
-    let reason = match found {
-        _ if !attempt.is_allowed => "throttled",
-        None => "unknown-user",
-        Some(account) if account.user.disabled_at.is_some() => "disabled",
-        Some(_) => "wrong-password",
-    };
-    let event = event.with("reason", reason);
+fn refused_login(found: Option<&Account>, how: SignIn) -> Event {
+    let event = Event::refused(Action::Login).with("reason", how.reason());
     match found {
         Some(account) => event.on_user(account.user.id),
         None => event,

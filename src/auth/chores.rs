@@ -8,9 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::{Auth, Inner};
 use crate::error::Error;
+use crate::store::AccessToken;
 
 /// How often it looks for something to do.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How often the tokens are counted: it takes a second when there are ten million.
+const COUNT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// When old events are first looked for after the start, so that a short command does not.
 const FIRST_PRUNE_AFTER: Duration = Duration::from_secs(60);
@@ -47,18 +51,17 @@ impl ChoresThread {
             .enable_time()
             .build()?;
         let run = move || {
+            let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
             while self.0.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = service.upgrade() else {
                     return;
                 };
                 let auth = Auth(inner);
-                let prune = Instant::now() >= prune_at;
-                if prune {
-                    prune_at = Instant::now() + PRUNE_EVERY;
-                }
+                let count = is_due(&mut count_at, COUNT_EVERY);
+                let prune = is_due(&mut prune_at, PRUNE_EVERY);
                 // The cause is in the log already, and the next time is soon.
-                let _done_or_later = runtime.block_on(auth.do_chores(prune));
+                let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
             }
         };
         thread::Builder::new()
@@ -68,14 +71,35 @@ impl ChoresThread {
     }
 }
 
+/// Whether the moment has come, which is then set anew.
+fn is_due(at: &mut Instant, every: Duration) -> bool {
+    let is_due = Instant::now() >= *at;
+    if is_due {
+        *at = Instant::now() + every;
+    }
+    is_due
+}
+
 impl Auth {
-    async fn do_chores(&self, prune: bool) -> Result<(), Error> {
+    async fn do_chores(&self, count: bool, prune: bool) -> Result<(), Error> {
         self.write_key_uses().await?;
         self.write_refusals(false).await?;
+        if count {
+            self.count_tokens().await?;
+        }
         if prune {
+            self.prune_tokens().await?;
             self.prune_events().await?;
             self.prune_failures().await?;
         }
+        Ok(())
+    }
+
+    async fn count_tokens(&self) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let count = move |conn: &mut _| AccessToken::count_live(conn, now);
+        let live = self.0.store.read(count).await?;
+        self.0.metrics.tokens_live.set(live.try_into().unwrap_or(0));
         Ok(())
     }
 

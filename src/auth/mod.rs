@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
 use crate::keyed_digest::DigestKey;
+use crate::metrics::{Gauges, Metrics};
 use crate::password::PasswordHasher;
 pub use crate::store::{Credential, Session};
 use crate::store::{Store, StoreError};
@@ -66,6 +67,7 @@ struct Inner {
     trail: Trail,
     refusals: Refusals,
     key_uses: KeyUses,
+    metrics: Metrics,
     throttle_key: InstanceKey,
     turned_away: TurnedAway,
     /// The chores end when this is dropped.
@@ -96,6 +98,7 @@ impl Auth {
             trail: Trail::new(clock.clone(), chain_key),
             refusals: Refusals::default(),
             key_uses: KeyUses::default(),
+            metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),
             turned_away: TurnedAway::default(),
             config,
@@ -110,6 +113,21 @@ impl Auth {
     /// The rules in force.
     pub fn config(&self) -> &AuthConfig {
         &self.0.config
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// What was counted, as Prometheus reads it.
+    pub fn metrics_text(&self) -> String {
+        let (connections_used, connections_max) = self.0.store.connections();
+        self.0.metrics.text(Gauges {
+            hash_queue: self.0.hasher.waiting(),
+            connections_used,
+            connections_max,
+        })
     }
 
     /// Whether requests can be answered: the database answers, and has the tables we need.

@@ -16,12 +16,26 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
     let listener = TcpListener::bind(bind)
         .map_err(|error| format!("TOKENHOUSE_BIND: cannot listen on {bind}: {}", error.kind()))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let metrics_listener = match config.server.metrics_bind {
+        Some(bind) => Some(TcpListener::bind(bind).map_err(|error| {
+            format!(
+                "TOKENHOUSE_METRICS_BIND: cannot listen on {bind}: {}",
+                error.kind()
+            )
+        })?),
+        None => None,
+    };
     announce(config, address);
     actix_web::rt::System::new()
         .block_on(async {
             // A database that is not migrated yet is no reason not to start; the readiness says so.
             let _begun_or_later = auth.begin_trail().await;
-            http::server(auth.clone(), &config.server, listener)?.await?;
+            let server = http::server(auth.clone(), &config.server, listener)?;
+            if let Some(listener) = metrics_listener {
+                // Ends with the program.
+                actix_web::rt::spawn(http::metrics_server(auth.clone(), listener)?);
+            }
+            server.await?;
             // What is lost with a database that is away at the end is in the log.
             let _settled_or_lost = auth.settle().await;
             Ok(())

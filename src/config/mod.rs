@@ -49,6 +49,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// `TOKENHOUSE_BIND`: the address to listen on.
     pub bind: SocketAddr,
+    /// `TOKENHOUSE_METRICS_BIND`: where `/metrics` is answered to everybody.
+    pub metrics_bind: Option<SocketAddr>,
     /// `TOKENHOUSE_WORKERS`: threads that handle requests.
     pub workers: usize,
     /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
@@ -182,6 +184,7 @@ impl Config {
                     "TOKENHOUSE_BIND",
                     "an address and port such as 127.0.0.1:8000",
                 )?,
+                metrics_bind: values.optional_address("TOKENHOUSE_METRICS_BIND")?,
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,

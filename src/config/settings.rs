@@ -67,6 +67,11 @@ pub const SETTINGS: &[Setting] = &[
         "The address and port to listen on",
     ),
     plain(
+        "TOKENHOUSE_METRICS_BIND",
+        "",
+        "An address and port of its own for /metrics, without a key; by the static key when empty",
+    ),
+    plain(
         "TOKENHOUSE_WORKERS",
         "",
         "Threads that handle requests; one per core when empty",

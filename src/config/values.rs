@@ -1,6 +1,7 @@
 //! From names and texts to typed values, with errors that name the setting and hide the value.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -73,6 +74,18 @@ impl Values {
         self.text(name)?
             .parse()
             .map_err(|_error| error(name, format!("expected {expected}")))
+    }
+
+    /// An address and port, or none.
+    pub(super) fn optional_address(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<SocketAddr>, ConfigError> {
+        if self.text(name)?.is_empty() {
+            return Ok(None);
+        }
+        self.parse(name, "an address and port such as 127.0.0.1:9100")
+            .map(Some)
     }
 
     /// A whole number within bounds.

@@ -1,6 +1,7 @@
 //! What every answer has around it, whoever gave it: the headers, and a line in the log.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,6 +13,7 @@ use super::connections::Place;
 use super::path;
 use crate::error::Error;
 use crate::hex;
+use crate::metrics::RouteMetrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,11 +30,15 @@ pub(super) async fn envelope(
     if let Some(place) = &place {
         place.begin();
     }
+    let begun = Instant::now();
     let outcome = next.call(request).await;
     if let Some(place) = place {
         place.end(outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
+    if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
+        route.observe(response.status().as_u16(), begun.elapsed());
+    }
     let request_id = given_or_new_id(response.request());
     log_answer(&response, &request_id);
     let headers = response.headers_mut();

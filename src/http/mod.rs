@@ -21,9 +21,10 @@ pub use openapi::document as openapi_document;
 pub(crate) use routes::{
     admin::AdminUser, events::EventRead, keys::KeyCreated, keys::KeyRead, utc,
 };
-pub use server::server;
+pub use server::{metrics_server, server};
 
 use crate::error::Error;
+use crate::metrics::Metrics;
 use routes::{
     account, admin, docs, events, guarded, health, introspect, keys, logout, metadata, register,
     revoke, token, users_me, verify,
@@ -31,11 +32,13 @@ use routes::{
 
 /// The routes of the service, `/docs` and its companions only when wanted. Paths that are not
 /// here, and methods that a path does not take, are answered as FastAPI answers them.
-fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
+fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs: bool) {
+    let resource = |path, methods| resource(metrics, path, methods);
+    let any_method = web::resource("/verify").app_data(metrics.route("/verify"));
     // For users. The router asks from top to bottom, and these are asked for most.
     let me = get(users_me::read_users_me).patch(account::update);
     app.service(resource("/users/me", me.delete(account::delete)))
-        .service(web::resource("/verify").to(verify::verify))
+        .service(any_method.to(verify::verify))
         .service(resource("/introspect", post(introspect::introspect)))
         .service(resource(
             "/users/me/password",
@@ -73,6 +76,7 @@ fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
     .service(resource("/livez", get(health::live)))
     .service(resource("/health/ready", get(health::ready)))
     .service(resource("/readyz", get(health::ready)))
+    .service(resource("/metrics", get(routes::metrics::metrics)))
     .default_service(web::to(path::not_found));
     if with_docs {
         app.service(resource("/docs", get(docs::swagger_ui)))
@@ -81,6 +85,12 @@ fn routes(app: &mut web::ServiceConfig, with_docs: bool) {
             .service(resource("/redoc/{file}", get(docs::redoc_file)))
             .service(resource("/openapi.json", get(docs::openapi_json)));
     }
+}
+
+/// The routes of the listener for metrics.
+fn metrics_routes(app: &mut web::ServiceConfig) {
+    app.route("/metrics", web::get().to(routes::metrics::open_metrics))
+        .default_service(web::to(path::not_found));
 }
 
 /// Where RFC 8414 section 3 wants it.
@@ -153,11 +163,12 @@ where
 }
 
 /// A path with its methods; any other is 405.
-fn resource(path: &str, methods: Methods) -> Resource {
+fn resource(metrics: &Metrics, path: &'static str, methods: Methods) -> Resource {
     let allow = methods.allow.join(", ");
     let routes = methods.routes.into_iter();
     routes
         .fold(web::resource(path), Resource::route)
+        .app_data(metrics.route(path))
         .default_service(web::to(move || {
             let allow = allow.clone();
             async move { Err::<String, _>(Error::MethodNotAllowed { allow }) }

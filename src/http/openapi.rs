@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::answers;
 use super::routes::{
-    account, admin, events, guarded, health, introspect, keys, logout, metadata, register, revoke,
-    token, users_me, verify,
+    account, admin, events, guarded, health, introspect, keys, logout, metadata, metrics, register,
+    revoke, token, users_me, verify,
 };
 use crate::scope;
 
@@ -51,6 +51,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         guarded::protected_route,
         health::live,
         health::ready,
+        metrics::metrics,
     ),
     tags(
         (name = "sign-in", description = "Getting a token, and ending it"),

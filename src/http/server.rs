@@ -11,8 +11,8 @@ use actix_web::{App, HttpServer, web};
 
 use super::connections::Connections;
 use super::envelope::envelope;
-use super::routes;
 use super::routes::metadata::PublicUrl;
+use super::{metrics_routes, routes};
 use crate::auth::Auth;
 use crate::config::ServerConfig;
 
@@ -42,7 +42,8 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
             .app_data(auth.clone())
             .app_data(public_url.clone())
             .app_data(trusted_proxies.clone())
-            .configure(|app| routes(app, with_docs))
+            .app_data(auth.metrics().route("unknown"))
+            .configure(|app| routes(app, auth.metrics(), with_docs))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(envelope))
     };
@@ -71,4 +72,25 @@ fn cors(origins: &[String]) -> Cors {
     origins
         .iter()
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
+}
+
+/// Builds the server of the metrics, for a listener of their own: no key is asked for there, so it
+/// must not be open to the world.
+///
+/// # Errors
+/// When the socket cannot be used.
+pub fn metrics_server(auth: Auth, listener: TcpListener) -> std::io::Result<Server> {
+    let app = move || {
+        App::new()
+            .app_data(auth.clone())
+            .configure(metrics_routes)
+            .wrap(from_fn(envelope))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .client_request_timeout(HEAD_WITHIN)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)?
+        .run();
+    Ok(server)
 }

@@ -118,6 +118,11 @@ impl PasswordHasher {
         self.check_wait(&self.0.shared.lock(), Some(cost))
     }
 
+    /// How much waits for a thread.
+    pub fn waiting(&self) -> usize {
+        self.0.shared.lock().len()
+    }
+
     /// Computes a bcrypt on a hash thread, together with others of equal cost if they wait too.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn push(&mut self, work: Work, state: JobState) {
         self.waiting.push_back(Job { work, state });
     }

@@ -105,6 +105,14 @@ impl AccessToken {
             .load(conn)
     }
 
+    /// How many tokens are good at `now`.
+    pub(crate) fn count_live(conn: &mut StoreConnection, now: NaiveDateTime) -> QueryResult<i64> {
+        access_tokens::table
+            .filter(access_tokens::expiration_date.gt(now))
+            .count()
+            .get_result(conn)
+    }
+
     /// Deletes this token, and not one that has replaced it. Returns whether it was there.
     pub(crate) fn revoke(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));

@@ -197,6 +197,12 @@ impl Store {
         self.sessions.find(credential).await
     }
 
+    /// Queries under way, and how many may be.
+    pub fn connections(&self) -> (usize, usize) {
+        let max = self.pool.max_size() as usize;
+        (max.saturating_sub(self.turns.available_permits()), max)
+    }
+
     /// Whether the database answers and has the tables this program needs.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub(super) use turned_away::TurnedAway;
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::error::Error;
+use crate::metrics::Budget;
 use crate::store::{LoginFailures, StoreConnection};
 
 /// How long an address stays known after a success.
@@ -78,7 +79,7 @@ impl Auth {
         }
         let now = self.0.clock.now();
         let network = network(origin.address());
-        self.check_turned_away(&network, now)?;
+        self.check_turned_away(&network, now, Budget::Address)?;
         let rate = per_minute(limits.address);
         let (auth, name, net) = (self.clone(), name.to_owned(), network.clone());
         let counted = self.0.store.note(move |conn| {
@@ -91,7 +92,12 @@ impl Auth {
             count(conn, subjects, rate, limits.account.into(), now)
         });
         match counted.await? {
-            Ok(attempt) => Ok(attempt),
+            Ok(attempt) => {
+                if !attempt.is_allowed {
+                    self.0.metrics.throttled(Budget::Account);
+                }
+                Ok(attempt)
+            }
             Err(wait) => Err(self
                 .turn_away(origin, network, now, wait, Action::Login)
                 .await?),
@@ -109,7 +115,7 @@ impl Auth {
         }
         let now = self.0.clock.now();
         let network = format!("register {}", network(origin.address()));
-        self.check_turned_away(&network, now)?;
+        self.check_turned_away(&network, now, Budget::Registrations)?;
         let rate = Rate {
             most: limits.registrations,
             period: TimeDelta::hours(1),
@@ -161,9 +167,17 @@ impl Auth {
         }
     }
 
-    fn check_turned_away(&self, network: &str, now: NaiveDateTime) -> Result<(), Error> {
+    fn check_turned_away(
+        &self,
+        network: &str,
+        now: NaiveDateTime,
+        budget: Budget,
+    ) -> Result<(), Error> {
         match self.0.turned_away.wait(network, now) {
-            Some(wait) => Err(too_many(wait)),
+            Some(wait) => {
+                self.0.metrics.throttled(budget);
+                Err(too_many(wait))
+            }
             None => Ok(()),
         }
     }
@@ -177,6 +191,10 @@ impl Auth {
         wait: TimeDelta,
         action: Action,
     ) -> Result<Error, Error> {
+        self.0.metrics.throttled(match action {
+            Action::Register => Budget::Registrations,
+            _ => Budget::Address,
+        });
         self.0.turned_away.remember(network, now, wait);
         let event = Event::refused(action).with("reason", "throttled");
         self.note_refusal(origin, event).await?;

@@ -10,6 +10,7 @@ pub(super) mod introspect;
 pub(super) mod keys;
 pub(super) mod logout;
 pub(super) mod metadata;
+pub(super) mod metrics;
 pub(super) mod register;
 pub(super) mod revoke;
 pub(super) mod token;
