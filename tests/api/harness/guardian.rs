@@ -6,17 +6,13 @@
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// Who runs a program, by number.
-#[derive(Clone, Copy)]
-pub struct Account {
-    pub uid: u32,
-    pub gid: u32,
-}
+use super::account::Account;
 
 /// A shell script that lives as long as this value and then cleans up.
 pub struct Guardian {
@@ -86,4 +82,13 @@ pub fn scratch_folder(purpose: &str) -> PathBuf {
         .create(&folder)
         .expect("the temporary folder takes a new one");
     folder
+}
+
+/// A port that nobody listens on. Somebody else may take it before whoever it is meant for.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
 }

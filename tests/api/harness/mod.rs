@@ -1,9 +1,11 @@
 //! What every test stands on: a server, its database, and a client.
 
+mod account;
 mod answer;
 mod client;
 mod database;
 mod guardian;
+mod packages;
 mod people;
 mod postgres;
 mod postgres_programs;

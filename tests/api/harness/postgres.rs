@@ -1,13 +1,11 @@
 //! A Postgres server for this test process alone, gone when the process is.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::guardian::{Account, Guardian, scratch_folder};
+use super::account::Account;
+use super::guardian::{Guardian, free_port, scratch_folder};
 use super::postgres_programs;
 
 /// The role that the server is made with; it may do everything, without a password.
@@ -63,10 +61,9 @@ pub fn server() -> &'static PostgresServer {
 }
 
 fn start() -> Result<PostgresServer, String> {
-    let root = is_root();
-    let programs = postgres_programs::find_or_install(root)?;
+    let programs = postgres_programs::find_or_install()?;
     // Postgres refuses to run as root.
-    let account = root.then(ordinary_account).transpose()?;
+    let account = Account::ordinary(&["postgres", "nobody"])?;
     // Somebody else may take the port that was free a moment ago.
     start_on(free_port(), &programs, account).or_else(|_| start_on(free_port(), &programs, account))
 }
@@ -77,8 +74,8 @@ fn start_on(
     account: Option<Account>,
 ) -> Result<PostgresServer, String> {
     let folder = scratch_folder("postgres");
-    if let Some(Account { uid, gid }) = account {
-        chown(&folder, Some(uid), Some(gid)).map_err(|error| error.to_string())?;
+    if let Some(account) = account {
+        account.give(&folder).map_err(|error| error.to_string())?;
     }
     let options = format!("-p {port} {SETTINGS}");
     let arguments = [programs.as_os_str(), OsStr::new(ROLE), OsStr::new(&options)];
@@ -92,36 +89,5 @@ fn start_on(
     Ok(PostgresServer {
         port,
         _guardian: guardian,
-    })
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-/// Whom Postgres runs as when we are root: its own user if there is one.
-fn ordinary_account() -> Result<Account, String> {
-    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let find = |name: &str| {
-        let mut fields = accounts
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>());
-        let fields = fields.find(|fields| fields.len() > 3 && fields[0] == name)?;
-        Some(Account {
-            uid: fields[2].parse().ok()?,
-            gid: fields[3].parse().ok()?,
-        })
-    };
-    find("postgres").or_else(|| find("nobody")).ok_or_else(|| {
-        "it does not run as root, and /etc/passwd has neither the user postgres nor nobody"
-            .to_owned()
     })
 }

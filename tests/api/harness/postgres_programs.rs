@@ -4,6 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::packages;
+
 /// What has to be there to make and start a server.
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
@@ -11,20 +13,8 @@ const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 ///
 /// # Errors
 /// One sentence that says what to do.
-pub fn find_or_install(root: bool) -> Result<PathBuf, String> {
-    if let Some(folder) = find() {
-        return Ok(folder);
-    }
-    if !root {
-        return Err(
-            "initdb, pg_ctl and postgres are nowhere to be found, and only root may \
-             install them: run `apt-get install postgresql`, or put them on the PATH"
-                .to_owned(),
-        );
-    }
-    apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", "postgresql"])?;
-    find().ok_or_else(|| "Debian's package postgresql brought no initdb".to_owned())
+pub fn find_or_install() -> Result<PathBuf, String> {
+    packages::find_or_install(find, "postgresql", &PROGRAMS.join("/"))
 }
 
 /// Looks on the PATH, where Debian puts every version (the newest is taken), and where
@@ -55,22 +45,4 @@ fn debian_folders() -> Vec<PathBuf> {
     numbers.sort_unstable_by(|a, b| b.cmp(a));
     let folder = |number| Path::new("/usr/lib/postgresql").join(format!("{number}/bin"));
     numbers.into_iter().map(folder).collect()
-}
-
-fn apt_get(arguments: &[&str]) -> Result<(), String> {
-    let command = format!("apt-get {}", arguments.join(" "));
-    let output = Command::new("apt-get")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .output()
-        .map_err(|error| {
-            format!("its programs are missing, and `{command}` does not run: {error}")
-        })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "its programs are missing, and `{command}` fails:\n{complaint}"
-    ))
 }
