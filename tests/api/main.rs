@@ -16,6 +16,7 @@ mod harness;
 mod history;
 mod operator;
 mod outage;
+mod proxies;
 mod query_plans;
 mod register;
 mod session_cache;

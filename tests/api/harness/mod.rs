@@ -10,6 +10,8 @@ mod people;
 mod postgres;
 mod postgres_programs;
 mod process;
+pub mod proxy;
+mod recorder;
 mod server;
 mod tests;
 
@@ -19,6 +21,8 @@ pub use database::OF_THE_TESTS;
 pub use guardian::scratch_folder;
 pub use people::Person;
 pub use process::Running;
+pub use proxy::{Proxy, RunningProxy};
+pub use recorder::{Recorded, Recorder};
 pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
 
 /// Which database a test runs on.

@@ -1,0 +1,177 @@
+//! Reverse proxies of Debian with the recipes of `deploy/`, changed in their addresses only.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use super::account::Account;
+use super::client::Client;
+use super::guardian::{Guardian, free_port, scratch_folder};
+use super::packages;
+
+/// Which proxy a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    Nginx,
+    Caddy,
+}
+
+/// Makes two tests of each function that takes a [`Proxy`]: `nginx::name`, `caddy::name`.
+macro_rules! on_both_proxies {
+    ($($test:ident),+ $(,)?) => {
+        mod nginx {
+            $(#[test] fn $test() { super::$test($crate::harness::Proxy::Nginx); })+
+        }
+        mod caddy {
+            $(#[test] fn $test() { super::$test($crate::harness::Proxy::Caddy); })+
+        }
+    };
+}
+pub(crate) use on_both_proxies;
+
+/// Where Tokenhouse, the app and the proxy are in the recipes.
+const TOKENHOUSE: &str = "127.0.0.1:8000";
+const APP: &str = "127.0.0.1:3000";
+const LISTEN: &str = "127.0.0.1:8080";
+
+/// What Debian's `nginx.conf` has around the recipe, as it has to be for an ordinary user.
+const NGINX_CONF: &str = "
+pid nginx.pid;
+error_log error.log;
+worker_processes 1;
+events {}
+http {
+    access_log off;
+    client_body_temp_path client_body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    include conf.d/*.conf;
+}
+";
+
+/// Arguments: the folder, the program.
+const NGINX_SCRIPT: &str = r#"
+folder=$1 program=$2
+nginx() { "$program" -p "$folder" -c "$folder/nginx.conf" -e "$folder/error.log" "$@"; }
+clean_up() {
+    nginx -s stop >/dev/null 2>&1
+    rm -rf -- "$folder"
+}
+trap clean_up EXIT
+# Whoever reads what is printed may be gone already.
+trap '' PIPE
+nginx >"$folder/start" 2>&1 || { cat "$folder/start"; exit 1; }
+echo ready
+cat >/dev/null
+"#;
+
+/// The same. The address for administration is a socket, since others may have Caddy's port.
+const CADDY_SCRIPT: &str = r#"
+folder=$1 program=$2
+export HOME=$folder XDG_CONFIG_HOME=$folder XDG_DATA_HOME=$folder CADDY_ADMIN=unix/$folder/admin
+clean_up() {
+    kill $(sed -n 's/.*(pid=\([0-9]*\)).*/\1/p' "$folder/start") 2>/dev/null
+    rm -rf -- "$folder"
+}
+trap clean_up EXIT
+trap '' PIPE
+"$program" start --config "$folder/Caddyfile" >"$folder/start" 2>&1 ||
+    { cat "$folder/start"; exit 1; }
+echo ready
+cat >/dev/null
+"#;
+
+/// A running proxy; it is a [`Client`] of itself.
+pub struct RunningProxy {
+    client: Client,
+    _guardian: Guardian,
+}
+
+impl Deref for RunningProxy {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Proxy {
+    /// Starts it in front of an app, with Tokenhouse to ask.
+    ///
+    /// # Panics
+    /// When there is none to be had: tests fail then, they are never skipped.
+    pub fn start(self, tokenhouse: SocketAddr, app: SocketAddr) -> RunningProxy {
+        // Somebody else may take the port that was free a moment ago.
+        self.try_start(tokenhouse, app)
+            .or_else(|_| self.try_start(tokenhouse, app))
+            .unwrap_or_else(|problem| panic!("no {self:?} to test on: {problem}"))
+    }
+
+    fn try_start(self, tokenhouse: SocketAddr, app: SocketAddr) -> Result<RunningProxy, String> {
+        let (program, package, script) = match self {
+            Self::Nginx => ("nginx", "nginx", NGINX_SCRIPT),
+            Self::Caddy => ("caddy", "caddy", CADDY_SCRIPT),
+        };
+        let find = || find_program(program);
+        let program = packages::find_or_install(find, package, program)?;
+        // As it would run: not as root.
+        let account = Account::ordinary(&["nobody"])?;
+        let port = free_port();
+        let folder = scratch_folder(package);
+        let address = |recipe: &str| {
+            recipe
+                .replace(TOKENHOUSE, &tokenhouse.to_string())
+                .replace(APP, &app.to_string())
+                .replace(LISTEN, &format!("127.0.0.1:{port}"))
+                .replace("http://:8080", &format!("http://:{port}"))
+        };
+        self.write_recipe(&folder, address);
+        if let Some(account) = account {
+            account.give(&folder).map_err(|error| error.to_string())?;
+        }
+        let mut guardian = Guardian::start(script, &folder, &[OsStr::new(&program)], account);
+        guardian
+            .wait_until_ready()
+            .map_err(|printed| format!("{} does not start:\n{printed}", program.display()))?;
+        Ok(RunningProxy {
+            client: Client::of(([127, 0, 0, 1], port).into()),
+            _guardian: guardian,
+        })
+    }
+
+    fn write_recipe(self, folder: &Path, address: impl Fn(&str) -> String) {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+        let copy = |from: &str, to: &str| {
+            let recipe = fs::read_to_string(recipes.join(from)).expect("the recipe is there");
+            let to = folder.join(to);
+            fs::create_dir_all(to.parent().expect("a file in a folder")).expect("it is ours");
+            fs::write(to, address(&recipe)).expect("the folder is ours");
+        };
+        match self {
+            Self::Caddy => copy("caddy/Caddyfile", "Caddyfile"),
+            Self::Nginx => {
+                fs::write(folder.join("nginx.conf"), NGINX_CONF).expect("the folder is ours");
+                for file in [
+                    "conf.d/app.conf",
+                    "snippets/tokenhouse-app.conf",
+                    "snippets/tokenhouse-verify.conf",
+                ] {
+                    copy(&format!("nginx/{file}"), file);
+                }
+            }
+        }
+    }
+}
+
+/// Looks on the PATH, and where Debian puts what only root is thought to need.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let on_path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&on_path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}

@@ -1,0 +1,187 @@
+//! Who gets through, and for how long.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+use tokenhouse::Clock;
+
+use super::{Guarded, SCOPE};
+use crate::harness::proxy::on_both_proxies;
+use crate::harness::{Backend, Client, Proxy, Request, STATIC_KEY, TestApp};
+
+on_both_proxies!(
+    only_good_credentials_reach_the_app,
+    what_has_ended_is_refused_at_the_next_request,
+    scopes_are_asked_for_where_they_are_wanted,
+    long_identities_arrive_whole,
+);
+
+const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
+
+/// The ways to show a credential.
+fn in_every_form(client: &Client, path: &str, credential: &str) -> Vec<Request> {
+    let get = || client.get(path);
+    vec![
+        get().bearer(credential),
+        get().header("authorization", format!("bEARER  {credential}")),
+        get().header("Authorization", format!("Token {credential}")),
+        get().header("Token", credential),
+        get().header("TOKEN", credential).bearer(credential),
+    ]
+}
+
+fn only_good_credentials_reach_the_app(proxy: Proxy) {
+    let mut guarded = Guarded::start(proxy, Backend::Sqlite);
+    let token = guarded.register_reader("alice").sign_in();
+    let (_, key) = guarded.create_key(&token, SCOPE);
+    let client = *guarded.proxy;
+    for credential in [&token, &key] {
+        let caller = guarded.caller(credential);
+        for path in ["/", "/reports/1"] {
+            for request in in_every_form(&client, path, credential) {
+                guarded.passes(request, &caller);
+            }
+        }
+    }
+
+    let last = if key.ends_with('x') { "y" } else { "x" };
+    let mistyped = format!("{}{last}", &key[..key.len() - 1]);
+    let unknown = "A".repeat(43);
+    for path in ["/", "/reports/1"] {
+        let get = || client.get(path);
+        let none = guarded.is_refused(get(), 401);
+        assert_eq!(none, r#"Bearer realm="tokenhouse""#);
+        for credential in [&unknown, &mistyped, "x", STATIC_KEY, &token[1..], "\u{e9}"] {
+            for request in in_every_form(&client, path, credential) {
+                let challenge = guarded.is_refused(request, 401);
+                assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+            }
+        }
+        for request in [
+            get().header("Authorization", &token),
+            get().header("Authorization", format!("Basic {token}")),
+            get().header("Authorization", format!("Bearer {token},{token}")),
+            get().header("Authorization", ""),
+            get().header("Token", ""),
+            get().header("Cookie", format!("Token={token}")),
+            get().header("Token", &key).bearer(&token),
+            get().header("Token", &token).header("Token", &key),
+            get().header("Proxy-Authorization", format!("Bearer {token}")),
+            client.get(&format!("{path}?access_token={token}&token={token}")),
+        ] {
+            guarded.is_refused(request, 401);
+        }
+    }
+}
+
+fn what_has_ended_is_refused_at_the_next_request(proxy: Proxy) {
+    for backend in BACKENDS {
+        let clock = Clock::manual(Utc::now());
+        let tokenhouse = TestApp::builder(backend).clock(clock.clone());
+        let mut guarded = Guarded::with(proxy, tokenhouse);
+        let alice = guarded.register_reader("alice");
+        let (proxy, tokenhouse) = (*guarded.proxy, *guarded.tokenhouse);
+        let get = |credential: &str| proxy.get("/").bearer(credential);
+        for _ in 0..5 {
+            // Signed out.
+            let token = alice.sign_in();
+            let caller = guarded.caller(&token);
+            guarded.passes(get(&token), &caller);
+            let answer = tokenhouse.post("/logout").bearer(&token).send();
+            assert_eq!(answer.status, 204);
+            guarded.is_refused(get(&token), 401);
+
+            // Signed in anew, and a key revoked.
+            let (earlier, token) = (alice.sign_in(), alice.sign_in());
+            guarded.is_refused(get(&earlier), 401);
+            let (id, key) = guarded.create_key(&token, "");
+            let caller = guarded.caller(&key);
+            guarded.passes(get(&key), &caller);
+            let key_path = format!("/users/me/keys/{id}");
+            let answer = tokenhouse
+                .request("DELETE", &key_path)
+                .bearer(&token)
+                .send();
+            assert_eq!(answer.status, 204);
+            guarded.is_refused(get(&key), 401);
+        }
+
+        let token = alice.sign_in();
+        let (_, key) = guarded.create_key(&token, SCOPE);
+        let callers = [guarded.caller(&token), guarded.caller(&key)];
+        guarded.operate(&["user", "disable", &alice.email]);
+        for caller in &callers {
+            guarded.is_refused(get(&caller.credential), 401);
+        }
+        guarded.operate(&["user", "enable", &alice.email]);
+        for caller in &callers {
+            guarded.passes(get(&caller.credential), caller);
+        }
+        // A login token lives for a day, a key for 90.
+        clock.advance(TimeDelta::days(1));
+        guarded.is_refused(get(&token), 401);
+        guarded.passes(get(&key), &callers[1]);
+        clock.advance(TimeDelta::days(89));
+        guarded.is_refused(get(&key), 401);
+    }
+}
+
+fn scopes_are_asked_for_where_they_are_wanted(proxy: Proxy) {
+    let mut guarded = Guarded::start(proxy, Backend::Sqlite);
+    let alice = guarded.register_reader("alice");
+    let token = alice.sign_in();
+    let (_, key_with) = guarded.create_key(&token, SCOPE);
+    let (_, key_without) = guarded.create_key(&token, "");
+    let stranger = guarded.tokenhouse.register("bobby").sign_in();
+    let client = *guarded.proxy;
+
+    for credential in [&token, &key_with] {
+        let caller = guarded.caller(credential);
+        guarded.passes(client.get("/reports").bearer(credential), &caller);
+    }
+    for credential in [&key_without, &stranger] {
+        let caller = guarded.caller(credential);
+        assert_eq!(caller.identity[3], "");
+        guarded.passes(client.get("/").bearer(credential), &caller);
+        for path in ["/reports", "/reports/", "/reports/1", "/reports?scope=x"] {
+            for request in in_every_form(&client, path, credential) {
+                let challenge = guarded.is_refused(request, 403);
+                assert_eq!(
+                    challenge,
+                    r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="reports:read""#
+                );
+            }
+        }
+    }
+
+    // The scope is taken from the user, and with it from what the user has.
+    guarded.operate(&["user", "grant", "--take", &alice.email, SCOPE]);
+    for credential in [&token, &key_with] {
+        guarded.is_refused(client.get("/reports").bearer(credential), 403);
+        let caller = guarded.caller(credential);
+        guarded.passes(client.get("/").bearer(credential), &caller);
+    }
+}
+
+fn long_identities_arrive_whole(proxy: Proxy) {
+    let mut guarded = Guarded::start(proxy, Backend::Sqlite);
+    let alice = guarded.tokenhouse.register("alice");
+    let scopes: String = (0..180).map(|n| format!("scope:{n:04} ")).collect();
+    guarded.operate(&["user", "grant", &alice.email, &scopes]);
+    let token = alice.sign_in();
+    let name = json!({ "name": "\u{1f600}%\u{e9}".repeat(150) });
+    let answer = guarded
+        .tokenhouse
+        .request("PATCH", "/users/me")
+        .bearer(&token)
+        .json(&name)
+        .send();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let caller = guarded.caller(&token);
+    assert!(
+        caller.identity.concat().len() > 5_000,
+        "{:?}",
+        caller.identity
+    );
+    let client = *guarded.proxy;
+    guarded.passes(client.get("/").bearer(&token), &caller);
+}
