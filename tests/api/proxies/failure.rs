@@ -138,6 +138,7 @@ fn the_question_has_no_body_and_its_connection_stays_open(proxy: Proxy) {
             running
                 .request(method, "/reports/1?scope=other")
                 .bearer("x")
+                .header("X-Forwarded-For", "192.0.2.1")
         };
         let requests = [
             request().body(body.clone()),
@@ -153,6 +154,7 @@ fn the_question_has_no_body_and_its_connection_stays_open(proxy: Proxy) {
             };
             assert_eq!(question.line(), "GET /verify?scope=reports:read");
             assert_eq!(question.header("authorization"), Some("Bearer x"));
+            assert_eq!(question.header("x-forwarded-for"), Some("127.0.0.1"));
             assert!(question.body.is_empty(), "{question:?}");
             assert_eq!(question.header("transfer-encoding"), None);
             assert!(matches!(
