@@ -14,6 +14,7 @@ mod foreign_app;
 mod guards;
 mod harness;
 mod history;
+mod introspection_clients;
 mod operator;
 mod outage;
 mod proxies;
