@@ -1,0 +1,1 @@
+"""What scripts/oauth-clients lets real OAuth2 clients do, and with which of them."""

@@ -1,0 +1,150 @@
+"""What is tried with every client. A case ends with a sentence, or fails with an exception."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from support.oauth.client import Client, Refused, Setup
+from support.oauth.service import SCOPES, Service
+
+Case = Callable[[type[Client], Setup, Service], str]
+
+
+def registration_as_json(make: type[Client], setup: Setup, _service: Service) -> str:
+    email = setup.email.replace("+test", "+registered")
+    found = make(setup).register(email)
+    expect(found["email"], email)
+    return f"POST /register made user {found['id']}"
+
+
+def password_grant(make: type[Client], setup: Setup, service: Service) -> str:
+    response = make(setup).sign_in()
+    expect(response["token_type"].lower(), "bearer")
+    expect(scopes_of(response), SCOPES)
+    expect(service.accepts(response["access_token"]), True)
+    return f"a token for {' '.join(SCOPES)}"
+
+
+def password_grant_with_scope(make: type[Client], setup: Setup, service: Service) -> str:
+    response = make(setup).sign_in("orders:read")
+    expect(scopes_of(response), ["orders:read"])
+    expect(service.accepts(response["access_token"]), True)
+    return "a token for orders:read alone"
+
+
+def scope_beyond_the_user(make: type[Client], setup: Setup, _service: Service) -> str:
+    refused = refusal(lambda: make(setup).sign_in("orders:read users:write"))
+    expect(refused.error, "invalid_scope")
+    return "the client reports invalid_scope"
+
+
+def wrong_password(make: type[Client], setup: Setup, service: Service) -> str:
+    refused = refusal(make(replace(setup, password="not-the-password")).sign_in)
+    # RFC 6749's status leaves no challenge to stop at.
+    if make.stops_at_challenge and not service.strict:
+        expect((refused.status, refused.error), (401, None))
+        return "the client reports status 401"
+    expect(refused.error, "invalid_grant")
+    return "the client reports invalid_grant"
+
+
+def authorised_request(make: type[Client], setup: Setup, _service: Service) -> str:
+    client = make(setup)
+    client.sign_in()
+    expect(client.read_me()["email"], setup.email)
+    return "/users/me is the user"
+
+
+def new_token_after_401(make: type[Client], setup: Setup, service: Service) -> str:
+    client = make(setup)
+    ended = client.sign_in()["access_token"]
+    expect(client.read_me()["email"], setup.email)
+    service.log_out(ended)
+    refused = refusal(client.read_me)
+    expect((refused.status, refused.error), (401, "invalid_token"))
+    if client.sign_in()["access_token"] == ended:
+        raise AssertionError("the token that has ended was given again")
+    expect(client.read_me()["email"], setup.email)
+    return "401 invalid_token once it had ended, then a new one works"
+
+
+def revocation(make: type[Client], setup: Setup, service: Service) -> str:
+    client = make(setup)
+    token = client.sign_in()["access_token"]
+    expect(service.accepts(token), True)
+    client.revoke()
+    expect(service.accepts(token), False)
+    expect(refusal(client.read_me).error, "invalid_token")
+    # RFC 7009 section 2.2: a token that is none is no error.
+    client.revoke()
+    return "the token has ended, and ending it again is no error"
+
+
+def introspection(make: type[Client], setup: Setup, service: Service) -> str:
+    return introspected(make(setup), make(setup).introspect, setup, service)
+
+
+def introspection_with_key(make: type[Client], setup: Setup, service: Service) -> str:
+    return introspected(make(setup), make(setup).introspect_with_key, setup, service)
+
+
+def introspection_with_wrong_secret(make: type[Client], setup: Setup, service: Service) -> str:
+    token = service.sign_in(setup.email)
+    stranger = make(replace(setup, secret=setup.secret + "x"))
+    refused = refusal(lambda: stranger.introspect(token))
+    if make.stops_at_challenge:
+        expect((refused.status, refused.error), (401, None))
+        return "the client reports status 401"
+    expect((refused.status, refused.error), (401, "invalid_client"))
+    return "the client reports 401 invalid_client"
+
+
+def introspected(
+    user: Client, introspect: Callable[[str], dict], setup: Setup, service: Service
+) -> str:
+    token = user.sign_in("orders:read")["access_token"]
+    told = introspect(token)
+    known = {name: told[name] for name in ("active", "scope", "username")}
+    expect(known, {"active": True, "scope": "orders:read", "username": setup.email})
+    service.log_out(token)
+    expect(introspect(token), {"active": False})
+    expect(introspect("never-issued"), {"active": False})
+    return "active with scope and user, then only inactive"
+
+
+CASES: list[Case] = [
+    password_grant,
+    password_grant_with_scope,
+    scope_beyond_the_user,
+    wrong_password,
+    authorised_request,
+    new_token_after_401,
+    revocation,
+    introspection,
+    introspection_with_key,
+    introspection_with_wrong_secret,
+]
+
+
+def cases_for(make: type[Client]) -> list[Case]:
+    """The cases; registering is one for the clients that send any request."""
+    return [registration_as_json, *CASES] if hasattr(make, "register") else CASES
+
+
+def scopes_of(response: dict) -> list[str]:
+    """requests-oauthlib makes a list of them."""
+    scope = response["scope"]
+    return sorted(scope.split() if isinstance(scope, str) else scope)
+
+
+def refusal(call: Callable[[], object]) -> Refused:
+    """How the client reports that it was refused."""
+    try:
+        given = call()
+    except Refused as refused:
+        return refused
+    raise AssertionError(f"not refused, but given {given}")
+
+
+def expect(found: object, wanted: object) -> None:
+    if found != wanted:
+        raise AssertionError(f"{found!r} in place of {wanted!r}")
