@@ -41,7 +41,7 @@ pub struct KeyForm {
     pub name: Result<String, FieldError>,
     /// What it shall allow, separated by spaces; nothing when it is left out.
     pub scopes: Result<Option<String>, FieldError>,
-    /// Days that it lives; [`DEFAULT_DAYS`] when it is left out.
+    /// Days that it lives; 90 when it is left out.
     pub expires_in_days: Result<Option<i64>, FieldError>,
 }
 
