@@ -1,7 +1,8 @@
 //! Somebody else's actix-web app behind Tokenhouse's guards: one `app_data`, and a parameter for
 //! each handler that wants to know who calls.
 //!
-//! It shares the database of the service, so run both with the same `DATABASE_URL`:
+//! It shares the database of the service, so run both with the same `DATABASE_URL`. An app that has
+//! no access to it is in `remote_app.rs`.
 //!
 //! ```text
 //! cargo run --example guarded_app 127.0.0.1:9000
@@ -9,12 +10,27 @@
 
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, get};
-use tokenhouse::{Auth, Authenticated, Config, MaybeAuthenticated, StaticKey};
+use tokenhouse::{
+    Auth, Authenticated, Authorized, Config, MaybeAuthenticated, RequiredScope, StaticKey,
+};
+
+/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` gives it to a user.
+struct OrdersRead;
+
+impl RequiredScope for OrdersRead {
+    const SCOPE: &'static str = "orders:read";
+}
 
 /// For users only: there is no way to write this handler so that it runs for anybody else.
 #[get("/notes")]
 async fn notes(caller: Authenticated) -> String {
     format!("The notes of {}\n", caller.user.email)
+}
+
+/// For users who hold the scope, by a token or key that has it.
+#[get("/orders")]
+async fn orders(caller: Authorized<OrdersRead>) -> String {
+    format!("The orders of {}\n", caller.user.email)
 }
 
 /// For everybody, with a word for those who are in.
@@ -33,7 +49,10 @@ async fn report(_key: StaticKey) -> &'static str {
 }
 
 fn routes(app: &mut ServiceConfig) {
-    app.service(notes).service(home).service(report);
+    app.service(notes)
+        .service(orders)
+        .service(home)
+        .service(report);
 }
 
 #[actix_web::main]

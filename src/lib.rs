@@ -23,6 +23,9 @@
 //! }
 //! ```
 //!
+//! An app that has no access to the users' database asks the service over HTTP, with the same
+//! guards under other names: the module `remote`, behind the feature of that name.
+//!
 //! Modules depend on each other in one direction only: [`cli`], then [`http`], then [`auth`], then
 //! [`store`], then the leaves.
 
@@ -39,6 +42,8 @@ pub mod http;
 mod keyed_digest;
 pub mod metrics;
 pub mod password;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod scope;
 pub mod store;
 pub mod token;
@@ -49,5 +54,7 @@ pub use config::Config;
 pub use error::Error;
 pub use http::{Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey};
 pub use password::{hash_password, verify_password};
+#[cfg(feature = "remote")]
+pub use remote::{RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 pub use store::{AccessToken, ApiKey, User};
 pub use token::generate_token;

@@ -5,7 +5,7 @@ mod body;
 mod connections;
 mod envelope;
 mod error;
-mod extract;
+pub(crate) mod extract;
 mod openapi;
 mod path;
 mod routes;

@@ -8,7 +8,8 @@ use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, on_both_data
 
 on_both_databases!(the_example_lets_in_whom_the_service_lets_in);
 
-fn start_example(database_url: &str) -> (Running, Client) {
+/// The example on the database of the service.
+pub fn start_example(database_url: &str) -> (Running, Client) {
     // Built by `cargo test`, though not by `cargo test --test api` alone: cargo build --examples.
     let folder = Path::new(env!("CARGO_BIN_EXE_tokenhouse"))
         .parent()
@@ -26,13 +27,31 @@ fn start_example(database_url: &str) -> (Running, Client) {
 
 fn the_example_lets_in_whom_the_service_lets_in(backend: Backend) {
     let app = TestApp::start(backend);
-    let token = app.register("alice").sign_in();
+    let alice = app.register("alice");
+    let without_scope = alice.sign_in();
+    let grant = ["user", "grant", &alice.email, "orders:read"];
+    let granted = app.program(&grant).output().unwrap();
+    assert!(granted.status.success(), "{granted:?}");
     let (_example, client) = start_example(&app.database().url());
     let get = |path: &str, token: &str| {
         let answer = client.get(path).header("Token", token).send();
         (answer.status, answer.text().to_owned())
     };
     let refused = r#"{"detail":"Could not validate credentials"}"#;
+    // The token has the scopes of its sign-in, whatever the user holds since.
+    let missing = client.get("/orders").bearer(&without_scope).send();
+    assert_eq!(missing.status, 403);
+    assert_eq!(missing.text(), r#"{"detail":"Not enough permissions"}"#);
+    assert_eq!(
+        missing.header("WWW-Authenticate").unwrap(),
+        r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="orders:read""#
+    );
+    let token = alice.sign_in();
+    assert_eq!(
+        get("/orders", &token),
+        (200, "The orders of alice@example.com\n".to_owned())
+    );
+    assert_eq!(get("/orders", "").0, 401);
     assert_eq!(
         get("/notes", &token),
         (200, "The notes of alice@example.com\n".to_owned())

@@ -20,6 +20,7 @@ mod outage;
 mod proxies;
 mod query_plans;
 mod register;
+mod remote_app;
 mod session_cache;
 mod settings;
 mod sign_in;

@@ -15,7 +15,7 @@ pub(super) const TOKEN_HEADER: &str = "token";
 /// # Errors
 /// [`Error::NotAuthenticated`] without one; [`Error::TwoCredentials`] for two that differ, in
 /// whatever order, since which of them counts would be anyone's guess.
-pub(super) fn find(request: &HttpRequest) -> Result<&[u8], Error> {
+pub(crate) fn find(request: &HttpRequest) -> Result<&[u8], Error> {
     let headers = request.headers();
     let mut found = None;
     for credential in in_token_header(headers).chain(in_authorization(headers)) {

@@ -7,7 +7,7 @@
 mod authenticated;
 mod authorized;
 mod client;
-mod credential;
+pub(crate) mod credential;
 mod origin;
 mod signed_in;
 mod static_key;

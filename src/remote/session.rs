@@ -1,0 +1,133 @@
+//! What the server says of a credential.
+
+use serde::Deserialize;
+use serde::de::Error;
+
+use crate::scope;
+
+/// A user and the credential that stands for them, as the server describes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteSession {
+    /// Who.
+    pub user: RemoteUser,
+    scopes: String,
+    issued_at: i64,
+    expires_at: i64,
+}
+
+/// A user, as far as the server tells other apps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteUser {
+    /// Never given to another user, even after a deletion.
+    pub id: i64,
+    /// At least five characters.
+    pub name: String,
+    /// The e-mail address as it is shown.
+    pub email: String,
+}
+
+impl RemoteSession {
+    /// Whether the user and the credential both hold this scope.
+    pub fn has_scope(&self, name: &str) -> bool {
+        scope::contains(&self.scopes, name)
+    }
+
+    /// The scopes that user and credential both hold, separated by spaces.
+    pub fn scopes(&self) -> &str {
+        &self.scopes
+    }
+
+    /// When the credential was issued, in seconds since 1970, UTC.
+    pub fn issued_at(&self) -> i64 {
+        self.issued_at
+    }
+
+    /// When the credential ends by itself, in seconds since 1970, UTC.
+    pub fn expires_at(&self) -> i64 {
+        self.expires_at
+    }
+}
+
+/// RFC 7662 section 2.2.
+#[derive(Deserialize)]
+struct Introspection {
+    active: bool,
+}
+
+/// What Tokenhouse tells of a credential that is good. Without any of it, something else has
+/// answered.
+#[derive(Deserialize)]
+struct Active {
+    sub: String,
+    username: String,
+    name: String,
+    scope: String,
+    iat: i64,
+    exp: i64,
+}
+
+/// Reads the body of the server's answer; `None` for a credential that is not good.
+///
+/// # Errors
+/// When it is not the answer of a Tokenhouse server.
+pub(super) fn parse(body: &[u8]) -> Result<Option<RemoteSession>, serde_json::Error> {
+    let Introspection { active } = serde_json::from_slice(body)?;
+    if !active {
+        return Ok(None);
+    }
+    let active: Active = serde_json::from_slice(body)?;
+    let id = active.sub.parse().map_err(serde_json::Error::custom)?;
+    Ok(Some(RemoteSession {
+        user: RemoteUser {
+            id,
+            name: active.name,
+            email: active.username,
+        },
+        scopes: active.scope,
+        issued_at: active.iat,
+        expires_at: active.exp,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"active":true,"scope":"a b","username":"a@example.com",
+        "token_type":"Bearer","exp":2,"iat":1,"sub":"7","name":"Alice Example"}"#;
+
+    #[test]
+    fn a_good_credential_is_read_whole_and_a_bad_one_is_nobody() {
+        let session = parse(GOOD.as_bytes()).unwrap().unwrap();
+        assert_eq!(session.user.id, 7);
+        assert_eq!(session.user.email, "a@example.com");
+        assert_eq!(session.user.name, "Alice Example");
+        assert_eq!((session.issued_at(), session.expires_at()), (1, 2));
+        assert_eq!(session.scopes(), "a b");
+        assert!(session.has_scope("b") && !session.has_scope("a b") && !session.has_scope(""));
+        assert_eq!(parse(br#"{"active":false}"#).unwrap(), None);
+    }
+
+    #[test]
+    fn no_other_answer_counts() {
+        for bad in [
+            "",
+            "null",
+            "[]",
+            "true",
+            "{}",
+            r#"{"active":true}"#,
+            r#"{"active":"true"}"#,
+            r#"{"active":1}"#,
+            r#"{"active":false,"active":true}"#,
+            "<html>",
+            &GOOD.replace("\"7\"", "\"x\""),
+            &GOOD.replace("\"exp\":2,", ""),
+            &GOOD[..GOOD.len() - 1],
+        ] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}
