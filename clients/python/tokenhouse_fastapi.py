@@ -1,0 +1,120 @@
+"""FastAPI dependencies that ask a Tokenhouse server who calls, at every request.
+
+    def notes(user: Annotated[User, Depends(current_user)]): ...
+    def orders(user: Annotated[User, Depends(requires("orders:read"))]): ...
+    def orders(user: Annotated[User, Security(current_user, scopes=["orders:read"])]): ...
+
+TOKENHOUSE_URL is the server. TOKENHOUSE_CLIENT_KEY is an API key with the scope `introspect`.
+TOKENHOUSE_TOKEN_URL is where the app's /docs signs in, if that is not TOKENHOUSE_URL + "/token".
+"""
+
+import http.client
+import json
+import logging
+import os
+import re
+import urllib.parse
+from collections.abc import Callable
+from contextlib import closing
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
+from pydantic import BaseModel, Field
+
+_URL = os.environ.get("TOKENHOUSE_URL", "http://127.0.0.1:8000").rstrip("/")
+_SERVER = urllib.parse.urlsplit(_URL)
+_CLIENT_KEY = os.environ["TOKENHOUSE_CLIENT_KEY"].strip()
+_TIMEOUT = 5  # seconds; longer than the 3 after which the server gives up on its database
+_ANSWER_LIMIT = 64 * 1024  # bytes
+# Other systems use the scheme `Token` too: only what looks like Tokenhouse's is taken from it.
+_SCHEMES = re.compile(r"(?i:bearer) +(\S.*)|(?i:token) +([\w-]{43}|tkh_[\w-]{49})", re.ASCII)
+_PLAUSIBLE = re.compile(r"[!-~]{1,2000}")  # nothing else is a credential: nobody need be asked
+_CHALLENGE = 'Bearer realm="tokenhouse"'
+
+# For /docs. They refuse nobody: what the request carries is read below.
+_TOKEN_URL = os.environ.get("TOKENHOUSE_TOKEN_URL", f"{_URL}/token")
+_oauth2 = OAuth2PasswordBearer(_TOKEN_URL, scopes={}, auto_error=False)
+_header = APIKeyHeader(name="Token", auto_error=False)
+
+
+class User(BaseModel):
+    """Who calls, and the scopes that the user and the credential both hold."""
+
+    id: int = Field(validation_alias="sub")
+    email: str = Field(validation_alias="username")
+    name: str
+    scope: str
+
+
+def current_user(
+    request: Request,
+    wanted: SecurityScopes,
+    _shown_in_docs: Annotated[str | None, Depends(_oauth2)],
+    _shown_too: Annotated[str | None, Depends(_header)],
+) -> User:
+    """The user: 401 for anybody else, 403 without the scopes, 503 when the server does not tell.
+    A plain `def`, so that FastAPI calls it in a thread and the app goes on meanwhile."""
+    user = _introspect(_find_credential(request))
+    for scope in wanted.scopes:
+        if scope not in user.scope.split():
+            challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+            raise HTTPException(403, "Not enough permissions", {"WWW-Authenticate": challenge})
+    return user
+
+
+def requires(*scopes: str) -> Callable[[User], User]:
+    """A dependency: a user who holds these scopes, by a credential that has them too."""
+    # So that the dialog "Authorize" of /docs offers them.
+    _oauth2.model.flows.password.scopes.update(dict.fromkeys(scopes, ""))
+
+    def authorized(user: Annotated[User, Security(current_user, scopes=scopes)]) -> User:
+        return user
+
+    return authorized
+
+
+def _find_credential(request: Request) -> str:
+    schemes = map(_SCHEMES.fullmatch, request.headers.getlist("Authorization"))
+    found = {(match[1] or match[2]).strip() for match in schemes if match}
+    found |= {value.strip() for value in request.headers.getlist("Token")} - {""}
+    if len(found) > 1:
+        raise HTTPException(400, "Two different credentials in one request")
+    if not found:
+        raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": _CHALLENGE})
+    return found.pop()
+
+
+def _introspect(credential: str) -> User:
+    try:
+        answer = _ask(credential) if _PLAUSIBLE.fullmatch(credential) else {"active": False}
+        if answer["active"] is True:
+            return User.model_validate(answer)
+        if answer["active"] is not False:
+            raise ValueError
+    except (OSError, http.client.HTTPException) as error:
+        raise _unavailable(repr(error)) from None
+    except (ValueError, LookupError, TypeError):
+        raise _unavailable("it is no Tokenhouse server") from None
+    challenge = f'{_CHALLENGE}, error="invalid_token"'
+    raise HTTPException(401, "Could not validate credentials", {"WWW-Authenticate": challenge})
+
+
+def _ask(credential: str) -> dict:
+    """RFC 7662. Follows no redirect and takes no proxy: the credential goes to nobody else."""
+    is_https = _SERVER.scheme == "https"
+    connect = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
+    bearer = {"Authorization": f"Bearer {_CLIENT_KEY}"}
+    content = {"Content-Type": "application/x-www-form-urlencoded"}
+    form = urllib.parse.urlencode({"token": credential})
+    with closing(connect(_SERVER.hostname, _SERVER.port, timeout=_TIMEOUT)) as connection:
+        connection.request("POST", f"{_SERVER.path}/introspect", form, bearer | content)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise http.client.HTTPException(f"status {answer.status}")
+        return json.loads(answer.read(_ANSWER_LIMIT))
+
+
+def _unavailable(reason: str) -> HTTPException:
+    logging.getLogger(__name__).error("no answer from %s: %s", _URL, reason)
+    return HTTPException(503, "Service Unavailable", {"Retry-After": "1"})
