@@ -117,11 +117,14 @@ impl Auth {
             }
             attempt.succeed(conn, limit, now)?;
             AccessToken::revoke_of_user(conn, user.id)?;
-            for id in &keys {
-                ApiKey::revoke(conn, user.id, *id, now)?;
+            let mut ended = Vec::new();
+            for id in keys {
+                if ApiKey::revoke(conn, user.id, id, now)? {
+                    ended.push(id);
+                }
             }
             let event = Event::new(action).on_user(user.id);
-            events.record(event.with("keys", keys));
+            events.record(event.with("keys", ended));
             Ok(Ok(()))
         });
         changed.await?
