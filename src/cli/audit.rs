@@ -73,12 +73,16 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
     let Verification {
         events,
         last: (id, digest),
+        key_changes,
         mut problems,
     } = auth.verify_trail().await?;
     if let Some((id, digest)) = contains
         && !auth.trail_contains(id, &digest).await?
     {
         problems.push(crate::auth::Problem::EndsDiffer(id));
+    }
+    for id in key_changes {
+        println!("event {id}: from here on, the key of the settings; before, one in the database");
     }
     for problem in &problems {
         say(&problem.to_string());

@@ -63,6 +63,11 @@ pub struct AuditHead {
 }
 
 impl AuditHead {
+    /// Whether it is as the migration made it: unsigned, of a trail in which nothing has happened.
+    pub(crate) fn is_new(&self) -> bool {
+        self.digest.is_empty() && self.last_id == 0 && self.pruned_id == 0
+    }
+
     /// The head as it is.
     pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
         audit_head::table.find(HEAD).get_result(conn).optional()
@@ -122,6 +127,22 @@ impl AuditEvent {
             .filter(audit_events::id.gt(id))
             .order(audit_events::id)
             .limit(limit)
+            .load(conn)
+    }
+
+    /// The ids of the events after `after` and up to `through`, `limit` at most.
+    pub(crate) fn list_ids(
+        conn: &mut StoreConnection,
+        after: i64,
+        through: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<i64>> {
+        audit_events::table
+            .filter(audit_events::id.gt(after))
+            .filter(audit_events::id.le(through))
+            .order(audit_events::id)
+            .limit(limit)
+            .select(audit_events::id)
             .load(conn)
     }
 

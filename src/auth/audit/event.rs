@@ -49,11 +49,16 @@ pub enum Action {
     ScopeRefused,
     /// Old events were deleted.
     AuditPrune,
+    /// From here on the trail is chained with the key of the settings, and not any more with the
+    /// one in the database.
+    AuditKey,
+    /// The head of the trail was found altered.
+    AuditAltered,
 }
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -75,6 +80,8 @@ impl Action {
         Self::EventRead,
         Self::ScopeRefused,
         Self::AuditPrune,
+        Self::AuditKey,
+        Self::AuditAltered,
     ];
 
     /// Its name in the trail, which stays the same for ever.
@@ -101,6 +108,8 @@ impl Action {
             Self::EventRead => "event.read",
             Self::ScopeRefused => "scope.refused",
             Self::AuditPrune => "audit.prune",
+            Self::AuditKey => "audit.key",
+            Self::AuditAltered => "audit.altered",
         }
     }
 }

@@ -45,6 +45,14 @@ impl Events {
     }
 }
 
+/// The head, held against other writers, and what it takes to sign it anew.
+struct LockedHead {
+    head: AuditHead,
+    key: DigestKey,
+    /// What has to go into the trail first.
+    found: Option<Event>,
+}
+
 /// What it takes to append to the trail.
 pub(super) struct Trail {
     clock: Clock,
@@ -75,9 +83,23 @@ impl Trail {
         if events.0.is_empty() {
             return Ok(());
         }
-        let mut head = AuditHead::lock(conn)?;
-        let key = self.key(conn)?;
-        for (other, event) in events.0 {
+        self.extend(conn, origin, events)
+    }
+
+    /// As [`Self::append`], and looks at the head even when there is nothing to append.
+    fn extend(
+        &self,
+        conn: &mut StoreConnection,
+        origin: &Origin,
+        events: Events,
+    ) -> QueryResult<()> {
+        let LockedHead {
+            mut head,
+            key,
+            found,
+        } = self.lock_head(conn)?;
+        let found = found.map(|event| (Some(Origin::service()), event));
+        for (other, event) in found.into_iter().chain(events.0) {
             let row = self.next_row(&key, &head, other.as_ref().unwrap_or(origin), &event);
             row.insert(conn)?;
             head.last_id = row.id;
@@ -85,6 +107,25 @@ impl Trail {
         }
         head.digest = digest_of_head(&key, &head);
         head.update(conn)
+    }
+
+    /// Takes the head to sign it anew. A head that somebody has altered must not become a good one
+    /// by that: what is found goes into the trail, and stays there.
+    fn lock_head(&self, conn: &mut StoreConnection) -> QueryResult<LockedHead> {
+        let head = AuditHead::lock(conn)?;
+        let key = self.key(conn)?;
+        let found = if head.is_new() || digest_of_head(&key, &head) == head.digest {
+            None
+        } else {
+            let own = self.own.find(conn)?;
+            let is_by_own = own.is_some_and(|own| digest_of_head(&own, &head) == head.digest);
+            Some(if is_by_own {
+                Event::new(Action::AuditKey)
+            } else {
+                Event::refused(Action::AuditAltered)
+            })
+        };
+        Ok(LockedHead { head, key, found })
     }
 
     fn next_row(
@@ -114,18 +155,6 @@ impl Trail {
         };
         row.digest = digest_of_event(key, &row);
         row
-    }
-
-    /// Signs the head of a trail in which nothing has happened yet, so that a trail that was cut
-    /// off whole does not look like one that never began.
-    fn begin(&self, conn: &mut StoreConnection) -> QueryResult<()> {
-        let mut head = AuditHead::lock(conn)?;
-        let key = self.key(conn)?;
-        if head.digest.is_empty() && head.last_id == 0 {
-            head.digest = digest_of_head(&key, &head);
-            head.update(conn)?;
-        }
-        Ok(())
     }
 
     /// The key to go by.
@@ -178,20 +207,32 @@ impl Auth {
         Ok(noted.await?)
     }
 
-    /// Begins the trail of a new database. For the start of the service; does nothing later.
+    /// Begins the trail of a new database, so that one that was cut off whole does not look like
+    /// one that never began; goes over to the key of the settings when that is new. For the start
+    /// of the service.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer, or is not migrated yet.
     pub async fn begin_trail(&self) -> Result<(), Error> {
-        let is_begun = |conn: &mut StoreConnection| {
-            Ok(AuditHead::find(conn)?.is_some_and(|head| !head.digest.is_empty()))
+        let auth = self.clone();
+        let is_signed = move |conn: &mut StoreConnection| {
+            let head = AuditHead::find(conn)?;
+            let key = match &auth.0.trail.configured {
+                Some(key) => Some(key.clone()),
+                None => auth.0.trail.own.find(conn)?,
+            };
+            let signed = head.zip(key);
+            Ok(signed.is_some_and(|(head, key)| digest_of_head(&key, &head) == head.digest))
         };
-        if self.0.store.read(is_begun).await? {
+        if self.0.store.read(is_signed).await? {
             return Ok(());
         }
         let auth = self.clone();
-        let begin = move |conn: &mut _| auth.0.trail.begin(conn);
-        Ok(self.0.store.note(begin).await?)
+        let sign = move |conn: &mut _| {
+            let trail = &auth.0.trail;
+            trail.extend(conn, &Origin::service(), Events::default())
+        };
+        Ok(self.0.store.note(sign).await?)
     }
 }
 

@@ -4,10 +4,10 @@
 use chrono::TimeDelta;
 
 use super::chain::digest_of_head;
-use super::{Action, Event, Events, Origin};
+use super::{Action, Event, Events, LockedHead, Origin};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, StoreConnection};
+use crate::store::{AuditEvent, StoreConnection};
 
 /// Rows that are deleted in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -28,14 +28,20 @@ impl Auth {
         let mut pruned = 0;
         loop {
             let auth = self.clone();
-            let prune = move |conn: &mut StoreConnection, _: &mut Events| {
-                let mut head = AuditHead::lock(conn)?;
+            let prune = move |conn: &mut StoreConnection, events: &mut Events| {
+                let LockedHead {
+                    mut head,
+                    key,
+                    found,
+                } = auth.0.trail.lock_head(conn)?;
                 let last =
                     AuditEvent::last_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
                 let Some(last) = last else {
                     return Ok(0);
                 };
-                let key = auth.0.trail.key(conn)?;
+                if let Some(found) = found {
+                    events.record(found);
+                }
                 head.pruned_id = last.id;
                 head.pruned_digest = last.digest;
                 head.digest = digest_of_head(&key, &head);

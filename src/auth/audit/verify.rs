@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Action;
 use super::chain::{digest_of_event, digest_of_head};
 use crate::auth::Auth;
 use crate::error::Error;
@@ -26,8 +27,12 @@ pub enum Problem {
     OutOfOrder(i64),
     /// This row is behind the end.
     Surplus(i64),
+    /// This row is before the beginning: those up to there were deleted for their age.
+    Before(i64),
     /// The head knows another digest of the last row, or of the last one that was pruned.
     EndsDiffer(i64),
+    /// When this row was written, the head was found altered.
+    FoundAltered(i64),
 }
 
 impl fmt::Display for Problem {
@@ -43,6 +48,11 @@ impl fmt::Display for Problem {
             Self::Altered(id) => write!(f, "event {id} was altered, or was made with another key"),
             Self::OutOfOrder(id) => write!(f, "event {id} does not follow the one before it"),
             Self::Surplus(id) => write!(f, "event {id} is behind the end of the trail"),
+            Self::Before(id) => write!(f, "event {id} is before the beginning of the trail"),
+            Self::FoundAltered(id) => write!(
+                f,
+                "before event {id} the head of the trail was altered, or made with another key"
+            ),
             Self::EndsDiffer(id) => write!(f, "event {id} is not the one that the head knows"),
         }
     }
@@ -56,8 +66,20 @@ pub struct Verification {
     /// The last event and its digest, to be kept somewhere else: a later verification that is
     /// given them finds out whether the trail was put back to an earlier state.
     pub last: (i64, String),
+    /// The events at which the key of the settings took over from the one in the database: one,
+    /// if that was ever done.
+    pub key_changes: Vec<i64>,
     /// What is wrong, in the order of the trail; empty when nothing is.
     pub problems: Vec<Problem>,
+}
+
+/// What the verification goes by.
+#[derive(Clone)]
+struct Start {
+    head: AuditHead,
+    /// The key in the database, if one was made, and that of the settings, if there is one: a trail
+    /// may begin with the former and go on with the latter, and not the other way round.
+    keys: Vec<DigestKey>,
 }
 
 /// How far the verification has come.
@@ -66,6 +88,7 @@ struct Walk {
     last_id: i64,
     last_digest: String,
     events: u64,
+    key_changes: Vec<i64>,
     problems: Vec<Problem>,
 }
 
@@ -76,53 +99,104 @@ impl Auth {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn verify_trail(&self) -> Result<Verification, Error> {
+        loop {
+            let Some(start) = self.start_of_verification().await? else {
+                return Ok(Verification {
+                    events: 0,
+                    last: (0, String::new()),
+                    key_changes: Vec::new(),
+                    problems: vec![Problem::NoHead],
+                });
+            };
+            let walk = self.walk(&start).await?;
+            let now = self.start_of_verification().await?;
+            let is_pruned = now.is_some_and(|now| now.head.pruned_id != start.head.pruned_id);
+            // Rows that were deleted for their age meanwhile would seem to be missing.
+            if !is_pruned || walk.problems.is_empty() {
+                return Ok(Verification {
+                    events: walk.events,
+                    last: (walk.last_id, walk.last_digest),
+                    key_changes: walk.key_changes,
+                    problems: walk.problems,
+                });
+            }
+        }
+    }
+
+    async fn start_of_verification(&self) -> Result<Option<Start>, Error> {
         let auth = self.clone();
         let read = move |conn: &mut StoreConnection| {
             Ok((AuditHead::find(conn)?, auth.0.trail.own.find(conn)?))
         };
         let (head, own) = self.0.store.read(read).await?;
-        // A trail may begin with the key in the database and go on with that of the settings, and
-        // not the other way round.
         let keys = own.into_iter().chain(self.0.trail.configured.clone());
-        let keys: Vec<_> = keys.collect();
-        let Some(head) = head else {
-            return Ok(Verification {
-                events: 0,
-                last: (0, String::new()),
-                problems: vec![Problem::NoHead],
-            });
-        };
+        let keys = keys.collect();
+        Ok(head.map(|head| Start { head, keys }))
+    }
+
+    async fn walk(&self, start: &Start) -> Result<Walk, Error> {
+        let head = &start.head;
         let mut walk = Walk {
+            keys: start.keys.clone(),
             last_id: head.pruned_id,
             last_digest: head.pruned_digest.clone(),
             events: 0,
+            key_changes: Vec::new(),
             problems: Vec::new(),
-            keys: keys.clone(),
         };
-        loop {
-            let after = walk.last_id;
-            let list = move |conn: &mut _| AuditEvent::list_after(conn, after, PAGE);
-            let page = self.0.store.read(list).await?;
-            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            for event in page.iter().take_while(|event| event.id <= head.last_id) {
-                walk.step(event);
-            }
-            if is_last || walk.last_id >= head.last_id {
+        self.look_before(head, &mut walk).await?;
+        while walk.last_id < head.last_id {
+            let (after, through) = (walk.last_id, head.last_id);
+            let list = move |conn: &mut _| AuditEvent::list_ids(conn, after, through, PAGE);
+            let ids = self.0.store.read(list).await?;
+            if ids.is_empty() {
                 break;
             }
+            let list = move |conn: &mut _| AuditEvent::list_after(conn, after, PAGE);
+            match self.0.store.read(list).await {
+                Ok(page) => {
+                    let is_due = |event: &&AuditEvent| event.id > after && event.id <= through;
+                    page.iter()
+                        .filter(is_due)
+                        .for_each(|event| walk.step(event));
+                }
+                // The database has answered a moment ago, so it is a row that cannot be read.
+                Err(_unreadable) => self.walk_singly(&ids, &mut walk).await?,
+            }
         }
-        self.look_behind(&head, &mut walk).await?;
-        if !keys
-            .iter()
-            .any(|key| digest_of_head(key, &head) == head.digest)
-        {
+        self.look_behind(head, &mut walk).await?;
+        // The last key only: who can write into the database can put another one there.
+        let is_signed = |key: &DigestKey| digest_of_head(key, head) == head.digest;
+        if !start.keys.last().is_some_and(is_signed) {
             walk.problems.push(Problem::HeadAltered);
         }
-        Ok(Verification {
-            events: walk.events,
-            last: (walk.last_id, walk.last_digest),
-            problems: walk.problems,
-        })
+        Ok(walk)
+    }
+
+    /// Row by row, as one of them cannot be read: a time that is none, or no text.
+    async fn walk_singly(&self, ids: &[i64], walk: &mut Walk) -> Result<(), Error> {
+        for id in ids.iter().copied() {
+            let find = move |conn: &mut _| AuditEvent::list_after(conn, id - 1, 1);
+            match self.0.store.read(find).await {
+                Ok(events) => events.iter().for_each(|event| walk.step(event)),
+                Err(_unreadable) => {
+                    // Unless the database does not answer any more.
+                    self.start_of_verification().await?;
+                    walk.step_over(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that were deleted for their age are not there.
+    async fn look_before(&self, head: &AuditHead, walk: &mut Walk) -> Result<(), Error> {
+        let through = head.pruned_id;
+        let list = move |conn: &mut _| AuditEvent::list_ids(conn, i64::MIN, through, PAGE);
+        let before = self.0.store.read(list).await?;
+        walk.problems
+            .extend(before.into_iter().map(Problem::Before));
+        Ok(())
     }
 
     /// Compares the end with what the head says of it. Rows behind it are fine if the head has
@@ -137,25 +211,19 @@ impl Auth {
         let end = head.last_id;
         let read = move |conn: &mut StoreConnection| {
             // In this order: what is appended between the two is behind neither.
-            let behind = AuditEvent::list_after(conn, end, PAGE)?;
+            let behind = AuditEvent::list_ids(conn, end, i64::MAX, PAGE)?;
             let last = AuditHead::find(conn)?.map_or(0, |head| head.last_id);
-            Ok(behind.into_iter().filter(move |event| event.id > last))
+            Ok(behind.into_iter().filter(move |id| *id > last))
         };
-        for event in self.0.store.read(read).await? {
-            walk.problems.push(Problem::Surplus(event.id));
-        }
+        let behind = self.0.store.read(read).await?;
+        walk.problems.extend(behind.map(Problem::Surplus));
         Ok(())
     }
 }
 
 impl Walk {
     fn step(&mut self, event: &AuditEvent) {
-        self.events += 1;
-        let expected = self.last_id + 1;
-        let follows = event.id == expected;
-        if !follows {
-            self.problems.push(Problem::Missing(expected, event.id - 1));
-        }
+        let follows = self.move_to(event.id);
         let made_with = self
             .keys
             .iter()
@@ -168,7 +236,30 @@ impl Walk {
         if made_with.is_some() && follows && event.previous_digest != self.last_digest {
             self.problems.push(Problem::OutOfOrder(event.id));
         }
-        self.last_id = event.id;
+        if event.action == Action::AuditKey.name() {
+            self.key_changes.push(event.id);
+        }
+        if event.action == Action::AuditAltered.name() {
+            self.problems.push(Problem::FoundAltered(event.id));
+        }
         self.last_digest.clone_from(&event.digest);
+    }
+
+    /// Goes past a row that cannot be read.
+    fn step_over(&mut self, id: i64) {
+        self.move_to(id);
+        self.problems.push(Problem::Altered(id));
+        self.last_digest.clear();
+    }
+
+    /// Returns whether this row is the next one.
+    fn move_to(&mut self, id: i64) -> bool {
+        self.events += 1;
+        let expected = self.last_id + 1;
+        if id != expected {
+            self.problems.push(Problem::Missing(expected, id - 1));
+        }
+        self.last_id = id;
+        id == expected
     }
 }
