@@ -20,26 +20,38 @@ pub(crate) struct Request(Vec<u8>);
 
 impl Request {
     pub(crate) fn get(path: &str, token: &str) -> Self {
-        Self(format!("GET {path} {VERSION}{}\r\n", bearer(token)).into_bytes())
+        Self::new("GET", path, Some(token), None)
     }
 
     pub(crate) fn post(path: &str, token: &str) -> Self {
-        let head = format!("POST {path} {VERSION}{}", bearer(token));
-        Self(format!("{head}Content-Length: 0\r\n\r\n").into_bytes())
+        Self::new("POST", path, Some(token), None)
     }
 
     /// A request with a body of the given media type.
     pub(crate) fn with_body(path: &str, media_type: &str, body: &str) -> Self {
-        let length = body.len();
-        let head = format!("POST {path} {VERSION}Content-Type: {media_type}\r\n");
-        Self(format!("{head}Content-Length: {length}\r\n\r\n{body}").into_bytes())
+        Self::new("POST", path, None, Some((media_type, body)))
     }
-}
 
-const VERSION: &str = "HTTP/1.1\r\nHost: tokenhouse\r\n";
-
-fn bearer(token: &str) -> String {
-    format!("Authorization: Bearer {token}\r\n")
+    /// Any request: with a credential or without, and with a body and its media type or without.
+    pub(crate) fn new(
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        content: Option<(&str, &str)>,
+    ) -> Self {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: tokenhouse\r\n");
+        if let Some(token) = token {
+            text += &format!("Authorization: Bearer {token}\r\n");
+        }
+        if let Some((media_type, _)) = content {
+            text += &format!("Content-Type: {media_type}\r\n");
+        }
+        let body = content.map(|(_, body)| body).unwrap_or_default();
+        if method != "GET" {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        Self(format!("{text}\r\n{body}").into_bytes())
+    }
 }
 
 /// A connection to one process.

@@ -1,6 +1,6 @@
 //! A run: processes, clients and faults, for a while; and the history that comes of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -15,18 +15,6 @@ use crate::history::{History, Stopwatch};
 use crate::server::Program;
 use crate::worker::Worker;
 use crate::{nemesis, operator};
-
-/// Cheap hashes, more workers than cores that get in the way of other threads, and nobody turned away
-/// as too busy or too frequent.
-const SETTINGS: [(&str, &str); 7] = [
-    ("RUST_LOG", "error"),
-    ("TOKENHOUSE_BCRYPT_COST", "4"),
-    ("TOKENHOUSE_DOCS", "false"),
-    ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
-    ("TOKENHOUSE_HASH_THREADS", "1"),
-    ("TOKENHOUSE_LIMITS", "off"),
-    ("TOKENHOUSE_WORKERS", "4"),
-];
 
 /// How often each operation is done, relative to the others. Every other client does uses only, and
 /// those between them all else twice as often.
@@ -139,7 +127,12 @@ impl Run {
         }
         // Dropped after the processes, which write into it.
         let scratch = Scratch::new("reliability").map_err(|error| error.to_string())?;
-        let program = self.program(scratch.path())?;
+        let program = Program::new(
+            &self.binary,
+            &self.database_url,
+            scratch.path(),
+            &self.settings,
+        )?;
         if self.mix.needs_cli() && !operator::is_there(&program) {
             let binary = self.binary.display();
             return Err(format!(
@@ -155,23 +148,6 @@ impl Run {
         };
         self.register_users(&field)?;
         self.play(&field)
-    }
-
-    fn program(&self, folder: &Path) -> Result<Program, String> {
-        let binary = self.binary.canonicalize();
-        let binary = binary.map_err(|error| format!("{}: {error}", self.binary.display()))?;
-        let own = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let url = ("DATABASE_URL".to_owned(), self.database_url.clone());
-        Ok(Program {
-            binary,
-            folder: folder.to_owned(),
-            // The later of two values counts.
-            settings: own
-                .into_iter()
-                .chain([url])
-                .chain(self.settings.iter().cloned())
-                .collect(),
-        })
     }
 
     fn register_users(&self, field: &Field) -> Result<(), String> {

@@ -19,6 +19,18 @@ kill -s KILL "$server" 2>/dev/null
 wait "$server"
 "#;
 
+/// Cheap hashes, more workers than cores that get in the way of other threads, and nobody turned away
+/// as too busy or too frequent.
+const SETTINGS: [(&str, &str); 7] = [
+    ("RUST_LOG", "error"),
+    ("TOKENHOUSE_BCRYPT_COST", "4"),
+    ("TOKENHOUSE_DOCS", "false"),
+    ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
+    ("TOKENHOUSE_HASH_THREADS", "1"),
+    ("TOKENHOUSE_LIMITS", "off"),
+    ("TOKENHOUSE_WORKERS", "4"),
+];
+
 /// How to start the program, for serving and for the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -29,6 +41,31 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// The program with the settings of a run, and then those given: the later of two values counts.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub(crate) fn new(
+        binary: &Path,
+        database_url: &str,
+        folder: &Path,
+        settings: &[(String, String)],
+    ) -> Result<Self, String> {
+        let found = binary.canonicalize();
+        let found = found.map_err(|error| format!("{}: {error}", binary.display()))?;
+        let own = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let url = ("DATABASE_URL".to_owned(), database_url.to_owned());
+        Ok(Self {
+            binary: found,
+            folder: folder.to_owned(),
+            settings: own
+                .into_iter()
+                .chain([url])
+                .chain(settings.iter().cloned())
+                .collect(),
+        })
+    }
+
     /// A command of the command line.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);

@@ -1,10 +1,12 @@
 //! The command line: one file for each verb, and what they share.
 
+mod audit;
 mod cargo;
 mod check;
 mod history;
 mod mutants;
 mod options;
+mod races;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ enum Command {
     History(history::Args),
     /// Judge a history that was written to a file.
     Check(check::Args),
+    /// End credentials while they are in use or being issued, and look for any that work after.
+    Races(races::Args),
+    /// Kill the process in the middle of changes, and compare the state with the audit trail.
+    Audit(audit::Args),
     /// Show that broken versions of Tokenhouse are found out.
     Mutants(mutants::Args),
 }
@@ -46,6 +52,8 @@ impl Cli {
         let outcome = match &self.command {
             Command::History(args) => history::run(args),
             Command::Check(args) => check::run(args),
+            Command::Races(args) => races::run(args),
+            Command::Audit(args) => audit::run(args),
             Command::Mutants(args) => mutants::run(args),
         };
         match outcome {

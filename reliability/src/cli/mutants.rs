@@ -9,11 +9,15 @@ use reliability::Scratch;
 use reliability::checker::Verdict;
 
 use super::options::Options;
-use super::{cargo, project_root};
+use super::{cargo, project_root, races};
 
 /// Starts the line of a patch that has options for its run: not every mistake shows on every
 /// database, or without faults.
 const RUN_WITH: &str = "Run-With:";
+
+/// Starts the line of a patch that is found out by races and not by a history, with the arguments of
+/// `races`.
+const RACE_WITH: &str = "Race-With:";
 
 /// A mutant is built once and run for seconds: that it builds soon counts for more than its speed.
 const BUILD_SETTINGS: [(&str, &str); 2] = [
@@ -50,13 +54,12 @@ pub(super) fn run(args: &Args) -> Result<bool, String> {
     for patch in &patches {
         let name = name(patch);
         println!("mutant {name}");
-        match verdict(patch, args).map_err(|problem| format!("mutant {name}: {problem}"))? {
-            Verdict::Violation(violation) => print!("found out: {violation}"),
-            Verdict::Linearizable => {
+        match fate(patch, args).map_err(|problem| format!("mutant {name}: {problem}"))? {
+            Fate::FoundOut(why) => println!("found out: {}", why.trim_end()),
+            Fate::Survived => {
                 println!("SURVIVED");
                 survivors += 1;
             }
-            Verdict::Undecided(_) => return Err(format!("mutant {name}: undecided")),
         }
     }
     println!("{} mutants, {survivors} of them survived", patches.len());
@@ -90,8 +93,14 @@ fn name(patch: &Path) -> String {
         .into_owned()
 }
 
-fn verdict(patch: &Path, args: &Args) -> Result<Verdict, String> {
-    let options = options(patch, &args.options)?;
+/// What became of a mutant.
+enum Fate {
+    FoundOut(String),
+    Survived,
+}
+
+fn fate(patch: &Path, args: &Args) -> Result<Fate, String> {
+    let text = fs::read_to_string(patch).map_err(|error| error.to_string())?;
     let root = project_root();
     let mutants = root.join("target/mutants");
     let sources = mutants.join(name(patch));
@@ -100,12 +109,21 @@ fn verdict(patch: &Path, args: &Args) -> Result<Verdict, String> {
     apply(patch, scratch.path())?;
     let target = mutants.join("target");
     let binary = cargo::build(scratch.path(), &target, &BUILD_SETTINGS)?;
-    let (_history, verdict) = options.run(&binary)?;
-    Ok(verdict)
+    if let Some(words) = text.lines().find_map(|line| line.strip_prefix(RACE_WITH)) {
+        let races = races::Args::parse(words.split_whitespace())?;
+        return Ok(match races.count_stale(&binary)? {
+            0 => Fate::Survived,
+            stale => Fate::FoundOut(format!("{stale} stale")),
+        });
+    }
+    match options(&text, &args.options)?.run(&binary)?.1 {
+        Verdict::Violation(violation) => Ok(Fate::FoundOut(violation.to_string())),
+        Verdict::Linearizable => Ok(Fate::Survived),
+        Verdict::Undecided(_) => Err("undecided".to_owned()),
+    }
 }
 
-fn options(patch: &Path, given: &[String]) -> Result<Options, String> {
-    let text = fs::read_to_string(patch).map_err(|error| error.to_string())?;
+fn options(text: &str, given: &[String]) -> Result<Options, String> {
     let of_patch = text.lines().find_map(|line| line.strip_prefix(RUN_WITH));
     let of_patch = of_patch.unwrap_or_default().split_whitespace();
     let words = ["run", "--seconds", "20"].into_iter();

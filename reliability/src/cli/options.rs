@@ -58,7 +58,7 @@ pub(super) struct Options {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Backend {
+pub(super) enum Backend {
     Sqlite,
     Postgres,
 }
@@ -86,13 +86,13 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 /// A database for a run, gone with it.
-enum Database {
+pub(super) enum Database {
     Sqlite(Scratch),
     Postgres(PostgresServer),
 }
 
 impl Database {
-    fn start(backend: Backend) -> Result<Self, String> {
+    pub(super) fn start(backend: Backend) -> Result<Self, String> {
         match backend {
             Backend::Sqlite => Scratch::new("sqlite")
                 .map(Self::Sqlite)
@@ -101,7 +101,7 @@ impl Database {
         }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         match self {
             Self::Sqlite(scratch) => {
                 format!("sqlite://{}/tokenhouse.db", scratch.path().display())

@@ -1,0 +1,156 @@
+//! A credential to be had, and the end of its user's access, at one moment.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+use serde_json::Value;
+
+use super::Seen;
+use super::kind::{Kind, Prize};
+use super::stage::{PROCESSES, Stage};
+use super::subject::{Asked, Subject};
+use crate::client::Request;
+use crate::desk::{Desk, expect, sign_in_request, text_of};
+
+/// Microseconds that either side waits at most, so that each comes first now and then.
+const HEAD_START: std::ops::Range<u64> = 0..2_500;
+
+/// What came of asking for a credential.
+enum Had {
+    /// It was issued.
+    Issued(String),
+    Refused,
+    Unknown,
+}
+
+/// One round; `None` when one of the two had no answer.
+pub(super) fn round(
+    stage: &mut Stage,
+    subject: &mut Subject,
+    kind: Kind,
+    prize: Prize,
+    number: usize,
+) -> Result<Option<Seen>, String> {
+    let (ask_at, end_at) = (number % PROCESSES, number / PROCESSES % PROCESSES);
+    let request = match prize {
+        Prize::Login => sign_in_request(&subject.email, subject.password()),
+        Prize::Key => subject.key_request(),
+    };
+    let end = subject.end(stage, kind.end(), number);
+    let (mut asks, mut ends) = (stage.desk(), stage.desk());
+    asks.connect(ask_at)?;
+    ends.connect(end_at)?;
+    let barrier = Barrier::new(2);
+    let (had, acknowledged) = thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            start(&barrier);
+            have(&mut asks, ask_at, &request, prize)
+        });
+        start(&barrier);
+        let acknowledged = end.ask(&stage.program, &mut ends, end_at);
+        let had = asking.join().unwrap_or_else(|_| Err("a panic".to_owned()));
+        (had, acknowledged)
+    });
+    let (had, acknowledged) = (had?, acknowledged?);
+    let seen = match (acknowledged, &had) {
+        (Asked::Unknown, _) | (_, Had::Unknown) => None,
+        (Asked::Acknowledged, _) => Some(judge(stage, subject, kind, prize, &had)?),
+        // The sign-in came first and ended the token with which the end was asked for.
+        (Asked::Refused, Had::Issued(token)) if prize == Prize::Login => Some(Seen {
+            issued: true,
+            stale: PROCESSES - stage.own_desk().acceptances(token)?,
+            ..Seen::default()
+        }),
+        (Asked::Refused, _) => return Err("whoever ends the access is out".to_owned()),
+    };
+    if kind.end() == Kind::Disable {
+        // Whatever came of it, the next round begins with one token and one key.
+        subject.enable(stage)?;
+        subject.sign_in(stage)?;
+        forget_other_keys(stage, subject)?;
+    } else {
+        *subject = stage.subject()?;
+    }
+    Ok(seen)
+}
+
+fn start(barrier: &Barrier) {
+    let wait = rand::rng().random_range(HEAD_START);
+    barrier.wait();
+    thread::sleep(Duration::from_micros(wait));
+}
+
+fn have(desk: &mut Desk, process: usize, request: &Request, prize: Prize) -> Result<Had, String> {
+    let answer = desk.ask(process, request)?;
+    let name = match prize {
+        Prize::Login => "access_token",
+        Prize::Key => "key",
+    };
+    match answer.status {
+        200 | 201 => Ok(text_of(&answer, name)?.map_or(Had::Refused, Had::Issued)),
+        401 => Ok(Had::Refused),
+        503 => Ok(Had::Unknown),
+        _ => expect(answer, &[]).map(|_| Had::Unknown),
+    }
+}
+
+/// Looks what works now, and must not.
+fn judge(
+    stage: &mut Stage,
+    subject: &Subject,
+    kind: Kind,
+    prize: Prize,
+    had: &Had,
+) -> Result<Seen, String> {
+    let mut seen = Seen::default();
+    let mut ended = vec![subject.token.as_str(), subject.key.secret.as_str()];
+    if let Had::Issued(secret) = had {
+        seen.issued = true;
+        // A key that was made before a change of the password, and is not named in it, stays.
+        if kind != Kind::KeyAgainstPasswordChange {
+            ended.push(secret);
+        } else if !is_made_before_the_change(stage, subject)? {
+            seen.stale += 1;
+        }
+    }
+    for credential in ended {
+        seen.after += PROCESSES;
+        seen.stale += stage.own_desk().acceptances(credential)?;
+    }
+    if kind.end() == Kind::Disable && matches!(had, Had::Refused) {
+        subject.enable(stage)?;
+        seen.after += 1;
+        seen.stale += usize::from(is_something_left(stage, subject, prize)?);
+    }
+    Ok(seen)
+}
+
+/// Whether a sign-in or a key that was refused has left something behind, which comes to life when
+/// the user is enabled: a token stands in place of the one before it.
+fn is_something_left(stage: &mut Stage, subject: &Subject, prize: Prize) -> Result<bool, String> {
+    match prize {
+        Prize::Login => Ok(stage.own_desk().acceptances(&subject.token)? < PROCESSES),
+        Prize::Key => Ok(subject.keys(stage)? != [subject.key.id]),
+    }
+}
+
+/// The trail has one order for all.
+fn is_made_before_the_change(stage: &mut Stage, subject: &Subject) -> Result<bool, String> {
+    let path = format!("/admin/events?actor=user:{}&limit=1", subject.id);
+    let page = stage.administer("GET", &path, None, &[200])?;
+    let last: &Value = &page["events"][0]["action"];
+    Ok(last == "password.change")
+}
+
+fn forget_other_keys(stage: &mut Stage, subject: &Subject) -> Result<(), String> {
+    for id in subject.keys(stage)? {
+        if id != subject.key.id {
+            let path = format!("/users/me/keys/{id}");
+            let request = Request::new("DELETE", &path, Some(&subject.token), None);
+            stage.own_desk().insist(0, &request, &[204])?;
+        }
+    }
+    Ok(())
+}
