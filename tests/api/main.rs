@@ -7,6 +7,7 @@
     reason = "helpers of tests fail the test, and clippy takes only the tests themselves for tests"
 )]
 
+mod audit;
 mod bad_input;
 mod conformance;
 mod envelope;
@@ -19,6 +20,7 @@ mod operator;
 mod outage;
 mod proxies;
 mod query_plans;
+mod races;
 mod register;
 mod remote_app;
 mod session_cache;

@@ -78,6 +78,36 @@ impl TestDatabase {
         counted.count
     }
 
+    /// The texts that a query selects `AS text`, in its order.
+    pub fn texts(&self, query: &str) -> Vec<String> {
+        let query = diesel::sql_query(query);
+        let rows: Vec<Text> = match self.backend {
+            Backend::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
+                query.load(&mut conn)
+            }
+            Backend::Postgres => {
+                let mut conn = PgConnection::establish(&self.url()).expect("it takes connections");
+                query.load(&mut conn)
+            }
+        }
+        .expect("a good query");
+        rows.into_iter().map(|row| row.text).collect()
+    }
+
+    /// Whether the database takes these statements.
+    pub fn takes(&self, statements: &str) -> bool {
+        match self.backend {
+            Backend::Sqlite => SqliteConnection::establish(&self.url())
+                .expect("the file opens")
+                .batch_execute(statements),
+            Backend::Postgres => PgConnection::establish(&self.url())
+                .expect("it takes connections")
+                .batch_execute(statements),
+        }
+        .is_ok()
+    }
+
     /// How the database would carry out a query whose parameters are not known: the lines of its
     /// plan. Postgres reads a table whole only if it has no other way.
     pub fn plan(&self, query: &str) -> Vec<String> {
@@ -135,6 +165,12 @@ impl TestDatabase {
 struct Counted {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     count: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
 }
 
 #[derive(diesel::QueryableByName)]

@@ -33,6 +33,11 @@ impl Running {
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.expect("kill is a program").success());
     }
+
+    /// Waits until the process has ended by itself.
+    pub fn wait(mut self) {
+        self.process.wait().expect("it is our child");
+    }
 }
 
 impl Drop for Running {

@@ -38,6 +38,7 @@ pub struct TestApp {
     client: Client,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
+    settings: BTreeMap<String, String>,
     // The last field: the server lets go of the database before it is dropped.
     database: Arc<TestDatabase>,
 }
@@ -59,15 +60,14 @@ impl TestApp {
     }
 
     /// The program itself with some arguments, on the same database and with the settings of
-    /// tests. Its server listens on a free port.
+    /// this server. Its server listens on a free port.
     pub fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
         command
             .args(arguments)
             .current_dir(std::env::temp_dir())
             .env_clear()
-            .envs(SETTINGS)
-            .env("DATABASE_URL", self.database.url())
+            .envs(&self.settings)
             .env("TOKENHOUSE_BIND", "127.0.0.1:0");
         command
     }
@@ -141,6 +141,7 @@ impl TestAppBuilder {
     pub fn start(mut self) -> TestApp {
         self.settings
             .insert("DATABASE_URL".to_owned(), self.database.url());
+        let settings = self.settings.clone();
         let config = Config::from_vars(self.settings).expect("the settings are good");
         let store = Store::open(&config.database).expect("the database opens");
         let auth = Auth::new(store, config.auth.clone(), self.clock).expect("threads start");
@@ -163,6 +164,7 @@ impl TestAppBuilder {
             client: Client::of(address),
             server,
             thread: Some(thread),
+            settings,
             database: self.database,
         }
     }

@@ -1,0 +1,533 @@
+//! One row for each operation, with all that there is to say about it; none for what failed.
+
+use serde_json::{Value, json};
+
+use super::{administrator, make_key, program, sign_in};
+use crate::harness::{Answer, Backend, Request, TestApp, on_both_databases};
+
+on_both_databases!(
+    every_operation_of_a_user_has_its_row,
+    every_operation_of_an_administrator_has_its_row,
+    every_command_has_its_row,
+    every_refusal_has_its_row,
+    what_fails_leaves_neither_change_nor_row,
+    no_secret_is_in_the_trail,
+);
+
+/// What every client calls itself here.
+const AGENT: &str = "probe/1";
+
+/// Who, by which credential, at which level, what, on whom, with which result, and more about it.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Value,
+);
+
+/// Looks at what is written into the trail from one time to the next.
+struct Watch<'a> {
+    app: &'a TestApp,
+    seen: usize,
+}
+
+impl<'a> Watch<'a> {
+    fn new(app: &'a TestApp) -> Self {
+        let mut watch = Self { app, seen: 0 };
+        watch.new_rows();
+        watch
+    }
+
+    fn new_rows(&mut self) -> Vec<Vec<String>> {
+        let columns = [
+            "actor",
+            "credential",
+            "level",
+            "action",
+            "target",
+            "result",
+            "detail",
+            "ip",
+            "user_agent",
+            "request_id",
+        ];
+        let query = format!(
+            "SELECT {} AS text FROM audit_events WHERE id > {} ORDER BY id",
+            columns.join(" || '|' || "),
+            self.seen
+        );
+        let rows = self.app.database().texts(&query);
+        self.seen += rows.len();
+        let split = |row: &String| row.split('|').map(str::to_owned).collect();
+        rows.iter().map(split).collect()
+    }
+
+    /// Sends a request, which has to be answered with the status and to leave these rows only.
+    fn expect(&mut self, request: Request, status: u16, expected: &[Row]) -> Answer {
+        let id = format!("request-{:08}", self.seen);
+        let request = request.header("X-Request-Id", &id);
+        let answer = request.header("User-Agent", AGENT).send();
+        assert_eq!(answer.status, status, "{answer:?}");
+        let rows = self.check(expected);
+        for row in rows {
+            assert_eq!(row[7..], ["127.0.0.1", AGENT, id.as_str()], "{row:?}");
+        }
+        answer
+    }
+
+    /// Runs a command of the operator, who has neither address nor agent nor request.
+    fn expect_of_program(&mut self, arguments: &[&str], expected: &[Row]) {
+        let output = program(self.app, arguments, "the password of carol");
+        assert!(output.status.success(), "{output:?}");
+        for row in self.check(expected) {
+            assert_eq!(row[7..], ["", "", ""], "{row:?}");
+        }
+    }
+
+    fn check(&mut self, expected: &[Row]) -> Vec<Vec<String>> {
+        let rows = self.new_rows();
+        assert_eq!(rows.len(), expected.len(), "{rows:?}");
+        for (row, (actor, credential, level, action, target, result, detail)) in
+            rows.iter().zip(expected)
+        {
+            let texts = [*actor, credential, level, action, target, result];
+            assert_eq!(row[..6], texts, "{row:?}");
+            let written: Value = serde_json::from_str(&row[6]).unwrap_or_default();
+            assert_eq!(written, *detail, "{row:?}");
+        }
+        rows
+    }
+}
+
+fn form(app: &TestApp, email: &str, password: &str) -> Request {
+    let fields = [("username", email), ("password", password)];
+    app.post("/token").form(&fields)
+}
+
+const ALICE: &str = "alice@example.com";
+const PASSWORD: &str = "the password of alice";
+
+fn registration(name: &str) -> Value {
+    json!({
+        "name": format!("{name} Example"),
+        "surname": "Example",
+        "email": format!("{name}@example.com"),
+        "website": "",
+        "password": format!("the password of {name}"),
+    })
+}
+
+fn every_operation_of_a_user_has_its_row(backend: Backend) {
+    let app = TestApp::start(backend);
+    let mut watch = Watch::new(&app);
+    let (ok, me, none) = ("ok", "user:1", Value::Null);
+    let register = app.post("/register").json(&registration("alice"));
+    watch.expect(
+        register,
+        201,
+        &[("anonymous", "", "", "register", me, ok, none.clone())],
+    );
+    let login = |scopes: &str| {
+        let detail = json!({"scopes": scopes});
+        [(me, "password", "account", "login", me, ok, detail)]
+    };
+    let answer = watch.expect(form(&app, ALICE, PASSWORD), 200, &login(""));
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+
+    let account = |action, target, detail| [(me, "login", "account", action, target, ok, detail)];
+    let patch = app.request("PATCH", "/users/me").bearer(&token);
+    let patch = patch.json(&json!({"surname": "Liddell", "website": "x"}));
+    let fields = json!({"fields": ["surname", "website"]});
+    watch.expect(patch, 200, &account("user.update", me, fields));
+    let patch = app.request("PATCH", "/users/me").bearer(&token);
+    watch.expect(patch.json(&json!({})), 200, &[]);
+
+    let new_key = || {
+        app.post("/users/me/keys")
+            .bearer(&token)
+            .json(&json!({"name": "k"}))
+    };
+    let made = |target| account("key.create", target, json!({"scopes": ""}));
+    watch.expect(new_key(), 201, &made("key:1"));
+    watch.expect(new_key(), 201, &made("key:2"));
+    let third = watch.expect(new_key(), 201, &made("key:3"));
+    let third = third.json()["key"].as_str().unwrap().to_owned();
+    let revoke = app.request("DELETE", "/users/me/keys/1").bearer(&token);
+    watch.expect(revoke, 204, &account("key.revoke", "key:1", none.clone()));
+    let revoke = || app.post("/revoke").form(&[("token", third.as_str())]);
+    let by_key = [(
+        me,
+        "key:3",
+        "possession",
+        "token.revoke",
+        "key:3",
+        ok,
+        none.clone(),
+    )];
+    watch.expect(revoke(), 200, &by_key);
+    watch.expect(revoke(), 200, &[]);
+    watch.expect(app.get("/users/me/events").bearer(&token), 200, &[]);
+
+    let change = json!({
+        "current_password": PASSWORD,
+        "new_password": "another password of alice",
+        "keys": [2, 77],
+    });
+    let change = app.post("/users/me/password").bearer(&token).json(&change);
+    watch.expect(
+        change,
+        204,
+        &account("password.change", me, json!({"keys": [2]})),
+    );
+    let sign_in = || form(&app, ALICE, "another password of alice");
+    let answer = watch.expect(sign_in(), 200, &login(""));
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let logout = app.post("/logout").bearer(&token);
+    watch.expect(logout, 204, &account("logout", me, none.clone()));
+    let answer = watch.expect(sign_in(), 200, &login(""));
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let revoke = app.post("/revoke").form(&[("token", token.as_str())]);
+    let by_token = [(
+        me,
+        "login",
+        "possession",
+        "token.revoke",
+        me,
+        ok,
+        none.clone(),
+    )];
+    watch.expect(revoke, 200, &by_token);
+    let answer = watch.expect(sign_in(), 200, &login(""));
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let delete = app.request("DELETE", "/users/me").bearer(&token);
+    let delete = delete.json(&json!({"current_password": "another password of alice"}));
+    let before = app.database().count("audit_events");
+    watch.expect(delete, 204, &account("user.delete", me, none));
+    assert_eq!(app.database().count("users"), 0);
+    assert_eq!(
+        app.database().count("audit_events"),
+        before + 1,
+        "the events stay"
+    );
+}
+
+fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = administrator(&app);
+    app.register("alice");
+    let mut watch = Watch::new(&app);
+    let by =
+        |level, action, target, detail| ("user:1", "login", level, action, target, "ok", detail);
+    let write = |action, target, detail| by("users:write", action, target, detail);
+    let read = |target, detail| by("users:read", "user.read", target, detail);
+    let none = Value::Null;
+
+    let list = app.get("/admin/users?limit=7").bearer(&admin);
+    watch.expect(list, 200, &[read("", json!({"limit": 7}))]);
+    watch.expect(
+        app.get("/admin/users/2").bearer(&admin),
+        200,
+        &[read("user:2", none.clone())],
+    );
+    watch.expect(app.get("/admin/users/77").bearer(&admin), 404, &[]);
+    let events = app.get("/admin/events").bearer(&admin);
+    watch.expect(
+        events,
+        200,
+        &[by("events:read", "event.read", "", none.clone())],
+    );
+
+    let mut bob = registration("bobby");
+    bob["scopes"] = json!("orders:read users:read");
+    let create = app.post("/admin/users").bearer(&admin).json(&bob);
+    let scopes = json!({"scopes": "orders:read users:read"});
+    watch.expect(create, 201, &[write("user.create", "user:3", scopes)]);
+    let patch = |body: Value| {
+        app.request("PATCH", "/admin/users/3")
+            .bearer(&admin)
+            .json(&body)
+    };
+    let scopes = json!({"before": "orders:read users:read", "after": "users:read"});
+    watch.expect(
+        patch(json!({"scopes": "users:read"})),
+        200,
+        &[write("user.scopes", "user:3", scopes)],
+    );
+    watch.expect(patch(json!({"scopes": "users:read"})), 200, &[]);
+    let fields = json!({"fields": ["name"]});
+    watch.expect(
+        patch(json!({"name": "Robert"})),
+        200,
+        &[write("user.update", "user:3", fields)],
+    );
+    watch.expect(
+        patch(json!({"disabled": true})),
+        200,
+        &[write("user.disable", "user:3", none.clone())],
+    );
+    watch.expect(patch(json!({"disabled": true})), 200, &[]);
+    watch.expect(
+        patch(json!({"disabled": false})),
+        200,
+        &[write("user.enable", "user:3", none.clone())],
+    );
+    let bob = sign_in(&app, "bobby@example.com", "the password of bobby");
+    make_key(&app, &bob, "");
+    watch.new_rows();
+    let out = app
+        .request("DELETE", "/admin/users/3/tokens")
+        .bearer(&admin);
+    let ended = json!({"token": true, "keys": 1});
+    watch.expect(out, 204, &[write("user.sign-out", "user:3", ended)]);
+    let delete = || app.request("DELETE", "/admin/users/3").bearer(&admin);
+    watch.expect(delete(), 204, &[write("user.delete", "user:3", none)]);
+    watch.expect(delete(), 404, &[]);
+}
+
+fn every_command_has_its_row(backend: Backend) {
+    let app = TestApp::start(backend);
+    let mut watch = Watch::new(&app);
+    let by = |action, target, detail| {
+        (
+            "operator", "shell", "operator", action, target, "ok", detail,
+        )
+    };
+    let (user, none) = ("user:1", Value::Null);
+    let address = "carol@example.com";
+    let create = [
+        "user",
+        "create",
+        address,
+        "--name",
+        "Carol",
+        "--scope",
+        "users:read",
+    ];
+    watch.expect_of_program(
+        &create,
+        &[by("user.create", user, json!({"scopes": "users:read"}))],
+    );
+    watch.expect_of_program(
+        &["user", "list"],
+        &[by("user.read", "", json!({"limit": 100}))],
+    );
+    watch.expect_of_program(
+        &["user", "disable", address],
+        &[by("user.disable", user, none.clone())],
+    );
+    watch.expect_of_program(&["user", "disable", address], &[]);
+    watch.expect_of_program(
+        &["user", "enable", address],
+        &[by("user.enable", user, none.clone())],
+    );
+    let scopes = json!({"before": "users:read", "after": "users:read orders:read"});
+    let read = by("user.read", user, none.clone());
+    watch.expect_of_program(
+        &["user", "grant", address, "orders:read"],
+        &[read, by("user.scopes", user, scopes)],
+    );
+    sign_in(&app, address, "the password of carol");
+    watch.new_rows();
+    watch.expect_of_program(
+        &["token", "revoke", address],
+        &[by("token.revoke", user, none.clone())],
+    );
+    watch.expect_of_program(&["token", "revoke", address], &[]);
+    let ended = json!({"token": false, "keys": 0});
+    watch.expect_of_program(
+        &["user", "sign-out", address],
+        &[by("user.sign-out", user, ended)],
+    );
+    watch.expect_of_program(
+        &["user", "delete", address],
+        &[by("user.delete", user, none)],
+    );
+    watch.expect_of_program(&["audit", "tail"], &[]);
+    watch.expect_of_program(&["audit", "verify"], &[]);
+}
+
+fn every_refusal_has_its_row(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = administrator(&app);
+    app.register("alice");
+    let token = sign_in(&app, ALICE, PASSWORD);
+    let mut watch = Watch::new(&app);
+    let stranger = |target, reason: &str| {
+        let detail = json!({"reason": reason});
+        [("anonymous", "", "", "login", target, "refused", detail)]
+    };
+    let alice = "user:2";
+    watch.expect(
+        form(&app, "nobody@example.com", "x"),
+        401,
+        &stranger("", "unknown-user"),
+    );
+    watch.expect(
+        form(&app, "no address", "x"),
+        401,
+        &stranger("", "unknown-user"),
+    );
+    watch.expect(
+        form(&app, ALICE, "wrong"),
+        401,
+        &stranger(alice, "wrong-password"),
+    );
+    let by_alice = |credential, action, target, detail| {
+        [(
+            alice, credential, "account", action, target, "refused", detail,
+        )]
+    };
+    let fields = [
+        ("username", ALICE),
+        ("password", PASSWORD),
+        ("scope", "users:write"),
+    ];
+    let scope = by_alice("password", "login", alice, json!({"reason": "scope"}));
+    watch.expect(app.post("/token").form(&fields), 400, &scope);
+
+    let wrong = json!({"current_password": "wrong", "new_password": "a much longer passphrase"});
+    let reason = json!({"reason": "wrong-password"});
+    let change = app.post("/users/me/password").bearer(&token).json(&wrong);
+    watch.expect(
+        change,
+        403,
+        &by_alice("login", "password.change", alice, reason.clone()),
+    );
+    let delete = app.request("DELETE", "/users/me").bearer(&token);
+    let delete = delete.json(&json!({"current_password": "wrong"}));
+    watch.expect(
+        delete,
+        403,
+        &by_alice("login", "user.delete", alice, reason),
+    );
+
+    let refused = |scope| {
+        [(
+            alice,
+            "login",
+            scope,
+            "scope.refused",
+            "",
+            "refused",
+            Value::Null,
+        )]
+    };
+    watch.expect(
+        app.get("/admin/users").bearer(&token),
+        403,
+        &refused("users:read"),
+    );
+    watch.expect(
+        app.get("/admin/events").bearer(&token),
+        403,
+        &refused("events:read"),
+    );
+    watch.expect(
+        app.get("/verify?scope=a+b").bearer(&token),
+        403,
+        &refused("a"),
+    );
+
+    let disable = app.request("PATCH", "/admin/users/2").bearer(&admin);
+    assert_eq!(disable.json(&json!({"disabled": true})).send().status, 200);
+    watch.new_rows();
+    watch.expect(
+        form(&app, ALICE, PASSWORD),
+        401,
+        &stranger(alice, "disabled"),
+    );
+}
+
+fn what_fails_leaves_neither_change_nor_row(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let rows = app.database().count("audit_events");
+    let counted = || app.database().count("audit_events");
+    let taken = app.post("/register").json(&registration("alice")).send();
+    assert_eq!((taken.status, counted()), (409, rows), "{taken:?}");
+    let unheld = json!({"name": "k", "scopes": "users:write"});
+    let key = app
+        .post("/users/me/keys")
+        .bearer(&token)
+        .json(&unheld)
+        .send();
+    assert_eq!((key.status, counted()), (422, rows), "{key:?}");
+
+    // A trail that cannot be written keeps everything from being done.
+    app.database()
+        .execute("ALTER TABLE audit_head RENAME TO taken_away");
+    let made = app
+        .post("/users/me/keys")
+        .bearer(&token)
+        .json(&json!({"name": "k"}));
+    assert_eq!(made.send().status, 503);
+    let register = app.post("/register").json(&registration("bobby"));
+    assert_eq!(register.send().status, 503);
+    assert_eq!(app.post("/logout").bearer(&token).send().status, 503);
+    app.database()
+        .execute("ALTER TABLE taken_away RENAME TO audit_head");
+    assert_eq!(counted(), rows);
+    assert_eq!(
+        (
+            app.database().count("api_keys"),
+            app.database().count("users")
+        ),
+        (0, 1)
+    );
+    assert_eq!(app.get("/users/me").bearer(&token).send().status, 200);
+}
+
+fn no_secret_is_in_the_trail(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = super::some_life(&app);
+    let token = alice.sign_in();
+    let (_, key) = make_key(&app, &token, "");
+    // In the wrong place, as people do.
+    form(&app, "the secret of alice", "wrong").send();
+    let wrong =
+        json!({"current_password": "a wrong secret", "new_password": "a much longer secret"});
+    app.post("/users/me/password")
+        .bearer(&token)
+        .json(&wrong)
+        .send();
+    app.get("/users/me").bearer(&key).send();
+    let columns = [
+        "actor",
+        "credential",
+        "level",
+        "action",
+        "target",
+        "result",
+        "ip",
+        "user_agent",
+        "request_id",
+        "detail",
+    ];
+    let digests = app.database().texts(
+        "SELECT key_digest AS text FROM api_keys UNION ALL SELECT access_token FROM access_tokens
+         UNION ALL SELECT hashed_password FROM users UNION ALL SELECT secret FROM instance_secrets",
+    );
+    let typed = [
+        "secret",
+        "password of",
+        "wrong 0",
+        "alice@",
+        "Liddell",
+        &token,
+        &key,
+    ];
+    for column in columns {
+        for text in app
+            .database()
+            .texts(&format!("SELECT {column} AS text FROM audit_events"))
+        {
+            let secrets = digests.iter().map(String::as_str).chain(typed);
+            for secret in secrets {
+                assert!(!text.contains(secret), "{column}: {text}");
+            }
+        }
+    }
+}

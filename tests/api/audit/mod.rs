@@ -1,0 +1,162 @@
+//! The audit trail: what stands in it, who may read it, and that nobody can change it unnoticed.
+
+mod crashes;
+mod events;
+mod floods;
+mod key;
+mod reading;
+mod tampering;
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+use tokenhouse::auth::Verification;
+use tokenhouse::{Auth, Config};
+
+use crate::harness::{Person, TestApp};
+
+/// Runs the program on the database of an app, and returns what it printed and how it ended.
+fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
+    let mut child = app
+        .program(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Makes an administrator, and returns a login token of theirs.
+fn administrator(app: &TestApp) -> String {
+    let scopes = ["users:read", "users:write", "events:read"];
+    let mut arguments = vec!["user", "create", "admin@example.com", "--name", "Admin"];
+    arguments.extend(scopes.iter().flat_map(|scope| ["--scope", scope]));
+    let output = program(app, &arguments, "the password of admin");
+    assert!(output.status.success(), "{output:?}");
+    sign_in(app, "admin@example.com", "the password of admin")
+}
+
+fn sign_in(app: &TestApp, email: &str, password: &str) -> String {
+    let fields = [("username", email), ("password", password)];
+    let answer = app.post("/token").form(&fields).send();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Makes an API key; returns its id and the key.
+fn make_key(app: &TestApp, token: &str, scopes: &str) -> (i64, String) {
+    let body = json!({"name": "a key", "scopes": scopes});
+    let answer = app.post("/users/me/keys").bearer(token).json(&body).send();
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let body = answer.json();
+    let key = body["key"].as_str().unwrap().to_owned();
+    (body["id"].as_i64().unwrap(), key)
+}
+
+/// A page of events, and what it says of the next one.
+fn page(app: &TestApp, token: &str, path: &str) -> (Vec<Value>, Option<String>) {
+    let answer = app.get(path).bearer(token).send();
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    let body = answer.json();
+    let next = body["next"].as_str().map(str::to_owned);
+    (body["events"].as_array().unwrap().clone(), next)
+}
+
+/// The service without a server, to verify the trail with, chained with `key` or the one in the
+/// database.
+struct Auditor {
+    auth: Auth,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Auditor {
+    fn new(app: &TestApp, key: Option<&str>) -> Self {
+        let mut settings = vec![
+            ("DATABASE_URL".to_owned(), app.database().url()),
+            ("TOKENHOUSE_DATABASE_POOL_SIZE".to_owned(), "1".to_owned()),
+        ];
+        settings.extend(key.map(|key| ("TOKENHOUSE_AUDIT_KEY".to_owned(), key.to_owned())));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        Self {
+            auth: Auth::open(&Config::from_vars(settings).unwrap()).unwrap(),
+            runtime: runtime.unwrap(),
+        }
+    }
+
+    fn verify(&self) -> Verification {
+        self.runtime.block_on(self.auth.verify_trail()).unwrap()
+    }
+
+    /// What is wrong, as it is printed.
+    fn problems(&self) -> Vec<String> {
+        let problems = self.verify().problems;
+        problems.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Drops what stands in the way of changes by hand, as somebody would who owns the tables.
+fn drop_triggers(app: &TestApp) {
+    let on = match app.database().url().starts_with("postgres") {
+        true => " ON audit_events",
+        false => "",
+    };
+    let mut triggers = vec!["changed", "deleted"];
+    if !on.is_empty() {
+        triggers.push("emptied");
+    }
+    for trigger in triggers {
+        let drop = format!("DROP TRIGGER audit_events_are_not_{trigger}{on}");
+        app.database().execute(&drop);
+    }
+}
+
+/// Some life: two users, and most of what they can do.
+fn some_life(app: &TestApp) -> Person {
+    let admin = administrator(app);
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let (id, key) = make_key(app, &token, "");
+    assert_eq!(app.get("/users/me").bearer(&key).send().status, 200);
+    // Written beside the requests, within seconds: later it would be in the way.
+    let begun = std::time::Instant::now();
+    while app
+        .database()
+        .count("audit_events WHERE action = 'key.first-use'")
+        == 0
+    {
+        assert!(
+            begun.elapsed().as_secs() < 20,
+            "the first use is not in the trail"
+        );
+    }
+    app.request("PATCH", "/users/me")
+        .bearer(&token)
+        .json(&json!({"surname": "Liddell"}))
+        .send();
+    for change in [
+        json!({"scopes": "orders:read"}),
+        json!({"disabled": true}),
+        json!({"disabled": false}),
+    ] {
+        let patch = app.request("PATCH", "/admin/users/2").bearer(&admin);
+        assert_eq!(patch.json(&change).send().status, 200);
+    }
+    let delete = app.request("DELETE", format!("/users/me/keys/{id}"));
+    assert_eq!(delete.bearer(&token).send().status, 204);
+    for wrong in 0..5 {
+        let password = format!("wrong {wrong}");
+        let fields = [("username", alice.email.as_str()), ("password", &password)];
+        assert_eq!(app.post("/token").form(&fields).send().status, 401);
+    }
+    for _ in 0..8 {
+        alice.sign_in();
+    }
+    alice
+}

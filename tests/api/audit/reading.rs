@@ -1,0 +1,203 @@
+//! Who may read what, page by page; following the trail in a terminal; how long it is kept.
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+use tokenhouse::{Auth, Clock, Config};
+
+use super::{Auditor, administrator, page, program, some_life};
+use crate::harness::{Backend, TestApp, on_both_databases};
+
+on_both_databases!(
+    users_see_their_own_events_and_not_where_others_sit,
+    pages_hold_every_event_once,
+    filters_let_through_what_they_say,
+    the_trail_can_be_followed_in_a_terminal,
+    old_events_are_deleted_and_the_rest_is_whole,
+);
+
+fn users_see_their_own_events_and_not_where_others_sit(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = some_life(&app);
+    let bob = app.register("bobby");
+    let (of_bob, _) = page(&app, &bob.sign_in(), "/users/me/events");
+    let actions = |events: &[Value]| -> Vec<Value> {
+        events.iter().map(|event| event["action"].clone()).collect()
+    };
+    assert_eq!(actions(&of_bob), ["login", "register"]);
+
+    let token = alice.sign_in();
+    let (events, _) = page(&app, &token, "/users/me/events");
+    let of_alice = app
+        .database()
+        .count("audit_events WHERE actor = 'user:2' OR target = 'user:2'");
+    assert_eq!(events.len() as i64, of_alice);
+    let mut by_others = 0;
+    for event in &events {
+        assert!(
+            event["actor"] == "user:2" || event["target"] == "user:2",
+            "{event}"
+        );
+        let is_by_admin = event["actor"] == "user:1";
+        by_others += usize::from(is_by_admin);
+        let is_hidden = event["ip"] == "" && event["user_agent"] == "";
+        // The first use of a key is noted beside the requests, and by no address.
+        let has_none = is_by_admin || event["action"] == "key.first-use";
+        assert_eq!(is_hidden, has_none, "{event}");
+    }
+    assert_eq!(by_others, 3);
+    assert_eq!(app.get("/admin/events").bearer(&token).send().status, 403);
+}
+
+fn pages_hold_every_event_once(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = some_life(&app);
+    let admin = super::sign_in(&app, "admin@example.com", "the password of admin");
+    let token = alice.sign_in();
+    for (token, first) in [
+        (&admin, "/admin/events?actor=user:2&limit=3"),
+        (&token, "/users/me/events?limit=3"),
+    ] {
+        let (all, none) = page(&app, token, &first.replace("limit=3", "limit=500"));
+        assert_eq!(none, None);
+        assert!(all.len() > 6);
+        let mut seen = Vec::new();
+        let mut next = Some(first.to_owned());
+        while let Some(path) = next {
+            let (events, after) = page(&app, token, &path);
+            assert!(!events.is_empty() && events.len() <= 3);
+            seen.extend(events);
+            next = after;
+        }
+        assert_eq!(seen, all);
+        let ids: Vec<i64> = seen
+            .iter()
+            .map(|event| event["id"].as_i64().unwrap())
+            .collect();
+        assert!(ids.is_sorted_by(|one, two| one > two), "{ids:?}");
+    }
+}
+
+fn filters_let_through_what_they_say(backend: Backend) {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    clock.advance(TimeDelta::hours(1));
+    let noon = "2024-10-04T01:00:00Z";
+    alice.sign_in();
+    alice.sign_in();
+    clock.advance(TimeDelta::days(-1));
+    // By the clock of the program, years later.
+    let output = program(
+        &app,
+        &[
+            "user",
+            "create",
+            "a@example.com",
+            "--name",
+            "Admin",
+            "--scope",
+            "events:read",
+        ],
+        "the password of admin",
+    );
+    assert!(output.status.success(), "{output:?}");
+    let admin = super::sign_in(&app, "a@example.com", "the password of admin");
+    let count = |query: &str| {
+        let (events, _) = page(&app, &admin, &format!("/admin/events?{query}"));
+        events.len()
+    };
+    assert_eq!(count("action=login"), 3);
+    assert_eq!(count("action=login&actor=user:1"), 2);
+    assert_eq!(count("target=user:1"), 3);
+    assert_eq!(count("actor=operator"), 1);
+    assert_eq!(count(&format!("actor=user:1&since={noon}")), 2);
+    assert_eq!(count(&format!("actor=user:1&until={noon}")), 0);
+    assert_eq!(count(&format!("target=user:1&until={noon}")), 1);
+    assert_eq!(count("actor=user:1&before=3"), 1);
+    assert_eq!(count("actor=nobody"), 0);
+    for wrong in ["since=yesterday", "before=x", "limit=0", "limit=501"] {
+        let answer = app
+            .get(&format!("/admin/events?{wrong}"))
+            .bearer(&admin)
+            .send();
+        assert_eq!(answer.status, 422, "{wrong}");
+    }
+}
+
+fn the_trail_can_be_followed_in_a_terminal(backend: Backend) {
+    let app = TestApp::start(backend);
+    some_life(&app);
+    let rows = app.database().count("audit_events");
+    let printed = |arguments: &[&str]| {
+        let output = program(&app, &[&["audit", "tail"], arguments].concat(), "");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lines = printed(&[]);
+    assert_eq!(lines.lines().count(), 10);
+    let last = lines.lines().last().unwrap();
+    let columns: Vec<&str> = last.split('\t').collect();
+    assert_eq!(columns[0], rows.to_string());
+    assert_eq!(columns[2..6], ["user:2", "login", "user:2", "ok"], "{last}");
+    assert_eq!(printed(&["-n", "3"]).lines().count(), 3);
+    assert_eq!(printed(&["-n", "500"]).lines().count(), rows as usize);
+    assert_eq!(printed(&["-n", "0"]), "");
+
+    let mut follower =
+        crate::harness::Running::start(&mut app.program(&["audit", "tail", "-n", "1", "-f"]));
+    assert_eq!(follower.line(), last);
+    app.register("carol");
+    assert!(
+        follower
+            .line()
+            .contains("\tanonymous\tregister\tuser:3\tok\t")
+    );
+}
+
+fn old_events_are_deleted_and_the_rest_is_whole(backend: Backend) {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    for _ in 0..1_200 {
+        // More than are deleted in one transaction.
+        alice.sign_in();
+    }
+    let old = app.database().count("audit_events");
+    clock.advance(TimeDelta::days(30));
+    let admin = administrator(&app);
+    alice.sign_in();
+    let rows = app.database().count("audit_events");
+    let settings = [
+        ("DATABASE_URL", app.database().url()),
+        ("TOKENHOUSE_AUDIT_RETENTION_DAYS", "30".to_owned()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value));
+    let config = Config::from_vars(settings).unwrap();
+    let store = tokenhouse::store::Store::open(&config.database).unwrap();
+    let auth = Auth::new(store, config.auth, clock.clone()).unwrap();
+    let auditor = Auditor::new(&app, None);
+    let prune = || auditor.runtime.block_on(auth.prune_events()).unwrap();
+    assert_eq!(prune(), 0, "not old enough by a moment");
+    clock.advance(TimeDelta::microseconds(1));
+    let verified = std::thread::scope(|scope| {
+        // While it is going on too.
+        let other = scope.spawn(|| {
+            let auditor = Auditor::new(&app, None);
+            (0..20).flat_map(|_| auditor.problems()).collect::<Vec<_>>()
+        });
+        assert_eq!(prune() as i64, old);
+        other.join().unwrap()
+    });
+    assert_eq!(verified, [""; 0]);
+    assert_eq!(prune(), 0);
+    assert_eq!(app.database().count("audit_events"), rows - old + 1);
+    let verification = auditor.verify();
+    assert_eq!(verification.problems, []);
+    assert_eq!(verification.events as i64, rows - old + 1);
+    let (events, _) = page(&app, &admin, "/admin/events?action=audit.prune");
+    assert_eq!(events[0]["detail"], json!({"count": old}));
+    assert_eq!(events[0]["actor"], "service");
+    // What is left is as protected as before.
+    let first = format!("DELETE FROM audit_events WHERE id = {}", old + 1);
+    assert!(!app.database().takes(&first));
+}
