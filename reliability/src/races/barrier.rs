@@ -1,5 +1,6 @@
 //! A credential to be had, and the end of its user's access, at one moment.
 
+use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,10 @@ use crate::client::Request;
 use crate::desk::{Desk, expect, sign_in_request, text_of};
 
 /// Microseconds that either side waits at most, so that each comes first now and then.
-const HEAD_START: std::ops::Range<u64> = 0..2_500;
+const HEAD_START: Range<u64> = 0..2_500;
+
+/// The same for who asks for something while a password is looked at, which takes longer.
+const HEAD_START_OF_PASSWORDS: Range<u64> = 0..15_000;
 
 /// What came of asking for a credential.
 enum Had {
@@ -42,13 +46,17 @@ pub(super) fn round(
     let (mut asks, mut ends) = (stage.desk(), stage.desk());
     asks.connect(ask_at)?;
     ends.connect(end_at)?;
+    let head_start = match (prize, kind.end()) {
+        (Prize::Key, Kind::PasswordChange) => HEAD_START_OF_PASSWORDS,
+        _ => HEAD_START,
+    };
     let barrier = Barrier::new(2);
     let (had, acknowledged) = thread::scope(|scope| {
         let asking = scope.spawn(|| {
-            start(&barrier);
+            start(&barrier, head_start);
             have(&mut asks, ask_at, &request, prize)
         });
-        start(&barrier);
+        start(&barrier, HEAD_START);
         let acknowledged = end.ask(&stage.program, &mut ends, end_at);
         let had = asking.join().unwrap_or_else(|_| Err("a panic".to_owned()));
         (had, acknowledged)
@@ -76,8 +84,8 @@ pub(super) fn round(
     Ok(seen)
 }
 
-fn start(barrier: &Barrier) {
-    let wait = rand::rng().random_range(HEAD_START);
+fn start(barrier: &Barrier, head_start: Range<u64>) {
+    let wait = rand::rng().random_range(head_start);
     barrier.wait();
     thread::sleep(Duration::from_micros(wait));
 }
@@ -108,11 +116,10 @@ fn judge(
     let mut ended = vec![subject.token.as_str(), subject.key.secret.as_str()];
     if let Had::Issued(secret) = had {
         seen.issued = true;
+        seen.stale += usize::from(!is_issued_before_the_end(stage, subject, kind)?);
         // A key that was made before a change of the password, and is not named in it, stays.
         if kind != Kind::KeyAgainstPasswordChange {
             ended.push(secret);
-        } else if !is_made_before_the_change(stage, subject)? {
-            seen.stale += 1;
         }
     }
     for credential in ended {
@@ -136,12 +143,26 @@ fn is_something_left(stage: &mut Stage, subject: &Subject, prize: Prize) -> Resu
     }
 }
 
-/// The trail has one order for all.
-fn is_made_before_the_change(stage: &mut Stage, subject: &Subject) -> Result<bool, String> {
-    let path = format!("/admin/events?actor=user:{}&limit=1", subject.id);
-    let page = stage.administer("GET", &path, None, &[200])?;
-    let last: &Value = &page["events"][0]["action"];
-    Ok(last == "password.change")
+/// Whether the end stands last in the trail, which has one order for all.
+fn is_issued_before_the_end(
+    stage: &mut Stage,
+    subject: &Subject,
+    kind: Kind,
+) -> Result<bool, String> {
+    let end = match kind.end() {
+        Kind::PasswordChange => "password.change",
+        Kind::Delete => "user.delete",
+        _ => "user.disable",
+    };
+    let user = format!("user:{}", subject.id);
+    let page = stage.administer("GET", "/admin/events?limit=20", None, &[200])?;
+    let events = page["events"].as_array().ok_or("no list of events")?;
+    let mut last = events.iter().filter(|event: &&Value| {
+        let is_by_or_on = event["actor"] == *user || event["target"] == *user;
+        let action = &event["action"];
+        is_by_or_on && (action == end || action == "login" || action == "key.create")
+    });
+    Ok(last.next().is_some_and(|event| event["action"] == end))
 }
 
 fn forget_other_keys(stage: &mut Stage, subject: &Subject) -> Result<(), String> {
