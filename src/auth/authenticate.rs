@@ -10,7 +10,7 @@ use super::throttle::Attempt;
 use crate::email::{EmailAddress, fold};
 use crate::error::Error;
 use crate::metrics::SignIn;
-use crate::password::{self, Cost};
+use crate::password::{self, Busy, Computation, Cost, Verification};
 use crate::store::{Account, StoredHash};
 
 /// An account whose password was shown.
@@ -99,9 +99,30 @@ impl Auth {
             None => password::prepare_dummy_verification(config.cost),
         };
         let begun = Instant::now();
-        let digest = self.0.hasher.compute(computation).await?;
+        let matches = self.compare(computation, verification).await?;
         self.0.metrics.hashes.observe(begun.elapsed());
-        Ok(verification.finish(&digest) == Ok(true))
+        Ok(matches)
+    }
+
+    /// Computes and compares. A refusal by an old, cheaper hash takes no less time than any other.
+    async fn compare(
+        &self,
+        computation: Computation,
+        verification: Verification,
+    ) -> Result<bool, Busy> {
+        let cost = self.0.config.cost;
+        if computation.cost() >= cost {
+            let digest = self.0.hasher.compute(computation).await?;
+            return Ok(verification.finish(&digest) == Ok(true));
+        }
+        let compare = move || {
+            let matches = verification.finish(&computation.run()) == Ok(true);
+            if !matches {
+                computation.make_up_for(cost);
+            }
+            matches
+        };
+        self.0.hasher.run(compare).await
     }
 
     /// Hashes a password that was checked.
