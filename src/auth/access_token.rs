@@ -78,6 +78,7 @@ impl Auth {
                 self.0.metrics.sign_in(SignIn::Scope);
                 self.note_refusal(&origin, event.with("reason", SignIn::Scope.reason()))
                     .await?;
+                self.excuse(attempt).await?;
                 return Err(error);
             }
         };

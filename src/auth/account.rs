@@ -106,7 +106,13 @@ impl Auth {
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
         let limit = self.0.config.limits.address;
-        let hashed = self.hash_new_password(&new, &session.user).await?;
+        let hashed = match self.hash_new_password(&new, &session.user).await {
+            Ok(hashed) => hashed,
+            Err(refused) => {
+                self.excuse(attempt).await?;
+                return Err(refused);
+            }
+        };
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let changed = self.change(origin, move |conn, events| {
             let Some(user) = lock_caller(conn, &session, now)? else {

@@ -9,7 +9,7 @@ use super::schema::login_failures;
 
 /// The attempts that are held against a subject: an account, an address, or an account from an
 /// address.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, AsChangeset)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, AsChangeset)]
 #[diesel(table_name = login_failures, treat_none_as_null = true)]
 pub struct LoginFailures {
     /// A keyed digest.
@@ -33,20 +33,19 @@ impl LoginFailures {
         account: Option<&str>,
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
-        if let Some(found) = Self::lock_existing(conn, subject)? {
-            return Ok(found);
-        }
+        // One statement whether it was there or not: two would take longer, and tell who was.
         // The derive of the connection has no ON CONFLICT; both databases write it alike.
         diesel::sql_query(
             "INSERT INTO login_failures (subject, account, failures, expires_at) \
-             VALUES ($1, $2, $3, $4) ON CONFLICT (subject) DO NOTHING",
+             VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (subject) DO UPDATE SET failures = login_failures.failures \
+             RETURNING subject, account, failures, next_at, expires_at",
         )
         .bind::<Text, _>(subject)
         .bind::<Nullable<Text>, _>(account)
         .bind::<BigInt, _>(0)
         .bind::<Timestamp, _>(now)
-        .execute(conn)?;
-        Self::lock_existing(conn, subject)?.ok_or(diesel::result::Error::NotFound)
+        .get_result(conn)
     }
 
     /// As [`Self::lock`], if it is there.
@@ -69,10 +68,18 @@ impl LoginFailures {
             .map(drop)
     }
 
-    /// Forgets everything that is held against an account. Returns how many rows there were.
+    /// Forgets the attempts that are held against an account, from wherever they came. Returns in
+    /// how many rows there were any. The rows stay: they tell which addresses are known.
     pub(crate) fn forget_account(conn: &mut StoreConnection, account: &str) -> QueryResult<usize> {
-        let of_account = login_failures::table.filter(login_failures::account.eq(account));
-        diesel::delete(of_account).execute(conn)
+        let of_account = login_failures::table
+            .filter(login_failures::account.eq(account))
+            .filter(login_failures::failures.gt(0));
+        diesel::update(of_account)
+            .set((
+                login_failures::failures.eq(0),
+                login_failures::next_at.eq(None::<NaiveDateTime>),
+            ))
+            .execute(conn)
     }
 
     /// Deletes rows that say nothing any more, `limit` at most. Returns how many.

@@ -104,6 +104,16 @@ impl Auth {
         }
     }
 
+    /// The password was right, though what it was for is refused: it is held against nobody.
+    pub(super) async fn excuse(&self, attempt: Attempt) -> Result<(), Error> {
+        if attempt.subjects.is_none() {
+            return Ok(());
+        }
+        let (limit, now) = (self.0.config.limits.address, self.0.clock.now());
+        let excuse = move |conn: &mut _| attempt.succeed(conn, limit, now);
+        Ok(self.0.store.note(excuse).await?)
+    }
+
     /// Counts a registration.
     ///
     /// # Errors
@@ -139,8 +149,8 @@ impl Auth {
         }
     }
 
-    /// Forgets all that is held against the account of this canonical name. Returns whether
-    /// anything was.
+    /// Forgets the failures that are held against the account of this canonical name. Returns
+    /// whether there were any.
     pub(super) fn forget_failures(
         &self,
         conn: &mut StoreConnection,
@@ -155,7 +165,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Unavailable`]
-    pub(super) async fn prune_failures(&self) -> Result<usize, Error> {
+    pub async fn prune_failures(&self) -> Result<usize, Error> {
         let now = self.0.clock.now();
         let mut pruned = 0;
         loop {
