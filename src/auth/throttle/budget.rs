@@ -4,8 +4,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::store::LoginFailures;
 
-/// Failures in a row after which nothing but a success by a known address, or the operator, opens
-/// an account again (NIST SP 800-63B section 3.2.2 allows no more).
+/// Failures in a row after which only a known address gets into an account, until the operator
+/// unlocks it (NIST SP 800-63B section 3.2.2 allows no more).
 pub(super) const MAX_FAILURES: i64 = 100;
 
 /// The first wait; each further failure doubles it.
@@ -17,7 +17,11 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 /// Takes an attempt on an account out of its budget, if there is one: `limit` without a wait, then
 /// one after each wait, which doubles. Returns whether the attempt may be made.
 pub(super) fn take_from_account(row: &mut LoginFailures, limit: i64, now: NaiveDateTime) -> bool {
-    let is_waiting = row.next_at.is_some_and(|next| now < next);
+    // No wait is longer: the clock was set back, and nobody is to be kept out by that.
+    let longest = now + LONGEST_WAIT;
+    let is_waiting = row
+        .next_at
+        .is_some_and(|next| now < next && next <= longest);
     if is_waiting || row.failures >= MAX_FAILURES {
         return false;
     }
@@ -44,7 +48,10 @@ pub(super) struct Rate {
 impl Rate {
     /// Takes an attempt out of the budget. `Err` is how long it takes until there is one again.
     pub(super) fn take(self, row: &mut LoginFailures, now: NaiveDateTime) -> Result<(), TimeDelta> {
-        let used_until = row.next_at.unwrap_or(now).max(now);
+        // No budget reaches further: the clock was set back, and what was used counts no more.
+        let furthest = now + self.period;
+        let used_until = row.next_at.filter(|next| *next <= furthest);
+        let used_until = used_until.unwrap_or(now).max(now);
         let next = used_until + self.interval();
         let too_much = next - now - self.period;
         if too_much > TimeDelta::zero() {
@@ -101,6 +108,23 @@ mod tests {
             now += TimeDelta::minutes(10);
         }
         assert_eq!(allowed, MAX_FAILURES);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_nobody_out() {
+        let rate = Rate {
+            most: 1,
+            period: TimeDelta::minutes(1),
+        };
+        let (mut address, mut account, now) = (row(), row(), NaiveDateTime::default());
+        let tomorrow = now + TimeDelta::days(1);
+        assert_eq!(rate.take(&mut address, tomorrow), Ok(()));
+        assert!(take_from_account(&mut account, 1, tomorrow));
+        assert!(!take_from_account(&mut account, 1, tomorrow));
+        assert_eq!(rate.take(&mut address, now), Ok(()));
+        assert_eq!(rate.take(&mut address, now), Err(rate.period));
+        assert!(take_from_account(&mut account, 1, now));
+        assert!(!take_from_account(&mut account, 1, now));
     }
 
     #[test]

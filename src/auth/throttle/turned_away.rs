@@ -9,26 +9,27 @@ use chrono::{NaiveDateTime, TimeDelta};
 /// Addresses that are remembered at most; the database knows the rest.
 const MOST: usize = 10_000;
 
-/// Addresses, and when each may come back.
+/// Addresses, when each was turned away, and when it may come back.
 #[derive(Default)]
-pub(in crate::auth) struct TurnedAway(Mutex<HashMap<String, NaiveDateTime>>);
+pub(in crate::auth) struct TurnedAway(Mutex<HashMap<String, (NaiveDateTime, NaiveDateTime)>>);
 
 impl TurnedAway {
     /// How long an address has to wait still, if it has to.
     pub(super) fn wait(&self, network: &str, now: NaiveDateTime) -> Option<TimeDelta> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = *known.get(network)?;
-        (until > now).then(|| until - now)
+        let (since, until) = *known.get(network)?;
+        // A clock that was set back ends it too.
+        (since <= now && now < until).then(|| until - now)
     }
 
     /// Remembers an address that was told to wait.
     pub(super) fn remember(&self, network: String, now: NaiveDateTime, wait: TimeDelta) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
-            known.retain(|_, until| *until > now);
+            known.retain(|_, (since, until)| *since <= now && now < *until);
         }
         if known.len() < MOST {
-            known.insert(network, now + wait);
+            known.insert(network, (now, now + wait));
         }
     }
 }
@@ -44,6 +45,7 @@ mod tests {
         turned_away.remember("a".to_owned(), now, second);
         assert_eq!(turned_away.wait("a", now), Some(second));
         assert_eq!(turned_away.wait("a", now + second), None);
+        assert_eq!(turned_away.wait("a", now - second), None);
         assert_eq!(turned_away.wait("b", now), None);
         for number in 0..2 * MOST {
             turned_away.remember(number.to_string(), now, second);
