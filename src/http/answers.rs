@@ -240,6 +240,15 @@ pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthEr
 )]
 pub(crate) struct InvalidForm(#[expect(dead_code, reason = "schema")] OAuthValidationError);
 
+/// The address has made too many attempts
+#[derive(IntoResponses)]
+#[response(
+    status = 429,
+    headers(("Retry-After" = u64, description = "Seconds")),
+    example = json!({ "detail": "Too many attempts" })
+)]
+pub(crate) struct TooManyAttempts(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The body did not arrive in time
 #[derive(IntoResponses)]
 #[response(status = 408, example = json!({ "detail": "Request Timeout" }))]

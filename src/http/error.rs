@@ -90,9 +90,10 @@ impl Error {
                 response.insert_header((header::ALLOW, allow.as_str()));
             }
             Self::Busy(Busy { retry_after }) | Self::TooManyAttempts { retry_after } => {
-                // In whole seconds, and never "at once": that would be a busy loop.
-                let seconds = retry_after.as_secs().max(1);
-                response.insert_header((header::RETRY_AFTER, seconds));
+                // In whole seconds, rounded up, or who comes back then is refused again; and never "at
+                // once": that would be a busy loop.
+                let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
+                response.insert_header((header::RETRY_AFTER, seconds.to_string()));
             }
             Self::Unavailable => {
                 response.insert_header((header::RETRY_AFTER, RETRY_DATABASE));

@@ -94,6 +94,7 @@ pub(crate) async fn update(
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -128,6 +129,7 @@ pub(crate) async fn change_password(
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

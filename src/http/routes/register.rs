@@ -46,6 +46,7 @@ pub(crate) struct UserCreate {
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

@@ -71,6 +71,7 @@ pub(crate) struct TokenResponse<'a> {
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidForm,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
