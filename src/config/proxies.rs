@@ -118,6 +118,66 @@ mod tests {
         assert_eq!(client("", "10.0.0.1", &["203.0.113.9"]), "10.0.0.1");
     }
 
+    /// Of the proxies 10.0.0.0/8, 192.0.2.7 and `2001:db8::/32`, told by other means.
+    fn is_proxy(address: &str) -> bool {
+        ["10.", "2001:db8:"]
+            .iter()
+            .any(|start| address.starts_with(start))
+            || address == "192.0.2.7"
+    }
+
+    /// Hops as they are written, and the addresses they stand for.
+    const HOPS: [(&str, Option<&str>); 14] = [
+        ("10.0.0.1", Some("10.0.0.1")),
+        (" 10.255.0.9 ", Some("10.255.0.9")),
+        ("192.0.2.7:443", Some("192.0.2.7")),
+        ("::ffff:10.1.1.1", Some("10.1.1.1")),
+        ("2001:db8::5", Some("2001:db8::5")),
+        ("192.0.2.8", Some("192.0.2.8")),
+        ("11.0.0.1", Some("11.0.0.1")),
+        ("203.0.113.9:4711", Some("203.0.113.9")),
+        ("::ffff:203.0.113.9", Some("203.0.113.9")),
+        ("[2001:db9::1]:80", Some("2001:db9::1")),
+        ("", None),
+        ("unknown", None),
+        ("10.0.0.1 10.0.0.2", None),
+        ("\u{e9}", None),
+    ];
+
+    #[test]
+    fn ten_thousand_lists_are_read_as_by_hand() {
+        let trusted = "10.0.0.0/8 192.0.2.7 2001:db8::/32";
+        let any_hop = || HOPS[rand::random_range(0..HOPS.len())];
+        for _ in 0..10_000 {
+            let (peer, Some(peer_address)) = HOPS[[0, 3, 4, 5, 6, 8][rand::random_range(0..6)]]
+            else {
+                unreachable!("those are addresses");
+            };
+            let headers: Vec<Vec<_>> = (0..rand::random_range(0..4))
+                .map(|_| (0..rand::random_range(1..4)).map(|_| any_hop()).collect())
+                .collect();
+            let mut expected = peer_address;
+            let mut chain: Vec<_> = headers.concat();
+            while is_proxy(expected) {
+                match chain.pop() {
+                    Some((_, Some(address))) => expected = address,
+                    _ => break,
+                }
+            }
+            let lines: Vec<String> = headers
+                .iter()
+                .map(|hops| {
+                    hops.iter()
+                        .map(|(hop, _)| *hop)
+                        .collect::<Vec<_>>()
+                        .join(",")
+                })
+                .collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            assert_eq!(client(trusted, peer, &lines), expected, "{peer} {lines:?}");
+        }
+    }
+
     #[test]
     fn everybody_is_no_proxy() {
         for wrong in [
