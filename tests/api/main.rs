@@ -26,3 +26,4 @@ mod remote_app;
 mod session_cache;
 mod settings;
 mod sign_in;
+mod throttle;

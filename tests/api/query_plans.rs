@@ -102,6 +102,8 @@ fn do_everything(app: &TestApp) {
         let id = auth.find_user_id(&alice.email).await.unwrap();
         assert!(auth.verify_trail().await.unwrap().problems.is_empty());
         assert_eq!(auth.prune_events().await.unwrap(), 0);
+        auth.prune_failures().await.unwrap();
+        assert!(!auth.unlock_user(&operator, id).await.unwrap());
         for (search, after) in [(None, None), (None, Some("0")), (Some("ALI"), None)] {
             let page = auth.list_users(&operator, search, after, 10).await.unwrap();
             assert_eq!(page.users.len(), 1);

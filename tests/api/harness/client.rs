@@ -1,10 +1,11 @@
 //! A client that sends what it is told, byte for byte, however wrong that is.
 
 use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde::Serialize;
+use socket2::{Domain, Socket, Type};
 
 use super::answer::Answer;
 
@@ -15,11 +16,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy)]
 pub struct Client {
     address: SocketAddr,
+    source: Option<IpAddr>,
 }
 
 impl Client {
     pub fn of(address: SocketAddr) -> Self {
-        Self { address }
+        Self {
+            address,
+            source: None,
+        }
+    }
+
+    /// The same, calling from an address of its own: all of 127.0.0.0/8 is this machine.
+    pub fn from(&self, source: [u8; 4]) -> Self {
+        let source = Some(Ipv4Addr::from(source).into());
+        Self { source, ..*self }
     }
 
     /// Where the server listens.
@@ -38,7 +49,7 @@ impl Client {
     /// A request with any bytes for method and path.
     pub fn request(&self, method: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Request {
         Request {
-            address: self.address,
+            client: *self,
             method: method.as_ref().to_owned(),
             path: path.as_ref().to_owned(),
             headers: Vec::new(),
@@ -48,7 +59,12 @@ impl Client {
 
     /// A connection that stays open from one request to the next.
     pub fn connect(&self) -> io::Result<Connection> {
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        let stream = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        if let Some(source) = self.source {
+            stream.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        stream.connect_timeout(&self.address.into(), PATIENCE)?;
+        let stream = TcpStream::from(stream);
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -58,7 +74,7 @@ impl Client {
 
 /// A request under construction.
 pub struct Request {
-    address: SocketAddr,
+    client: Client,
     method: Vec<u8>,
     path: Vec<u8>,
     headers: Vec<u8>,
@@ -123,12 +139,12 @@ impl Request {
 
     /// Like [`Self::send`], for servers that may not answer.
     pub fn try_send(self) -> io::Result<Answer> {
-        let mut connection = Client::of(self.address).connect()?;
+        let mut connection = self.client.connect()?;
         connection.send(&self.header("Connection", "close"))
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let host = self.address.to_string();
+        let host = self.client.address.to_string();
         let head: [&[u8]; 8] = [
             &self.method,
             b" ",

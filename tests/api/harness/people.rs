@@ -6,7 +6,7 @@ use super::client::Client;
 
 /// Somebody with an account.
 pub struct Person {
-    client: Client,
+    pub client: Client,
     pub email: String,
     pub password: String,
 }

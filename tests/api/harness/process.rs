@@ -27,6 +27,15 @@ impl Running {
         line.trim_end().to_owned()
     }
 
+    /// Bytes of memory that it has in use.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).expect("it runs, and this is Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        1_024 * kilobytes.expect("a size").parse::<u64>().expect("a number")
+    }
+
     /// Sends the process a signal, as in `STOP`.
     pub fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();

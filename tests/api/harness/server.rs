@@ -74,7 +74,13 @@ impl TestApp {
 
     /// Another server on the same database, as a process of its own.
     pub fn process_beside(&self) -> (Running, Client) {
-        let mut running = Running::start(&mut self.program(&["serve"]));
+        self.process_beside_with(&[])
+    }
+
+    /// The same, with settings of its own.
+    pub fn process_beside_with(&self, settings: &[(&str, &str)]) -> (Running, Client) {
+        let mut command = self.program(&["serve"]);
+        let mut running = Running::start(command.envs(settings.iter().copied()));
         let first = running.line();
         let (_, address) = first.rsplit_once("http://").expect("the first line tells");
         let client = Client::of(address.parse().expect("an address"));
@@ -123,6 +129,12 @@ impl TestAppBuilder {
             settings: settings.into(),
             clock: Clock::system(),
         }
+    }
+
+    /// Has it use the database of another server.
+    pub fn on_database_of(mut self, other: &TestApp) -> Self {
+        self.database = Arc::clone(&other.database);
+        self
     }
 
     /// Sets what an operator would set in the environment.

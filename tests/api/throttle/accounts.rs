@@ -1,0 +1,200 @@
+//! The budget of an account.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::TimeDelta;
+use rand::seq::IndexedRandom;
+use serde_json::json;
+
+use super::{
+    LIMIT, accounts, accounts_with, ask, at_once, guess, size, source, standing_clock, throttled,
+};
+use crate::harness::{Backend, Client, Person, TestApp, on_both_databases};
+
+on_both_databases!(
+    however_many_guess_no_more_are_compared,
+    guesses_at_once_are_counted_before_they_are_compared,
+    all_spellings_and_ways_in_share_one_budget,
+    the_wait_passes,
+    a_success_forgets_what_was_before,
+    a_right_password_is_not_held_against_anybody,
+);
+
+/// More than an account has in all (NIST SP 800-63B section 3.2.2).
+const MOST: usize = 100;
+
+fn however_many_guess_no_more_are_compared(backend: Backend) {
+    let clock = standing_clock();
+    let app = throttled(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    let wrong = |number: usize| {
+        let client = app.from(source(number));
+        assert_eq!(guess(&client, &alice.email, "wrong password"), 401);
+    };
+    at_once(64, size("TOKENHOUSE_TEST_GUESSES", 320), wrong);
+    assert_eq!(accounts_with(&app, LIMIT), 1);
+    for failures in LIMIT + 1..=MOST {
+        let client = app.from(source(failures));
+        assert_eq!(guess(&client, &alice.email, &alice.password), 401);
+        clock.advance(TimeDelta::hours(1));
+        at_once(3, 3, wrong);
+        assert_eq!(accounts_with(&app, failures), 1, "{failures}");
+    }
+    for hours in [1, 24 * 30] {
+        clock.advance(TimeDelta::hours(hours));
+        assert_eq!(guess(&app, &alice.email, &alice.password), 401);
+    }
+    assert_eq!(accounts_with(&app, MOST), 1);
+}
+
+/// One guess in 200 is right, and ten of them are compared: that it is one of those is 1 in 20.
+fn guesses_at_once_are_counted_before_they_are_compared(backend: Backend) {
+    const GUESSES: usize = 200;
+    let app = throttled(backend).clock(standing_clock()).start();
+    let alice = app.register("alice");
+    let rounds = size("TOKENHOUSE_TEST_ROUNDS", 5);
+    let hits = AtomicUsize::new(0);
+    for round in 0..rounds {
+        app.database().execute("DELETE FROM login_failures");
+        let right = rand::random_range(0..GUESSES);
+        let statuses = at_once(GUESSES, GUESSES, |number| {
+            let password = if number == right {
+                alice.password.as_str()
+            } else {
+                "wrong password"
+            };
+            guess(&app.from(source(round)), &alice.email, password)
+        });
+        match statuses.iter().filter(|status| **status == 200).count() {
+            0 => assert_eq!(accounts_with(&app, LIMIT), 1),
+            _ => _ = hits.fetch_add(1, Ordering::Relaxed),
+        }
+        assert!(statuses.iter().all(|status| [200, 401].contains(status)));
+    }
+    let hits = hits.into_inner();
+    println!("{hits} of {rounds} rounds found the password");
+    assert!(hits <= rounds / 5 + 3, "{hits} of {rounds} rounds");
+}
+
+/// The address as somebody else might write it.
+fn respell(email: &str) -> String {
+    let mut spelling: String = email
+        .chars()
+        .map(|c| match (c, rand::random_range(0..3)) {
+            ('a'..='z', 0) => c.to_ascii_uppercase(),
+            // The same letters, full-width: NFKC makes them one.
+            ('a'..='z', 1) => char::from_u32(u32::from(c) + 0xfee0).unwrap(),
+            _ => c,
+        })
+        .collect();
+    for around in [" ", "\t"] {
+        if rand::random_bool(0.2) {
+            spelling = format!("{around}{spelling}{around}");
+        }
+    }
+    if rand::random_bool(0.2) {
+        spelling = format!("Somebody <{}>", spelling.trim());
+    }
+    spelling
+}
+
+/// Shows the password of an address, or of a token, and returns the status.
+type Way = fn(&Client, &str, &str, &str) -> u16;
+
+/// The three ways in which a password can be shown.
+const WAYS: [Way; 3] = [
+    |client, email, _token, password| guess(client, &respell(email), password),
+    |client, _email, token, password| {
+        let change = json!({ "current_password": password, "new_password": "a passable phrase" });
+        let request = client.post("/users/me/password").bearer(token);
+        request.json(&change).send().status
+    },
+    |client, _email, token, password| {
+        let deletion = json!({ "current_password": password });
+        let request = client.request("DELETE", "/users/me").bearer(token);
+        request.json(&deletion).send().status
+    },
+];
+
+fn all_spellings_and_ways_in_share_one_budget(backend: Backend) {
+    let app = throttled(backend).clock(standing_clock()).start();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    app.database().execute("DELETE FROM login_failures");
+    let statuses = at_once(8, size("TOKENHOUSE_TEST_SPELLINGS", 150), |number| {
+        let way = WAYS.choose(&mut rand::rng()).unwrap();
+        way(
+            &app.from(source(number)),
+            &alice.email,
+            &token,
+            "wrong password",
+        )
+    });
+    assert!(statuses.iter().all(|status| [401, 403].contains(status)));
+    assert_eq!((accounts(&app), accounts_with(&app, LIMIT)), (1, 1));
+    let right = WAYS.map(|way| way(&app, &alice.email, &token, &alice.password));
+    assert_eq!(right, [401, 403, 403]);
+}
+
+fn fail(app: &Client, alice: &Person, times: usize) {
+    for _ in 0..times {
+        assert_eq!(guess(app, &alice.email, "wrong password"), 401);
+    }
+}
+
+fn the_wait_passes(backend: Backend) {
+    let clock = standing_clock();
+    let app = throttled(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    fail(&app, &alice, LIMIT);
+    for seconds in [30, 60] {
+        clock.advance(TimeDelta::seconds(seconds) - TimeDelta::microseconds(1));
+        assert_eq!(guess(&app, &alice.email, &alice.password), 401);
+        clock.advance(TimeDelta::microseconds(1));
+        fail(&app, &alice, 1);
+    }
+    clock.advance(TimeDelta::seconds(120));
+    assert_eq!(guess(&app, &alice.email, &alice.password), 200);
+}
+
+fn a_success_forgets_what_was_before(backend: Backend) {
+    let app = throttled(backend).clock(standing_clock()).start();
+    let alice = app.register("alice");
+    for number in 0..3 {
+        // Nobody has signed in from any of these before.
+        fail(&app.from(source(2 * number)), &alice, LIMIT - 1);
+        let owner = app.from(source(2 * number + 1));
+        assert_eq!(guess(&owner, &alice.email, &alice.password), 200);
+        assert_eq!(accounts_with(&app, 0), 1);
+    }
+}
+
+/// What is refused is not the password, but what it was shown for.
+fn a_right_password_is_not_held_against_anybody(backend: Backend) {
+    let app = throttled(backend).clock(standing_clock()).start();
+    let (alice, bob) = (app.register("alice"), app.register("bobby"));
+    let too_much = |client: &Client, person: &Person| {
+        let fields = [
+            ("username", person.email.as_str()),
+            ("password", &person.password),
+            ("scope", "users:write"),
+        ];
+        client.post("/token").form(&fields).send().status
+    };
+    for number in 0..=LIMIT {
+        assert_eq!(too_much(&app.from(source(number)), &alice), 400);
+    }
+    assert_eq!(guess(&app, &alice.email, &alice.password), 200);
+
+    let token = bob.sign_in();
+    let change = |app: &TestApp, new: &str| {
+        let change = json!({ "current_password": bob.password, "new_password": new });
+        let request = app.from(source(99)).post("/users/me/password");
+        request.bearer(&token).json(&change).send().status
+    };
+    for _ in 0..=LIMIT {
+        assert_eq!(change(&app, "password123"), 422);
+    }
+    assert_eq!(change(&app, "a passable phrase"), 204);
+    assert_eq!(ask(&app, &bob.email, "a passable phrase").status, 200);
+}

@@ -1,0 +1,101 @@
+//! Throttling: how often a password can be guessed at, and who is not kept out by that.
+//!
+//! The names in the environment that [`size`] reads make the runs longer.
+
+mod accounts;
+mod addresses;
+mod answers;
+mod known_addresses;
+mod proxies;
+mod restarts;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use tokenhouse::Clock;
+
+use crate::harness::{Answer, Backend, Client, TestApp, TestAppBuilder};
+
+/// Wrong passwords in a row before an account waits.
+const LIMIT: usize = 10;
+
+/// A server that throttles by account, and hardly by address.
+fn throttled(backend: Backend) -> TestAppBuilder {
+    TestApp::builder(backend)
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .setting("TOKENHOUSE_LIMIT_ACCOUNT", &LIMIT.to_string())
+        .setting("TOKENHOUSE_LIMIT_ADDRESS", "1000000")
+}
+
+/// A clock that stands still, so that no wait passes by itself.
+fn standing_clock() -> Clock {
+    Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))
+}
+
+/// How large a test is: a number from the environment, or the usual one.
+fn size(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
+}
+
+/// An address to call from, another one for each number.
+fn source(number: usize) -> [u8; 4] {
+    let [.., high, middle, low] = number.to_be_bytes();
+    [127, 100 + high, middle, low]
+}
+
+fn ask(client: &Client, name: &str, password: &str) -> Answer {
+    client
+        .post("/token")
+        .form(&[("username", name), ("password", password)])
+        .send()
+}
+
+/// The status of a sign-in. One that the busy database did not take is tried again.
+fn guess(client: &Client, name: &str, password: &str) -> u16 {
+    for _ in 0..100 {
+        let status = ask(client, name, password).status;
+        if status != 503 {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("the server is busy for ever");
+}
+
+/// Does something so many times, by as many threads, which begin together.
+fn at_once<T: Send>(threads: usize, times: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (next, begin) = (AtomicUsize::new(0), Barrier::new(threads));
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                begin.wait();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= times {
+                        return;
+                    }
+                    let outcome = work(number);
+                    outcomes.lock().unwrap().push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+/// How many accounts have this many failures, apart from those counted for known addresses.
+fn accounts_with(app: &TestApp, failures: usize) -> i64 {
+    app.database().count(&format!(
+        "login_failures WHERE account = subject AND failures = {failures}"
+    ))
+}
+
+/// How many accounts anything is counted for.
+fn accounts(app: &TestApp) -> i64 {
+    app.database()
+        .count("login_failures WHERE account = subject")
+}
