@@ -37,11 +37,12 @@ fn wait_after(failures: i64, limit: i64) -> Option<TimeDelta> {
     Some((FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT))
 }
 
-/// A budget that fills up again evenly (the generic cell rate algorithm of ITU-T I.371): `most` at
-/// once, and `most` within `period` in the long run.
+/// A budget that fills up again evenly (the generic cell rate algorithm of ITU-T I.371): `most`
+/// within `period` in the long run, and no more than `at_once` of them together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
     pub(super) most: u32,
+    pub(super) at_once: u32,
     pub(super) period: TimeDelta,
 }
 
@@ -53,7 +54,7 @@ impl Rate {
         let used_until = row.next_at.filter(|next| *next <= furthest);
         let used_until = used_until.unwrap_or(now).max(now);
         let next = used_until + self.interval();
-        let too_much = next - now - self.period;
+        let too_much = next - now - self.interval() * self.at_once();
         if too_much > TimeDelta::zero() {
             return Err(too_much);
         }
@@ -64,6 +65,10 @@ impl Rate {
     /// Puts an attempt back: it was none that counts.
     pub(super) fn put_back(self, row: &mut LoginFailures) {
         row.next_at = row.next_at.map(|next| next - self.interval());
+    }
+
+    fn at_once(self) -> i32 {
+        i32::try_from(self.most.min(self.at_once)).unwrap_or(i32::MAX)
     }
 
     fn interval(self) -> TimeDelta {
@@ -114,6 +119,7 @@ mod tests {
     fn a_clock_that_was_set_back_keeps_nobody_out() {
         let rate = Rate {
             most: 1,
+            at_once: 1,
             period: TimeDelta::minutes(1),
         };
         let (mut address, mut account, now) = (row(), row(), NaiveDateTime::default());
@@ -131,6 +137,7 @@ mod tests {
     fn a_rate_allows_a_burst_and_then_fills_up_evenly() {
         let rate = Rate {
             most: 60,
+            at_once: 60,
             period: TimeDelta::minutes(1),
         };
         let (mut row, now) = (row(), NaiveDateTime::default());

@@ -31,6 +31,10 @@ const FEW_COUNT_FOR: TimeDelta = TimeDelta::days(1);
 /// How long many failures are held against an account.
 const MANY_COUNT_FOR: TimeDelta = TimeDelta::days(365);
 
+/// Wrong passwords from one address at a time, at most: they must not fill the queue of the hash
+/// threads, which works off some 40 a second at cost 12 on two cores.
+const AT_ONCE: u32 = 100;
+
 /// Rows that are deleted in one transaction.
 const PRUNED_AT_ONCE: i64 = 1_000;
 
@@ -128,6 +132,7 @@ impl Auth {
         self.check_turned_away(&network, now, Budget::Registrations)?;
         let rate = Rate {
             most: limits.registrations,
+            at_once: limits.registrations,
             period: TimeDelta::hours(1),
         };
         let (auth, net) = (self.clone(), network.clone());
@@ -313,6 +318,7 @@ fn count(
 fn per_minute(most: u32) -> Rate {
     Rate {
         most,
+        at_once: AT_ONCE,
         period: TimeDelta::minutes(1),
     }
 }
