@@ -123,12 +123,7 @@ impl Auth {
             }
             attempt.succeed(conn, limit, now)?;
             AccessToken::revoke_of_user(conn, user.id)?;
-            let mut ended = Vec::new();
-            for id in keys {
-                if ApiKey::revoke(conn, user.id, id, now)? {
-                    ended.push(id);
-                }
-            }
+            let ended = ApiKey::revoke_these(conn, user.id, &keys, now)?;
             let event = Event::new(action).on_user(user.id);
             events.record(event.with("keys", ended));
             Ok(Ok(()))

@@ -127,6 +127,24 @@ impl ApiKey {
             .map(|rows| rows == 1)
     }
 
+    /// Revokes those of these keys that are the user's, at `now`. Returns which were not revoked
+    /// before.
+    pub(crate) fn revoke_these(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        ids: &[i64],
+        now: NaiveDateTime,
+    ) -> QueryResult<Vec<i64>> {
+        let these = api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::id.eq_any(ids))
+            .filter(api_keys::revoked_at.is_null());
+        diesel::update(these)
+            .set(api_keys::revoked_at.eq(now))
+            .returning(api_keys::id)
+            .get_results(conn)
+    }
+
     /// Revokes all keys of a user at `now`. Returns how many there were.
     pub(crate) fn revoke_all_of_user(
         conn: &mut StoreConnection,
