@@ -1,54 +1,24 @@
 //! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
 //! session here has ended it on every process when it returns.
 
-use std::sync::Arc;
-
 use diesel::QueryResult;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::access_token::choose_scopes;
 use super::account::{ProfileForm, changed_fields};
+use super::administrator::Administrator;
 use super::api_key::insert_key;
-use super::audit::{Action, Event, Events, Origin};
-use super::caller::lock_caller;
+use super::audit::{Action, Event, Events};
 use super::register::{refused_password, taken};
 use super::{Auth, IssuedKey, IssuedToken, KeyForm, RegistrationForm};
 use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
-use crate::scope;
 use crate::store::{
-    AccessToken, Account, ApiKey, NewAccessToken, Session, StoreConnection, StoreError, User,
-    UserChanges,
+    AccessToken, Account, ApiKey, NewAccessToken, StoreConnection, User, UserChanges,
 };
 
 /// Rows that are pruned in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
-
-/// Who may see to other people's accounts.
-#[derive(Clone, Debug)]
-pub struct Administrator {
-    origin: Origin,
-    /// What has to hold still when a change is made; nothing for the operator.
-    session: Option<Arc<Session>>,
-}
-
-impl Administrator {
-    /// Somebody with a shell on the machine.
-    pub fn operator() -> Self {
-        Self {
-            origin: Origin::operator(),
-            session: None,
-        }
-    }
-
-    /// The user of a session that holds the scope `level`.
-    pub fn new(origin: Origin, session: Arc<Session>, level: &str) -> Self {
-        Self {
-            origin: origin.by(&session, level),
-            session: Some(session),
-        }
-    }
-}
 
 /// A page of users.
 #[derive(Debug)]
@@ -168,13 +138,12 @@ impl Auth {
     ) -> Result<User, Error> {
         let scopes = check_scopes(scopes)?.unwrap_or_default();
         let user = self.prepare_user_of_form(form, scopes).await?;
-        let (by, now) = (admin.session.clone(), self.0.clock.now());
+        let (by, now) = (admin.by.clone(), self.0.clock.now());
         let created = self.change(&admin.origin, move |conn, events| {
             if let Some(by) = &by {
-                let Some(caller) = lock_caller(conn, by, now)? else {
-                    return Ok(Err(Error::InvalidToken));
-                };
-                if let Err(error) = may_give(by, &caller, "", &user.scopes) {
+                let allowed = by.lock(conn, now)?;
+                let allowed = allowed.and_then(|caller| by.may_give(&caller, "", &user.scopes));
+                if let Err(error) = allowed {
                     return Ok(Err(error));
                 }
             }
@@ -183,7 +152,8 @@ impl Auth {
             events.record(event.with("scopes", created.scopes.as_str()));
             Ok(Ok(created))
         });
-        created.await.map_err(taken)?
+        let created = created.await.map_err(taken)?;
+        self.note_if_refused(admin, created).await
     }
 
     /// Changes a user, and returns the user as they are then. A user who is disabled has no
@@ -218,7 +188,7 @@ impl Auth {
             record_changes(events, user, &changes);
             Ok(User::change(conn, id, &changes)?.ok_or(Error::NotFound))
         });
-        updated.await?
+        updated.await
     }
 
     /// Deletes a user, with all tokens and keys.
@@ -232,7 +202,7 @@ impl Auth {
             events.record(Event::new(Action::UserDelete).on_user(id));
             Ok(Ok(()))
         });
-        deleted.await?
+        deleted.await
     }
 
     /// Ends the login token and all keys of a user. Returns how many credentials there were.
@@ -248,7 +218,7 @@ impl Auth {
             events.record(event.with("token", token).with("keys", keys));
             Ok(Ok(usize::from(token) + keys))
         });
-        ended.await?
+        ended.await
     }
 
     /// Gives a user a new password, and ends the login token. The keys stay.
@@ -277,7 +247,7 @@ impl Auth {
             events.record(Event::new(Action::PasswordChange).on_user(id));
             Ok(Ok(()))
         });
-        changed.await?
+        changed.await
     }
 
     /// Makes a login token for a user in place of the earlier one, without a password.
@@ -313,7 +283,7 @@ impl Auth {
             events.record(event.with("scopes", token.scopes.as_str()));
             token.replace_for_user(conn).map(Ok)
         });
-        let token = issued.await??;
+        let token = issued.await?;
         Ok(IssuedToken {
             secret,
             token,
@@ -356,7 +326,7 @@ impl Auth {
             }
             insert_key(conn, events, user, &new)
         });
-        let key = created.await??;
+        let key = created.await?;
         Ok(IssuedKey { secret, key })
     }
 
@@ -378,7 +348,7 @@ impl Auth {
             events.record(Event::new(Action::KeyRevoke).on_key(key));
             Ok(Ok(()))
         });
-        revoked.await?
+        revoked.await
     }
 
     /// Ends the login token of a user, and leaves the keys. Returns whether there was one.
@@ -393,7 +363,7 @@ impl Auth {
             }
             Ok(Ok(was_there))
         });
-        revoked.await?
+        revoked.await
     }
 
     /// Forgets the wrong passwords that are held against the user, so that the next sign-in need
@@ -408,7 +378,7 @@ impl Auth {
             events.record(Event::new(Action::UserUnlock).on_user(id));
             Ok(Ok(were_any))
         });
-        unlocked.await?
+        unlocked.await
     }
 
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
@@ -433,8 +403,8 @@ impl Auth {
     }
 
     /// Does something to a user while both rows are held: the user's, and that of the
-    /// administrator, who has to be in still. The lower id is locked first, so that two
-    /// administrators cannot wait for each other.
+    /// administrator, who has to be in still and hold the scope still. The lower id is locked
+    /// first, so that two administrators cannot wait for each other.
     async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
@@ -447,17 +417,17 @@ impl Auth {
         ) -> QueryResult<Result<T, Error>>
         + Send
         + 'static,
-    ) -> Result<Result<T, Error>, StoreError> {
-        let (by, now) = (admin.session.clone(), self.0.clock.now());
-        self.change(&admin.origin, move |conn, events| {
+    ) -> Result<T, Error> {
+        let (by, now) = (admin.by.clone(), self.0.clock.now());
+        let outcome = self.change(&admin.origin, move |conn, events| {
             let mut user = None;
-            if by.as_ref().is_none_or(|by| id < by.user.id) {
+            if by.as_ref().is_none_or(|by| id < by.session.user.id) {
                 user = User::lock(conn, id)?;
             }
             let caller = match &by {
-                Some(by) => match lock_caller(conn, by, now)? {
-                    Some(caller) => Some((by, caller)),
-                    None => return Ok(Err(Error::InvalidToken)),
+                Some(by) => match by.lock(conn, now)? {
+                    Ok(caller) => Some((by, caller)),
+                    Err(error) => return Ok(Err(error)),
                 },
                 None => None,
             };
@@ -468,27 +438,26 @@ impl Auth {
                 return Ok(Err(Error::NotFound));
             };
             let may_give = |before: &str, after: &str| match &caller {
-                Some((by, caller)) => may_give(by, caller, before, after),
+                Some((by, caller)) => by.may_give(caller, before, after),
                 None => Ok(()),
             };
             work(conn, events, &user, &may_give)
-        })
-        .await
+        });
+        self.note_if_refused(admin, outcome.await?).await
     }
-}
 
-/// Whether an administrator may change the scopes of a user from `before` to `after`. The scopes
-/// that mean something to this service can only be given by who holds them, so that nobody makes
-/// an administrator mightier than themselves; those of the operator's own apps can be given freely.
-fn may_give(by: &Session, caller: &User, before: &str, after: &str) -> Result<(), Error> {
-    let own = scope::OWN.into_iter();
-    let mut given =
-        own.filter(|name| scope::contains(after, name) && !scope::contains(before, name));
-    let not_held =
-        given.find(|name| !(by.has_scope(name) && scope::contains(&caller.scopes, name)));
-    match not_held {
-        Some(name) => Err(Error::InsufficientScope(name.to_owned())),
-        None => Ok(()),
+    /// Puts a refusal into the trail, when what an administrator wanted takes another scope.
+    async fn note_if_refused<T>(
+        &self,
+        admin: &Administrator,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        match (outcome, &admin.by) {
+            (Err(Error::InsufficientScope(scope)), Some(by)) => {
+                Err(self.refuse_scope(&admin.origin, &by.session, &scope).await)
+            }
+            (outcome, _) => outcome,
+        }
     }
 }
 

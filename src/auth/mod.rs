@@ -6,6 +6,7 @@
 mod access_token;
 mod account;
 mod administer;
+mod administrator;
 mod api_key;
 mod audit;
 mod authenticate;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 
 pub use access_token::IssuedToken;
 pub use account::{PasswordForm, ProfileForm};
-pub use administer::{Administrator, UserPage, UserPatch};
+pub use administer::{UserPage, UserPatch};
+pub use administrator::Administrator;
 pub use api_key::{IssuedKey, KeyForm};
 pub use audit::{Action, EventPage, Origin, Problem, Verification};
 pub use authenticate::ProvenAccount;
