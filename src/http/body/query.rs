@@ -25,13 +25,13 @@ impl Query {
         }
     }
 
-    /// A parameter; the last one when there are several, nothing when it is empty.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let mut named = self.pairs.iter().rev().filter(|(key, _)| key == name);
-        named
-            .next()
-            .map(|(_, value)| value.clone())
-            .filter(|value| !value.is_empty())
+    /// A text; the last one when there are several, nothing when it is empty.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        // Postgres takes no U+0000 in a text.
+        let message = "Value error, the NUL character (U+0000) cannot be looked for";
+        self.parse(name, "value_error", message, |text| {
+            (!text.contains('\0')).then(|| text.to_owned())
+        })
     }
 
     /// All the values of a parameter.
@@ -97,11 +97,12 @@ impl Query {
         message: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let text = self.text(name)?;
-        let parsed = parse(&text);
+        let mut named = self.pairs.iter().rev().filter(|(key, _)| key == name);
+        let (_, text) = named.next().filter(|(_, text)| !text.is_empty())?;
+        let parsed = parse(text);
         if parsed.is_none() {
-            self.errors
-                .push(FieldError::new(name, kind, message).showing(text));
+            let error = FieldError::new(name, kind, message).showing(text.as_str());
+            self.errors.push(error);
         }
         parsed
     }
