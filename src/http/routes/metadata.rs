@@ -24,7 +24,8 @@ pub(crate) struct Metadata {
     response_types_supported: [&'static str; 0],
     token_endpoint_auth_methods_supported: [&'static str; 1],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
-    introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    /// Of an access token too, which RFC 8414 section 2 allows here.
+    introspection_endpoint_auth_methods_supported: [&'static str; 2],
     scopes_supported: [&'static str; 4],
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn metadata(request: HttpRequest, url: web::Data<PublicUrl>) ->
         response_types_supported: [],
         token_endpoint_auth_methods_supported: ["none"],
         revocation_endpoint_auth_methods_supported: ["none"],
-        introspection_endpoint_auth_methods_supported: ["client_secret_basic"],
+        introspection_endpoint_auth_methods_supported: ["client_secret_basic", "Bearer"],
         scopes_supported: scope::OWN,
     })
 }
