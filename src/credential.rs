@@ -46,9 +46,9 @@ fn is_meant_as_key(presented: &[u8]) -> bool {
     presented.starts_with(api_key::PREFIX.as_bytes()) && !token::is_token_shaped(presented)
 }
 
-/// Whether these bytes look like a credential of ours. Says nothing about whether they are one.
+/// Whether these bytes are meant as a credential of ours. Says nothing about whether they are one.
 pub fn is_credential_shaped(presented: &[u8]) -> bool {
-    token::is_token_shaped(presented) || api_key::is_well_formed(presented)
+    token::is_token_shaped(presented) || presented.starts_with(api_key::PREFIX.as_bytes())
 }
 
 #[cfg(test)]
