@@ -137,6 +137,26 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Both, or everything that is wrong with the fields of either.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] with the errors of both; the first one for any other error.
+    pub(crate) fn both<A, B>(
+        first: Result<A, Self>,
+        second: Result<B, Self>,
+    ) -> Result<(A, B), Self> {
+        match (first, second) {
+            (Ok(first), Ok(second)) => Ok((first, second)),
+            (Err(Self::InvalidBody(mut errors)), Err(Self::InvalidBody(more))) => {
+                errors.extend(more);
+                Err(Self::InvalidBody(errors))
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         // The cause stays here, in the log: the client only learns that it should come back.

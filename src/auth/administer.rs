@@ -136,8 +136,8 @@ impl Auth {
         form: RegistrationForm,
         scopes: Result<Option<String>, FieldError>,
     ) -> Result<User, Error> {
-        let scopes = check_scopes(scopes)?.unwrap_or_default();
-        let user = self.prepare_user_of_form(form, scopes).await?;
+        let (form, scopes) = Error::both(self.check_form(form), check_scopes(scopes))?;
+        let user = self.prepare_user(form, scopes.unwrap_or_default()).await?;
         let (by, now) = (admin.by.clone(), self.0.clock.now());
         let created = self.change(&admin.origin, move |conn, events| {
             if let Some(by) = &by {
@@ -170,11 +170,12 @@ impl Auth {
         id: i64,
         patch: UserPatch,
     ) -> Result<User, Error> {
-        let mut changes = patch.profile.check()?;
         let disabled = patch
             .disabled
-            .map_err(|error| Error::InvalidBody(vec![error]))?;
-        changes.scopes = check_scopes(patch.scopes)?;
+            .map_err(|error| Error::InvalidBody(vec![error]));
+        let rest = Error::both(disabled, check_scopes(patch.scopes));
+        let (mut changes, (disabled, scopes)) = Error::both(patch.profile.check(), rest)?;
+        changes.scopes = scopes;
         let now = self.0.clock.now();
         let updated = self.administer(admin, id, move |conn, events, user, may_give| {
             if let Some(scopes) = &changes.scopes

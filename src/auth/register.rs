@@ -28,7 +28,7 @@ pub struct RegistrationForm {
 }
 
 /// The fields after all of them were found right.
-struct Checked {
+pub(super) struct Checked {
     name: String,
     surname: String,
     email: EmailAddress,
@@ -67,19 +67,13 @@ impl Auth {
         registered.await.map_err(taken)
     }
 
-    /// What an administrator fills in for somebody else, ready to be stored.
-    pub(super) async fn prepare_user_of_form(
-        &self,
-        form: RegistrationForm,
-        scopes: String,
-    ) -> Result<NewUser, Error> {
-        let checked = self.check_form(form)?;
-        self.prepare_user(checked, scopes).await
-    }
-
     /// Hashes the password and puts the row together. The address is looked up before, to spare
     /// the hash; the UNIQUE column decides.
-    async fn prepare_user(&self, checked: Checked, scopes: String) -> Result<NewUser, Error> {
+    pub(super) async fn prepare_user(
+        &self,
+        checked: Checked,
+        scopes: String,
+    ) -> Result<NewUser, Error> {
         self.check_room()?;
         let email_key = checked.email.key();
         let key = email_key.clone();
@@ -100,7 +94,8 @@ impl Auth {
         })
     }
 
-    fn check_form(&self, form: RegistrationForm) -> Result<Checked, Error> {
+    /// The fields, once every one was found right.
+    pub(super) fn check_form(&self, form: RegistrationForm) -> Result<Checked, Error> {
         let policy = self.0.config.password_policy;
         let name = form.name.and_then(check_name);
         let surname = form.surname.and_then(|text| check_text("surname", text));
