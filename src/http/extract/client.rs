@@ -86,8 +86,9 @@ fn is_static_key(auth: &Auth, secret: &[u8]) -> bool {
 /// The password of HTTP Basic (RFC 7617); `None` for another scheme, `Some(None)` for what cannot
 /// be read.
 fn of_basic(value: &[u8]) -> Option<Option<Vec<u8>>> {
-    let (scheme, rest) = value.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"Basic ") {
+    let space = value.iter().position(|byte| *byte == b' ');
+    let (scheme, rest) = value.split_at(space.unwrap_or(value.len()));
+    if !scheme.eq_ignore_ascii_case(b"Basic") {
         return None;
     }
     let Ok(decoded) = STANDARD.decode(rest.trim_ascii()) else {
