@@ -7,6 +7,7 @@
     reason = "helpers of tests fail the test, and clippy takes only the tests themselves for tests"
 )]
 
+mod api_keys;
 mod audit;
 mod bad_input;
 mod conformance;
@@ -16,6 +17,8 @@ mod guards;
 mod harness;
 mod history;
 mod introspection_clients;
+mod key_uses;
+mod matrix;
 mod operator;
 mod outage;
 mod proxies;
@@ -23,6 +26,7 @@ mod query_plans;
 mod races;
 mod register;
 mod remote_app;
+mod scopes;
 mod session_cache;
 mod settings;
 mod sign_in;

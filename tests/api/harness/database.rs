@@ -61,6 +61,29 @@ impl TestDatabase {
         }
     }
 
+    /// Runs statements in a transaction that is committed when `meanwhile` has ended. Until then
+    /// nobody sees what they change, and who wants to change it too has to wait.
+    pub fn hold<T>(&self, statements: &str, meanwhile: impl FnOnce() -> T) -> T {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
+                let begin = format!("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE; {statements}");
+                conn.batch_execute(&begin).expect("a good statement");
+                let outcome = meanwhile();
+                conn.batch_execute("COMMIT").expect("it commits");
+                outcome
+            }
+            Backend::Postgres => {
+                let mut conn = PgConnection::establish(&self.url()).expect("it takes connections");
+                let begin = format!("BEGIN; {statements}");
+                conn.batch_execute(&begin).expect("a good statement");
+                let outcome = meanwhile();
+                conn.batch_execute("COMMIT").expect("it commits");
+                outcome
+            }
+        }
+    }
+
     /// Counts the rows that a condition holds for, as in `access_tokens WHERE user_id = 1`.
     pub fn count(&self, of: &str) -> i64 {
         let query = diesel::sql_query(format!("{OF_THE_TESTS} COUNT(*) AS count FROM {of}"));

@@ -3,6 +3,7 @@
 mod account;
 mod answer;
 mod client;
+mod credentials;
 mod database;
 mod guardian;
 mod packages;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use answer::Answer;
 pub use client::{Client, Request};
+pub use credentials::{OWN_SCOPES, text};
 pub use database::OF_THE_TESTS;
 pub use guardian::scratch_folder;
 pub use people::Person;

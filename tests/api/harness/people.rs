@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::answer::Answer;
 use super::client::Client;
 
 /// Somebody with an account.
@@ -41,16 +42,26 @@ impl Person {
     /// # Panics
     /// When that is refused.
     pub fn sign_in(&self) -> String {
-        let fields = [("username", &self.email), ("password", &self.password)];
-        let answer = self
-            .client
-            .post("/token")
-            .form(&fields.map(|(k, v)| (k, v.as_str())))
-            .send();
+        self.sign_in_for("")
+    }
+
+    /// As [`Self::sign_in`], for these scopes only.
+    pub fn sign_in_for(&self, scope: &str) -> String {
+        let answer = self.try_sign_in(&self.password, scope);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["access_token"]
             .as_str()
             .expect("a token is text")
             .to_owned()
+    }
+
+    /// What comes of a sign-in with this password, for these scopes.
+    pub fn try_sign_in(&self, password: &str, scope: &str) -> Answer {
+        let fields = [
+            ("username", self.email.as_str()),
+            ("password", password),
+            ("scope", scope),
+        ];
+        self.client.post("/token").form(&fields).send()
     }
 }

@@ -1,0 +1,335 @@
+//! Personal API keys: made, shown once, listed, expired and revoked.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::{Value, json};
+use tokenhouse::Clock;
+use tokenhouse::token::TokenDigest;
+
+use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
+
+on_both_databases!(
+    a_key_is_shown_once_and_listed_without_its_secret,
+    a_key_holds_no_more_than_its_owner,
+    a_key_lives_as_long_as_it_was_made_for,
+    names_and_lifetimes_have_rules,
+    a_user_has_a_hundred_keys_at_most,
+    a_key_does_not_see_to_the_account,
+    a_revoked_key_is_refused_by_every_process,
+);
+
+/// The clock of a test begins here.
+const START: &str = "2026-05-06T07:08:09.123456Z";
+
+fn clock() -> Clock {
+    Clock::manual(DateTime::parse_from_rfc3339(START).unwrap().to_utc())
+}
+
+fn create(app: &Client, token: &str, form: &Value) -> Answer {
+    app.post("/users/me/keys").bearer(token).json(form).send()
+}
+
+fn list(app: &Client, token: &str) -> Vec<Value> {
+    let answer = app.get("/users/me/keys").bearer(token).send();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["keys"].as_array().unwrap().clone()
+}
+
+fn a_key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
+    let app = TestApp::builder(backend).clock(clock()).start();
+    let token = app.register_with("alice", "orders:read").sign_in();
+    let answer = create(
+        &app,
+        &token,
+        &json!({ "name": "backup", "scopes": "orders:read" }),
+    );
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let mut made = answer.json();
+    let key = text(&made["key"].take());
+    assert!(key.len() == 53 && key.starts_with("tkh_"), "{key}");
+    let shown = json!({
+        "id": made["id"], "name": "backup", "hint": &key[..8], "scopes": "orders:read",
+        "created_at": START, "expires_at": "2026-08-04T07:08:09.123456Z", "last_used_at": null,
+    });
+    let mut expected = shown.clone();
+    expected["key"] = Value::Null;
+    assert_eq!(made, expected);
+
+    let second = app.create_key(&token, "").secret;
+    assert_ne!(key, second);
+    let listed = list(&app, &token);
+    assert_eq!((listed.len(), &listed[0]), (2, &shown));
+    let answer = app.get("/users/me/keys").bearer(&token).send();
+    assert!(!answer.text().contains(&key[12..]));
+    let digest = TokenDigest::of(key.as_bytes()).to_hex();
+    let stored = |what: &str| {
+        app.database()
+            .count(&format!("api_keys WHERE key_digest = '{what}'"))
+    };
+    assert_eq!((stored(&digest), stored(&key)), (1, 0));
+    assert_eq!(app.status("/users/me", &digest), 401);
+    assert_eq!(app.status("/users/me", &key), 200);
+
+    let bob = app.register("bobby").sign_in();
+    assert_eq!(list(&app, &bob), Vec::<Value>::new());
+    let is_noted = "audit_events WHERE action = 'key.create' AND target = 'key:1' \
+                    AND actor = 'user:1' AND credential = 'login' AND result = 'ok'";
+    assert_eq!(app.database().count(is_noted), 1);
+}
+
+fn a_key_holds_no_more_than_its_owner(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register_with("alice", "orders:read users:read");
+    let token = alice.sign_in();
+    for beyond in ["orders:write", "orders:read users:write", "Orders:read"] {
+        let answer = create(&app, &token, &json!({ "name": "k", "scopes": beyond }));
+        assert_eq!(answer.status, 422, "{answer:?}");
+        let missing = beyond.split(' ').next_back().unwrap();
+        let error = &answer.json()["detail"][0];
+        assert_eq!(error["loc"], json!(["body", "scopes"]));
+        assert_eq!(
+            error["msg"],
+            json!(format!("Value error, you do not hold the scope {missing}"))
+        );
+    }
+    assert_eq!(app.database().count("api_keys"), 0);
+    // Nothing, unless it is said.
+    let key = create(&app, &token, &json!({ "name": "k" })).json();
+    assert_eq!(key["scopes"], json!(""));
+    assert_eq!(app.status("/admin/users", &text(&key["key"])), 403);
+    let key = app.create_key(&token, "users:read").secret;
+    assert_eq!(app.status("/admin/users", &key), 200);
+    app.set_scopes(&alice, "orders:read");
+    let lost = Instant::now();
+    // By hand, so that Postgres may take a moment.
+    while app.status("/admin/users", &key) == 200 {
+        assert!(lost.elapsed() < Duration::from_secs(1));
+    }
+    assert_eq!(app.status("/admin/users", &key), 403);
+}
+
+fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
+    let clock = clock();
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let of_days = |days: Value| {
+        let answer = create(
+            &app,
+            &token,
+            &json!({ "name": "k", "expires_in_days": days }),
+        );
+        assert_eq!(answer.status, 201, "{answer:?}");
+        (
+            text(&answer.json()["key"]),
+            text(&answer.json()["expires_at"]),
+        )
+    };
+    let (one, first) = of_days(json!(1));
+    let (longest, last) = of_days(json!(366));
+    let default = app.create_key(&token, "").secret;
+    assert_eq!(first, "2026-05-07T07:08:09.123456Z");
+    assert_eq!(last, "2027-05-07T07:08:09.123456Z");
+    let moment = TimeDelta::microseconds(1);
+    let mut passed = TimeDelta::zero();
+    for (key, days) in [(one, 1), (default, 90), (longest, 366)] {
+        clock.advance(TimeDelta::days(days) - moment - passed);
+        assert_eq!(app.status("/users/me", &key), 200, "{days}");
+        clock.advance(moment);
+        let answer = app.get("/users/me").bearer(&key).send();
+        assert_eq!(
+            (answer.status, answer.json()["detail"].as_str()),
+            (401, Some("Could not validate credentials"))
+        );
+        passed = TimeDelta::days(days);
+    }
+    // The owner still sees them, and that they have expired.
+    assert_eq!(list(&app, &alice.sign_in()).len(), 3);
+}
+
+fn names_and_lifetimes_have_rules(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let many = "\u{e4}".repeat(100);
+    for (form, status, kind) in [
+        (json!({ "name": "x" }), 201, ""),
+        (json!({ "name": many }), 201, ""),
+        (json!({ "name": "a\u{1}b\u{202e}" }), 201, ""),
+        (
+            json!({ "name": format!("{many}x") }),
+            422,
+            "string_too_long",
+        ),
+        (json!({ "name": "" }), 422, "string_too_short"),
+        (json!({ "name": "nul \0" }), 422, "value_error"),
+        (json!({ "name": null }), 422, "string_type"),
+        (json!({ "name": 7 }), 422, "string_type"),
+        (json!({}), 422, "missing"),
+        (json!({ "name": "x", "scopes": ["a"] }), 422, "string_type"),
+        (json!({ "name": "x", "scopes": null }), 422, "string_type"),
+        (json!({ "name": "x", "scopes": "a\tb" }), 422, "value_error"),
+        (
+            json!({ "name": "x", "expires_in_days": 0 }),
+            422,
+            "greater_than_equal",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": -1 }),
+            422,
+            "greater_than_equal",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": 367 }),
+            422,
+            "less_than_equal",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": i64::MAX }),
+            422,
+            "less_than_equal",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": u64::MAX }),
+            422,
+            "int_type",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": 1.5 }),
+            422,
+            "int_type",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": "9" }),
+            422,
+            "int_type",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": true }),
+            422,
+            "int_type",
+        ),
+        (
+            json!({ "name": "x", "expires_in_days": null }),
+            422,
+            "int_type",
+        ),
+        (
+            json!({ "name": "x", "expires_at": "2030-01-01" }),
+            422,
+            "extra_forbidden",
+        ),
+    ] {
+        let answer = create(&app, &token, &form);
+        assert_eq!(answer.status, status, "{form} {answer:?}");
+        if status == 422 {
+            assert_eq!(answer.json()["detail"][0]["type"], json!(kind), "{form}");
+        }
+    }
+    let all = create(
+        &app,
+        &token,
+        &json!({ "name": "", "scopes": 1, "expires_in_days": 0 }),
+    );
+    assert_eq!(all.json()["detail"].as_array().unwrap().len(), 3);
+    assert_eq!(app.database().count("api_keys"), 3);
+}
+
+fn a_user_has_a_hundred_keys_at_most(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let first = app.create_key(&token, "").id;
+    app.database().execute(
+        "INSERT INTO api_keys (user_id, name, hint, key_digest, created_at, expires_at)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+         SELECT 1, 'k', 'tkh_0000', 'digest ' || i, '2026-01-01', '2099-01-01' FROM n",
+    );
+    let full = create(&app, &token, &json!({ "name": "one more" }));
+    assert_eq!(
+        (full.status, full.json()),
+        (
+            409,
+            json!({ "detail": "You have as many keys as one may have" })
+        )
+    );
+    // Not for somebody else, and not when there is room again.
+    app.create_key(&app.register("bobby").sign_in(), "");
+    let revoke = app.request("DELETE", format!("/users/me/keys/{first}"));
+    assert_eq!(revoke.bearer(&token).send().status, 204);
+    app.create_key(&token, "");
+    assert_eq!(create(&app, &token, &json!({ "name": "x" })).status, 409);
+}
+
+fn a_key_does_not_see_to_the_account(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register_with("alice", "users:read users:write");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "users:read users:write");
+    let change = json!({ "current_password": alice.password, "new_password": "mulberry-Tram-71" });
+    let of_key = format!("/users/me/keys/{}", key.id);
+    for (method, path, body) in [
+        ("POST", "/users/me/keys", json!({ "name": "another" })),
+        ("GET", "/users/me/keys", Value::Null),
+        ("DELETE", &of_key, Value::Null),
+        ("POST", "/logout", Value::Null),
+        ("POST", "/users/me/password", change),
+        (
+            "DELETE",
+            "/users/me",
+            json!({ "current_password": alice.password }),
+        ),
+    ] {
+        let answer = app
+            .request(method, path)
+            .bearer(&key.secret)
+            .json(&body)
+            .send();
+        assert_eq!(
+            (answer.status, answer.json()),
+            (403, json!({ "detail": "Only a login token allows this" })),
+            "{method} {path}"
+        );
+        assert_eq!(
+            answer.header("www-authenticate").as_deref(),
+            Some(r#"Bearer realm="tokenhouse", error="insufficient_scope""#)
+        );
+    }
+    assert_eq!(app.status("/users/me", &token), 200);
+    assert_eq!(app.status("/users/me", &key.secret), 200);
+    assert_eq!(app.database().count("api_keys"), 1);
+    // A key outlives the sign-in that it was made in.
+    assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
+    assert_eq!(app.status("/users/me", &key.secret), 200);
+}
+
+fn a_revoked_key_is_refused_by_every_process(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let servers = [*app, beside];
+    let token = app.register("alice").sign_in();
+    let of_bob = app.register("bobby").sign_in();
+    for round in 0..10 {
+        let key = app.create_key(&token, "");
+        let statuses = || servers.map(|server| server.status("/users/me", &key.secret));
+        assert_eq!(statuses(), [200, 200]);
+        let server = servers[round % 2];
+        let revoke = |token: &str| {
+            let request = server.request("DELETE", format!("/users/me/keys/{}", key.id));
+            request.bearer(token).send().status
+        };
+        assert_eq!(revoke(&of_bob), 404);
+        assert_eq!(statuses(), [200, 200]);
+        assert_eq!(revoke(&token), 204);
+        assert_eq!(statuses(), [401, 401]);
+        assert_eq!(revoke(&token), 404);
+    }
+    assert_eq!(list(&app, &token), Vec::<Value>::new());
+    for nothing in ["0", "-1", "x", "1.0", "99999999999999999999", "%31x"] {
+        let request = app.request("DELETE", format!("/users/me/keys/{nothing}"));
+        let answer = request.bearer(&token).send();
+        assert_eq!(
+            (answer.status, answer.text()),
+            (404, r#"{"detail":"Not Found"}"#)
+        );
+    }
+}

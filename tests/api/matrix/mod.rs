@@ -1,0 +1,184 @@
+//! Every kind of credential, at every route and method, in every place: who passes is what the
+//! declared policy says.
+
+mod form;
+mod kind;
+mod policy;
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::harness::{Backend, Client, Request, TestApp, on_both_databases};
+use form::Form;
+use kind::Kind;
+use policy::{Body, Guard, ROUTES, Route, outcome};
+
+on_both_databases!(every_cell_is_as_declared);
+
+/// Requests at once.
+const THREADS: usize = 4;
+
+fn every_cell_is_as_declared(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("API_KEY_TOKEN_PREVIOUS", kind::PREVIOUS_STATIC_KEY)
+        .start();
+    let (kinds, other) = kind::all(&app);
+    app.database()
+        .execute("CREATE TABLE saved_tokens AS SELECT * FROM access_tokens");
+    let routes = with_head();
+    let (ending, others): (Vec<_>, Vec<_>) =
+        routes.iter().partition(|route| route.path == "/logout");
+
+    let (client, all): (&Client, _) = (&app, (&kinds[..], &other));
+    let mut wrong: Vec<String> = thread::scope(|scope| {
+        let share = |number| others.iter().skip(number).step_by(THREADS).copied();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|number| scope.spawn(move || check(client, share(number), all, || {})))
+            .collect();
+        let threads = threads.into_iter();
+        threads.flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    // One after the other: what a sign-out ends is put back.
+    let put_back = || {
+        app.database().execute(
+            "INSERT INTO access_tokens SELECT * FROM saved_tokens
+             WHERE user_id NOT IN (SELECT user_id FROM access_tokens)",
+        );
+    };
+    wrong.extend(check(client, ending.into_iter(), all, put_back));
+
+    let cells = routes.len() * kinds.len() * Form::ALL.len();
+    println!(
+        "{cells} cells: {} routes and methods x {} kinds x {} places; {} wrong",
+        routes.len(),
+        kinds.len(),
+        Form::ALL.len(),
+        wrong.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} of {cells}: {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(30)]
+    );
+}
+
+/// `HEAD` is taken wherever `GET` is.
+fn with_head() -> Vec<Route> {
+    let heads = ROUTES.iter().filter(|route| route.method == "GET");
+    let heads = heads.map(|route| Route {
+        method: "HEAD",
+        ..*route
+    });
+    ROUTES.iter().copied().chain(heads).collect()
+}
+
+/// The cells of these routes that are not as declared.
+fn check<'a>(
+    client: &Client,
+    routes: impl Iterator<Item = &'a Route>,
+    (kinds, other): (&[Kind], &Kind),
+    after_success: impl Fn(),
+) -> Vec<String> {
+    let mut connection = client.connect().unwrap();
+    let mut send = |request: &Request| {
+        connection.send(request).unwrap_or_else(|_closed| {
+            connection = client.connect().unwrap();
+            connection.send(request).unwrap()
+        })
+    };
+    let mut wrong = Vec::new();
+    for route in routes {
+        for (kind, form) in kinds
+            .iter()
+            .flat_map(|kind| Form::ALL.map(|form| (kind, form)))
+        {
+            let answer = send(&form.request(client, route, kind, other));
+            let got = (answer.status, answer.header("www-authenticate"));
+            let expected = outcome(route, kind, form, other);
+            if got != expected {
+                let Route { method, target, .. } = route;
+                let name = kind.name;
+                wrong.push(format!(
+                    "{method} {target}, {name} as {form:?}: {got:?}, not {expected:?}"
+                ));
+            }
+            if answer.status == 204 {
+                after_success();
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_route_of_the_document_has_a_declared_guard() {
+    let document = serde_json::to_value(tokenhouse::http::openapi_document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let documented: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, item)| methods(item).map(|method| (path.clone(), method)))
+        .collect();
+    let declared: BTreeSet<(String, String)> = ROUTES
+        .iter()
+        .filter(|route| paths.contains_key(route.path))
+        // The document shows one of all the methods.
+        .filter(|route| route.path != "/verify" || route.method == "GET")
+        .map(|route| (route.path.to_owned(), route.method.to_owned()))
+        .collect();
+    assert_eq!(documented, declared);
+}
+
+fn methods(item: &Value) -> impl Iterator<Item = String> {
+    let methods = item.as_object().unwrap().keys();
+    methods.map(|method| method.to_uppercase())
+}
+
+/// Those that are left out of the document too.
+#[test]
+fn every_path_of_the_route_table_has_a_declared_guard() {
+    let table = include_str!("../../../src/http/mod.rs");
+    let table: String = table.split_whitespace().collect();
+    let in_quotes = table.split("resource(\"").skip(1);
+    let paths: BTreeSet<&str> = in_quotes
+        .filter_map(|rest| rest.split('"').next())
+        .chain(["/.well-known/oauth-authorization-server"])
+        .collect();
+    assert!(
+        paths.len() > 20,
+        "the table has another form now: {paths:?}"
+    );
+    let declared: BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
+    assert_eq!(paths, declared);
+}
+
+/// What the OpenAPI document says of a route's guard is what is declared, and so what is tested.
+#[test]
+fn the_document_names_the_guards() {
+    let document = serde_json::to_value(tokenhouse::http::openapi_document()).unwrap();
+    for route in ROUTES {
+        let method = route.method.to_lowercase();
+        let operation = &document["paths"][route.path][&method];
+        let user = |scopes: &[&str]| serde_json::json!({ "OAuth2PasswordBearer": scopes });
+        let expected = match route.guard {
+            _ if operation.is_null() => continue,
+            Guard::Open => Value::Null,
+            Guard::StaticKey => serde_json::json!([{ "APIKeyHeader": [] }]),
+            Guard::User | Guard::Login | Guard::Proxy(_) => serde_json::json!([user(&[])]),
+            Guard::Scope(name) => serde_json::json!([user(&[name])]),
+            Guard::Anybody => serde_json::json!([{}, user(&[])]),
+            Guard::Client => {
+                serde_json::json!([user(&["introspect"]), { "StaticKeyBasic": [] }])
+            }
+        };
+        assert_eq!(operation["security"], expected, "{method} {}", route.path);
+        assert_eq!(
+            operation["requestBody"].is_null(),
+            matches!(route.body, Body::None),
+            "{method} {}",
+            route.path
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! The declared policy: who may pass at which route. A route that is not here fails the test.
+
+use super::form::Form;
+use super::kind::{Kind, Standing};
+
+/// Who may pass.
+#[derive(Clone, Copy)]
+pub enum Guard {
+    /// Everybody, whatever else they send.
+    Open,
+    /// Who has the static key, in the header `Token`.
+    StaticKey,
+    /// Users, by a login token or an API key.
+    User,
+    /// Users by a login token.
+    Login,
+    /// Users by a credential that has this scope, who hold it too.
+    Scope(&'static str),
+    /// As [`Guard::User`], or with a scope as [`Guard::Scope`], in what a proxy understands.
+    Proxy(Option<&'static str>),
+    /// As [`Guard::Scope`] for `introspect`, or a client with the static key.
+    Client,
+    /// Nobody in particular, or a user; no bad credential.
+    Anybody,
+}
+
+/// What is sent in the body.
+#[derive(Clone, Copy)]
+pub enum Body {
+    None,
+    Json(&'static str),
+    Form(&'static str),
+}
+
+/// A route, a request to it that changes nothing that matters, and the status that shows that the
+/// guard was passed.
+#[derive(Clone, Copy)]
+pub struct Route {
+    pub method: &'static str,
+    /// As in the OpenAPI document.
+    pub path: &'static str,
+    /// The same with something in the place of what is in braces.
+    pub target: &'static str,
+    pub guard: Guard,
+    pub body: Body,
+    pub passed: u16,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    guard: Guard,
+    body: Body,
+    passed: u16,
+) -> Route {
+    Route {
+        method,
+        path,
+        target: path,
+        guard,
+        body,
+        passed,
+    }
+}
+
+const fn get(path: &'static str, guard: Guard) -> Route {
+    route("GET", path, guard, Body::None, 200)
+}
+
+const fn at(target: &'static str, route: Route) -> Route {
+    Route { target, ..route }
+}
+
+const fn verify(method: &'static str) -> Route {
+    route(method, "/verify", Guard::Proxy(None), Body::None, 200)
+}
+
+const USERS_READ: Guard = Guard::Scope("users:read");
+const USERS_WRITE: Guard = Guard::Scope("users:write");
+
+/// The address is taken, so nobody is made.
+const TAKEN: Body = Body::Json(
+    r#"{"name":"Somebody","surname":"","email":"plain@example.com","website":"","password":"mulberry-Tram-71"}"#,
+);
+const WRONG_PASSWORD: Body = Body::Json(r#"{"current_password":"wrong"}"#);
+const WRONG_PASSWORDS: Body =
+    Body::Json(r#"{"current_password":"wrong","new_password":"mulberry-Tram-71"}"#);
+
+/// Every route, and every method that it takes; `HEAD` goes with `GET`.
+pub const ROUTES: &[Route] = &[
+    // Signing up, in and out.
+    route("POST", "/register", Guard::Open, TAKEN, 409),
+    route("POST", "/token", Guard::Open, Body::Form("username=a"), 422),
+    route("POST", "/logout", Guard::Login, Body::None, 204),
+    // The user's own account.
+    get("/users/me", Guard::User),
+    route("PATCH", "/users/me", Guard::User, Body::Json("{}"), 200),
+    route("DELETE", "/users/me", Guard::Login, WRONG_PASSWORD, 403),
+    route(
+        "POST",
+        "/users/me/password",
+        Guard::Login,
+        WRONG_PASSWORDS,
+        403,
+    ),
+    get("/users/me/keys", Guard::Login),
+    route(
+        "POST",
+        "/users/me/keys",
+        Guard::Login,
+        Body::Json(r#"{"name":"k"}"#),
+        201,
+    ),
+    at(
+        "/users/me/keys/999999",
+        route(
+            "DELETE",
+            "/users/me/keys/{id}",
+            Guard::Login,
+            Body::None,
+            404,
+        ),
+    ),
+    get("/users/me/events", Guard::User),
+    // OAuth2.
+    route(
+        "POST",
+        "/revoke",
+        Guard::Anybody,
+        Body::Form("token=unknown"),
+        200,
+    ),
+    route(
+        "POST",
+        "/introspect",
+        Guard::Client,
+        Body::Form("token=unknown"),
+        200,
+    ),
+    get("/.well-known/oauth-authorization-server", Guard::Open),
+    // Reverse proxies.
+    verify("GET"),
+    verify("POST"),
+    verify("PUT"),
+    verify("PATCH"),
+    verify("DELETE"),
+    verify("OPTIONS"),
+    verify("PROPFIND"),
+    at("/verify?scope=", verify("GET")),
+    at(
+        "/verify?scope=users:read",
+        get("/verify", Guard::Proxy(Some("users:read"))),
+    ),
+    // Administration.
+    get("/admin/users", USERS_READ),
+    route("POST", "/admin/users", USERS_WRITE, TAKEN, 409),
+    at("/admin/users/1", get("/admin/users/{id}", USERS_READ)),
+    at(
+        "/admin/users/1",
+        route(
+            "PATCH",
+            "/admin/users/{id}",
+            USERS_WRITE,
+            Body::Json("{}"),
+            200,
+        ),
+    ),
+    at(
+        "/admin/users/999999",
+        route("DELETE", "/admin/users/{id}", USERS_WRITE, Body::None, 404),
+    ),
+    at(
+        "/admin/users/999999/tokens",
+        route(
+            "DELETE",
+            "/admin/users/{id}/tokens",
+            USERS_WRITE,
+            Body::None,
+            404,
+        ),
+    ),
+    get("/admin/events", Guard::Scope("events:read")),
+    // The static key.
+    get("/page", Guard::StaticKey),
+    get("/protected", Guard::StaticKey),
+    // Whoever looks after the service.
+    get("/health/live", Guard::Open),
+    get("/livez", Guard::Open),
+    get("/health/ready", Guard::Open),
+    get("/readyz", Guard::Open),
+    get("/docs", Guard::Open),
+    at("/docs/init.js", get("/docs/{file}", Guard::Open)),
+    get("/redoc", Guard::Open),
+    at(
+        "/redoc/redoc.standalone.js",
+        get("/redoc/{file}", Guard::Open),
+    ),
+    get("/openapi.json", Guard::Open),
+];
+
+/// What a guard sees of a request.
+pub enum Shown<'a> {
+    Nothing,
+    One(&'a Kind),
+    Two,
+}
+
+/// Status and challenge.
+pub type Outcome = (u16, Option<String>);
+
+const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
+
+/// What the policy says of a credential in this place.
+pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome {
+    let passed = (route.passed, None);
+    let shown = form.shown_to_users(kind, other);
+    let is_client = match form {
+        Form::Bearer | Form::BearerInLowerCase => kind.is_static_key(),
+        _ => false,
+    };
+    match route.guard {
+        Guard::Open => passed,
+        Guard::StaticKey => match form.in_token_header(kind, other) {
+            Some(kind) if kind.is_static_key() => passed,
+            _ => (403, None),
+        },
+        Guard::Client if is_client => passed,
+        Guard::Client if form == Form::Basic && !kind.is_nothing() => {
+            if kind.is_static_key() {
+                passed
+            } else {
+                (401, Some(r#"Basic realm="tokenhouse""#.to_owned()))
+            }
+        }
+        Guard::Client => for_users(&shown, |kind| with_scope(kind, "introspect")).unwrap_or(passed),
+        Guard::User => for_users(&shown, |_| None).unwrap_or(passed),
+        Guard::Login => for_users(&shown, by_login).unwrap_or(passed),
+        Guard::Scope(name) => for_users(&shown, |kind| with_scope(kind, name)).unwrap_or(passed),
+        Guard::Anybody if matches!(shown, Shown::Nothing) => passed,
+        Guard::Anybody => for_users(&shown, |_| None).unwrap_or(passed),
+        Guard::Proxy(_) if matches!(shown, Shown::Two) => invalid_token(),
+        Guard::Proxy(None) => for_users(&shown, |_| None).unwrap_or(passed),
+        Guard::Proxy(Some(name)) => {
+            for_users(&shown, |kind| with_scope(kind, name)).unwrap_or(passed)
+        }
+    }
+}
+
+/// The refusal, if there is one: of what stands for no user, and of what `right` refuses.
+fn for_users(shown: &Shown<'_>, right: impl Fn(&Kind) -> Option<Outcome>) -> Option<Outcome> {
+    match shown {
+        Shown::Nothing => Some((401, Some(CHALLENGE.to_owned()))),
+        Shown::Two => Some((400, None)),
+        Shown::One(kind) if !kind.is_of_user() => Some(invalid_token()),
+        Shown::One(kind) => right(kind),
+    }
+}
+
+fn invalid_token() -> Outcome {
+    (401, Some(format!(r#"{CHALLENGE}, error="invalid_token""#)))
+}
+
+fn by_login(kind: &Kind) -> Option<Outcome> {
+    let refusal = format!(r#"{CHALLENGE}, error="insufficient_scope""#);
+    (!matches!(kind.standing, Standing::Login(_))).then_some((403, Some(refusal)))
+}
+
+fn with_scope(kind: &Kind, name: &str) -> Option<Outcome> {
+    let refusal = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{name}""#);
+    let scopes = match kind.standing {
+        Standing::Login(scopes) | Standing::Key(scopes) => scopes,
+        _ => "",
+    };
+    let is_held = scopes.split(' ').any(|held| held == name);
+    (!is_held).then_some((403, Some(refusal)))
+}

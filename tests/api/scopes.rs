@@ -1,0 +1,185 @@
+//! What users may do, what their credentials may do, and how both are asked about.
+
+use serde_json::json;
+
+use crate::harness::{Backend, Client, TestApp, on_both_databases};
+
+on_both_databases!(
+    a_sign_in_may_ask_for_fewer_scopes_and_never_for_more,
+    a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process,
+    names_of_the_operators_own_are_as_good_as_ours,
+);
+
+const HELD: &str = "orders:read orders:write users:read";
+
+fn a_sign_in_may_ask_for_fewer_scopes_and_never_for_more(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register_with("alice", HELD);
+    let mut token = String::new();
+    for (asked, given) in [
+        ("", HELD),
+        ("  ", HELD),
+        ("orders:read", "orders:read"),
+        (
+            " users:read  orders:read users:read ",
+            "users:read orders:read",
+        ),
+        (HELD, HELD),
+    ] {
+        let answer = alice.try_sign_in(&alice.password, asked);
+        assert_eq!(
+            (answer.status, &answer.json()["scope"]),
+            (200, &json!(given)),
+            "{asked:?}"
+        );
+        token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    }
+    let strict = app
+        .beside()
+        .setting("TOKENHOUSE_OAUTH_STRICT_STATUS", "true");
+    let strict = strict.start();
+    let description = "The user does not hold every scope that was asked for";
+    let refused = json!({
+        "detail": description, "error": "invalid_scope", "error_description": description,
+    });
+    let bad = [
+        "orders:delete",
+        "orders:read users:write",
+        "Orders:read",
+        "orders",
+        "orders:read,users:read",
+        "orders:read\tusers:read",
+        "orders:read\n",
+        "\"orders:read\"",
+        "orders:read\\",
+        "orders:re\u{e4}d",
+        "\0",
+    ];
+    for asked in bad {
+        for server in [*app, *strict] {
+            let form = [
+                ("username", alice.email.as_str()),
+                ("password", &alice.password),
+                ("scope", asked),
+            ];
+            let answer = server.post("/token").form(&form).send();
+            assert_eq!(
+                (answer.status, answer.json()),
+                (400, refused.clone()),
+                "{asked:?}"
+            );
+        }
+    }
+    // It is not told to who has not the password, and ends nothing.
+    assert_eq!(alice.try_sign_in("wrong", "orders:delete").status, 401);
+    assert_eq!(app.status("/users/me", &token), 200);
+    let noted = "audit_events WHERE action = 'login' AND result = 'refused' \
+                 AND detail LIKE '%\"scope\"%'";
+    assert_eq!(app.database().count(noted), 2 * bad.len() as i64);
+}
+
+/// Whether credentials may read and write orders, as a proxy is told.
+fn rights(servers: &[Client], credential: &str) -> Vec<[u16; 2]> {
+    let ask = |server: &Client, scope| server.status(&format!("/verify?scope={scope}"), credential);
+    servers
+        .iter()
+        .map(|server| ["orders:read", "orders:write"].map(|scope| ask(server, scope)))
+        .collect()
+}
+
+fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let servers = [*app, beside];
+    let admin = app.register_with("admin", "users:write").sign_in();
+    let alice = app.register_with("alice", "orders:read orders:write");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "orders:write orders:read").secret;
+    let reader = app.create_key(&token, "orders:read").secret;
+    let id = app.id_of(&token);
+    let set = |server: &Client, scopes: &str| {
+        let path = format!("/admin/users/{id}");
+        let patch = server.request("PATCH", path).bearer(&admin);
+        let answer = patch.json(&json!({ "scopes": scopes })).send();
+        assert_eq!(answer.json()["scopes"], json!(scopes));
+    };
+    for round in 0..10 {
+        for credential in [&token, &key] {
+            assert_eq!(rights(&servers, credential), [[200, 200]; 2], "{round}");
+        }
+        assert_eq!(rights(&servers, &reader), [[200, 403]; 2]);
+        set(&servers[round % 2], "orders:read");
+        for credential in [&token, &key, &reader] {
+            assert_eq!(rights(&servers, credential), [[200, 403]; 2], "{round}");
+        }
+        set(&servers[(round + 1) % 2], "");
+        for credential in [&token, &key, &reader] {
+            assert_eq!(rights(&servers, credential), [[403, 403]; 2], "{round}");
+        }
+        set(&servers[round % 2], "orders:read orders:write more");
+    }
+    // What is given later is not in credentials that were made before.
+    assert_eq!(app.status("/verify?scope=more", &token), 403);
+    assert_eq!(app.status("/verify?scope=more", &alice.sign_in()), 200);
+}
+
+fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = app.register_with("admin", "users:write").sign_in();
+    let alice = app.register("alice");
+    let names = [
+        "https://example.com/a?b=c&d#e",
+        "!#$%'()*+,-./:;<=>?@[]^_`{|}~",
+        "A",
+    ];
+    let scopes = names.join(" ");
+    let id = app.id_of(&alice.sign_in());
+    let patch = app
+        .request("PATCH", format!("/admin/users/{id}"))
+        .bearer(&admin);
+    let patch = patch.json(&json!({ "scopes": scopes })).send();
+    assert_eq!(
+        (patch.status, &patch.json()["scopes"]),
+        (200, &json!(scopes))
+    );
+
+    let token = alice.sign_in();
+    for name in names {
+        let key = app.create_key(&token, name).secret;
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("scope", name)
+            .finish();
+        let answer = app.get(&format!("/verify?{query}")).bearer(&key).send();
+        assert_eq!(answer.status, 200, "{name}");
+        let shown = answer.header("x-auth-scopes").unwrap();
+        assert_eq!(shown, name.replace('%', "%25"));
+        assert_eq!(app.status(&format!("/verify?{query}"), &token), 200);
+    }
+    // Names are compared in their case, and whole.
+    for other in ["a", "https://example.com/a"] {
+        assert_eq!(app.status(&format!("/verify?scope={other}"), &token), 403);
+    }
+    for bad in [
+        "say\"so",
+        "back\\slash",
+        "t\tab",
+        "caf\u{e9}",
+        "line\nbreak",
+    ] {
+        let patch = app
+            .request("PATCH", format!("/admin/users/{id}"))
+            .bearer(&admin);
+        let answer = patch.json(&json!({ "scopes": bad })).send();
+        assert_eq!(answer.status, 422, "{bad:?}");
+        let loc = &answer.json()["detail"][0]["loc"];
+        assert_eq!(*loc, json!(["body", "scopes"]));
+    }
+    let too_long = "a".repeat(2_001);
+    let patch = app
+        .request("PATCH", format!("/admin/users/{id}"))
+        .bearer(&admin);
+    assert_eq!(
+        patch.json(&json!({ "scopes": too_long })).send().status,
+        422
+    );
+}
