@@ -7,6 +7,7 @@
     reason = "helpers of tests fail the test, and clippy takes only the tests themselves for tests"
 )]
 
+mod account;
 mod api_keys;
 mod audit;
 mod bad_input;

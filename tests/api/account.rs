@@ -1,0 +1,251 @@
+//! What users do with their own accounts.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Backend, Client, Person, TestApp, on_both_databases};
+
+on_both_databases!(
+    a_profile_is_changed_in_part_and_for_every_process,
+    a_new_password_ends_the_token_and_the_named_keys_and_nothing_else,
+    a_wrong_current_password_changes_nothing_and_is_in_the_trail,
+    a_new_password_has_the_rules_of_the_first,
+    an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail,
+);
+
+const NEW_PASSWORD: &str = "mulberry-Tram-71";
+
+fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Answer {
+    let request = client.request(method, path).bearer(credential);
+    request.json(body).send()
+}
+
+fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let token = app.register("alice").sign_in();
+    let key = app.create_key(&token, "").secret;
+    let mut expected = json!({
+        "id": 1, "name": "alice Example", "surname": "Example", "email": "alice@example.com",
+        "website": "https://example.com",
+    });
+    for (credential, change) in [
+        (&token, json!({})),
+        (&token, json!({ "name": "Al\u{ed}cia" })),
+        (&key, json!({ "surname": "" })),
+        (
+            &token,
+            json!({ "website": "https://alice.example", "surname": "\u{1f980}" }),
+        ),
+        (
+            &key,
+            json!({ "name": "alice again", "surname": "Example", "website": "" }),
+        ),
+    ] {
+        assert_eq!(app.status("/users/me", credential), 200);
+        for (name, value) in change.as_object().unwrap() {
+            expected[name] = value.clone();
+        }
+        let answer = send(&app, "PATCH", "/users/me", credential, &change);
+        assert_eq!((answer.status, answer.json()), (200, expected.clone()));
+        for server in [*app, beside] {
+            let seen = server.get("/users/me").bearer(&token).send().json();
+            assert_eq!(seen, expected);
+        }
+    }
+    for (change, kind) in [
+        (json!({ "name": "four" }), "string_too_short"),
+        (json!({ "name": null }), "string_type"),
+        (json!({ "surname": "nul \0" }), "value_error"),
+        (json!({ "website": 1 }), "string_type"),
+        (json!({ "email": "b@example.com" }), "extra_forbidden"),
+        (json!({ "scopes": "users:write" }), "extra_forbidden"),
+        (json!({ "id": 7 }), "extra_forbidden"),
+    ] {
+        let answer = send(&app, "PATCH", "/users/me", &token, &change);
+        let error = &answer.json()["detail"][0];
+        assert_eq!(
+            (answer.status, &error["type"]),
+            (422, &json!(kind)),
+            "{change}"
+        );
+    }
+    let wrong = json!({ "name": "", "surname": 1, "website": 2 });
+    let answer = send(&app, "PATCH", "/users/me", &token, &wrong);
+    assert_eq!(answer.json()["detail"].as_array().unwrap().len(), 3);
+    assert_eq!(app.get("/users/me").bearer(&token).send().json(), expected);
+    let noted = "audit_events WHERE action = 'user.update' AND actor = 'user:1'";
+    assert_eq!(app.database().count(noted), 4);
+}
+
+fn change_password(app: &Client, token: &str, person: &Person, keys: &[i64]) -> Answer {
+    let body = json!({
+        "current_password": person.password, "new_password": NEW_PASSWORD, "keys": keys,
+    });
+    send(app, "POST", "/users/me/password", token, &body)
+}
+
+fn a_new_password_ends_the_token_and_the_named_keys_and_nothing_else(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let (alice, bob) = (app.register("alice"), app.register("bobby"));
+    let (token, of_bob) = (alice.sign_in(), bob.sign_in());
+    let keys: Vec<_> = (0..4).map(|_| app.create_key(&token, "")).collect();
+    let key_of_bob = app.create_key(&of_bob, "");
+    let statuses = |credentials: &[&String]| -> Vec<[u16; 2]> {
+        let ask = |credential| [*app, beside].map(|server| server.status("/users/me", credential));
+        credentials
+            .iter()
+            .map(|credential| ask(credential))
+            .collect()
+    };
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(|index| &keys[index].secret);
+    assert_eq!(
+        statuses(&[&token, first, second, third, fourth]),
+        [[200, 200]; 5]
+    );
+
+    // One of them twice, one of somebody else, and one of nobody.
+    let named = [keys[0].id, keys[2].id, keys[0].id, key_of_bob.id, 4_711];
+    let answer = change_password(&app, &token, &alice, &named);
+    assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
+    assert_eq!(statuses(&[&token, first, third]), [[401, 401]; 3]);
+    assert_eq!(
+        statuses(&[second, fourth, &of_bob, &key_of_bob.secret]),
+        [[200, 200]; 4]
+    );
+    assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
+    assert_eq!(alice.try_sign_in(NEW_PASSWORD, "").status, 200);
+    assert_eq!(bob.try_sign_in(&bob.password, "").status, 200);
+    // The trail names those that have ended.
+    let ended = format!("[{},{}]", keys[0].id, keys[2].id);
+    let noted = format!(
+        "audit_events WHERE action = 'password.change' AND result = 'ok' AND actor = 'user:1'
+         AND target = 'user:1' AND detail LIKE '%\"keys\":{ended}%'"
+    );
+    assert_eq!(app.database().count(&noted), 1);
+}
+
+fn a_wrong_current_password_changes_nothing_and_is_in_the_trail(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "");
+    let long = "x".repeat(5_000);
+    let wrong = ["wrong", "", &long, "nul \0", "THE PASSWORD OF ALICE"];
+    for current in wrong {
+        let change = json!({
+            "current_password": current, "new_password": NEW_PASSWORD, "keys": [key.id],
+        });
+        let deletion = json!({ "current_password": current });
+        for (method, path, body) in [
+            ("POST", "/users/me/password", change),
+            ("DELETE", "/users/me", deletion),
+        ] {
+            let answer = send(&app, method, path, &token, &body);
+            assert_eq!(
+                (answer.status, answer.text()),
+                (403, r#"{"detail":"Incorrect password"}"#),
+                "{method} {current:?}"
+            );
+            assert_eq!(answer.header("www-authenticate"), None);
+        }
+    }
+    assert_eq!(app.status("/users/me", &token), 200);
+    assert_eq!(app.status("/users/me", &key.secret), 200);
+    assert_eq!(alice.try_sign_in(&alice.password, "").status, 200);
+    for action in ["password.change", "user.delete"] {
+        let noted = format!(
+            "audit_events WHERE action = '{action}' AND result = 'refused' AND actor = 'user:1'
+             AND detail LIKE '%wrong-password%'"
+        );
+        assert_eq!(app.database().count(&noted), wrong.len() as i64, "{action}");
+    }
+}
+
+fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let current = alice.password.as_str();
+    let long = "\u{e4}".repeat(37);
+    for (body, field) in [
+        (
+            json!({ "current_password": current, "new_password": "short" }),
+            "new_password",
+        ),
+        (
+            json!({ "current_password": current, "new_password": long }),
+            "new_password",
+        ),
+        (
+            json!({ "current_password": current, "new_password": "password123" }),
+            "new_password",
+        ),
+        (
+            json!({ "current_password": current, "new_password": "alice@example.com" }),
+            "new_password",
+        ),
+        (
+            json!({ "current_password": current, "new_password": "nul \0 in the middle" }),
+            "new_password",
+        ),
+        (
+            json!({ "current_password": current, "new_password": 12_345_678 }),
+            "new_password",
+        ),
+        (json!({ "current_password": current }), "new_password"),
+        (json!({ "new_password": NEW_PASSWORD }), "current_password"),
+        (
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": 1 }),
+            "keys",
+        ),
+        (
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": ["1"] }),
+            "keys",
+        ),
+        (
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": null }),
+            "keys",
+        ),
+    ] {
+        let answer = send(&app, "POST", "/users/me/password", &token, &body);
+        assert_eq!(answer.status, 422, "{body} {answer:?}");
+        let error = &answer.json()["detail"][0];
+        assert_eq!(error["loc"], json!(["body", field]), "{body}");
+        assert!(!answer.text().contains(current), "{body}");
+        assert!(field == "keys" || error["input"].is_null(), "{body}");
+    }
+    let many: Vec<i64> = (0..2_000).collect();
+    assert_eq!(change_password(&app, &token, &alice, &many).status, 204);
+}
+
+fn an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "").secret;
+    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    assert_eq!((statuses(&token), statuses(&key)), ([200, 200], [200, 200]));
+    let of_alice = "audit_events WHERE actor = 'user:1' OR target = 'user:1'";
+    let before = app.database().count(of_alice);
+    assert!(before >= 2, "{before}");
+
+    let deletion = json!({ "current_password": alice.password });
+    let answer = send(&app, "DELETE", "/users/me", &token, &deletion);
+    assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
+    assert_eq!((statuses(&token), statuses(&key)), ([401, 401], [401, 401]));
+    assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
+    for table in ["users", "access_tokens", "api_keys"] {
+        assert_eq!(app.database().count(table), 0, "{table}");
+    }
+    assert_eq!(app.database().count(of_alice), before + 1);
+    let output = app.program(&["audit", "verify"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    // The address is free again, and the number is not given twice.
+    let token = app.register("alice").sign_in();
+    assert_eq!(app.id_of(&token), 2);
+    let events = app.get("/users/me/events").bearer(&token).send().json();
+    assert_eq!(events["events"].as_array().unwrap().len(), 2, "{events}");
+}
