@@ -8,6 +8,8 @@
 )]
 
 mod account;
+mod admin_search;
+mod admin_users;
 mod api_keys;
 mod audit;
 mod bad_input;

@@ -1,0 +1,325 @@
+//! `/admin/users`: other people's accounts, seen and changed by administrators.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Backend, Client, OWN_SCOPES, TestApp, on_both_databases, text};
+
+on_both_databases!(
+    a_disabled_user_is_out_everywhere_until_enabled,
+    a_scope_of_ours_is_given_by_who_holds_it,
+    users_are_made_and_deleted,
+    signing_out_ends_the_token_and_all_keys,
+    who_is_not_there_is_not_found,
+    a_scope_that_is_taken_while_a_change_waits_counts,
+    a_user_who_is_disabled_while_a_key_waits_gets_none,
+);
+
+fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Answer {
+    let request = client.request(method, path).bearer(credential);
+    request.json(body).send()
+}
+
+fn a_disabled_user_is_out_everywhere_until_enabled(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let servers = [*app, beside];
+    let admin = app
+        .register_with("admin", "users:write users:read")
+        .sign_in();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "").secret;
+    let statuses = |credential: &str| servers.map(|server| server.status("/users/me", credential));
+    let set = |server: &Client, disabled: bool| {
+        let body = json!({ "disabled": disabled });
+        let answer = send(server, "PATCH", "/admin/users/2", &admin, &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["disabled_at"].clone()
+    };
+    for round in 0..5 {
+        assert_eq!((statuses(&token), statuses(&key)), ([200, 200], [200, 200]));
+        let since = set(&servers[round % 2], true);
+        assert!(since.is_string());
+        assert_eq!((statuses(&token), statuses(&key)), ([401, 401], [401, 401]));
+        assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
+        assert_eq!(
+            set(&servers[(round + 1) % 2], true),
+            since,
+            "it stays as it was"
+        );
+        assert_eq!(set(&servers[round % 2], false), Value::Null);
+    }
+    for (action, count) in [("user.disable", 5), ("user.enable", 5)] {
+        let noted = format!(
+            "audit_events WHERE action = '{action}' AND actor = 'user:1' AND target = 'user:2'
+             AND level = 'users:write' AND result = 'ok'"
+        );
+        assert_eq!(app.database().count(&noted), count);
+    }
+    // An administrator may do it to themselves too, and is out then.
+    let answer = send(
+        &app,
+        "PATCH",
+        "/admin/users/1",
+        &admin,
+        &json!({ "disabled": true }),
+    );
+    assert_eq!(answer.status, 200);
+    assert_eq!(statuses(&admin), [401, 401]);
+}
+
+fn a_scope_of_ours_is_given_by_who_holds_it(backend: Backend) {
+    let app = TestApp::start(backend);
+    let holder = app.register_with("holder", "users:write introspect");
+    let token = holder.sign_in();
+    let key = app.create_key(&token, "users:write").secret;
+    let mighty = app.register_with("mighty", OWN_SCOPES);
+    let narrow = mighty.sign_in_for("users:write");
+    app.register("alice");
+    let give = |credential: &str, scopes: &str| {
+        let body = json!({ "scopes": scopes, "surname": scopes });
+        let answer = send(&app, "PATCH", "/admin/users/3", credential, &body);
+        (answer.status, answer.header("www-authenticate"))
+    };
+    let lacks = |name: &str| {
+        let challenge = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
+        (403, Some(format!(r#"{challenge}, scope="{name}""#)))
+    };
+    let given = (200, None);
+    assert_eq!(give(&token, "orders:read anything"), given);
+    assert_eq!(give(&token, "orders:read introspect"), given);
+    assert_eq!(
+        give(&token, "orders:read introspect users:read"),
+        lacks("users:read")
+    );
+    assert_eq!(give(&token, "events:read"), lacks("events:read"));
+    // Less than the user: the credential counts too.
+    assert_eq!(give(&key, "users:write"), given);
+    assert_eq!(give(&key, "users:write introspect"), lacks("introspect"));
+    assert_eq!(give(&narrow, "users:write introspect"), lacks("introspect"));
+    // What the user has already is not given, and anything may be taken.
+    app.database()
+        .execute("UPDATE users SET scopes = 'events:read users:read' WHERE id = 3");
+    assert_eq!(give(&token, "events:read users:read more"), given);
+    assert_eq!(give(&token, "events:read"), given);
+    assert_eq!(give(&token, ""), given);
+    assert_eq!(give(&token, "users:read"), lacks("users:read"));
+    let unchanged = "users WHERE id = 3 AND scopes = '' AND surname = ''";
+    assert_eq!(
+        app.database().count(unchanged),
+        1,
+        "a refusal changes nothing at all"
+    );
+    let refused = "audit_events WHERE action = 'scope.refused' AND result = 'refused'";
+    assert_eq!(app.database().count(refused), 5);
+
+    let user = |scopes: &str| {
+        json!({
+            "name": "Somebody", "surname": "", "email": "new@example.com", "website": "",
+            "password": "mulberry-Tram-71", "scopes": scopes,
+        })
+    };
+    let answer = send(&app, "POST", "/admin/users", &token, &user("a events:read"));
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert_eq!(app.database().count("users"), 3);
+    let answer = send(&app, "POST", "/admin/users", &token, &user("a introspect"));
+    assert_eq!(
+        (answer.status, &answer.json()["scopes"]),
+        (201, &json!("a introspect"))
+    );
+}
+
+fn users_are_made_and_deleted(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_REGISTRATION", "closed")
+        .start();
+    let open = app
+        .beside()
+        .setting("TOKENHOUSE_REGISTRATION", "open")
+        .start();
+    let admin = open
+        .register_with("admin", "users:read users:write")
+        .sign_in();
+    let user = json!({
+        "name": "Somebody", "surname": "S", "email": "New@EXAMPLE.com", "website": "w",
+        "password": "mulberry-Tram-71", "scopes": " orders:read  orders:read b ",
+    });
+    assert_eq!(app.post("/register").json(&user).send().status, 403);
+    let answer = send(&app, "POST", "/admin/users", &admin, &user);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let made = answer.json();
+    assert!(made["created_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(
+        made,
+        json!({
+            "id": 2, "name": "Somebody", "surname": "S", "email": "New@example.com", "website": "w",
+            "scopes": "orders:read b", "created_at": made["created_at"], "disabled_at": null,
+        })
+    );
+    let form = [
+        ("username", "new@example.com"),
+        ("password", "mulberry-Tram-71"),
+    ];
+    let token = app.post("/token").form(&form).send().json();
+    assert_eq!(token["scope"], json!("orders:read b"));
+    let token = text(&token["access_token"]);
+
+    let taken = send(&app, "POST", "/admin/users", &admin, &user);
+    assert_eq!(
+        (taken.status, taken.json()),
+        (409, json!({ "detail": "User email already exist" }))
+    );
+    let wrong = json!({
+        "name": "", "surname": 1, "email": "x", "website": 2, "password": "short", "scopes": "\"",
+    });
+    let answer = send(&app, "POST", "/admin/users", &admin, &wrong);
+    let errors = answer.json()["detail"].as_array().unwrap().clone();
+    let fields: Vec<_> = errors.iter().map(|error| text(&error["loc"][1])).collect();
+    assert_eq!(
+        fields,
+        ["name", "surname", "email", "website", "password", "scopes"]
+    );
+    let answer = send(
+        &app,
+        "PATCH",
+        "/admin/users/2",
+        &admin,
+        &json!({
+            "name": "", "disabled": "yes", "scopes": "\"",
+        }),
+    );
+    assert_eq!(
+        answer.json()["detail"].as_array().unwrap().len(),
+        3,
+        "{answer:?}"
+    );
+
+    let seen = app.get("/admin/users/2").bearer(&admin).send();
+    assert_eq!((seen.status, seen.json()), (200, made));
+    assert_eq!(app.status("/users/me", &token), 200);
+    let answer = send(&app, "DELETE", "/admin/users/2", &admin, &Value::Null);
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    for server in [*app, *open] {
+        assert_eq!(server.status("/users/me", &token), 401);
+        assert_eq!(server.status("/admin/users/2", &admin), 404);
+    }
+    let trail = "audit_events WHERE target = 'user:2' AND actor = 'user:1'
+                 AND action IN ('user.create', 'user.read', 'user.delete')";
+    assert_eq!(app.database().count(trail), 3);
+}
+
+fn signing_out_ends_the_token_and_all_keys(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let admin = app.register_with("admin", "users:write").sign_in();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let keys = [
+        app.create_key(&token, "").secret,
+        app.create_key(&token, "").secret,
+    ];
+    let of_bob = app.register("bobby").sign_in();
+    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    for credential in [&token, &keys[0], &keys[1], &of_bob] {
+        assert_eq!(statuses(credential), [200, 200]);
+    }
+    for _ in 0..2 {
+        let answer = send(
+            &app,
+            "DELETE",
+            "/admin/users/2/tokens",
+            &admin,
+            &Value::Null,
+        );
+        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        for credential in [&token, &keys[0], &keys[1]] {
+            assert_eq!(statuses(credential), [401, 401]);
+        }
+    }
+    assert_eq!(statuses(&of_bob), [200, 200]);
+    assert_eq!(statuses(&alice.sign_in()), [200, 200]);
+}
+
+fn who_is_not_there_is_not_found(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = app
+        .register_with("admin", "users:read users:write")
+        .sign_in();
+    for id in ["0", "2", "-1", "x", "1x", "99999999999999999999", "%31%00"] {
+        for (method, path) in [
+            ("GET", format!("/admin/users/{id}")),
+            ("PATCH", format!("/admin/users/{id}")),
+            ("DELETE", format!("/admin/users/{id}")),
+            ("DELETE", format!("/admin/users/{id}/tokens")),
+        ] {
+            let answer = send(&app, method, &path, &admin, &json!({}));
+            assert_eq!(
+                (answer.status, answer.text()),
+                (404, r#"{"detail":"Not Found"}"#),
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(app.status("/admin/users/1", &admin), 200);
+}
+
+/// Sends a request while its change has to wait for the one that is held.
+fn send_meanwhile(
+    app: &TestApp,
+    held: &str,
+    send: impl FnOnce() -> Answer + Send + 'static,
+) -> Answer {
+    let waiting = app.database().hold(held, || {
+        let waiting = thread::spawn(send);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!waiting.is_finished(), "it did not wait");
+        waiting
+    });
+    waiting.join().unwrap()
+}
+
+fn a_scope_that_is_taken_while_a_change_waits_counts(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = app
+        .register_with("admin", "users:read users:write")
+        .sign_in();
+    app.register("alice");
+    assert_eq!(app.status("/admin/users/2", &admin), 200);
+    for (method, path, body) in [
+        ("PATCH", "/admin/users/2", json!({ "disabled": true })),
+        ("DELETE", "/admin/users/2/tokens", Value::Null),
+        ("DELETE", "/admin/users/2", Value::Null),
+    ] {
+        let (client, credential) = (*app, admin.clone());
+        let taken = "UPDATE users SET scopes = 'users:read' WHERE id = 1";
+        let answer = send_meanwhile(&app, taken, move || {
+            send(&client, method, path, &credential, &body)
+        });
+        assert_eq!(answer.status, 403, "{method} {path} {answer:?}");
+        app.database()
+            .execute("UPDATE users SET scopes = 'users:read users:write' WHERE id = 1");
+    }
+    assert_eq!(app.database().count("users WHERE disabled_at IS NULL"), 2);
+}
+
+fn a_user_who_is_disabled_while_a_key_waits_gets_none(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    assert_eq!(app.status("/users/me", &token), 200);
+    let (client, credential) = (*app, token.clone());
+    let disabled = "UPDATE users SET disabled_at = created_at WHERE id = 1";
+    let answer = send_meanwhile(&app, disabled, move || {
+        send(
+            &client,
+            "POST",
+            "/users/me/keys",
+            &credential,
+            &json!({ "name": "k" }),
+        )
+    });
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(app.database().count("api_keys"), 0);
+}
