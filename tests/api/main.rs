@@ -29,6 +29,7 @@ mod query_plans;
 mod races;
 mod register;
 mod remote_app;
+mod revocation;
 mod scopes;
 mod session_cache;
 mod settings;
