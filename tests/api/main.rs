@@ -19,6 +19,7 @@ mod foreign_app;
 mod guards;
 mod harness;
 mod history;
+mod introspection;
 mod introspection_clients;
 mod key_uses;
 mod matrix;

@@ -1,0 +1,271 @@
+//! `/introspect` (RFC 7662).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta};
+use serde_json::json;
+use tokenhouse::Clock;
+
+use crate::harness::{Answer, Backend, Request, STATIC_KEY, TestApp, on_both_databases};
+
+on_both_databases!(
+    an_active_credential_is_told_in_full,
+    every_inactive_one_is_told_in_the_same_bytes,
+    who_may_ask,
+    a_client_with_the_static_key_may_ask,
+);
+
+/// The headers but for those that differ from answer to answer.
+fn lasting_headers(answer: &Answer) -> Vec<(String, String)> {
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
+    headers.sort();
+    headers
+}
+
+fn by_static_key(app: &TestApp, token: &str) -> Answer {
+    let request = app.post("/introspect").bearer(STATIC_KEY);
+    request.form(&[("token", token)]).send()
+}
+
+fn an_active_credential_is_told_in_full(backend: Backend) {
+    let start = DateTime::from_timestamp_micros(1_800_000_000_999_999).unwrap();
+    let clock = Clock::manual(start);
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let alice = app.register_with("alice", "orders:read orders:write users:read");
+    let token = alice.sign_in_for("users:read orders:write");
+    clock.advance(TimeDelta::seconds(10));
+    let key = app.create_key(&token, "orders:read users:read").secret;
+    let of = |scope: &str, iat: i64, exp: i64| {
+        json!({
+            "active": true, "scope": scope, "username": "alice@example.com",
+            "token_type": "Bearer", "exp": exp, "iat": iat, "sub": "1", "name": "alice Example",
+        })
+    };
+    let signed_in = 1_800_000_000;
+    let (made, ends) = (signed_in + 10, signed_in + 10 + 90 * 86_400);
+    let answer = by_static_key(&app, &token);
+    let expected = of("users:read orders:write", signed_in, signed_in + 86_400);
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    let answer = by_static_key(&app, &key);
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, of("orders:read users:read", made, ends))
+    );
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+    // Never more than the user may do now.
+    let admin = app.register_with("admin", "users:write").sign_in();
+    let patch = app.request("PATCH", "/admin/users/1").bearer(&admin);
+    assert_eq!(
+        patch
+            .json(&json!({ "scopes": "orders:write" }))
+            .send()
+            .status,
+        200
+    );
+    let scope = |credential: &str| by_static_key(&app, credential).json()["scope"].clone();
+    assert_eq!(
+        (scope(&token), scope(&key)),
+        (json!("orders:write"), json!(""))
+    );
+}
+
+fn every_inactive_one_is_told_in_the_same_bytes(backend: Backend) {
+    let app = TestApp::start(backend);
+    let ended = |name: &str| {
+        let person = app.register(name);
+        let token = person.sign_in();
+        let key = app.create_key(&token, "").secret;
+        (person, token, key)
+    };
+    let (alice, replaced, _) = ended("alice");
+    let live = alice.sign_in();
+    let (_, expired, expired_key) = ended("bobby");
+    let (_, disabled, disabled_key) = ended("carol");
+    let (_, deleted, deleted_key) = ended("david");
+    let (_, revoked, revoked_key) = ended("erica");
+    app.database().execute(
+        "UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00' WHERE user_id = 2;
+         UPDATE api_keys SET expires_at = '2020-01-01 00:00:00' WHERE user_id = 2;
+         UPDATE users SET disabled_at = created_at WHERE id = 3;
+         DELETE FROM users WHERE id = 4",
+    );
+    for credential in [&revoked, &revoked_key] {
+        let form = [("token", credential.as_str())];
+        assert_eq!(app.post("/revoke").form(&form).send().status, 200);
+    }
+    let digest = tokenhouse::token::TokenDigest::of(live.as_bytes()).to_hex();
+    let unknown = tokenhouse::generate_token().unwrap();
+    let mistyped = format!("{}x", &disabled_key[..52]);
+    let first = by_static_key(&app, "garbage");
+    assert_eq!((first.status, first.text()), (200, r#"{"active":false}"#));
+    for inactive in [
+        replaced.as_str(),
+        &expired,
+        &expired_key,
+        &disabled,
+        &disabled_key,
+        &deleted,
+        &deleted_key,
+        &revoked,
+        &revoked_key,
+        &digest,
+        unknown.expose(),
+        &mistyped,
+        STATIC_KEY,
+        &alice.password,
+        "\0",
+        "\u{1f980}",
+        &"x".repeat(8_000),
+    ] {
+        let answer = by_static_key(&app, inactive);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, r#"{"active":false}"#),
+            "{inactive}"
+        );
+        assert_eq!(
+            lasting_headers(&answer),
+            lasting_headers(&first),
+            "{inactive}"
+        );
+    }
+    assert_eq!(by_static_key(&app, &live).json()["active"], json!(true));
+}
+
+fn who_may_ask(backend: Backend) {
+    let app = TestApp::start(backend);
+    let client = app.register_with("client", "introspect users:read");
+    let token = client.sign_in();
+    let (key, other) = (
+        app.create_key(&token, "introspect").secret,
+        app.create_key(&token, "users:read").secret,
+    );
+    let alice = app.register("alice").sign_in();
+    let ask = |request: Request| request.form(&[("token", &alice)]).send();
+    let by = |credential: &str| ask(app.post("/introspect").bearer(credential));
+    for good in [&token, &key] {
+        assert_eq!(by(good).json()["username"], json!("alice@example.com"));
+        let by_header = ask(app.post("/introspect").header("Token", good));
+        assert_eq!(by_header.json()["active"], json!(true));
+    }
+    let insufficient =
+        r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="introspect""#;
+    let invalid = r#"Bearer realm="tokenhouse", error="invalid_token""#;
+    let nothing = r#"Bearer realm="tokenhouse""#;
+    for (answer, status, challenge) in [
+        // Not about oneself either.
+        (by(&alice), 403, insufficient),
+        (by(&other), 403, insufficient),
+        (by("unknown"), 401, invalid),
+        (by(&STATIC_KEY.to_uppercase()), 401, invalid),
+        (ask(app.post("/introspect")), 401, nothing),
+        // The header of the tutorial's routes is not the one for clients.
+        (
+            ask(app.post("/introspect").header("Token", STATIC_KEY)),
+            401,
+            invalid,
+        ),
+    ] {
+        let got = answer.header("www-authenticate");
+        assert_eq!((answer.status, got.as_deref()), (status, Some(challenge)));
+    }
+    let without = app.post("/introspect").bearer(&token);
+    let expected = json!({
+        "detail": "The parameter token is missing", "error": "invalid_request",
+        "error_description": "The parameter token is missing",
+    });
+    let answer = without.form(&[("token_type_hint", "access_token")]).send();
+    assert_eq!((answer.status, answer.json()), (400, expected));
+    let in_url = app
+        .post(&format!("/introspect?token={alice}"))
+        .bearer(&token);
+    assert_eq!(in_url.send().status, 400);
+    let by_get = app
+        .get(&format!("/introspect?token={alice}"))
+        .bearer(&token);
+    assert_eq!(by_get.send().status, 405);
+}
+
+fn a_client_with_the_static_key_may_ask(backend: Backend) {
+    let static_key = "k\u{e9}y: with 100% +/=& of many";
+    let app = TestApp::builder(backend)
+        .setting("API_KEY_TOKEN", static_key)
+        .setting("API_KEY_TOKEN_PREVIOUS", STATIC_KEY)
+        .start();
+    let alice = app.register("alice").sign_in();
+    let form = [("token", alice.as_str())];
+    let ask = |authorization: &str| {
+        let request = app
+            .post("/introspect")
+            .header("Authorization", authorization);
+        request.form(&form).send()
+    };
+    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+    // RFC 6749 section 2.3.1 has both parts form-encoded, and many a client does not.
+    let encoded: String = form_urlencoded::byte_serialize(static_key.as_bytes()).collect();
+    for good in [
+        basic(&format!("client:{static_key}")),
+        basic(&format!("client:{encoded}")),
+        basic(&format!("any%20one:{encoded}")),
+        basic(&format!(":{static_key}")),
+        basic(&format!("client:{STATIC_KEY}")),
+        basic(&format!("client:{STATIC_KEY}")).replace("Basic", "bAsIc"),
+        format!("Bearer {STATIC_KEY}"),
+        format!("Bearer {static_key}"),
+    ] {
+        let answer = ask(&good);
+        assert_eq!(answer.status, 200, "{good} {answer:?}");
+        assert_eq!(answer.json()["active"], json!(true), "{good}");
+    }
+    let refused = json!({
+        "detail": "Client authentication failed", "error": "invalid_client",
+        "error_description": "Client authentication failed",
+    });
+    let login = format!("client:{alice}");
+    for wrong in [
+        basic("client:wrong"),
+        basic("client:"),
+        basic(":"),
+        basic(""),
+        basic(static_key),
+        basic(&format!("{STATIC_KEY}:client")),
+        basic(&format!("client:{STATIC_KEY}x")),
+        basic(&format!("client:{}", &STATIC_KEY[1..])),
+        basic(&login),
+        basic("alice@example.com:the password of alice"),
+        "Basic !!!".to_owned(),
+        "Basic ".to_owned() + &STANDARD.encode(b"client:\xff"),
+    ] {
+        let answer = ask(&wrong);
+        assert_eq!(
+            (answer.status, answer.json()),
+            (401, refused.clone()),
+            "{wrong}"
+        );
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(
+            challenge.as_deref(),
+            Some(r#"Basic realm="tokenhouse""#),
+            "{wrong}"
+        );
+    }
+    // Two ways at once are one too many.
+    let both = app
+        .post("/introspect")
+        .bearer(&alice)
+        .header("Token", STATIC_KEY);
+    let twice = app
+        .post("/introspect")
+        .header("Authorization", basic("client:x"))
+        .bearer(&alice);
+    let beside = app.post("/introspect").header("Token", &alice);
+    let beside = beside.header("Authorization", basic(&format!("client:{STATIC_KEY}")));
+    for request in [both, twice, beside] {
+        let answer = request.form(&form).send();
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &json!("invalid_request"))
+        );
+    }
+}
