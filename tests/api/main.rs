@@ -16,6 +16,7 @@ mod bad_input;
 mod conformance;
 mod envelope;
 mod foreign_app;
+mod forward_auth;
 mod guards;
 mod harness;
 mod history;

@@ -1,0 +1,241 @@
+//! `/verify`: what a reverse proxy is told.
+
+use std::time::{Duration, Instant};
+
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use crate::harness::{Answer, Backend, TestApp, on_both_databases};
+
+on_both_databases!(
+    the_identity_is_in_every_200_under_any_method,
+    what_is_not_printable_is_escaped_and_can_be_read_back,
+    scopes_are_asked_for_in_the_query,
+    nothing_but_200_401_and_403_is_answered,
+    without_the_database_nobody_passes,
+);
+
+const IDENTITY: [&str; 5] = [
+    "x-auth-user-id",
+    "x-auth-email",
+    "x-auth-name",
+    "x-auth-scopes",
+    "x-auth-method",
+];
+
+fn identity(answer: &Answer) -> [Option<String>; 5] {
+    IDENTITY.map(|name| answer.header(name))
+}
+
+fn the_identity_is_in_every_200_under_any_method(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register_with("alice", "orders:read orders:write");
+    let token = alice.sign_in();
+    let (key, without) = (
+        app.create_key(&token, "orders:read").secret,
+        app.create_key(&token, "").secret,
+    );
+    let by = |scopes: &str, method: &str| {
+        ["1", "alice@example.com", "alice Example", scopes, method].map(|v| Some(v.to_owned()))
+    };
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get",
+    ] {
+        for (credential, expected) in [
+            (&token, by("orders:read orders:write", "login")),
+            (&key, by("orders:read", "key")),
+            (&without, by("", "key")),
+        ] {
+            let request = app.request(method, "/verify").bearer(credential);
+            // What the proxy's client says of itself is not taken over.
+            let request = request
+                .header("X-Auth-User-Id", "7")
+                .header("X-Auth-Scopes", "all");
+            let answer = request.send();
+            assert_eq!((answer.status, answer.body.len()), (200, 0), "{method}");
+            assert_eq!(identity(&answer), expected, "{method}");
+            assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        }
+        let answer = app.request(method, "/verify").send();
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(
+            (answer.status, challenge.as_deref()),
+            (401, Some(r#"Bearer realm="tokenhouse""#)),
+            "{method}"
+        );
+        assert_eq!(identity(&answer), [const { None }; 5]);
+    }
+    // A body is not waited for, as proxies announce one and do not send it.
+    let announced = app
+        .post("/verify")
+        .bearer(&key)
+        .header("Content-Length", "100000");
+    assert_eq!(announced.send().status, 200);
+}
+
+fn what_is_not_printable_is_escaped_and_can_be_read_back(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    for (name, header) in [
+        ("Zo\u{eb} Doe", "Zo%C3%AB Doe"),
+        ("a\r\nX-Auth-User-Id: 7", "a%0D%0AX-Auth-User-Id: 7"),
+        ("\t\u{1}\u{7f}\u{85}\u{1b}[31m", "%09%01%7F%C2%85%1B[31m"),
+        ("100% %41 sure", "100%25 %2541 sure"),
+        (
+            "\u{1f980}\u{202e}\u{feff}\u{10ffff}x",
+            "%F0%9F%A6%80%E2%80%AE%EF%BB%BF%F4%8F%BF%BFx",
+        ),
+        ("\"quotes\", commas; \\", "\"quotes\", commas; \\"),
+    ] {
+        let patch = app.request("PATCH", "/users/me").bearer(&token);
+        assert_eq!(
+            patch.json(&json!({ "name": name })).send().status,
+            200,
+            "{name:?}"
+        );
+        let answer = app.get("/verify").bearer(&token).send();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-auth-user-id").as_deref(), Some("1"));
+        let shown = answer.header("x-auth-name").unwrap();
+        assert_eq!(shown, header);
+        assert_eq!(percent_decode_str(&shown).decode_utf8().unwrap(), name);
+    }
+    let user = json!({
+        "name": "Zo\u{eb} Doe", "surname": "", "email": "zo\u{eb}@b\u{fc}cher.example",
+        "website": "", "password": "mulberry-Tram-71",
+    });
+    assert_eq!(app.post("/register").json(&user).send().status, 201);
+    let form = [
+        ("username", "zo\u{eb}@b\u{fc}cher.example"),
+        ("password", "mulberry-Tram-71"),
+    ];
+    let token = app.post("/token").form(&form).send().json();
+    let answer = app
+        .get("/verify")
+        .bearer(token["access_token"].as_str().unwrap())
+        .send();
+    let shown = answer.header("x-auth-email").unwrap();
+    assert!(shown.is_ascii(), "{shown}");
+    assert_eq!(
+        percent_decode_str(&shown).decode_utf8().unwrap(),
+        "zo\u{eb}@b\u{fc}cher.example"
+    );
+}
+
+fn scopes_are_asked_for_in_the_query(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register_with("alice", "a b c").sign_in();
+    let key = app.create_key(&token, "a b").secret;
+    for (query, missing) in [
+        ("", None),
+        ("?", None),
+        ("?scope", None),
+        ("?scope=", None),
+        ("?scope=+", None),
+        ("?scope=a", None),
+        ("?scope=a+b", None),
+        ("?scope=b%20a%20a", None),
+        ("?scope=a&scope=b", None),
+        ("?%73cope=a", None),
+        ("?scope=c", Some("c")),
+        ("?%73cope=c", Some("c")),
+        ("?scope=a+c", Some("c")),
+        ("?scope=a&scope=c", Some("c")),
+        ("?scope=c&scope=a", Some("c")),
+        ("?scope=&scope=c", Some("c")),
+        ("?x=1&scope=c&y=2", Some("c")),
+        ("?scope=A", Some("A")),
+        ("?scope=a,b", Some("a,b")),
+        ("?scope=a%00", Some("a%00")),
+        ("?scope=%22,%20error=%22none", Some("',")),
+        ("?scope=%0d%0aX-Auth-User-Id:7", Some("X-Auth-User-Id:7")),
+        ("?scope=caf%c3%a9", Some("caf%C3%A9")),
+        ("?scope=%ff", Some("%EF%BF%BD")),
+    ] {
+        let answer = app.get(&format!("/verify{query}")).bearer(&key).send();
+        let challenge = answer.header("www-authenticate");
+        let expected = missing.map(|name| {
+            format!(r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="{name}""#)
+        });
+        let status = if missing.is_some() { 403 } else { 200 };
+        assert_eq!((answer.status, challenge), (status, expected), "{query}");
+        if missing.is_some() {
+            assert_eq!(answer.json(), json!({ "detail": "Not enough permissions" }));
+            assert_eq!(identity(&answer), [const { None }; 5], "{query}");
+        }
+    }
+    let refused = "audit_events WHERE action = 'scope.refused' AND credential = 'key:1'";
+    assert_eq!(app.database().count(refused), 14);
+}
+
+fn nothing_but_200_401_and_403_is_answered(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let long = "x".repeat(20_000);
+    let (good, other) = (format!("Bearer {token}"), "Bearer other");
+    let headers: [&[(&str, &str)]; 9] = [
+        &[("Authorization", &good)],
+        &[("Authorization", &good), ("Token", "other")],
+        &[("Authorization", &good), ("Authorization", other)],
+        &[("Authorization", "Bearer"), ("Token", "")],
+        &[("Authorization", "Basic !!!")],
+        &[("Authorization", &long)],
+        &[
+            ("Authorization", &good),
+            ("Content-Type", "application/json"),
+            ("Expect", "x"),
+        ],
+        &[
+            ("Token", "\u{e9}\u{1f980}"),
+            ("Content-Type", "multipart/form-data"),
+        ],
+        &[
+            ("Authorization", &good),
+            ("Accept", "nothing/at-all"),
+            ("Range", "bytes=9-1"),
+        ],
+    ];
+    let queries = [
+        "",
+        "?scope=%",
+        "?scope=%zz&&&=",
+        "?scope=a;b",
+        &format!("?scope={long}"),
+    ];
+    for method in ["GET", "HEAD", "POST", "DELETE", "BREW"] {
+        for query in queries {
+            for set in headers {
+                let request = app.request(method, format!("/verify{query}"));
+                let request = set.iter().fold(request, |request, (name, value)| {
+                    request.header(name, value)
+                });
+                let status = request.body("{\"scope\":").send().status;
+                assert!(
+                    [200, 401, 403].contains(&status),
+                    "{status}: {method} {query} {set:?}"
+                );
+            }
+        }
+    }
+}
+
+fn without_the_database_nobody_passes(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register_with("alice", "a").sign_in();
+    for path in ["/verify", "/verify?scope=a"] {
+        assert_eq!(app.status(path, &token), 200);
+    }
+    app.database().take_away();
+    // What is in memory is good for at most a second after the last word from Postgres.
+    let taken_away = Instant::now();
+    while app.status("/verify", &token) == 200 {
+        assert!(taken_away.elapsed() < Duration::from_secs(2));
+    }
+    for path in ["/verify", "/verify?scope=a"] {
+        let answer = app.get(path).bearer(&token).send();
+        assert_eq!(
+            (answer.status, identity(&answer)),
+            (503, [const { None }; 5])
+        );
+    }
+}
