@@ -24,6 +24,7 @@ mod introspection;
 mod introspection_clients;
 mod key_uses;
 mod matrix;
+mod metadata;
 mod operator;
 mod outage;
 mod proxies;

@@ -52,6 +52,7 @@ impl Client {
             client: *self,
             method: method.as_ref().to_owned(),
             path: path.as_ref().to_owned(),
+            host: self.address.to_string(),
             headers: Vec::new(),
             body: None,
         }
@@ -77,6 +78,7 @@ pub struct Request {
     client: Client,
     method: Vec<u8>,
     path: Vec<u8>,
+    host: String,
     headers: Vec<u8>,
     body: Option<Vec<u8>>,
 }
@@ -87,6 +89,12 @@ impl Request {
         for bytes in [name.as_ref(), b": ", value.as_ref(), b"\r\n"] {
             self.headers.extend_from_slice(bytes);
         }
+        self
+    }
+
+    /// Calls the server by another name.
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
         self
     }
 
@@ -144,13 +152,12 @@ impl Request {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let host = self.client.address.to_string();
         let head: [&[u8]; 8] = [
             &self.method,
             b" ",
             &self.path,
             b" HTTP/1.1\r\nHost: ",
-            host.as_bytes(),
+            self.host.as_bytes(),
             b"\r\n",
             &self.headers,
             b"\r\n",
