@@ -1,11 +1,17 @@
 //! What an operator does on the command line beside a running server.
 
+use std::io::Write;
+use std::process::{Output, Stdio};
+
 use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
 use crate::harness::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
+    users_are_made_and_given_scopes_by_the_operator,
+    what_the_operator_takes_or_ends_has_ended_everywhere,
+    what_the_operator_cannot_mean_is_refused_in_one_line,
     what_the_command_line_ends_has_ended_everywhere,
     users_are_listed_in_pages,
     expired_tokens_are_pruned_and_others_kept,
@@ -46,6 +52,170 @@ fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
     assert_eq!(nobody.status.code(), Some(1));
     let problem = String::from_utf8(nobody.stderr).unwrap();
     assert_eq!(problem, "tokenhouse: no user has this address\n");
+}
+
+/// Runs a command that reads a password.
+fn with_password(app: &TestApp, arguments: &[&str], password: &str) -> Output {
+    let mut command = app.program(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    stdin.write_all(password.as_bytes()).unwrap();
+    drop(stdin);
+    running.wait_with_output().unwrap()
+}
+
+fn users_are_made_and_given_scopes_by_the_operator(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_REGISTRATION", "closed")
+        .start();
+    let create = [
+        "user",
+        "create",
+        "Root@EXAMPLE.com",
+        "--name",
+        "The Root",
+        "--scope",
+        "users:read",
+        "--scope",
+        "users:write",
+        "--scope",
+        "users:read",
+    ];
+    let output = with_password(&app, &create, "mulberry-Tram-71\n");
+    assert!(output.status.success(), "{output:?}");
+    let line = "1\tRoot@example.com\tThe Root\tenabled\tusers:read users:write\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
+    let form = [
+        ("username", "root@example.com"),
+        ("password", "mulberry-Tram-71"),
+    ];
+    let answer = app.post("/token").form(&form).send().json();
+    assert_eq!(answer["scope"], "users:read users:write");
+    let root = answer["access_token"].as_str().unwrap();
+    assert_eq!(app.status("/admin/users", root), 200);
+
+    let granted = tokenhouse(
+        &app,
+        &["user", "grant", "ROOT@example.com", "a:b", "users:read"],
+    );
+    let line = "1\tRoot@example.com\tThe Root\tenabled\tusers:read users:write a:b\n";
+    assert_eq!(granted, line);
+    let found = tokenhouse(&app, &["user", "list", "--search", "ROO"]);
+    assert_eq!(found, line);
+    let by_operator = "audit_events WHERE actor = 'operator' AND credential = 'shell' \
+                       AND level = 'operator' AND target = 'user:1' \
+                       AND action IN ('user.create', 'user.scopes')";
+    assert_eq!(app.database().count(by_operator), 2);
+}
+
+fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let alice = app.register_with("alice", "a b");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "a b").secret;
+    let statuses = |path: &str| {
+        [&token, &key].map(|credential| [*app, beside].map(|s| s.status(path, credential)))
+    };
+    for _ in 0..3 {
+        assert_eq!(statuses("/verify?scope=a"), [[200, 200]; 2]);
+        let taken = tokenhouse(&app, &["user", "grant", "--take", &alice.email, "a", "c"]);
+        assert_eq!(taken, "1\talice@example.com\talice Example\tenabled\tb\n");
+        assert_eq!(statuses("/verify?scope=a"), [[403, 403]; 2]);
+        assert_eq!(statuses("/verify?scope=b"), [[200, 200]; 2]);
+        tokenhouse(&app, &["user", "grant", &alice.email, "a"]);
+    }
+    assert_eq!(
+        tokenhouse(&app, &["user", "sign-out", &alice.email]),
+        "ended 2\n"
+    );
+    assert_eq!(statuses("/users/me"), [[401, 401]; 2]);
+    assert_eq!(
+        tokenhouse(&app, &["user", "sign-out", &alice.email]),
+        "ended 0\n"
+    );
+
+    let token = alice.sign_in();
+    assert_eq!(app.status("/users/me", &token), 200);
+    assert_eq!(
+        tokenhouse(&app, &["user", "delete", "ALICE@example.com"]),
+        ""
+    );
+    assert_eq!(
+        [*app, beside].map(|s| s.status("/users/me", &token)),
+        [401, 401]
+    );
+    assert_eq!(app.database().count("users"), 0);
+    assert!(app.database().count("audit_events WHERE target = 'user:1'") > 5);
+}
+
+fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {
+    let app = TestApp::start(backend);
+    app.register("alice");
+    let create = ["user", "create", "alice@example.com", "--name", "Alice"];
+    let bad_scope = [
+        "user",
+        "create",
+        "b@example.com",
+        "--name",
+        "Bobby",
+        "--scope",
+        "a\tb",
+    ];
+    let short = ["user", "create", "b@example.com", "--name", "Bob"];
+    for (arguments, password, problem) in [
+        (
+            &create[..],
+            "mulberry-Tram-71",
+            "the e-mail address is taken",
+        ),
+        (
+            &bad_scope,
+            "mulberry-Tram-71",
+            "scopes: Value error, scopes are names of",
+        ),
+        (
+            &short,
+            "short",
+            "name: String should have at least 5 characters; password: ",
+        ),
+        (
+            &["user", "grant", "nobody@example.com", "a"],
+            "",
+            "no user has this address",
+        ),
+        (
+            &["user", "grant", "alice@example.com", "a\"b"],
+            "",
+            "scopes: Value error, scopes are",
+        ),
+        (
+            &["user", "delete", "nobody@example.com"],
+            "",
+            "no user has this address",
+        ),
+        (
+            &["user", "sign-out", "no address"],
+            "",
+            "no user has this address",
+        ),
+    ] {
+        let output = with_password(&app, arguments, password);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?} {said}");
+        assert!(
+            said.starts_with(&format!("tokenhouse: {problem}")),
+            "{arguments:?} {said}"
+        );
+        assert_eq!(
+            (said.lines().count(), output.stdout.len()),
+            (1, 0),
+            "{said}"
+        );
+    }
+    assert_eq!(app.database().count("users WHERE scopes = ''"), 1);
+    assert_eq!(app.database().count("users"), 1);
 }
 
 fn users_are_listed_in_pages(backend: Backend) {
