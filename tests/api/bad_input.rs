@@ -26,7 +26,7 @@ fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Answer {
 }
 
 /// The type of the first error of a 422, or the `detail` that is a text.
-fn kind(answer: &Answer) -> String {
+pub fn kind(answer: &Answer) -> String {
     let detail = &answer.json()["detail"];
     let kind = detail.as_str().or_else(|| detail[0]["type"].as_str());
     kind.unwrap_or_else(|| panic!("{answer:?}")).to_owned()
