@@ -17,6 +17,17 @@ use policy::{Body, Guard, ROUTES, Route, outcome};
 
 on_both_databases!(every_cell_is_as_declared);
 
+/// What the OpenAPI document leaves out.
+const UNDOCUMENTED: [&str; 7] = [
+    "/livez",
+    "/readyz",
+    "/docs",
+    "/docs/{file}",
+    "/redoc",
+    "/redoc/{file}",
+    "/openapi.json",
+];
+
 /// Requests at once.
 const THREADS: usize = 4;
 
@@ -123,7 +134,7 @@ fn every_route_of_the_document_has_a_declared_guard() {
         .collect();
     let declared: BTreeSet<(String, String)> = ROUTES
         .iter()
-        .filter(|route| paths.contains_key(route.path))
+        .filter(|route| !UNDOCUMENTED.contains(&route.path))
         // The document shows one of all the methods.
         .filter(|route| route.path != "/verify" || route.method == "GET")
         .map(|route| (route.path.to_owned(), route.method.to_owned()))
