@@ -95,14 +95,9 @@ def registration(email):
     }
 
 
-def register(base, email):
-    """Registers a user with the password PASSWORD."""
-    return send("POST", f"{base}/register", registration(email))
-
-
-def sign_in(base, email):
-    """A new login token of that user."""
-    form = urllib.parse.urlencode({"username": email, "password": PASSWORD})
+def sign_in(base, email, scope=""):
+    """A new login token of that user, with these scopes or with all."""
+    form = urllib.parse.urlencode({"username": email, "password": PASSWORD, "scope": scope})
     return send("POST", f"{base}/token", form)["access_token"]
 
 
