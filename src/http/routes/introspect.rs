@@ -14,46 +14,48 @@ use crate::http::extract::{IntrospectionClient, auth};
 
 /// What a credential is (RFC 7662 section 2.2). Of one that is not good for whatever reason, only
 /// that it is not.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub(crate) struct Introspection<'a> {
     active: bool,
-    #[serde(flatten)]
-    #[schema(inline)]
-    of: Option<Active<'a>>,
-}
-
-/// Who a good credential stands for, and what it allows.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Active<'a> {
     /// Separated by spaces.
-    #[schema(example = "orders:read")]
-    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "orders:read")]
+    scope: Option<String>,
     /// The e-mail address.
-    #[schema(example = "andres@example.com")]
-    username: &'a str,
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "andres@example.com")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Bearer")]
+    token_type: Option<&'static str>,
     /// Seconds since 1970.
-    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exp: Option<i64>,
     /// Seconds since 1970.
-    iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iat: Option<i64>,
     /// The id of the user.
-    #[schema(example = "1")]
-    sub: String,
-    #[schema(example = "Andres Cruz")]
-    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Andres Cruz")]
+    name: Option<&'a str>,
 }
 
-impl<'a> From<&'a Session> for Active<'a> {
+impl<'a> From<&'a Session> for Introspection<'a> {
     fn from(session: &'a Session) -> Self {
         Self {
-            scope: session.scopes(),
-            username: &session.user.email,
-            token_type: "Bearer",
-            exp: session.expires_at(),
-            iat: session.issued_at(),
-            sub: session.user.id.to_string(),
-            name: &session.user.name,
+            active: true,
+            scope: Some(session.scopes()),
+            username: Some(&session.user.email),
+            token_type: Some("Bearer"),
+            exp: Some(session.expires_at()),
+            iat: Some(session.issued_at()),
+            sub: Some(session.user.id.to_string()),
+            name: Some(&session.user.name),
         }
     }
 }
@@ -89,8 +91,7 @@ pub(crate) async fn introspect(
 ) -> Result<HttpResponse, Error> {
     let presented = form.token.expose_secret().as_bytes();
     let session = auth(&request)?.introspect(presented).await?;
-    Ok(HttpResponse::Ok().json(Introspection {
-        active: session.is_some(),
-        of: session.as_deref().map(Active::from),
-    }))
+    let told = session.as_deref().map(Introspection::from);
+    // Nothing but `active`, whatever the reason is.
+    Ok(HttpResponse::Ok().json(told.unwrap_or_default()))
 }
