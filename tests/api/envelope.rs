@@ -2,7 +2,7 @@
 
 use crate::harness::{Answer, Backend, OWN_SCOPES, STATIC_KEY, TestApp};
 
-const ROUTES: [(&str, &str); 27] = [
+const ROUTES: [(&str, &str); 28] = [
     ("/register", "POST"),
     ("/token", "POST"),
     ("/logout", "POST"),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 27] = [
     ("/health/live", "GET, HEAD"),
     ("/health/ready", "GET, HEAD"),
     ("/livez", "GET, HEAD"),
+    ("/metrics", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/docs", "GET, HEAD"),
     ("/redoc", "GET, HEAD"),

@@ -183,6 +183,7 @@ pub const ROUTES: &[Route] = &[
     // The static key.
     get("/page", Guard::StaticKey),
     get("/protected", Guard::StaticKey),
+    get("/metrics", Guard::StaticKey),
     // Whoever looks after the service.
     get("/health/live", Guard::Open),
     get("/livez", Guard::Open),
