@@ -15,6 +15,9 @@ use crate::http::extract::auth;
 /// what comes out can be read back.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
+/// The longest name that is told, in characters; escaped, each may take up twelve bytes.
+const NAME_MAX: usize = 200;
+
 /// May this request pass?
 ///
 /// For the `auth_request` of nginx and its like, under any method. Says who the user is in headers
@@ -35,7 +38,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
             headers(
                 ("X-Auth-User-Id" = String, description = "The id of the user"),
                 ("X-Auth-Email" = String, description = "The address"),
-                ("X-Auth-Name" = String, description = "The name"),
+                ("X-Auth-Name" = String, description = "The first 200 characters of the name"),
                 ("X-Auth-Scopes" = String, description = "Separated by spaces"),
                 ("X-Auth-Method" = String, description = "`login` or `key`"),
             ),
@@ -66,7 +69,7 @@ pub(crate) async fn verify(
     for (name, value) in [
         ("x-auth-user-id", session.user.id.to_string().as_str()),
         ("x-auth-email", &session.user.email),
-        ("x-auth-name", &session.user.name),
+        ("x-auth-name", &shown_name(&session.user.name)),
         ("x-auth-scopes", &session.scopes()),
         ("x-auth-method", method),
     ] {
@@ -74,6 +77,12 @@ pub(crate) async fn verify(
         response.insert_header((HeaderName::from_static(name), value));
     }
     Ok(response.finish())
+}
+
+/// As much of a name as a header has room for: proxies refuse an answer with a head of many KiB, and
+/// a name can be as long as a registration.
+fn shown_name(name: &str) -> String {
+    name.chars().take(NAME_MAX).collect()
 }
 
 /// A proxy takes nothing but 2xx, 401 and 403 for an answer.

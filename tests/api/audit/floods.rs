@@ -12,7 +12,7 @@ use super::Auditor;
 on_both_databases!(a_flood_of_refusals_is_counted);
 
 const CLIENTS: usize = 4;
-const EACH: usize = 5_000;
+const EACH: usize = 2_000;
 
 /// Rows that one process writes in a minute at most: one by one, and sums.
 const ROWS_IN_A_MINUTE: i64 = 100 + 500;
@@ -22,7 +22,8 @@ fn a_flood_of_refusals_is_counted(backend: Backend) {
     app.register("alice");
     let (process, served) = app.process_beside();
     let begun = std::time::Instant::now();
-    let (answered, cut) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Of those that were not refused nobody knows whether they were counted.
+    let (answered, unknown) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
@@ -31,13 +32,17 @@ fn a_flood_of_refusals_is_counted(backend: Backend) {
                 let request = served.post("/token").form(&fields);
                 for _ in 0..EACH {
                     match connection.send(&request) {
-                        Ok(answer) => {
-                            assert_eq!(answer.status, 401);
+                        Ok(answer) if answer.status == 401 => {
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
-                        // A machine that is busy: the service took the client for idle.
+                        // A machine that is busy: the database took too long, or the service took
+                        // the client for idle.
+                        Ok(answer) => {
+                            assert_eq!(answer.status, 503);
+                            unknown.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(_cut) => {
-                            cut.fetch_add(1, Ordering::Relaxed);
+                            unknown.fetch_add(1, Ordering::Relaxed);
                             connection = served.connect().unwrap();
                         }
                     }
@@ -59,11 +64,11 @@ fn a_flood_of_refusals_is_counted(backend: Backend) {
             detail["count"].as_u64().unwrap_or(1)
         })
         .sum();
-    let (answered, cut) = (answered.into_inner(), cut.into_inner());
-    assert!(cut < 100, "{cut} connections were cut");
+    let (answered, unknown) = (answered.into_inner(), unknown.into_inner());
+    assert!(unknown < 100, "{unknown} requests were not refused");
     assert!(
-        (answered..=answered + cut).contains(&counted),
-        "{counted} of {answered} and {cut}"
+        (answered..=answered + unknown).contains(&counted),
+        "{counted} of {answered} and {unknown}"
     );
     let written = i64::try_from(rows.len()).unwrap();
     assert!(
