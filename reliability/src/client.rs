@@ -39,16 +39,27 @@ impl Request {
         token: Option<&str>,
         content: Option<(&str, &str)>,
     ) -> Self {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let authorization = bearer.as_ref().map(|bearer| ("Authorization", &bearer[..]));
+        Self::with_headers(method, path, authorization.as_slice(), content)
+    }
+
+    /// The same with any headers; those without a value are left out.
+    pub(crate) fn with_headers(
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        content: Option<(&str, &str)>,
+    ) -> Self {
+        let (media_type, body) = content.unwrap_or_default();
+        let length = body.len().to_string();
+        let length = if method == "GET" { "" } else { &length };
+        let of_content = [("Content-Type", media_type), ("Content-Length", length)];
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: tokenhouse\r\n");
-        if let Some(token) = token {
-            text += &format!("Authorization: Bearer {token}\r\n");
-        }
-        if let Some((media_type, _)) = content {
-            text += &format!("Content-Type: {media_type}\r\n");
-        }
-        let body = content.map(|(_, body)| body).unwrap_or_default();
-        if method != "GET" {
-            text += &format!("Content-Length: {}\r\n", body.len());
+        for (name, value) in headers.iter().chain(&of_content) {
+            if !value.is_empty() {
+                text += &format!("{name}: {value}\r\n");
+            }
         }
         Self(format!("{text}\r\n{body}").into_bytes())
     }

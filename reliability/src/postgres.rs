@@ -18,16 +18,30 @@ const OPTIONS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories=
 /// Arguments: the folder, the folder of the programs, the role, the options of the server.
 const SCRIPT: &str = r#"
 folder=$1 programs=$2 role=$3 options=$4
-trap '"$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1' EXIT
+# A paused server does not hear that it shall stop.
+trap 'signal CONT; "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1' EXIT
+signal() {
+    main=$(head -n 1 "$folder/data/postmaster.pid") || return
+    # The one that starts the others first, so that there are no new ones.
+    kill -s "$1" "$main" $(cat "/proc/$main/task/$main/children")
+}
+start() { "$programs/pg_ctl" -D "$folder/data" -o "$options" -l "$folder/log" -w start; }
 # Whoever reads what is printed may be gone already.
 trap '' PIPE
 cd "$folder"
 {
     "$programs/initdb" -D "$folder/data" -U "$role" -A trust -E UTF8 --no-locale -N &&
-    "$programs/pg_ctl" -D "$folder/data" -o "$options" -l "$folder/log" -w start
+    start
 } >"$folder/start" 2>&1 </dev/null || { cat "$folder/start" "$folder/log" 2>/dev/null | tail -n 1; exit 1; }
 echo ready
-cat >/dev/null
+while read -r word; do
+    case $word in
+        stop) "$programs/pg_ctl" -D "$folder/data" -m immediate stop ;;
+        start) start ;;
+        pause) signal STOP ;;
+        resume) signal CONT ;;
+    esac >>"$folder/start" 2>&1 </dev/null && echo ok || tail -n 1 "$folder/start"
+done
 "#;
 
 /// A running server.
@@ -35,7 +49,7 @@ pub struct PostgresServer {
     port: u16,
     programs: PathBuf,
     // In this order: the server ends before its folder goes.
-    _guardian: Guardian,
+    guardian: Guardian,
     _scratch: Scratch,
 }
 
@@ -59,7 +73,60 @@ impl PostgresServer {
 
     /// The URL of the server's database.
     pub fn url(&self) -> String {
-        format!("postgres://{ROLE}@127.0.0.1:{}/postgres", self.port)
+        self.url_at(self.port)
+    }
+
+    /// The same by way of another port.
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        format!("postgres://{ROLE}@127.0.0.1:{port}/postgres")
+    }
+
+    /// The server's own port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as a crash would (`pg_ctl stop -m immediate`).
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.tell("stop")
+    }
+
+    /// Starts it again. It takes connections when this returns.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.tell("start")
+    }
+
+    /// Stops all its processes in their tracks (`SIGSTOP`).
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn pause(&mut self) -> Result<(), String> {
+        self.tell("pause")
+    }
+
+    /// Lets them go on (`SIGCONT`).
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn resume(&mut self) -> Result<(), String> {
+        self.tell("resume")
+    }
+
+    fn tell(&mut self, word: &str) -> Result<(), String> {
+        let answer = self.guardian.tell(word).and_then(|()| self.guardian.line());
+        match answer
+            .map_err(|error| format!("Postgres: {error}"))?
+            .as_str()
+        {
+            "ok" => Ok(()),
+            said => Err(format!("Postgres does not {word}: {said}")),
+        }
     }
 
     /// The program `psql` that belongs to it.
@@ -96,7 +163,7 @@ fn start_on_free_port(
     Ok(PostgresServer {
         port,
         programs: programs.to_owned(),
-        _guardian: guardian,
+        guardian,
         _scratch: scratch,
     })
 }

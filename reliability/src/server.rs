@@ -119,6 +119,16 @@ impl Server {
         }
     }
 
+    /// Kills it at once (`SIGKILL`).
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.guardian.tell("KILL")
+    }
+
+    /// Asks it to end (`SIGTERM`).
+    pub(crate) fn terminate(&mut self) -> io::Result<()> {
+        self.guardian.tell("TERM")
+    }
+
     /// Stops the process in its tracks (`SIGSTOP`).
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         self.guardian.tell("STOP")

@@ -15,6 +15,7 @@ mod audit;
 mod bad_bodies;
 mod bad_input;
 mod conformance;
+mod durability;
 mod envelope;
 mod foreign_app;
 mod forward_auth;

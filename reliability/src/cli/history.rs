@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use reliability::history::History;
 
 use super::options::Options;
-use super::{cargo, project_root, report};
+use super::{built, project_root, report};
 
 /// How the history is made, and what becomes of it.
 #[derive(Debug, clap::Args)]
@@ -24,10 +24,7 @@ pub(super) struct Args {
 /// Makes a history and judges it. On a violation the history is saved in any case.
 pub(super) fn run(args: &Args) -> Result<bool, String> {
     let root = project_root();
-    let binary = match &args.binary {
-        Some(binary) => binary.clone(),
-        None => cargo::build(&root, &root.join("target"), &[])?,
-    };
+    let binary = built(args.binary.as_ref())?;
     let (history, verdict) = args.options.run(&binary)?;
     if let Some(file) = &args.save {
         save(&history, file)?;

@@ -3,6 +3,8 @@
 mod audit;
 mod cargo;
 mod check;
+mod durability;
+mod faults;
 mod history;
 mod mutants;
 mod options;
@@ -42,6 +44,10 @@ enum Command {
     Races(races::Args),
     /// Kill the process in the middle of changes, and compare the state with the audit trail.
     Audit(audit::Args),
+    /// Show that what was acknowledged survives kills, power cuts and failing disks.
+    Durability(durability::Args),
+    /// Let Postgres fail, and show that every answer is right or 503, soon.
+    Faults(faults::Args),
     /// Show that broken versions of Tokenhouse are found out.
     Mutants(mutants::Args),
 }
@@ -54,6 +60,8 @@ impl Cli {
             Command::Check(args) => check::run(args),
             Command::Races(args) => races::run(args),
             Command::Audit(args) => audit::run(args),
+            Command::Durability(args) => durability::run(args),
+            Command::Faults(args) => faults::run(args),
             Command::Mutants(args) => mutants::run(args),
         };
         match outcome {
@@ -71,6 +79,22 @@ impl Cli {
 fn project_root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
+}
+
+/// The program to run: what was given, or a release binary built now.
+fn built(binary: Option<&PathBuf>) -> Result<PathBuf, String> {
+    let root = project_root();
+    match binary {
+        Some(binary) => Ok(binary.clone()),
+        None => cargo::build(&root, &root.join("target"), &[]),
+    }
+}
+
+/// Prints some of what is wrong.
+fn tell_examples(examples: &[String]) {
+    for example in examples {
+        println!("  {example}");
+    }
 }
 
 /// Prints the verdict. False for a violation, an error for none.
