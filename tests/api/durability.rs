@@ -18,7 +18,7 @@ fn kills(postgres: bool, rounds: usize) {
         clients: 4,
         seed: 1,
     };
-    let report = kills.execute().unwrap();
+    let report = kills.execute(|_| {}).unwrap();
     assert!(report.is_good(), "{report:?}");
 }
 

@@ -84,7 +84,12 @@ pub(super) fn run(args: &Args) -> Result<bool, String> {
                 clients: args.clients,
                 seed: args.seed,
             }
-            .execute()?;
+            .execute(|so_far| {
+                eprintln!(
+                    "{} kills, {} acknowledged",
+                    so_far.rounds, so_far.acknowledged
+                );
+            })?;
             println!(
                 "{} kills, {} changes acknowledged: {} lost, {} resurrected, {} wrong otherwise",
                 report.rounds, report.acknowledged, report.lost, report.resurrected, report.wrong

@@ -112,18 +112,9 @@ impl Comparison {
         }
         // What had no answer may have been done after what came next.
         done.sort_by_key(|(_, event)| event.id);
-        let mut state = State::before(account);
-        for (entry, event) in &done {
-            let nothing = Gained::Nothing;
-            let gained = match &entry.told {
-                Told::Done { gained, .. } => gained,
-                Told::DoneBefore | Told::Nothing => &nothing,
-            };
-            let number = event.target.rsplit_once(':');
-            let target = number.and_then(|(_, number)| number.parse().ok());
-            state.apply(&entry.change, gained, target);
-        }
-        self.tables(account, &state, snapshot, findings);
+        let state = fold(account, &done);
+        let ended = ended(account, &done, limit);
+        self.tables(account, &state, &ended, snapshot, findings);
     }
 
     /// Whether the tables say the same as the audit trail.
@@ -131,6 +122,7 @@ impl Comparison {
         &mut self,
         account: &Account,
         state: &State,
+        ended: &Ended,
         snapshot: &Snapshot,
         findings: &mut Findings,
     ) {
@@ -152,14 +144,13 @@ impl Comparison {
         if !self.fits(&state.password, &row.hashed_password) {
             findings.add_lost(format!("{email} has another password"));
         }
-        match (state.disabled, row.disabled == 1) {
+        match (state.disabled || ended.disabled, row.disabled == 1) {
             (true, false) => findings.add_resurrected(format!("{email} is not disabled any more")),
             (false, true) => findings.add_lost(format!("{email} is not enabled any more")),
             _ => {}
         }
-        let ended: Vec<String> = state.ended.iter().map(|secret| digest(secret)).collect();
-        compare_token(email, state, snapshot.tokens.get(&id), &ended, findings);
-        compare_keys(email, state, id, snapshot, findings);
+        compare_token(email, state, snapshot.tokens.get(&id), ended, findings);
+        compare_keys(email, state, id, snapshot, ended, findings);
     }
 
     fn fits(&mut self, password: &str, hash: &str) -> bool {
@@ -167,6 +158,48 @@ impl Comparison {
         let verify = || bcrypt::verify(password, hash).unwrap_or(false);
         *self.fits.entry(pair).or_insert_with(verify)
     }
+}
+
+/// What has ended for good: acknowledged changes say so, also those that are lost.
+struct Ended {
+    digests: Vec<String>,
+    disabled: bool,
+}
+
+fn ended(account: &Account, done: &[(&Entry, &EventRow)], limit: u64) -> Ended {
+    let mut state = State::before(account);
+    for entry in &account.entries {
+        let event = done
+            .iter()
+            .find(|(other, _)| other.request_id == entry.request_id);
+        if event.is_some() || entry.is_acknowledged_at(limit) {
+            apply(&mut state, entry, event.map(|(_, event)| *event));
+        }
+    }
+    Ended {
+        digests: state.ended.iter().map(|secret| digest(secret)).collect(),
+        disabled: state.disabled,
+    }
+}
+
+/// What the changes that were made come to.
+fn fold(account: &Account, done: &[(&Entry, &EventRow)]) -> State {
+    let mut state = State::before(account);
+    for (entry, event) in done {
+        apply(&mut state, entry, Some(event));
+    }
+    state
+}
+
+fn apply(state: &mut State, entry: &Entry, event: Option<&EventRow>) {
+    let nothing = Gained::Nothing;
+    let gained = match &entry.told {
+        Told::Done { gained, .. } => gained,
+        Told::DoneBefore | Told::Nothing => &nothing,
+    };
+    let number = event.and_then(|event| event.target.rsplit_once(':'));
+    let target = number.and_then(|(_, number)| number.parse().ok());
+    state.apply(&entry.change, gained, target);
 }
 
 fn judge_entry(
@@ -211,14 +244,14 @@ fn compare_token(
     email: &str,
     state: &State,
     row: Option<&String>,
-    ended: &[String],
+    ended: &Ended,
     findings: &mut Findings,
 ) {
     match (&state.token, row) {
-        (Token::Known(token), Some(row)) if digest(token) == *row => {}
-        (_, Some(row)) if ended.contains(row) => {
+        (_, Some(row)) if ended.digests.contains(row) => {
             findings.add_resurrected(format!("a token of {email} has ended and is there again"));
         }
+        (Token::Known(token), Some(row)) if digest(token) == *row => {}
         (Token::None, None) | (Token::Unknown, Some(_)) => {}
         (Token::None, Some(_)) => {
             findings.add_wrong(format!("{email} has a token without an event"));
@@ -234,6 +267,7 @@ fn compare_keys(
     state: &State,
     user_id: i64,
     snapshot: &Snapshot,
+    ended: &Ended,
     findings: &mut Findings,
 ) {
     let rows = || snapshot.keys.iter().filter(|row| row.user_id == user_id);
@@ -246,7 +280,8 @@ fn compare_keys(
                     .key
                     .as_ref()
                     .is_none_or(|key| is_it(key, &row.key_digest));
-                match (key.live, row.live == 1) {
+                let has_ended = ended.digests.contains(&row.key_digest);
+                match (key.live && !has_ended, row.live == 1) {
                     _ if !is_same => findings.add_wrong(format!("key {id} is another one")),
                     (false, true) => {
                         findings.add_resurrected(format!("key {id} of {email} is revoked no more"));
@@ -355,7 +390,7 @@ mod tests {
             snapshot.events.remove("r6");
             snapshot.users.get_mut(EMAIL).unwrap().disabled = 0;
         };
-        assert_eq!(counts(6, before_the_disable), [1, 0, 0]);
+        assert_eq!(counts(6, before_the_disable), [1, 1, 0]);
         assert_eq!(counts(5, before_the_disable), [0, 0, 0]);
     }
 
@@ -367,6 +402,24 @@ mod tests {
         assert_eq!(counts(enable), [0, 1, 0]);
         let first = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("first"));
         assert_eq!(counts(first), [0, 1, 0]);
+    }
+
+    #[test]
+    fn what_a_lost_change_had_ended_is_lost_and_resurrected() {
+        let before_the_revocation = |there: &mut Snapshot| {
+            there.events.remove("r3");
+            there.keys[0].live = 1;
+        };
+        assert_eq!(counts(u64::MAX, before_the_revocation), [1, 1, 0]);
+        let before_the_sign_in = |there: &mut Snapshot| {
+            there.events.retain(|id, _| id.as_str() <= "r3");
+            there.tokens.insert(7, digest("first"));
+            let user = there.users.get_mut(EMAIL).unwrap();
+            user.hashed_password = bcrypt::hash(OLD, 4).unwrap();
+            user.disabled = 0;
+        };
+        assert_eq!(counts(u64::MAX, before_the_sign_in), [3, 2, 0]);
+        assert_eq!(counts(3, before_the_sign_in), [0, 0, 0]);
     }
 
     #[test]

@@ -68,20 +68,20 @@ impl KillsReport {
         self.acknowledged > 0 && self.lost + self.resurrected + self.wrong == 0
     }
 
-    fn take(&mut self, findings: Findings) {
+    fn take(&mut self, findings: &Findings) {
         self.lost = findings.lost;
         self.resurrected = findings.resurrected;
         self.wrong = findings.wrong;
-        self.examples = findings.examples;
+        self.examples.clone_from(&findings.examples);
     }
 }
 
 impl Kills {
-    /// Does it.
+    /// Does it, and tells from time to time how far it is.
     ///
     /// # Errors
     /// One sentence, when something does not start or the database cannot be read.
-    pub fn execute(&self) -> Result<KillsReport, String> {
+    pub fn execute(&self, mut tell: impl FnMut(&KillsReport)) -> Result<KillsReport, String> {
         let mut report = KillsReport::default();
         let mut all = Findings::default();
         while report.rounds < self.rounds && all.is_clean() {
@@ -101,8 +101,9 @@ impl Kills {
             } else {
                 self.kills_of_server(rounds, scratch.path(), &mut report, &mut all)?;
             }
+            report.take(&all);
+            tell(&report);
         }
-        report.take(all);
         Ok(report)
     }
 
