@@ -63,6 +63,18 @@ pub struct AuditHead {
 }
 
 impl AuditHead {
+    /// The head that the migration has made, before anything happened.
+    pub const fn unsigned() -> Self {
+        Self {
+            id: HEAD,
+            last_id: 0,
+            last_digest: String::new(),
+            pruned_id: 0,
+            pruned_digest: String::new(),
+            digest: String::new(),
+        }
+    }
+
     /// Whether it is as the migration made it: unsigned, of a trail in which nothing has happened.
     pub(crate) fn is_new(&self) -> bool {
         self.digest.is_empty() && self.last_id == 0 && self.pruned_id == 0

@@ -7,7 +7,7 @@ use super::chain::{digest_of_event, digest_of_head};
 use crate::auth::Auth;
 use crate::error::Error;
 use crate::keyed_digest::DigestKey;
-use crate::store::{AuditEvent, AuditHead, StoreConnection};
+use crate::store::{AuditEvent, AuditHead, StoreConnection, User};
 
 /// Rows that are read at once.
 const PAGE: i64 = 1_000;
@@ -80,6 +80,8 @@ struct Start {
     /// The key in the database, if one was made, and that of the settings, if there is one: a trail
     /// may begin with the former and go on with the latter, and not the other way round.
     keys: Vec<DigestKey>,
+    /// Whether there are no users: then nothing can have happened.
+    is_unused: bool,
 }
 
 /// How far the verification has come.
@@ -126,12 +128,21 @@ impl Auth {
     async fn start_of_verification(&self) -> Result<Option<Start>, Error> {
         let auth = self.clone();
         let read = move |conn: &mut StoreConnection| {
-            Ok((AuditHead::find(conn)?, auth.0.trail.own.find(conn)?))
+            let is_unused = User::list_after(conn, 0, 1)?.is_empty();
+            Ok((
+                AuditHead::find(conn)?,
+                auth.0.trail.own.find(conn)?,
+                is_unused,
+            ))
         };
-        let (head, own) = self.0.store.read(read).await?;
+        let (head, own, is_unused) = self.0.store.read(read).await?;
         let keys = own.into_iter().chain(self.0.trail.configured.clone());
         let keys = keys.collect();
-        Ok(head.map(|head| Start { head, keys }))
+        Ok(head.map(|head| Start {
+            head,
+            keys,
+            is_unused,
+        }))
     }
 
     async fn walk(&self, start: &Start) -> Result<Walk, Error> {
@@ -167,7 +178,8 @@ impl Auth {
         self.look_behind(head, &mut walk).await?;
         // The last key only: who can write into the database can put another one there.
         let is_signed = |key: &DigestKey| digest_of_head(key, head) == head.digest;
-        if !start.keys.last().is_some_and(is_signed) {
+        let is_new = start.is_unused && *head == AuditHead::unsigned();
+        if !is_new && !start.keys.last().is_some_and(is_signed) {
             walk.problems.push(Problem::HeadAltered);
         }
         Ok(walk)

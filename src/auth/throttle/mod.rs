@@ -31,8 +31,9 @@ const FEW_COUNT_FOR: TimeDelta = TimeDelta::days(1);
 /// How long many failures are held against an account.
 const MANY_COUNT_FOR: TimeDelta = TimeDelta::days(365);
 
-/// Wrong passwords from one address at a time, at most: they must not fill the queue of the hash
-/// threads, which works off some 40 a second at cost 12 on two cores.
+/// Wrong passwords from one address at a time, unless a third of what a minute allows is more: by
+/// default they must not fill the queue of the hash threads, which works off some 40 a second at
+/// cost 12 on two cores.
 const AT_ONCE: u32 = 100;
 
 /// Rows that are deleted in one transaction.
@@ -318,7 +319,7 @@ fn count(
 fn per_minute(most: u32) -> Rate {
     Rate {
         most,
-        at_once: AT_ONCE,
+        at_once: AT_ONCE.max(most / 3),
         period: TimeDelta::minutes(1),
     }
 }

