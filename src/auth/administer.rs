@@ -2,23 +2,15 @@
 //! session here has ended it on every process when it returns.
 
 use diesel::QueryResult;
-use secrecy::{ExposeSecret, SecretString};
 
-use super::access_token::choose_scopes;
 use super::account::{ProfileForm, changed_fields};
 use super::administrator::Administrator;
-use super::api_key::insert_key;
 use super::audit::{Action, Event, Events};
-use super::register::{refused_password, taken};
-use super::{Auth, IssuedKey, IssuedToken, KeyForm, RegistrationForm};
+use super::register::taken;
+use super::{Auth, RegistrationForm};
 use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
-use crate::store::{
-    AccessToken, Account, ApiKey, NewAccessToken, StoreConnection, User, UserChanges,
-};
-
-/// Rows that are pruned in one transaction: others write between two of them.
-const PRUNED_AT_ONCE: i64 = 1_000;
+use crate::store::{Account, StoreConnection, User, UserChanges};
 
 /// A page of users.
 #[derive(Debug)]
@@ -206,207 +198,10 @@ impl Auth {
         deleted.await
     }
 
-    /// Ends the login token and all keys of a user. Returns how many credentials there were.
-    ///
-    /// # Errors
-    /// As [`Auth::delete_user`].
-    pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
-        let now = self.0.clock.now();
-        let ended = self.administer(admin, id, move |conn, events, _user, _may_give| {
-            let token = AccessToken::revoke_of_user(conn, id)?;
-            let keys = ApiKey::revoke_all_of_user(conn, id, now)?;
-            let event = Event::new(Action::UserSignOut).on_user(id);
-            events.record(event.with("token", token).with("keys", keys));
-            Ok(Ok(usize::from(token) + keys))
-        });
-        ended.await
-    }
-
-    /// Gives a user a new password, and ends the login token. The keys stay.
-    ///
-    /// # Errors
-    /// [`Error::InvalidBody`] when the password is not within the policy; else as
-    /// [`Auth::delete_user`], and [`Error::Busy`].
-    pub async fn set_password(
-        &self,
-        admin: &Administrator,
-        id: i64,
-        password: SecretString,
-    ) -> Result<(), Error> {
-        let policy = self.0.config.password_policy;
-        policy
-            .check_shape(password.expose_secret())
-            .map_err(|violation| {
-                Error::InvalidBody(vec![refused_password("password", violation)])
-            })?;
-        let find = move |conn: &mut _| User::find(conn, id);
-        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
-        let hashed = self.hash_new_password(&password, &user).await?;
-        let changed = self.administer(admin, id, move |conn, events, _user, _may_give| {
-            Account::set_hash(conn, id, &hashed)?;
-            AccessToken::revoke_of_user(conn, id)?;
-            events.record(Event::new(Action::PasswordChange).on_user(id));
-            Ok(Ok(()))
-        });
-        changed.await
-    }
-
-    /// Makes a login token for a user in place of the earlier one, without a password.
-    ///
-    /// # Errors
-    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`]; else
-    /// as [`Auth::delete_user`].
-    pub async fn issue_token_for(
-        &self,
-        admin: &Administrator,
-        id: i64,
-        scope: Option<String>,
-    ) -> Result<IssuedToken, Error> {
-        let (secret, lifetime) = self.new_token()?;
-        let digest = secret.digest().to_hex();
-        let now = self.0.clock.now();
-        let issued = self.administer(admin, id, move |conn, events, user, _may_give| {
-            if user.disabled_at.is_some() {
-                return Ok(Err(Error::Disabled));
-            }
-            let scopes = match choose_scopes(&user.scopes, scope.as_deref()) {
-                Ok(scopes) => scopes,
-                Err(error) => return Ok(Err(error)),
-            };
-            let token = NewAccessToken {
-                user_id: id,
-                access_token: digest,
-                expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
-                scopes,
-                created_at: now,
-            };
-            let event = Event::new(Action::TokenIssue).on_user(id);
-            events.record(event.with("scopes", token.scopes.as_str()));
-            token.replace_for_user(conn).map(Ok)
-        });
-        let token = issued.await?;
-        Ok(IssuedToken {
-            secret,
-            token,
-            lifetime,
-        })
-    }
-
-    /// The login tokens that have not expired, with their users, in the order of the users' ids;
-    /// those after the user `after`, `limit` at most.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn list_tokens(
-        &self,
-        admin: &Administrator,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<(User, AccessToken)>, Error> {
-        let event = Event::new(Action::UserRead).with("limit", limit);
-        self.note_event(&admin.origin, event).await?;
-        let now = self.0.clock.now();
-        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
-        Ok(self.0.store.read(list).await?)
-    }
-
-    /// Makes an API key for a user, which may allow less than the user may do and never more.
-    ///
-    /// # Errors
-    /// As [`Auth::create_key`] and [`Auth::delete_user`]; [`Error::Disabled`].
-    pub async fn create_key_for(
-        &self,
-        admin: &Administrator,
-        id: i64,
-        form: KeyForm,
-    ) -> Result<IssuedKey, Error> {
-        let (secret, new) = self.new_key(id, form)?;
-        let created = self.administer(admin, id, move |conn, events, user, _may_give| {
-            if user.disabled_at.is_some() {
-                return Ok(Err(Error::Disabled));
-            }
-            insert_key(conn, events, user, &new)
-        });
-        let key = created.await?;
-        Ok(IssuedKey { secret, key })
-    }
-
-    /// Revokes a key of a user.
-    ///
-    /// # Errors
-    /// As [`Auth::delete_user`]; [`Error::NotFound`] too when the user has no such key.
-    pub async fn revoke_key_of(
-        &self,
-        admin: &Administrator,
-        id: i64,
-        key: i64,
-    ) -> Result<(), Error> {
-        let now = self.0.clock.now();
-        let revoked = self.administer(admin, id, move |conn, events, user, _may_give| {
-            if !ApiKey::revoke(conn, user.id, key, now)? {
-                return Ok(Err(Error::NotFound));
-            }
-            events.record(Event::new(Action::KeyRevoke).on_key(key));
-            Ok(Ok(()))
-        });
-        revoked.await
-    }
-
-    /// Ends the login token of a user, and leaves the keys. Returns whether there was one.
-    ///
-    /// # Errors
-    /// As [`Auth::delete_user`].
-    pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let revoked = self.administer(admin, id, move |conn, events, _user, _may_give| {
-            let was_there = AccessToken::revoke_of_user(conn, id)?;
-            if was_there {
-                events.record(Event::new(Action::TokenRevoke).on_user(id));
-            }
-            Ok(Ok(was_there))
-        });
-        revoked.await
-    }
-
-    /// Forgets the wrong passwords that are held against the user, so that the next sign-in need
-    /// not wait. Returns whether there were any.
-    ///
-    /// # Errors
-    /// As [`Auth::delete_user`].
-    pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let auth = self.clone();
-        let unlocked = self.administer(admin, id, move |conn, events, user, _may_give| {
-            let were_any = auth.forget_failures(conn, &fold(&user.email))?;
-            events.record(Event::new(Action::UserUnlock).on_user(id));
-            Ok(Ok(were_any))
-        });
-        unlocked.await
-    }
-
-    /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
-    /// anyhow; this is for the size of the table.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
-    pub async fn prune_tokens(&self) -> Result<usize, Error> {
-        let now = self.0.clock.now();
-        let mut pruned = 0;
-        loop {
-            let prune = move |conn: &mut _| AccessToken::prune(conn, now, PRUNED_AT_ONCE);
-            // Nobody accepts them any more, so nobody has to be told.
-            match self.0.store.note(prune).await? {
-                0 => return Ok(pruned),
-                rows => {
-                    self.0.metrics.tokens_purged.add(rows as u64);
-                    pruned += rows;
-                }
-            }
-        }
-    }
-
     /// Does something to a user while both rows are held: the user's, and that of the
     /// administrator, who has to be in still and hold the scope still. The lower id is locked
     /// first, so that two administrators cannot wait for each other.
-    async fn administer<T: Send + 'static>(
+    pub(super) async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
         id: i64,

@@ -6,6 +6,7 @@
 mod access_token;
 mod account;
 mod administer;
+mod administer_credentials;
 mod administrator;
 mod api_key;
 mod audit;
