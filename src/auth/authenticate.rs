@@ -10,7 +10,7 @@ use super::throttle::Attempt;
 use crate::email::{EmailAddress, fold};
 use crate::error::Error;
 use crate::metrics::SignIn;
-use crate::password::{self, Busy, Computation, Cost, Verification};
+use crate::password::{self, Busy, Computation, Cost, PreparedVerification, Verification};
 use crate::store::{Account, StoredHash};
 
 /// An account whose password was shown.
@@ -83,10 +83,10 @@ impl Auth {
         hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
         let config = &self.0.config;
-        let password = password.expose_secret().as_bytes();
+        let bytes = password.expose_secret().as_bytes();
         let prepared = hash
-            .map(|hash| password::prepare_verification(password, hash.as_str(), config.max_cost));
-        let (computation, verification) = match prepared {
+            .map(|hash| password::prepare_any_verification(bytes, hash.as_str(), config.max_cost));
+        let prepared = match prepared {
             Some(Ok(prepared)) => prepared,
             Some(Err(error)) => {
                 // passlib raises here and the tutorial answers 500; to the client it is a refusal.
@@ -94,12 +94,23 @@ impl Auth {
                     "a sign-in was refused without a comparison: {}",
                     error.code()
                 );
-                password::prepare_dummy_verification(config.cost)
+                dummy(config.cost)
             }
-            None => password::prepare_dummy_verification(config.cost),
+            None => dummy(config.cost),
         };
         let begun = Instant::now();
-        let matches = self.compare(computation, verification).await?;
+        let matches = match prepared {
+            PreparedVerification::Bcrypt(computation, verification) => {
+                self.compare(computation, verification).await?
+            }
+            // Goes on for as long as a bcrypt takes, so that the time does not tell that there is
+            // an account with such a hash.
+            PreparedVerification::Other(verification) => {
+                let password = password.clone();
+                let compare = move || verification.run(password.expose_secret().as_bytes());
+                self.0.hasher.run_like_bcrypt(config.cost, compare).await?
+            }
+        };
         self.0.metrics.hashes.observe(begun.elapsed());
         Ok(matches)
     }
@@ -142,11 +153,15 @@ impl Auth {
         }
     }
 
-    /// Hashes the password anew when the stored hash is cheaper than new ones are. The user is in
-    /// already, so nothing that goes wrong here is more than a line in the log.
+    /// Hashes the password anew when the stored hash is cheaper than new ones are, or another
+    /// program's. The user is in already, so nothing that goes wrong here is more than a line in
+    /// the log.
     pub(super) async fn renew_hash(&self, account: Account, password: SecretString) {
         let cost = self.0.config.cost;
-        if !password::needs_rehash(account.hashed_password.as_str(), cost) {
+        let hash = account.hashed_password.as_str();
+        let is_due = password::needs_rehash(hash, cost)
+            || password::is_to_be_replaced(hash, password.expose_secret().as_bytes());
+        if !is_due {
             return;
         }
         let id = account.user.id;
@@ -163,6 +178,11 @@ impl Auth {
             log::warn!("user {id}: the renewed password hash was not stored");
         }
     }
+}
+
+fn dummy(cost: Cost) -> PreparedVerification {
+    let (computation, verification) = password::prepare_dummy_verification(cost);
+    PreparedVerification::Bcrypt(computation, verification)
 }
 
 /// Why a sign-in is refused.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::Cost;
 use super::computation::{Computation, Digest};
+use super::filler;
 use super::queue::{Batch, Queue, Work};
 
 /// There is more to hash than can be hashed in time.
@@ -153,6 +154,26 @@ impl PasswordHasher {
         self.submit(Work::Call(work), None, answer).await
     }
 
+    /// As [`Self::run`], and keeps the thread for as long as a bcrypt of this `cost` usually takes,
+    /// so that the time does not tell the one from the other. Work that takes longer is not hidden.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_like_bcrypt<T: Send + 'static>(
+        &self,
+        cost: Cost,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let shared = Arc::clone(&self.0.shared);
+        self.run(move || {
+            let begun = Instant::now();
+            let value = work();
+            filler::fill(begun, shared.usual(), cost);
+            value
+        })
+        .await
+    }
+
     async fn submit<T>(
         &self,
         work: Work,
@@ -183,9 +204,12 @@ impl PasswordHasher {
 
     /// How long a newcomer would wait: the batches before it, spread over the threads.
     fn check_wait(&self, queue: &Queue, cost: Option<Cost>) -> Result<(), Busy> {
-        let usual = Duration::from_micros(self.0.shared.usual_micros.load(Ordering::Relaxed));
         let rounds = queue.batches_before(cost) / self.0.threads;
-        let wait = usual.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+        let wait = self
+            .0
+            .shared
+            .usual()
+            .saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
         if wait > self.0.longest_wait {
             Err(self.busy())
         } else {
@@ -262,6 +286,11 @@ impl Shared {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// What a batch takes.
+    fn usual(&self) -> Duration {
+        Duration::from_micros(self.usual_micros.load(Ordering::Relaxed))
     }
 
     /// Moves the average an eighth of the way to what was just seen.

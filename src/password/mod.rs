@@ -8,6 +8,8 @@ mod computation;
 mod cost;
 mod encoded;
 mod error;
+mod filler;
+mod foreign;
 mod hasher;
 mod passlib;
 mod policy;
@@ -17,6 +19,10 @@ mod queue;
 pub use computation::{Computation, Digest};
 pub use cost::{Cost, InvalidCost};
 pub use error::PasswordError;
+pub use foreign::{
+    OtherVerification, PreparedVerification, check_hash, is_to_be_replaced,
+    prepare_any_verification, verify_any_password,
+};
 pub use hasher::{Busy, PasswordHasher};
 pub use passlib::{
     NewHash, Verification, hash_password, needs_rehash, needs_update, prepare_dummy_verification,

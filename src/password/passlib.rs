@@ -13,7 +13,7 @@ use super::python::PythonType;
 use super::{Cost, PasswordError};
 
 /// What bcrypt reads of a password, in bytes.
-const KEY_LENGTH: usize = 72;
+pub(super) const KEY_LENGTH: usize = 72;
 
 /// A hash but for its digest.
 pub struct NewHash {

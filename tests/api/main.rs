@@ -18,6 +18,7 @@ mod conformance;
 mod durability;
 mod envelope;
 mod foreign_app;
+mod foreign_hashes;
 mod forward_auth;
 mod guards;
 mod harness;
