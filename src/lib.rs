@@ -39,6 +39,7 @@ pub mod email;
 pub mod error;
 mod hex;
 pub mod http;
+pub mod import;
 mod keyed_digest;
 pub mod metrics;
 pub mod password;

@@ -13,6 +13,7 @@ mod audit;
 mod authenticate;
 mod caller;
 mod chores;
+mod import;
 mod instance_key;
 mod introspect;
 mod register;
@@ -27,6 +28,7 @@ pub use administrator::Administrator;
 pub use api_key::{IssuedKey, KeyForm};
 pub use audit::{Action, EventPage, Origin, Problem, Verification};
 pub use authenticate::ProvenAccount;
+pub use import::{BatchOutcome, ImportedToken, ImportedUser, Importer, Outcome};
 pub use register::RegistrationForm;
 
 use api_key::KeyUses;

@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod domain;
 mod healthcheck;
+mod import;
 mod key;
 mod logging;
 mod migrate;
@@ -71,6 +72,10 @@ enum Command {
     Config(config::ConfigCommand),
     /// Look for what is wrong with an installation, and say what to do: exit code 1 if anything is.
     Doctor,
+    /// Take over users with their password hashes, and live login tokens, from the tables of a
+    /// FastAPI or Django program or from a file. Can be run again at any time: who is there already
+    /// stays as they are.
+    Import(import::ImportArgs),
     /// Hash a password, read from standard input to its end, as passlib does.
     Hash(password::HashArgs),
     /// Verify a password, read from standard input to its end, against a hash: prints true, false,
@@ -101,6 +106,7 @@ impl Cli {
                 Ok(())
             }),
             Command::Doctor => with_config(|config| doctor::run(config, output)),
+            Command::Import(args) => with_config(|config| import::run(config, args, output)),
             Command::Hash(args) => password::hash(&args),
             Command::Verify(args) => password::verify(&args),
             Command::Openapi => openapi::run(),

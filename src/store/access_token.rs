@@ -2,8 +2,10 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use serde::Serialize;
 
 use super::StoreConnection;
+use super::bulk::as_column;
 use super::schema::{access_tokens, users};
 use super::user::{USER_COLUMNS, User};
 
@@ -48,7 +50,7 @@ impl std::fmt::Debug for AccessToken {
 }
 
 /// A login token to be stored.
-#[derive(Insertable)]
+#[derive(Insertable, Serialize)]
 #[diesel(table_name = access_tokens)]
 pub struct NewAccessToken {
     /// See [`AccessToken::user_id`].
@@ -56,10 +58,12 @@ pub struct NewAccessToken {
     /// See [`AccessToken::access_token`].
     pub access_token: String,
     /// See [`AccessToken::expiration_date`].
+    #[serde(serialize_with = "as_column")]
     pub expiration_date: NaiveDateTime,
     /// See [`AccessToken::scopes`].
     pub scopes: String,
     /// UTC.
+    #[serde(serialize_with = "as_column")]
     pub created_at: NaiveDateTime,
 }
 

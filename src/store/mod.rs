@@ -9,6 +9,7 @@ pub mod api_key;
 mod attempt;
 pub mod audit_event;
 mod backup;
+pub mod bulk;
 mod connection;
 mod inspect;
 pub(crate) mod instance_secret;
@@ -16,6 +17,7 @@ pub mod login_failure;
 mod migrations;
 mod schema;
 mod session;
+pub mod source;
 pub mod user;
 
 use std::sync::Arc;
@@ -32,10 +34,12 @@ pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use backup::{backup, restore};
+pub use bulk::BulkUser;
 pub use connection::StoreConnection;
 pub use inspect::{DatabaseState, inspect};
 pub use login_failure::LoginFailures;
 pub use session::{Credential, Session, UsedKey};
+pub use source::{SourceDatabase, SourceQuery, SourceRow};
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;

@@ -23,6 +23,7 @@ mod forward_auth;
 mod guards;
 mod harness;
 mod history;
+mod import;
 mod introspection;
 mod introspection_clients;
 mod key_uses;

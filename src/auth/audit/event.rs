@@ -54,11 +54,13 @@ pub enum Action {
     AuditKey,
     /// The head of the trail was found altered.
     AuditAltered,
+    /// Users of another program were taken over.
+    Import,
 }
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -82,6 +84,7 @@ impl Action {
         Self::AuditPrune,
         Self::AuditKey,
         Self::AuditAltered,
+        Self::Import,
     ];
 
     /// Its name in the trail, which stays the same for ever.
@@ -110,6 +113,7 @@ impl Action {
             Self::AuditPrune => "audit.prune",
             Self::AuditKey => "audit.key",
             Self::AuditAltered => "audit.altered",
+            Self::Import => "import",
         }
     }
 }

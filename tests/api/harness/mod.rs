@@ -19,7 +19,7 @@ mod tests;
 pub use answer::Answer;
 pub use client::{Client, Request};
 pub use credentials::{OWN_SCOPES, text};
-pub use database::OF_THE_TESTS;
+pub use database::{OF_THE_TESTS, TestDatabase};
 pub use guardian::scratch_folder;
 pub use people::Person;
 pub use process::Running;

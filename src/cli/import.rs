@@ -1,0 +1,162 @@
+//! `tokenhouse import`
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::domain::{Problem, with_auth};
+use super::output::{Output, say};
+use crate::config::Config;
+use crate::import::{self, Format, Options, Progress};
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+const STYLE: &str = "{wide_bar} {human_pos}/{human_len} users, {per_sec:.0}, {eta} left";
+
+const SOURCE_HELP: &str = "Where the users are: sqlite://FILE, \
+     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl; it is read and never written";
+
+const SOURCE_LONG_HELP: &str = "Where the users are: sqlite://FILE, \
+     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl. It is read and never written.\n\n\
+     CSV begins with a line of names; JSONL has an object a line. The fields are email and \
+     hashed_password and, if wanted, id, name, surname, website, disabled, created_at, \
+     access_token and expiration_date. Others are left alone.";
+
+const LIFETIME_HELP: &str = "How long tokens live for which the source does not say it: those of \
+     fastapi-users after they were made (its lifetime_seconds), others without an end from now on. \
+     By default TOKENHOUSE_TOKEN_LIFETIME";
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    #[arg(help = SOURCE_HELP, long_help = SOURCE_LONG_HELP)]
+    source: String,
+    /// What the source is: tutorial, fastapi-users, django, csv or jsonl; found out without it
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    from: Option<Format>,
+    /// Store nothing, and report what an import would do
+    #[arg(long)]
+    dry_run: bool,
+    /// Where times are at home that do not say so, such as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_timezone)]
+    timezone: Tz,
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        help = LIFETIME_HELP,
+        value_parser = clap::value_parser!(i64).range(1..=3_155_760_000)
+    )]
+    token_lifetime: Option<i64>,
+    /// Users in one transaction
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = parse_batch)]
+    batch: usize,
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    let found = Format::ALL.into_iter().find(|format| format.name() == text);
+    found.ok_or_else(|| "expected tutorial, fastapi-users, django, csv or jsonl".to_owned())
+}
+
+fn parse_timezone(text: &str) -> Result<Tz, String> {
+    text.parse()
+        .map_err(|_error| "expected a name such as Europe/Berlin".to_owned())
+}
+
+/// More would take longer than a transaction may.
+fn parse_batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=5_000) => Ok(number),
+        _ => Err("expected a whole number from 1 to 5000".to_owned()),
+    }
+}
+
+pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(), String> {
+    with_auth(config, async |auth| {
+        let lifetime = match args.token_lifetime {
+            Some(seconds) => TimeDelta::seconds(seconds),
+            None => TimeDelta::from_std(config.auth.token_lifetime).unwrap_or(TimeDelta::MAX),
+        };
+        let options = Options {
+            source: args.source,
+            format: args.from,
+            timezone: args.timezone,
+            token_lifetime: lifetime,
+            dry_run: args.dry_run,
+            batch: args.batch,
+        };
+        auth.begin_trail().await?;
+        let mut display = Display::new();
+        let outcome = import::run(&auth, options, |progress| display.show(progress)).await;
+        display.end();
+        let report = outcome.map_err(|error| Problem(error.to_string()))?;
+        if output.json {
+            output.print(&report, &[]);
+        } else {
+            say(&report.to_string());
+        }
+        Ok(())
+    })
+}
+
+/// How far it is, on standard error: a bar when somebody looks, else a line now and then.
+enum Display {
+    Bar(ProgressBar),
+    Lines { begun: Instant, last: Instant },
+}
+
+impl Display {
+    fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            let now = Instant::now();
+            return Self::Lines {
+                begun: now,
+                last: now,
+            };
+        }
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template(STYLE) {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    fn show(&mut self, progress: Progress) {
+        let Progress { done, total } = progress;
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(total.unwrap_or(done).max(done));
+                bar.set_position(done);
+            }
+            Self::Lines { begun, last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                eprintln!("{}", line_of(progress, begun.elapsed()));
+            }
+            Self::Lines { .. } => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line_of(Progress { done, total }: Progress, elapsed: Duration) -> String {
+    let millis = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    let rate = done.saturating_mul(1_000) / millis;
+    let mut line = format!("{done} users, {rate} a second");
+    if let Some(total) = total
+        && rate > 0
+    {
+        let left = total.saturating_sub(done) / rate;
+        line.push_str(&format!(", {total} in all, about {left} s left"));
+    }
+    line
+}

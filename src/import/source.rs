@@ -1,0 +1,172 @@
+//! The thread that reads a source.
+
+use chrono::NaiveDateTime;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use super::Options;
+use super::files;
+use super::layouts::{self, Format};
+use super::users::{RawRow, ReadUser, Rules, TokenCounts};
+use crate::config::DatabaseUrl;
+use crate::password::Cost;
+use crate::store::{SourceDatabase, StoreError};
+
+/// What the thread tells.
+pub(super) enum Message {
+    /// What the source is, and how many users it has, if that can be told.
+    Opened { format: Format, users: Option<u64> },
+    /// Users.
+    Batch(Batch),
+}
+
+/// Some of the source.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) users: Vec<ReadUser>,
+    /// Ids of users without a valid address.
+    pub(super) invalid: Vec<String>,
+    /// Lines of a file that hold no user.
+    pub(super) unreadable: Vec<u64>,
+    pub(super) tokens: TokenCounts,
+}
+
+impl Batch {
+    fn size(&self) -> usize {
+        self.users.len() + self.invalid.len() + self.unreadable.len()
+    }
+}
+
+/// Reads, and sends what it reads in batches.
+pub(super) struct Reader {
+    options: Options,
+    rules: Rules,
+    sender: mpsc::Sender<Message>,
+    batch: Batch,
+}
+
+impl Reader {
+    pub(super) fn new(
+        options: Options,
+        max_cost: Cost,
+        now: NaiveDateTime,
+        sender: mpsc::Sender<Message>,
+    ) -> Self {
+        let rules = Rules {
+            timezone: options.timezone,
+            token_lifetime: options.token_lifetime,
+            now,
+            max_cost,
+        };
+        Self {
+            options,
+            rules,
+            sender,
+            batch: Batch::default(),
+        }
+    }
+
+    /// Reads the source to its end, or until nobody listens any more.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        let source = self.options.source.clone();
+        match files::format_of(&source, self.options.format) {
+            Some((format, path)) => {
+                let users = files::count_lines(path, format)?;
+                self.send(Message::Opened {
+                    format,
+                    users: Some(users),
+                });
+                files::read(path, format, &mut |row| match row {
+                    Ok(row) => self.take(&[row]),
+                    Err(line) => self.take_unreadable(line),
+                })?;
+            }
+            None => self.read_database(&source)?,
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn read_database(&mut self, source: &str) -> Result<(), String> {
+        let url = DatabaseUrl::parse(SecretString::from(without_driver(source))).map_err(|_expected| {
+            "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv or \
+             FILE.jsonl"
+        })?;
+        let say = |error: StoreError| format!("the source: {error}");
+        let mut database = SourceDatabase::open(&url).map_err(say)?;
+        let format = match self.options.format {
+            Some(format) => format,
+            None => layouts::guess(&mut database).map_err(say)?.ok_or(
+                "the source: has none of the tables auth_user, user and users; say with --from \
+                 what it is",
+            )?,
+        };
+        let columns = database.columns(format.table()).map_err(say)?;
+        if columns.is_empty() {
+            return Err(format!("the source: has no table {}", format.table()));
+        }
+        if columns.iter().any(|column| column == "email_key") {
+            return Err("the source: is a database of Tokenhouse; copy it instead".to_owned());
+        }
+        let users = database.count(format.table()).map_err(say)?;
+        self.send(Message::Opened {
+            format,
+            users: Some(users),
+        });
+        let query = layouts::query(&mut database, format).map_err(say)?;
+        let mut rows: Vec<RawRow> = Vec::new();
+        let read = database.read(&query, |row| {
+            let row = RawRow::of_database(row);
+            let is_next = rows.first().is_some_and(|first| first.id != row.id);
+            let goes_on = !is_next || self.take(&rows);
+            if is_next {
+                rows.clear();
+            }
+            rows.push(row);
+            goes_on
+        });
+        read.map_err(say)?;
+        if !rows.is_empty() {
+            self.take(&rows);
+        }
+        Ok(())
+    }
+
+    /// One user. Returns whether to go on.
+    fn take(&mut self, rows: &[RawRow]) -> bool {
+        match self.rules.read_user(rows, &mut self.batch.tokens) {
+            Ok(user) => self.batch.users.push(user),
+            Err(id) => self.batch.invalid.push(id),
+        }
+        self.flush_when_full()
+    }
+
+    fn take_unreadable(&mut self, line: u64) -> bool {
+        self.batch.unreadable.push(line);
+        self.flush_when_full()
+    }
+
+    fn flush_when_full(&mut self) -> bool {
+        self.batch.size() < self.options.batch || self.flush()
+    }
+
+    fn flush(&mut self) -> bool {
+        let batch = std::mem::take(&mut self.batch);
+        batch.size() == 0 || self.send(Message::Batch(batch))
+    }
+
+    fn send(&self, message: Message) -> bool {
+        self.sender.blocking_send(message).is_ok()
+    }
+}
+
+/// A URL of SQLAlchemy names the driver too, as in `postgresql+asyncpg://`.
+fn without_driver(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let scheme = scheme.split('+').next().unwrap_or_default();
+            format!("{scheme}://{rest}")
+        }
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,229 @@
+//! From what a source says to users as they are stored.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use chrono_tz::Tz;
+
+use super::layouts::token_forms;
+use super::times;
+use crate::auth::{ImportedToken, ImportedUser};
+use crate::email::EmailAddress;
+use crate::password::{self, Cost};
+use crate::store::SourceRow;
+use crate::token::TokenDigest;
+
+/// Characters that the column of the hash takes.
+const HASH_MAX: usize = 255;
+
+/// In the place of a hash that is too long to be one: matches no password.
+const NO_HASH: &str = "!";
+
+/// A row of a source: a user, and one of the user's tokens if there is any.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawRow {
+    pub(super) id: Option<String>,
+    pub(super) email: Option<String>,
+    /// What users sign in with elsewhere; often an address.
+    pub(super) username: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) surname: Option<String>,
+    pub(super) website: Option<String>,
+    pub(super) hashed_password: Option<String>,
+    pub(super) disabled: Option<String>,
+    pub(super) created_at: Option<String>,
+    pub(super) token: RawToken,
+}
+
+/// A token as a source says it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RawToken {
+    pub(super) value: Option<String>,
+    /// One of [`token_forms`].
+    pub(super) form: Option<String>,
+    pub(super) created_at: Option<String>,
+    pub(super) expires_at: Option<String>,
+}
+
+impl RawRow {
+    /// Of a row of the query in [`super::layouts`].
+    pub(super) fn of_database(row: SourceRow) -> Self {
+        let mut columns = row.into_iter();
+        let mut next = || columns.next().flatten();
+        Self {
+            id: next(),
+            email: next(),
+            username: next(),
+            name: next(),
+            surname: next(),
+            website: next(),
+            hashed_password: next(),
+            disabled: next(),
+            created_at: next(),
+            token: RawToken {
+                value: next(),
+                form: next(),
+                created_at: next(),
+                expires_at: next(),
+            },
+        }
+    }
+}
+
+/// A user who was read, and what was noticed.
+#[derive(Clone, Debug)]
+pub(super) struct ReadUser {
+    pub(super) id: String,
+    pub(super) user: ImportedUser,
+    /// Why nobody can sign in with the hash, if so.
+    pub(super) hash_problem: Option<&'static str>,
+}
+
+/// What becomes of tokens before the database is asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TokenCounts {
+    pub(super) read: u64,
+    pub(super) expired: u64,
+    /// Live ones of users who have a newer one.
+    pub(super) superseded: u64,
+    /// Why others cannot be taken over, and how many.
+    pub(super) not_importable: BTreeMap<&'static str, u64>,
+}
+
+/// What the reading goes by.
+pub(super) struct Rules {
+    pub(super) timezone: Tz,
+    pub(super) token_lifetime: TimeDelta,
+    pub(super) now: NaiveDateTime,
+    pub(super) max_cost: Cost,
+}
+
+impl Rules {
+    /// Makes a user of the rows of one, of which there is at least one. The id alone when there is
+    /// no valid address.
+    pub(super) fn read_user(
+        &self,
+        rows: &[RawRow],
+        counts: &mut TokenCounts,
+    ) -> Result<ReadUser, String> {
+        let first = rows.first().cloned().unwrap_or_default();
+        let id = first.id.unwrap_or_default();
+        let username = first.username.unwrap_or_default();
+        let token = self.choose_token(rows, counts);
+        let address = EmailAddress::parse(first.email.as_deref().unwrap_or_default())
+            .or_else(|_| EmailAddress::parse(&username));
+        let Ok(email) = address else {
+            return Err(id);
+        };
+        let hash = storable(first.hashed_password);
+        let (hashed_password, hash_problem) = if hash.chars().count() > HASH_MAX {
+            (NO_HASH.to_owned(), Some("too-long"))
+        } else {
+            let problem = password::check_hash(&hash, self.max_cost).err();
+            (hash, problem.map(|error| error.code()))
+        };
+        let created_at = first
+            .created_at
+            .and_then(|text| times::parse(&text, self.timezone));
+        let user = ImportedUser {
+            email,
+            name: storable(
+                first
+                    .name
+                    .filter(|name| !name.is_empty())
+                    .or(Some(username)),
+            ),
+            surname: storable(first.surname),
+            website: storable(first.website),
+            hashed_password,
+            disabled: first.disabled.as_deref().is_some_and(is_true),
+            created_at,
+            token,
+        };
+        Ok(ReadUser {
+            id,
+            user,
+            hash_problem,
+        })
+    }
+
+    /// The live token that ends last: there is one for each user here.
+    fn choose_token(&self, rows: &[RawRow], counts: &mut TokenCounts) -> Option<ImportedToken> {
+        let mut chosen: Option<ImportedToken> = None;
+        for token in rows.iter().map(|row| &row.token) {
+            let Some(value) = token.value.as_deref().filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            counts.read += 1;
+            let expires_at = match self.expiry(token) {
+                Ok(expires_at) if expires_at <= self.now => {
+                    counts.expired += 1;
+                    continue;
+                }
+                Ok(expires_at) => expires_at,
+                Err(reason) => {
+                    *counts.not_importable.entry(reason).or_default() += 1;
+                    continue;
+                }
+            };
+            let digest = TokenDigest::of(value.as_bytes()).to_hex();
+            let token = ImportedToken { digest, expires_at };
+            match &chosen {
+                Some(other) if other.expires_at >= expires_at => counts.superseded += 1,
+                Some(_) => {
+                    counts.superseded += 1;
+                    chosen = Some(token);
+                }
+                None => chosen = Some(token),
+            }
+        }
+        chosen
+    }
+
+    /// When a token ends, or why it cannot be taken over.
+    fn expiry(&self, token: &RawToken) -> Result<NaiveDateTime, &'static str> {
+        let form = token.form.as_deref().unwrap_or(token_forms::STATED);
+        let time = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => times::parse(text, self.timezone)
+                .map(Some)
+                .ok_or("unreadable-time"),
+            None => Ok(None),
+        };
+        let after = |begin: NaiveDateTime| {
+            begin
+                .checked_add_signed(self.token_lifetime)
+                .ok_or("unreadable-time")
+        };
+        match form {
+            token_forms::SINCE_CREATION => {
+                after(time(&token.created_at)?.ok_or("unreadable-time")?)
+            }
+            token_forms::KNOX => match time(&token.expires_at)? {
+                Some(expires_at) if expires_at <= self.now => Ok(expires_at),
+                // Nobody can make the SHA-256 of a token out of its SHA-512.
+                _ => Err("knox-digest"),
+            },
+            _ => match time(&token.expires_at)? {
+                Some(expires_at) => Ok(expires_at),
+                None => after(self.now),
+            },
+        }
+    }
+}
+
+/// Postgres keeps no U+0000 in a text.
+fn storable(text: Option<String>) -> String {
+    let text = text.unwrap_or_default();
+    if text.contains('\0') {
+        text.replace('\0', "")
+    } else {
+        text
+    }
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "t" | "1" | "yes" | "y"
+    )
+}

@@ -1,0 +1,421 @@
+//! Moving in: databases that the libraries themselves have made (`scripts/import-sources`), and
+//! files. Afterwards old passwords sign in and old tokens pass.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::harness::{Backend, Running, TestApp, TestDatabase, on_both_databases, scratch_folder};
+
+on_both_databases!(
+    the_tutorials_users_move_in,
+    the_users_of_fastapi_users_move_in,
+    the_users_of_django_move_in,
+    csv_and_json_lines_are_read_with_their_time_zone,
+    conflicts_are_reported_and_nobody_is_overwritten,
+    a_token_that_was_ended_here_does_not_come_back,
+    an_import_that_broke_off_is_completed_by_another,
+    none_of_ten_thousand_is_signed_out,
+    what_cannot_be_imported_is_said_in_one_line,
+);
+
+/// A hundred years: the sources do not say how long their tokens live.
+const LIFETIME: &str = "3000000000";
+
+#[derive(Deserialize)]
+struct Person {
+    email: String,
+    password: Option<String>,
+    token: String,
+    live: bool,
+}
+
+/// A folder that is gone with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(scratch_folder("import"))
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn data(source: &str, name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/import");
+    fs::read_to_string(folder.join(source).join(name)).unwrap()
+}
+
+fn people_of(source: &str) -> Vec<Person> {
+    serde_json::from_str(&data(source, "people.json")).unwrap()
+}
+
+/// The SQLite database of a source.
+fn sqlite_source(scratch: &Scratch, source: &str) -> PathBuf {
+    let path = scratch.0.join(format!("{source} #1 %41.db"));
+    // SQLite takes a name with these characters for a file as it is, unless it begins with `file:`.
+    let mut conn = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+    // The tables come in the order of their names.
+    conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
+    conn.batch_execute(&data(source, "sqlite.sql")).unwrap();
+    path
+}
+
+fn import(app: &TestApp, arguments: &[&str]) -> Value {
+    let all = [
+        &["import", "--json", "--token-lifetime", LIFETIME],
+        arguments,
+    ]
+    .concat();
+    let output = app.program(&all).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Imports a database, dry and in earnest, and sees that both tell the same; then uses all that
+/// was imported, and imports once more. Returns the report.
+fn move_in(app: &TestApp, source: &str, url: &str) -> Value {
+    let without_times = |mut report: Value| {
+        for time in ["seconds", "users_per_second", "dry_run"] {
+            report.as_object_mut().unwrap().remove(time);
+        }
+        report
+    };
+    let dry = without_times(import(app, &[url, "--dry-run", "--batch", "3"]));
+    assert_eq!(app.database().count("users"), 0);
+    assert_eq!(app.database().count("audit_events"), 0);
+    let report = without_times(import(app, &[url, "--batch", "3"]));
+    assert_eq!(dry, report);
+    assert_eq!(report["format"], source);
+    assert_eq!(app.database().count("users"), report["users"]["imported"]);
+    assert_eq!(
+        app.database().count("access_tokens"),
+        report["tokens"]["imported"]
+    );
+    assert!(app.database().count("audit_events WHERE action = 'import'") > 0);
+
+    for person in people_of(source) {
+        let answer = app.get("/users/me").bearer(&person.token).send();
+        let expected = if person.live { 200 } else { 401 };
+        assert_eq!(answer.status, expected, "{}", person.email);
+        if person.live {
+            let email = answer.json()["email"].as_str().unwrap().to_lowercase();
+            assert_eq!(email, person.email.to_lowercase());
+        }
+        let Some(password) = &person.password else {
+            continue;
+        };
+        for (password, expected) in [("wrong", 401), (password, 200)] {
+            assert_eq!(
+                sign_in(app, &person.email, password),
+                expected,
+                "{}",
+                person.email
+            );
+        }
+    }
+    let again = import(app, &[url]);
+    assert_eq!(again["users"]["imported"], 0);
+    assert_eq!(again["tokens"]["imported"], 0);
+    assert_eq!(again["users"]["already_there"], report["users"]["imported"]);
+    report
+}
+
+fn sign_in(app: &TestApp, email: &str, password: &str) -> u16 {
+    let fields = [("username", email), ("password", password)];
+    app.post("/token").form(&fields).send().status
+}
+
+/// Imports the SQLite form of a source, and the Postgres form if there is one.
+fn move_in_from_both(backend: Backend, source: &str, check: impl Fn(&TestApp, &Value)) {
+    let scratch = Scratch::new();
+    let path = sqlite_source(&scratch, source);
+    let before = fs::read(&path).unwrap();
+    let app = TestApp::start(backend);
+    let url = format!("sqlite+aiosqlite://{}", path.display());
+    let report = move_in(&app, source, &url);
+    check(&app, &report);
+    assert_eq!(fs::read(&path).unwrap(), before, "the source is read only");
+
+    if source == "django" {
+        return;
+    }
+    let database = TestDatabase::create(Backend::Postgres);
+    database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    database.execute(&data(source, "postgres.sql"));
+    let app = TestApp::start(backend);
+    let url = database
+        .url()
+        .replace("postgres://", "postgresql+asyncpg://");
+    check(&app, &move_in(&app, source, &url));
+}
+
+fn the_tutorials_users_move_in(backend: Backend) {
+    move_in_from_both(backend, "tutorial", |_app, report| {
+        assert_eq!(
+            (&report["users"], &report["tokens"]),
+            (
+                &json!({
+                    "read": 22, "imported": 20, "already_there": 0, "spelled_otherwise": 1,
+                    "address_taken": 0, "invalid_address": 1, "unreadable": 0,
+                }),
+                &json!({
+                    "read": 20, "imported": 15, "expired": 5, "superseded": 0,
+                    "of_users_left_out": 0, "not_importable": {},
+                })
+            )
+        );
+        assert_eq!(
+            report["problems"],
+            json!([
+                {"id": "21", "problem": "spelled-otherwise"},
+                {"id": "22", "problem": "invalid-address"},
+            ])
+        );
+    });
+}
+
+fn the_users_of_fastapi_users_move_in(backend: Backend) {
+    move_in_from_both(backend, "fastapi-users", |app, report| {
+        assert_eq!(report["users"]["imported"], 4);
+        assert_eq!(report["hashes"], json!({}));
+        assert_eq!(
+            report["tokens"],
+            json!({
+                "read": 8, "imported": 4, "expired": 0, "superseded": 4, "of_users_left_out": 0,
+                "not_importable": {},
+            })
+        );
+        assert_eq!(
+            app.database().count("users WHERE disabled_at IS NOT NULL"),
+            1
+        );
+    });
+}
+
+fn the_users_of_django_move_in(backend: Backend) {
+    move_in_from_both(backend, "django", |app, report| {
+        assert_eq!(report["users"]["imported"], 4);
+        // Has neither an address nor an address for a name.
+        assert_eq!(
+            report["problems"],
+            json!([{"id": "5", "problem": "invalid-address"}])
+        );
+        assert_eq!(
+            report["tokens"],
+            json!({
+                "read": 4, "imported": 3, "expired": 0, "superseded": 0, "of_users_left_out": 0,
+                "not_importable": {"knox-digest": 1},
+            })
+        );
+        let named = "users WHERE name = 'Django' AND surname = 'User'";
+        assert_eq!(app.database().count(named), 3);
+    });
+}
+
+fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    // Past in UTC, and to come in New York, which is four or five hours behind.
+    let naive = (Utc::now() - TimeDelta::hours(2)).format("%Y-%m-%d %H:%M:%S");
+    let csv = format!(
+        "email,hashed_password,name,access_token,expiration_date,disabled,unknown\n\
+         alice@example.com,sha1$salt$digest,\"Alice, the \"\"first\"\"\",token-of-alice,{naive},,x\n\
+         bob@example.com,!,Bob,token-of-bob,{naive}Z,,x\n\
+         carol@example.com,!,Carol,token-of-carol,{naive},true,x\n\
+         too,few\n"
+    );
+    let file = scratch.file("users.csv", &csv);
+    let dry = import(&app, &[&file, "--dry-run"]);
+    assert_eq!(
+        (&dry["tokens"]["expired"], &dry["tokens"]["imported"]),
+        (&json!(3), &json!(0))
+    );
+    let report = import(&app, &[&file, "--timezone", "America/New_York"]);
+    assert_eq!(report["users"]["imported"], 3);
+    assert_eq!(report["users"]["unreadable"], 1);
+    assert_eq!(report["hashes"], json!({"unknown-hash": 3}));
+    assert_eq!(report["tokens"]["expired"], 1);
+    let status = |token: &str| app.get("/users/me").bearer(token).send().status;
+    assert_eq!(
+        ["alice", "bob", "carol"].map(|name| status(&format!("token-of-{name}"))),
+        [200, 401, 401]
+    );
+    // Nothing is lost: the hash may be of use to somebody.
+    assert_eq!(
+        app.database()
+            .count("users WHERE hashed_password = 'sha1$salt$digest'"),
+        1
+    );
+
+    let lines = format!(
+        "{}\n\n{}\nnot JSON\n",
+        json!({"id": 7, "email": "dave@example.com", "hashed_password": "!", "name": "D\0ave",
+               "access_token": "token-of-dave", "expiration_date": null}),
+        json!({"email": "erin@example.com", "hashed_password": "x".repeat(256), "disabled": false}),
+    );
+    let report = import(&app, &[&scratch.file("users.jsonl", &lines)]);
+    assert_eq!(report["users"]["imported"], 2);
+    assert_eq!(
+        report["problems"],
+        json!([{"id": "line 4", "problem": "unreadable"}])
+    );
+    assert_eq!(report["hashes"], json!({"too-long": 1, "unknown-hash": 1}));
+    assert_eq!(status("token-of-dave"), 200);
+}
+
+fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    app.register("bob");
+    let csv = "id,email,hashed_password,access_token\n\
+               1,alice@example.com,!,token-1\n2,BOB@example.com,!,token-2\n\
+               3,carol@example.com,!,token-3\n4,carol@example.com,!other,\n5,,!,token-5\n";
+    let file = scratch.file("users.csv", csv);
+    for arguments in [vec!["--dry-run"], vec![]] {
+        let report = import(&app, &[&[file.as_str()], arguments.as_slice()].concat());
+        assert_eq!(
+            report["problems"],
+            json!([
+                {"id": "1", "problem": "address-taken"},
+                {"id": "2", "problem": "spelled-otherwise"},
+                {"id": "5", "problem": "invalid-address"},
+            ])
+        );
+        // The same names as those of the third: the same person, twice in the file.
+        assert_eq!(report["users"]["already_there"], 1);
+        assert_eq!(report["users"]["imported"], 1);
+        assert_eq!(report["tokens"]["imported"], 1);
+        assert_eq!(report["tokens"]["of_users_left_out"], 3);
+    }
+    alice.sign_in();
+    assert_eq!(app.get("/users/me").bearer("token-1").send().status, 401);
+    let table = app.program(&["import", &file]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.contains("  left out: somebody else has the address"),
+        "{table}"
+    );
+    assert!(
+        table.contains("\n1: address-taken\n2: spelled-otherwise\n"),
+        "{table}"
+    );
+}
+
+fn a_token_that_was_ended_here_does_not_come_back(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let csv = "email,hashed_password,access_token\nalice@example.com,!,token-of-alice\n";
+    let file = scratch.file("users.csv", csv);
+    import(&app, &[&file]);
+    let logout = app.post("/logout").bearer("token-of-alice").send();
+    assert_eq!(logout.status, 204);
+    let report = import(&app, &[&file]);
+    assert_eq!(report["tokens"]["of_users_left_out"], 1);
+    assert_eq!(
+        app.get("/users/me").bearer("token-of-alice").send().status,
+        401
+    );
+}
+
+/// A CSV of so many users, each with a token.
+fn many(count: usize) -> String {
+    let mut csv = "id,email,hashed_password,name,access_token\n".to_owned();
+    for id in 0..count {
+        csv.push_str(&format!("{id},user{id}@example.com,!,User {id},{id:043}\n"));
+    }
+    csv
+}
+
+fn an_import_that_broke_off_is_completed_by_another(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let file = scratch.file("users.csv", &many(2_000));
+    let arguments = ["import", &file, "--batch", "2"];
+    let running = Running::start(&mut app.program(&arguments));
+    let begun = Instant::now();
+    while app.database().count("users") < 20 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "nothing is imported"
+        );
+    }
+    drop(running);
+    let first = app.database().count("users");
+    assert!(
+        (20..2_000).contains(&first),
+        "{first} were imported before it was killed"
+    );
+    assert_eq!(
+        app.database().count("access_tokens"),
+        first,
+        "users come with their tokens"
+    );
+    let report = import(&app, &[&file]);
+    assert_eq!(report["users"]["already_there"], first);
+    assert_eq!(report["users"]["imported"], 2_000 - first);
+    assert_eq!(app.database().count("access_tokens"), 2_000);
+}
+
+fn none_of_ten_thousand_is_signed_out(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let file = scratch.file("users.csv", &many(10_000));
+    assert_eq!(import(&app, &[&file])["tokens"]["imported"], 10_000);
+    let mut connection = app.connect().unwrap();
+    let mut signed_out = 0;
+    for id in 0..10_000 {
+        let request = app.get("/users/me").bearer(&format!("{id:043}"));
+        let answer = connection.send(&request).unwrap();
+        let email = format!("user{id}@example.com");
+        signed_out += u32::from(answer.status != 200 || answer.json()["email"] != email);
+    }
+    assert_eq!(signed_out, 0);
+}
+
+fn what_cannot_be_imported_is_said_in_one_line(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let empty = scratch.file("empty.db", "");
+    let csv = scratch.file("users.csv", "mail,hashed_password\na@example.com,!\n");
+    let cases = [
+        (
+            "sqlite:///nowhere/to/be.db",
+            "is no SQLite file that can be read",
+        ),
+        (
+            &format!("sqlite://{csv}"),
+            "is no SQLite file that can be read",
+        ),
+        (&format!("sqlite://{empty}"), "has none of the tables"),
+        (&csv, "has no column email"),
+        ("mysql://host/name", "expected sqlite://FILE"),
+        (&app.database().url(), "is a database of Tokenhouse"),
+        ("/nowhere/users.jsonl", "entity not found"),
+    ];
+    for (source, problem) in cases {
+        let output = app.program(&["import", source]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(problem), "{source}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert!(!Path::new("/nowhere/to/be.db").exists());
+}

@@ -1,0 +1,18 @@
+BEGIN TRANSACTION;
+CREATE TABLE "auth_user" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "password" varchar(128) NOT NULL, "last_login" datetime NULL, "is_superuser" bool NOT NULL, "username" varchar(150) NOT NULL UNIQUE, "last_name" varchar(150) NOT NULL, "email" varchar(254) NOT NULL, "is_staff" bool NOT NULL, "is_active" bool NOT NULL, "date_joined" datetime NOT NULL, "first_name" varchar(150) NOT NULL);
+INSERT INTO "auth_user" VALUES(1,'pbkdf2_sha256$1000$jbw8ySdNYkn9wVQozrVFuY$JbCipSNXuNqIV5LbHVYGCGr5O5V13mRN9X3pOsfB/gQ=',NULL,0,'django0','User','django0@example.com',0,1,'2026-11-26 00:27:59.199762','Django');
+INSERT INTO "auth_user" VALUES(2,'bcrypt_sha256$$2b$04$2siNjVxU0D/4AFM0t.qYleiIwedw3Ocnnh9quWGUotiKorzJo9fai',NULL,0,'django1','User','django1@example.com',0,1,'2026-11-26 00:27:59.229203','Django');
+INSERT INTO "auth_user" VALUES(3,'argon2$argon2id$v=19$m=512,t=2,p=8$S2lEZUpGUGw4dDZQRlA3N3BTV2VyMw$Mf2tWOUTlqXA9z7x1eCVXVJdmOCXXioee3LYlbihHdM',NULL,0,'django2','User','django2@example.com',0,1,'2026-11-26 00:27:59.250997','Django');
+INSERT INTO "auth_user" VALUES(4,'pbkdf2_sha256$1000$ioSFjS3P7kwRVYzsUcVPMT$hI0urbV5s3JhtOFZ4OcdoCX0AknlZ3oinRgi/+NLPzQ=',NULL,0,'knox@example.com','','',0,1,'2026-11-26 00:27:59.360206','');
+INSERT INTO "auth_user" VALUES(5,'!TEVa8yWlR4uDQBDjer3lvUZQ7RkhSbSVlQbI3pHh',NULL,0,'nobody','','',0,1,'2026-11-26 00:27:59.383257','');
+CREATE TABLE "authtoken_token" ("key" varchar(40) NOT NULL PRIMARY KEY, "created" datetime NOT NULL, "user_id" integer NOT NULL UNIQUE REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO "authtoken_token" VALUES('e1aab13ba309f60b3d85a6a46615575fe1c2f7bd','2026-11-26 00:27:59.219785',1);
+INSERT INTO "authtoken_token" VALUES('d63d9116c786fd718cf17c6e297aa2eb58a9fdc9','2026-11-26 00:27:59.247322',2);
+INSERT INTO "authtoken_token" VALUES('c92c79af285192f951522b80c40e2e482e7af7e2','2026-11-26 00:27:59.358930',3);
+CREATE TABLE "knox_authtoken" ("digest" varchar(128) NOT NULL PRIMARY KEY, "created" datetime NOT NULL, "user_id" integer NOT NULL REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED, "expiry" datetime NULL, "token_key" varchar(25) NOT NULL);
+INSERT INTO "knox_authtoken" VALUES('3097e561ca311aeac2a7c3cf4f85d4905cc94989d8fa26d632e2a5b38e1181f302de28c8973799080c9f9c383cc2b246f869131d4c200446d668db7750b686b5','2026-11-26 00:27:59.361209',4,NULL,'8550cfb41654367');
+CREATE INDEX "knox_authtoken_user_id_e5a5d899" ON "knox_authtoken" ("user_id");
+CREATE INDEX "knox_authtoken_token_key_8f4f7d47" ON "knox_authtoken" ("token_key");
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('auth_user',5);
+COMMIT;
