@@ -118,3 +118,28 @@ fn migrations_come_in_pairs() {
     assert!(!names("sqlite").is_empty());
     assert_eq!(names("sqlite"), names("postgres"));
 }
+
+/// What a client says may stand in a parameter and nowhere else: a statement that is put together
+/// from texts is one that somebody puts a name into one day.
+#[test]
+fn no_statement_is_put_together_from_texts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut statements = 0;
+    for path in sources(&root) {
+        let source = fs::read_to_string(&path).unwrap();
+        for function in ["sql_query(", "sql::<", "batch_execute("] {
+            for rest in source.split(function).skip(1) {
+                statements += 1;
+                let argument = rest.trim_start();
+                let is_built = argument.starts_with("format!") || argument.starts_with("&format!");
+                // The channels of Postgres take no parameters, and their names are the program's.
+                let is_listen = argument.contains("\"LISTEN {CHANNEL}; LISTEN {}\"");
+                assert!(!is_built || is_listen, "{}: {argument:.80}", path.display());
+            }
+        }
+    }
+    assert!(
+        statements > 10,
+        "only {statements} found: the test has gone blind"
+    );
+}

@@ -248,6 +248,28 @@ mod tests {
         assert_eq!(verification.finish(&computation.run()), Ok(false));
     }
 
+    /// RUSTSEC-2026-0199: a hash with characters outside of ASCII ended the process.
+    #[test]
+    fn whatever_is_stored_as_a_hash_it_neither_matches_nor_panics() {
+        let good = hash_password(b"pencil", Cost::MIN).unwrap();
+        let strange = ['\u{e9}', '\u{1f600}', '\0', '$', '.', '9', 'z', ' '];
+        let any = |below: usize| rand::random_range(0..below);
+        for _ in 0..20_000 {
+            let mut hash: Vec<char> = good.chars().collect();
+            for _ in 0..=any(3) {
+                let at = any(hash.len());
+                match any(3) {
+                    0 => hash[at] = strange[any(strange.len())],
+                    1 => hash.insert(at, strange[any(strange.len())]),
+                    _ => hash.truncate(at.max(1)),
+                }
+            }
+            let hash: String = hash.into_iter().collect();
+            let verified = verify_password_below(b"pencil ", &hash, Cost::MIN);
+            assert_ne!(verified, Ok(true), "{hash:?}");
+        }
+    }
+
     #[test]
     fn surrogates_are_refused_except_where_the_bytes_themselves_match() {
         let of_bytes = bcrypt::hash(b"\xed\xa0\x80", 4).unwrap();

@@ -42,3 +42,4 @@ mod session_cache;
 mod settings;
 mod sign_in;
 mod throttle;
+mod upkeep;

@@ -1,5 +1,7 @@
 //! `/register`: who becomes a user, and what is said to who does not.
 
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
@@ -7,6 +9,7 @@ use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
 on_both_databases!(
     a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has,
     all_spellings_of_an_address_are_one_account,
+    of_many_registrations_at_once_one_is_made,
     passwords_within_the_policy_are_taken_and_others_are_told_why,
     registration_may_be_closed_or_limited,
 );
@@ -61,6 +64,35 @@ fn all_spellings_of_an_address_are_one_account(backend: Backend) {
         let answer = register(&app, email, "correct-horse-9!");
         assert_eq!(answer.status, 409, "{email}");
         assert_eq!(answer.json(), json!({"detail": "User email already exist"}));
+    }
+}
+
+fn of_many_registrations_at_once_one_is_made(backend: Backend) {
+    let app = TestApp::start(backend);
+    let beside = app.beside().start();
+    for round in 0..10 {
+        let spellings = [
+            format!("user{round}@example.com"),
+            format!("USER{round}@EXAMPLE.com"),
+            format!("\u{ff55}ser{round}@example.com"),
+            format!("Somebody <User{round}@example.com>"),
+        ];
+        let mut statuses: Vec<u16> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|number| {
+                    let server: Client = if number % 2 == 0 { *app } else { *beside };
+                    let email = &spellings[number / 2 % spellings.len()];
+                    scope.spawn(move || register(&server, email, "correct-horse-9!").status)
+                })
+                .collect();
+            let threads = threads.into_iter();
+            threads.map(|thread| thread.join().unwrap()).collect()
+        });
+        statuses.sort_unstable();
+        let mut expected = vec![409; 16];
+        expected[0] = 201;
+        assert_eq!(statuses, expected, "round {round}");
+        assert_eq!(app.database().count("users"), round + 1);
     }
 }
 
