@@ -136,13 +136,18 @@ impl Request {
     /// # Panics
     /// When no answer comes.
     pub fn send(self) -> Answer {
-        let what = format!(
+        let what = self.target();
+        self.try_send()
+            .unwrap_or_else(|error| panic!("{what}: no answer: {error}"))
+    }
+
+    /// Method and path.
+    pub fn target(&self) -> String {
+        format!(
             "{} {}",
             self.method.escape_ascii(),
             self.path.escape_ascii()
-        );
-        self.try_send()
-            .unwrap_or_else(|error| panic!("{what}: no answer: {error}"))
+        )
     }
 
     /// Like [`Self::send`], for servers that may not answer.

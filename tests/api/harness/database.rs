@@ -37,6 +37,16 @@ impl TestDatabase {
         Self { backend, name }
     }
 
+    /// A database without a table.
+    pub fn empty(backend: Backend) -> Self {
+        let name = format!("empty_{:016x}", rand::random::<u64>());
+        match backend {
+            Backend::Sqlite => drop(new_sqlite_file(&name)),
+            Backend::Postgres => run_on_postgres(&format!("CREATE DATABASE {name}")),
+        }
+        Self { backend, name }
+    }
+
     /// Its URL, as in the setting `DATABASE_URL`.
     pub fn url(&self) -> String {
         match self.backend {

@@ -20,12 +20,12 @@ pub use answer::Answer;
 pub use client::{Client, Request};
 pub use credentials::{OWN_SCOPES, text};
 pub use database::{OF_THE_TESTS, TestDatabase};
-pub use guardian::scratch_folder;
+pub use guardian::{free_port, scratch_folder};
 pub use people::Person;
 pub use process::Running;
 pub use proxy::{Proxy, RunningProxy};
 pub use recorder::{Recorded, Recorder};
-pub use server::{STATIC_KEY, TestApp, TestAppBuilder};
+pub use server::{SETTINGS, STATIC_KEY, TestApp, TestAppBuilder};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

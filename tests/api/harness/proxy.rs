@@ -36,6 +36,23 @@ const TOKENHOUSE: &str = "127.0.0.1:8000";
 const APP: &str = "127.0.0.1:3000";
 const LISTEN: &str = "127.0.0.1:8080";
 
+/// A file below `deploy/`, and where it goes.
+type File = (&'static str, &'static str);
+
+const CADDY_FILES: [File; 1] = [("caddy/Caddyfile", "Caddyfile")];
+
+const NGINX_FILES: [File; 3] = [
+    ("nginx/conf.d/app.conf", "conf.d/app.conf"),
+    (
+        "nginx/snippets/tokenhouse-app.conf",
+        "snippets/tokenhouse-app.conf",
+    ),
+    (
+        "nginx/snippets/tokenhouse-verify.conf",
+        "snippets/tokenhouse-verify.conf",
+    ),
+];
+
 /// What Debian's `nginx.conf` has around the recipe, as it has to be for an ordinary user.
 const NGINX_CONF: &str = "
 pid nginx.pid;
@@ -105,13 +122,26 @@ impl Proxy {
     /// # Panics
     /// When there is none to be had: tests fail then, they are never skipped.
     pub fn start(self, tokenhouse: SocketAddr, app: SocketAddr) -> RunningProxy {
+        let addresses = [(TOKENHOUSE, tokenhouse.to_string()), (APP, app.to_string())];
+        let files = match self {
+            Self::Caddy => &CADDY_FILES[..],
+            Self::Nginx => &NGINX_FILES,
+        };
+        self.start_with(files, &addresses)
+    }
+
+    fn start_with(self, files: &[File], addresses: &[(&str, String)]) -> RunningProxy {
         // Somebody else may take the port that was free a moment ago.
-        self.try_start(tokenhouse, app)
-            .or_else(|_| self.try_start(tokenhouse, app))
+        self.try_start(files, addresses)
+            .or_else(|_| self.try_start(files, addresses))
             .unwrap_or_else(|problem| panic!("no {self:?} to test on: {problem}"))
     }
 
-    fn try_start(self, tokenhouse: SocketAddr, app: SocketAddr) -> Result<RunningProxy, String> {
+    fn try_start(
+        self,
+        files: &[File],
+        addresses: &[(&str, String)],
+    ) -> Result<RunningProxy, String> {
         let (program, package, script) = match self {
             Self::Nginx => ("nginx", "nginx", NGINX_SCRIPT),
             Self::Caddy => ("caddy", "caddy", CADDY_SCRIPT),
@@ -122,14 +152,17 @@ impl Proxy {
         let account = Account::ordinary(&["nobody"])?;
         let port = free_port();
         let folder = scratch_folder(package);
-        let address = |recipe: &str| {
-            recipe
-                .replace(TOKENHOUSE, &tokenhouse.to_string())
-                .replace(APP, &app.to_string())
-                .replace(LISTEN, &format!("127.0.0.1:{port}"))
-                .replace("http://:8080", &format!("http://:{port}"))
-        };
-        self.write_recipe(&folder, address);
+        let listen = [
+            (LISTEN, format!("127.0.0.1:{port}")),
+            ("http://:8080", format!("http://:{port}")),
+        ];
+        let changes = addresses.iter().chain(&listen);
+        write_recipe(&folder, files, |recipe| {
+            let changes = changes.clone();
+            changes.fold(recipe.to_owned(), |recipe, (from, to)| {
+                recipe.replace(from, to)
+            })
+        });
         if let Some(account) = account {
             account.give(&folder).map_err(|error| error.to_string())?;
         }
@@ -142,28 +175,32 @@ impl Proxy {
             _guardian: guardian,
         })
     }
+}
 
-    fn write_recipe(self, folder: &Path, address: impl Fn(&str) -> String) {
-        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
-        let copy = |from: &str, to: &str| {
-            let recipe = fs::read_to_string(recipes.join(from)).expect("the recipe is there");
-            let to = folder.join(to);
-            fs::create_dir_all(to.parent().expect("a file in a folder")).expect("it is ours");
-            fs::write(to, address(&recipe)).expect("the folder is ours");
-        };
-        match self {
-            Self::Caddy => copy("caddy/Caddyfile", "Caddyfile"),
-            Self::Nginx => {
-                fs::write(folder.join("nginx.conf"), NGINX_CONF).expect("the folder is ours");
-                for file in [
-                    "conf.d/app.conf",
-                    "snippets/tokenhouse-app.conf",
-                    "snippets/tokenhouse-verify.conf",
-                ] {
-                    copy(&format!("nginx/{file}"), file);
-                }
-            }
-        }
+/// Starts nginx in front of several processes of Tokenhouse.
+///
+/// # Panics
+/// As [`Proxy::start`].
+pub fn start_before_cluster(processes: [SocketAddr; 3]) -> RunningProxy {
+    let [one, two, three] = processes.map(|address| address.to_string());
+    let addresses = [
+        ("127.0.0.1:8001", one),
+        ("127.0.0.1:8002", two),
+        ("127.0.0.1:8003", three),
+    ];
+    let files = [("nginx/cluster.conf", "conf.d/cluster.conf")];
+    Proxy::Nginx.start_with(&files, &addresses)
+}
+
+/// Copies the files of a recipe, changed in their addresses.
+fn write_recipe(folder: &Path, files: &[File], change: impl Fn(&str) -> String) {
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    fs::write(folder.join("nginx.conf"), NGINX_CONF).expect("the folder is ours");
+    for (from, to) in files {
+        let recipe = fs::read_to_string(recipes.join(from)).expect("the recipe is there");
+        let to = folder.join(to);
+        fs::create_dir_all(to.parent().expect("a file in a folder")).expect("it is ours");
+        fs::write(to, change(&recipe)).expect("the folder is ours");
     }
 }
 

@@ -21,7 +21,7 @@ pub const STATIC_KEY: &str = "test-key-of-24-characters";
 
 /// What differs from the defaults: cheap hashes, few threads, and nobody turned away as too busy or
 /// for guessing.
-const SETTINGS: [(&str, &str); 7] = [
+pub const SETTINGS: [(&str, &str); 7] = [
     ("API_KEY_TOKEN", STATIC_KEY),
     ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
