@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use sd_notify::NotifyState;
+
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http;
@@ -35,6 +37,8 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
                 // Ends with the program.
                 actix_web::rt::spawn(http::metrics_server(auth.clone(), listener)?);
             }
+            // systemd, where it waits for this, starts what comes after us from now on.
+            let _told_or_not_asked = sd_notify::notify(&[NotifyState::Ready]);
             server.await?;
             // What is lost with a database that is away at the end is in the log.
             let _settled_or_lost = auth.settle().await;

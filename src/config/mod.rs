@@ -53,6 +53,8 @@ pub struct ServerConfig {
     pub metrics_bind: Option<SocketAddr>,
     /// `TOKENHOUSE_WORKERS`: threads that handle requests.
     pub workers: usize,
+    /// `TOKENHOUSE_DRAIN_MS`: how long the service goes on, without being ready, after SIGTERM.
+    pub drain: Duration,
     /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
     pub docs: bool,
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us; none by default.
@@ -186,6 +188,7 @@ impl Config {
                 )?,
                 metrics_bind: values.optional_address("TOKENHOUSE_METRICS_BIND")?,
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
+                drain: Duration::from_millis(values.number("TOKENHOUSE_DRAIN_MS", 0, 5_000)?),
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
                 public_url: values.public_url()?,

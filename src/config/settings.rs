@@ -77,6 +77,11 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that handle requests; one per core when empty",
     ),
     plain(
+        "TOKENHOUSE_DRAIN_MS",
+        "1000",
+        "Milliseconds it goes on after SIGTERM, no more ready, so that others take over; 0 to 5000",
+    ),
+    plain(
         "TOKENHOUSE_DOCS",
         "true",
         "Whether /docs, /redoc and /openapi.json are served",

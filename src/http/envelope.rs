@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::connections::Place;
 use super::path;
+use super::stopping::Stopping;
 use crate::error::Error;
 use crate::hex;
 use crate::metrics::RouteMetrics;
@@ -41,6 +43,11 @@ pub(super) async fn envelope(
     }
     let request_id = given_or_new_id(response.request());
     log_answer(&response, &request_id);
+    if Stopping::has_begun_for(response.request()) {
+        // Or the next request could come on this connection just when it is closed.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     headers.insert(

@@ -10,6 +10,7 @@ mod openapi;
 mod path;
 mod routes;
 mod server;
+mod stopping;
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard, web};

@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer, web};
 use super::connections::Connections;
 use super::envelope::envelope;
 use super::routes::metadata::PublicUrl;
+use super::stopping::Stopping;
 use super::{metrics_routes, routes};
 use crate::auth::Auth;
 use crate::config::ServerConfig;
@@ -23,23 +24,27 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// it is that of a proxy.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// The seconds that requests under way have to end when the service stops. Docker kills after 10.
-const SHUTDOWN_SECONDS: u64 = 8;
+/// How long the service takes to stop at most, the time without readiness included. Docker kills
+/// after 10 s.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Builds the server on a listening socket. It runs when it is awaited, and stops by itself on
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT. For a while after SIGTERM it goes on serving and says that it is not ready.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// When the socket or the signals cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     let (with_docs, origins) = (config.docs, config.cors_origins.clone());
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;
     let most = connections.most() / config.workers.max(1);
     let public_url = web::Data::new(PublicUrl(config.public_url.clone()));
+    let stopping = Stopping::default();
+    let ordered = stopping.clone().ordered(config.drain)?;
     let app = move || {
         App::new()
             .app_data(auth.clone())
+            .app_data(stopping.clone())
             .app_data(public_url.clone())
             .app_data(trusted_proxies.clone())
             .app_data(auth.metrics().route("unknown"))
@@ -53,7 +58,8 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
         .on_connect(move |socket, extensions| connections.welcome(socket, extensions))
         .client_request_timeout(HEAD_WITHIN)
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .shutdown_signal(ordered)
+        .shutdown_timeout(STOP_WITHIN.saturating_sub(config.drain).as_secs())
         .listen(listener)?
         .run();
     Ok(server)
@@ -75,7 +81,7 @@ fn cors(origins: &[String]) -> Cors {
 }
 
 /// Builds the server of the metrics, for a listener of their own: no key is asked for there, so it
-/// must not be open to the world.
+/// must not be open to the world. It does not stop by itself, since the end is to be watched too.
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -89,7 +95,7 @@ pub fn metrics_server(auth: Auth, listener: TcpListener) -> std::io::Result<Serv
     let server = HttpServer::new(app)
         .workers(1)
         .client_request_timeout(HEAD_WITHIN)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
         .listen(listener)?
         .run();
     Ok(server)

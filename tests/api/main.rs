@@ -41,5 +41,6 @@ mod scopes;
 mod session_cache;
 mod settings;
 mod sign_in;
+mod stopping;
 mod throttle;
 mod upkeep;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::http::answers;
 use crate::http::extract::auth;
+use crate::http::stopping::Stopping;
 
 /// The answer of a healthy service.
 #[derive(Serialize, ToSchema)]
@@ -35,7 +36,8 @@ pub(crate) async fn live() -> Json<Health> {
 
 /// Can requests be answered?
 ///
-/// They can when the database answers and has the tables. Send them elsewhere while this is 503.
+/// They can when the database answers and has the tables, and the service is not about to stop. Send
+/// them elsewhere while this is 503.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -44,6 +46,9 @@ pub(crate) async fn live() -> Json<Health> {
     responses((status = 200, description = "Requests can be answered", body = Health), answers::Unavailable)
 )]
 pub(crate) async fn ready(request: HttpRequest) -> Result<Json<Health>, Error> {
+    if Stopping::has_begun_for(&request) {
+        return Err(Error::Unavailable);
+    }
     auth(&request)?.check_ready().await?;
     Ok(Json(HEALTHY))
 }
