@@ -27,6 +27,7 @@ mod import;
 mod introspection;
 mod introspection_clients;
 mod key_uses;
+mod lockout;
 mod matrix;
 mod metadata;
 mod operator;

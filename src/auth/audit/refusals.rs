@@ -96,6 +96,9 @@ impl Auth {
         let now = self.0.clock.now();
         let refusals = &self.0.refusals;
         if refusals.is_to_be_written(now, event.action, &network(origin.address())) {
+            if event.action == Action::Login {
+                log_refused_sign_in(origin);
+            }
             self.note_event(origin, event).await
         } else {
             Ok(())
@@ -121,6 +124,14 @@ impl Auth {
             self.0.refusals.put_back(sums);
             error.into()
         })
+    }
+}
+
+/// The line for programs that lock addresses out, such as fail2ban: `deploy/fail2ban` matches it.
+/// Nothing in it is a client's own words, which could be made to look like another line.
+fn log_refused_sign_in(origin: &Origin) {
+    if let Some(address) = origin.address() {
+        log::info!(target: "tokenhouse::sign_in", "refused sign-in from {address}");
     }
 }
 
