@@ -30,6 +30,7 @@ mod key_uses;
 mod lockout;
 mod matrix;
 mod metadata;
+mod metrics;
 mod operator;
 mod outage;
 mod proxies;

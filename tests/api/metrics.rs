@@ -1,0 +1,299 @@
+//! What is counted, who may read it, and what is never in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tokenhouse::metrics::METRICS;
+
+use crate::harness::{Backend, Client, STATIC_KEY, TestApp, free_port, on_both_databases};
+
+on_both_databases!(
+    requests_and_their_outcomes_are_counted,
+    sign_ins_are_counted_by_reason,
+    what_is_turned_away_is_counted,
+    nothing_that_a_client_sends_is_in_it,
+);
+
+/// The metrics as they are now: series and their values.
+struct Snapshot(BTreeMap<String, f64>);
+
+impl Snapshot {
+    fn of(app: &Client) -> Self {
+        let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let lines = answer.text().lines().filter(|line| !line.starts_with('#'));
+        let series = lines.map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        });
+        Self(series.collect())
+    }
+
+    /// The value of a series, 0 before it is first counted.
+    fn value(&self, series: &str) -> f64 {
+        self.0.get(series).copied().unwrap_or(0.0)
+    }
+
+    /// By how much series have grown since an earlier moment, in whole numbers; all others of the
+    /// same metrics have to be as they were.
+    fn has_grown(&self, since: &Self, expected: &[(&str, i64)]) {
+        let metric = |series: &str| series.split('{').next().unwrap_or_default().to_owned();
+        let metrics: BTreeSet<_> = expected.iter().map(|(series, _)| metric(series)).collect();
+        let grown: BTreeMap<&str, i64> = self
+            .0
+            .iter()
+            .filter(|(series, _)| metrics.contains(&metric(series)))
+            // Reading the metrics is counted too.
+            .filter(|(series, _)| !series.contains("\"/metrics\""))
+            .map(|(series, value)| (series.as_str(), (value - since.value(series)) as i64))
+            .filter(|(_, growth)| *growth != 0)
+            .collect();
+        assert_eq!(grown, expected.iter().copied().collect());
+    }
+}
+
+fn requests_and_their_outcomes_are_counted(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let key = app.create_key(&token, "").id;
+    let before = Snapshot::of(&app);
+    for _ in 0..3 {
+        assert_eq!(app.status("/users/me", &token), 200);
+    }
+    assert_eq!(app.status("/users/me", &"x".repeat(43)), 401);
+    assert_eq!(app.get("/users/me").send().status, 401);
+    assert_eq!(app.status(&format!("/users/me/keys/{key}"), &token), 405);
+    assert_eq!(app.get("/no/such/path").send().status, 404);
+    let after = Snapshot::of(&app);
+    after.has_grown(
+        &before,
+        &[
+            (
+                r#"tokenhouse_http_requests_total{route="/users/me",status="200"}"#,
+                3,
+            ),
+            (
+                r#"tokenhouse_http_requests_total{route="/users/me",status="401"}"#,
+                2,
+            ),
+            (
+                r#"tokenhouse_http_requests_total{route="/users/me/keys/{id}",status="405"}"#,
+                1,
+            ),
+            (
+                r#"tokenhouse_http_requests_total{route="unknown",status="404"}"#,
+                1,
+            ),
+            (r#"tokenhouse_credential_checks_total{result="ok"}"#, 3),
+            (r#"tokenhouse_credential_checks_total{result="refused"}"#, 1),
+        ],
+    );
+    let count = r#"tokenhouse_http_request_duration_seconds_count{route="/users/me"}"#;
+    let sum = r#"tokenhouse_http_request_duration_seconds_sum{route="/users/me"}"#;
+    assert_eq!(after.value(count) - before.value(count), 5.0);
+    assert!(after.value(sum) > before.value(sum));
+    assert_eq!(after.value("tokenhouse_database_connections_max"), 4.0);
+    assert!(after.value("tokenhouse_database_connections_used") <= 4.0);
+}
+
+fn sign_ins_are_counted_by_reason(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .setting("TOKENHOUSE_LIMIT_ACCOUNT", "1")
+        .start();
+    let [alice, bob, carol] = ["alice", "bobby", "carol"].map(|name| app.register(name));
+    let output = app.program(&["user", "disable", &carol.email]).output();
+    assert!(output.unwrap().status.success());
+    let before = Snapshot::of(&app);
+    alice.sign_in();
+    assert_eq!(alice.try_sign_in(&alice.password, "a").status, 400);
+    assert_eq!(bob.try_sign_in("a wrong guess", "").status, 401);
+    assert_eq!(bob.try_sign_in(&bob.password, "").status, 401);
+    assert_eq!(carol.try_sign_in(&carol.password, "").status, 401);
+    let nobody = [("username", "nobody@example.com"), ("password", "x")];
+    assert_eq!(app.post("/token").form(&nobody).send().status, 401);
+    let after = Snapshot::of(&app);
+    let refused = |reason: &str| {
+        format!(r#"tokenhouse_sign_ins_total{{result="refused",reason="{reason}"}}"#)
+    };
+    let reasons = [
+        "unknown-user",
+        "wrong-password",
+        "disabled",
+        "throttled",
+        "scope",
+    ];
+    let reasons = reasons.map(refused);
+    let mut expected: Vec<(&str, i64)> =
+        reasons.iter().map(|series| (series.as_str(), 1)).collect();
+    expected.push((r#"tokenhouse_sign_ins_total{result="ok",reason=""}"#, 1));
+    expected.push((r#"tokenhouse_throttled_total{by="account"}"#, 1));
+    after.has_grown(&before, &expected);
+    let hashes = "tokenhouse_hash_duration_seconds_count";
+    assert_eq!(after.value(hashes) - before.value(hashes), 6.0);
+    let all = r#"tokenhouse_hash_duration_seconds_bucket{le="+Inf"}"#;
+    assert_eq!(after.value(all), after.value(hashes));
+    assert_eq!(after.value("tokenhouse_hash_queue_depth"), 0.0);
+}
+
+fn what_is_turned_away_is_counted(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .setting("TOKENHOUSE_LIMIT_ADDRESS", "1")
+        .setting("TOKENHOUSE_LIMIT_REGISTRATIONS", "1")
+        .start();
+    app.register("alice");
+    let before = Snapshot::of(&app);
+    let guess = || {
+        let form = [("username", "nobody@example.com"), ("password", "x")];
+        app.post("/token").form(&form).send().status
+    };
+    let statuses = [guess(), guess(), guess()];
+    let turned_away = statuses.iter().filter(|status| **status == 429).count() as i64;
+    assert!(turned_away >= 1, "{statuses:?}");
+    let form = json!({
+        "name": "Bobby", "surname": "Example", "email": "b@example.com",
+        "website": "https://example.com", "password": "mulberry-Tram-71",
+    });
+    assert_eq!(app.post("/register").json(&form).send().status, 429);
+    Snapshot::of(&app).has_grown(
+        &before,
+        &[
+            (r#"tokenhouse_throttled_total{by="address"}"#, turned_away),
+            (r#"tokenhouse_throttled_total{by="registrations"}"#, 1),
+        ],
+    );
+}
+
+fn nothing_that_a_client_sends_is_in_it(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice-in-person");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "").secret;
+    for path in [
+        "/a-secret-path",
+        "/users/me?a-secret-path",
+        "/users/me/keys/77123",
+    ] {
+        app.get(path)
+            .bearer(&token)
+            .header("X-Request-Id", "an-id-of-mine")
+            .send();
+        app.request("MADE-UP", path)
+            .header("User-Agent", "an-agent-of-mine")
+            .send();
+    }
+    assert_eq!(app.status("/users/me", &key), 200);
+    let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
+    assert_eq!(
+        answer.header("content-type").as_deref(),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    for secret in [
+        "alice",
+        "example.com",
+        "a-secret",
+        "77123",
+        "MADE-UP",
+        "of-mine",
+        "127.0.0.1",
+        alice.password.as_str(),
+        token.as_str(),
+        key.as_str(),
+        STATIC_KEY,
+    ] {
+        assert!(!answer.text().contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn the_static_key_opens_it_and_nothing_else() {
+    let app = TestApp::start(Backend::Sqlite);
+    let root = app
+        .register_with("root", crate::harness::OWN_SCOPES)
+        .sign_in();
+    let request = || app.get("/metrics");
+    let statuses = [
+        request().header("Token", STATIC_KEY).send().status,
+        request().send().status,
+        request().header("Token", "another").send().status,
+        request().bearer(&root).send().status,
+    ];
+    assert_eq!(statuses, [200, 403, 403, 403]);
+}
+
+#[test]
+fn a_listener_of_its_own_has_the_metrics_alone() {
+    let app = TestApp::start(Backend::Sqlite);
+    let bind = format!("127.0.0.1:{}", free_port());
+    let settings = [
+        ("TOKENHOUSE_METRICS_BIND", bind.as_str()),
+        ("API_KEY_TOKEN", ""),
+    ];
+    let (_process, beside) = app.process_beside_with(&settings);
+    let metrics = Client::of(bind.parse().unwrap());
+    let answer = metrics.get("/metrics").send();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text().contains("tokenhouse_build_info{version="));
+    for path in ["/users/me", "/readyz", "/docs", "/"] {
+        assert_eq!(metrics.get(path).send().status, 404, "{path}");
+    }
+    assert_eq!(beside.get("/metrics").send().status, 403);
+}
+
+/// The names of metrics in a text, without what the parts of a histogram have at their ends.
+fn names_in(text: &str) -> BTreeSet<&str> {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_of_a_name(c))
+        .filter(|word| word.starts_with("tokenhouse_"))
+        .map(|word| {
+            let parts = ["_bucket", "_sum", "_count"];
+            let base = parts.iter().find_map(|part| word.strip_suffix(part));
+            base.filter(|base| {
+                METRICS
+                    .iter()
+                    .any(|(name, kind, _)| name == base && *kind == "histogram")
+            })
+            .unwrap_or(word)
+        })
+        .collect()
+}
+
+fn file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+fn all_names() -> BTreeSet<&'static str> {
+    METRICS.iter().map(|(name, _, _)| *name).collect()
+}
+
+#[test]
+fn the_documentation_lists_them_all_and_no_others() {
+    let readme = file("README.md");
+    let table = readme.split("**Watching.**").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    assert_eq!(names_in(table), all_names());
+}
+
+#[test]
+fn the_metrics_that_are_served_are_those_that_are_listed() {
+    let app = TestApp::start(Backend::Sqlite);
+    app.register("alice").sign_in();
+    let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
+    assert_eq!(names_in(answer.text()), all_names());
+}
+
+#[test]
+fn the_dashboard_shows_them_and_the_alerts_name_no_others() {
+    let dashboard = file("deploy/grafana/dashboard.json");
+    serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
+    assert_eq!(names_in(&dashboard), all_names());
+    let alerts = file("deploy/prometheus/alerts.yaml");
+    let names = names_in(&alerts);
+    assert!(
+        names.len() > 5 && names.is_subset(&all_names()),
+        "{names:?}"
+    );
+}
