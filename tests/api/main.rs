@@ -39,6 +39,7 @@ mod races;
 mod register;
 mod remote_app;
 mod revocation;
+mod rolling;
 mod scopes;
 mod session_cache;
 mod settings;
