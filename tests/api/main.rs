@@ -12,6 +12,7 @@ mod admin_search;
 mod admin_users;
 mod api_keys;
 mod audit;
+mod backup;
 mod bad_bodies;
 mod bad_input;
 mod conformance;
