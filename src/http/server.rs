@@ -24,9 +24,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// it is that of a proxy.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long the service takes to stop at most, the time without readiness included. Docker kills
-/// after 10 s.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// How long the service takes to stop, the time without readiness included, and up to a second more,
+/// since actix-web looks once a second whether it is over. Docker kills after 10 s.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
 
 /// Builds the server on a listening socket. It runs when it is awaited, and stops by itself on
 /// SIGTERM and SIGINT. For a while after SIGTERM it goes on serving and says that it is not ready.
