@@ -42,7 +42,7 @@ impl Load {
     /// Has six clients work while something happens, and tells what became of it.
     pub fn during(self, happens: impl FnOnce()) -> Tally {
         thread::scope(|scope| {
-            let clients: [fn(&Self, Person); 6] = [
+            let clients: [fn(&Self, &Person); 6] = [
                 Self::use_token,
                 Self::use_token,
                 Self::use_key,
@@ -53,7 +53,7 @@ impl Load {
             for (number, work) in clients.into_iter().enumerate() {
                 let person = self.client.register(&format!("person{number}"));
                 let load = &self;
-                scope.spawn(move || work(load, person));
+                scope.spawn(move || work(load, &person));
             }
             // Also when it fails, or the test would wait for ever.
             let _ends = EndsOnDrop(&self.ended);
@@ -80,21 +80,21 @@ impl Load {
         }
     }
 
-    fn use_token(&self, person: Person) {
+    fn use_token(&self, person: &Person) {
         let token = person.sign_in();
         while self.goes_on() {
             self.expect(200, self.client.get("/users/me").bearer(&token));
         }
     }
 
-    fn use_key(&self, person: Person) {
+    fn use_key(&self, person: &Person) {
         let key = self.client.create_key(&person.sign_in(), "").secret;
         while self.goes_on() {
             self.expect(200, self.client.get("/verify").bearer(&key));
         }
     }
 
-    fn introspect(&self, person: Person) {
+    fn introspect(&self, person: &Person) {
         let token = person.sign_in();
         while self.goes_on() {
             let request = self.client.post("/introspect").bearer(STATIC_KEY);
@@ -114,18 +114,18 @@ impl Load {
         Some(text(&answer["access_token"]))
     }
 
-    fn sign_in(&self, person: Person) {
+    fn sign_in(&self, person: &Person) {
         while self.goes_on() {
-            if let Some(token) = self.token_of(&person) {
+            if let Some(token) = self.token_of(person) {
                 self.expect(200, self.client.get("/users/me").bearer(&token));
             }
         }
     }
 
     /// Signs in and out, and uses the token on all processes afterwards. Changes the profile too.
-    fn sign_out(&self, person: Person) {
+    fn sign_out(&self, person: &Person) {
         while self.goes_on() {
-            let Some(token) = self.token_of(&person) else {
+            let Some(token) = self.token_of(person) else {
                 continue;
             };
             let name = json!({ "surname": "Another" });
