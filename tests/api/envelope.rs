@@ -50,6 +50,13 @@ fn every_answer_has_the_headers() {
                 "nosniff",
                 "{method} {path}"
             );
+            assert_eq!(header("referrer-policy"), "no-referrer", "{method} {path}");
+            let policy = header("content-security-policy");
+            assert!(
+                policy.contains("frame-ancestors 'none'"),
+                "{method} {path}: {policy:?}"
+            );
+            assert_eq!(answer.header("server"), None, "{method} {path}");
             let is_page = path.starts_with("/docs") || path.starts_with("/redoc");
             if !(is_page && answer.status == 200) {
                 assert_eq!(header("cache-control"), "no-store", "{method} {path}");
