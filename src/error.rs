@@ -95,6 +95,9 @@ pub enum Error {
     /// The body is not text, or is nested or long-winded beyond reason.
     #[error("the body cannot be read")]
     UnreadableBody,
+    /// The body breaks off, or where it ends cannot be told.
+    #[error("the body is broken")]
+    BrokenBody,
     /// The form cannot be read; says why.
     #[error("{0}")]
     UnreadableForm(&'static str),

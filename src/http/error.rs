@@ -29,6 +29,7 @@ impl ResponseError for Error {
             Self::TwoCredentials
             | Self::RepeatedParameter
             | Self::UnreadableBody
+            | Self::BrokenBody
             | Self::UnreadableForm(_)
             | Self::InvalidScope
             | Self::ParameterMissing(_)
@@ -98,8 +99,9 @@ impl Error {
             Self::Unavailable => {
                 response.insert_header((header::RETRY_AFTER, RETRY_DATABASE));
             }
-            // What is left of such a body is not waited for, so the connection has no next request.
-            Self::BodyTimeout => {
+            // What is left of such a body is not waited for, or not known, so the connection has no
+            // next request.
+            Self::BodyTimeout | Self::BrokenBody => {
                 response.force_close();
             }
             _ => {}
@@ -175,7 +177,7 @@ impl Error {
             Self::TooManyKeys => "You have as many keys as one may have",
             // The tutorial's words, as its clients may compare them.
             Self::EmailTaken => "User email already exist",
-            Self::UnreadableBody => "There was an error parsing the body",
+            Self::UnreadableBody | Self::BrokenBody => "There was an error parsing the body",
             Self::UnreadableForm(reason) => reason,
             Self::BodyTooLarge => "Request Entity Too Large",
             Self::BodyTimeout => "Request Timeout",

@@ -46,5 +46,6 @@ mod session_cache;
 mod settings;
 mod sign_in;
 mod stopping;
+mod smuggling;
 mod throttle;
 mod upkeep;

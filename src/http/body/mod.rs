@@ -43,7 +43,8 @@ pub(super) struct Body {
 /// keep a core busy with being turned away.
 ///
 /// # Errors
-/// [`Error::BodyTimeout`] when the body does not arrive in time, or breaks off; [`Error::Busy`].
+/// [`Error::BodyTimeout`] when the body does not arrive in time, [`Error::BrokenBody`] when it breaks
+/// off or is no chunks; [`Error::Busy`].
 pub(super) async fn read_if_admitted(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -67,7 +68,7 @@ async fn read_all(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
     let mut bytes = BytesMut::new();
     let mut seen = 0_usize;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_broken_off| Error::BodyTimeout)?;
+        let chunk = chunk.map_err(|_broken| Error::BrokenBody)?;
         seen = seen.saturating_add(chunk.len());
         let room = limit - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
