@@ -25,6 +25,7 @@ mod guards;
 mod harness;
 mod history;
 mod import;
+mod hostile;
 mod introspection;
 mod introspection_clients;
 mod key_uses;

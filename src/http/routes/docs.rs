@@ -1,14 +1,18 @@
 //! The documentation for the browser, all of it from this binary: the pages load nothing from
 //! anywhere else, and their policy lets them load nothing.
 
+use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
+use actix_web::body::SizedStream;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, Path};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use futures_util::stream::{self, Stream};
 use utoipa_swagger_ui::Config;
 
 use crate::error::Error;
+use crate::http::connections::Place;
 use crate::http::openapi;
 
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
@@ -30,6 +34,10 @@ const POLICY: (HeaderName, HeaderValue) = (
 /// Files that change with the binary only.
 const KEEP: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
+/// How much of a file is sent at a time: who does not read on within the time that a connection may
+/// be idle is cut.
+const PIECE: usize = 64 << 10;
+
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     // The document is built of names and numbers only, which always serialise.
     Bytes::from(openapi::document().to_json().unwrap_or_default())
@@ -44,7 +52,10 @@ pub(crate) async fn swagger_ui() -> HttpResponse {
 }
 
 /// The files of Swagger UI.
-pub(crate) async fn swagger_ui_file(name: Path<String>) -> Result<HttpResponse, Error> {
+pub(crate) async fn swagger_ui_file(
+    request: HttpRequest,
+    name: Path<String>,
+) -> Result<HttpResponse, Error> {
     match name.as_str() {
         "init.js" => return Ok(script().body(SWAGGER_INIT)),
         "swagger-ui.css"
@@ -58,7 +69,7 @@ pub(crate) async fn swagger_ui_file(name: Path<String>) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok()
         .insert_header(KEEP)
         .content_type(file.content_type)
-        .body(file.bytes.into_owned()))
+        .body(in_pieces(&request, file.bytes.into_owned().into())))
 }
 
 /// Redoc.
@@ -67,11 +78,14 @@ pub(crate) async fn redoc() -> HttpResponse {
 }
 
 /// The one file of Redoc.
-pub(crate) async fn redoc_file(name: Path<String>) -> Result<HttpResponse, Error> {
+pub(crate) async fn redoc_file(
+    request: HttpRequest,
+    name: Path<String>,
+) -> Result<HttpResponse, Error> {
     match name.as_str() {
         "redoc.standalone.js" => Ok(script()
             .insert_header((header::CONTENT_ENCODING, "gzip"))
-            .body(REDOC_PACKED)),
+            .body(in_pieces(&request, Bytes::from_static(REDOC_PACKED)))),
         _ => Err(Error::NotFound),
     }
 }
@@ -81,6 +95,24 @@ pub(crate) async fn openapi_json() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .body(DOCUMENT.clone())
+}
+
+/// A large file for a client that may be slow, and has time for as long as it reads.
+fn in_pieces(
+    request: &HttpRequest,
+    file: Bytes,
+) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>> + use<>> {
+    let place = request.conn_data::<Arc<Place>>().cloned();
+    let size = file.len();
+    let starts = (0..size).step_by(PIECE);
+    // Asked for when what was sent before has left for the client.
+    let pieces = starts.map(move |start| {
+        if let Some(place) = &place {
+            place.end(0);
+        }
+        Ok(file.slice(start..size.min(start + PIECE)))
+    });
+    SizedStream::new(size as u64, stream::iter(pieces))
 }
 
 fn page() -> HttpResponseBuilder {

@@ -36,6 +36,14 @@ impl Running {
         1_024 * kilobytes.expect("a size").parse::<u64>().expect("a number")
     }
 
+    /// How many files and sockets it has open.
+    pub fn files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(folder)
+            .expect("it runs, and this is Linux")
+            .count()
+    }
+
     /// Sends the process a signal, as in `STOP`.
     pub fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();

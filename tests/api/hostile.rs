@@ -1,0 +1,171 @@
+//! Clients that hold connections and do not get on: they are cut, and nobody else notices.
+//!
+//! The same at length, with thousands of connections: `reliability hostile`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{Backend, Client, Running, TestApp};
+
+/// Of each kind.
+const CONNECTIONS: usize = 40;
+
+/// By then all of them are cut.
+const CUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Longer than a connection of anybody else than a proxy may be idle.
+const PROXIES_IDLE: Duration = Duration::from_secs(12);
+
+/// What a slow client does on its connection, and then goes on with byte by byte.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Idle,
+    SlowHead,
+    SlowSecondHead,
+    SlowBody,
+    /// Takes a byte at a time of a large answer.
+    SlowReader,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Idle,
+    Kind::SlowHead,
+    Kind::SlowSecondHead,
+    Kind::SlowBody,
+    Kind::SlowReader,
+];
+
+impl Kind {
+    fn first(self) -> &'static str {
+        match self {
+            Self::Idle => "",
+            Self::SlowHead => "GET /users/me HTTP/1.1\r\nHost: a\r\nX: ",
+            Self::SlowSecondHead => "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+            Self::SlowBody => {
+                "POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+            }
+            Self::SlowReader => "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n",
+        }
+    }
+
+    fn open(self, server: &Client) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        if matches!(self, Self::SlowReader) {
+            socket.set_recv_buffer_size(4_096).unwrap();
+        }
+        socket.connect(&server.address().into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(self.first().as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+
+    /// The next byte. Who has been cut goes on all the same.
+    fn go_on(self, stream: &mut TcpStream) {
+        let _cut_or_not = match self {
+            Self::Idle => Ok(0),
+            Self::SlowReader => stream.read(&mut [0]),
+            Self::SlowHead | Self::SlowSecondHead | Self::SlowBody => stream.write(b"a"),
+        };
+    }
+}
+
+/// Whether the server has ended the connection. Reads what it has sent.
+fn is_cut(stream: &mut TcpStream) -> bool {
+    let mut part = [0; 4_096];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Asks on one connection until it is told to stop, and returns how long each answer took.
+fn good_traffic(client: &Client, token: &str, stop: &AtomicBool) -> Vec<Duration> {
+    let mut connection = client.connect().unwrap();
+    let mut took = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let answer = connection.send(&client.get("/users/me").bearer(token));
+        assert_eq!(answer.unwrap().status, 200);
+        took.push(begun.elapsed());
+        thread::sleep(Duration::from_millis(5));
+    }
+    took
+}
+
+/// Lets clients of all kinds in, and waits until the server has let go of them.
+fn hold_connections(server: &Running, client: &Client) {
+    let files = server.files();
+    let begun = Instant::now();
+    let mut open: Vec<_> = KINDS
+        .iter()
+        .flat_map(|kind| (0..CONNECTIONS).map(|_| (*kind, kind.open(client))))
+        .collect();
+    thread::sleep(Duration::from_secs(1));
+    let held = server.files() - files;
+    assert!(held >= KINDS.len() * CONNECTIONS, "they hold {held} files");
+    while server.files() > files {
+        assert!(
+            begun.elapsed() < CUT_WITHIN,
+            "the server still holds {} files more; not cut: {:?}",
+            server.files() - files,
+            open.iter_mut()
+                .filter_map(|(kind, stream)| (!is_cut(stream)).then_some(*kind))
+                .collect::<Vec<_>>()
+        );
+        for (kind, stream) in &mut open {
+            kind.go_on(stream);
+        }
+        thread::sleep(Duration::from_millis(250));
+    }
+}
+
+#[test]
+fn who_does_not_get_on_is_cut_and_nobody_else_notices() {
+    let app = TestApp::start(Backend::Sqlite);
+    let (server, client) = app.process_beside();
+    let token = app.register("alice").sign_in();
+    let stop = AtomicBool::new(false);
+    let mut took = thread::scope(|scope| {
+        let good = scope.spawn(|| good_traffic(&client, &token, &stop));
+        // So that its connection is among those that were there before.
+        thread::sleep(Duration::from_millis(200));
+        let proxies = scope.spawn(|| connections_of_proxies_stay(&app));
+        hold_connections(&server, &client);
+        stop.store(true, Ordering::Relaxed);
+        proxies.join().unwrap();
+        good.join().unwrap()
+    });
+    // The machine may be busy with other tests; the last per cent is for the command.
+    took.sort_unstable();
+    assert!(took.len() > 100, "{} answers", took.len());
+    let middle = took[took.len() / 2];
+    assert!(middle < Duration::from_millis(50), "{middle:?}");
+    assert!(server.memory() < 128 << 20, "{} bytes", server.memory());
+}
+
+/// A proxy keeps a connection for the next request, and must not find it closed under it.
+fn connections_of_proxies_stay(app: &TestApp) {
+    let trusting = [("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")];
+    let (_server, client) = app.process_beside_with(&trusting);
+    let livez = client.get("/livez");
+    let mut open: Vec<_> = (0..CONNECTIONS)
+        .map(|_| client.connect().unwrap())
+        .collect();
+    for connection in &mut open {
+        assert_eq!(connection.send(&livez).unwrap().status, 200);
+    }
+    thread::sleep(PROXIES_IDLE);
+    for connection in &mut open {
+        assert_eq!(connection.send(&livez).unwrap().status, 200);
+    }
+}
