@@ -59,11 +59,16 @@ impl fmt::Debug for PlainKey {
 /// [`NoRandomness`] when the system's generator fails.
 pub fn generate_api_key() -> Result<PlainKey, NoRandomness> {
     let random = generate_token()?;
+    Ok(PlainKey(with_checksum(random.expose()).into()))
+}
+
+/// The key of these 43 characters.
+pub(crate) fn with_checksum(random: &str) -> String {
     let mut key = String::with_capacity(KEY_CHARACTERS);
     key.push_str(PREFIX);
-    key.push_str(random.expose());
-    key.extend(checksum(random.expose().as_bytes()).map(char::from));
-    Ok(PlainKey(key.into()))
+    key.push_str(random);
+    key.extend(checksum(random.as_bytes()).map(char::from));
+    key
 }
 
 /// Whether these bytes are a key as far as can be told without the database: the form and the

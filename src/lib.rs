@@ -37,6 +37,9 @@ pub mod config;
 pub mod credential;
 pub mod email;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hex;
 pub mod http;
 pub mod import;

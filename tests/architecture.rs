@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From left to right: a module may use those of its own row and of those after it.
 const LAYERS: [&[&str]; 6] = [
-    &["cli"],
+    &["cli", "fuzzing"],
     &["http", "remote", "import"],
     &["auth"],
     &["error"],

@@ -14,7 +14,7 @@ impl TrustedProxies {
     ///
     /// # Errors
     /// What is expected instead.
-    pub(super) fn parse(list: &[String]) -> Result<Self, &'static str> {
+    pub fn parse(list: &[String]) -> Result<Self, &'static str> {
         let networks = list.iter().map(|text| {
             let network = text
                 .parse::<IpNet>()

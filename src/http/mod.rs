@@ -6,6 +6,8 @@ mod connections;
 mod envelope;
 mod error;
 pub(crate) mod extract;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod openapi;
 mod path;
 mod routes;

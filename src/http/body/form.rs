@@ -78,14 +78,9 @@ impl FromRequest for CredentialForm {
             if !body.whole {
                 return Err(Error::BodyTooLarge);
             }
-            let mut fields = Fields::parse(content_type(&request), body.bytes).await?;
-            fields.refuse_repeated(&["token", "token_type_hint"])?;
-            match fields.optional("token") {
-                Ok(Some(token)) => Ok(Self {
-                    token: token.into(),
-                }),
-                _ => Err(Error::ParameterMissing("token")),
-            }
+            Fields::parse(content_type(&request), body.bytes)
+                .await?
+                .into_credential_form()
         })
     }
 }
@@ -104,11 +99,12 @@ enum Field {
     File,
 }
 
-struct Fields(Vec<(String, Field)>);
+/// The fields of a form in their order.
+pub(crate) struct Fields(Vec<(String, Field)>);
 
 impl Fields {
     /// A body of any other type counts as an empty form.
-    async fn parse(content_type: &str, body: Bytes) -> Result<Self, Error> {
+    pub(crate) async fn parse(content_type: &str, body: Bytes) -> Result<Self, Error> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let fields = if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             urlencoded(&body)
@@ -134,7 +130,17 @@ impl Fields {
         Ok(())
     }
 
-    fn into_token_form(mut self) -> Result<TokenForm, Error> {
+    pub(crate) fn into_credential_form(mut self) -> Result<CredentialForm, Error> {
+        self.refuse_repeated(&["token", "token_type_hint"])?;
+        match self.optional("token") {
+            Ok(Some(token)) => Ok(CredentialForm {
+                token: token.into(),
+            }),
+            _ => Err(Error::ParameterMissing("token")),
+        }
+    }
+
+    pub(crate) fn into_token_form(mut self) -> Result<TokenForm, Error> {
         self.refuse_repeated(&PARAMETERS)?;
         let grant_type = self.grant_type();
         let username = self.required("username");

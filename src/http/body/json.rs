@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{read, read_if_admitted};
+use super::{Body, read, read_if_admitted};
 use crate::error::{Error, FieldError};
 
 /// The most that a JSON body may hold, in bytes.
@@ -54,16 +54,9 @@ impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
             } else {
                 read(&mut payload, LIMIT).await?
             };
-            let is_json = is_json(&request);
-            // Looked for before the size: a client that sends nonsense is told so.
-            if is_json && is_absurd(&body.bytes) {
-                return Err(Error::UnreadableBody);
-            }
-            if !body.whole {
-                return Err(Error::BodyTooLarge);
-            }
-            let members = parse(&body.bytes, is_json)?;
-            T::from_members(&members).map(Self)
+            read_members(&body, is_json(&request))
+                .and_then(|members| T::from_members(&members))
+                .map(Self)
         })
     }
 }
@@ -75,6 +68,18 @@ fn is_json(request: &HttpRequest) -> bool {
     essence
         .strip_prefix("application/")
         .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// The members of what arrived of a body.
+pub(crate) fn read_members(body: &Body, is_json: bool) -> Result<Members<'_>, Error> {
+    // Looked for before the size: a client that sends nonsense is told so.
+    if is_json && is_absurd(&body.bytes) {
+        return Err(Error::UnreadableBody);
+    }
+    if !body.whole {
+        return Err(Error::BodyTooLarge);
+    }
+    parse(&body.bytes, is_json)
 }
 
 fn parse(body: &[u8], is_json: bool) -> Result<Members<'_>, Error> {

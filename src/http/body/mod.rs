@@ -29,11 +29,11 @@ const DISCARD_AT_MOST: usize = 2 << 20;
 const TURN_AWAY_AFTER: Range<Duration> = Duration::from_millis(34)..Duration::from_millis(44);
 
 /// What arrived of a body.
-pub(super) struct Body {
+pub(crate) struct Body {
     /// The beginning, up to the limit.
-    pub(super) bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Whether that is all.
-    pub(super) whole: bool,
+    pub(crate) whole: bool,
 }
 
 /// Reads the body, up to `limit` bytes, of a request that wants a password hashed.

@@ -85,7 +85,7 @@ fn is_static_key(auth: &Auth, secret: &[u8]) -> bool {
 
 /// The password of HTTP Basic (RFC 7617); `None` for another scheme, `Some(None)` for what cannot
 /// be read.
-fn of_basic(value: &[u8]) -> Option<Option<Vec<u8>>> {
+pub(crate) fn of_basic(value: &[u8]) -> Option<Option<Vec<u8>>> {
     let space = value.iter().position(|byte| *byte == b' ');
     let (scheme, rest) = value.split_at(space.unwrap_or(value.len()));
     if !scheme.eq_ignore_ascii_case(b"Basic") {

@@ -18,6 +18,8 @@ pub use authenticated::{Authenticated, MaybeAuthenticated};
 pub use authorized::{Authorized, RequiredScope};
 pub(super) use authorized::{EventsRead, UsersRead, UsersWrite};
 pub(super) use client::IntrospectionClient;
+#[cfg(feature = "fuzzing")]
+pub(super) use client::of_basic;
 pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 

@@ -1,0 +1,186 @@
+//! What the fuzz targets need of the parsers in here.
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{StatusCode, Uri};
+use actix_web::test::TestRequest;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, ResponseError};
+use futures_util::FutureExt;
+
+use super::body::Body;
+use super::body::form::Fields;
+use super::body::forms::{DeletionForm, NewUserForm};
+use super::body::json::{FromMembers, read_members};
+use super::body::query::Query;
+use super::extract::{credential, of_basic};
+use super::path;
+use crate::auth::{KeyForm, PasswordForm, ProfileForm, RegistrationForm, UserPatch};
+use crate::credential::{CredentialDigest, is_credential_shaped};
+use crate::error::{Error, FieldError};
+
+/// Whatever a client sends, the client is at fault, and can be told so.
+fn blames_client(error: &Error) {
+    let status = error.error_response().status();
+    assert!(status.is_client_error(), "{status}: {error}");
+}
+
+/// The same for what is wrong with a field, which is reported together with other fields.
+fn blames_field<T>(field: Result<T, FieldError>) {
+    if let Err(error) = field {
+        blames_client(&Error::InvalidBody(vec![error]));
+    }
+}
+
+/// The forms of `/token`, `/revoke` and `/introspect`: a line that is the content type, and a body.
+pub(crate) fn form(input: &[u8]) {
+    let (content_type, body) = split_line(input);
+    let content_type = str::from_utf8(content_type).unwrap_or_default();
+    let fields = || {
+        let parsing = Fields::parse(content_type, Bytes::copy_from_slice(body));
+        let parsed = parsing.now_or_never();
+        assert!(parsed.is_some(), "a whole body leaves nothing to wait for");
+        parsed.unwrap_or(Err(Error::Internal))
+    };
+    match fields().and_then(Fields::into_token_form) {
+        Ok(form) => assert!(!form.username.is_empty()),
+        Err(error) => blames_client(&error),
+    }
+    if let Err(error) = fields().and_then(Fields::into_credential_form) {
+        blames_client(&error);
+    }
+}
+
+/// The JSON bodies of all routes.
+pub(crate) fn json(input: &[u8]) {
+    let body = Body {
+        bytes: Bytes::copy_from_slice(input),
+        whole: true,
+    };
+    read::<RegistrationForm>(&body, |form| {
+        blames_field(form.name);
+        blames_field(form.surname);
+        blames_field(form.email);
+        blames_field(form.website);
+        blames_field(form.password);
+    });
+    read::<NewUserForm>(&body, |form| blames_field(form.scopes));
+    read::<ProfileForm>(&body, |form| blames_field(form.name));
+    read::<UserPatch>(&body, |form| {
+        blames_field(form.disabled);
+        blames_field(form.scopes);
+    });
+    read::<PasswordForm>(&body, |form| {
+        blames_field(form.new_password);
+        blames_field(form.keys);
+    });
+    read::<DeletionForm>(&body, |form| blames_field(form.current_password));
+    read::<KeyForm>(&body, |form| {
+        blames_field(form.scopes);
+        blames_field(form.expires_in_days);
+    });
+}
+
+fn read<T: FromMembers>(body: &Body, look: impl FnOnce(T)) {
+    match read_members(body, true).and_then(|members| T::from_members(&members)) {
+        Ok(form) => look(form),
+        Err(error) => {
+            if let Error::MalformedJson { position, .. } = &error {
+                assert!(*position <= body.bytes.len(), "{position} is outside");
+            }
+            blames_client(&error);
+        }
+    }
+}
+
+/// The headers in which a credential may stand: a line each, `name: value`.
+pub(crate) fn credential(input: &[u8]) {
+    let headers: Vec<_> = input
+        .split(|byte| *byte == b'\n')
+        .filter_map(header)
+        .collect();
+    let (request, reversed) = (
+        with_headers(headers.iter()),
+        with_headers(headers.iter().rev()),
+    );
+    match (credential::find(&request), credential::find(&reversed)) {
+        (Ok(found), other) => {
+            assert!(other.is_ok_and(|other| other == found), "the order counts");
+            assert!(!found.is_empty() && found == found.trim_ascii());
+            let mut values = headers
+                .iter()
+                .map(|(_, value)| value.as_bytes().trim_ascii());
+            assert!(values.any(|value| value.ends_with(found)), "nobody sent it");
+            // Whatever it is, it can be told what it is.
+            let is_known = CredentialDigest::of(found).is_some();
+            assert!(is_known || is_credential_shaped(found));
+        }
+        (Err(error), other) => {
+            let other = other.err().map(|other| other.status_code());
+            assert_eq!(other, Some(error.status_code()), "the order counts");
+            blames_client(&error);
+        }
+    }
+    for (_, value) in &headers {
+        if let Some(Some(password)) = of_basic(value.as_bytes()) {
+            assert!(
+                password.len() < value.len(),
+                "longer than what it was read from"
+            );
+        }
+    }
+}
+
+fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let name = HeaderName::from_bytes(name).ok()?;
+    Some((name, HeaderValue::from_bytes(value).ok()?))
+}
+
+fn with_headers<'a>(headers: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) -> HttpRequest {
+    let add = |request: TestRequest, header: &(HeaderName, HeaderValue)| {
+        request.append_header((header.0.clone(), header.1.clone()))
+    };
+    headers.fold(TestRequest::default(), add).to_http_request()
+}
+
+/// The target of a request: decoded, and its query read as every kind of parameter.
+pub(crate) fn target(input: &[u8]) {
+    let Ok(uri) = Uri::try_from(input) else {
+        return;
+    };
+    let mut request = TestRequest::default().to_srv_request();
+    request.match_info_mut().get_mut().update(&uri);
+    request.head_mut().uri = uri;
+    let before = request.path().to_owned();
+    path::decode(&mut request);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    assert!(request.path() == before || request.path().bytes().all(is_plain));
+
+    let mut query = Query::of(request.request());
+    let limit = query.limit(50, 500);
+    let texts = [query.text("search"), query.text("after")];
+    let _ignored = (
+        query.number("after"),
+        query.time("since"),
+        query.all("scope"),
+    );
+    let link = query.link("after", "1");
+    assert!(link.ends_with("after=1"), "{link}");
+    match query.check() {
+        Ok(()) => assert!((1..=500).contains(&limit)),
+        Err(error) => assert_eq!(
+            error.error_response().status(),
+            StatusCode::UNPROCESSABLE_ENTITY
+        ),
+    }
+    assert!(!texts.into_iter().flatten().any(|text| text.contains('\0')));
+}
+
+/// The first line, and what follows it.
+fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
+    match input.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&input[..end], &input[end + 1..]),
+        None => (input, b""),
+    }
+}
