@@ -33,6 +33,7 @@ mod lockout;
 mod matrix;
 mod metadata;
 mod metrics;
+mod model;
 mod operator;
 mod outage;
 mod proxies;

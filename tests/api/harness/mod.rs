@@ -17,7 +17,7 @@ mod server;
 mod tests;
 
 pub use answer::Answer;
-pub use client::{Client, Request};
+pub use client::{Client, Connection, Request};
 pub use credentials::{OWN_SCOPES, text};
 pub use database::{OF_THE_TESTS, TestDatabase};
 pub use guardian::{free_port, scratch_folder};
@@ -32,6 +32,11 @@ pub use server::{SETTINGS, STATIC_KEY, TestApp, TestAppBuilder};
 pub enum Backend {
     Sqlite,
     Postgres,
+}
+
+/// How large a test is: a number from the environment, or the usual one.
+pub fn size(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
 }
 
 /// Makes two tests of each function that takes a [`Backend`]: `sqlite::name`, `postgres::name`.

@@ -35,11 +35,6 @@ fn standing_clock() -> Clock {
     Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))
 }
 
-/// How large a test is: a number from the environment, or the usual one.
-fn size(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
-}
-
 /// An address to call from, another one for each number.
 fn source(number: usize) -> [u8; 4] {
     let [.., high, middle, low] = number.to_be_bytes();
