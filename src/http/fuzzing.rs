@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use super::body::Body;
 use super::body::form::Fields;
 use super::body::forms::{DeletionForm, NewUserForm};
-use super::body::json::{FromMembers, read_members};
+use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
 use super::extract::{credential, of_basic};
 use super::path;
@@ -56,39 +56,46 @@ pub(crate) fn json(input: &[u8]) {
         bytes: Bytes::copy_from_slice(input),
         whole: true,
     };
-    read::<RegistrationForm>(&body, |form| {
+    match read_members(&body, true) {
+        Ok(members) => forms(&members),
+        Err(error) => {
+            if let Error::MalformedJson { position, .. } = &error {
+                assert!(*position <= input.len(), "{position} is outside");
+            }
+            blames_client(&error);
+        }
+    }
+}
+
+fn forms(members: &Members) {
+    read::<RegistrationForm>(members, |form| {
         blames_field(form.name);
         blames_field(form.surname);
         blames_field(form.email);
         blames_field(form.website);
         blames_field(form.password);
     });
-    read::<NewUserForm>(&body, |form| blames_field(form.scopes));
-    read::<ProfileForm>(&body, |form| blames_field(form.name));
-    read::<UserPatch>(&body, |form| {
+    read::<NewUserForm>(members, |form| blames_field(form.scopes));
+    read::<ProfileForm>(members, |form| blames_field(form.name));
+    read::<UserPatch>(members, |form| {
         blames_field(form.disabled);
         blames_field(form.scopes);
     });
-    read::<PasswordForm>(&body, |form| {
+    read::<PasswordForm>(members, |form| {
         blames_field(form.new_password);
         blames_field(form.keys);
     });
-    read::<DeletionForm>(&body, |form| blames_field(form.current_password));
-    read::<KeyForm>(&body, |form| {
+    read::<DeletionForm>(members, |form| blames_field(form.current_password));
+    read::<KeyForm>(members, |form| {
         blames_field(form.scopes);
         blames_field(form.expires_in_days);
     });
 }
 
-fn read<T: FromMembers>(body: &Body, look: impl FnOnce(T)) {
-    match read_members(body, true).and_then(|members| T::from_members(&members)) {
+fn read<T: FromMembers>(members: &Members, look: impl FnOnce(T)) {
+    match T::from_members(members) {
         Ok(form) => look(form),
-        Err(error) => {
-            if let Error::MalformedJson { position, .. } = &error {
-                assert!(*position <= body.bytes.len(), "{position} is outside");
-            }
-            blames_client(&error);
-        }
+        Err(error) => blames_client(&error),
     }
 }
 

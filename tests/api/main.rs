@@ -10,6 +10,7 @@
 mod account;
 mod admin_search;
 mod admin_users;
+mod altered;
 mod api_keys;
 mod audit;
 mod backup;
