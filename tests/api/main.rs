@@ -40,6 +40,7 @@ mod outage;
 mod proxies;
 mod query_plans;
 mod races;
+mod redirects;
 mod register;
 mod remote_app;
 mod revocation;
