@@ -1,5 +1,6 @@
 //! The fuzz targets on a stable compiler: seeds of `fuzz/seeds`, mutated without a look at the
-//! coverage, the same in every run. `fuzz/run` lets libFuzzer look for more.
+//! coverage, the same in every run. With a nightly compiler, `cargo fuzz run form fuzz/corpus/form
+//! fuzz/seeds/form` lets libFuzzer look for more.
 //!
 //! `TOKENHOUSE_FUZZ_INPUTS` says how many inputs for each target, 20,000 unless it is set;
 //! `TOKENHOUSE_FUZZ_SEED` which.
