@@ -43,6 +43,15 @@ impl Guardian {
         Ok(line.trim_end().to_owned())
     }
 
+    /// The first program that the shell has started and that still runs, by its number.
+    pub(crate) fn child(&self) -> io::Result<u32> {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"))?;
+        let first = children.split_whitespace().next();
+        let first = first.and_then(|number| number.parse().ok());
+        first.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Writes a line to the shell.
     pub(crate) fn tell(&mut self, line: &str) -> io::Result<()> {
         let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;

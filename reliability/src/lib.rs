@@ -19,6 +19,7 @@ pub mod faults;
 mod frontier;
 mod guardian;
 pub mod history;
+pub mod hostile;
 mod items;
 mod links;
 mod model;

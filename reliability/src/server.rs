@@ -119,6 +119,28 @@ impl Server {
         }
     }
 
+    /// How many files and connections it has open.
+    pub(crate) fn files(&self) -> Result<usize, String> {
+        let count = || -> io::Result<usize> {
+            let folder = format!("/proc/{}/fd", self.guardian.child()?);
+            Ok(std::fs::read_dir(folder)?.count())
+        };
+        count().map_err(|error| format!("the files of the server: {error}"))
+    }
+
+    /// The most memory that it has had in use, in bytes.
+    pub(crate) fn memory_most(&self) -> Result<u64, String> {
+        let read = || -> io::Result<u64> {
+            let status = format!("/proc/{}/status", self.guardian.child()?);
+            let status = std::fs::read_to_string(status)?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            let kilobytes = kilobytes.and_then(|number| number.parse::<u64>().ok());
+            Ok(kilobytes.ok_or(io::ErrorKind::InvalidData)? << 10)
+        };
+        read().map_err(|error| format!("the memory of the server: {error}"))
+    }
+
     /// Kills it at once (`SIGKILL`).
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         self.guardian.tell("KILL")

@@ -6,6 +6,7 @@ mod check;
 mod durability;
 mod faults;
 mod history;
+mod hostile;
 mod mutants;
 mod options;
 mod races;
@@ -48,6 +49,8 @@ enum Command {
     Durability(durability::Args),
     /// Let Postgres fail, and show that every answer is right or 503, soon.
     Faults(faults::Args),
+    /// Hold thousands of connections without getting on, and show that nobody else notices.
+    Hostile(hostile::Args),
     /// Show that broken versions of Tokenhouse are found out.
     Mutants(mutants::Args),
 }
@@ -62,6 +65,7 @@ impl Cli {
             Command::Audit(args) => audit::run(args),
             Command::Durability(args) => durability::run(args),
             Command::Faults(args) => faults::run(args),
+            Command::Hostile(args) => hostile::run(args),
             Command::Mutants(args) => mutants::run(args),
         };
         match outcome {
