@@ -8,6 +8,7 @@ use actix_web::dev::Server;
 use actix_web::http::{Method, header};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer, web};
+use socket2::SockRef;
 
 use super::connections::Connections;
 use super::envelope::envelope;
@@ -28,12 +29,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// since actix-web looks once a second whether it is over. Docker kills after 10 s.
 const STOP_WITHIN: Duration = Duration::from_secs(7);
 
+/// How many connections may wait to be accepted: with the 128 of the standard library, a burst of them
+/// makes others wait for a second or more.
+const BACKLOG: i32 = 4_096;
+
 /// Builds the server on a listening socket. It runs when it is awaited, and stops by itself on
 /// SIGTERM and SIGINT. For a while after SIGTERM it goes on serving and says that it is not ready.
 ///
 /// # Errors
 /// When the socket or the signals cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
+    SockRef::from(&listener).listen(BACKLOG)?;
     let (with_docs, origins) = (config.docs, config.cors_origins.clone());
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;

@@ -1,6 +1,7 @@
 //! The documentation for the browser, all of it from this binary: the pages load nothing from
 //! anywhere else, and their policy lets them load nothing.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
@@ -66,10 +67,15 @@ pub(crate) async fn swagger_ui_file(
     }
     let found = utoipa_swagger_ui::serve(&name, SWAGGER_CONFIG.clone());
     let file = found.ok().flatten().ok_or(Error::NotFound)?;
+    // Not a copy for each client: those that read slowly keep it.
+    let bytes = match file.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
     Ok(HttpResponse::Ok()
         .insert_header(KEEP)
         .content_type(file.content_type)
-        .body(in_pieces(&request, file.bytes.into_owned().into())))
+        .body(in_pieces(&request, bytes)))
 }
 
 /// Redoc.
