@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
+use actix_web::http::{ConnectionType, Method};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
@@ -129,9 +129,27 @@ fn log_answer(response: &ServiceResponse<impl MessageBody>, request_id: &HeaderV
     log::log!(
         level,
         "{} {} -> {} ({})",
-        response.request().method(),
+        known(response.request().method()),
         response.request().match_pattern().as_deref().unwrap_or("-"),
         status.as_u16(),
         request_id.to_str().unwrap_or("-"),
     );
+}
+
+/// A method that means something here. What else stands in its place may be anything.
+fn known(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if known.contains(method) {
+        method.as_str()
+    } else {
+        "-"
+    }
 }

@@ -189,6 +189,10 @@ fn describe(error: &ConnectionError) -> String {
         }
         _ => "",
     };
+    // A password with an '@' in it is taken for the host by whoever reads the URL, and named.
+    if text.starts_with("could not translate host name") {
+        return "the host in DATABASE_URL is not known".to_owned();
+    }
     if HARMLESS
         .iter()
         .any(|start| text.to_ascii_lowercase().starts_with(start))
