@@ -16,6 +16,7 @@ mod audit;
 mod backup;
 mod bad_bodies;
 mod bad_input;
+mod canaries;
 mod conformance;
 mod durability;
 mod envelope;

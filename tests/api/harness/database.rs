@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -180,6 +181,28 @@ impl TestDatabase {
                 self.name
             )),
         }
+    }
+
+    /// All that is kept: the files of SQLite and a backup that the program makes of them, or what
+    /// `pg_dump` writes.
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        if self.backend == Backend::Postgres {
+            return vec![postgres::server().dump(&self.name)];
+        }
+        let folder = sqlite_folder().join(&self.name);
+        let backup = folder.join("backup");
+        let made = Command::new(env!("CARGO_BIN_EXE_tokenhouse"))
+            .arg("backup")
+            .arg(&backup)
+            .env("DATABASE_URL", self.url())
+            .output()
+            .expect("the program starts");
+        assert!(made.status.success(), "{made:?}");
+        let entries = fs::read_dir(folder).expect("the folder is there");
+        let files = entries.map(|entry| fs::read(entry.expect("an entry").path()));
+        let files = files.collect::<Result<_, _>>().expect("files are readable");
+        fs::remove_file(backup).expect("it is ours");
+        files
     }
 
     /// Undoes [`Self::take_away`].

@@ -1,7 +1,8 @@
 //! A Postgres server for this test process alone, gone when the process is.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use super::account::Account;
@@ -38,6 +39,7 @@ cat >/dev/null
 /// A running server.
 pub struct PostgresServer {
     port: u16,
+    programs: PathBuf,
     _guardian: Guardian,
 }
 
@@ -45,6 +47,15 @@ impl PostgresServer {
     /// The URL of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{ROLE}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// What `pg_dump` writes of a database.
+    pub fn dump(&self, database: &str) -> Vec<u8> {
+        let mut command = Command::new(self.programs.join("pg_dump"));
+        let dumped = command.arg(self.url(database)).output();
+        let dumped = dumped.expect("pg_dump stands beside the server's programs");
+        assert!(dumped.status.success(), "{dumped:?}");
+        dumped.stdout
     }
 }
 
@@ -88,6 +99,7 @@ fn start_on(
     })?;
     Ok(PostgresServer {
         port,
+        programs: programs.to_owned(),
         _guardian: guardian,
     })
 }

@@ -1,0 +1,580 @@
+//! Secrets with a mark on them, put wherever a secret may come in: none of them is found in what
+//! the service answers, logs, prints or keeps.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::harness::{Answer, Backend, Client, Request, Running, TestApp, on_both_databases, text};
+
+on_both_databases!(
+    no_secret_comes_out_or_is_kept,
+    every_line_of_the_log_is_an_object_whatever_clients_send,
+);
+
+/// Stands in every secret, and in nothing else.
+const MARK: &str = "canary";
+
+const PASSWORD: &str = "Canary-mulberry-Tram-71";
+const NEW_PASSWORD: &str = "Canary-orchard-Ferry-38";
+const STATIC_KEY: &str = "Canary-static-key-of-the-tests";
+
+const SECRET_SETTINGS: [(&str, &str); 5] = [
+    ("API_KEY_TOKEN", STATIC_KEY),
+    ("API_KEY_TOKEN_PREVIOUS", "Canary-static-key-before-that"),
+    (
+        "TOKENHOUSE_AUDIT_KEY",
+        "Canary-audit-key-of-32-characters-or-more",
+    ),
+    ("RUST_LOG", "trace"),
+    ("TOKENHOUSE_LOG_FORMAT", "json"),
+];
+
+/// A file without a name, for what a process logs.
+struct Log(File);
+
+impl Log {
+    fn new() -> Self {
+        let name = format!("tokenhouse-log-{:032x}", rand::random::<u128>());
+        let path = std::env::temp_dir().join(name);
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&path);
+        let file = file.unwrap();
+        fs::remove_file(path).unwrap();
+        Self(file)
+    }
+
+    fn writer(&self) -> Stdio {
+        self.0.try_clone().unwrap().into()
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.seek(SeekFrom::Start(0)).unwrap();
+        self.0.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+/// A server with secret settings, as a process, that logs all that it can.
+struct Subject {
+    app: TestApp,
+    client: Client,
+    log: Log,
+    printed: String,
+    process: Running,
+}
+
+impl Subject {
+    fn start(backend: Backend) -> Self {
+        let app = TestApp::start(backend);
+        let log = Log::new();
+        let mut command = program(&app, &["serve"]);
+        let mut process = Running::start(command.stderr(log.writer()));
+        let first = process.line();
+        let (_, address) = first.rsplit_once("http://").unwrap();
+        let client = Client::of(address.parse().unwrap());
+        let printed = format!("{first}\n{}\n{}", process.line(), process.line());
+        Self {
+            app,
+            client,
+            log,
+            printed,
+            process,
+        }
+    }
+}
+
+/// The program with the secret settings, on the database of an app. A password of Postgres that is
+/// not asked for may be any.
+fn program(app: &TestApp, arguments: &[&str]) -> Command {
+    let url = app.database().url();
+    let mut command = app.program(arguments);
+    command.envs(SECRET_SETTINGS).env(
+        "DATABASE_URL",
+        url.replace("@127.", ":Canary-of-Postgres@127."),
+    );
+    command
+}
+
+/// All that was printed, on both channels.
+fn output(command: &mut Command) -> Vec<u8> {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    [output.stdout, output.stderr].concat()
+}
+
+#[track_caller]
+fn assert_without(what: &str, bytes: &[u8], secret: &str) {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    if let Some(at) = text.find(&secret.to_lowercase()) {
+        let around = text[..at].chars().rev().take(120).collect::<Vec<_>>();
+        let around: String = around.into_iter().rev().collect();
+        panic!("{what}: {secret:?} is in it, behind {around:?}");
+    }
+}
+
+fn bytes_of(answer: &Answer) -> Vec<u8> {
+    let headers = answer.headers.iter();
+    let head: String = headers
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect();
+    [head.as_bytes(), &answer.body].concat()
+}
+
+fn post(client: &Client, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+    client
+        .post(path)
+        .header("Content-Type", content_type)
+        .body(body)
+}
+
+/// A password as it should be, and as it should not.
+fn passwords() -> Vec<Value> {
+    let long = format!("Canary{}", "x".repeat(2_000));
+    vec![
+        json!("Canary"),
+        json!("Canary-mulberry-Tram-72"),
+        json!("Canary\0with-a-nul"),
+        json!(long),
+        json!(["Canary"]),
+        json!({ "Canary": "Canary" }),
+        json!([[{ "x": "Canary" }]]),
+    ]
+}
+
+/// Bodies that cannot be read as an object of JSON.
+fn unreadable_bodies() -> Vec<Vec<u8>> {
+    let deep = format!("{}\"Canary\"", "[".repeat(600));
+    let large = format!("{{\"password\":\"Canary{}\"}}", "x".repeat(20_000));
+    vec![
+        b"\"Canary\"".to_vec(),
+        b"Canary".to_vec(),
+        b"[\"Canary\"]".to_vec(),
+        b"{\"password\":\"Canary".to_vec(),
+        b"{\"password\":Canary}".to_vec(),
+        b"{\"password\":\"Canary\",\"password\":\"Canary\"}".to_vec(),
+        b"{\"password\":\"Canary \\ud800\"}".to_vec(),
+        b"{\"password\":\"Canary \xff\"}".to_vec(),
+        b"{\"password\":\"Canary\n\"}".to_vec(),
+        deep.into_bytes(),
+        large.into_bytes(),
+    ]
+}
+
+fn registrations(client: &Client) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for password in passwords() {
+        let whole = json!({
+            "name": "a name", "surname": "", "email": "not one", "website": "",
+            "password": password,
+        });
+        requests.push(client.post("/register").json(&whole));
+        let alone = json!({ "password": password, "new_password": password });
+        requests.push(client.post("/register").json(&alone));
+    }
+    for body in unreadable_bodies() {
+        requests.push(post(client, "/register", "application/json", body));
+    }
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "Canary"] {
+        requests.push(post(client, "/register", content_type, "password=Canary"));
+    }
+    requests
+}
+
+fn sign_ins(client: &Client, email: &str) -> Vec<Request> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let large = format!("username=a&password=Canary{}", "x".repeat(9_000));
+    let bodies = [
+        format!("username={email}&password=Canary-wrong"),
+        "username=Canary&password=Canary".to_owned(),
+        "username=Canary%40example.com&password=x".to_owned(),
+        "username=Canary".to_owned(),
+        "password=Canary".to_owned(),
+        "username=a&password=Canary&password=Canary".to_owned(),
+        format!("username={email}&password={PASSWORD}&scope=Canary"),
+        "username=a&password=b&client_id=Canary&client_secret=Canary".to_owned(),
+        "Canary=Canary&Canary".to_owned(),
+        "%43anary=%43anary&password=%43anary".to_owned(),
+        large,
+    ];
+    let mut requests: Vec<_> = bodies
+        .into_iter()
+        .map(|body| post(client, "/token", FORM, body))
+        .collect();
+    let part = "--x\r\nContent-Disposition: form-data; name=\"password\"";
+    for rest in [
+        "\r\n\r\nCanary\r\n--x--\r\n",
+        "; filename=\"Canary\"\r\n\r\nCanary\r\n--x--\r\n",
+        "\r\n\r\nCanary",
+    ] {
+        let content_type = "multipart/form-data; boundary=x";
+        requests.push(post(
+            client,
+            "/token",
+            content_type,
+            format!("{part}{rest}"),
+        ));
+    }
+    for body in unreadable_bodies() {
+        requests.push(post(client, "/token", "application/json", body));
+    }
+    requests
+}
+
+fn account_changes(client: &Client, token: &str) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for password in passwords() {
+        let bodies = [
+            json!({ "current_password": password, "new_password": "x" }),
+            json!({ "current_password": PASSWORD, "new_password": password, "keys": "x" }),
+            json!({ "current_password": password, "new_password": NEW_PASSWORD }),
+            json!({ "new_password": password, "password": password }),
+        ];
+        for body in &bodies {
+            requests.push(client.post("/users/me/password").bearer(token).json(body));
+        }
+        for path in ["/users/me", "/users/me/keys", "/admin/users"] {
+            let method = if path == "/users/me" { "PATCH" } else { "POST" };
+            let body = json!({ "password": password, "secret": password, "Canary": 1 });
+            requests.push(client.request(method, path).bearer(token).json(&body));
+        }
+        let body = json!({ "current_password": password, "Canary": password });
+        requests.push(
+            client
+                .request("DELETE", "/users/me")
+                .bearer(token)
+                .json(&body),
+        );
+    }
+    for body in unreadable_bodies() {
+        let request = post(client, "/users/me/password", "application/json", body);
+        requests.push(request.bearer(token));
+    }
+    requests
+}
+
+fn credentials(client: &Client) -> Vec<Request> {
+    // "Canary:Canary" and "x:Canary".
+    let basic = [
+        "Basic Q2FuYXJ5OkNhbmFyeQ==",
+        "Basic eDpDYW5hcnk=",
+        "Basic Canary",
+    ];
+    let mut requests = Vec::new();
+    for path in [
+        "/users/me",
+        "/page",
+        "/verify",
+        "/metrics",
+        "/admin/events",
+        "/docs",
+        "/nope",
+    ] {
+        for (name, value) in [
+            ("Authorization", "Bearer Canary"),
+            ("Authorization", "Token Canary"),
+            ("Authorization", "Canary"),
+            ("Authorization", basic[0]),
+            ("Token", "Canary"),
+            ("Cookie", "token=Canary"),
+            ("Referer", "https://example.com/?token=Canary"),
+            ("X-Forwarded-For", "Canary"),
+            ("X-API-Key", "Canary"),
+        ] {
+            requests.push(client.get(path).header(name, value));
+        }
+        let two = client.get(path).header("Token", "Canary");
+        requests.push(two.bearer("Canary-2"));
+    }
+    for path in ["/introspect", "/revoke"] {
+        for authorization in basic.into_iter().chain(["Bearer Canary"]) {
+            let request = client.post(path).header("Authorization", authorization);
+            requests.push(request.form(&[("token", "Canary"), ("client_secret", "Canary")]));
+        }
+        let request = client.post(path).bearer(STATIC_KEY);
+        requests.push(request.form(&[("token", "Canary"), ("token", "Canary")]));
+        let request = client.post(path).bearer(STATIC_KEY);
+        requests.push(request.form(&[("token", "Canary")]));
+    }
+    requests
+}
+
+/// Where no secret belongs. What is wrong with a query is told to who sent it, with the query.
+fn wrong_places(client: &Client, token: &str) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for path in [
+        "/Canary",
+        "/users/me/Canary",
+        "/users/me/keys/Canary",
+        "/admin/users/Canary",
+        "/%43anary%0a%1b[31m",
+        "/docs/Canary",
+        "/page?token=Canary&Canary",
+        "/users/me?access_token=Canary",
+        "/admin/users?search=Canary&limit=Canary",
+        "/admin/events?since=Canary",
+        "/verify?scope=a&token=Canary",
+        "/page/?password=Canary",
+        "/token?username=a&password=Canary",
+    ] {
+        for method in ["GET", "POST", "DELETE", "PATCH", "OPTIONS", "CANARY"] {
+            requests.push(client.request(method, path).bearer(token));
+        }
+    }
+    let scopes = json!({ "name": "a key", "scopes": "Canary:read" });
+    requests.push(client.post("/users/me/keys").bearer(token).json(&scopes));
+    requests
+}
+
+fn all_requests(client: &Client, token: &str, email: &str) -> Vec<(Request, bool)> {
+    let secret = [
+        registrations(client),
+        sign_ins(client, email),
+        account_changes(client, token),
+        credentials(client),
+    ];
+    let secret = secret.into_iter().flatten().map(|request| (request, false));
+    let shown = wrong_places(client, token).into_iter();
+    secret.chain(shown.map(|request| (request, true))).collect()
+}
+
+/// Sends them all, and looks at the answers. Returns the statuses that came.
+fn exercise(client: &Client, token: &str, email: &str) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for (number, (request, may_show)) in all_requests(client, token, email).into_iter().enumerate()
+    {
+        let answer = request.send();
+        let bytes = bytes_of(&answer);
+        let what = format!("request {number}, answered {}", answer.status);
+        if !may_show {
+            assert_without(&what, &bytes, MARK);
+        }
+        assert_without(&what, &bytes, "$2b$");
+        assert_without(&what, &bytes, token);
+        assert_without(&what, &bytes, &hex_digest(token));
+        statuses.push(answer.status);
+    }
+    statuses
+}
+
+fn hex_digest(secret: &str) -> String {
+    let digest = Sha256::digest(secret.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn register(client: &Client) -> &'static str {
+    let email = "alice@example.com";
+    let form = json!({
+        "name": "Alice Example", "surname": "", "email": email, "website": "",
+        "password": PASSWORD,
+    });
+    assert_eq!(client.post("/register").json(&form).send().status, 201);
+    email
+}
+
+fn sign_in(client: &Client, email: &str, password: &str) -> String {
+    let form = [("username", email), ("password", password)];
+    let answer = client.post("/token").form(&form).send();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    text(&answer.json()["access_token"])
+}
+
+fn no_secret_comes_out_or_is_kept(backend: Backend) {
+    let mut subject = Subject::start(backend);
+    let client = subject.client;
+    let email = register(&client);
+    subject
+        .app
+        .database()
+        .execute("UPDATE users SET scopes = 'users:read users:write events:read introspect'");
+    let earlier = sign_in(&client, email, PASSWORD);
+    let key = client.create_key(&earlier, "users:read").secret;
+    let change = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
+    let changed = client
+        .post("/users/me/password")
+        .bearer(&earlier)
+        .json(&change);
+    assert_eq!(
+        changed.header("User-Agent", "found-here").send().status,
+        204
+    );
+    let token = sign_in(&client, email, NEW_PASSWORD);
+
+    let statuses = exercise(&client, &token, email);
+    for expected in [200, 307, 400, 401, 403, 404, 405, 413, 422] {
+        assert!(statuses.contains(&expected), "{expected} did not come");
+    }
+    let static_key = client.get("/metrics").header("Token", STATIC_KEY).send();
+    assert_eq!(static_key.status, 200);
+    let own = [
+        "/users/me",
+        "/users/me/keys",
+        "/users/me/events",
+        "/admin/users",
+        "/admin/events",
+    ];
+    let mut seen: Vec<_> = own
+        .map(|path| (path, client.get(path).bearer(&token).send()))
+        .into();
+    seen.push(("/metrics", static_key));
+    seen.push(("/openapi.json", client.get("/openapi.json").send()));
+
+    subject.app.database().take_away();
+    let statuses = exercise(&client, &token, email);
+    assert!(statuses.contains(&503), "the database was there");
+    subject.app.database().give_back();
+
+    let secrets = [MARK, &token, &earlier, &key];
+    for (path, answer) in &seen {
+        assert_eq!(answer.status, 200, "{path}");
+        for secret in secrets {
+            assert_without(path, &bytes_of(answer), secret);
+        }
+    }
+    let digests = [&token, &earlier, &key].map(|secret| hex_digest(secret));
+    let silent: Vec<&str> = secrets
+        .into_iter()
+        .chain(digests.iter().map(String::as_str))
+        // The password of the administrator and what is made of it, in base64 and as a hash.
+        .chain(["Q2FuYXJ5", "DYW5hcn", "$2b$"])
+        .collect();
+    for (what, bytes) in printed(&subject.app) {
+        silent
+            .iter()
+            .for_each(|secret| assert_without(&what, &bytes, secret));
+    }
+    let log = subject.log.bytes();
+    assert!(log.len() > 10_000, "the log has {} bytes", log.len());
+    for secret in &silent {
+        assert_without("the log", &log, secret);
+        assert_without("standard output", subject.printed.as_bytes(), secret);
+    }
+    // Also with the server at work, when SQLite has its log beside the file.
+    for kept in subject.app.database().files() {
+        assert_without("the database", &kept, MARK);
+        for secret in [&token, &earlier, &key] {
+            assert_without("the database", &kept, secret);
+        }
+    }
+    subject.process.signal("TERM");
+    subject.process.wait();
+    let kept = subject.app.database().files().concat();
+    let kept = String::from_utf8_lossy(&kept);
+    assert!(
+        kept.contains("found-here") && kept.contains("$2b$"),
+        "it is not read"
+    );
+}
+
+/// What the program prints, and with SQLite the backup that it makes.
+fn printed(app: &TestApp) -> Vec<(String, Vec<u8>)> {
+    let mut printed = Vec::new();
+    for words in [
+        &["config", "show"][..],
+        &["doctor"],
+        &["user", "list"],
+        &["key", "list", "alice@example.com"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["openapi"],
+        &["nonsense"],
+    ] {
+        printed.push((words.join(" "), output(&mut program(app, words))));
+    }
+    let gone = "postgres://user:Canary@127.0.0.1:1/none";
+    for (name, value) in [
+        ("DATABASE_URL", gone),
+        (
+            "DATABASE_URL",
+            "postgres://user@127.0.0.1:1/none?password=Canary",
+        ),
+        ("DATABASE_URL", "postgres://user:x@Canary@127.0.0.1:1/none"),
+        ("DATABASE_URL", "postgres://user:Canary%zz@127.0.0.1:1/none"),
+        ("DATABASE_URL", "mysql://user:Canary@host/none"),
+        ("DATABASE_URL", "sqlite://none?key=Canary"),
+        ("TOKENHOUSE_AUDIT_KEY", "Canary"),
+    ] {
+        let mut command = program(app, &["doctor"]);
+        printed.push((format!("{name}={value}"), output(command.env(name, value))));
+    }
+    printed
+}
+
+fn every_line_of_the_log_is_an_object_whatever_clients_send(backend: Backend) {
+    let mut subject = Subject::start(backend);
+    let client = subject.client;
+    let token = {
+        let email = register(&client);
+        sign_in(&client, email, PASSWORD)
+    };
+    let hostile = [
+        "a\nINFO forged",
+        "a\r\n{\"level\":\"ERROR\"}",
+        "\u{1b}[31mred\u{1b}]0;title\u{7}",
+        "\u{7f}\u{9b}31m\u{85}",
+        "\u{202e}desrever\u{2066}\u{200f}",
+        "\u{2028}\u{2029}\u{feff}",
+        "\"},{\"",
+    ];
+    for text in hostile {
+        let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        client
+            .get(&format!("/{encoded}?{encoded}={encoded}"))
+            .send();
+        client
+            .request(b"GET", [b"/", text.as_bytes()].concat())
+            .send();
+        client.request(text.as_bytes(), "/page").send();
+        for name in [
+            "User-Agent",
+            "X-Request-Id",
+            "Host",
+            "Content-Type",
+            "Authorization",
+            "Content-Length",
+        ] {
+            client.get("/page").header(name, text).send();
+        }
+        client
+            .post("/token")
+            .form(&[("username", text), ("password", text)])
+            .send();
+        let named = json!({ "name": text, "surname": text });
+        client
+            .request("PATCH", "/users/me")
+            .bearer(&token)
+            .json(&named)
+            .send();
+    }
+    subject.app.database().take_away();
+    client
+        .post("/token")
+        .form(&[("username", hostile[2]), ("password", "x")])
+        .send();
+    subject.app.database().give_back();
+
+    let log = subject.log.bytes();
+    let mut lines = 0;
+    for line in log
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let shown = line.escape_ascii();
+        let object: Value = serde_json::from_slice(line).unwrap_or_else(|_| panic!("{shown}"));
+        let mut names: Vec<_> = object.as_object().unwrap().keys().collect();
+        names.sort();
+        assert_eq!(names, ["level", "message", "target", "time"], "{shown}");
+        assert!(
+            line.iter().all(|byte| (0x20..0x7f).contains(byte)),
+            "{shown}"
+        );
+        lines += 1;
+    }
+    assert!(lines > 100, "{lines} lines");
+}
