@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::packages;
 
-/// What has to be there to make and start a server.
-const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+/// What has to be there to make and start a server, and to read it whole.
+const PROGRAMS: [&str; 4] = ["initdb", "pg_ctl", "postgres", "pg_dump"];
 
 /// The folder with the programs. Root on a Debian gets them installed if they are missing.
 ///
