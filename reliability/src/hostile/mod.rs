@@ -35,7 +35,11 @@ pub const MEMORY_MOST: u64 = 128 << 20;
 const EVERY: Duration = Duration::from_millis(500);
 
 /// How many of a kind are opened before those that are open go on.
-const OPENED_AT_ONCE: usize = 250;
+const OPENED_AT_ONCE: usize = 100;
+
+/// How long no more are opened then. More than the system lets wait to be accepted are no test of
+/// ours: it forgets the last step of their handshake, and only they think that they are connected.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Those who use the service, half of them on kept connections.
 const GOOD_CLIENTS: usize = 4;
@@ -188,6 +192,7 @@ fn hold(kind: Kind, server: SocketAddr, count: usize) -> KindRow {
     for number in 0..count {
         if number % OPENED_AT_ONCE == 0 {
             row.go_on(&mut open);
+            thread::sleep(BETWEEN);
         }
         match Held::open(kind, server, number) {
             Ok(connection) => open.push(connection),
