@@ -96,7 +96,7 @@ impl SourceDatabase {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
-    pub fn count(&mut self, table: &str) -> Result<u64, StoreError> {
+    pub fn count(&mut self, table: &'static str) -> Result<u64, StoreError> {
         let query = diesel::sql_query(format!("SELECT COUNT(*) AS count FROM \"{table}\""));
         let counted: Counted = match &mut self.0 {
             StoreConnection::Postgres(conn) => query.get_result(conn)?,
