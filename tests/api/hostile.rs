@@ -2,12 +2,13 @@
 //!
 //! The same at length, with thousands of connections: `reliability hostile`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use reliability::hostile::{Kind, READER_BUFFER, has_ended};
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Backend, Client, Running, TestApp};
@@ -21,71 +22,25 @@ const CUT_WITHIN: Duration = Duration::from_secs(10);
 /// Longer than a connection of anybody else than a proxy may be idle.
 const PROXIES_IDLE: Duration = Duration::from_secs(12);
 
-/// What a slow client does on its connection, and then goes on with byte by byte.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Idle,
-    SlowHead,
-    SlowSecondHead,
-    SlowBody,
-    /// Takes a byte at a time of a large answer.
-    SlowReader,
+fn open(kind: Kind, server: &Client) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    if kind == Kind::SlowReader {
+        socket.set_recv_buffer_size(READER_BUFFER).unwrap();
+    }
+    socket.connect(&server.address().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(kind.first().as_bytes()).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    stream
 }
 
-const KINDS: [Kind; 5] = [
-    Kind::Idle,
-    Kind::SlowHead,
-    Kind::SlowSecondHead,
-    Kind::SlowBody,
-    Kind::SlowReader,
-];
-
-impl Kind {
-    fn first(self) -> &'static str {
-        match self {
-            Self::Idle => "",
-            Self::SlowHead => "GET /users/me HTTP/1.1\r\nHost: a\r\nX: ",
-            Self::SlowSecondHead => "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n",
-            Self::SlowBody => {
-                "POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\
-                 Content-Type: application/x-www-form-urlencoded\r\n\r\n"
-            }
-            Self::SlowReader => "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n",
-        }
-    }
-
-    fn open(self, server: &Client) -> TcpStream {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        if matches!(self, Self::SlowReader) {
-            socket.set_recv_buffer_size(4_096).unwrap();
-        }
-        socket.connect(&server.address().into()).unwrap();
-        let mut stream = TcpStream::from(socket);
-        stream.write_all(self.first().as_bytes()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        stream
-    }
-
-    /// The next byte. Who has been cut goes on all the same.
-    fn go_on(self, stream: &mut TcpStream) {
-        let _cut_or_not = match self {
-            Self::Idle => Ok(0),
-            Self::SlowReader => stream.read(&mut [0]),
-            Self::SlowHead | Self::SlowSecondHead | Self::SlowBody => stream.write(b"a"),
-        };
-    }
-}
-
-/// Whether the server has ended the connection. Reads what it has sent.
-fn is_cut(stream: &mut TcpStream) -> bool {
-    let mut part = [0; 4_096];
-    loop {
-        match stream.read(&mut part) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
-        }
-    }
+/// The next byte. Who has been cut goes on all the same.
+fn go_on(kind: Kind, stream: &mut TcpStream) {
+    let _cut_or_not = match kind {
+        Kind::Idle => Ok(0),
+        Kind::SlowReader => stream.read(&mut [0]),
+        Kind::SlowHead | Kind::SlowSecondHead | Kind::SlowBody => stream.write(b"a"),
+    };
 }
 
 /// Asks on one connection until it is told to stop, and returns how long each answer took.
@@ -106,24 +61,28 @@ fn good_traffic(client: &Client, token: &str, stop: &AtomicBool) -> Vec<Duration
 fn hold_connections(server: &Running, client: &Client) {
     let files = server.files();
     let begun = Instant::now();
-    let mut open: Vec<_> = KINDS
+    let mut held_open: Vec<_> = Kind::ALL
         .iter()
-        .flat_map(|kind| (0..CONNECTIONS).map(|_| (*kind, kind.open(client))))
+        .flat_map(|kind| (0..CONNECTIONS).map(|_| (*kind, open(*kind, client))))
         .collect();
     thread::sleep(Duration::from_secs(1));
     let held = server.files() - files;
-    assert!(held >= KINDS.len() * CONNECTIONS, "they hold {held} files");
+    assert!(
+        held >= Kind::ALL.len() * CONNECTIONS,
+        "they hold {held} files"
+    );
     while server.files() > files {
         assert!(
             begun.elapsed() < CUT_WITHIN,
             "the server still holds {} files more; not cut: {:?}",
             server.files() - files,
-            open.iter_mut()
-                .filter_map(|(kind, stream)| (!is_cut(stream)).then_some(*kind))
+            held_open
+                .iter_mut()
+                .filter_map(|(kind, stream)| (!has_ended(stream)).then_some(*kind))
                 .collect::<Vec<_>>()
         );
-        for (kind, stream) in &mut open {
-            kind.go_on(stream);
+        for (kind, stream) in &mut held_open {
+            go_on(*kind, stream);
         }
         thread::sleep(Duration::from_millis(250));
     }

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a slow reader takes into its socket unasked, in bytes.
-const READER_BUFFER: usize = 4_096;
+pub const READER_BUFFER: usize = 4_096;
 
 /// What is done on a connection, and then gone on with byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,9 @@ impl Kind {
         }
     }
 
-    fn first(self) -> &'static str {
+    /// What is sent first.
+    #[must_use]
+    pub fn first(self) -> &'static str {
         match self {
             Self::Idle => "",
             Self::SlowHead => "GET /users/me HTTP/1.1\r\nHost: a\r\nX: ",
@@ -112,7 +114,7 @@ impl Held {
 }
 
 /// Whether all is read and the other side has closed.
-fn has_ended(stream: &mut TcpStream) -> bool {
+pub fn has_ended(stream: &mut TcpStream) -> bool {
     let mut part = [0; 16_384];
     loop {
         match stream.read(&mut part) {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use good::Traffic;
-pub use kind::Kind;
+pub use kind::{Kind, READER_BUFFER, has_ended};
 
 use crate::client::Request;
 use crate::durability::client::registration;
