@@ -114,7 +114,7 @@ impl Connections {
             connection: Arc::clone(&connection),
             id: self.next.fetch_add(1, Ordering::Relaxed),
         };
-        place.end(0);
+        place.end(Instant::now(), 0);
         self.lock().insert(place.id, connection);
         extensions.insert(Arc::new(place));
     }
@@ -123,8 +123,8 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NEVER)
+    fn milliseconds(&self, at: Instant) -> u64 {
+        millis(at.duration_since(self.begun))
     }
 
     fn cut_idle(&self) {
@@ -135,7 +135,7 @@ impl Connections {
         } else {
             Duration::ZERO
         };
-        let until = self.milliseconds() + millis(ahead);
+        let until = self.milliseconds(Instant::now()) + millis(ahead);
         for connection in open.values() {
             if connection.cut_at.load(Ordering::Relaxed) <= until {
                 // Fails on one that has ended by itself.
@@ -151,11 +151,11 @@ impl Place {
         self.connection.cut_at.store(NEVER, Ordering::Relaxed);
     }
 
-    /// An answer of that many bytes is on its way.
-    pub(super) fn end(&self, bytes: u64) {
+    /// An answer of that many bytes is on its way, from this moment on.
+    pub(super) fn end(&self, now: Instant, bytes: u64) {
         let reading = Duration::from_secs(bytes / BYTES_A_SECOND);
         let idle_for = self.connection.idle_for + reading;
-        let cut_at = self.connections.milliseconds() + millis(idle_for);
+        let cut_at = self.connections.milliseconds(now) + millis(idle_for);
         self.connection.cut_at.store(cut_at, Ordering::Relaxed);
     }
 }

@@ -34,12 +34,13 @@ pub(super) async fn envelope(
     }
     let begun = Instant::now();
     let outcome = next.call(request).await;
+    let ended = Instant::now();
     if let Some(place) = place {
-        place.end(outcome.as_ref().map_or(0, length));
+        place.end(ended, outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
-        route.observe(response.status().as_u16(), begun.elapsed());
+        route.observe(response.status().as_u16(), ended - begun);
     }
     let request_id = given_or_new_id(response.request());
     log_answer(&response, &request_id);

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -114,7 +115,7 @@ fn in_pieces(
     // Asked for when what was sent before has left for the client.
     let pieces = starts.map(move |start| {
         if let Some(place) = &place {
-            place.end(0);
+            place.end(Instant::now(), 0);
         }
         Ok(file.slice(start..size.min(start + PIECE)))
     });
