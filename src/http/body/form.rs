@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 use secrecy::SecretString;
 
-use super::{read, read_if_admitted};
+use super::{Body, read, read_if_admitted};
 use crate::error::{Error, FieldError};
 
 /// The most that a form may hold, in bytes.
@@ -49,12 +49,7 @@ impl FromRequest for TokenForm {
         let mut payload = payload.take();
         Box::pin(async move {
             let body = read_if_admitted(&request, &mut payload, LIMIT).await?;
-            if !body.whole {
-                return Err(Error::BodyTooLarge);
-            }
-            Fields::parse(content_type(&request), body.bytes)
-                .await?
-                .into_token_form()
+            Fields::of(&request, body).await?.into_token_form()
         })
     }
 }
@@ -75,12 +70,7 @@ impl FromRequest for CredentialForm {
         let mut payload = payload.take();
         Box::pin(async move {
             let body = read(&mut payload, LIMIT).await?;
-            if !body.whole {
-                return Err(Error::BodyTooLarge);
-            }
-            Fields::parse(content_type(&request), body.bytes)
-                .await?
-                .into_credential_form()
+            Fields::of(&request, body).await?.into_credential_form()
         })
     }
 }
@@ -103,6 +93,14 @@ enum Field {
 pub(crate) struct Fields(Vec<(String, Field)>);
 
 impl Fields {
+    /// The fields of a body, all of which has to be there.
+    async fn of(request: &HttpRequest, body: Body) -> Result<Self, Error> {
+        if !body.whole {
+            return Err(Error::BodyTooLarge);
+        }
+        Self::parse(content_type(request), body.bytes).await
+    }
+
     /// A body of any other type counts as an empty form.
     pub(crate) async fn parse(content_type: &str, body: Bytes) -> Result<Self, Error> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
