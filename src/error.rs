@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::password::Busy;
 use crate::store::StoreError;
+use crate::token::NoRandomness;
 
 /// Why a request is not answered with success.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +158,13 @@ impl Error {
             }
             (Err(error), _) | (_, Err(error)) => Err(error),
         }
+    }
+}
+
+impl From<NoRandomness> for Error {
+    fn from(error: NoRandomness) -> Self {
+        log::error!("{error}");
+        Self::Internal
     }
 }
 

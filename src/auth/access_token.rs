@@ -91,12 +91,11 @@ impl Auth {
             scopes,
             created_at: now,
         };
-        let address_limit = self.0.config.limits.address;
         let stored = self.change(&origin, move |conn, events| {
             if !account.lock_if_unchanged(conn)? {
                 return Ok(None);
             }
-            attempt.succeed(conn, address_limit, now)?;
+            attempt.succeed(conn, now)?;
             let event = Event::new(Action::Login).on_user(account.user.id);
             events.record(event.with("scopes", token.scopes.as_str()));
             token.replace_for_user(conn).map(Some)
@@ -113,10 +112,7 @@ impl Auth {
 
     /// A token that nobody has yet, and how long one lives.
     pub(super) fn new_token(&self) -> Result<(PlainToken, TimeDelta), Error> {
-        let secret = generate_token().map_err(|error| {
-            log::error!("{error}");
-            Error::Internal
-        })?;
+        let secret = generate_token()?;
         let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
         Ok((secret, lifetime))
     }

@@ -11,6 +11,7 @@ use super::caller::lock_caller;
 use super::register::{check_name, check_text, refused_password};
 use crate::email::fold;
 use crate::error::{Error, FieldError};
+use crate::metrics::SignIn;
 use crate::store::{AccessToken, Account, ApiKey, Session, User, UserChanges};
 
 /// What a user wants to change; `None` leaves it.
@@ -105,7 +106,6 @@ impl Auth {
         let action = Action::PasswordChange;
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
-        let limit = self.0.config.limits.address;
         let hashed = match self.hash_new_password(&new, &session.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
@@ -121,7 +121,7 @@ impl Auth {
             if !account.replace_hash(conn, &hashed)? {
                 return Ok(Err(Error::InvalidToken));
             }
-            attempt.succeed(conn, limit, now)?;
+            attempt.succeed(conn, now)?;
             AccessToken::revoke_of_user(conn, user.id)?;
             let ended = ApiKey::revoke_these(conn, user.id, &keys, now)?;
             let event = Event::new(action).on_user(user.id);
@@ -146,14 +146,13 @@ impl Auth {
         let action = Action::UserDelete;
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
-        let limit = self.0.config.limits.address;
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let deleted = self.change(origin, move |conn, events| {
             let is_in = lock_caller(conn, &session, now)?.is_some();
             if !is_in || !account.lock_if_unchanged(conn)? {
                 return Ok(Err(Error::InvalidToken));
             }
-            attempt.succeed(conn, limit, now)?;
+            attempt.succeed(conn, now)?;
             User::delete(conn, session.user.id)?;
             events.record(Event::new(action).on_user(session.user.id));
             Ok(Ok(()))
@@ -179,13 +178,13 @@ impl Auth {
         if self.verify(password, hash).await? {
             return Ok(ProvenAccount { account, attempt });
         }
-        let reason = if attempt.is_allowed {
-            "wrong-password"
+        let how = if attempt.is_allowed {
+            SignIn::WrongPassword
         } else {
-            "throttled"
+            SignIn::Throttled
         };
         let event = Event::refused(action).on_user(id);
-        self.note_refusal(origin, event.with("reason", reason))
+        self.note_refusal(origin, event.with("reason", how.reason()))
             .await?;
         Err(Error::WrongPassword)
     }

@@ -7,7 +7,7 @@ use super::account::{ProfileForm, changed_fields};
 use super::administrator::Administrator;
 use super::audit::{Action, Event, Events};
 use super::register::taken;
-use super::{Auth, RegistrationForm};
+use super::{Auth, RegistrationForm, page};
 use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
 use crate::store::{Account, StoreConnection, User, UserChanges};
@@ -63,29 +63,23 @@ impl Auth {
         let event = Event::new(Action::UserRead).with("limit", limit);
         self.note_event(&admin.origin, event).await?;
         let after = after.unwrap_or_default().to_owned();
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (mut users, last) = match search.filter(|search| !search.is_empty()) {
+        let (users, next) = match search.filter(|search| !search.is_empty()) {
             Some(prefix) => {
                 let prefix = fold(prefix);
                 let list =
                     move |conn: &mut _| User::list_by_address(conn, &prefix, &after, limit + 1);
                 let found = self.0.store.read(list).await?;
-                let last = found.iter().take(wanted).next_back();
-                let last = last.map(|(address, _)| address.clone());
-                (found.into_iter().map(|(_, user)| user).collect(), last)
+                let (found, next) = page::cut(found, limit, |(address, _)| address.clone());
+                (found.into_iter().map(|(_, user)| user).collect(), next)
             }
             None => {
                 // What is no number was not made here: the first page then.
                 let after = after.parse().unwrap_or(0);
                 let list = move |conn: &mut _| User::list_after(conn, after, limit + 1);
-                let users: Vec<User> = self.0.store.read(list).await?;
-                let last = users.iter().take(wanted).next_back();
-                let last = last.map(|user| user.id.to_string());
-                (users, last)
+                let users = self.0.store.read(list).await?;
+                page::cut(users, limit, |user| user.id.to_string())
             }
         };
-        let next = last.filter(|_| users.len() > wanted);
-        users.truncate(wanted);
         Ok(UserPage { users, next })
     }
 

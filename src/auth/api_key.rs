@@ -97,10 +97,7 @@ impl Auth {
         form: KeyForm,
     ) -> Result<(PlainKey, NewApiKey), Error> {
         let (name, scopes, days) = check(form)?;
-        let secret = generate_api_key().map_err(|error| {
-            log::error!("{error}");
-            Error::Internal
-        })?;
+        let secret = generate_api_key()?;
         let now = self.0.clock.now();
         let new = NewApiKey {
             user_id,

@@ -97,7 +97,7 @@ impl Auth {
             return Ok(());
         };
         let origin = match caller {
-            Some(caller) => origin.clone().by(caller, "account"),
+            Some(caller) => origin.clone().by_owner(caller),
             None => origin.clone().by(&session, "possession"),
         };
         let now = self.0.clock.now();

@@ -16,6 +16,7 @@ mod chores;
 mod import;
 mod instance_key;
 mod introspect;
+mod page;
 mod register;
 mod throttle;
 

@@ -64,7 +64,7 @@ pub struct AuditHead {
 
 impl AuditHead {
     /// The head that the migration has made, before anything happened.
-    pub const fn unsigned() -> Self {
+    const fn unsigned() -> Self {
         Self {
             id: HEAD,
             last_id: 0,
@@ -77,7 +77,7 @@ impl AuditHead {
 
     /// Whether it is as the migration made it: unsigned, of a trail in which nothing has happened.
     pub(crate) fn is_new(&self) -> bool {
-        self.digest.is_empty() && self.last_id == 0 && self.pruned_id == 0
+        *self == Self::unsigned()
     }
 
     /// The head as it is.

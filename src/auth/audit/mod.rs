@@ -72,6 +72,19 @@ impl Trail {
         }
     }
 
+    /// Does the work of a transaction, and appends what it records.
+    fn run<T>(
+        &self,
+        conn: &mut StoreConnection,
+        origin: &Origin,
+        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        let mut events = Events::default();
+        let value = work(conn, &mut events)?;
+        self.append(conn, origin, events)?;
+        Ok(value)
+    }
+
     /// Appends events, as the last thing that a transaction does: whoever appends keeps all others
     /// from it until the commit.
     fn append(
@@ -233,19 +246,5 @@ impl Auth {
             trail.extend(conn, &Origin::service(), Events::default())
         };
         Ok(self.0.store.note(sign).await?)
-    }
-}
-
-impl Trail {
-    fn run<T>(
-        &self,
-        conn: &mut StoreConnection,
-        origin: &Origin,
-        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T>,
-    ) -> QueryResult<T> {
-        let mut events = Events::default();
-        let value = work(conn, &mut events)?;
-        self.append(conn, origin, events)?;
-        Ok(value)
     }
 }

@@ -7,6 +7,9 @@ use crate::store::{Credential, Session};
 /// The most that is kept of what a client calls itself, in characters.
 const USER_AGENT_MAX: usize = 200;
 
+/// The right by which users see to their own accounts.
+const OWN_ACCOUNT: &str = "account";
+
 /// On whose behalf an operation is done: what the audit trail says of it.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -64,12 +67,18 @@ impl Origin {
         }
     }
 
+    /// The same, for what a user does with their own account.
+    #[must_use]
+    pub fn by_owner(self, session: &Session) -> Self {
+        self.by(session, OWN_ACCOUNT)
+    }
+
     /// The same, once a password has shown who it is.
     pub(in crate::auth) fn by_password(&self, user_id: i64) -> Self {
         Self {
             actor: user(user_id),
             credential: "password".to_owned(),
-            level: "account".to_owned(),
+            level: OWN_ACCOUNT.to_owned(),
             ..self.clone()
         }
     }

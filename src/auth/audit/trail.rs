@@ -1,7 +1,7 @@
 //! Reading the trail.
 
 use super::{Action, Event, Origin, origin};
-use crate::auth::Auth;
+use crate::auth::{Auth, page};
 use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, EventFilter};
 
@@ -16,11 +16,8 @@ pub struct EventPage {
 
 impl EventPage {
     /// Of one event more than was asked for, if there are so many.
-    fn new(mut events: Vec<AuditEvent>, limit: i64) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let is_more = events.len() > limit;
-        events.truncate(limit);
-        let next = events.last().map(|event| event.id).filter(|_| is_more);
+    fn new(events: Vec<AuditEvent>, limit: i64) -> Self {
+        let (events, next) = page::cut(events, limit, |event| event.id);
         Self { events, next }
     }
 }

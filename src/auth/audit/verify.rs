@@ -178,7 +178,7 @@ impl Auth {
         self.look_behind(head, &mut walk).await?;
         // The last key only: who can write into the database can put another one there.
         let is_signed = |key: &DigestKey| digest_of_head(key, head) == head.digest;
-        let is_new = start.is_unused && *head == AuditHead::unsigned();
+        let is_new = start.is_unused && head.is_new();
         if !is_new && !start.keys.last().is_some_and(is_signed) {
             walk.problems.push(Problem::HeadAltered);
         }

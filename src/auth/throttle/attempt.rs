@@ -4,7 +4,6 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 use super::budget::{Rate, take_from_account};
-use super::per_minute;
 use crate::store::{LoginFailures, StoreConnection};
 
 /// How long an address stays known after a success.
@@ -32,6 +31,8 @@ pub(super) struct Subjects {
     /// The account from this address.
     pub(super) pair: String,
     pub(super) address: String,
+    /// The budget of the address.
+    pub(super) rate: Rate,
 }
 
 impl Attempt {
@@ -49,17 +50,15 @@ impl Attempt {
     pub(in crate::auth) fn succeed(
         &self,
         conn: &mut StoreConnection,
-        address_limit: u32,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
         let Some(subjects) = &self.subjects else {
             return Ok(());
         };
-        let rate = per_minute(address_limit);
         for subject in subjects.in_order() {
             if *subject == subjects.address {
                 let mut row = LoginFailures::lock(conn, subject, None, now)?;
-                rate.put_back(&mut row);
+                subjects.rate.put_back(&mut row);
                 row.update(conn)?;
             } else if *subject == subjects.pair || !self.is_known {
                 // Who is known has used none of the account's own budget, so it stays as it is.
@@ -86,7 +85,6 @@ impl Subjects {
 pub(super) fn count(
     conn: &mut StoreConnection,
     subjects: Subjects,
-    rate: Rate,
     account_limit: i64,
     now: NaiveDateTime,
 ) -> QueryResult<Result<Attempt, TimeDelta>> {
@@ -104,7 +102,7 @@ pub(super) fn count(
     let (Some(mut account), Some(mut address)) = (account, address) else {
         return Err(diesel::result::Error::NotFound);
     };
-    if let Err(wait) = rate.take(&mut address, now) {
+    if let Err(wait) = subjects.rate.take(&mut address, now) {
         return Ok(Err(wait));
     }
     address.expires_at = now + FEW_COUNT_FOR;

@@ -22,7 +22,7 @@ pub(super) use turned_away::TurnedAway;
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::error::Error;
-use crate::metrics::Budget;
+use crate::metrics::{Budget, SignIn};
 use crate::store::{LoginFailures, StoreConnection};
 
 /// Wrong passwords from one address at a time, unless a third of what a minute allows is more: by
@@ -50,7 +50,6 @@ impl Auth {
         let now = self.0.clock.now();
         let network = network(origin.address());
         self.check_turned_away(&network, now, Budget::Address)?;
-        let rate = per_minute(limits.address);
         let (auth, name, net) = (self.clone(), name.to_owned(), network.clone());
         let counted = self.0.store.note(move |conn| {
             let key = auth.0.throttle_key.get(conn)?;
@@ -58,8 +57,9 @@ impl Auth {
                 account: key.digest(&["account", &name]),
                 pair: key.digest(&["pair", &name, &net]),
                 address: key.digest(&["address", &net]),
+                rate: per_minute(limits.address),
             };
-            count(conn, subjects, rate, limits.account.into(), now)
+            count(conn, subjects, limits.account.into(), now)
         });
         match counted.await? {
             Ok(attempt) => {
@@ -79,8 +79,8 @@ impl Auth {
         if attempt.subjects.is_none() {
             return Ok(());
         }
-        let (limit, now) = (self.0.config.limits.address, self.0.clock.now());
-        let excuse = move |conn: &mut _| attempt.succeed(conn, limit, now);
+        let now = self.0.clock.now();
+        let excuse = move |conn: &mut _| attempt.succeed(conn, now);
         Ok(self.0.store.note(excuse).await?)
     }
 
@@ -177,7 +177,7 @@ impl Auth {
             _ => Budget::Address,
         });
         self.0.turned_away.remember(network, now, wait);
-        let event = Event::refused(action).with("reason", "throttled");
+        let event = Event::refused(action).with("reason", SignIn::Throttled.reason());
         self.note_refusal(origin, event).await?;
         Ok(too_many(wait))
     }

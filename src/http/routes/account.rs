@@ -69,7 +69,7 @@ pub(crate) async fn update(
     origin: Origin,
     form: JsonBody<ProfileForm>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     let user = auth(&request)?
         .update_profile(&origin, &caller.0, form.0)
         .await?;
@@ -104,7 +104,7 @@ pub(crate) async fn change_password(
     origin: Origin,
     form: JsonBody<PasswordForm>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     auth(&request)?
         .change_password(&origin, caller.session(), form.0)
         .await?;
@@ -139,7 +139,7 @@ pub(crate) async fn delete(
     origin: Origin,
     form: JsonBody<DeletionForm>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     auth(&request)?
         .delete_account(&origin, caller.session(), form.0.current_password)
         .await?;

@@ -117,7 +117,7 @@ pub(crate) async fn create(
     origin: Origin,
     form: JsonBody<KeyForm>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     let issued = auth(&request)?
         .create_key(&origin, caller.session(), form.0)
         .await?;
@@ -171,7 +171,7 @@ pub(crate) async fn revoke(
     caller: SignedIn,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     auth(&request)?
         .revoke_key(&origin, caller.session(), path_id(&request)?)
         .await?;

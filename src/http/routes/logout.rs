@@ -31,7 +31,7 @@ pub(crate) async fn logout(
     caller: SignedIn,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by(&caller, "account");
+    let origin = origin.by_owner(&caller);
     auth(&request)?
         .revoke_token(&origin, caller.token())
         .await?;
