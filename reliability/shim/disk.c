@@ -6,7 +6,8 @@
  * DISK_SHIM_JOURNAL   where it is written down, if anywhere; appended to
  * DISK_SHIM_CONTROL   what fails, if anything: a struct control, shared with who says so
  *
- * One call at a time: the journal has the order in which things happened.
+ * One call at a time: the journal has the order in which things happened. A call and its entry are
+ * made under a lock (flock) of the journal: who has that kills the process between two of them.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,6 +18,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -72,6 +74,22 @@ __attribute__((constructor)) static void begin(void)
         control = at == MAP_FAILED ? NULL : at;
         next_close(fd);
     }
+}
+
+static void enter(void)
+{
+    pthread_mutex_lock(&lock);
+    if (journal >= 0)
+        while (flock(journal, LOCK_EX) != 0)
+            if (errno != EINTR)
+                abort();
+}
+
+static void leave(void)
+{
+    if (journal >= 0)
+        flock(journal, LOCK_UN);
+    pthread_mutex_unlock(&lock);
 }
 
 static enum file file_at(const char *path)
@@ -138,7 +156,7 @@ static int opened(const char *path, int flags, mode_t mode)
     enum file file = file_at(path);
     if (file == NONE)
         return next_open(path, flags, mode);
-    pthread_mutex_lock(&lock);
+    enter();
     int is_new = (flags & O_CREAT) && access(path, F_OK) != 0;
     int fd = next_open(path, flags, mode);
     int error = errno;
@@ -149,7 +167,7 @@ static int opened(const char *path, int flags, mode_t mode)
         if (is_new)
             note('C', file, 0, NULL, 0);
     }
-    pthread_mutex_unlock(&lock);
+    leave();
     errno = error;
     return fd;
 }
@@ -190,7 +208,7 @@ static ssize_t written(int fd, const void *data, size_t length, off64_t offset)
     enum file file = file_of(fd);
     if (file == NONE)
         return offset < 0 ? next_write(fd, data, length) : next_pwrite(fd, data, length, offset);
-    pthread_mutex_lock(&lock);
+    enter();
     int error = failure(WRITE, file);
     if (error && control->half && length > 1) {
         control->half = 0;
@@ -205,7 +223,7 @@ static ssize_t written(int fd, const void *data, size_t length, off64_t offset)
         if (done > 0)
             note('W', file, (uint64_t)at, data, (uint32_t)done);
     }
-    pthread_mutex_unlock(&lock);
+    leave();
     errno = error;
     return done;
 }
@@ -230,13 +248,13 @@ int ftruncate64(int fd, off64_t length)
     enum file file = file_of(fd);
     if (file == NONE)
         return next_ftruncate(fd, length);
-    pthread_mutex_lock(&lock);
+    enter();
     int error = failure(TRUNCATE, file);
     int done = error ? -1 : next_ftruncate(fd, length);
     error = error ? error : errno;
     if (done == 0)
         note('T', file, (uint64_t)length, NULL, 0);
-    pthread_mutex_unlock(&lock);
+    leave();
     errno = error;
     return done;
 }
@@ -251,13 +269,13 @@ static int synced(int fd, int (*next)(int))
     enum file file = file_of(fd);
     if (file == NONE)
         return next(fd);
-    pthread_mutex_lock(&lock);
+    enter();
     int error = failure(SYNC, file);
     int done = error ? -1 : next(fd);
     error = error ? error : errno;
     if (done == 0)
         note('S', file, 0, NULL, 0);
-    pthread_mutex_unlock(&lock);
+    leave();
     errno = error;
     return done;
 }
@@ -277,12 +295,12 @@ int unlink(const char *path)
     enum file file = file_at(path);
     if (file == NONE)
         return next_unlink(path);
-    pthread_mutex_lock(&lock);
+    enter();
     int done = next_unlink(path);
     int error = errno;
     if (done == 0)
         note('U', file, 0, NULL, 0);
-    pthread_mutex_unlock(&lock);
+    leave();
     errno = error;
     return done;
 }

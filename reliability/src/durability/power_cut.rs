@@ -1,7 +1,8 @@
 //! A power cut, simulated: what a run did to the disk is written down, and the files are rebuilt as
 //! they might be after a cut at any moment of it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -127,7 +128,11 @@ impl PowerCut {
                     thread::sleep(Duration::from_millis(1));
                 }
                 // In the middle of the load.
-                if part == 2 { server.kill() } else { Ok(()) }
+                if part == 2 {
+                    kill(&mut server, &journal)
+                } else {
+                    Ok(())
+                }
             });
             worked.map_err(|error| error.to_string())?;
             if part == 1 {
@@ -138,7 +143,7 @@ impl PowerCut {
                 service.address = server.address;
             }
         }
-        drop(server);
+        kill(&mut server, &journal).map_err(|error| error.to_string())?;
         Ok(Recording {
             journal: Journal::load(&journal)?,
             clients,
@@ -266,6 +271,14 @@ impl<'a> Look<'a> {
 /// How long the journal is.
 fn length(journal: &Path) -> u64 {
     fs::metadata(journal).map_or(0, |about| about.len())
+}
+
+/// Kills the server, but not between what it does to the disk and the entry about that: the files go
+/// on from the one, the replay from the other.
+fn kill(server: &mut Server, journal: &Path) -> io::Result<()> {
+    let journal = File::open(journal)?;
+    journal.lock()?;
+    server.kill()
 }
 
 /// Asks the server to end, and waits until it has put its log away.
