@@ -152,10 +152,10 @@ impl Sessions {
                 let session = self.memory.get(digest)?;
                 (wal_index.now()? == remembered).then_some(session)
             }
-            Validity::Postgres(lease) => {
-                let session = self.memory.get(digest)?;
-                lease.is_live().then_some(session)
-            }
+            // Here too: the memory is exact while the lease is live, so what is found in it after
+            // that was so when this began. The other way round it may be found before the thread
+            // has forgotten it, and the lease be live again after.
+            Validity::Postgres(lease) => lease.is_live().then(|| self.memory.get(digest))?,
         }
     }
 

@@ -209,11 +209,16 @@ impl Lookups {
         Ok(())
     }
 
-    /// Lets the memory be used as long as it may be.
+    /// Lets the memory be used as long as it may be. Only for who has read all that was notified.
     fn allow(&mut self) {
         if !self.pauses.is_empty() {
-            let now = Instant::now();
+            let (now, paused) = (Instant::now(), self.pauses.len());
             self.pauses.retain(|_, until| *until > now);
+            if self.pauses.len() < paused {
+                // It ended by the clock: what was changed under it may still be on its way. A yes
+                // to a question that is asked from now on comes after it.
+                self.usable_until = None;
+            }
         }
         let until = self.usable_until.filter(|_| self.pauses.is_empty());
         self.shared.allow(until);
@@ -234,7 +239,7 @@ impl Lookups {
         .execute(conn)?;
         if taken == 1 {
             self.lease = Some(id);
-            self.renew(asked);
+            return self.renew(asked);
         }
         Ok(())
     }
@@ -251,18 +256,18 @@ impl Lookups {
         ))
         .get_result(conn)?;
         if is_still_ours {
-            self.renew(asked);
-            Ok(())
+            self.renew(asked)
         } else {
             self.give_up_lease()
         }
     }
 
-    /// After a yes to a question that was asked at `asked`.
-    fn renew(&mut self, asked: Instant) {
+    /// After a yes to a question that was asked at `asked`. What was committed before that has been
+    /// notified by now.
+    fn renew(&mut self, asked: Instant) -> QueryResult<()> {
         self.asked = asked;
         self.usable_until = Some(asked + USABLE_FOR);
-        self.allow();
+        self.read_notifications()
     }
 
     /// Stops using the memory, and then says so: revokers may go on at once.
@@ -296,8 +301,9 @@ impl Lookups {
             self.shared.reply_channel()
         ))?;
         self.conn = Some(conn);
-        // A lease that an earlier connection has left behind.
-        self.give_up_lease()
+        // A lease that an earlier connection has left behind. While it stands, what is found would
+        // be remembered, and the pauses of then are not known any more.
+        self.give_up_lease().inspect_err(|_| self.conn = None)
     }
 
     fn disconnect(&mut self, reason: &StoreError) {

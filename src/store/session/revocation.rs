@@ -26,6 +26,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// A change that takes effect on all processes at once.
 pub(in crate::store) struct Revocation {
     lease: Arc<Lease>,
+    /// Another one for each attempt: an answer that comes late is not one to the next call.
     call: String,
     begun: Option<Instant>,
 }
@@ -33,10 +34,9 @@ pub(in crate::store) struct Revocation {
 impl Revocation {
     /// A change by the process of `lease`.
     pub(super) fn new(lease: Arc<Lease>) -> Self {
-        let call = format!("{:016x}", rand::random::<u64>());
         Self {
             lease,
-            call,
+            call: String::new(),
             begun: None,
         }
     }
@@ -49,6 +49,8 @@ impl Revocation {
     /// When the database does not answer. The connection must not be used again then.
     pub(in crate::store) fn begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
         self.begun = Some(Instant::now());
+        self.lease.end_call(&self.call);
+        self.call = format!("{:016x}", rand::random::<u64>());
         let pause = self.lease.begin_call(&self.call);
         // Shared with other revokers; keeps new leases away.
         diesel::sql_query("SELECT pg_advisory_lock_shared($1), pg_notify($2, $3)")
