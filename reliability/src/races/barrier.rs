@@ -18,7 +18,8 @@ use crate::desk::{Desk, expect, sign_in_request, text_of};
 /// Microseconds that either side waits at most, so that each comes first now and then.
 const HEAD_START: Range<u64> = 0..2_500;
 
-/// The same for who asks for something while a password is looked at, which takes longer.
+/// The same for who asks for something while a password is changed: that looks at the old one and
+/// hashes the new one first.
 const HEAD_START_OF_PASSWORDS: Range<u64> = 0..15_000;
 
 /// What came of asking for a credential.
@@ -46,8 +47,8 @@ pub(super) fn round(
     let (mut asks, mut ends) = (stage.desk(), stage.desk());
     asks.connect(ask_at)?;
     ends.connect(end_at)?;
-    let head_start = match (prize, kind.end()) {
-        (Prize::Key, Kind::PasswordChange) => HEAD_START_OF_PASSWORDS,
+    let head_start = match kind.end() {
+        Kind::PasswordChange => HEAD_START_OF_PASSWORDS,
         _ => HEAD_START,
     };
     let barrier = Barrier::new(2);
