@@ -37,5 +37,7 @@ async fn answer(body: Data<Bytes>) -> HttpResponse {
         .insert_header(("x-request-id", "0123456789abcdef0123456789abcdef"))
         .insert_header(("x-content-type-options", "nosniff"))
         .insert_header(("cache-control", "no-store"))
+        .insert_header(("referrer-policy", "no-referrer"))
+        .insert_header(("content-security-policy", "frame-ancestors 'none'"))
         .body(Bytes::clone(&body))
 }
