@@ -136,7 +136,7 @@ impl Auth {
             if user.disabled_at.is_some() {
                 return Ok(Err(Error::Disabled));
             }
-            insert_key(conn, events, user, &new)
+            insert_key(conn, events, &user.scopes, &new)
         });
         let key = created.await?;
         Ok(IssuedKey { secret, key })

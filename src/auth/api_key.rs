@@ -8,11 +8,11 @@ use diesel::QueryResult;
 
 use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
-use super::caller::lock_caller;
+use super::caller::{granted, lock_caller};
 use crate::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
-use crate::store::{ApiKey, NewApiKey, Session, StoreConnection, UsedKey, User};
+use crate::store::{ApiKey, NewApiKey, Session, StoreConnection, UsedKey};
 
 /// How long a key lives when its owner does not say, in days.
 pub const DEFAULT_DAYS: i64 = 90;
@@ -65,8 +65,8 @@ struct Use {
 }
 
 impl Auth {
-    /// Makes a key for the user of a session, which may allow less than the user may do and never
-    /// more.
+    /// Makes a key for the user of a session, which may allow less than the session does and never
+    /// more: a sign-in for few scopes is no way to all of them.
     ///
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
@@ -82,7 +82,10 @@ impl Auth {
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let stored = self.change(origin, move |conn, events| {
             match lock_caller(conn, &session, now)? {
-                Some(owner) => insert_key(conn, events, &owner, &new),
+                Some(owner) => {
+                    let held = scope::intersection(granted(&session.credential), &owner.scopes);
+                    insert_key(conn, events, &held, &new)
+                }
                 None => Ok(Err(Error::InvalidToken)),
             }
         });
@@ -182,17 +185,17 @@ impl Auth {
     }
 }
 
-/// Stores a key of an owner whose row is locked.
+/// Stores a key with some of the scopes in `held`; the row of its owner has to be locked.
 pub(super) fn insert_key(
     conn: &mut StoreConnection,
     events: &mut Events,
-    owner: &User,
+    held: &str,
     new: &NewApiKey,
 ) -> QueryResult<Result<ApiKey, Error>> {
-    if let Some(missing) = scope::first_missing(&owner.scopes, &new.scopes) {
+    if let Some(missing) = scope::first_missing(held, &new.scopes) {
         return Ok(Err(Error::ScopeNotHeld(missing.to_owned())));
     }
-    if ApiKey::count_of_user(conn, owner.id)? >= MAX_KEYS {
+    if ApiKey::count_of_user(conn, new.user_id)? >= MAX_KEYS {
         return Ok(Err(Error::TooManyKeys));
     }
     let key = new.insert(conn)?;

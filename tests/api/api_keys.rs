@@ -12,6 +12,7 @@ use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
 on_both_databases!(
     a_key_is_shown_once_and_listed_without_its_secret,
     a_key_holds_no_more_than_its_owner,
+    a_key_holds_no_more_than_the_sign_in_that_made_it,
     a_key_lives_as_long_as_it_was_made_for,
     names_and_lifetimes_have_rules,
     a_user_has_a_hundred_keys_at_most,
@@ -107,6 +108,21 @@ fn a_key_holds_no_more_than_its_owner(backend: Backend) {
         assert!(lost.elapsed() < Duration::from_secs(1));
     }
     assert_eq!(app.status("/admin/users", &key), 403);
+}
+
+fn a_key_holds_no_more_than_the_sign_in_that_made_it(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register_with("alice", "orders:read users:read");
+    let token = alice.sign_in_for("orders:read");
+    let answer = create(
+        &app,
+        &token,
+        &json!({ "name": "k", "scopes": "users:read" }),
+    );
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert_eq!(app.database().count("api_keys"), 0);
+    app.create_key(&token, "orders:read");
+    app.create_key(&alice.sign_in(), "users:read");
 }
 
 fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
