@@ -1,7 +1,7 @@
 //! What a client shows to be let in, told apart by its looks.
 
 use crate::api_key;
-use crate::token::{self, TokenDigest};
+use crate::token::{TokenDigest, is_foreign_token_shaped, is_token_shaped};
 
 /// The kinds of credential that stand for a user. They are kept apart: a look-up for the one never
 /// finds the other.
@@ -43,12 +43,43 @@ impl CredentialDigest {
 
 /// One login token in 17 million begins like a key; its length tells it from one.
 fn is_meant_as_key(presented: &[u8]) -> bool {
-    presented.starts_with(api_key::PREFIX.as_bytes()) && !token::is_token_shaped(presented)
+    presented.starts_with(api_key::PREFIX.as_bytes()) && !is_token_shaped(presented)
 }
 
-/// Whether these bytes are meant as a credential of ours. Says nothing about whether they are one.
+/// Whether these bytes are meant as a credential of ours, or of a Django whose users have moved in.
+/// Says nothing about whether they are one.
 pub fn is_credential_shaped(presented: &[u8]) -> bool {
-    token::is_token_shaped(presented) || presented.starts_with(api_key::PREFIX.as_bytes())
+    is_token_shaped(presented)
+        || presented.starts_with(api_key::PREFIX.as_bytes())
+        || is_foreign_token_shaped(presented)
+}
+
+/// By what a presented credential may be found: most have one digest. A token that was taken over
+/// from knox has another, since knox had no more than a digest of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates {
+    usual: CredentialDigest,
+    knox: Option<CredentialDigest>,
+}
+
+impl Candidates {
+    /// Digests what was presented; `None` as for [`CredentialDigest::of`].
+    pub fn of(presented: &[u8]) -> Option<Self> {
+        let usual = CredentialDigest::of(presented)?;
+        let is_of_knox = usual.kind == CredentialKind::LoginToken
+            && !is_token_shaped(presented)
+            && is_foreign_token_shaped(presented);
+        let knox = is_of_knox.then(|| CredentialDigest {
+            kind: CredentialKind::LoginToken,
+            digest: TokenDigest::of_knox_token(presented),
+        });
+        Some(Self { usual, knox })
+    }
+
+    /// The digests, the usual one first.
+    pub fn iter(&self) -> impl Iterator<Item = CredentialDigest> + use<> {
+        [Some(self.usual), self.knox].into_iter().flatten()
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub(crate) fn read(digits: &[u8], bytes: &mut [u8]) -> bool {
         })
 }
 
+/// Whether this is one of the digits.
+pub(crate) fn is_digit(digit: u8) -> bool {
+    value(digit).is_some()
+}
+
 fn value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

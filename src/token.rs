@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
 use crate::hex;
@@ -71,6 +71,20 @@ pub fn is_token_shaped(presented: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
+/// The fewest lower-case hexadecimal digits at the end of a token of another system's.
+const FOREIGN_DIGITS: usize = 32;
+
+/// Whether these bytes look like a token of Django's: of its REST framework (40 hexadecimal digits)
+/// or of knox (64 by default, `AUTH_TOKEN_CHARACTER_LENGTH`, and before them `TOKEN_PREFIX`).
+pub(crate) fn is_foreign_token_shaped(presented: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    presented
+        .split_last_chunk::<FOREIGN_DIGITS>()
+        .is_some_and(|(before, digits)| {
+            before.iter().all(is_plain) && digits.iter().copied().all(hex::is_digit)
+        })
+}
+
 /// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
 /// a leaked table worthless: a digest presented as a token is hashed once more and found nowhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +94,28 @@ impl TokenDigest {
     /// Digests whatever bytes were presented.
     pub fn of(credential: &[u8]) -> Self {
         Self(Sha256::digest(credential).into())
+    }
+
+    /// Digests a token as knox does by default (SHA-512, in hexadecimal digits), and that once more:
+    /// the same as [`Self::of_knox_digest`] of what knox has stored of it.
+    pub(crate) fn of_knox_token(credential: &[u8]) -> Self {
+        let mut digits = [0_u8; 128];
+        hex::write(&Sha512::digest(credential), &mut digits);
+        Self::of_digits(&digits)
+    }
+
+    /// Digests what knox has stored of a token; `None` for what is no SHA-512 in lower-case
+    /// hexadecimal digits.
+    pub(crate) fn of_knox_digest(stored: &str) -> Option<Self> {
+        let mut bytes = [0_u8; 64];
+        hex::read(stored.as_bytes(), &mut bytes).then(|| Self::of_digits(stored.as_bytes()))
+    }
+
+    /// Every bit of the SHA-256 the other way round. Were it the SHA-256 of anything that can be made
+    /// from the digits, who has read knox's table could present that thing for a token.
+    fn of_digits(digits: &[u8]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(digits).into();
+        Self(digest.map(|byte| !byte))
     }
 
     /// 64 lower-case hexadecimal digits, as stored.
@@ -174,6 +210,50 @@ mod tests {
         assert_eq!(TokenDigest::from_hex(&hex), Some(TokenDigest::of(b"abc")));
         for other in ["", "*", &hex[1..], &hex.to_uppercase(), &format!("{hex}00")] {
             assert_eq!(TokenDigest::from_hex(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_knox_is_found_by_what_knox_has_stored_and_by_nothing_made_of_that() {
+        let token = b"8550cfb4165436744dee4bc6c129adddd1380dfc58945514d0a8723376c885c7";
+        // Python: hashlib.sha512(token).hexdigest()
+        let stored = "3097e561ca311aeac2a7c3cf4f85d4905cc94989d8fa26d632e2a5b38e1181f3\
+             02de28c8973799080c9f9c383cc2b246f869131d4c200446d668db7750b686b5";
+        let digest = TokenDigest::of_knox_digest(stored).unwrap();
+        assert!(digest == TokenDigest::of_knox_token(token));
+        for other in [stored.as_bytes(), digest.to_hex().as_bytes(), &digest.0] {
+            assert!(
+                digest != TokenDigest::of(other) && digest != TokenDigest::of_knox_token(other)
+            );
+        }
+        assert!(digest != TokenDigest::of(token));
+        for bad in ["", &stored[1..], &stored.to_uppercase(), &stored[..64]] {
+            assert!(TokenDigest::of_knox_digest(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn djangos_tokens_are_told_by_their_looks() {
+        let digits = "8550cfb4165436744dee4bc6c129adddd1380dfc58945514d0a8723376c885c7";
+        let good = [
+            &digits[..40],
+            digits,
+            &format!("prefix_{digits}"),
+            &format!("{digits}{digits}"),
+        ];
+        for token in good {
+            assert!(is_foreign_token_shaped(token.as_bytes()), "{token}");
+        }
+        let bad = [
+            "abc",
+            &digits[..31],
+            &digits.to_uppercase(),
+            &format!("{digits}g"),
+            &format!("token={digits}"),
+            &format!("a {digits}"),
+        ];
+        for other in bad {
+            assert!(!is_foreign_token_shaped(other.as_bytes()), "{other}");
         }
     }
 

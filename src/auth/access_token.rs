@@ -9,11 +9,11 @@ use super::Auth;
 use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::expires_at;
-use crate::credential::CredentialDigest;
+use crate::credential::Candidates;
 use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::scope;
-use crate::store::{AccessToken, Credential, NewAccessToken, Session};
+use crate::store::{AccessToken, Credential, NewAccessToken, Session, StoreError};
 use crate::token::{PlainToken, generate_token};
 
 /// A token just made, with the secret that is shown this once.
@@ -124,34 +124,57 @@ impl Auth {
     /// [`Error::InvalidToken`] for one that is unknown, expired, revoked or of a disabled user;
     /// [`Error::Unavailable`] when the database does not answer: never a guess.
     pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Session>, Error> {
-        let credential = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
-        match self.recall_session(&credential) {
+        let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
+        match self.recall_session(&candidates) {
             Some(outcome) => outcome,
-            None => self.find_session(credential).await,
+            None => self.find_session(candidates).await,
         }
     }
 
     /// As [`Self::check_token`], if the answer can be told without waiting; most can.
     pub(crate) fn recall_session(
         &self,
-        credential: &CredentialDigest,
+        candidates: &Candidates,
     ) -> Option<Result<Arc<Session>, Error>> {
-        let session = self.0.store.recall_session(&credential.digest)?;
+        let session = self.recall_any(candidates)?;
         Some(self.admit(session))
     }
 
     /// As [`Self::check_token`], from the database.
-    pub(crate) async fn find_session(
-        &self,
-        credential: CredentialDigest,
-    ) -> Result<Arc<Session>, Error> {
-        match self.0.store.find_session(credential).await? {
+    pub(crate) async fn find_session(&self, candidates: Candidates) -> Result<Arc<Session>, Error> {
+        match self.find_any(candidates).await? {
             Some(session) => self.admit(session),
             None => {
                 self.0.metrics.checks_refused.increment();
                 Err(Error::InvalidToken)
             }
         }
+    }
+
+    /// The session of a credential as it is stored, from memory if it is there: expired or not.
+    pub(super) async fn look_up(
+        &self,
+        candidates: Candidates,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        match self.recall_any(&candidates) {
+            Some(session) => Ok(Some(session)),
+            None => self.find_any(candidates).await,
+        }
+    }
+
+    fn recall_any(&self, candidates: &Candidates) -> Option<Arc<Session>> {
+        candidates
+            .iter()
+            .find_map(|credential| self.0.store.recall_session(&credential.digest))
+    }
+
+    async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Session>>, StoreError> {
+        for credential in candidates.iter() {
+            if let Some(session) = self.0.store.find_session(credential).await? {
+                return Ok(Some(session));
+            }
+        }
+        Ok(None)
     }
 
     /// Decides at each use, also about a session from memory: time passes there too.

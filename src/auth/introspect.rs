@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::audit::{Action, Event, Origin};
 use super::{Auth, caller};
-use crate::credential::CredentialDigest;
+use crate::credential::Candidates;
 use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, Session};
@@ -84,13 +84,10 @@ impl Auth {
         presented: &[u8],
         caller: Option<&Session>,
     ) -> Result<(), Error> {
-        let Some(credential) = CredentialDigest::of(presented) else {
+        let Some(candidates) = Candidates::of(presented) else {
             return Ok(());
         };
-        let session = match self.0.store.recall_session(&credential.digest) {
-            Some(session) => Some(session),
-            None => self.0.store.find_session(credential).await?,
-        };
+        let session = self.look_up(candidates).await?;
         let is_own =
             |session: &Arc<Session>| caller.is_none_or(|caller| caller.user.id == session.user.id);
         let Some(session) = session.filter(is_own) else {

@@ -71,8 +71,8 @@ pub struct TokenReport {
     pub superseded: u64,
     /// Left out: their users were not imported now.
     pub of_users_left_out: u64,
-    /// Left out, by the reason. `knox-digest`: the source has no token but a SHA-512 of it, of
-    /// which nobody can make the SHA-256 that is kept here; those users sign in again.
+    /// Left out, by the reason. `knox-digest`: knox was told to digest with something else than
+    /// SHA-512, which is not known here; those users sign in again.
     pub not_importable: BTreeMap<&'static str, u64>,
 }
 
@@ -207,10 +207,7 @@ impl Report {
                 .not_importable
                 .iter()
                 .map(|(reason, count)| match *reason {
-                    "knox-digest" => (
-                        "  left out: only knox's SHA-512 is there, not the token",
-                        *count,
-                    ),
+                    "knox-digest" => ("  left out: knox's digest is not SHA-512", *count),
                     _ => (
                         "  left out: the time at which it ends is not readable",
                         *count,

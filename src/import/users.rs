@@ -155,21 +155,29 @@ impl Rules {
                 continue;
             };
             counts.read += 1;
-            let expires_at = match self.expiry(token) {
-                Ok(expires_at) if expires_at <= self.now => {
+            let read = self
+                .expiry(token)
+                .and_then(|expires_at| match digest(token, value) {
+                    _ if expires_at <= self.now => Ok(None),
+                    Some(digest) => Ok(Some(ImportedToken {
+                        digest: digest.to_hex(),
+                        expires_at,
+                    })),
+                    None => Err("knox-digest"),
+                });
+            let token = match read {
+                Ok(Some(token)) => token,
+                Ok(None) => {
                     counts.expired += 1;
                     continue;
                 }
-                Ok(expires_at) => expires_at,
                 Err(reason) => {
                     *counts.not_importable.entry(reason).or_default() += 1;
                     continue;
                 }
             };
-            let digest = TokenDigest::of(value.as_bytes()).to_hex();
-            let token = ImportedToken { digest, expires_at };
             match &chosen {
-                Some(other) if other.expires_at >= expires_at => counts.superseded += 1,
+                Some(other) if other.expires_at >= token.expires_at => counts.superseded += 1,
                 Some(_) => {
                     counts.superseded += 1;
                     chosen = Some(token);
@@ -182,7 +190,6 @@ impl Rules {
 
     /// When a token ends, or why it cannot be taken over.
     fn expiry(&self, token: &RawToken) -> Result<NaiveDateTime, &'static str> {
-        let form = token.form.as_deref().unwrap_or(token_forms::STATED);
         let time = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => times::parse(text, self.timezone)
                 .map(Some)
@@ -194,20 +201,23 @@ impl Rules {
                 .checked_add_signed(self.token_lifetime)
                 .ok_or("unreadable-time")
         };
-        match form {
-            token_forms::SINCE_CREATION => {
+        match token.form.as_deref() {
+            Some(token_forms::SINCE_CREATION) => {
                 after(time(&token.created_at)?.ok_or("unreadable-time")?)
             }
-            token_forms::KNOX => match time(&token.expires_at)? {
-                Some(expires_at) if expires_at <= self.now => Ok(expires_at),
-                // Nobody can make the SHA-256 of a token out of its SHA-512.
-                _ => Err("knox-digest"),
-            },
             _ => match time(&token.expires_at)? {
                 Some(expires_at) => Ok(expires_at),
                 None => after(self.now),
             },
         }
+    }
+}
+
+/// By what a token is found here; `None` for a digest of knox's that is not its default, SHA-512.
+fn digest(token: &RawToken, value: &str) -> Option<TokenDigest> {
+    match token.form.as_deref() {
+        Some(token_forms::KNOX) => TokenDigest::of_knox_digest(value),
+        _ => Some(TokenDigest::of(value.as_bytes())),
     }
 }
 

@@ -17,6 +17,7 @@ on_both_databases!(
     the_tutorials_users_move_in,
     the_users_of_fastapi_users_move_in,
     the_users_of_django_move_in,
+    a_token_of_knox_is_one_like_any_other,
     csv_and_json_lines_are_read_with_their_time_zone,
     conflicts_are_reported_and_nobody_is_overwritten,
     a_token_that_was_ended_here_does_not_come_back,
@@ -113,6 +114,13 @@ fn move_in(app: &TestApp, source: &str, url: &str) -> Value {
     for person in people_of(source) {
         let answer = app.get("/users/me").bearer(&person.token).send();
         let expected = if person.live { 200 } else { 401 };
+        assert_eq!(answer.status, expected, "{}", person.email);
+        // As clients of Django's say it.
+        let as_in_django = format!("Token {}", person.token);
+        let answer = app
+            .get("/users/me")
+            .header("Authorization", as_in_django)
+            .send();
         assert_eq!(answer.status, expected, "{}", person.email);
         if person.live {
             let email = answer.json()["email"].as_str().unwrap().to_lowercase();
@@ -220,13 +228,48 @@ fn the_users_of_django_move_in(backend: Backend) {
         assert_eq!(
             report["tokens"],
             json!({
-                "read": 4, "imported": 3, "expired": 0, "superseded": 0, "of_users_left_out": 0,
-                "not_importable": {"knox-digest": 1},
+                "read": 4, "imported": 4, "expired": 0, "superseded": 0, "of_users_left_out": 0,
+                "not_importable": {},
             })
         );
         let named = "users WHERE name = 'Django' AND surname = 'User'";
         assert_eq!(app.database().count(named), 3);
     });
+}
+
+fn a_token_of_knox_is_one_like_any_other(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let beside = app.beside().start();
+    let path = sqlite_source(&scratch, "django");
+    let url = format!("sqlite://{}", path.display());
+    import(&app, &[&url]);
+    let person = people_of("django").pop().unwrap();
+    let token = person.token.as_str();
+    let statuses = |token: &str| [&app, &beside].map(|server| server.status("/users/me", token));
+    assert_eq!(statuses(token), [200, 200]);
+    assert_eq!(app.get("/verify").bearer(token).send().status, 200);
+
+    // Neither what knox has stored, nor what is stored here, nor anything near it.
+    let here = app.database().texts(
+        "SELECT access_token AS text FROM access_tokens JOIN users ON id = user_id \
+         WHERE email = 'knox@example.com'",
+    );
+    let here = here.first().unwrap();
+    let dump = data("django", "sqlite.sql");
+    let (_, after) = dump
+        .split_once(r#"INSERT INTO "knox_authtoken" VALUES('"#)
+        .unwrap();
+    let at_the_source = &after[..128];
+    for other in [here, at_the_source, &token[..63], &token.to_uppercase()] {
+        assert_eq!(statuses(other), [401, 401], "{other}");
+    }
+
+    let form = [("token", token)];
+    assert_eq!(app.post("/revoke").form(&form).send().status, 200);
+    assert_eq!(statuses(token), [401, 401]);
+    assert_eq!(import(&app, &[&url])["tokens"]["imported"], 0);
+    assert_eq!(statuses(token), [401, 401]);
 }
 
 fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {

@@ -33,17 +33,19 @@ fn an_active_credential_is_told_in_full(backend: Backend) {
     let clock = Clock::manual(start);
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let alice = app.register_with("alice", "orders:read orders:write users:read");
-    let token = alice.sign_in_for("users:read orders:write");
+    let key = app
+        .create_key(&alice.sign_in(), "orders:read users:read")
+        .secret;
     clock.advance(TimeDelta::seconds(10));
-    let key = app.create_key(&token, "orders:read users:read").secret;
+    let token = alice.sign_in_for("users:read orders:write");
     let of = |scope: &str, iat: i64, exp: i64| {
         json!({
             "active": true, "scope": scope, "username": "alice@example.com",
             "token_type": "Bearer", "exp": exp, "iat": iat, "sub": "1", "name": "alice Example",
         })
     };
-    let signed_in = 1_800_000_000;
-    let (made, ends) = (signed_in + 10, signed_in + 10 + 90 * 86_400);
+    let made = 1_800_000_000;
+    let (ends, signed_in) = (made + 90 * 86_400, made + 10);
     let answer = by_static_key(&app, &token);
     let expected = of("users:read orders:write", signed_in, signed_in + 86_400);
     assert_eq!((answer.status, answer.json()), (200, expected));

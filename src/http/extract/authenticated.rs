@@ -10,7 +10,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, credential};
 use crate::auth::{Auth, Session};
-use crate::credential::CredentialDigest;
+use crate::credential::Candidates;
 use crate::error::Error;
 
 /// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Session`]:
@@ -37,8 +37,8 @@ impl FromRequest for Authenticated {
         match at_once(request) {
             Ok(caller) => Either::Left(ready(Ok(caller))),
             Err(NotAtOnce::Refused(error)) => Either::Left(ready(Err(error))),
-            Err(NotAtOnce::AskDatabase(auth, credential)) => Either::Right(Box::pin(async move {
-                auth.find_session(credential).await.map(Self)
+            Err(NotAtOnce::AskDatabase(auth, candidates)) => Either::Right(Box::pin(async move {
+                auth.find_session(candidates).await.map(Self)
             })),
         }
     }
@@ -46,7 +46,7 @@ impl FromRequest for Authenticated {
 
 enum NotAtOnce {
     Refused(Error),
-    AskDatabase(Auth, CredentialDigest),
+    AskDatabase(Auth, Candidates),
 }
 
 impl From<Error> for NotAtOnce {
@@ -58,11 +58,11 @@ impl From<Error> for NotAtOnce {
 /// Decides without waiting, if that can be.
 fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
     let presented = credential::find(request)?;
-    let credential = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
+    let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
-    match auth.recall_session(&credential) {
+    match auth.recall_session(&candidates) {
         Some(outcome) => Ok(Authenticated(outcome?)),
-        None => Err(NotAtOnce::AskDatabase(auth.clone(), credential)),
+        None => Err(NotAtOnce::AskDatabase(auth.clone(), candidates)),
     }
 }
 
