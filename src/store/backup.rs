@@ -1,6 +1,7 @@
 //! Copies of an SQLite file, and putting them back. Postgres has its own tools for that.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use diesel::prelude::*;
@@ -37,6 +38,7 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
         .execute(&mut conn)?;
     let copy = fs::File::open(file).map_err(|error| failed(&error))?;
     copy.sync_all().map_err(|error| failed(&error))?;
+    sync_folder_of(file).map_err(|error| failed(&error))?;
     Ok(copy.metadata().map_err(|error| failed(&error))?.len())
 }
 
@@ -45,7 +47,7 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
 /// # Errors
 /// [`StoreError::Backup`] for Postgres, when the copy is not whole, when there is a database and
 /// `replace` is not set, when it is in use, or when a file cannot be written. Then the database is
-/// as it was.
+/// as it was, unless it was the sync of the folder that failed at last.
 pub fn restore(config: &DatabaseConfig, file: &Path, replace: bool) -> Result<(), StoreError> {
     let Some(target) = config.url.sqlite_path() else {
         return Err(refused("for Postgres, use pg_restore"));
@@ -71,7 +73,14 @@ pub fn restore(config: &DatabaseConfig, file: &Path, replace: bool) -> Result<()
         let _there_or_not = fs::remove_file(name);
     }
     fs::rename(&beside, target).map_err(|error| failed(&error))?;
+    sync_folder_of(target).map_err(|error| failed(&error))?;
     protect(config)
+}
+
+/// A name is safe from a power cut when its folder is.
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Whether a file is a database of ours, and whole.
@@ -119,6 +128,6 @@ fn refused(reason: &str) -> StoreError {
     StoreError::Backup(reason.to_owned())
 }
 
-fn failed(error: &std::io::Error) -> StoreError {
+fn failed(error: &io::Error) -> StoreError {
     StoreError::Backup(error.kind().to_string())
 }
