@@ -42,11 +42,16 @@ impl Kind {
         matches!(self.standing, Standing::Login(_) | Standing::Key(_))
     }
 
-    /// As a login token or an API key does, be it right or wrong.
+    /// As a login token or an API key does, or a token of Django's (which ends in 32 hexadecimal
+    /// digits at least), be it right or wrong.
     pub fn looks_like_ours(&self) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let is_token = self.secret.len() == 43 && self.secret.bytes().all(is_plain);
-        is_token || self.secret.starts_with("tkh_")
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_foreign = self.secret.bytes().all(is_plain)
+            && self.secret.len() >= 32
+            && self.secret.bytes().rev().take(32).all(is_hex);
+        is_token || is_foreign || self.secret.starts_with("tkh_")
     }
 }
 

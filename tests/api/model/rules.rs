@@ -219,7 +219,7 @@ impl Page {
     fn create_key(&self, by: Shown, scopes: Scopes, days: Option<i64>) -> Decision {
         let owner = self.signed_in(by)?;
         let days = days.unwrap_or(KEY_DAYS);
-        if !(1..=366).contains(&days) || !scopes.are_within(self.users[owner].scopes) {
+        if !(1..=366).contains(&days) || !scopes.are_within(self.who(by)?.scopes) {
             return Err(422);
         }
         makes(
