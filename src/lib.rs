@@ -26,11 +26,12 @@
 //! An app that has no access to the users' database asks the service over HTTP, with the same
 //! guards under other names: the module `remote`, behind the feature of that name.
 //!
-//! Modules depend on each other in one direction only: [`cli`], then [`http`], then [`auth`], then
+//! Modules depend on each other in one direction only: `cli`, then [`http`], then [`auth`], then
 //! [`store`], then the leaves.
 
 pub mod api_key;
 pub mod auth;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -42,6 +43,7 @@ pub mod error;
 pub mod fuzzing;
 mod hex;
 pub mod http;
+#[cfg(feature = "cli")]
 pub mod import;
 mod keyed_digest;
 pub mod metrics;

@@ -5,22 +5,16 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpRequest};
 
 use super::connections::Place;
 use super::path;
+use super::request_id::{REQUEST_ID, given_or_new_id};
 use super::stopping::Stopping;
 use crate::error::Error;
-use crate::hex;
 use crate::metrics::RouteMetrics;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The longest request id that is taken over from a client, in bytes.
-const REQUEST_ID_MAX: usize = 128;
 
 /// Decodes the path, passes the request on, and completes the answer.
 pub(super) async fn envelope(
@@ -78,41 +72,6 @@ fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
         BodySize::Sized(bytes) => bytes,
         BodySize::None | BodySize::Stream => 0,
     }
-}
-
-/// The id of a request once somebody has asked for it.
-struct RequestId(HeaderValue);
-
-/// The id of the request, for who needs it before the answer is complete; the same whenever it is
-/// asked for.
-pub(super) fn request_id(request: &HttpRequest) -> HeaderValue {
-    let id = given_or_new_id(request);
-    request.extensions_mut().insert(RequestId(id.clone()));
-    id
-}
-
-/// The caller's own, when it may go into a log as it is; a new one otherwise. Not kept: most
-/// requests need it once.
-fn given_or_new_id(request: &HttpRequest) -> HeaderValue {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let given = request.headers().get(REQUEST_ID).filter(|id| {
-        let id = id.as_bytes();
-        (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(is_plain)
-    });
-    match given {
-        Some(id) => id.clone(),
-        None => match request.extensions().get() {
-            Some(RequestId(id)) => id.clone(),
-            None => generate_request_id(),
-        },
-    }
-}
-
-/// 32 hexadecimal digits.
-fn generate_request_id() -> HeaderValue {
-    let mut id = [0; 32];
-    hex::write(&rand::random::<[u8; 16]>(), &mut id);
-    HeaderValue::from_bytes(&id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
 }
 
 /// The path is logged by its route's pattern, or as unknown: what a client writes there may be a

@@ -13,8 +13,8 @@ use socket2::SockRef;
 use super::connections::Connections;
 use super::envelope::envelope;
 use super::routes::metadata::PublicUrl;
+use super::routes::{metrics_routes, routes};
 use super::stopping::Stopping;
-use super::{metrics_routes, routes};
 use crate::auth::Auth;
 use crate::config::ServerConfig;
 

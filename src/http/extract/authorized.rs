@@ -10,9 +10,8 @@ use futures_util::future::LocalBoxFuture;
 
 use super::origin::origin;
 use super::{Authenticated, auth};
-use crate::auth::{Administrator, Origin, Session};
+use crate::auth::Session;
 use crate::error::Error;
-use crate::scope;
 
 /// A scope that a route wants, as a type: it stands in the handler's signature.
 ///
@@ -34,30 +33,6 @@ pub trait RequiredScope: 'static {
     const SCOPE: &'static str;
 }
 
-/// `users:read`
-#[derive(Clone, Copy, Debug)]
-pub struct UsersRead;
-
-impl RequiredScope for UsersRead {
-    const SCOPE: &'static str = scope::USERS_READ;
-}
-
-/// `users:write`
-#[derive(Clone, Copy, Debug)]
-pub struct UsersWrite;
-
-impl RequiredScope for UsersWrite {
-    const SCOPE: &'static str = scope::USERS_WRITE;
-}
-
-/// `events:read`
-#[derive(Clone, Copy, Debug)]
-pub struct EventsRead;
-
-impl RequiredScope for EventsRead {
-    const SCOPE: &'static str = scope::EVENTS_READ;
-}
-
 /// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
 /// [`Session`].
 ///
@@ -73,11 +48,6 @@ impl<S: RequiredScope> Authorized<S> {
     /// The user and the credential.
     pub fn session(&self) -> &Arc<Session> {
         &self.session
-    }
-
-    /// The same, as who may see to other people's accounts by this scope.
-    pub(crate) fn administrator(&self, origin: Origin) -> Administrator {
-        Administrator::new(origin, Arc::clone(&self.session), S::SCOPE)
     }
 }
 

@@ -4,8 +4,11 @@
 //! They work in any actix-web app that has an [`Auth`] among its `app_data`. A
 //! database that does not answer is 503 in every one of them, never "anonymous".
 
+#[cfg(feature = "server")]
+mod administrator;
 mod authenticated;
 mod authorized;
+#[cfg(feature = "server")]
 mod client;
 pub(crate) mod credential;
 mod origin;
@@ -14,9 +17,11 @@ mod static_key;
 
 use actix_web::HttpRequest;
 
+#[cfg(feature = "server")]
+pub(super) use administrator::{EventsRead, UsersRead, UsersWrite};
 pub use authenticated::{Authenticated, MaybeAuthenticated};
 pub use authorized::{Authorized, RequiredScope};
-pub(super) use authorized::{EventsRead, UsersRead, UsersWrite};
+#[cfg(feature = "server")]
 pub(super) use client::IntrospectionClient;
 #[cfg(feature = "fuzzing")]
 pub(super) use client::of_basic;

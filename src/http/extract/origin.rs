@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::auth::Origin;
 use crate::config::TrustedProxies;
 use crate::error::Error;
-use crate::http::envelope::request_id;
+use crate::http::request_id::request_id;
 
 impl FromRequest for Origin {
     type Error = Error;
