@@ -31,6 +31,7 @@ pub struct ConfigError {
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// How the service is served over HTTP.
     pub server: ServerConfig,
@@ -46,6 +47,7 @@ pub struct Config {
 
 /// How the service is served over HTTP.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// `TOKENHOUSE_BIND`: the address to listen on.
     pub bind: SocketAddr,
@@ -68,6 +70,7 @@ pub struct ServerConfig {
 
 /// Where the users and tokens are kept.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DatabaseConfig {
     /// `DATABASE_URL`
     pub url: DatabaseUrl,
@@ -82,6 +85,7 @@ pub struct DatabaseConfig {
 
 /// The rules of the authentication itself.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AuthConfig {
     /// `API_KEY_TOKEN` and, during a rotation, `API_KEY_TOKEN_PREVIOUS`.
     pub static_keys: StaticKeys,
@@ -113,6 +117,7 @@ pub struct AuthConfig {
 
 /// How often passwords may be guessed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// `TOKENHOUSE_LIMITS`: whether anything is limited at all.
     pub on: bool,
@@ -126,6 +131,7 @@ pub struct Limits {
 
 /// Who may register.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Registration {
     /// Everybody.
     Open,
@@ -137,6 +143,7 @@ pub enum Registration {
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people.
     Text,

@@ -9,6 +9,7 @@ use crate::token::TokenDigest;
 
 /// Which database, from `DATABASE_URL`. Prints without the user, password and parameters.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum DatabaseUrl {
     /// An SQLite file.
     Sqlite(PathBuf),

@@ -11,6 +11,7 @@ use super::user::{USER_COLUMNS, User};
 
 /// A login token, as stored: its digest in its place.
 #[derive(Clone, Queryable)]
+#[non_exhaustive]
 pub struct AccessToken {
     /// Whose it is; one each.
     pub user_id: i64,

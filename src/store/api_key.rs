@@ -8,6 +8,7 @@ use super::schema::api_keys;
 
 /// A personal API key, without its digest.
 #[derive(Clone, Debug, Queryable)]
+#[non_exhaustive]
 pub struct ApiKey {
     /// Never given to another key.
     pub id: i64,

@@ -33,6 +33,7 @@ impl fmt::Debug for StoredHash {
 
 /// A registered user, without what proves it: that is an [`Account`].
 #[derive(Clone, Debug, Queryable)]
+#[non_exhaustive]
 pub struct User {
     /// Never given to another user, even after a deletion.
     pub id: i64,

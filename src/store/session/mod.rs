@@ -43,6 +43,7 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// A user and the credential that stands for them, as stored. Whether it is still good is for the
 /// domain to say.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Session {
     /// Who.
     pub user: User,
@@ -52,6 +53,7 @@ pub struct Session {
 
 /// A credential of a user, as stored.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Credential {
     /// Given at a sign-in.
     LoginToken(AccessToken),
@@ -61,6 +63,7 @@ pub enum Credential {
 
 /// An API key, and when its use was last noted.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct UsedKey {
     /// The key.
     pub key: ApiKey,
