@@ -10,6 +10,7 @@ mod healthcheck;
 mod import;
 mod key;
 mod logging;
+mod man;
 mod migrate;
 mod openapi;
 mod output;
@@ -85,6 +86,8 @@ enum Command {
     Openapi,
     /// Print a script that completes commands in a shell.
     Completions(completions::CompletionsArgs),
+    /// Write a man page for each command into a folder.
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -111,6 +114,7 @@ impl Cli {
             Command::Verify(args) => password::verify(&args),
             Command::Openapi => openapi::run(),
             Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
         }
     }
 }
