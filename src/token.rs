@@ -106,7 +106,7 @@ impl TokenDigest {
 
     /// Digests what knox has stored of a token; `None` for what is no SHA-512 in lower-case
     /// hexadecimal digits.
-    pub(crate) fn of_knox_digest(stored: &str) -> Option<Self> {
+    pub fn of_knox_digest(stored: &str) -> Option<Self> {
         let mut bytes = [0_u8; 64];
         hex::read(stored.as_bytes(), &mut bytes).then(|| Self::of_digits(stored.as_bytes()))
     }
