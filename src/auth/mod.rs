@@ -96,7 +96,12 @@ impl Auth {
     /// # Errors
     /// [`OpenError::Threads`] when the threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
-        let hasher = PasswordHasher::start(config.hash_threads, config.hash_queue, config.cost)?;
+        let hasher = PasswordHasher::start(
+            config.hash_threads,
+            config.hash_queue,
+            config.cost,
+            config.hash_priority,
+        )?;
         let chain_key = config.audit_key.clone().map(DigestKey::new);
         let (chores, chores_thread) = Chores::new();
         let auth = Self(Arc::new(Inner {

@@ -15,7 +15,7 @@ pub use settings::{SETTINGS, Setting};
 
 use secrecy::SecretString;
 
-use crate::password::{Cost, PasswordPolicy};
+use crate::password::{Cost, PasswordPolicy, Priority};
 use settings::PREFIX;
 use values::Values;
 
@@ -99,6 +99,8 @@ pub struct AuthConfig {
     pub max_cost: Cost,
     /// `TOKENHOUSE_HASH_THREADS`: threads that hash passwords, and do nothing else.
     pub hash_threads: usize,
+    /// `TOKENHOUSE_HASH_LAST`: whether they give way to everything else on the machine.
+    pub hash_priority: Priority,
     /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for one of them.
     pub hash_queue: Duration,
     /// `TOKENHOUSE_PASSWORD_MIN_LENGTH` and `TOKENHOUSE_PASSWORD_REFUSE_COMMON`.
@@ -247,6 +249,11 @@ impl AuthConfig {
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
             // On every core: they run when nobody else wants it.
             hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS")?,
+            hash_priority: if values.flag("TOKENHOUSE_HASH_LAST")? {
+                Priority::Last
+            } else {
+                Priority::Normal
+            },
             hash_queue: Duration::from_millis(values.number(
                 "TOKENHOUSE_HASH_QUEUE_MS",
                 1,

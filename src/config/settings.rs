@@ -139,7 +139,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_HASH_THREADS",
         "",
-        "Threads that hash passwords when nobody else wants the cores; one per core when empty",
+        "Threads that hash passwords; one per core when empty",
+    ),
+    plain(
+        "TOKENHOUSE_HASH_LAST",
+        "true",
+        "Whether they run when nobody else wants the core; false where others keep the machine busy",
     ),
     plain(
         "TOKENHOUSE_HASH_QUEUE_MS",

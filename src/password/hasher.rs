@@ -29,6 +29,17 @@ pub struct Busy {
     pub retry_after: Duration,
 }
 
+/// What the hash threads give way to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Priority {
+    /// To everything else on the machine: they get the time that the cores have left. A flood of
+    /// sign-ins is felt by nobody, and on a machine that is kept busy by others sign-ins wait.
+    Last,
+    /// To nothing: they have a share of the cores like any thread.
+    Normal,
+}
+
 /// A queue of work and the threads that do it. Cheap to clone; the threads end with the last clone.
 #[derive(Clone)]
 pub struct PasswordHasher(Arc<Handle>);
@@ -86,7 +97,12 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(threads: usize, longest_wait: Duration, cost: Cost) -> std::io::Result<Self> {
+    pub fn start(
+        threads: usize,
+        longest_wait: Duration,
+        cost: Cost,
+        priority: Priority,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
@@ -104,7 +120,9 @@ impl PasswordHasher {
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
                 .spawn(move || {
-                    step_back();
+                    if priority == Priority::Last {
+                        step_back();
+                    }
                     shared.work();
                 })?;
         }
@@ -366,7 +384,8 @@ mod tests {
 
     #[test]
     fn work_is_done_and_answered() {
-        let hasher = PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN).unwrap();
+        let hasher =
+            PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
         assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
     }
 
@@ -376,7 +395,7 @@ mod tests {
         const LIMIT: Duration = Duration::from_secs(5);
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN).unwrap();
+            let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN, Priority::Last).unwrap();
             let release = occupy(&hasher).await;
             let (sender, done) = mpsc::channel();
             let refused = hasher.run(move || sender.send(()).unwrap()).await;
@@ -395,7 +414,9 @@ mod tests {
     fn a_queue_that_is_too_long_refuses_at_once() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN).unwrap();
+            let hasher =
+                PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN, Priority::Last)
+                    .unwrap();
             hasher.0.shared.learn(Duration::from_secs(8 * 3_601));
             let release = occupy(&hasher).await;
             let asked = Instant::now();
@@ -412,7 +433,9 @@ mod tests {
     fn work_of_a_caller_that_went_away_is_not_done() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN).unwrap();
+            let hasher =
+                PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last)
+                    .unwrap();
             let release = occupy(&hasher).await;
             let (sender, done) = mpsc::channel::<()>();
             let waiting = hasher.run(move || sender.send(()).unwrap());
@@ -425,7 +448,8 @@ mod tests {
 
     #[test]
     fn a_panic_costs_one_answer_and_no_thread() {
-        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN).unwrap();
+        let hasher =
+            PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
         let panicking = || {
             assert!(std::thread::current().name().is_none(), "on a hash thread");
         };
@@ -437,7 +461,9 @@ mod tests {
     fn computed_together_or_alone_the_digest_is_the_same() {
         let local = tokio::task::LocalSet::new();
         on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN).unwrap();
+            let hasher =
+                PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last)
+                    .unwrap();
             let release = occupy(&hasher).await;
             let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
             let waiting: Vec<_> = (1..=9)
@@ -461,9 +487,16 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn the_threads_run_when_nobody_else_wants_the_core() {
-        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN).unwrap();
-        let policy = on_runtime(hasher.run(thread_priority::thread_schedule_policy));
-        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        assert_eq!(policy.unwrap().unwrap(), idle);
+        for (priority, policy) in [
+            (Priority::Last, NormalThreadSchedulePolicy::Idle),
+            (Priority::Normal, NormalThreadSchedulePolicy::Other),
+        ] {
+            let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, priority);
+            let found = on_runtime(hasher.unwrap().run(thread_priority::thread_schedule_policy));
+            assert_eq!(
+                found.unwrap().unwrap(),
+                ThreadSchedulePolicy::Normal(policy)
+            );
+        }
     }
 }

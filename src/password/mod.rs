@@ -23,7 +23,7 @@ pub use foreign::{
     OtherVerification, PreparedVerification, check_hash, is_to_be_replaced,
     prepare_any_verification, verify_any_password,
 };
-pub use hasher::{Busy, PasswordHasher};
+pub use hasher::{Busy, PasswordHasher, Priority};
 pub use passlib::{
     NewHash, Verification, hash_password, needs_rehash, needs_update, prepare_dummy_verification,
     prepare_hash, prepare_verification, verify_password, verify_password_below,

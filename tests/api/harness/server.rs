@@ -19,12 +19,13 @@ use super::process::Running;
 /// The static key of every test server.
 pub const STATIC_KEY: &str = "test-key-of-24-characters";
 
-/// What differs from the defaults: cheap hashes, few threads, and nobody turned away as too busy or
-/// for guessing.
-pub const SETTINGS: [(&str, &str); 7] = [
+/// What differs from the defaults: cheap hashes, few threads, which other tests do not starve, and
+/// nobody turned away as too busy or for guessing.
+pub const SETTINGS: [(&str, &str); 8] = [
     ("API_KEY_TOKEN", STATIC_KEY),
     ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
+    ("TOKENHOUSE_HASH_LAST", "false"),
     ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
     ("TOKENHOUSE_HASH_THREADS", "1"),
     ("TOKENHOUSE_LIMITS", "off"),
