@@ -65,10 +65,7 @@ pub fn generate_token() -> Result<PlainToken, NoRandomness> {
 
 /// Whether these bytes look like a token of ours. Says nothing about whether it is one.
 pub fn is_token_shaped(presented: &[u8]) -> bool {
-    presented.len() == TOKEN_CHARACTERS
-        && presented
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    presented.len() == TOKEN_CHARACTERS && presented.iter().all(is_plain)
 }
 
 /// The fewest lower-case hexadecimal digits at the end of a token of another system's.
@@ -77,12 +74,16 @@ const FOREIGN_DIGITS: usize = 32;
 /// Whether these bytes look like a token of Django's: of its REST framework (40 hexadecimal digits)
 /// or of knox (64 by default, `AUTH_TOKEN_CHARACTER_LENGTH`, and before them `TOKEN_PREFIX`).
 pub(crate) fn is_foreign_token_shaped(presented: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     presented
         .split_last_chunk::<FOREIGN_DIGITS>()
         .is_some_and(|(before, digits)| {
             before.iter().all(is_plain) && digits.iter().copied().all(hex::is_digit)
         })
+}
+
+/// Whether it is a character of URL-safe base64.
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 /// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
@@ -107,8 +108,9 @@ impl TokenDigest {
     /// Digests what knox has stored of a token; `None` for what is no SHA-512 in lower-case
     /// hexadecimal digits.
     pub fn of_knox_digest(stored: &str) -> Option<Self> {
-        let mut bytes = [0_u8; 64];
-        hex::read(stored.as_bytes(), &mut bytes).then(|| Self::of_digits(stored.as_bytes()))
+        let digits = stored.as_bytes();
+        let is_sha512 = digits.len() == 128 && digits.iter().copied().all(hex::is_digit);
+        is_sha512.then(|| Self::of_digits(digits))
     }
 
     /// Every bit of the SHA-256 the other way round. Were it the SHA-256 of anything that can be made

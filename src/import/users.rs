@@ -155,16 +155,7 @@ impl Rules {
                 continue;
             };
             counts.read += 1;
-            let read = self
-                .expiry(token)
-                .and_then(|expires_at| match digest(token, value) {
-                    _ if expires_at <= self.now => Ok(None),
-                    Some(digest) => Ok(Some(ImportedToken {
-                        digest: digest.to_hex(),
-                        expires_at,
-                    })),
-                    None => Err("knox-digest"),
-                });
+            let read = self.read_token(token, value);
             let token = match read {
                 Ok(Some(token)) => token,
                 Ok(None) => {
@@ -186,6 +177,20 @@ impl Rules {
             }
         }
         chosen
+    }
+
+    /// A token that is live; `None` when it has expired.
+    fn read_token(
+        &self,
+        token: &RawToken,
+        value: &str,
+    ) -> Result<Option<ImportedToken>, &'static str> {
+        let expires_at = self.expiry(token)?;
+        if expires_at <= self.now {
+            return Ok(None);
+        }
+        let digest = digest(token, value).ok_or("knox-digest")?.to_hex();
+        Ok(Some(ImportedToken { digest, expires_at }))
     }
 
     /// When a token ends, or why it cannot be taken over.

@@ -14,7 +14,6 @@ mod hasher;
 mod passlib;
 mod policy;
 mod python;
-mod queue;
 
 pub use computation::{Computation, Digest};
 pub use cost::{Cost, InvalidCost};

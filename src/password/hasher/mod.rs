@@ -5,21 +5,25 @@
 //! a flood of sign-ins meets a queue that admits what can be done in time and refuses the rest at
 //! once, and threads that run when nobody else wants the core.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+mod job_state;
+mod priority;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use self::job_state::{GiveUpOnDrop, JobState};
+pub use self::priority::Priority;
+use self::queue::{Batch, Queue, Work};
 use super::Cost;
 use super::computation::{Computation, Digest};
 use super::filler;
-use super::queue::{Batch, Queue, Work};
 
 /// There is more to hash than can be hashed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,17 +31,6 @@ use super::queue::{Batch, Queue, Work};
 pub struct Busy {
     /// After how long it is worth asking again.
     pub retry_after: Duration,
-}
-
-/// What the hash threads give way to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Priority {
-    /// To everything else on the machine: they get the time that the cores have left. A flood of
-    /// sign-ins is felt by nobody, and on a machine that is kept busy by others sign-ins wait.
-    Last,
-    /// To nothing: they have a share of the cores like any thread.
-    Normal,
 }
 
 /// A queue of work and the threads that do it. Cheap to clone; the threads end with the last clone.
@@ -64,32 +57,6 @@ const MICROS_A_ROUND: u64 = 50;
 
 /// How often it is logged that work is refused.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-
-/// Whether a job waits, was begun, or was given up: whoever changes it first decides.
-#[derive(Clone, Default)]
-pub(super) struct JobState(Arc<AtomicU8>);
-
-impl JobState {
-    const WAITING: u8 = 0;
-    const BEGUN: u8 = 1;
-    const GIVEN_UP: u8 = 2;
-
-    /// Says that it is begun; false when it was given up before.
-    pub(super) fn begin(&self) -> bool {
-        self.settle(Self::BEGUN)
-    }
-
-    /// Says that it is not wanted any more; false when it was begun before.
-    pub(super) fn give_up(&self) -> bool {
-        self.settle(Self::GIVEN_UP)
-    }
-
-    fn settle(&self, next: u8) -> bool {
-        self.0
-            .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-    }
-}
 
 impl PasswordHasher {
     /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`. Most of
@@ -120,9 +87,7 @@ impl PasswordHasher {
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
                 .spawn(move || {
-                    if priority == Priority::Last {
-                        step_back();
-                    }
+                    priority.apply();
                     shared.work();
                 })?;
         }
@@ -243,24 +208,6 @@ impl PasswordHasher {
     }
 }
 
-/// Lets everyone else on the machine go first: hashing gets the time that the cores have left. A
-/// system that does not know how to runs the threads like others.
-fn step_back() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
-        log::debug!("the hash threads cannot be scheduled behind the others");
-    }
-}
-
-/// Tells the threads that nobody waits any more, as when a client hangs up.
-struct GiveUpOnDrop(JobState);
-
-impl Drop for GiveUpOnDrop {
-    fn drop(&mut self) {
-        self.0.give_up();
-    }
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
@@ -347,156 +294,5 @@ fn compute(together: Vec<(Computation, oneshot::Sender<Digest>)>) {
     };
     for (reply, digest) in replies.into_iter().zip(digests) {
         let _nobody_listens = reply.send(digest).is_err();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    fn on_runtime<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
-    /// Keeps the only thread busy until the returned sender is used or dropped.
-    async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
-        let (release, held) = mpsc::channel();
-        let (begun, has_begun) = oneshot::channel();
-        let hasher = hasher.clone();
-        tokio::task::spawn_local(async move {
-            hasher
-                .run(move || {
-                    begun.send(()).unwrap();
-                    let _released_or_gone = held.recv();
-                })
-                .await
-                .unwrap();
-        });
-        has_begun.await.unwrap();
-        release
-    }
-
-    #[test]
-    fn work_is_done_and_answered() {
-        let hasher =
-            PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
-        assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
-    }
-
-    #[test]
-    fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
-        // Long enough for a thread that the scheduler runs last to begin while other tests run.
-        const LIMIT: Duration = Duration::from_secs(5);
-        let local = tokio::task::LocalSet::new();
-        on_runtime(local.run_until(async {
-            let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN, Priority::Last).unwrap();
-            let release = occupy(&hasher).await;
-            let (sender, done) = mpsc::channel();
-            let refused = hasher.run(move || sender.send(()).unwrap()).await;
-            assert_eq!(refused, Err(Busy { retry_after: LIMIT }));
-            release.send(()).unwrap();
-            let mut tries = 0;
-            while hasher.run(|| 1).await != Ok(1) {
-                tries += 1;
-                assert!(tries < 10, "the thread does not go on");
-            }
-            assert!(done.recv().is_err(), "given-up work is dropped, not done");
-        }));
-    }
-
-    #[test]
-    fn a_queue_that_is_too_long_refuses_at_once() {
-        let local = tokio::task::LocalSet::new();
-        on_runtime(local.run_until(async {
-            let hasher =
-                PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN, Priority::Last)
-                    .unwrap();
-            hasher.0.shared.learn(Duration::from_secs(8 * 3_601));
-            let release = occupy(&hasher).await;
-            let asked = Instant::now();
-            assert!(hasher.run(|| ()).await.is_err());
-            assert!(
-                asked.elapsed() < Duration::from_secs(60),
-                "did not wait in line"
-            );
-            drop(release);
-        }));
-    }
-
-    #[test]
-    fn work_of_a_caller_that_went_away_is_not_done() {
-        let local = tokio::task::LocalSet::new();
-        on_runtime(local.run_until(async {
-            let hasher =
-                PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last)
-                    .unwrap();
-            let release = occupy(&hasher).await;
-            let (sender, done) = mpsc::channel::<()>();
-            let waiting = hasher.run(move || sender.send(()).unwrap());
-            assert!(timeout(Duration::from_millis(20), waiting).await.is_err());
-            release.send(()).unwrap();
-            hasher.run(|| ()).await.unwrap();
-            assert!(done.recv().is_err());
-        }));
-    }
-
-    #[test]
-    fn a_panic_costs_one_answer_and_no_thread() {
-        let hasher =
-            PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
-        let panicking = || {
-            assert!(std::thread::current().name().is_none(), "on a hash thread");
-        };
-        assert!(on_runtime(hasher.run(panicking)).is_err());
-        assert_eq!(on_runtime(hasher.run(|| 1)), Ok(1));
-    }
-
-    #[test]
-    fn computed_together_or_alone_the_digest_is_the_same() {
-        let local = tokio::task::LocalSet::new();
-        on_runtime(local.run_until(async {
-            let hasher =
-                PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last)
-                    .unwrap();
-            let release = occupy(&hasher).await;
-            let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
-            let waiting: Vec<_> = (1..=9)
-                .map(|number| {
-                    let (hasher, computation) = (hasher.clone(), computation(number));
-                    tokio::task::spawn_local(async move { hasher.compute(computation).await })
-                })
-                .collect();
-            // Until all of them are in the queue.
-            while hasher.0.shared.lock().batches_before(Some(Cost::MIN)) < 3 {
-                tokio::task::yield_now().await;
-            }
-            release.send(()).unwrap();
-            for (number, digest) in (1..=9).zip(waiting) {
-                let digest = digest.await.unwrap().unwrap();
-                assert_eq!(digest.bytes(), computation(number).run().bytes());
-            }
-        }));
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_threads_run_when_nobody_else_wants_the_core() {
-        for (priority, policy) in [
-            (Priority::Last, NormalThreadSchedulePolicy::Idle),
-            (Priority::Normal, NormalThreadSchedulePolicy::Other),
-        ] {
-            let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, priority);
-            let found = on_runtime(hasher.unwrap().run(thread_priority::thread_schedule_policy));
-            assert_eq!(
-                found.unwrap().unwrap(),
-                ThreadSchedulePolicy::Normal(policy)
-            );
-        }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use super::Cost;
-use super::computation::{Computation, Digest};
-use super::hasher::JobState;
+use super::job_state::JobState;
+use crate::password::Cost;
+use crate::password::computation::{Computation, Digest};
 
 /// Something for a hash thread to do.
 pub(super) enum Work {

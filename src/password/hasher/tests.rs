@@ -1,0 +1,150 @@
+//! The queue, before one thread that is kept busy.
+
+use std::sync::mpsc;
+
+#[cfg(target_os = "linux")]
+use thread_priority::{NormalThreadSchedulePolicy, ThreadSchedulePolicy};
+
+use super::*;
+
+fn on_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Keeps the only thread busy until the returned sender is used or dropped.
+async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel();
+    let (begun, has_begun) = oneshot::channel();
+    let hasher = hasher.clone();
+    tokio::task::spawn_local(async move {
+        hasher
+            .run(move || {
+                begun.send(()).unwrap();
+                let _released_or_gone = held.recv();
+            })
+            .await
+            .unwrap();
+    });
+    has_begun.await.unwrap();
+    release
+}
+
+#[test]
+fn work_is_done_and_answered() {
+    let hasher =
+        PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
+    assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
+}
+
+#[test]
+fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
+    // Long enough for a thread that the scheduler runs last to begin while other tests run.
+    const LIMIT: Duration = Duration::from_secs(5);
+    let local = tokio::task::LocalSet::new();
+    on_runtime(local.run_until(async {
+        let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN, Priority::Last).unwrap();
+        let release = occupy(&hasher).await;
+        let (sender, done) = mpsc::channel();
+        let refused = hasher.run(move || sender.send(()).unwrap()).await;
+        assert_eq!(refused, Err(Busy { retry_after: LIMIT }));
+        release.send(()).unwrap();
+        let mut tries = 0;
+        while hasher.run(|| 1).await != Ok(1) {
+            tries += 1;
+            assert!(tries < 10, "the thread does not go on");
+        }
+        assert!(done.recv().is_err(), "given-up work is dropped, not done");
+    }));
+}
+
+#[test]
+fn a_queue_that_is_too_long_refuses_at_once() {
+    let local = tokio::task::LocalSet::new();
+    on_runtime(local.run_until(async {
+        let hasher =
+            PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN, Priority::Last)
+                .unwrap();
+        hasher.0.shared.learn(Duration::from_secs(8 * 3_601));
+        let release = occupy(&hasher).await;
+        let asked = Instant::now();
+        assert!(hasher.run(|| ()).await.is_err());
+        assert!(
+            asked.elapsed() < Duration::from_secs(60),
+            "did not wait in line"
+        );
+        drop(release);
+    }));
+}
+
+#[test]
+fn work_of_a_caller_that_went_away_is_not_done() {
+    let local = tokio::task::LocalSet::new();
+    on_runtime(local.run_until(async {
+        let hasher =
+            PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last).unwrap();
+        let release = occupy(&hasher).await;
+        let (sender, done) = mpsc::channel::<()>();
+        let waiting = hasher.run(move || sender.send(()).unwrap());
+        assert!(timeout(Duration::from_millis(20), waiting).await.is_err());
+        release.send(()).unwrap();
+        hasher.run(|| ()).await.unwrap();
+        assert!(done.recv().is_err());
+    }));
+}
+
+#[test]
+fn a_panic_costs_one_answer_and_no_thread() {
+    let hasher =
+        PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
+    let panicking = || {
+        assert!(std::thread::current().name().is_none(), "on a hash thread");
+    };
+    assert!(on_runtime(hasher.run(panicking)).is_err());
+    assert_eq!(on_runtime(hasher.run(|| 1)), Ok(1));
+}
+
+#[test]
+fn computed_together_or_alone_the_digest_is_the_same() {
+    let local = tokio::task::LocalSet::new();
+    on_runtime(local.run_until(async {
+        let hasher =
+            PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last).unwrap();
+        let release = occupy(&hasher).await;
+        let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
+        let waiting: Vec<_> = (1..=9)
+            .map(|number| {
+                let (hasher, computation) = (hasher.clone(), computation(number));
+                tokio::task::spawn_local(async move { hasher.compute(computation).await })
+            })
+            .collect();
+        // Until all of them are in the queue.
+        while hasher.0.shared.lock().batches_before(Some(Cost::MIN)) < 3 {
+            tokio::task::yield_now().await;
+        }
+        release.send(()).unwrap();
+        for (number, digest) in (1..=9).zip(waiting) {
+            let digest = digest.await.unwrap().unwrap();
+            assert_eq!(digest.bytes(), computation(number).run().bytes());
+        }
+    }));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_threads_run_when_nobody_else_wants_the_core() {
+    for (priority, policy) in [
+        (Priority::Last, NormalThreadSchedulePolicy::Idle),
+        (Priority::Normal, NormalThreadSchedulePolicy::Other),
+    ] {
+        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, priority);
+        let found = on_runtime(hasher.unwrap().run(thread_priority::thread_schedule_policy));
+        assert_eq!(
+            found.unwrap().unwrap(),
+            ThreadSchedulePolicy::Normal(policy)
+        );
+    }
+}
