@@ -22,6 +22,10 @@ const FIRST_PRUNE_AFTER: Duration = Duration::from_secs(60);
 /// How often after that.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// After how long SQLite's log is looked at again when somebody keeps it from being emptied: whoever
+/// writes waits for the attempt.
+const TRIM_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Ends the thread when it is dropped.
 pub(super) struct Chores {
     _alive: Mutex<Sender<()>>,
@@ -53,6 +57,7 @@ impl ChoresThread {
         let run = move || {
             let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
+            let mut trim_at = Instant::now();
             while self.0.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = service.upgrade() else {
                     return;
@@ -62,6 +67,9 @@ impl ChoresThread {
                 let prune = is_due(&mut prune_at, PRUNE_EVERY);
                 // The cause is in the log already, and the next time is soon.
                 let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
+                if Instant::now() >= trim_at && !runtime.block_on(auth.trim_log()) {
+                    trim_at = Instant::now() + TRIM_AGAIN_AFTER;
+                }
             }
         };
         thread::Builder::new()
@@ -93,6 +101,11 @@ impl Auth {
             self.prune_failures().await?;
         }
         Ok(())
+    }
+
+    /// Whether that is worth trying again soon.
+    async fn trim_log(&self) -> bool {
+        self.0.store.trim_log().await.is_ok_and(|trimmed| trimmed)
     }
 
     async fn count_tokens(&self) -> Result<(), Error> {

@@ -56,9 +56,11 @@ impl StoreConnection {
     }
 }
 
-/// Waits for SQLite's write lock no longer than this.
+/// SQLite's locks are waited for no longer than this.
+pub(super) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 2000";
+
 const SQLITE_SETTINGS: &[&str] = &[
-    "PRAGMA busy_timeout = 2000",
+    BUSY_TIMEOUT,
     "PRAGMA journal_mode = WAL",
     // Synced at every commit: what was acknowledged survives a power cut. Password hashing is
     // slower than the disk, so nobody waits for it.

@@ -19,7 +19,9 @@ mod schema;
 mod session;
 pub mod source;
 pub mod user;
+mod write_ahead_log;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +94,11 @@ impl From<DieselError> for StoreError {
 pub struct Store {
     pool: Pool<Manager>,
     turns: Arc<Semaphore>,
+    /// On SQLite, where one writes at a time. Its own waiting is a lottery in which somebody is
+    /// unlucky for seconds; here who came first is next.
+    writing: Option<Arc<Semaphore>>,
+    /// That of SQLite.
+    file: Option<PathBuf>,
     sessions: Arc<Sessions>,
 }
 
@@ -123,9 +130,12 @@ impl Store {
             .error_handler(Box::new(LogConnectionErrors))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
+        let file = config.url.sqlite_path().map(Path::to_owned);
         Ok(Self {
             pool,
             turns,
+            writing: file.is_some().then(|| Arc::new(Semaphore::new(1))),
+            file,
             sessions: Arc::new(sessions),
         })
     }
@@ -139,7 +149,8 @@ impl Store {
         &self,
         query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(move |conn| attempt::read(conn, &query)).await
+        self.run(None, move |conn| attempt::read(conn, &query))
+            .await
     }
 
     /// Runs `work` in one transaction, which is committed when this returns `Ok`. It takes effect
@@ -173,7 +184,7 @@ impl Store {
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut work = Some(work);
-        self.run(move |conn| {
+        self.run(self.writing.as_ref(), move |conn| {
             attempt::change(conn, revocation.as_mut(), |conn| {
                 // Taken once: past BEGIN there is no second attempt.
                 work.take()
@@ -219,19 +230,23 @@ impl Store {
         }
     }
 
+    /// Uses a connection, after `first` if there is something else to wait for.
     async fn run<T: Send + 'static>(
         &self,
+        first: Option<&Arc<Semaphore>>,
         mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + ANSWER_WITHIN;
         let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
-        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned())
-            .await
-            .map_err(too_slow)?;
+        let mut held = Vec::new();
+        for semaphore in first.into_iter().chain([&self.turns]) {
+            let turn = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
+            held.push(turn.map_err(too_slow)?);
+        }
         let pool = self.pool.clone();
         let job = spawn_blocking(move || {
-            // Held until the query ends, even when nobody waits for its answer any more.
-            let _turn = turn;
+            // Until the query ends, even when nobody waits for its answer any more.
+            let _held = held;
             let mut error = unreachable_database();
             // Each attempt may use up one dead connection, so this ends with a live one or none.
             for _ in 0..=pool.max_size() {

@@ -18,6 +18,7 @@ mod bad_bodies;
 mod bad_input;
 mod canaries;
 mod conformance;
+mod contention;
 mod durability;
 mod envelope;
 mod foreign_app;

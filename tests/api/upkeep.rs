@@ -3,16 +3,20 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::harness::{Backend, TestApp, on_both_databases, scratch_folder};
+use crate::harness::{Backend, TestApp, TestDatabase, on_both_databases, scratch_folder, size};
 
-on_both_databases!(a_database_of_a_newer_version_is_refused);
+on_both_databases!(
+    a_database_of_a_newer_version_is_refused,
+    migrations_are_made_whole_or_not_at_all,
+);
 
 /// How many users each client registers.
 const REGISTRATIONS: usize = 40;
@@ -118,6 +122,48 @@ fn a_database_of_a_newer_version_is_refused(backend: Backend) {
         assert!(!output.status.success(), "{arguments:?}");
         assert!(says.contains("a newer version"), "{arguments:?}: {says}");
     }
+}
+
+/// A program that is killed while it migrates has made all of it or nothing, and the next one makes
+/// what is missing. `TOKENHOUSE_TEST_KILLED_MIGRATIONS` says how many are killed.
+fn migrations_are_made_whole_or_not_at_all(backend: Backend) {
+    let kills = size("TOKENHOUSE_TEST_KILLED_MIGRATIONS", 20);
+    let migrate = |database: &TestDatabase| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
+        command.arg("migrate");
+        command.current_dir(std::env::temp_dir());
+        command.env_clear().env("DATABASE_URL", database.url());
+        command.stdout(Stdio::null());
+        command
+    };
+    let tables = |database: &TestDatabase| match backend {
+        Backend::Sqlite => database.count("sqlite_master WHERE type = 'table'"),
+        Backend::Postgres => {
+            database.count("information_schema.tables WHERE table_schema = 'public'")
+        }
+    };
+    let whole = TestDatabase::empty(backend);
+    let begun = Instant::now();
+    assert!(run(migrate(&whole)).status.success());
+    let (took, all) = (begun.elapsed(), tables(&whole));
+    let mut made = 0;
+    for number in 0..kills {
+        let database = TestDatabase::empty(backend);
+        let mut migrating = migrate(&database).spawn().unwrap();
+        thread::sleep(took.mul_f64(number as f64 / kills as f64));
+        migrating.kill().unwrap();
+        migrating.wait().unwrap();
+        match tables(&database) {
+            0 => {}
+            some => {
+                assert_eq!(some, all, "after {number} of {kills} parts of the time");
+                made += 1;
+            }
+        }
+        assert!(run(migrate(&database)).status.success());
+        assert_eq!(tables(&database), all);
+    }
+    println!("{kills} killed within {took:?}, {made} of them had made all");
 }
 
 /// Of SQLite before 3.51.3, two connections could damage the write-ahead log.

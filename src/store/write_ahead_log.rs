@@ -1,0 +1,58 @@
+//! SQLite's write-ahead log, kept small.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+
+use super::attempt;
+use super::{Store, StoreConnection, StoreError};
+
+/// A log of fewer bytes is left alone. SQLite writes it back by itself at a quarter of this, but
+/// begins it anew only when nobody reads at that moment: beside readers who take turns, such as
+/// copies and reports, it grows for ever.
+const LOG_ENOUGH: u64 = 16 << 20;
+
+/// For so long readers are waited for, and everybody who writes waits too.
+const WAIT_FOR_READERS: &str = "PRAGMA busy_timeout = 250";
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = Integer)]
+    busy: i32,
+}
+
+impl Store {
+    /// Writes SQLite's log back into the database and empties it, if it is large. Returns false when
+    /// somebody has been reading for too long, so that it is not worth trying again soon. Nothing
+    /// is lost then, and who reads is not disturbed. On Postgres there is nothing to do.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn trim_log(&self) -> Result<bool, StoreError> {
+        let size = |log: PathBuf| fs::metadata(log).map_or(0, |about| about.len());
+        match self.file.as_deref().map(log_of).map(size) {
+            Some(size) if size > LOG_ENOUGH => {}
+            _ => return Ok(true),
+        }
+        let trim = |conn: &mut _| attempt::read(conn, empty);
+        self.run(self.writing.as_ref(), trim).await
+    }
+}
+
+/// The file that SQLite has beside that of the database.
+fn log_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Whether the log is empty now.
+fn empty(conn: &mut StoreConnection) -> QueryResult<bool> {
+    conn.batch_execute(WAIT_FOR_READERS)?;
+    let outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn);
+    conn.batch_execute(super::connection::BUSY_TIMEOUT)?;
+    outcome.map(|Checkpoint { busy }| busy == 0)
+}
