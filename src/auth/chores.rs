@@ -22,9 +22,9 @@ const FIRST_PRUNE_AFTER: Duration = Duration::from_secs(60);
 /// How often after that.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// After how long SQLite's log is looked at again when somebody keeps it from being emptied: whoever
-/// writes waits for the attempt.
-const TRIM_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// SQLite's log is looked at less and less often, down to this, while somebody keeps it from being
+/// emptied: whoever writes waits for the attempt.
+const TRIM_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends the thread when it is dropped.
 pub(super) struct Chores {
@@ -57,7 +57,7 @@ impl ChoresThread {
         let run = move || {
             let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
-            let mut trim_at = Instant::now();
+            let (mut trim_at, mut trim_every) = (Instant::now(), EVERY);
             while self.0.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = service.upgrade() else {
                     return;
@@ -67,8 +67,11 @@ impl ChoresThread {
                 let prune = is_due(&mut prune_at, PRUNE_EVERY);
                 // The cause is in the log already, and the next time is soon.
                 let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
-                if Instant::now() >= trim_at && !runtime.block_on(auth.trim_log()) {
-                    trim_at = Instant::now() + TRIM_AGAIN_AFTER;
+                if is_due(&mut trim_at, trim_every) {
+                    trim_every = match runtime.block_on(auth.trim_log()) {
+                        true => EVERY,
+                        false => TRIM_AT_LEAST_EVERY.min(trim_every * 2),
+                    };
                 }
             }
         };

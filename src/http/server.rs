@@ -25,6 +25,10 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// it is that of a proxy.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// What of an answer waits in memory for a client that does not read, in bytes. A file is larger, and
+/// thousands may ask for it.
+const WRITE_BUFFER: usize = 4 << 10;
+
 /// How long the service takes to stop, the time without readiness included, and up to a second more,
 /// since actix-web looks once a second whether it is over. Docker kills after 10 s.
 const STOP_WITHIN: Duration = Duration::from_secs(7);
@@ -64,6 +68,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
         .on_connect(move |socket, extensions| connections.welcome(socket, extensions))
         .client_request_timeout(HEAD_WITHIN)
         .keep_alive(KEEP_ALIVE)
+        .h1_write_buffer_size(WRITE_BUFFER)
         .shutdown_signal(ordered)
         .shutdown_timeout(STOP_WITHIN.saturating_sub(config.drain).as_secs())
         .listen(listener)?

@@ -10,13 +10,13 @@ use diesel::sql_types::Integer;
 use super::attempt;
 use super::{Store, StoreConnection, StoreError};
 
-/// A log of fewer bytes is left alone. SQLite writes it back by itself at a quarter of this, but
+/// A log of fewer bytes is left alone. SQLite writes it back by itself at half of this, but
 /// begins it anew only when nobody reads at that moment: beside readers who take turns, such as
 /// copies and reports, it grows for ever.
-const LOG_ENOUGH: u64 = 16 << 20;
+const LOG_ENOUGH: u64 = 8 << 20;
 
 /// For so long readers are waited for, and everybody who writes waits too.
-const WAIT_FOR_READERS: &str = "PRAGMA busy_timeout = 250";
+const WAIT_FOR_READERS: &str = "PRAGMA busy_timeout = 500";
 
 #[derive(QueryableByName)]
 struct Checkpoint {

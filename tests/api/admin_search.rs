@@ -95,6 +95,7 @@ fn users_are_found_by_the_beginning_of_the_address_in_any_spelling(backend: Back
         ("limit=0", "value_error"),
         ("limit=501", "value_error"),
         ("limit=x", "int_parsing"),
+        ("limit=", "int_parsing"),
         ("limit=1.5", "int_parsing"),
         ("search=%00", "value_error"),
         ("search=a%00&limit=0", "value_error"),

@@ -32,6 +32,7 @@ impl Query {
         self.parse(name, "value_error", message, |text| {
             (!text.contains('\0')).then(|| text.to_owned())
         })
+        .filter(|text| !text.is_empty())
     }
 
     /// All the values of a parameter.
@@ -98,7 +99,7 @@ impl Query {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let mut named = self.pairs.iter().rev().filter(|(key, _)| key == name);
-        let (_, text) = named.next().filter(|(_, text)| !text.is_empty())?;
+        let (_, text) = named.next()?;
         let parsed = parse(text);
         if parsed.is_none() {
             let error = FieldError::new(name, kind, message).showing(text.as_str());

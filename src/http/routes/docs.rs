@@ -38,7 +38,7 @@ const KEEP: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600")
 
 /// How much of a file is sent at a time: who does not read on within the time that a connection may
 /// be idle is cut. Each connection of such a client takes a few of them in memory.
-const PIECE: usize = 8 << 10;
+const PIECE: usize = 4 << 10;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     // The document is built of names and numbers only, which always serialise.

@@ -109,6 +109,6 @@ async fn sign_in(
         password,
         scope,
     } = form?;
-    auth.sign_in(origin, &username, password, scope.as_deref())
-        .await
+    // On the heap, or there would be room for it in each connection that is still reading its form.
+    Box::pin(auth.sign_in(origin, &username, password, scope.as_deref())).await
 }
