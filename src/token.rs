@@ -159,10 +159,15 @@ mod tests {
 
     use super::*;
 
+    /// How many tokens are made: `TOKENHOUSE_TEST_TOKENS`, or 20,000.
+    fn samples() -> u32 {
+        std::env::var("TOKENHOUSE_TEST_TOKENS").map_or(20_000, |number| number.parse().unwrap())
+    }
+
     #[test]
     fn tokens_look_like_pythons_and_never_repeat() {
         let mut seen = HashSet::new();
-        for _ in 0..20_000 {
+        for _ in 0..samples() {
             let token = generate_token().unwrap();
             let text = token.expose();
             assert_eq!(text.len(), 43);
@@ -179,9 +184,9 @@ mod tests {
 
     #[test]
     fn every_bit_of_a_token_is_random() {
-        const SAMPLES: u32 = 20_000;
+        let samples = samples();
         let mut ones = [0_u32; TOKEN_BYTES * 8];
-        for _ in 0..SAMPLES {
+        for _ in 0..samples {
             let token = generate_token().unwrap();
             let bytes = URL_SAFE_NO_PAD.decode(token.expose()).unwrap();
             for (index, count) in ones.iter_mut().enumerate() {
@@ -189,10 +194,10 @@ mod tests {
             }
         }
         // Five and a half standard deviations: wrong once in some 10^5 runs over all the bits.
-        let slack = 5.5 * (f64::from(SAMPLES) / 4.0).sqrt();
+        let slack = 5.5 * (f64::from(samples) / 4.0).sqrt();
         // The first character has 63 values, so that its six bits lean a little.
         for count in ones.into_iter().skip(6) {
-            assert!((f64::from(count) - f64::from(SAMPLES) / 2.0).abs() < slack);
+            assert!((f64::from(count) - f64::from(samples) / 2.0).abs() < slack);
         }
     }
 

@@ -39,6 +39,7 @@ mod metrics;
 mod model;
 mod operator;
 mod outage;
+mod panics;
 mod proxies;
 mod query_plans;
 mod races;

@@ -18,9 +18,6 @@ on_both_databases!(
     migrations_are_made_whole_or_not_at_all,
 );
 
-/// How many users each client registers.
-const REGISTRATIONS: usize = 40;
-
 #[derive(QueryableByName)]
 struct Counted {
     #[diesel(sql_type = BigInt)]
@@ -39,14 +36,15 @@ fn run(mut command: Command) -> Output {
 
 /// Registers users one after the other and counts those that were acknowledged.
 fn register_some(app: &TestApp, of: usize, acknowledged: &AtomicI64) {
-    for number in 0..REGISTRATIONS {
+    for number in 0..size("TOKENHOUSE_TEST_COPIED_USERS", 40) {
         app.register(&format!("user{of}.{number}"));
         acknowledged.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// Copies are made while users register. Each has to hold all who were acknowledged before it was
-/// begun, and nobody without those before them.
+/// begun, and nobody without those before them. `TOKENHOUSE_TEST_COPIED_USERS` says how many users
+/// each of three clients registers.
 #[test]
 fn a_backup_under_load_is_the_database_at_one_moment() {
     let app = TestApp::start(Backend::Sqlite);

@@ -13,15 +13,19 @@ use std::time::Duration;
 use cluster::Cluster;
 use load::Load;
 
-use crate::harness::{Backend, Person, TestDatabase};
+use crate::harness::{Backend, Person, TestDatabase, size};
 
+/// `TOKENHOUSE_TEST_ROLLING` says how often each is replaced.
 #[test]
 fn processes_are_replaced_under_load_and_nobody_notices() {
     let cluster = Cluster::start();
+    let rounds = size("TOKENHOUSE_TEST_ROLLING", 1);
     let tally = Load::of(cluster.nginx()).during(|| {
-        for member in cluster.members() {
-            thread::sleep(Duration::from_millis(300));
-            cluster.restart(member, "TERM");
+        for _ in 0..rounds {
+            for member in cluster.members() {
+                thread::sleep(Duration::from_millis(300));
+                cluster.restart(member, "TERM");
+            }
         }
     });
     let repeated = tally.repeated.load(Ordering::Relaxed);
@@ -30,7 +34,7 @@ fn processes_are_replaced_under_load_and_nobody_notices() {
     let failures = tally.failures.into_inner().unwrap();
     let failures_of_once = tally.failures_of_once.into_inner().unwrap();
     println!(
-        "3 x SIGTERM: {repeated} requests that nginx may repeat, {} failed; {once} that it may \
+        "{rounds} x 3 SIGTERMs: {repeated} requests that nginx may repeat, {} failed; {once} that it may \
          not, {} failed; {revocations} sign-outs held everywhere",
         failures.len(),
         failures_of_once.len(),
