@@ -221,17 +221,25 @@ impl Config {
 
     /// What an operator should know though it stops nothing: one sentence each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.auth.static_keys.any_shorter_than(16) {
-            warnings
-                .push("API_KEY_TOKEN: shorter than 16 characters, so it can be guessed".to_owned());
-        }
-        if u32::from(self.auth.cost) < 10 {
-            warnings.push(
-                "TOKENHOUSE_BCRYPT_COST: below 10, stolen hashes are cheap to crack".to_owned(),
-            );
-        }
-        warnings
+        let server = &self.server;
+        let is_bare = !server.bind.ip().is_loopback() && server.trusted_proxies.is_empty();
+        let possible = [
+            (
+                self.auth.static_keys.any_shorter_than(16),
+                "API_KEY_TOKEN: shorter than 16 characters, so it can be guessed",
+            ),
+            (
+                u32::from(self.auth.cost) < 10,
+                "TOKENHOUSE_BCRYPT_COST: below 10, stolen hashes are cheap to crack",
+            ),
+            (
+                is_bare,
+                "TOKENHOUSE_BIND: other machines get there without TLS, and passwords can be read on \
+                 the way; name the proxy that has the TLS in TOKENHOUSE_TRUSTED_PROXIES",
+            ),
+        ];
+        let found = possible.into_iter().filter(|(is_so, _)| *is_so);
+        found.map(|(_, warning)| warning.to_owned()).collect()
     }
 }
 

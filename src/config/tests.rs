@@ -76,6 +76,23 @@ fn a_secret_may_stand_in_a_file_but_not_in_both_places() {
 }
 
 #[test]
+fn passwords_in_the_clear_are_warned_of() {
+    for (bind, proxies, warnings) in [
+        ("127.0.0.1:8000", "", 0),
+        ("[::1]:8000", "", 0),
+        ("0.0.0.0:8000", "", 1),
+        ("192.0.2.1:8000", "", 1),
+        ("0.0.0.0:8000", "192.0.2.2", 0),
+    ] {
+        let vars = [
+            ("TOKENHOUSE_BIND", bind),
+            ("TOKENHOUSE_TRUSTED_PROXIES", proxies),
+        ];
+        assert_eq!(config(&vars).unwrap().warnings().len(), warnings, "{bind}");
+    }
+}
+
+#[test]
 fn two_static_keys_may_be_in_force_and_none_by_default() {
     let two = config(&[("API_KEY_TOKEN", "new"), ("API_KEY_TOKEN_PREVIOUS", "old")]).unwrap();
     for (key, accepted) in [("new", true), ("old", true), ("ne", false), ("", false)] {
