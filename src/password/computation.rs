@@ -1,6 +1,6 @@
 //! bcrypt itself, apart from the text forms of its input and output.
 
-use bcrypt_lanes::{Input, MAX_LANES, hash_many};
+use bcrypt_lanes::{Input, MAX_LANES, hash_many, spend_rounds};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::Cost;
@@ -45,14 +45,9 @@ impl Computation {
         digest
     }
 
-    /// Works as much longer as one of `cost` would have taken, if that is dearer. Each cost doubles
-    /// the work, so what is missing is one of every cost from its own up to the one below `cost`.
+    /// Works as much longer as one of `cost` would have taken, if that is dearer.
     pub fn make_up_for(&self, cost: Cost) {
-        let missing = (self.cost.into()..cost.into()).filter_map(|n: u32| Cost::try_from(n).ok());
-        for cost in missing {
-            // The digest is of no use, and the compiler is not to find that out.
-            std::hint::black_box(Self::new(cost, b"", self.salt).run());
-        }
+        spend_rounds(rounds_missing(self.cost, cost));
     }
 
     /// Computes several of equal cost side by side, and returns the digests in their order.
@@ -81,30 +76,24 @@ impl Digest {
     }
 }
 
+/// The rounds of the one that the other lacks: a bcrypt has two to the power of its cost.
+fn rounds_missing(own: Cost, wanted: Cost) -> u32 {
+    let [own, wanted] = [own, wanted].map(|cost| 1_u32 << u32::from(cost));
+    wanted.saturating_sub(own)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
-
-    /// The shortest of three times: the machine has other things to do.
-    fn time(work: impl Fn()) -> Duration {
-        let times = (0..3).map(|_| {
-            let begun = Instant::now();
-            work();
-            begun.elapsed()
-        });
-        times.min().unwrap()
-    }
 
     #[test]
     fn what_a_cheap_one_lacks_is_made_up_for() {
-        let [cheap, dear] =
-            [4, 10].map(|cost| Computation::new(cost.try_into().unwrap(), b"", [0; SALT_BYTES]));
-        let wanted = time(|| _ = dear.run());
-        let made_up = time(|| cheap.make_up_for(dear.cost()));
-        let ratio = made_up.as_secs_f64() / wanted.as_secs_f64();
-        assert!((0.7..1.4).contains(&ratio), "{ratio}");
-        assert!(time(|| dear.make_up_for(cheap.cost())) < wanted / 2);
+        let missing = |own: u32, wanted: u32| {
+            rounds_missing(own.try_into().unwrap(), wanted.try_into().unwrap())
+        };
+        assert_eq!(missing(10, 12), 4_096 - 1_024);
+        assert_eq!(missing(4, 31), (1 << 31) - 16);
+        assert_eq!(missing(12, 12), 0);
+        assert_eq!(missing(12, 10), 0);
     }
 }

@@ -14,11 +14,6 @@ impl Cost {
     pub const MIN: Self = Self(4);
     /// The dearest that bcrypt knows: more than a day a hash.
     pub const MAX: Self = Self(31);
-
-    /// Half the work, if bcrypt knows so little.
-    pub(super) fn cheaper(self) -> Option<Self> {
-        (self > Self::MIN).then(|| Self(self.0 - 1))
-    }
 }
 
 impl TryFrom<u32> for Cost {

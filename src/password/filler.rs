@@ -2,22 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Cost, prepare_dummy_verification};
+use bcrypt_lanes::spend_rounds;
 
-/// Computes bcrypts until about `whole` after `begun`, where one of this `cost` takes `whole`. Each
-/// next one is half as long, and is computed if there is time for it.
+use super::Cost;
+
+/// Computes rounds of bcrypt until about `whole` after `begun`, where one of this `cost` takes
+/// `whole`. Counted in rounds, so that it takes longer when all others do too.
 ///
 /// Sleeping would free the core for others, and that shows in their times.
 pub(super) fn fill(begun: Instant, whole: Duration, cost: Cost) {
-    let (mut cost, mut share) = (cost, whole);
-    while let Some(cheaper) = cost.cheaper() {
-        (cost, share) = (cheaper, share / 2);
-        if begun.elapsed() + share <= whole {
-            let (computation, _verification) = prepare_dummy_verification(cost);
-            // Its digest goes nowhere, and must be computed all the same.
-            std::hint::black_box(computation.run());
-        }
-    }
+    spend_rounds(rounds_left(begun.elapsed(), whole, cost));
+}
+
+/// The share of the rounds of one bcrypt that is left of its time.
+fn rounds_left(used: Duration, whole: Duration, cost: Cost) -> u32 {
+    let left = whole.saturating_sub(used).as_nanos();
+    let rounds = (left << u32::from(cost)) / whole.as_nanos().max(1);
+    // At most 2^31, that is all of them.
+    u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -25,32 +27,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_is_filled_up_and_not_exceeded() {
-        let cost = Cost::try_from(9).unwrap();
-        let (computation, _verification) = prepare_dummy_verification(cost);
-        let one = || {
-            let begun = Instant::now();
-            std::hint::black_box(computation.run());
-            begun.elapsed()
-        };
-        let whole = (0..5).map(|_| one()).min().unwrap();
-        let filled = |used: Duration| {
-            let tries = (0..5).map(|_| {
-                let begun = Instant::now();
-                std::thread::sleep(used);
-                fill(begun, whole, cost);
-                begun.elapsed()
-            });
-            tries.min().unwrap()
-        };
-        for used in [Duration::ZERO, whole / 3, whole * 9 / 10] {
-            let took = filled(used);
-            assert!(
-                took > whole * 8 / 10 && took < whole * 2,
-                "{took:?} of {whole:?}"
-            );
-        }
-        // Too late to hide anything.
-        assert!(filled(whole * 2) < whole * 3);
+    fn what_is_left_of_the_time_is_filled_and_no_more() {
+        const WHOLE: Duration = Duration::from_millis(240);
+        let left = |used: Duration| rounds_left(used, WHOLE, 12_u32.try_into().unwrap());
+        assert_eq!(left(Duration::ZERO), 4_096);
+        assert_eq!(left(WHOLE / 4), 3_072);
+        assert_eq!(left(WHOLE - Duration::from_micros(59)), 1);
+        assert_eq!(left(WHOLE), 0);
+        assert_eq!(left(WHOLE * 9), 0);
+        assert_eq!(rounds_left(Duration::ZERO, Duration::ZERO, Cost::MAX), 0);
+        let day = Duration::from_secs(86_400);
+        assert_eq!(rounds_left(Duration::ZERO, day, Cost::MAX), 1 << 31);
     }
 }

@@ -129,6 +129,13 @@ pub fn hash_many(cost: u32, inputs: &[Input<'_>], digests: &mut [Digest]) -> Res
     Ok(())
 }
 
+/// Takes as long as `count` rounds of one hash, and makes nothing of it. A hash of cost `n` has 2^`n`
+/// rounds, and besides them work that is less than one: who computes a hash of cost 10 and then
+/// spends 2^12 - 2^10 rounds takes as long as for one of cost 12, to less than a microsecond or so.
+pub fn spend_rounds(count: u32) {
+    lanes::spend_rounds(count);
+}
+
 /// How many of the `remaining` passwords to hash next; `remaining` is not 0.
 fn next_group(remaining: usize) -> usize {
     let groups = remaining.div_ceil(MAX_LANES);
