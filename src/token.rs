@@ -190,7 +190,7 @@ mod tests {
             let token = generate_token().unwrap();
             let bytes = URL_SAFE_NO_PAD.decode(token.expose()).unwrap();
             for (index, count) in ones.iter_mut().enumerate() {
-                *count += u32::from(bytes[index / 8] >> (index % 8) & 1);
+                *count += u32::from(bytes[index / 8] >> (7 - index % 8) & 1);
             }
         }
         // Five and a half standard deviations: wrong once in some 10^5 runs over all the bits.
