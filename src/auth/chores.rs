@@ -10,8 +10,11 @@ use super::{Auth, Inner};
 use crate::error::Error;
 use crate::store::AccessToken;
 
-/// How often it looks for something to do.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often it looks for something to do. In so short a time SQLite's log does not grow much.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often what was collected is written.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the tokens are counted: it takes a second when there are ten million.
 const COUNT_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -22,8 +25,9 @@ const FIRST_PRUNE_AFTER: Duration = Duration::from_secs(60);
 /// How often after that.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// SQLite's log is looked at less and less often, down to this, while somebody keeps it from being
-/// emptied: whoever writes waits for the attempt.
+/// After how long SQLite's log is looked at again when somebody keeps it from being emptied. The
+/// next times it is twice as long, up to a minute: whoever writes waits for the attempt.
+const TRIM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const TRIM_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends the thread when it is dropped.
@@ -55,23 +59,27 @@ impl ChoresThread {
             .enable_time()
             .build()?;
         let run = move || {
+            let mut write_at = Instant::now() + WRITE_EVERY;
             let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
-            let (mut trim_at, mut trim_every) = (Instant::now(), EVERY);
-            while self.0.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            let (mut trim_at, mut trim_pause) = (Instant::now(), Duration::ZERO);
+            while self.0.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = service.upgrade() else {
                     return;
                 };
                 let auth = Auth(inner);
-                let count = is_due(&mut count_at, COUNT_EVERY);
-                let prune = is_due(&mut prune_at, PRUNE_EVERY);
-                // The cause is in the log already, and the next time is soon.
-                let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
-                if is_due(&mut trim_at, trim_every) {
-                    trim_every = match runtime.block_on(auth.trim_log()) {
-                        true => EVERY,
-                        false => TRIM_AT_LEAST_EVERY.min(trim_every * 2),
+                if is_due(&mut write_at, WRITE_EVERY) {
+                    let count = is_due(&mut count_at, COUNT_EVERY);
+                    let prune = is_due(&mut prune_at, PRUNE_EVERY);
+                    // The cause is in the log already, and the next time is soon.
+                    let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
+                }
+                if Instant::now() >= trim_at {
+                    trim_pause = match runtime.block_on(auth.trim_log()) {
+                        true => Duration::ZERO,
+                        false => (trim_pause * 2).clamp(TRIM_AGAIN_AFTER, TRIM_AT_LEAST_EVERY),
                     };
+                    trim_at = Instant::now() + trim_pause;
                 }
             }
         };
