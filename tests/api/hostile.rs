@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,4 +128,50 @@ fn connections_of_proxies_stay(app: &TestApp) {
     for connection in &mut open {
         assert_eq!(connection.send(&livez).unwrap().status, 200);
     }
+}
+
+/// The same program with fewer files.
+fn with_files(program: &Command, most: usize) -> Command {
+    let mut limited = Command::new("/bin/sh");
+    limited
+        .args(["-c", &format!(r#"ulimit -n {most} && exec "$0" "$@""#)])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    limited
+}
+
+#[test]
+fn a_flood_of_connections_leaves_those_that_stand_and_is_soon_forgotten() {
+    const FILES: usize = 1_024;
+    let app = TestApp::start(Backend::Sqlite);
+    let token = app.register("alice").sign_in();
+    let mut server = Running::start(&mut with_files(&app.program(&["serve"]), FILES));
+    let line = server.line();
+    let (_, address) = line.rsplit_once("http://").unwrap();
+    let client = Client::of(address.parse().unwrap());
+    let me = client.get("/users/me").bearer(&token);
+    let mut standing = client.connect().unwrap();
+    assert_eq!(standing.send(&me).unwrap().status, 200);
+
+    let connect = |_| TcpStream::connect(client.address());
+    let flood: Vec<_> = (0..FILES + 1_000).map(connect).collect();
+    assert!(flood.iter().all(Result::is_ok), "the backlog takes them");
+    for _ in 0..40 {
+        assert_eq!(standing.send(&me).unwrap().status, 200);
+        assert!(server.files() < FILES, "no file is left for the database");
+        thread::sleep(Duration::from_millis(25));
+    }
+    drop(flood);
+    let begun = Instant::now();
+    assert_eq!(client.get("/users/me").bearer(&token).send().status, 200);
+    let took = begun.elapsed();
+    println!("served {took:?} after the flood");
+    // A second, and what a busy machine adds.
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
