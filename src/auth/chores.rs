@@ -27,7 +27,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// After how long SQLite's log is looked at again when somebody keeps it from being emptied. The
 /// next times it is twice as long, up to a minute: whoever writes waits for the attempt.
-const TRIM_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const TRIM_AGAIN_AFTER: Duration = Duration::from_millis(250);
 const TRIM_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// Ends the thread when it is dropped.
