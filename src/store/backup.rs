@@ -7,7 +7,7 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::connection::{Manager, StoreConnection, protect_file};
+use super::connection::{self, Manager, StoreConnection, protect_file};
 use super::{StoreError, protect};
 use crate::config::DatabaseConfig;
 
@@ -68,9 +68,7 @@ pub fn restore(config: &DatabaseConfig, file: &Path, replace: bool) -> Result<()
     let copy = fs::File::open(&beside).map_err(|error| failed(&error))?;
     copy.sync_all().map_err(|error| failed(&error))?;
     for suffix in ["-wal", "-shm"] {
-        let mut name = target.as_os_str().to_owned();
-        name.push(suffix);
-        let _there_or_not = fs::remove_file(name);
+        let _there_or_not = fs::remove_file(connection::beside(target, suffix));
     }
     fs::rename(&beside, target).map_err(|error| failed(&error))?;
     sync_folder_of(target).map_err(|error| failed(&error))?;

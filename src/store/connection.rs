@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
@@ -219,6 +219,13 @@ fn with_parameters(url: &str) -> String {
         full.push_str(&format!("{name}={value}"));
     }
     full
+}
+
+/// One of the files that SQLite has beside that of the database: `-wal` or `-shm`.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Makes the file if there is none, and keeps everyone but its owner out of it. SQLite gives the

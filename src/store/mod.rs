@@ -21,7 +21,7 @@ pub mod source;
 pub mod user;
 mod write_ahead_log;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::token::TokenDigest;
 use attempt::{Attempt, is_lost};
-use connection::{LogConnectionErrors, Manager};
+use connection::{LogConnectionErrors, Manager, beside};
 use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
@@ -97,8 +97,8 @@ pub struct Store {
     /// On SQLite, where one writes at a time. Its own waiting is a lottery in which somebody is
     /// unlucky for seconds; here who came first is next.
     writing: Option<Arc<Semaphore>>,
-    /// That of SQLite.
-    file: Option<PathBuf>,
+    /// SQLite's write-ahead log.
+    log: Option<PathBuf>,
     sessions: Arc<Sessions>,
 }
 
@@ -130,12 +130,12 @@ impl Store {
             .error_handler(Box::new(LogConnectionErrors))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
-        let file = config.url.sqlite_path().map(Path::to_owned);
+        let log = config.url.sqlite_path().map(|file| beside(file, "-wal"));
         Ok(Self {
             pool,
             turns,
-            writing: file.is_some().then(|| Arc::new(Semaphore::new(1))),
-            file,
+            writing: log.is_some().then(|| Arc::new(Semaphore::new(1))),
+            log,
             sessions: Arc::new(sessions),
         })
     }

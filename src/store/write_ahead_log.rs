@@ -1,13 +1,13 @@
 //! SQLite's write-ahead log, kept small.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
 use super::attempt;
+use super::connection::BUSY_TIMEOUT;
 use super::{Store, StoreConnection, StoreError};
 
 /// A log of fewer bytes is left alone. SQLite writes it back by itself at half of this, but
@@ -33,27 +33,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn trim_log(&self) -> Result<bool, StoreError> {
-        let size = |log: PathBuf| fs::metadata(log).map_or(0, |about| about.len());
-        match self.file.as_deref().map(log_of).map(size) {
-            Some(size) if size > LOG_ENOUGH => {}
-            _ => return Ok(true),
+        let size = |log| fs::metadata(log).map_or(0, |about| about.len());
+        if self.log.as_ref().map_or(0, size) <= LOG_ENOUGH {
+            return Ok(true);
         }
         let trim = |conn: &mut _| attempt::read(conn, empty);
         self.run(self.writing.as_ref(), trim).await
     }
 }
 
-/// The file that SQLite has beside that of the database.
-fn log_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
-}
-
 /// Whether the log is empty now.
 fn empty(conn: &mut StoreConnection) -> QueryResult<bool> {
     conn.batch_execute(WAIT_FOR_READERS)?;
     let outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn);
-    conn.batch_execute(super::connection::BUSY_TIMEOUT)?;
+    conn.batch_execute(BUSY_TIMEOUT)?;
     outcome.map(|Checkpoint { busy }| busy == 0)
 }

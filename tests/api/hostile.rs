@@ -151,10 +151,7 @@ fn a_flood_of_connections_leaves_those_that_stand_and_is_soon_forgotten() {
     const FILES: usize = 1_024;
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register("alice").sign_in();
-    let mut server = Running::start(&mut with_files(&app.program(&["serve"]), FILES));
-    let line = server.line();
-    let (_, address) = line.rsplit_once("http://").unwrap();
-    let client = Client::of(address.parse().unwrap());
+    let (server, client) = Running::serve(&mut with_files(&app.program(&["serve"]), FILES));
     let me = client.get("/users/me").bearer(&token);
     let mut standing = client.connect().unwrap();
     assert_eq!(standing.send(&me).unwrap().status, 200);

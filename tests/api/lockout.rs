@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use regex::Regex;
 
-use crate::harness::{Backend, Client, Person, TestApp, scratch_folder};
+use crate::harness::{Backend, Client, Person, Running, TestApp, scratch_folder};
 
 /// The expressions of the filter, with an address in the place of its tag.
 fn filter() -> Vec<Regex> {
@@ -44,10 +44,8 @@ fn log_of(format: &str, act: impl FnOnce(&Client, &Person)) -> String {
         .env("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")
         .env("TOKENHOUSE_DRAIN_MS", "0")
         .stderr(Stdio::from(fs::File::create(&path).unwrap()));
-    let mut server = crate::harness::Running::start(&mut command);
-    let first = server.line();
-    let (_, address) = first.rsplit_once("http://").unwrap();
-    act(&Client::of(address.parse().unwrap()), &alice);
+    let (server, client) = Running::serve(&mut command);
+    act(&client, &alice);
     server.signal("TERM");
     server.wait();
     let log = fs::read_to_string(&path).unwrap();

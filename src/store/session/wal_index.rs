@@ -12,6 +12,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use crate::store::connection::beside;
+
 /// The first of the two equal copies of the header; a writer changes it last.
 pub(super) type Header = [u8; 48];
 
@@ -69,8 +71,7 @@ impl WalIndex {
 /// `fcntl`), and the next writer would corrupt the database.
 fn open_shared(database: &Path) -> io::Result<&'static File> {
     static OPEN: Mutex<Option<HashMap<(u64, u64), &'static File>>> = Mutex::new(None);
-    let mut path = fs::canonicalize(database)?.into_os_string();
-    path.push("-shm");
+    let path = beside(&fs::canonicalize(database)?, "-shm");
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_default();
     let about = fs::metadata(&path)?;

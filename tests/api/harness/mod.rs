@@ -27,6 +27,10 @@ pub use proxy::{Proxy, RunningProxy};
 pub use recorder::{Recorded, Recorder};
 pub use server::{SETTINGS, STATIC_KEY, TestApp, TestAppBuilder};
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -37,6 +41,28 @@ pub enum Backend {
 /// How large a test is: a number from the environment, or the usual one.
 pub fn size(name: &str, usual: usize) -> usize {
     std::env::var(name).map_or(usual, |number| number.parse().expect(name))
+}
+
+/// Does something so many times, by as many threads, which begin together.
+pub fn at_once<T: Send>(threads: usize, times: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (next, begin) = (AtomicUsize::new(0), Barrier::new(threads));
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                begin.wait();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= times {
+                        return;
+                    }
+                    let outcome = work(number);
+                    outcomes.lock().unwrap().push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
 }
 
 /// Makes two tests of each function that takes a [`Backend`]: `sqlite::name`, `postgres::name`.

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use super::client::Client;
+
 /// A running program, ended with the test.
 pub struct Running {
     process: Child,
@@ -18,6 +20,15 @@ impl Running {
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let output = BufReader::new(process.stdout.take().expect("piped"));
         Self { process, output }
+    }
+
+    /// Starts a server, and returns it with a client of the address that it prints first.
+    pub fn serve(command: &mut Command) -> (Self, Client) {
+        let mut server = Self::start(command);
+        let first = server.line();
+        let (_, address) = first.rsplit_once("http://").expect("the first line tells");
+        let client = Client::of(address.parse().expect("an address"));
+        (server, client)
     }
 
     /// Waits for the next line that it prints.

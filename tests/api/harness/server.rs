@@ -81,11 +81,7 @@ impl TestApp {
     /// The same, with settings of its own.
     pub fn process_beside_with(&self, settings: &[(&str, &str)]) -> (Running, Client) {
         let mut command = self.program(&["serve"]);
-        let mut running = Running::start(command.envs(settings.iter().copied()));
-        let first = running.line();
-        let (_, address) = first.rsplit_once("http://").expect("the first line tells");
-        let client = Client::of(address.parse().expect("an address"));
-        (running, client)
+        Running::serve(command.envs(settings.iter().copied()))
     }
 
     /// Another server on the same database, still to be set up.

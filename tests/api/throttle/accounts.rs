@@ -6,10 +6,8 @@ use chrono::TimeDelta;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
-use super::{
-    LIMIT, accounts, accounts_with, ask, at_once, guess, source, standing_clock, throttled,
-};
-use crate::harness::{Backend, Client, Person, TestApp, on_both_databases, size};
+use super::{LIMIT, accounts, accounts_with, ask, guess, source, standing_clock, throttled};
+use crate::harness::{Backend, Client, Person, TestApp, at_once, on_both_databases, size};
 
 on_both_databases!(
     however_many_guess_no_more_are_compared,

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{LIMIT, accounts, accounts_with, ask, at_once, guess, source, throttled};
-use crate::harness::{Backend, TestApp, on_both_databases, size};
+use super::{LIMIT, accounts, accounts_with, ask, guess, source, throttled};
+use crate::harness::{Backend, TestApp, at_once, on_both_databases, size};
 
 on_both_databases!(
     a_noisy_address_keeps_nobody_else_out,

@@ -9,8 +9,6 @@ mod known_addresses;
 mod proxies;
 mod restarts;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -58,28 +56,6 @@ fn guess(client: &Client, name: &str, password: &str) -> u16 {
         thread::sleep(Duration::from_millis(50));
     }
     panic!("the server is busy for ever");
-}
-
-/// Does something so many times, by as many threads, which begin together.
-fn at_once<T: Send>(threads: usize, times: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let (next, begin) = (AtomicUsize::new(0), Barrier::new(threads));
-    let outcomes = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                begin.wait();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= times {
-                        return;
-                    }
-                    let outcome = work(number);
-                    outcomes.lock().unwrap().push(outcome);
-                }
-            });
-        }
-    });
-    outcomes.into_inner().unwrap()
 }
 
 /// How many accounts have this many failures, apart from those counted for known addresses.

@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock, Config};
 
-use super::{LIMIT, accounts_with, ask, at_once, guess, source, standing_clock, throttled};
-use crate::harness::{Backend, TestApp, on_both_databases, size};
+use super::{LIMIT, accounts_with, ask, guess, source, standing_clock, throttled};
+use crate::harness::{Backend, TestApp, at_once, on_both_databases, size};
 
 on_both_databases!(
     a_killed_process_forgets_nothing,
