@@ -130,12 +130,14 @@ impl Store {
             .error_handler(Box::new(LogConnectionErrors))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
-        let log = config.url.sqlite_path().map(|file| beside(file, "-wal"));
+        let file = config.url.sqlite_path();
+        // SQLite has it beside the file itself, and not beside a link to that.
+        let real = file.map(|file| file.canonicalize().unwrap_or_else(|_error| file.to_owned()));
         Ok(Self {
             pool,
             turns,
-            writing: log.is_some().then(|| Arc::new(Semaphore::new(1))),
-            log,
+            writing: file.is_some().then(|| Arc::new(Semaphore::new(1))),
+            log: real.map(|file| beside(&file, "-wal")),
             sessions: Arc::new(sessions),
         })
     }
