@@ -61,8 +61,8 @@ pub struct ServerConfig {
     pub docs: bool,
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us; none by default.
     pub cors_origins: Vec<String>,
-    /// `TOKENHOUSE_PUBLIC_URL`: where clients find the service, without a slash at the end; what
-    /// they call it themselves when there is none.
+    /// `TOKENHOUSE_PUBLIC_URL`: where clients find the service, without a slash at the end. Without
+    /// it the OAuth2 metadata are answered to direct clients on the same machine only.
     pub public_url: Option<String>,
     /// `TOKENHOUSE_TRUSTED_PROXIES`: whose word is taken for the address of a client.
     pub trusted_proxies: TrustedProxies,

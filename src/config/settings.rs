@@ -94,7 +94,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_PUBLIC_URL",
         "",
-        "Where clients find the service: https://auth.example; what they call it when empty",
+        "Where clients find the service: https://auth.example; without it, no OAuth2 metadata",
     ),
     plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",

@@ -38,30 +38,28 @@ pub(super) fn decode(request: &mut ServiceRequest) {
 
 /// Answers what no route takes: a redirect when only the slashes at the end are too many, for any
 /// method; 404 otherwise.
+///
+/// `Location` is a path and a query (RFC 9110 section 10.2.2), never a scheme and a host: the
+/// service knows neither behind a proxy, and a client sends its credential there again.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path().trim_end_matches('/');
-    // A path that begins with two slashes would be read as a host in the answer.
     let is_known = path.len() < request.path().len()
-        && !path.starts_with("//")
+        && is_local(path)
         && request.resource_map().has_resource(path);
     if !is_known {
         return Err(Error::NotFound);
     }
-    let query = request.query_string();
-    let target = if query.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{query}")
-    };
-    let location = match request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-    {
-        Some(host) => format!("http://{host}{target}"),
-        None => target,
+    let location = match request.query_string() {
+        "" => path.to_owned(),
+        query => format!("{path}?{}", query.replace('\\', "%5C")),
     };
     Ok(HttpResponse::TemporaryRedirect()
         .insert_header((header::LOCATION, location))
         .finish())
+}
+
+/// Whether every client reads it as a path of this host. Two slashes begin a host, and browsers
+/// take a backslash for a slash.
+fn is_local(path: &str) -> bool {
+    path.starts_with('/') && !path.starts_with("//") && !path.contains('\\')
 }

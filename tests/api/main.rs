@@ -55,4 +55,5 @@ mod sign_in;
 mod smuggling;
 mod stopping;
 mod throttle;
+mod transport;
 mod upkeep;

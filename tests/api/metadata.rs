@@ -54,25 +54,64 @@ fn the_address_of_the_settings_is_the_issuer_whatever_a_client_says() {
 }
 
 #[test]
-fn without_a_setting_the_issuer_is_what_the_client_calls_us() {
+fn without_a_setting_only_a_direct_client_on_this_machine_is_told_an_address() {
     let app = TestApp::start(Backend::Sqlite);
     for host in [
-        "auth.example",
-        "auth.example:8443",
         "127.0.0.1:8000",
+        "127.8.9.1",
         "[::1]:8000",
+        "[::1]",
+        "localhost:8000",
+        "LOCALHOST",
     ] {
-        let request = app
-            .get(PATH)
-            .host(host)
-            .header("X-Forwarded-Host", "evil.example");
-        let answer = request.send();
+        let answer = app.get(PATH).host(host).send();
         assert_eq!(answer.json(), expected(&format!("http://{host}")), "{host}");
         assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     }
-    for host in HOSTS {
-        let answer = app.get(PATH).host(host).send();
-        assert_eq!(answer.json(), expected("http://localhost"), "{host}");
+    // What a proxy with TLS, or a stranger through one, makes of it.
+    let others = [
+        "auth.example",
+        "auth.example:8443",
+        "192.0.2.1",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "localhost@evil.example",
+        "localhost:80:80",
+        "localhost:x",
+        "[::2]",
+        "",
+    ];
+    for host in HOSTS.into_iter().chain(others) {
+        let status = app.get(PATH).host(host).send().status;
+        assert!([400, 404].contains(&status), "{host}: {status}");
+    }
+    for (name, value) in [
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-Proto", "https"),
+        ("x-forwarded-host", "auth.example"),
+        ("X-Forwarded-Server", ""),
+        ("Forwarded", "proto=https"),
+        ("Via", "1.1 proxy"),
+        ("X-Real-IP", "192.0.2.1"),
+    ] {
+        let request = app.get(PATH).header(name, value);
+        assert_eq!(request.send().status, 404, "{name}");
+    }
+}
+
+/// Without the setting, clients behind the proxies of the recipes get no metadata.
+#[test]
+fn the_recipes_for_the_service_say_how_clients_call_it() {
+    let recipes = [
+        include_str!("../../deploy/systemd/tokenhouse.service"),
+        include_str!("../../deploy/docker/compose.yaml"),
+        include_str!("../../deploy/nginx/cluster.conf"),
+    ];
+    for recipe in recipes {
+        let mut lines = recipe
+            .lines()
+            .filter(|line| line.contains("TOKENHOUSE_PUBLIC_URL"));
+        assert!(lines.any(|line| line.contains("https://")), "{recipe}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod form;
 mod kind;
-mod policy;
+pub mod policy;
 
 use std::collections::BTreeSet;
 use std::thread;
