@@ -12,7 +12,7 @@ use super::body::form::Fields;
 use super::body::forms::{DeletionForm, NewUserForm};
 use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
-use super::extract::{credential, of_basic};
+use super::extract::{credential, password_of_basic};
 use super::path;
 use crate::auth::{KeyForm, PasswordForm, ProfileForm, RegistrationForm, UserPatch};
 use crate::credential::{CredentialDigest, is_credential_shaped};
@@ -128,7 +128,8 @@ pub(crate) fn credential(input: &[u8]) {
         }
     }
     for (_, value) in &headers {
-        if let Some(Some(password)) = of_basic(value.as_bytes()) {
+        let basic = credential::after_scheme(value.as_bytes(), b"Basic");
+        if let Some(password) = basic.and_then(password_of_basic) {
             assert!(
                 password.len() < value.len(),
                 "longer than what it was read from"

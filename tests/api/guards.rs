@@ -1,5 +1,7 @@
 //! The static key, and the credential of a user: where they count, and where they do not.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::harness::{Backend, STATIC_KEY, TestApp, on_both_databases};
@@ -83,6 +85,66 @@ fn altered_tokens_are_refused(backend: Backend) {
         let expected = r#"Bearer realm="tokenhouse", error="invalid_token""#;
         assert_eq!(challenge.as_deref(), Some(expected));
     }
+}
+
+/// Whichever of them is good, and wherever they stand.
+#[test]
+fn two_different_credentials_are_refused_where_the_static_key_is_wanted_too() {
+    let app = TestApp::start(Backend::Sqlite);
+    let token = app.register("alice").sign_in();
+    let (bearer, key_bearer) = (format!("Bearer {token}"), format!("Bearer {STATIC_KEY}"));
+    let basic = |secret: &str| format!("Basic {}", STANDARD.encode(format!("app:{secret}")));
+    let (key_basic, other_basic) = (basic(STATIC_KEY), basic("other"));
+    let (token_header, authorization) = ("Token", "Authorization");
+    let pairs = [
+        vec![(token_header, STATIC_KEY), (token_header, "another")],
+        vec![(token_header, "another"), (token_header, STATIC_KEY)],
+        vec![(token_header, STATIC_KEY), (authorization, &bearer)],
+        vec![(authorization, &bearer), (token_header, STATIC_KEY)],
+        vec![
+            (token_header, STATIC_KEY),
+            (token_header, "another"),
+            (authorization, &bearer),
+        ],
+        vec![(token_header, &token), (authorization, &key_bearer)],
+    ];
+    let with_basic = [
+        vec![
+            (authorization, &*key_basic),
+            (token_header, "a"),
+            (token_header, "b"),
+        ],
+        vec![(authorization, &*key_basic), (token_header, STATIC_KEY)],
+        vec![(authorization, &*key_basic), (authorization, &bearer)],
+        vec![(authorization, &*bearer), (authorization, &key_basic)],
+        vec![(authorization, &*key_basic), (authorization, &other_basic)],
+        vec![(authorization, &*other_basic), (authorization, &key_basic)],
+    ];
+    let status = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let request = app.request(method, path);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
+        request.form(&[("token", "x")]).send().status
+    };
+    for pair in &pairs {
+        for path in ["/page", "/protected", "/metrics", "/users/me"] {
+            assert_eq!(status("GET", path, pair), 400, "{path} {pair:?}");
+        }
+        assert_eq!(status("POST", "/introspect", pair), 400, "{pair:?}");
+    }
+    for pair in &with_basic {
+        assert_eq!(status("POST", "/introspect", pair), 400, "{pair:?}");
+    }
+    // The same twice is one.
+    for same in [
+        vec![(token_header, STATIC_KEY), (token_header, STATIC_KEY)],
+        vec![(token_header, STATIC_KEY), (authorization, &key_bearer)],
+    ] {
+        assert_eq!(status("GET", "/page", &same), 200, "{same:?}");
+    }
+    let same = [(authorization, &*key_basic), (authorization, &*key_basic)];
+    assert_eq!(status("POST", "/introspect", &same), 200);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The guard for clients that ask about other people's credentials.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -47,13 +46,8 @@ impl FromRequest for IntrospectionClient {
 /// # Errors
 /// [`Error::InvalidClient`] for a wrong HTTP Basic, [`Error::TwoCredentials`] beside anything else.
 fn by_static_key(auth: &Auth, request: &HttpRequest) -> Result<bool, Error> {
-    let mut values = request.headers().get_all(AUTHORIZATION);
-    let (first, more) = (values.next(), values.next().is_some());
-    if let Some(basic) = first.and_then(|value| of_basic(value.as_bytes())) {
-        if more || credential::find(request).is_ok() {
-            return Err(Error::TwoCredentials);
-        }
-        let secret = basic.ok_or(Error::InvalidClient)?;
+    if let Some(basic) = credential::find_basic(request)? {
+        let secret = password_of_basic(basic).ok_or(Error::InvalidClient)?;
         return if is_static_key(auth, &secret) {
             Ok(true)
         } else {
@@ -83,17 +77,9 @@ fn is_static_key(auth: &Auth, secret: &[u8]) -> bool {
     decoded.is_some_and(|(_, key)| auth.check_static_key(Some(key.as_bytes())).is_ok())
 }
 
-/// The password of HTTP Basic (RFC 7617); `None` for another scheme, `Some(None)` for what cannot
-/// be read.
-pub(crate) fn of_basic(value: &[u8]) -> Option<Option<Vec<u8>>> {
-    let space = value.iter().position(|byte| *byte == b' ');
-    let (scheme, rest) = value.split_at(space.unwrap_or(value.len()));
-    if !scheme.eq_ignore_ascii_case(b"Basic") {
-        return None;
-    }
-    let Ok(decoded) = STANDARD.decode(rest.trim_ascii()) else {
-        return Some(None);
-    };
-    let colon = decoded.iter().position(|byte| *byte == b':');
-    Some(colon.map(|colon| decoded[colon + 1..].to_vec()))
+/// The password of HTTP Basic (RFC 7617); `None` for what cannot be read.
+pub(crate) fn password_of_basic(encoded: &[u8]) -> Option<Vec<u8>> {
+    let decoded = STANDARD.decode(encoded).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec())
 }

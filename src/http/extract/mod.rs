@@ -24,7 +24,7 @@ pub use authorized::{Authorized, RequiredScope};
 #[cfg(feature = "server")]
 pub(super) use client::IntrospectionClient;
 #[cfg(feature = "fuzzing")]
-pub(super) use client::of_basic;
+pub(super) use client::password_of_basic;
 pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 

@@ -19,6 +19,7 @@ use crate::http::extract::auth;
     security(("APIKeyHeader" = [])),
     responses(
         (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+        answers::TwoCredentials,
         answers::StaticKeyRefused,
     )
 )]
