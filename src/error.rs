@@ -58,6 +58,9 @@ pub enum Error {
     /// The password that was to prove once more who the caller is, is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// A reverse proxy asks with parameters that its operator cannot have meant.
+    #[error("the question of the reverse proxy is not valid")]
+    InvalidQuestion,
     /// The address has made too many attempts.
     #[error("too many attempts")]
     TooManyAttempts {

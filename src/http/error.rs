@@ -43,6 +43,7 @@ impl ResponseError for Error {
             | Self::RegistrationRefused
             | Self::InsufficientScope(_)
             | Self::LoginTokenWanted
+            | Self::InvalidQuestion
             | Self::WrongPassword => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -172,6 +173,7 @@ impl Error {
             // FastAPI's words in its documentation of scopes.
             Self::InsufficientScope(_) => "Not enough permissions",
             Self::LoginTokenWanted => "Only a login token allows this",
+            Self::InvalidQuestion => "The reverse proxy asked a question that is not valid",
             Self::WrongPassword => "Incorrect password",
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "You have as many keys as one may have",

@@ -16,6 +16,8 @@ mod envelope;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 #[cfg(feature = "server")]
+mod log_limit;
+#[cfg(feature = "server")]
 mod openapi;
 #[cfg(feature = "server")]
 mod path;

@@ -1,14 +1,14 @@
 //! Secrets with a mark on them, put wherever a secret may come in: none of them is found in what
 //! the service answers, logs, prints or keeps.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, Backend, Client, Request, Running, TestApp, on_both_databases, text};
+use crate::harness::{
+    Answer, Backend, Client, Log, Request, Running, TestApp, on_both_databases, text,
+};
 
 on_both_databases!(
     no_secret_comes_out_or_is_kept,
@@ -32,35 +32,6 @@ const SECRET_SETTINGS: [(&str, &str); 5] = [
     ("RUST_LOG", "trace"),
     ("TOKENHOUSE_LOG_FORMAT", "json"),
 ];
-
-/// A file without a name, for what a process logs.
-struct Log(File);
-
-impl Log {
-    fn new() -> Self {
-        let name = format!("tokenhouse-log-{:032x}", rand::random::<u128>());
-        let path = std::env::temp_dir().join(name);
-        let file = File::options()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(&path);
-        let file = file.unwrap();
-        fs::remove_file(path).unwrap();
-        Self(file)
-    }
-
-    fn writer(&self) -> Stdio {
-        self.0.try_clone().unwrap().into()
-    }
-
-    fn bytes(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        self.0.seek(SeekFrom::Start(0)).unwrap();
-        self.0.read_to_end(&mut bytes).unwrap();
-        bytes
-    }
-}
 
 /// A server with secret settings, as a process, that logs all that it can.
 struct Subject {

@@ -35,6 +35,11 @@ impl Query {
         .filter(|text| !text.is_empty())
     }
 
+    /// The names of all parameters, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+
     /// All the values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let named = self.pairs.iter().filter(|(key, _)| key == name);

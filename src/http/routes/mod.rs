@@ -21,6 +21,7 @@ use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
 use chrono::{NaiveDateTime, SecondsFormat};
 
+use super::log_limit::LogLimit;
 use super::path;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -29,7 +30,9 @@ use crate::metrics::Metrics;
 /// here, and methods that a path does not take, are answered as FastAPI answers them.
 pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs: bool) {
     let resource = |path, methods| resource(metrics, path, methods);
-    let any_method = web::resource("/verify").app_data(metrics.route("/verify"));
+    let any_method = web::resource("/verify")
+        .app_data(metrics.route("/verify"))
+        .app_data(LogLimit::default());
     // For users. The router asks from top to bottom, and these are asked for most.
     let me = get(users_me::read_users_me).patch(account::update);
     app.service(resource("/users/me", me.delete(account::delete)))

@@ -1,5 +1,7 @@
 //! Whether a reverse proxy may let a request through (forward-auth).
 
+use std::time::Instant;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -10,10 +12,18 @@ use crate::http::Authenticated;
 use crate::http::answers;
 use crate::http::body::query::Query;
 use crate::http::extract::auth;
+use crate::http::log_limit::LogLimit;
+use crate::scope::names;
 
 /// What is escaped in a header's value besides what is not ASCII. The percent sign too, so that
 /// what comes out can be read back.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// The one parameter.
+const SCOPE: &str = "scope";
+
+/// The most that the log tells of a parameter's name, in characters.
+const MAX_LOGGED_NAME: usize = 40;
 
 /// The longest name that is told, in characters; escaped, each may take up twelve bytes.
 const NAME_MAX: usize = 200;
@@ -21,7 +31,8 @@ const NAME_MAX: usize = 200;
 /// May this request pass?
 ///
 /// For the `auth_request` of nginx and its like, under any method. Says who the user is in headers
-/// that are there in every 200, percent-encoded where they are not printable ASCII.
+/// that are there in every 200, percent-encoded where they are not printable ASCII. A query
+/// parameter other than `scope`, or a `scope` without a name, is refused with 403.
 #[utoipa::path(
     get,
     path = "/verify",
@@ -54,7 +65,7 @@ pub(crate) async fn verify(
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
     let session = caller.map_err(strict)?.0;
-    let wanted = Query::of(&request).all("scope").join(" ");
+    let wanted = wanted_scopes(&request)?;
     if let Some(missing) = session.first_missing(&wanted) {
         let missing = printable(missing).replace(['"', '\\'], "'");
         return Err(auth(&request)?
@@ -77,6 +88,37 @@ pub(crate) async fn verify(
         response.insert_header((HeaderName::from_static(name), value));
     }
     Ok(response.finish())
+}
+
+/// The scopes that the proxy asks for. Its question is fixed in its settings, so a parameter that
+/// is misspelt, and a scope that is left empty, would let every user in where the operator wanted
+/// some of them.
+///
+/// # Errors
+/// [`Error::InvalidQuestion`], with a line in the log for the operator: a client cannot repair it.
+fn wanted_scopes(request: &HttpRequest) -> Result<String, Error> {
+    let query = Query::of(request);
+    let problem = match query.names().find(|name| *name != SCOPE) {
+        Some(unknown) => format!("the unknown parameter {}", for_log(unknown)),
+        None => {
+            let wanted = query.all(SCOPE);
+            if wanted.iter().all(|scopes| names(scopes).next().is_some()) {
+                return Ok(wanted.join(" "));
+            }
+            "a scope without a name".to_owned()
+        }
+    };
+    let limit = request.app_data::<LogLimit>();
+    if limit.is_none_or(|limit| limit.allows_line(Instant::now())) {
+        log::error!("/verify was asked with {problem}, and refuses: correct the proxy's settings");
+    }
+    Err(Error::InvalidQuestion)
+}
+
+/// As much of a parameter's name as tells it, in ASCII: it may be the words of a client.
+fn for_log(name: &str) -> String {
+    let start = name.chars().take(MAX_LOGGED_NAME);
+    start.flat_map(char::escape_default).collect()
 }
 
 /// As much of a name as a header has room for: proxies refuse an answer with a head of many KiB, and

@@ -146,7 +146,11 @@ pub const ROUTES: &[Route] = &[
     verify("DELETE"),
     verify("OPTIONS"),
     verify("PROPFIND"),
-    at("/verify?scope=", verify("GET")),
+    // Not even a user may pass what the proxy cannot have meant.
+    at(
+        "/verify?scope=",
+        route("GET", "/verify", Guard::Proxy(None), Body::None, 403),
+    ),
     at(
         "/verify?scope=users:read",
         get("/verify", Guard::Proxy(Some("users:read"))),
@@ -221,6 +225,7 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
     };
     match route.guard {
         Guard::Open => passed,
+        Guard::StaticKey if matches!(shown, Shown::Two) => (400, None),
         Guard::StaticKey => match form.in_token_header(kind, other) {
             Some(kind) if kind.is_static_key() => passed,
             _ => (403, None),

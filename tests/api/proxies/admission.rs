@@ -12,6 +12,7 @@ on_both_proxies!(
     only_good_credentials_reach_the_app,
     what_has_ended_is_refused_at_the_next_request,
     scopes_are_asked_for_where_they_are_wanted,
+    the_query_of_a_client_is_no_part_of_the_question,
     long_identities_arrive_whole,
 );
 
@@ -160,6 +161,39 @@ fn scopes_are_asked_for_where_they_are_wanted(proxy: Proxy) {
         let caller = guarded.caller(credential);
         guarded.passes(client.get("/").bearer(credential), &caller);
     }
+}
+
+/// Queries that say something to `/verify`, as the callback of an OAuth client does.
+const QUERIES: [&str; 8] = [
+    "?scope=admin",
+    "?code=1&scope=openid+email&state=x",
+    "?scope=",
+    "?scopes=x",
+    "?scope=%FF%FE",
+    "?",
+    "??scope=admin",
+    "?%73cope=admin&max_age=0",
+];
+
+fn the_query_of_a_client_is_no_part_of_the_question(proxy: Proxy) {
+    let mut guarded = Guarded::start(proxy, Backend::Sqlite);
+    let reader = guarded.register_reader("alice").sign_in();
+    let stranger = guarded.tokenhouse.register("bobby").sign_in();
+    let client = *guarded.proxy;
+    for query in QUERIES {
+        for credential in [&reader, &stranger] {
+            let caller = guarded.caller(credential);
+            let request = client.get(&format!("/{query}")).bearer(credential);
+            guarded.passes(request, &caller);
+        }
+        let caller = guarded.caller(&reader);
+        let reports = || client.get(&format!("/reports{query}"));
+        guarded.passes(reports().bearer(&reader), &caller);
+        guarded.is_refused(reports().bearer(&stranger), 403);
+    }
+    let refused = guarded.tokenhouse.database();
+    let refused = refused.count("audit_events WHERE level <> '' AND action = 'scope.refused'");
+    assert_eq!(refused, QUERIES.len() as i64);
 }
 
 fn long_identities_arrive_whole(proxy: Proxy) {
