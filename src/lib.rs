@@ -249,6 +249,7 @@ pub mod import;
 mod keyed_digest;
 pub mod metrics;
 pub mod password;
+mod private_file;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod scope;

@@ -23,6 +23,7 @@ const LAYERS: [&[&str]; 6] = [
         "keyed_digest",
         "metrics",
         "password",
+        "private_file",
         "scope",
         "token",
     ],
@@ -147,4 +148,33 @@ fn no_statement_is_put_together_from_texts() {
         statements > 10,
         "only {statements} found: the test has gone blind"
     );
+}
+
+/// Files that the program makes hold what others must not read, and a name that a program is given
+/// may be a link that somebody else has put there.
+#[test]
+fn files_are_made_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    // The manual pages are for everyone.
+    let exempt = ["private_file.rs", "cli/man.rs"].map(|name| root.join(name));
+    let mut looked_at = 0;
+    for path in sources(&root) {
+        let is_test = path.file_name().is_some_and(|name| name == "tests.rs");
+        if is_test || exempt.contains(&path) {
+            continue;
+        }
+        looked_at += 1;
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        for way in [
+            "File::create",
+            "fs::write",
+            "fs::copy",
+            "OpenOptions",
+            "create_dir",
+        ] {
+            assert!(!code.contains(way), "{} uses {way}", path.display());
+        }
+    }
+    assert!(looked_at > 100, "only {looked_at}: the test has gone blind");
 }

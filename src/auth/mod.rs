@@ -21,6 +21,7 @@ mod register;
 mod throttle;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use access_token::IssuedToken;
 pub use account::{PasswordForm, ProfileForm};
@@ -46,6 +47,9 @@ use crate::metrics::{Gauges, Metrics};
 use crate::password::PasswordHasher;
 pub use crate::store::{Credential, Session};
 use crate::store::{Store, StoreError};
+
+/// How often [`Auth::files_replaced`] looks whether they are.
+const FILES_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +151,23 @@ impl Auth {
     /// [`Error::Unavailable`] otherwise.
     pub async fn check_ready(&self) -> Result<(), Error> {
         Ok(self.0.store.check_ready().await?)
+    }
+
+    /// Waits until the files of the SQLite database are no longer those that were opened, and says
+    /// what has happened to them. From that moment on nothing is answered but
+    /// [`Error::Unavailable`]; the process has to end and start again. Never returns on Postgres.
+    pub async fn files_replaced(&self) -> String {
+        loop {
+            if let Some(problem) = self.0.store.files_problem() {
+                return problem.to_owned();
+            }
+            tokio::time::sleep(FILES_INTERVAL).await;
+        }
+    }
+
+    /// See [`Store::let_go_of_files`].
+    pub fn let_go_of_files(&self) {
+        self.0.store.let_go_of_files();
     }
 
     /// Checks what came in the place of the static key, in constant time.

@@ -1,7 +1,9 @@
 //! `tokenhouse serve`
 
 use std::net::TcpListener;
+use std::pin::pin;
 
+use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 
 use crate::auth::Auth;
@@ -39,12 +41,23 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
             }
             // systemd, where it waits for this, starts what comes after us from now on.
             let _told_or_not_asked = sd_notify::notify(&[NotifyState::Ready]);
-            server.await?;
+            match select(server, pin!(auth.files_replaced())).await {
+                Either::Left((ended, _)) => ended?,
+                Either::Right((problem, _)) => give_up(&auth, &problem),
+            }
             // What is lost with a database that is away at the end is in the log.
             let _settled_or_lost = auth.settle().await;
             Ok(())
         })
         .map_err(|error: std::io::Error| error.to_string())
+}
+
+/// Ends the process at once: the supervisor starts another one, on the files as they are. Nothing
+/// is dropped, because SQLite would write to a file that is not its own any more.
+fn give_up(auth: &Auth, problem: &str) -> ! {
+    auth.let_go_of_files();
+    eprintln!("tokenhouse: {problem}");
+    std::process::exit(1)
 }
 
 /// Says where the service is, on standard output: the log may be filtered.

@@ -1,9 +1,6 @@
 //! One connection type for both databases, and the pool's way to open and judge it.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
@@ -12,6 +9,7 @@ use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConne
 use secrecy::ExposeSecret;
 
 use super::StoreError;
+use super::file::{FileIdentity, sqlite_uri};
 use crate::config::DatabaseUrl;
 
 /// A connection to the database in use; every query is written once against it.
@@ -97,14 +95,43 @@ pub(super) struct Pooled {
 #[derive(Clone, Debug)]
 pub(super) struct Manager {
     pub(super) url: DatabaseUrl,
+    /// The only SQLite file to open, if it is known already.
+    file: Option<FileIdentity>,
 }
 
 impl Manager {
-    /// Opens one connection and tells the database how we want to be served.
+    /// Opens what the URL names at each time. A relative name is that of the folder the process is
+    /// in now.
+    pub(super) fn new(url: &DatabaseUrl) -> Self {
+        let url = match url {
+            DatabaseUrl::Sqlite(path) => {
+                DatabaseUrl::Sqlite(std::path::absolute(path).unwrap_or_else(|_none| path.clone()))
+            }
+            DatabaseUrl::Postgres(_) => url.clone(),
+        };
+        Self { url, file: None }
+    }
+
+    /// Opens only the file that has the name now, whatever has it later, and says which one it is:
+    /// connections of one process to several files would be several truths. `None` for Postgres.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no such file.
+    pub(super) fn pin(&mut self) -> Result<Option<FileIdentity>, StoreError> {
+        self.file = match &self.url {
+            DatabaseUrl::Sqlite(path) => Some(FileIdentity::of(path).map_err(|error| {
+                StoreError::Unavailable(format!("{}: {}", path.display(), error.kind()))
+            })?),
+            DatabaseUrl::Postgres(_) => None,
+        };
+        Ok(self.file)
+    }
+
+    /// Opens one connection and tells the database how we want to be served. Never makes a file.
     pub(super) fn open(&self) -> Result<StoreConnection, ConnectionError> {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
-                let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
+                let mut conn = self.open_file(path)?;
                 for setting in SQLITE_SETTINGS {
                     conn.batch_execute(setting)
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -123,6 +150,27 @@ impl Manager {
 }
 
 impl Manager {
+    /// Opens a file and sees to it that it is the one that was meant.
+    fn open_file(&self, path: &Path) -> Result<SqliteConnection, ConnectionError> {
+        let identity = || {
+            FileIdentity::of(path).map_err(|error| {
+                let kind = error.kind();
+                ConnectionError::BadConnection(format!("unable to open database file: {kind}"))
+            })
+        };
+        let expected = match self.file {
+            Some(file) => file,
+            None => identity()?,
+        };
+        let conn = SqliteConnection::establish(&sqlite_uri(path, "mode=rw"))?;
+        if identity()? == expected {
+            Ok(conn)
+        } else {
+            let problem = "unable to open database file: it is another one by now";
+            Err(ConnectionError::BadConnection(problem.to_owned()))
+        }
+    }
+
     /// As [`Self::open`], with a reason that may be shown.
     pub(super) fn open_or_say_why(&self) -> Result<StoreConnection, StoreError> {
         self.open()
@@ -219,40 +267,6 @@ fn with_parameters(url: &str) -> String {
         full.push_str(&format!("{name}={value}"));
     }
     full
-}
-
-/// One of the files that SQLite has beside that of the database: `-wal` or `-shm`.
-pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Makes the file if there is none, and keeps everyone but its owner out of it. SQLite gives the
-/// journal files beside it the same mode.
-pub(super) fn protect_file(path: &Path) -> io::Result<()> {
-    // A file that is there is not opened: closing it would drop the locks that SQLite holds on it
-    // elsewhere in this process (POSIX, `fcntl`).
-    let about = match fs::metadata(path) {
-        Ok(about) => about,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(path)?;
-            fs::metadata(path)?
-        }
-        Err(error) => return Err(error),
-    };
-    if about.permissions().mode() & 0o077 != 0 {
-        log::warn!(
-            "{}: was open to other users, set to mode 0600",
-            path.display()
-        );
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

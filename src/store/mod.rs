@@ -11,6 +11,8 @@ pub mod audit_event;
 mod backup;
 pub mod bulk;
 mod connection;
+mod file;
+mod file_watch;
 mod inspect;
 pub(crate) mod instance_secret;
 pub mod login_failure;
@@ -21,11 +23,12 @@ pub mod source;
 pub mod user;
 mod write_ahead_log;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::QueryResult;
+use diesel::connection::SimpleConnection;
 use diesel::r2d2::Pool;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::sync::Semaphore;
@@ -48,7 +51,9 @@ use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::token::TokenDigest;
 use attempt::{Attempt, is_lost};
-use connection::{LogConnectionErrors, Manager, beside};
+use connection::{LogConnectionErrors, Manager};
+use file::beside;
+use file_watch::FileWatch;
 use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
@@ -99,6 +104,8 @@ pub struct Store {
     writing: Option<Arc<Semaphore>>,
     /// SQLite's write-ahead log.
     log: Option<PathBuf>,
+    /// Of SQLite's files.
+    watch: Option<Arc<FileWatch>>,
     sessions: Arc<Sessions>,
 }
 
@@ -111,9 +118,8 @@ impl Store {
     /// [`StoreError::Migration`] when the tables cannot be brought up to date.
     pub fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
         protect(config)?;
-        let manager = Manager {
-            url: config.url.clone(),
-        };
+        let mut manager = Manager::new(&config.url);
+        let identity = manager.pin()?;
         let mut first = manager.open_or_say_why()?;
         if config.auto_migrate {
             for name in migrations::run(&mut first)? {
@@ -121,6 +127,8 @@ impl Store {
             }
         }
         let sessions = Sessions::start(manager.clone(), config.session_cache_bytes)?;
+        let sessions = Arc::new(sessions);
+        let file = manager.url.sqlite_path().map(Path::to_owned);
         let pool = Pool::builder()
             .max_size(config.pool_size)
             .min_idle(Some(1))
@@ -130,15 +138,33 @@ impl Store {
             .error_handler(Box::new(LogConnectionErrors))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
-        let file = config.url.sqlite_path();
+        let writing = file.is_some().then(|| Arc::new(Semaphore::new(1)));
         // SQLite has it beside the file itself, and not beside a link to that.
-        let real = file.map(|file| file.canonicalize().unwrap_or_else(|_error| file.to_owned()));
+        let real = file
+            .as_ref()
+            .map(|file| file.canonicalize().unwrap_or_else(|_error| file.clone()));
+        let watch = match file.zip(identity) {
+            Some((file, identity)) => {
+                let watch = Arc::new(FileWatch::new(&file, identity)?);
+                let sessions = Arc::downgrade(&sessions);
+                let forget = move || {
+                    if let Some(sessions) = sessions.upgrade() {
+                        sessions.forget_all();
+                    }
+                };
+                FileWatch::start(&watch, forget)
+                    .map_err(|error| StoreError::Unavailable(format!("no thread: {error}")))?;
+                Some(watch)
+            }
+            None => None,
+        };
         Ok(Self {
             pool,
             turns,
-            writing: file.is_some().then(|| Arc::new(Semaphore::new(1))),
+            watch,
+            writing,
             log: real.map(|file| beside(&file, "-wal")),
-            sessions: Arc::new(sessions),
+            sessions,
         })
     }
 
@@ -199,6 +225,9 @@ impl Store {
     /// The session of a credential, from memory. `None` says nothing: [`Self::find_session`] knows.
     /// What it returns is what the database holds at this moment. Does not block.
     pub fn recall_session(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
+        if self.files_problem().is_some() {
+            return None;
+        }
         self.sessions.recall(digest)
     }
 
@@ -211,7 +240,42 @@ impl Store {
         &self,
         credential: CredentialDigest,
     ) -> Result<Option<Arc<Session>>, StoreError> {
-        self.sessions.find(credential).await
+        self.refuse_other_files()?;
+        let found = self.sessions.find(credential).await;
+        // What was read while the files were replaced may be of either.
+        self.refuse_other_files()?;
+        found
+    }
+
+    /// What another program has done to the files of the SQLite database, so that they are not those
+    /// any more that were opened; `None` while they are, and on Postgres. It is noticed within a
+    /// fraction of a second. From then on everything fails, for good: the process has to end.
+    pub fn files_problem(&self) -> Option<&str> {
+        self.watch.as_ref()?.problem()
+    }
+
+    /// Writes the log back into the database that it belongs to, where one of the two has lost its
+    /// name. For the end of a process that was told of a [`Self::files_problem`]. Blocks.
+    pub fn let_go_of_files(&self) {
+        let is_separated = |watch: &Arc<FileWatch>| watch.is_log_separated();
+        if !self.watch.as_ref().is_some_and(is_separated) {
+            return;
+        }
+        // A connection that the pool still has is one to the earlier file.
+        let outcome = self.pool.get().map(|mut pooled| {
+            let conn = &mut pooled.conn;
+            conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        });
+        if !matches!(outcome, Ok(Ok(()))) {
+            log::warn!("database: the log could not be written back");
+        }
+    }
+
+    fn refuse_other_files(&self) -> Result<(), StoreError> {
+        match self.files_problem() {
+            Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Queries under way, and how many may be.
@@ -238,6 +302,7 @@ impl Store {
         first: Option<&Arc<Semaphore>>,
         mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.refuse_other_files()?;
         let deadline = Instant::now() + ANSWER_WITHIN;
         let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
         let mut held = Vec::new();
@@ -284,17 +349,14 @@ impl Store {
 /// As [`Store::open`].
 pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
     protect(config)?;
-    let manager = Manager {
-        url: config.url.clone(),
-    };
-    migrations::run(&mut manager.open_or_say_why()?)
+    migrations::run(&mut Manager::new(&config.url).open_or_say_why()?)
 }
 
 fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
     let Some(path) = config.url.sqlite_path() else {
         return Ok(());
     };
-    connection::protect_file(path)
+    file::protect_file(path)
         .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), error.kind())))
 }
 

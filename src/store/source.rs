@@ -4,10 +4,10 @@ use diesel::connection::{DefaultLoadingMode, LoadConnection, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::StoreError;
 use super::connection::{Manager, StoreConnection};
+use super::file::sqlite_uri;
 use crate::config::DatabaseUrl;
 
 /// A row: each column as text, whatever it is there.
@@ -50,19 +50,15 @@ impl SourceDatabase {
     /// [`StoreError::Unavailable`] when there is no such database to be had.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let Some(path) = url.sqlite_path() else {
-            let manager = Manager { url: url.clone() };
-            let mut conn = manager.open_postgres()?;
+            let mut conn = Manager::new(url).open_postgres()?;
             conn.batch_execute(POSTGRES_SETTINGS)?;
             return Ok(Self(StoreConnection::Postgres(conn)));
         };
-        // A file that is not there must not be made.
-        let path = path.to_string_lossy();
-        let uri = format!(
-            "file:{}?mode=ro",
-            utf8_percent_encode(&path, NON_ALPHANUMERIC)
-        );
-        let unreadable =
-            || StoreError::Unavailable(format!("{path}: is no SQLite file that can be read"));
+        let uri = sqlite_uri(path, "mode=ro");
+        let unreadable = || {
+            let path = path.display();
+            StoreError::Unavailable(format!("{path}: is no SQLite file that can be read"))
+        };
         let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
         conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON")?;
         diesel::sql_query("SELECT name FROM sqlite_master LIMIT 1")

@@ -21,6 +21,7 @@ mod conformance;
 mod contention;
 mod durability;
 mod envelope;
+mod files;
 mod foreign_app;
 mod foreign_hashes;
 mod forward_auth;

@@ -27,6 +27,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(super) use revocation::Revocation;
+pub(super) use wal_index::open_shared_memory;
 
 use super::connection::Manager;
 use super::{ANSWER_WITHIN, AccessToken, ApiKey, StoreConnection, StoreError, User};
@@ -180,6 +181,11 @@ impl Sessions {
             Ok(Err(_dropped)) => Err(StoreError::Unavailable("the look-up panicked".to_owned())),
             Err(_elapsed) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         }
+    }
+
+    /// Forgets every session.
+    pub(super) fn forget_all(&self) {
+        self.memory.clear();
     }
 
     /// What a writer needs to know that a revocation holds everywhere; SQLite needs nothing.

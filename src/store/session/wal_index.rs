@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::store::connection::beside;
+use crate::store::file::beside;
 
 /// The first of the two equal copies of the header; a writer changes it last.
 pub(super) type Header = [u8; 48];
@@ -28,7 +28,7 @@ impl WalIndex {
     /// the last one to go takes the file with it.
     pub(super) fn open(database: Option<&Path>) -> Self {
         let no_file = io::Error::from(io::ErrorKind::NotFound);
-        let file = database.ok_or(no_file).and_then(open_shared);
+        let file = database.ok_or(no_file).and_then(open_shared_memory);
         if let Err(error) = &file {
             log::warn!(
                 "database: the wal-index cannot be read ({}), so no session is remembered",
@@ -69,7 +69,7 @@ impl WalIndex {
 /// Opens the file, once in a process, and never closes it: closing it would drop the locks that
 /// SQLite holds on it in this process, whichever descriptor they were made through (POSIX,
 /// `fcntl`), and the next writer would corrupt the database.
-fn open_shared(database: &Path) -> io::Result<&'static File> {
+pub(in crate::store) fn open_shared_memory(database: &Path) -> io::Result<&'static File> {
     static OPEN: Mutex<Option<HashMap<(u64, u64), &'static File>>> = Mutex::new(None);
     let path = beside(&fs::canonicalize(database)?, "-shm");
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
