@@ -89,7 +89,8 @@ impl Auth {
         changed.await?
     }
 
-    /// Gives the user of a session a new password, and ends the login token and the keys that are
+    /// Gives the user of a session a new password, forgets the failures that are held against the
+    /// account, and ends the login token and the keys that are
     /// named: when this returns, no process accepts them any more.
     ///
     /// # Errors
@@ -113,7 +114,7 @@ impl Auth {
                 return Err(refused);
             }
         };
-        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
         let changed = self.change(origin, move |conn, events| {
             let Some(user) = lock_caller(conn, &session, now)? else {
                 return Ok(Err(Error::InvalidToken));
@@ -122,6 +123,7 @@ impl Auth {
                 return Ok(Err(Error::InvalidToken));
             }
             attempt.succeed(conn, now)?;
+            auth.forget_failures(conn, &fold(&user.email))?;
             AccessToken::revoke_of_user(conn, user.id)?;
             let ended = ApiKey::revoke_these(conn, user.id, &keys, now)?;
             let event = Event::new(action).on_user(user.id);
@@ -183,6 +185,7 @@ impl Auth {
         } else {
             SignIn::Throttled
         };
+        self.report_wait(origin, &attempt, Some(id)).await?;
         let event = Event::refused(action).on_user(id);
         self.note_refusal(origin, event.with("reason", how.reason()))
             .await?;

@@ -33,7 +33,8 @@ impl Auth {
         ended.await
     }
 
-    /// Gives a user a new password, and ends the login token. The keys stay.
+    /// Gives a user a new password, forgets the failures that are held against the account, and ends
+    /// the login token. The keys stay.
     ///
     /// # Errors
     /// [`Error::InvalidBody`] when the password is not within the policy; else as
@@ -53,8 +54,10 @@ impl Auth {
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
         let hashed = self.hash_new_password(&password, &user).await?;
-        let changed = self.administer(admin, id, move |conn, events, _user, _may_give| {
+        let auth = self.clone();
+        let changed = self.administer(admin, id, move |conn, events, user, _may_give| {
             Account::set_hash(conn, id, &hashed)?;
+            auth.forget_failures(conn, &fold(&user.email))?;
             AccessToken::revoke_of_user(conn, id)?;
             events.record(Event::new(Action::PasswordChange).on_user(id));
             Ok(Ok(()))

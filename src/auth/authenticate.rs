@@ -69,6 +69,8 @@ impl Auth {
             None => {
                 let how = refusal(found.as_ref(), &attempt);
                 self.0.metrics.sign_in(how);
+                let user_id = found.as_ref().map(|account| account.user.id);
+                self.report_wait(origin, &attempt, user_id).await?;
                 self.note_refusal(origin, refused_login(found.as_ref(), how))
                     .await?;
                 Err(Error::BadCredentials)

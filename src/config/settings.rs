@@ -184,17 +184,17 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_LIMIT_ACCOUNT",
         "10",
-        "Wrong passwords in a row for an account before it waits, 1 to 100; each one more doubles it",
+        "Wrong passwords in a row for an account before it waits, 1 to 100; each one more doubles it, to 1 h",
     ),
     plain(
         "TOKENHOUSE_LIMIT_ADDRESS",
-        "300",
-        "Wrong passwords in a minute from an address (with IPv6, from a /64); past that, 429",
+        "30",
+        "Wrong passwords in a minute from an address (a /64; a /48 has ten times that); past that, 429",
     ),
     plain(
         "TOKENHOUSE_LIMIT_REGISTRATIONS",
         "600",
-        "Registrations in an hour from an address (with IPv6, from a /64); past that, 429",
+        "Registrations in an hour from an address (a /64; a /48 has ten times that); past that, 429",
     ),
     plain(
         "TOKENHOUSE_TRUSTED_PROXIES",

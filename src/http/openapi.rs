@@ -46,6 +46,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         admin::update,
         admin::delete,
         admin::sign_out,
+        admin::unlock,
         events::all,
         guarded::page,
         guarded::protected_route,

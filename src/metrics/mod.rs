@@ -49,6 +49,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Attempts turned away, by what was used up",
     ),
     (
+        "tokenhouse_account_waits_total",
+        "counter",
+        "Accounts that refuse attempts, by whether the wait is the longest",
+    ),
+    (
         "tokenhouse_hash_duration_seconds",
         "histogram",
         "Time of a password hash, the wait included",
@@ -154,6 +159,7 @@ pub struct Metrics {
     routes: Mutex<BTreeMap<&'static str, Arc<RouteMetrics>>>,
     sign_ins: [Counter; 6],
     throttled: [Counter; 3],
+    account_waits: [Counter; 2],
     /// Credentials that were good.
     pub checks_ok: Counter,
     /// Credentials that were not.
@@ -192,6 +198,11 @@ impl Metrics {
     /// One more attempt that was turned away.
     pub fn throttled(&self, by: Budget) {
         self.throttled[by as usize].increment();
+    }
+
+    /// One more account that refuses attempts: the first time, or for the longest time.
+    pub fn account_waits(&self, is_longest: bool) {
+        self.account_waits[usize::from(is_longest)].increment();
     }
 
     /// The text that Prometheus reads.
@@ -250,6 +261,13 @@ impl Metrics {
                 let kinds = ["account", "address", "registrations"];
                 for (by, counter) in kinds.iter().zip(&self.throttled) {
                     writeln!(to, "{name}{{by=\"{by}\"}} {}", counter.get())?;
+                }
+                Ok(())
+            }
+            "tokenhouse_account_waits_total" => {
+                let stages = ["first", "longest"];
+                for (stage, counter) in stages.iter().zip(&self.account_waits) {
+                    writeln!(to, "{name}{{stage=\"{stage}\"}} {}", counter.get())?;
                 }
                 Ok(())
             }

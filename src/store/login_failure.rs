@@ -7,8 +7,8 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use super::StoreConnection;
 use super::schema::login_failures;
 
-/// The attempts that are held against a subject: an account, an address, or an account from an
-/// address.
+/// The attempts that are held against a subject: an account, an address or network, or an account
+/// from an address or network.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, AsChangeset)]
 #[diesel(table_name = login_failures, treat_none_as_null = true)]
 pub struct LoginFailures {
@@ -22,11 +22,13 @@ pub struct LoginFailures {
     pub next_at: Option<NaiveDateTime>,
     /// UTC; from then on the row says nothing.
     pub expires_at: NaiveDateTime,
+    /// What the trail was told of the wait; the domain numbers it, from 0 for nothing.
+    pub alerts: i64,
 }
 
 impl LoginFailures {
     /// What is held against a subject, held against changes until the transaction ends; made when
-    /// it is not there. Subjects have to be locked in the order of their names.
+    /// it is not there. An account is locked before what belongs to it, and addresses after that.
     pub(crate) fn lock(
         conn: &mut StoreConnection,
         subject: &str,
@@ -39,7 +41,7 @@ impl LoginFailures {
             "INSERT INTO login_failures (subject, account, failures, expires_at) \
              VALUES ($1, $2, $3, $4) \
              ON CONFLICT (subject) DO UPDATE SET failures = login_failures.failures \
-             RETURNING subject, account, failures, next_at, expires_at",
+             RETURNING subject, account, failures, next_at, expires_at, alerts",
         )
         .bind::<Text, _>(subject)
         .bind::<Nullable<Text>, _>(account)
@@ -70,7 +72,13 @@ impl LoginFailures {
 
     /// Forgets the attempts that are held against an account, from wherever they came. Returns in
     /// how many rows there were any. The rows stay: they tell which addresses are known.
-    pub(crate) fn forget_account(conn: &mut StoreConnection, account: &str) -> QueryResult<usize> {
+    pub(crate) fn forget_account(
+        conn: &mut StoreConnection,
+        account: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<usize> {
+        // Locked even when it has to be made first: who holds it is alone with what belongs to it.
+        Self::lock(conn, account, Some(account), now)?;
         let of_account = login_failures::table
             .filter(login_failures::account.eq(account))
             .filter(login_failures::failures.gt(0));
@@ -78,6 +86,7 @@ impl LoginFailures {
             .set((
                 login_failures::failures.eq(0),
                 login_failures::next_at.eq(None::<NaiveDateTime>),
+                login_failures::alerts.eq(0),
             ))
             .execute(conn)
     }

@@ -80,6 +80,7 @@ diesel::table! {
         failures -> BigInt,
         next_at -> Nullable<Timestamp>,
         expires_at -> Timestamp,
+        alerts -> BigInt,
     }
 }
 

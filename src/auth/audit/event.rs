@@ -37,6 +37,8 @@ pub enum Action {
     UserEnable,
     /// Wrong passwords are no longer held against a user.
     UserUnlock,
+    /// An account refuses attempts at its password: the first time, or for the longest time.
+    AccountThrottled,
     /// The scopes of a user were changed.
     UserScopes,
     /// All tokens and keys of a user were ended.
@@ -60,7 +62,7 @@ pub enum Action {
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -76,6 +78,7 @@ impl Action {
         Self::UserDisable,
         Self::UserEnable,
         Self::UserUnlock,
+        Self::AccountThrottled,
         Self::UserScopes,
         Self::UserSignOut,
         Self::UserRead,
@@ -105,6 +108,7 @@ impl Action {
             Self::UserDisable => "user.disable",
             Self::UserEnable => "user.enable",
             Self::UserUnlock => "user.unlock",
+            Self::AccountThrottled => "account.throttled",
             Self::UserScopes => "user.scopes",
             Self::UserSignOut => "user.sign-out",
             Self::UserRead => "user.read",

@@ -4,30 +4,60 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::store::LoginFailures;
 
-/// Failures in a row after which only a known address gets into an account, until the operator
-/// unlocks it (NIST SP 800-63B section 3.2.2 allows no more).
-pub(super) const MAX_FAILURES: i64 = 100;
-
 /// The first wait; each further failure doubles it.
 const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
 
-/// The longest wait.
+/// The longest wait. A stranger who goes on guessing keeps an account shut for no longer than this.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 
+/// What the trail is told of an account that has to wait, each once until the failures are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::auth) enum Alert {
+    /// An attempt was refused.
+    FirstRefusal = 1,
+    /// An attempt was refused, and the wait is the longest there is.
+    LongestWait = 2,
+}
+
 /// Takes an attempt on an account out of its budget, if there is one: `limit` without a wait, then
-/// one after each wait, which doubles. Returns whether the attempt may be made.
-pub(super) fn take_from_account(row: &mut LoginFailures, limit: i64, now: NaiveDateTime) -> bool {
+/// one after each wait, which doubles.
+///
+/// # Errors
+/// When the attempt must not be made; with what the trail has to be told of that, if it does not
+/// know yet.
+pub(super) fn take_from_account(
+    row: &mut LoginFailures,
+    limit: i64,
+    now: NaiveDateTime,
+) -> Result<(), Option<Alert>> {
     // No wait is longer: the clock was set back, and nobody is to be kept out by that.
     let longest = now + LONGEST_WAIT;
     let is_waiting = row
         .next_at
         .is_some_and(|next| now < next && next <= longest);
-    if is_waiting || row.failures >= MAX_FAILURES {
-        return false;
+    if !is_waiting {
+        row.failures += 1;
+        row.next_at = wait_after(row.failures, limit).and_then(|wait| now.checked_add_signed(wait));
+        return Ok(());
     }
-    row.failures += 1;
-    row.next_at = wait_after(row.failures, limit).and_then(|wait| now.checked_add_signed(wait));
-    true
+    let is_longest = wait_after(row.failures, limit) == Some(LONGEST_WAIT);
+    let alert = if is_longest {
+        Alert::LongestWait
+    } else {
+        Alert::FirstRefusal
+    };
+    if row.alerts >= alert as i64 {
+        return Err(None);
+    }
+    row.alerts = alert as i64;
+    Err(Some(alert))
+}
+
+/// Forgets what is held against an account.
+pub(super) fn forget(row: &mut LoginFailures) {
+    row.failures = 0;
+    row.next_at = None;
+    row.alerts = 0;
 }
 
 /// How long the wait is after so many failures in a row; none within the limit.
@@ -67,6 +97,15 @@ impl Rate {
         row.next_at = row.next_at.map(|next| next - self.interval());
     }
 
+    /// So many times the budget.
+    pub(super) fn times(self, share: u32) -> Self {
+        Self {
+            most: self.most.saturating_mul(share),
+            at_once: self.at_once.saturating_mul(share),
+            ..self
+        }
+    }
+
     fn at_once(self) -> i32 {
         i32::try_from(self.most.min(self.at_once)).unwrap_or(i32::MAX)
     }
@@ -87,6 +126,7 @@ mod tests {
             failures: 0,
             next_at: None,
             expires_at: NaiveDateTime::default(),
+            alerts: 0,
         }
     }
 
@@ -94,25 +134,48 @@ mod tests {
     fn the_first_attempts_are_free_and_then_waits_double() {
         let (mut row, mut now) = (row(), NaiveDateTime::default());
         for attempt in 0..10 {
-            assert!(take_from_account(&mut row, 10, now), "{attempt}");
+            assert_eq!(take_from_account(&mut row, 10, now), Ok(()), "{attempt}");
         }
         for wait in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
             now += TimeDelta::seconds(wait) - TimeDelta::microseconds(1);
-            assert!(!take_from_account(&mut row, 10, now), "before {wait}");
+            let refused = take_from_account(&mut row, 10, now);
+            assert!(refused.is_err(), "before {wait}");
             now += TimeDelta::microseconds(1);
-            assert!(take_from_account(&mut row, 10, now), "after {wait}");
+            assert_eq!(take_from_account(&mut row, 10, now), Ok(()), "after {wait}");
         }
     }
 
     #[test]
-    fn a_refused_attempt_makes_no_wait_longer_and_the_hundredth_is_the_last() {
+    fn a_refused_attempt_makes_no_wait_longer_and_no_account_is_shut_for_more_than_an_hour() {
         let (mut row, mut now) = (row(), NaiveDateTime::default());
-        let mut allowed = 0;
+        let mut last_allowed = now;
         for _ in 0..10_000 {
-            allowed += i64::from(take_from_account(&mut row, 10, now));
+            if take_from_account(&mut row, 10, now).is_ok() {
+                assert!(now - last_allowed <= LONGEST_WAIT);
+                last_allowed = now;
+            }
             now += TimeDelta::minutes(10);
         }
-        assert_eq!(allowed, MAX_FAILURES);
+        assert!(row.failures > 1_000, "{}", row.failures);
+    }
+
+    #[test]
+    fn the_first_refusal_and_the_longest_wait_are_told_once_each() {
+        let (mut row, mut now) = (row(), NaiveDateTime::default());
+        let mut told = Vec::new();
+        for _ in 0..10_000 {
+            let refused = take_from_account(&mut row, 10, now).err();
+            told.extend(refused.flatten());
+            now += TimeDelta::seconds(10);
+        }
+        assert_eq!(told, [Alert::FirstRefusal, Alert::LongestWait]);
+        forget(&mut row);
+        for _ in 0..10 {
+            assert_eq!(take_from_account(&mut row, 10, now), Ok(()));
+        }
+        let refused = take_from_account(&mut row, 10, now);
+        assert_eq!(refused, Err(Some(Alert::FirstRefusal)));
+        assert_eq!(take_from_account(&mut row, 10, now), Err(None));
     }
 
     #[test]
@@ -125,12 +188,12 @@ mod tests {
         let (mut address, mut account, now) = (row(), row(), NaiveDateTime::default());
         let tomorrow = now + TimeDelta::days(1);
         assert_eq!(rate.take(&mut address, tomorrow), Ok(()));
-        assert!(take_from_account(&mut account, 1, tomorrow));
-        assert!(!take_from_account(&mut account, 1, tomorrow));
+        assert!(take_from_account(&mut account, 1, tomorrow).is_ok());
+        assert!(take_from_account(&mut account, 1, tomorrow).is_err());
         assert_eq!(rate.take(&mut address, now), Ok(()));
         assert_eq!(rate.take(&mut address, now), Err(rate.period));
-        assert!(take_from_account(&mut account, 1, now));
-        assert!(!take_from_account(&mut account, 1, now));
+        assert!(take_from_account(&mut account, 1, now).is_ok());
+        assert!(take_from_account(&mut account, 1, now).is_err());
     }
 
     #[test]

@@ -3,31 +3,34 @@
 //! An attempt is counted in the database before the password is looked at, so that the count holds
 //! for guesses that come together, for all processes, and for one that is killed. What is held
 //! against an account does not keep its owner out: an address from which the account was signed in
-//! to has a budget of its own.
+//! to has a budget of its own, and so has the network around it.
 
 mod attempt;
 mod budget;
+mod network;
 mod turned_away;
-
-use std::net::{IpAddr, Ipv6Addr};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 pub(super) use attempt::Attempt;
-use attempt::{FEW_COUNT_FOR, Subjects, count};
+use attempt::{Subjects, UsedUp, count, take};
+pub(super) use budget::Alert;
 use budget::Rate;
+pub(super) use network::network;
+use network::{AddressBudget, neighbourhood};
 pub(super) use turned_away::TurnedAway;
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::error::Error;
+use crate::keyed_digest::DigestKey;
 use crate::metrics::{Budget, SignIn};
 use crate::store::{LoginFailures, StoreConnection};
 
-/// Wrong passwords from one address at a time, unless a third of what a minute allows is more: by
-/// default they must not fill the queue of the hash threads, which works off some 40 a second at
-/// cost 12 on two cores.
+/// Wrong passwords from one address at a time, unless a third of what a minute allows is more: they
+/// must not fill the queue of the hash threads, which works off some 40 a second at cost 12 on two
+/// cores.
 const AT_ONCE: u32 = 100;
 
 /// Rows that are deleted in one transaction.
@@ -48,16 +51,18 @@ impl Auth {
             return Ok(Attempt::uncounted());
         }
         let now = self.0.clock.now();
-        let network = network(origin.address());
-        self.check_turned_away(&network, now, Budget::Address)?;
-        let (auth, name, net) = (self.clone(), name.to_owned(), network.clone());
+        let address = origin.address();
+        let budgets = AddressBudget::all("sign-in", address, per_minute(limits.address));
+        self.check_turned_away(&budgets, now, Budget::Address)?;
+        let (auth, name, counted) = (self.clone(), name.to_owned(), budgets.clone());
         let counted = self.0.store.note(move |conn| {
             let key = auth.0.throttle_key.get(conn)?;
+            let from = |network: String| key.digest(&["pair", &name, &network]);
             let subjects = Subjects {
                 account: key.digest(&["account", &name]),
-                pair: key.digest(&["pair", &name, &net]),
-                address: key.digest(&["address", &net]),
-                rate: per_minute(limits.address),
+                exact: Some(from(network(address))),
+                nearby: neighbourhood(address).map(from),
+                addresses: subjects_of(&key, &counted),
             };
             count(conn, subjects, limits.account.into(), now)
         });
@@ -68,10 +73,35 @@ impl Auth {
                 }
                 Ok(attempt)
             }
-            Err(wait) => Err(self
-                .turn_away(origin, network, now, wait, Action::Login)
+            Err(used_up) => Err(self
+                .turn_away(origin, budgets, now, used_up, Action::Login)
                 .await?),
         }
+    }
+
+    /// Puts into the trail that an account has to wait, if the attempt is the one to tell it by. So
+    /// it does when there is no such user, `None`, or the time would tell that.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(super) async fn report_wait(
+        &self,
+        origin: &Origin,
+        attempt: &Attempt,
+        user_id: Option<i64>,
+    ) -> Result<(), Error> {
+        let Some(alert) = attempt.alert else {
+            return Ok(());
+        };
+        self.0.metrics.account_waits(alert == Alert::LongestWait);
+        let event = Event::refused(Action::AccountThrottled)
+            .with("longest", alert == Alert::LongestWait)
+            .with("known", attempt.is_from_known_address());
+        let event = match user_id {
+            Some(id) => event.on_user(id),
+            None => event,
+        };
+        self.note_event(origin, event).await
     }
 
     /// The password was right, though what it was for is refused: it is held against nobody.
@@ -94,28 +124,22 @@ impl Auth {
             return Ok(());
         }
         let now = self.0.clock.now();
-        let network = format!("register {}", network(origin.address()));
-        self.check_turned_away(&network, now, Budget::Registrations)?;
         let rate = Rate {
             most: limits.registrations,
             at_once: limits.registrations,
             period: TimeDelta::hours(1),
         };
-        let (auth, net) = (self.clone(), network.clone());
+        let budgets = AddressBudget::all("register", origin.address(), rate);
+        self.check_turned_away(&budgets, now, Budget::Registrations)?;
+        let (auth, counted) = (self.clone(), budgets.clone());
         let counted = self.0.store.note(move |conn| {
-            let subject = auth.0.throttle_key.get(conn)?.digest(&[&net]);
-            let mut row = LoginFailures::lock(conn, &subject, None, now)?;
-            let taken = rate.take(&mut row, now);
-            if taken.is_ok() {
-                row.expires_at = now + FEW_COUNT_FOR;
-                row.update(conn)?;
-            }
-            Ok(taken)
+            let key = auth.0.throttle_key.get(conn)?;
+            take(conn, &subjects_of(&key, &counted), now)
         });
         match counted.await? {
             Ok(()) => Ok(()),
-            Err(wait) => Err(self
-                .turn_away(origin, network, now, wait, Action::Register)
+            Err(used_up) => Err(self
+                .turn_away(origin, budgets, now, used_up, Action::Register)
                 .await?),
         }
     }
@@ -129,7 +153,8 @@ impl Auth {
     ) -> QueryResult<bool> {
         let key = self.0.throttle_key.get(conn)?;
         let account = key.digest(&["account", name]);
-        LoginFailures::forget_account(conn, &account).map(|rows| rows > 0)
+        let now = self.0.clock.now();
+        LoginFailures::forget_account(conn, &account, now).map(|rows| rows > 0)
     }
 
     /// Deletes what is too old to count, and returns how many rows that were.
@@ -150,13 +175,15 @@ impl Auth {
 
     fn check_turned_away(
         &self,
-        network: &str,
+        budgets: &[AddressBudget],
         now: NaiveDateTime,
-        budget: Budget,
+        of: Budget,
     ) -> Result<(), Error> {
-        match self.0.turned_away.wait(network, now) {
+        let turned_away = &self.0.turned_away;
+        let waits = budgets.iter().map(|budget| &budget.name);
+        match waits.filter_map(|name| turned_away.wait(name, now)).max() {
             Some(wait) => {
-                self.0.metrics.throttled(budget);
+                self.0.metrics.throttled(of);
                 Err(too_many(wait))
             }
             None => Ok(()),
@@ -167,20 +194,30 @@ impl Auth {
     async fn turn_away(
         &self,
         origin: &Origin,
-        network: String,
+        budgets: Vec<AddressBudget>,
         now: NaiveDateTime,
-        wait: TimeDelta,
+        (number, wait): UsedUp,
         action: Action,
     ) -> Result<Error, Error> {
         self.0.metrics.throttled(match action {
             Action::Register => Budget::Registrations,
             _ => Budget::Address,
         });
-        self.0.turned_away.remember(network, now, wait);
+        if let Some(budget) = budgets.into_iter().nth(number) {
+            self.0.turned_away.remember(budget.name, now, wait);
+        }
         let event = Event::refused(action).with("reason", SignIn::Throttled.reason());
         self.note_refusal(origin, event).await?;
         Ok(too_many(wait))
     }
+}
+
+/// What the attempts of an address are counted under, as keyed digests.
+fn subjects_of(key: &DigestKey, budgets: &[AddressBudget]) -> Vec<(String, Rate)> {
+    let subjects = budgets.iter();
+    subjects
+        .map(|budget| (key.digest(&["address", &budget.name]), budget.rate))
+        .collect()
 }
 
 fn per_minute(most: u32) -> Rate {
@@ -194,17 +231,4 @@ fn per_minute(most: u32) -> Rate {
 fn too_many(wait: TimeDelta) -> Error {
     let wait = wait.to_std().unwrap_or_default();
     Error::TooManyAttempts { retry_after: wait }
-}
-
-/// What one client is taken to have all of: an address, or with IPv6 a network of 64 bits. All
-/// without an address, such as the command line, are one.
-pub(super) fn network(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        None => String::new(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-            format!("{network}/64")
-        }
-    }
 }

@@ -311,3 +311,33 @@ pub(crate) async fn sign_out(
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
+
+/// Forget wrong passwords
+///
+/// For a user whose account refuses the right password because of the wrong ones before it.
+#[utoipa::path(
+    post,
+    path = "/admin/users/{id}/unlock",
+    tag = "administration",
+    operation_id = "unlock_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "No wrong password is held against the user"),
+        answers::NotAuthenticated,
+        answers::InsufficientScope,
+        answers::TwoCredentials,
+        answers::NotFound,
+        answers::Unavailable,
+    )
+)]
+pub(crate) async fn unlock(
+    request: HttpRequest,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    auth(&request)?
+        .unlock_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

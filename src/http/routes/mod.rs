@@ -68,6 +68,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
         "/admin/users/{id}/tokens",
         delete(admin::sign_out),
     ))
+    .service(resource("/admin/users/{id}/unlock", post(admin::unlock)))
     .service(resource("/admin/events", get(events::all)))
     // For whoever looks after the service.
     .service(resource("/health/live", get(health::live)))

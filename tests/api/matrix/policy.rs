@@ -183,6 +183,16 @@ pub const ROUTES: &[Route] = &[
             404,
         ),
     ),
+    at(
+        "/admin/users/999999/unlock",
+        route(
+            "POST",
+            "/admin/users/{id}/unlock",
+            USERS_WRITE,
+            Body::None,
+            404,
+        ),
+    ),
     get("/admin/events", Guard::Scope("events:read")),
     // The static key.
     get("/page", Guard::StaticKey),

@@ -6,6 +6,7 @@ mod accounts;
 mod addresses;
 mod answers;
 mod known_addresses;
+mod lasting;
 mod proxies;
 mod restarts;
 

@@ -1,11 +1,15 @@
 //! Whose address counts when there is a proxy in front.
 
+use serde_json::json;
+
 use super::{guess, source, standing_clock, throttled};
 use crate::harness::{Backend, Client, TestApp, on_both_databases};
 
 on_both_databases!(
     nobody_but_a_proxy_can_choose_an_address,
     a_network_of_64_bits_is_one_address,
+    a_network_of_48_bits_has_ten_times_the_budget,
+    registrations_from_a_network_of_48_bits_are_limited,
 );
 
 const ADDRESS_LIMIT: usize = 5;
@@ -85,4 +89,38 @@ fn a_network_of_64_bits_is_one_address(backend: Backend) {
         let [a, b] = rand::random::<[u16; 2]>();
         within(&format!("2001:db8:{a:x}:{b:x}"))
     }));
+}
+
+/// A provider gives whole networks of 48 bits away, each of which has 65,536 of 64 bits.
+fn a_network_of_48_bits_has_ten_times_the_budget(backend: Backend) {
+    let app = behind_proxy(backend);
+    let from = |subnet: usize| {
+        let address = format!("2001:db8:7:{subnet:x}::1");
+        ask_with(&app, &[("X-Forwarded-For", address)])
+    };
+    let statuses: Vec<u16> = (0..20 * ADDRESS_LIMIT).map(from).collect();
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert_eq!(refused, 10 * ADDRESS_LIMIT);
+    assert!(!statuses[..10 * ADDRESS_LIMIT].contains(&429));
+    let elsewhere = [("X-Forwarded-For", "2001:db8:8::1".to_owned())];
+    assert_eq!(ask_with(&app, &elsewhere), 401);
+}
+
+fn registrations_from_a_network_of_48_bits_are_limited(backend: Backend) {
+    let app = throttled(backend)
+        .clock(standing_clock())
+        .setting("TOKENHOUSE_LIMIT_REGISTRATIONS", "1")
+        .setting("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")
+        .start();
+    let register = |number: usize| {
+        let form = json!({
+            "name": "Alice Example", "surname": "", "website": "",
+            "email": format!("alice{number}@example.com"), "password": "a passable phrase",
+        });
+        let request = app.post("/register").json(&form);
+        let address = format!("2001:db8:7:{number:x}::1");
+        request.header("X-Forwarded-For", address).send().status
+    };
+    let statuses: Vec<u16> = (0..12).map(register).collect();
+    assert_eq!(statuses, [[201; 10].as_slice(), &[429; 2]].concat());
 }
