@@ -13,6 +13,7 @@ on_both_databases!(
     requests_and_their_outcomes_are_counted,
     sign_ins_are_counted_by_reason,
     what_is_turned_away_is_counted,
+    a_scrape_does_not_tell_whether_a_user_exists,
     nothing_that_a_client_sends_is_in_it,
 );
 
@@ -118,16 +119,8 @@ fn sign_ins_are_counted_by_reason(backend: Backend) {
     let refused = |reason: &str| {
         format!(r#"tokenhouse_sign_ins_total{{result="refused",reason="{reason}"}}"#)
     };
-    let reasons = [
-        "unknown-user",
-        "wrong-password",
-        "disabled",
-        "throttled",
-        "scope",
-    ];
-    let reasons = reasons.map(refused);
-    let mut expected: Vec<(&str, i64)> =
-        reasons.iter().map(|series| (series.as_str(), 1)).collect();
+    let (credentials, scope) = (refused("credentials"), refused("scope"));
+    let mut expected = vec![(credentials.as_str(), 4), (scope.as_str(), 1)];
     expected.push((r#"tokenhouse_sign_ins_total{result="ok",reason=""}"#, 1));
     expected.push((r#"tokenhouse_throttled_total{by="account"}"#, 1));
     after.has_grown(&before, &expected);
@@ -136,6 +129,62 @@ fn sign_ins_are_counted_by_reason(backend: Backend) {
     let all = r#"tokenhouse_hash_duration_seconds_bucket{le="+Inf"}"#;
     assert_eq!(after.value(all), after.value(hashes));
     assert_eq!(after.value("tokenhouse_hash_queue_depth"), 0.0);
+}
+
+/// The series that have grown by a sign-in, but for how long it took.
+fn grown_by_sign_in(app: &Client, name: &str) -> BTreeMap<String, i64> {
+    let is_of_time = |series: &str| series.contains("_sum") || series.contains("_bucket");
+    let before = Snapshot::of(app);
+    let form = [("username", name), ("password", "a wrong guess")];
+    assert_eq!(app.post("/token").form(&form).send().status, 401);
+    let after = Snapshot::of(app);
+    let counted = after.0.iter().filter(|(series, _)| !is_of_time(series));
+    let growth =
+        |(series, value): (&String, &f64)| (series.clone(), (value - before.value(series)) as i64);
+    counted
+        .map(growth)
+        .filter(|(_, growth)| *growth != 0)
+        .collect()
+}
+
+fn a_scrape_does_not_tell_whether_a_user_exists(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .start();
+    for name in ["alice", "bobby", "carol", "david", "ellen"] {
+        app.register(name);
+    }
+    let disable = app.program(&["user", "disable", "bobby@example.com"]);
+    assert!({ disable }.output().unwrap().status.success());
+    let set_hash = |name: &str, hash: &str| {
+        app.database().execute(&format!(
+            "UPDATE users SET hashed_password = '{hash}' WHERE email = '{name}@example.com'"
+        ));
+    };
+    set_hash("carol", "!unusable");
+    // Of other programs, cheaper and dearer.
+    set_hash(
+        "david",
+        "pbkdf2_sha256$1000$salt$bm90IGEgZGlnZXN0IGJ1dCAzMiBieXRlcyBsb25nISE=",
+    );
+    set_hash(
+        "ellen",
+        "$2b$06$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
+    );
+    let unknown = grown_by_sign_in(&app, "nobody@example.com");
+    let refused = r#"tokenhouse_sign_ins_total{result="refused",reason="credentials"}"#;
+    assert_eq!(unknown.get(refused), Some(&1));
+    for name in ["alice", "bobby", "carol", "david", "ellen"] {
+        let grown = grown_by_sign_in(&app, &format!("{name}@example.com"));
+        assert_eq!(grown, unknown, "{name}");
+    }
+    assert_eq!(grown_by_sign_in(&app, "no address"), unknown);
+    // While the account has to wait, too.
+    for _ in 0..12 {
+        let both = ["alice@example.com", "nobody@example.com"];
+        let [existing, unknown] = both.map(|name| grown_by_sign_in(&app, name));
+        assert_eq!(existing, unknown);
+    }
 }
 
 fn what_is_turned_away_is_counted(backend: Backend) {
