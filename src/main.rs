@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokenhouse::cli::Cli;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    Cli::from_arguments().run()
 }

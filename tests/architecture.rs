@@ -120,6 +120,29 @@ fn migrations_come_in_pairs() {
     assert_eq!(names("sqlite"), names("postgres"));
 }
 
+/// Everything that the command line prints passes through the functions that take out what a
+/// terminal may obey.
+#[test]
+fn one_file_writes_to_the_terminal() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let ways = ["print!", "println!", "stdout()", "stderr()", "/dev/tty"];
+    let mut wrong = Vec::new();
+    for path in sources(&root)
+        .iter()
+        .filter(|path| !path.ends_with("cli/output.rs"))
+    {
+        let source = fs::read_to_string(path).unwrap();
+        // Whether it is a terminal may be asked.
+        let source = source.replace("stderr().is_terminal()", "");
+        let code = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let found = code.filter(|line| ways.iter().any(|way| line.contains(way)));
+        wrong.extend(found.map(|line| format!("{}: {}", path.display(), line.trim())));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// What a client says may stand in a parameter and nowhere else: a statement that is put together
 /// from texts is one that somebody puts a name into one day.
 #[test]

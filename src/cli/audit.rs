@@ -82,7 +82,9 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
         problems.push(crate::auth::Problem::EndsDiffer(id));
     }
     for id in key_changes {
-        println!("event {id}: from here on, the key of the settings; before, one in the database");
+        say(&format!(
+            "event {id}: from here on, the key of the settings; before, one in the database"
+        ));
     }
     for problem in &problems {
         say(&problem.to_string());
@@ -143,6 +145,7 @@ fn print_event(event: &AuditEvent, output: Output) {
             &event.level,
             &event.ip,
             &event.request_id,
+            &event.client_request_id,
             &event.detail,
         ],
     );

@@ -1,12 +1,12 @@
 //! `tokenhouse completions`
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
+use super::output::say_verbatim;
 
 /// What `completions` is told.
 #[derive(Debug, Args)]
@@ -19,8 +19,6 @@ pub(super) fn run(args: &CompletionsArgs) -> ExitCode {
     let mut command = Cli::command();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "tokenhouse", &mut script);
-    match std::io::stdout().write_all(&script) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_nobody_reads) => ExitCode::FAILURE,
-    }
+    say_verbatim(String::from_utf8_lossy(&script).trim_end());
+    ExitCode::SUCCESS
 }

@@ -38,19 +38,13 @@ pub(super) fn run(config: &Config, command: &ConfigCommand, output: Output) {
     match command {
         ConfigCommand::Check => {
             let warnings = config.warnings();
-            let said = if warnings.is_empty() {
-                "the settings are fine".to_owned()
-            } else {
-                warnings.join("\n")
-            };
-            let checked = Checked {
-                usable: true,
-                warnings,
-            };
             if output.json {
-                output.print(&checked, &[]);
+                let usable = true;
+                output.print(&Checked { usable, warnings }, &[]);
+            } else if warnings.is_empty() {
+                say("the settings are fine");
             } else {
-                say(&said);
+                warnings.iter().for_each(|warning| say(warning));
             }
         }
         ConfigCommand::List => {

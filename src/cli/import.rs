@@ -9,7 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::domain::{Problem, with_auth};
-use super::output::{Output, say};
+use super::output::{Output, note, say};
 use crate::config::Config;
 use crate::import::{self, Format, Options, Progress};
 
@@ -96,7 +96,7 @@ pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(
         if output.json {
             output.print(&report, &[]);
         } else {
-            say(&report.to_string());
+            report.to_string().lines().for_each(say);
         }
         Ok(())
     })
@@ -133,7 +133,7 @@ impl Display {
             }
             Self::Lines { begun, last } if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();
-                eprintln!("{}", line_of(progress, begun.elapsed()));
+                note(&line_of(progress, begun.elapsed()));
             }
             Self::Lines { .. } => {}
         }

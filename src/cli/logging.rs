@@ -1,6 +1,5 @@
 //! The log, on standard error: for people, or one JSON object a line.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::panic::{self, PanicHookInfo};
 use std::thread;
@@ -9,6 +8,7 @@ use env_logger::fmt::Formatter;
 use log::Record;
 use serde_json::json;
 
+use super::output::{in_ascii, printable};
 use crate::config::{Config, LogFormat};
 
 /// Starts logging as the settings say.
@@ -16,7 +16,7 @@ pub(super) fn start(config: &Config) {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&config.log_filter);
     match config.log_format {
-        LogFormat::Text => builder.format_timestamp_millis(),
+        LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),
     };
     // A second start, as in tests that run several commands, keeps the first.
@@ -36,6 +36,18 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
+/// Cuts no line in two and obeys no character of a message.
+fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let (time, level) = (out.timestamp_millis(), record.level());
+    let style = out.default_level_style(level);
+    let message = printable(&record.args().to_string());
+    let target = record.target();
+    writeln!(
+        out,
+        "[{time} {style}{level:<5}{style:#} {target}] {message}"
+    )
+}
+
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     let line = json!({
         "time": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
@@ -44,38 +56,4 @@ fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
         "message": record.args().to_string(),
     });
     writeln!(out, "{}", in_ascii(&line.to_string()))
-}
-
-/// The same JSON without a character that a terminal may obey, or that hides others: outside of
-/// ASCII there are many, and JSON leaves them and DEL as they are.
-fn in_ascii(json: &str) -> String {
-    let mut ascii = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_ascii() && !character.is_ascii_control() {
-            ascii.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
-            let _written = write!(ascii, "\\u{unit:04x}");
-        }
-    }
-    ascii
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_without_characters_that_terminals_obey_says_the_same() {
-        let text = "a\n\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{e9}\u{1f980}\"\\";
-        let ascii = in_ascii(&json!({ "message": text }).to_string());
-        assert!(
-            ascii.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
-            "{ascii}"
-        );
-        let read: serde_json::Value = serde_json::from_str(&ascii).unwrap();
-        assert_eq!(read["message"], text);
-    }
 }

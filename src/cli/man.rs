@@ -9,6 +9,7 @@ use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::Cli;
+use super::output::complain;
 
 /// What `man` is told.
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub(super) fn run(args: &ManArgs) -> ExitCode {
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tokenhouse: {}: {}", args.folder.display(), error.kind());
+            complain(&format!("{}: {}", args.folder.display(), error.kind()));
             ExitCode::FAILURE
         }
     }

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use output::Output;
+use output::{Output, complain, note};
 
 /// The exit code for a setting, an argument or an input that cannot be used.
 const EXIT_BAD_INPUT: u8 = 2;
@@ -91,6 +91,17 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the arguments of the process. Ends it when they ask for help, or cannot be used.
+    pub fn from_arguments() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            if !error.use_stderr() {
+                error.exit();
+            }
+            error.render().to_string().lines().for_each(note);
+            std::process::exit(error.exit_code())
+        })
+    }
+
     /// Does what was asked for. Errors are one line on standard error.
     pub fn run(self) -> ExitCode {
         let output = Output { json: self.json };
@@ -124,7 +135,7 @@ fn with_config(command: impl FnOnce(&Config) -> Result<(), String>) -> ExitCode 
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("tokenhouse: {error}");
+            complain(&error.to_string());
             return ExitCode::from(EXIT_BAD_INPUT);
         }
     };
@@ -132,7 +143,7 @@ fn with_config(command: impl FnOnce(&Config) -> Result<(), String>) -> ExitCode 
     match command(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("tokenhouse: {problem}");
+            complain(&problem);
             ExitCode::FAILURE
         }
     }

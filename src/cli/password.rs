@@ -1,12 +1,13 @@
 //! `tokenhouse hash` and `tokenhouse verify`
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::process::ExitCode;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::EXIT_BAD_INPUT;
+use super::output::{complain, say};
 use crate::password::{Cost, PasswordError, hash_password, verify_password};
 
 /// What `hash` is told.
@@ -54,18 +55,18 @@ fn parse_cost(text: &str) -> Result<Cost, String> {
 fn answer_with(
     question: impl FnOnce(&[u8]) -> Result<(String, ExitCode), PasswordError>,
 ) -> ExitCode {
-    let outcome = read_password().and_then(|password| {
+    let outcome = read_password().map(|password| {
         let (line, code) = question(password.expose_secret()).unwrap_or_else(|error| {
             (
                 format!("error: {}", error.code()),
                 ExitCode::from(EXIT_BAD_INPUT),
             )
         });
-        writeln!(std::io::stdout(), "{line}")?;
-        Ok(code)
+        say(&line);
+        code
     });
     outcome.unwrap_or_else(|error| {
-        eprintln!("tokenhouse: {error}");
+        complain(&error.to_string());
         ExitCode::from(EXIT_BAD_INPUT)
     })
 }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 
+use super::output::say;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http;
@@ -62,12 +63,10 @@ fn give_up(auth: &Auth, problem: &str) -> ! {
 
 /// Says where the service is, on standard output: the log may be filtered.
 fn announce(config: &Config, address: std::net::SocketAddr) {
-    println!(
-        "Tokenhouse {} on http://{address}",
-        env!("CARGO_PKG_VERSION")
-    );
-    println!("  database  {}", config.database.url);
+    let version = env!("CARGO_PKG_VERSION");
+    say(&format!("Tokenhouse {version} on http://{address}"));
+    say(&format!("  database  {}", config.database.url));
     if config.server.docs {
-        println!("  docs      http://{address}/docs");
+        say(&format!("  docs      http://{address}/docs"));
     }
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::domain::{Problem, read_new_password, with_auth};
-use super::output::{Output, say};
+use super::output::{Output, say, say_json};
 use crate::auth::{Administrator, Auth, RegistrationForm, UserPatch};
 use crate::config::Config;
 use crate::http::{AdminUser, EventRead, KeyRead};
@@ -233,7 +233,7 @@ async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Resul
     };
     let document =
         serde_json::to_string_pretty(&all).map_err(|error| Problem(error.to_string()))?;
-    say(&document);
+    say_json(&document);
     Ok(())
 }
 

@@ -55,6 +55,7 @@ mod settings;
 mod sign_in;
 mod smuggling;
 mod stopping;
+mod terminal;
 mod throttle;
 mod transport;
 mod upkeep;
