@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 
 use super::connections::Place;
 use super::path;
-use super::request_id::{REQUEST_ID, given_or_new_id};
+use super::request_id::{REQUEST_ID, id_of_client, request_id};
 use super::stopping::Stopping;
 use crate::error::Error;
 use crate::metrics::RouteMetrics;
@@ -36,15 +36,18 @@ pub(super) async fn envelope(
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
         route.observe(response.status().as_u16(), ended - begun);
     }
-    let request_id = given_or_new_id(response.request());
-    log_answer(&response, &request_id);
+    log_answer(&response);
+    let told_id = match id_of_client(response.request()) {
+        Some(id) => id.clone(),
+        None => request_id(response.request()),
+    };
     if Stopping::has_begun_for(response.request()) {
         // Or the next request could come on this connection just when it is closed.
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, request_id);
+    headers.insert(REQUEST_ID, told_id);
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -76,7 +79,7 @@ fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
 
 /// The path is logged by its route's pattern, or as unknown: what a client writes there may be a
 /// secret put in the wrong place, and may be meant to look like another line.
-fn log_answer(response: &ServiceResponse<impl MessageBody>, request_id: &HeaderValue) {
+fn log_answer(response: &ServiceResponse<impl MessageBody>) {
     let status = response.status();
     let error = response.response().error().and_then(|e| e.as_error());
     // Of those there are thousands a second in a flood: the hasher says so from time to time.
@@ -86,14 +89,26 @@ fn log_answer(response: &ServiceResponse<impl MessageBody>, request_id: &HeaderV
     } else {
         log::Level::Debug
     };
+    if !log::log_enabled!(level) {
+        return;
+    }
+    let request = response.request();
+    let own_id = request_id(request);
+    let ids = match id_of_client(request) {
+        Some(client_id) => format!("{}, client's {}", shown(&own_id), shown(client_id)),
+        None => shown(&own_id).to_owned(),
+    };
     log::log!(
         level,
-        "{} {} -> {} ({})",
-        known(response.request().method()),
-        response.request().match_pattern().as_deref().unwrap_or("-"),
+        "{} {} -> {} ({ids})",
+        known(request.method()),
+        request.match_pattern().as_deref().unwrap_or("-"),
         status.as_u16(),
-        request_id.to_str().unwrap_or("-"),
     );
+}
+
+fn shown(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or("-")
 }
 
 /// A method that means something here. What else stands in its place may be anything.

@@ -1,42 +1,38 @@
-//! The id of a request: in the answer, in the log and in the audit trail.
+//! The ids of a request: one of our own, in the log and in the audit trail, and beside it the one that
+//! the caller may have given to it, which anybody can choose.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 
 use crate::hex;
 
-/// Where it stands, in a request and in the answer.
+/// Where the caller's stands in a request, and one of the two in the answer.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest request id that is taken over from a client, in bytes.
-const REQUEST_ID_MAX: usize = 128;
+/// The longest id that is taken over from a caller, in bytes.
+const MAX_CLIENT_ID: usize = 128;
 
-/// The id of a request once somebody has asked for it.
+/// Our id of a request, once it was asked for.
 struct RequestId(HeaderValue);
 
-/// The id of the request, for who needs it before the answer is complete; the same whenever it is
-/// asked for.
+/// Our id of the request, the same whenever it is asked for. Not made before that: most requests
+/// need none.
 pub(super) fn request_id(request: &HttpRequest) -> HeaderValue {
-    let id = given_or_new_id(request);
+    if let Some(RequestId(id)) = request.extensions().get() {
+        return id.clone();
+    }
+    let id = generate_request_id();
     request.extensions_mut().insert(RequestId(id.clone()));
     id
 }
 
-/// The caller's own, when it may go into a log as it is; a new one otherwise. Not kept: most
-/// requests need it once.
-pub(super) fn given_or_new_id(request: &HttpRequest) -> HeaderValue {
+/// The caller's own id of the request, when it may go into a log as it is.
+pub(super) fn id_of_client(request: &HttpRequest) -> Option<&HeaderValue> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    let given = request.headers().get(REQUEST_ID).filter(|id| {
+    request.headers().get(REQUEST_ID).filter(|id| {
         let id = id.as_bytes();
-        (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(is_plain)
-    });
-    match given {
-        Some(id) => id.clone(),
-        None => match request.extensions().get() {
-            Some(RequestId(id)) => id.clone(),
-            None => generate_request_id(),
-        },
-    }
+        (1..=MAX_CLIENT_ID).contains(&id.len()) && id.iter().all(is_plain)
+    })
 }
 
 /// 32 hexadecimal digits.

@@ -34,7 +34,7 @@ pub struct AuditEvent {
     pub ip: String,
     /// What the client calls itself, cut off and made printable.
     pub user_agent: String,
-    /// The request, as in `X-Request-Id`.
+    /// The request: an id of the service's own, in its log too.
     pub request_id: String,
     /// More about it, as a JSON object, or nothing.
     pub detail: String,
@@ -42,6 +42,8 @@ pub struct AuditEvent {
     pub previous_digest: String,
     /// The keyed digest of this row and the one before.
     pub digest: String,
+    /// The id that the caller gave to the request in `X-Request-Id`, or nothing.
+    pub client_request_id: String,
 }
 
 /// Where the trail begins and ends.

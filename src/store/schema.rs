@@ -59,6 +59,7 @@ diesel::table! {
         detail -> Text,
         previous_digest -> Text,
         digest -> Text,
+        client_request_id -> Text,
     }
 }
 

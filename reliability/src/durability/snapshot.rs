@@ -94,8 +94,7 @@ const USERS: &str = "SELECT CAST(id AS BIGINT) AS id, email, hashed_password, \
 const TOKENS: &str = "SELECT CAST(user_id AS BIGINT) AS user_id, access_token FROM access_tokens";
 const KEYS: &str = "SELECT CAST(id AS BIGINT) AS id, CAST(user_id AS BIGINT) AS user_id, \
      key_digest, CASE WHEN revoked_at IS NULL THEN 1 ELSE 0 END AS live FROM api_keys";
-const EVENTS: &str =
-    "SELECT id, request_id, action, target FROM audit_events WHERE result = 'ok' ORDER BY id";
+const EVENTS: &str = "SELECT id, client_request_id AS request_id, action, target FROM audit_events WHERE result = 'ok' ORDER BY id";
 
 /// The files are copies, or another process has them open: there is nothing for us to sync.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = OFF";

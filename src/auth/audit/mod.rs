@@ -165,6 +165,7 @@ impl Trail {
             detail: event.detail_text(),
             previous_digest: head.last_digest.clone(),
             digest: String::new(),
+            client_request_id: origin.client_request_id,
         };
         row.digest = digest_of_event(key, &row);
         row

@@ -10,6 +10,9 @@ const USER_AGENT_MAX: usize = 200;
 /// The right by which users see to their own accounts.
 const OWN_ACCOUNT: &str = "account";
 
+/// How the trail names a client that has not shown who it is.
+pub(super) const ANONYMOUS: &str = "anonymous";
+
 /// On whose behalf an operation is done: what the audit trail says of it.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -19,17 +22,28 @@ pub struct Origin {
     pub(super) address: Option<IpAddr>,
     pub(super) user_agent: String,
     pub(super) request_id: String,
+    pub(super) client_request_id: String,
 }
 
 impl Origin {
     /// A client that has not shown who it is.
     pub fn client(address: Option<IpAddr>, user_agent: &[u8], request_id: &str) -> Self {
         Self {
-            actor: "anonymous".to_owned(),
+            actor: ANONYMOUS.to_owned(),
             address: address.map(|address| address.to_canonical()),
             user_agent: printable(user_agent),
             request_id: request_id.to_owned(),
             ..Self::default()
+        }
+    }
+
+    /// The same, with the id that the client gave to the request: its own words, so it stands for
+    /// nothing but itself.
+    #[must_use]
+    pub fn with_client_request_id(self, id: &str) -> Self {
+        Self {
+            client_request_id: id.to_owned(),
+            ..self
         }
     }
 

@@ -39,8 +39,8 @@ impl Auth {
         Ok(EventPage::new(self.0.store.read(list).await?, limit))
     }
 
-    /// The events of a user: what the user did, and what was done to the user. The addresses and
-    /// programs of others who acted on the user are left out.
+    /// The events of a user: what the user did, and what was done to the user. Of administrators and
+    /// operators who acted on the user no more is told than who they are.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -71,9 +71,11 @@ impl Auth {
         events.sort_by_key(|event| std::cmp::Reverse(event.id));
         events.dedup_by_key(|event| event.id);
         for event in &mut events {
-            if event.actor.starts_with("user:") && event.actor != own {
+            if event.actor != own && event.actor != origin::ANONYMOUS {
                 event.ip.clear();
                 event.user_agent.clear();
+                event.request_id.clear();
+                event.client_request_id.clear();
             }
         }
         Ok(EventPage::new(events, limit))

@@ -4,13 +4,13 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::auth::Origin;
 use crate::config::TrustedProxies;
 use crate::error::Error;
-use crate::http::request_id::request_id;
+use crate::http::request_id::{id_of_client, request_id};
 
 impl FromRequest for Origin {
     type Error = Error;
@@ -24,9 +24,10 @@ impl FromRequest for Origin {
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
-    let request_id = request_id(request);
-    let request_id = request_id.to_str().unwrap_or_default();
-    Origin::client(address(request), user_agent, request_id)
+    let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
+    let given = id_of_client(request).map(text).unwrap_or_default();
+    Origin::client(address(request), user_agent, &text(&request_id(request)))
+        .with_client_request_id(&given)
 }
 
 /// The address is that of the connection: what a header says of it, anybody can write. Only for

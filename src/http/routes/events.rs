@@ -47,7 +47,10 @@ pub(crate) struct EventRead<'a> {
     #[schema(example = "192.0.2.1")]
     ip: &'a str,
     user_agent: &'a str,
+    /// The id that the service gave to the request, as in its log.
     request_id: &'a str,
+    /// The id that the caller gave to the request in `X-Request-Id`, or nothing.
+    client_request_id: &'a str,
     /// More about it.
     detail: Value,
 }
@@ -75,6 +78,7 @@ impl<'a> From<&'a AuditEvent> for EventRead<'a> {
             ip: &event.ip,
             user_agent: &event.user_agent,
             request_id: &event.request_id,
+            client_request_id: &event.client_request_id,
             detail: serde_json::from_str(&event.detail).unwrap_or_default(),
         }
     }

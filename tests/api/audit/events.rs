@@ -52,6 +52,7 @@ impl<'a> Watch<'a> {
             "detail",
             "ip",
             "user_agent",
+            "client_request_id",
             "request_id",
         ];
         let query = format!(
@@ -73,7 +74,9 @@ impl<'a> Watch<'a> {
         assert_eq!(answer.status, status, "{answer:?}");
         let rows = self.check(expected);
         for row in rows {
-            assert_eq!(row[7..], ["127.0.0.1", AGENT, id.as_str()], "{row:?}");
+            assert_eq!(row[7..10], ["127.0.0.1", AGENT, id.as_str()], "{row:?}");
+            let is_ours = row[10].len() == 32 && row[10].bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_ours, "{row:?}");
         }
         answer
     }
@@ -83,7 +86,7 @@ impl<'a> Watch<'a> {
         let output = program(self.app, arguments, "the password of carol");
         assert!(output.status.success(), "{output:?}");
         for row in self.check(expected) {
-            assert_eq!(row[7..], ["", "", ""], "{row:?}");
+            assert_eq!(row[7..], ["", "", "", ""], "{row:?}");
         }
     }
 
@@ -504,6 +507,7 @@ fn no_secret_is_in_the_trail(backend: Backend) {
         "ip",
         "user_agent",
         "request_id",
+        "client_request_id",
         "detail",
     ];
     let digests = app.database().texts(

@@ -9,6 +9,7 @@ use crate::harness::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
     users_see_their_own_events_and_not_where_others_sit,
+    an_id_that_a_client_chooses_stands_beside_ours,
     pages_hold_every_event_once,
     filters_let_through_what_they_say,
     the_trail_can_be_followed_in_a_terminal,
@@ -39,13 +40,73 @@ fn users_see_their_own_events_and_not_where_others_sit(backend: Backend) {
         );
         let is_by_admin = event["actor"] == "user:1";
         by_others += usize::from(is_by_admin);
-        let is_hidden = event["ip"] == "" && event["user_agent"] == "";
+        let hidden = ["ip", "user_agent", "request_id"];
+        let is_hidden = hidden.iter().all(|name| event[name] == "");
         // The first use of a key is noted beside the requests, and by no address.
         let has_none = is_by_admin || event["action"] == "key.first-use";
         assert_eq!(is_hidden, has_none, "{event}");
     }
     assert_eq!(by_others, 3);
     assert_eq!(app.get("/admin/events").bearer(&token).send().status, 403);
+}
+
+/// So nobody writes the id of somebody else's request into the trail.
+fn an_id_that_a_client_chooses_stands_beside_ours(backend: Backend) {
+    let app = TestApp::start(backend);
+    let admin = administrator(&app);
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let patch = |given: &str, by: &str, path: &str, name: &str| {
+        let body = match path {
+            "/users/me" => json!({ "name": name }),
+            _ => json!({ "scopes": name }),
+        };
+        let request = app.request("PATCH", path).bearer(by).json(&body);
+        let answer = request.header("X-Request-Id", given).send();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.header("x-request-id").unwrap()
+    };
+    assert_eq!(
+        patch("of-somebody-else", &token, "/users/me", "Alice A"),
+        "of-somebody-else"
+    );
+    assert_eq!(
+        patch("of-somebody-else", &token, "/users/me", "Alice B"),
+        "of-somebody-else"
+    );
+    let own = patch("not fit for a log", &token, "/users/me", "Alice C");
+    assert_eq!(
+        patch("of-the-admin", &admin, "/admin/users/2", "a:b"),
+        "of-the-admin"
+    );
+
+    let (events, _) = page(&app, &admin, "/admin/events?target=user:2&limit=4");
+    let ids = |name: &str| -> Vec<&str> {
+        events
+            .iter()
+            .map(|event| event[name].as_str().unwrap())
+            .collect()
+    };
+    let given = ["of-the-admin", "", "of-somebody-else", "of-somebody-else"];
+    assert_eq!(ids("client_request_id"), given);
+    assert_eq!(ids("request_id")[1], own);
+    let mut ours = ids("request_id");
+    ours.sort_unstable();
+    ours.dedup();
+    assert_eq!(ours.len(), 4, "{ours:?}");
+    for id in ours {
+        assert!(
+            id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{id}"
+        );
+    }
+    // Alice sees her own, and nothing of the administrator's.
+    let (of_alice, _) = page(&app, &token, "/users/me/events?limit=2");
+    let both =
+        |event: &Value| [&event["request_id"], &event["client_request_id"]].map(Value::clone);
+    assert_eq!(both(&of_alice[0]), ["", ""]);
+    assert_eq!(both(&of_alice[1]), [own.as_str(), ""]);
+    assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
 }
 
 fn pages_hold_every_event_once(backend: Backend) {

@@ -17,7 +17,7 @@ on_both_databases!(
     a_good_trail_is_good_while_it_is_written,
 );
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "actor",
     "credential",
     "level",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 12] = [
     "ip",
     "user_agent",
     "request_id",
+    "client_request_id",
     "detail",
     "previous_digest",
     "digest",
