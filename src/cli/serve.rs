@@ -6,7 +6,7 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 
-use super::output::say;
+use super::output::{complain, say};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http;
@@ -57,7 +57,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
 /// is dropped, because SQLite would write to a file that is not its own any more.
 fn give_up(auth: &Auth, problem: &str) -> ! {
     auth.let_go_of_files();
-    eprintln!("tokenhouse: {problem}");
+    complain(problem);
     std::process::exit(1)
 }
 
