@@ -61,10 +61,10 @@ pub enum Error {
     /// A reverse proxy asks with parameters that its operator cannot have meant.
     #[error("the question of the reverse proxy is not valid")]
     InvalidQuestion,
-    /// The address has made too many attempts.
+    /// The address has made too many attempts, or the user too many changes.
     #[error("too many attempts")]
     TooManyAttempts {
-        /// How long it has to wait.
+        /// How long to wait.
         retry_after: Duration,
     },
     /// The address belongs to a user already.

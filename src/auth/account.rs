@@ -170,6 +170,7 @@ impl Auth {
         password: &SecretString,
         action: Action,
     ) -> Result<ProvenAccount, Error> {
+        self.check_changes(origin)?;
         self.check_room()?;
         let id = session.user.id;
         let name = fold(&session.user.email);

@@ -35,6 +35,12 @@ const WRITTEN_AT_ONCE: usize = 500;
 /// Uses that wait to be written, at most: one for each key that is in use.
 const MAX_WAITING: usize = 100_000;
 
+/// How long a revoked key stays, so that what the trail says of it can be looked up.
+const REVOKED_KEPT_FOR: TimeDelta = TimeDelta::days(90);
+
+/// Keys that are deleted in one transaction.
+const PRUNED_AT_ONCE: i64 = 1_000;
+
 /// What an owner says about a new key, each part right or with what is wrong with it.
 pub struct KeyForm {
     /// What to call it.
@@ -70,8 +76,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
-    /// [`Error::TooManyKeys`]; [`Error::InvalidToken`] when the session has ended meanwhile;
-    /// [`Error::Unavailable`].
+    /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has made too many today;
+    /// [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Unavailable`].
     pub async fn create_key(
         &self,
         origin: &Origin,
@@ -79,10 +85,13 @@ impl Auth {
         form: KeyForm,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(session.user.id, form)?;
-        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
         let stored = self.change(origin, move |conn, events| {
             match lock_caller(conn, &session, now)? {
                 Some(owner) => {
+                    if let Err(error) = auth.check_keys_of_day(conn, owner.id, now)? {
+                        return Ok(Err(error));
+                    }
                     let held = scope::intersection(granted(&session.credential), &owner.scopes);
                     insert_key(conn, events, &held, &new)
                 }
@@ -146,6 +155,25 @@ impl Auth {
             Ok(Ok(()))
         });
         revoked.await?
+    }
+
+    /// Deletes the keys that were revoked long ago, and returns how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    pub async fn prune_keys(&self) -> Result<usize, Error> {
+        let Some(before) = self.0.clock.now().checked_sub_signed(REVOKED_KEPT_FOR) else {
+            return Ok(0);
+        };
+        let mut pruned = 0;
+        loop {
+            let prune = move |conn: &mut _| ApiKey::prune_revoked(conn, before, PRUNED_AT_ONCE);
+            // No process accepts them any more, so none has to be told.
+            match self.0.store.note(prune).await? {
+                0 => return Ok(pruned),
+                rows => pruned += rows,
+            }
+        }
     }
 
     /// Notes that a key is in use, now and then. Never waits.

@@ -108,6 +108,7 @@ impl Auth {
         }
         if prune {
             self.prune_tokens().await?;
+            self.prune_keys().await?;
             self.prune_events().await?;
             self.prune_failures().await?;
         }

@@ -37,7 +37,7 @@ use api_key::KeyUses;
 use audit::{Refusals, Trail};
 use chores::Chores;
 use instance_key::InstanceKey;
-use throttle::TurnedAway;
+use throttle::{Changes, TurnedAway};
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
@@ -80,6 +80,7 @@ struct Inner {
     metrics: Metrics,
     throttle_key: InstanceKey,
     turned_away: TurnedAway,
+    changes: Changes,
     /// The chores end when this is dropped.
     _chores: Chores,
 }
@@ -116,6 +117,7 @@ impl Auth {
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),
             turned_away: TurnedAway::default(),
+            changes: Changes::default(),
             config,
             store,
             clock,

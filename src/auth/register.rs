@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
+use super::throttle::ChangeError;
 use crate::config::Registration;
 use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
@@ -171,9 +172,9 @@ impl Auth {
 }
 
 /// Why a user was not stored.
-pub(super) fn taken(error: StoreError) -> Error {
+pub(super) fn taken(error: ChangeError) -> Error {
     match error {
-        StoreError::Conflict => Error::EmailTaken,
+        ChangeError::Store(StoreError::Conflict) => Error::EmailTaken,
         error => error.into(),
     }
 }

@@ -117,7 +117,7 @@ pub struct AuthConfig {
     pub audit_retention: Option<Duration>,
 }
 
-/// How often passwords may be guessed at.
+/// How often passwords may be guessed at, and how much users may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -129,6 +129,11 @@ pub struct Limits {
     pub address: u32,
     /// `TOKENHOUSE_LIMIT_REGISTRATIONS`: registrations in an hour from an address.
     pub registrations: u32,
+    /// `TOKENHOUSE_LIMIT_CHANGES`: changes in a minute by a user; an administrator has ten times as
+    /// many for the accounts of others.
+    pub changes: u32,
+    /// `TOKENHOUSE_LIMIT_KEYS`: API keys that a user makes in a day.
+    pub keys: u32,
 }
 
 /// Who may register.
@@ -277,6 +282,8 @@ impl AuthConfig {
                 account: values.number("TOKENHOUSE_LIMIT_ACCOUNT", 1, 100)?,
                 address: values.number("TOKENHOUSE_LIMIT_ADDRESS", 1, 1_000_000)?,
                 registrations: values.number("TOKENHOUSE_LIMIT_REGISTRATIONS", 1, 1_000_000)?,
+                changes: values.number("TOKENHOUSE_LIMIT_CHANGES", 1, 1_000_000)?,
+                keys: values.number("TOKENHOUSE_LIMIT_KEYS", 1, 1_000_000)?,
             },
             audit_key: values.audit_key()?,
             audit_retention: match values.number("TOKENHOUSE_AUDIT_RETENTION_DAYS", 0, 36_500)? {

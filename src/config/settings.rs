@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_LIMITS",
         "on",
-        "on or off: throttling as a whole, that is the three limits below",
+        "on or off: throttling as a whole, that is the five limits below",
     ),
     plain(
         "TOKENHOUSE_LIMIT_ACCOUNT",
@@ -195,6 +195,16 @@ pub const SETTINGS: &[Setting] = &[
         "TOKENHOUSE_LIMIT_REGISTRATIONS",
         "600",
         "Registrations in an hour from an address (a /64; a /48 has ten times that); past that, 429",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_CHANGES",
+        "60",
+        "Changes in a minute by a user, half of them at once; ten times that for administrators; else 429",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_KEYS",
+        "20",
+        "API keys that a user may make in a day; past that, 429",
     ),
     plain(
         "TOKENHOUSE_TRUSTED_PROXIES",

@@ -240,7 +240,7 @@ pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthEr
 )]
 pub(crate) struct InvalidForm(#[expect(dead_code, reason = "schema")] OAuthValidationError);
 
-/// The address has made too many attempts
+/// The address has made too many attempts, or the user too many changes
 #[derive(IntoResponses)]
 #[response(
     status = 429,

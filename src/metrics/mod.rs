@@ -46,7 +46,7 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     (
         "tokenhouse_throttled_total",
         "counter",
-        "Attempts turned away, by what was used up",
+        "Attempts and changes turned away, by what was used up",
     ),
     (
         "tokenhouse_account_waits_total",
@@ -154,6 +154,10 @@ pub enum Budget {
     Address,
     /// The registrations of an address.
     Registrations,
+    /// The changes of a user.
+    Changes,
+    /// The new keys of a user.
+    Keys,
 }
 
 /// Everything that is counted.
@@ -161,7 +165,7 @@ pub enum Budget {
 pub struct Metrics {
     routes: Mutex<BTreeMap<&'static str, Arc<RouteMetrics>>>,
     sign_ins: [Counter; SIGN_INS.len()],
-    throttled: [Counter; 3],
+    throttled: [Counter; 5],
     account_waits: [Counter; 2],
     /// Credentials that were good.
     pub checks_ok: Counter,
@@ -260,7 +264,7 @@ impl Metrics {
                 )
             }
             "tokenhouse_throttled_total" => {
-                let kinds = ["account", "address", "registrations"];
+                let kinds = ["account", "address", "registrations", "changes", "keys"];
                 for (by, counter) in kinds.iter().zip(&self.throttled) {
                     writeln!(to, "{name}{{by=\"{by}\"}} {}", counter.get())?;
                 }

@@ -102,6 +102,41 @@ impl ApiKey {
             .get_result(conn)
     }
 
+    /// When the user made the keys since then, revoked ones among them: the last ones first, `limit`
+    /// at most.
+    pub(crate) fn made_since(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        since: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<Vec<NaiveDateTime>> {
+        api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .filter(api_keys::created_at.gt(since))
+            .order(api_keys::id.desc())
+            .limit(limit)
+            .select(api_keys::created_at)
+            .load(conn)
+    }
+
+    /// Deletes keys that were revoked before then, `limit` at most. Returns how many.
+    pub(crate) fn prune_revoked(
+        conn: &mut StoreConnection,
+        before: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let ids: Vec<i64> = api_keys::table
+            .filter(api_keys::revoked_at.lt(before))
+            .order(api_keys::revoked_at)
+            .limit(limit)
+            .select(api_keys::id)
+            .load(conn)?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        diesel::delete(api_keys::table.filter(api_keys::id.eq_any(ids))).execute(conn)
+    }
+
     /// Whether this key was not revoked or deleted.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = api_keys::table

@@ -17,6 +17,7 @@ mod backup;
 mod bad_bodies;
 mod bad_input;
 mod canaries;
+mod change_limits;
 mod conformance;
 mod contention;
 mod durability;

@@ -42,7 +42,9 @@ fn every_query_uses_an_index(backend: Backend) {
     static RECORDING: Once = Once::new();
     RECORDING.call_once(|| set_default_instrumentation(record).unwrap());
 
-    let app = TestApp::start(backend);
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .start();
     do_everything(&app);
     let marker = match backend {
         Backend::Sqlite => '`',
@@ -122,6 +124,9 @@ fn do_everything(app: &TestApp) {
     do_everything_over_http(app, &alice);
     runtime.block_on(async {
         auth.settle().await.unwrap();
+        app.database()
+            .execute("UPDATE api_keys SET revoked_at = '2020-01-01 00:00:00'");
+        assert_eq!(auth.prune_keys().await.unwrap(), 1);
     });
 }
 

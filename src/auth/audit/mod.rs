@@ -17,13 +17,17 @@ use diesel::QueryResult;
 use chain::{digest_of_event, digest_of_head};
 pub use event::Action;
 pub(super) use event::Event;
+#[cfg(test)]
+pub(super) use origin::CredentialMark;
 pub use origin::Origin;
+pub(super) use origin::Spender;
 pub(super) use refusals::Refusals;
 pub use trail::EventPage;
 pub use verify::{Problem, Verification};
 
 use super::Auth;
 use super::instance_key::InstanceKey;
+use super::throttle::ChangeError;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::keyed_digest::DigestKey;
@@ -182,20 +186,26 @@ impl Trail {
 
 impl Auth {
     /// Makes a change, and writes the events that it records into the trail, in one transaction.
-    /// It holds on every process when this returns.
+    /// It holds on every process when this returns. What a session asks for is taken out of the
+    /// budget of its user.
+    ///
+    /// # Errors
+    /// [`ChangeError::TooMany`] when that is used up.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         origin: &Origin,
         work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, ChangeError> {
+        self.count_change(origin)?;
         let (auth, origin) = (self.clone(), origin.clone());
-        self.0
+        let changed = self
+            .0
             .store
-            .write(move |conn| auth.0.trail.run(conn, &origin, work))
-            .await
+            .write(move |conn| auth.0.trail.run(conn, &origin, work));
+        Ok(changed.await?)
     }
 
-    /// As [`Self::change`], for what changes no session.
+    /// As [`Self::change`], for what changes no session and is not asked for by one.
     pub(super) async fn note<T: Send + 'static>(
         &self,
         origin: &Origin,
@@ -208,12 +218,16 @@ impl Auth {
             .await
     }
 
-    /// Writes an event that changes nothing.
+    /// Writes an event that changes nothing. That of a session is taken out of the budget of its
+    /// user, unless it is a refusal: those have their own.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer: then the caller must not have what
-    /// would not be on record.
+    /// [`Error::TooManyAttempts`] when the budget is used up; [`Error::Unavailable`] when the database
+    /// does not answer: then the caller must not have what would not be on record.
     pub(super) async fn note_event(&self, origin: &Origin, event: Event) -> Result<(), Error> {
+        if !event.refused {
+            self.count_change(origin)?;
+        }
         let noted = self.note(origin, |_conn, events| {
             events.record(event);
             Ok(())

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use chrono::NaiveDateTime;
+
+use crate::scope;
 use crate::store::{Credential, Session};
 
 /// The most that is kept of what a client calls itself, in characters.
@@ -23,6 +26,27 @@ pub struct Origin {
     pub(super) user_agent: String,
     pub(super) request_id: String,
     pub(super) client_request_id: String,
+    spender: Option<Spender>,
+}
+
+/// Whose budget for changes an operation of a session is taken out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::auth) struct Spender {
+    /// The user of the session.
+    pub(in crate::auth) user_id: i64,
+    /// The session's credential.
+    pub(in crate::auth) credential: CredentialMark,
+    /// Whether the operation takes a scope of an administrator.
+    pub(in crate::auth) is_administration: bool,
+}
+
+/// What tells the credentials of a user apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::auth) enum CredentialMark {
+    /// A login token, by when it was issued.
+    Login(NaiveDateTime),
+    /// An API key, by its id.
+    Key(i64),
 }
 
 impl Origin {
@@ -69,14 +93,21 @@ impl Origin {
     /// the operation takes.
     #[must_use]
     pub fn by(self, session: &Session, level: &str) -> Self {
-        let credential = match &session.credential {
-            Credential::LoginToken(_) => "login".to_owned(),
-            Credential::ApiKey(used) => key(used.key.id),
+        let (credential, mark) = match &session.credential {
+            Credential::LoginToken(token) => {
+                ("login".to_owned(), CredentialMark::Login(token.created_at))
+            }
+            Credential::ApiKey(used) => (key(used.key.id), CredentialMark::Key(used.key.id)),
         };
         Self {
             actor: user(session.user.id),
             credential,
             level: level.to_owned(),
+            spender: Some(Spender {
+                user_id: session.user.id,
+                credential: mark,
+                is_administration: scope::OWN.contains(&level),
+            }),
             ..self
         }
     }
@@ -95,6 +126,11 @@ impl Origin {
             level: OWN_ACCOUNT.to_owned(),
             ..self.clone()
         }
+    }
+
+    /// Whose budget for changes it is taken out of; `None` without a session.
+    pub(in crate::auth) fn spender(&self) -> Option<Spender> {
+        self.spender
     }
 
     /// The address it comes from.

@@ -77,18 +77,28 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Takes an attempt out of the budget. `Err` is how long it takes until there is one again.
+    /// Takes an attempt out of the budget of a row. `Err` is as of [`Self::spend`].
     pub(super) fn take(self, row: &mut LoginFailures, now: NaiveDateTime) -> Result<(), TimeDelta> {
+        self.spend(&mut row.next_at, now)
+    }
+
+    /// Takes an attempt out of a budget that is used until `next_at`. `Err` is how long it takes until
+    /// there is one again.
+    pub(super) fn spend(
+        self,
+        next_at: &mut Option<NaiveDateTime>,
+        now: NaiveDateTime,
+    ) -> Result<(), TimeDelta> {
         // No budget reaches further: the clock was set back, and what was used counts no more.
         let furthest = now + self.period;
-        let used_until = row.next_at.filter(|next| *next <= furthest);
+        let used_until = next_at.filter(|next| *next <= furthest);
         let used_until = used_until.unwrap_or(now).max(now);
         let next = used_until + self.interval();
         let too_much = next - now - self.interval() * self.at_once();
         if too_much > TimeDelta::zero() {
             return Err(too_much);
         }
-        row.next_at = Some(next);
+        *next_at = Some(next);
         Ok(())
     }
 

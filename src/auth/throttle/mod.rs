@@ -7,6 +7,7 @@
 
 mod attempt;
 mod budget;
+mod changes;
 mod network;
 mod turned_away;
 
@@ -17,6 +18,7 @@ pub(super) use attempt::Attempt;
 use attempt::{Subjects, UsedUp, count, take};
 pub(super) use budget::Alert;
 use budget::Rate;
+pub(super) use changes::{ChangeError, Changes};
 pub(super) use network::network;
 use network::{AddressBudget, neighbourhood};
 pub(super) use turned_away::TurnedAway;

@@ -60,6 +60,7 @@ pub(crate) struct AccountDeletion {
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

@@ -124,6 +124,7 @@ impl<'a> From<&'a User> for AdminUser<'a> {
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::InvalidQuery,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -169,6 +170,7 @@ pub(crate) async fn list(
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -202,6 +204,7 @@ pub(crate) async fn create(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -237,6 +240,7 @@ pub(crate) async fn read(
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -268,6 +272,7 @@ pub(crate) async fn update(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -298,6 +303,7 @@ pub(crate) async fn delete(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -328,6 +334,7 @@ pub(crate) async fn sign_out(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

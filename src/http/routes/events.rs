@@ -142,6 +142,7 @@ pub(crate) async fn own(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::InvalidQuery,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

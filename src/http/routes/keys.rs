@@ -108,6 +108,7 @@ impl<'a> From<&'a ApiKey> for KeyRead<'a> {
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]
@@ -163,6 +164,7 @@ pub(crate) async fn list(request: HttpRequest, caller: SignedIn) -> Result<HttpR
         answers::LoginTokenWanted,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

@@ -23,6 +23,7 @@ use crate::http::extract::auth;
         answers::NotAuthenticated,
         answers::LoginTokenWanted,
         answers::TwoCredentials,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

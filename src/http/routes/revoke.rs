@@ -44,6 +44,7 @@ pub(crate) struct CredentialRequest {
         answers::NotAuthenticated,
         answers::BodyLate,
         answers::BodyTooLarge,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

@@ -1,0 +1,229 @@
+//! How much signed-in users may change: each change is a row of the trail at least, and waits for its
+//! turn to write. The budgets are in memory, each process has its own; that of new keys is in the
+//! database, where the keys are.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::QueryResult;
+
+use super::budget::Rate;
+use super::too_many;
+use crate::auth::Auth;
+use crate::auth::audit::{Origin, Spender};
+use crate::error::Error;
+use crate::metrics::Budget;
+use crate::store::{ApiKey, StoreConnection, StoreError};
+
+/// How many times the budget of a user an administrator has for changes of other users.
+const ADMINISTRATOR_SHARE: u32 = 10;
+
+/// Changes that each credential may make when the budget of its user is used up: whoever uses it up
+/// with a stolen credential must not keep the owner, who signs in once more, from changing the
+/// password.
+const RESERVED: u32 = 5;
+
+/// Users whose budgets are remembered, at most. One is full again after a minute, and forgotten.
+const MAX_USERS: usize = 100_000;
+
+/// Why a change was not made.
+#[derive(Debug)]
+pub(in crate::auth) enum ChangeError {
+    /// The user has to wait for so long.
+    TooMany(TimeDelta),
+    /// The database did not take it.
+    Store(StoreError),
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::TooMany(wait) => too_many(wait),
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// What users have used of their budgets, apart for their own accounts and for others'.
+#[derive(Default)]
+pub(in crate::auth) struct Changes(Mutex<HashMap<(i64, bool), Spent>>);
+
+#[derive(Default)]
+struct Spent {
+    used_until: Option<NaiveDateTime>,
+    /// What each credential has used of its reserve.
+    reserves: HashMap<Spender, u32>,
+}
+
+impl Changes {
+    /// Takes a change out of the budget of its user, or out of the reserve of its credential. With
+    /// `is_taken` false, only looks whether it could be.
+    fn take(
+        &self,
+        spender: Spender,
+        rate: Rate,
+        now: NaiveDateTime,
+        is_taken: bool,
+    ) -> Result<(), TimeDelta> {
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let user = (spender.user_id, spender.is_administration);
+        if users.len() >= MAX_USERS && !users.contains_key(&user) {
+            let is_in_use = |spent: &Spent| spent.used_until.is_some_and(|until| now < until);
+            users.retain(|_, spent| is_in_use(spent));
+            if users.len() >= MAX_USERS {
+                return Err(rate.period);
+            }
+        }
+        let spent = users.entry(user).or_default();
+        if spent.used_until.is_none_or(|until| until <= now) {
+            spent.reserves.clear();
+        }
+        let mut used_until = spent.used_until;
+        match rate.spend(&mut used_until, now) {
+            Ok(()) if is_taken => spent.used_until = used_until,
+            Ok(()) => {}
+            Err(wait) => {
+                let reserve = spent.reserves.entry(spender).or_default();
+                if *reserve >= RESERVED {
+                    return Err(wait);
+                }
+                *reserve += u32::from(is_taken);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Auth {
+    /// Takes a change out of the budget of the user whose session asks for it. Those of others, such
+    /// as the operator, have no such budget.
+    ///
+    /// # Errors
+    /// [`ChangeError::TooMany`] when it is used up.
+    pub(in crate::auth) fn count_change(&self, origin: &Origin) -> Result<(), ChangeError> {
+        self.spend_change(origin, true)
+    }
+
+    /// As [`Self::count_change`], and takes nothing: for what costs a hash before it is a change.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`]
+    pub(in crate::auth) fn check_changes(&self, origin: &Origin) -> Result<(), Error> {
+        Ok(self.spend_change(origin, false)?)
+    }
+
+    fn spend_change(&self, origin: &Origin, is_taken: bool) -> Result<(), ChangeError> {
+        let limits = self.0.config.limits;
+        let Some(spender) = origin.spender().filter(|_| limits.on) else {
+            return Ok(());
+        };
+        let own = Rate {
+            most: limits.changes,
+            at_once: (limits.changes / 2).max(1),
+            period: TimeDelta::minutes(1),
+        };
+        let rate = if spender.is_administration {
+            own.times(ADMINISTRATOR_SHARE)
+        } else {
+            own
+        };
+        let now = self.0.clock.now();
+        let taken = self.0.changes.take(spender, rate, now, is_taken);
+        taken.map_err(|wait| {
+            self.0.metrics.throttled(Budget::Changes);
+            ChangeError::TooMany(wait)
+        })
+    }
+
+    /// Whether the user may make one more key today. The user's row has to be locked. The inner
+    /// error is [`Error::TooManyAttempts`].
+    pub(in crate::auth) fn check_keys_of_day(
+        &self,
+        conn: &mut StoreConnection,
+        user_id: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<Result<(), Error>> {
+        let limits = self.0.config.limits;
+        let day = TimeDelta::days(1);
+        let Some(since) = now.checked_sub_signed(day).filter(|_| limits.on) else {
+            return Ok(Ok(()));
+        };
+        let made = ApiKey::made_since(conn, user_id, since, limits.keys.into())?;
+        Ok(match made.last() {
+            Some(oldest) if made.len() >= limits.keys as usize => {
+                self.0.metrics.throttled(Budget::Keys);
+                Err(too_many(*oldest + day - now))
+            }
+            _ => Ok(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::audit::CredentialMark;
+
+    const RATE: Rate = Rate {
+        most: 60,
+        at_once: 30,
+        period: TimeDelta::minutes(1),
+    };
+
+    fn spender(user_id: i64, key: i64) -> Spender {
+        Spender {
+            user_id,
+            credential: CredentialMark::Key(key),
+            is_administration: false,
+        }
+    }
+
+    fn taken(changes: &Changes, spender: Spender, now: NaiveDateTime) -> usize {
+        let take = |_: &u32| changes.take(spender, RATE, now, true).is_ok();
+        (0..100).filter(take).count()
+    }
+
+    #[test]
+    fn each_user_has_a_budget_and_each_credential_a_reserve() {
+        let (changes, now) = (Changes::default(), NaiveDateTime::default());
+        assert_eq!(taken(&changes, spender(1, 1), now), 30 + 5);
+        assert_eq!(taken(&changes, spender(1, 2), now), 5);
+        assert_eq!(taken(&changes, spender(2, 3), now), 30 + 5);
+        let wait = changes.take(spender(1, 1), RATE, now, true);
+        assert_eq!(wait, Err(TimeDelta::seconds(1)));
+        let later = now + TimeDelta::seconds(10);
+        assert_eq!(taken(&changes, spender(1, 1), later), 10);
+        let much_later = now + TimeDelta::hours(1);
+        assert_eq!(taken(&changes, spender(1, 1), much_later), 30 + 5);
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let (changes, now) = (Changes::default(), NaiveDateTime::default());
+        for _ in 0..100 {
+            assert_eq!(changes.take(spender(1, 1), RATE, now, false), Ok(()));
+        }
+        assert_eq!(taken(&changes, spender(1, 1), now), 30 + 5);
+        assert!(changes.take(spender(1, 1), RATE, now, false).is_err());
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let (changes, now) = (Changes::default(), NaiveDateTime::default());
+        let users = i64::try_from(MAX_USERS).unwrap();
+        for user_id in 0..users {
+            assert!(changes.take(spender(user_id, 1), RATE, now, true).is_ok());
+        }
+        assert!(changes.take(spender(users, 1), RATE, now, true).is_err());
+        let later = now + TimeDelta::seconds(1);
+        assert!(changes.take(spender(users, 1), RATE, later, true).is_ok());
+        assert_eq!(changes.0.lock().unwrap().len(), 1);
+    }
+}
