@@ -1,5 +1,7 @@
 //! `tokenhouse doctor`: what is wrong with an installation, and what to do.
 
+mod schema;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -163,6 +165,7 @@ fn database(config: &Config) -> Vec<Finding> {
         Err(error) => return vec![finding(Level::Problem, about, error.to_string())],
     };
     let mut findings = vec![finding(Level::Ok, about, state.version)];
+    findings.extend(schema::check(config));
     if state.pending > 0 {
         let says = format!(
             "{} migration(s) pending: run tokenhouse migrate",

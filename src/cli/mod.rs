@@ -15,6 +15,7 @@ mod migrate;
 mod openapi;
 mod output;
 mod password;
+mod restore;
 mod serve;
 mod token;
 mod user;
@@ -66,8 +67,12 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Copy the SQLite file, also while services run on it.
     Backup(backup::BackupArgs),
-    /// Put a copy in the place of the SQLite file. No service may run on it.
-    Restore(backup::RestoreArgs),
+    /// Put a copy in the place of the SQLite file. No service may run on it. All login tokens and
+    /// API keys end, and no id is given out for the second time.
+    Restore(restore::RestoreArgs),
+    /// Do to a database that was put back by other means, such as `pg_restore`, what restore does:
+    /// end all login tokens and API keys, and let no id be given out for the second time.
+    AfterRestore(restore::AfterRestoreArgs),
     /// See to the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -114,7 +119,10 @@ impl Cli {
             Command::Key(command) => with_config(|config| key::run(config, command, output)),
             Command::Audit(command) => with_config(|config| audit::run(config, command, output)),
             Command::Backup(args) => with_config(|config| backup::backup(config, &args)),
-            Command::Restore(args) => with_config(|config| backup::restore(config, &args)),
+            Command::Restore(args) => with_config(|config| restore::run(config, &args, output)),
+            Command::AfterRestore(args) => {
+                with_config(|config| restore::run_after(config, &args, output))
+            }
             Command::Config(command) => with_config(|config| {
                 config::run(config, &command, output);
                 Ok(())

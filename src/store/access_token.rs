@@ -82,6 +82,11 @@ impl NewAccessToken {
 }
 
 impl AccessToken {
+    /// Deletes the tokens of all users. Returns how many there were.
+    pub(crate) fn delete_all(conn: &mut StoreConnection) -> QueryResult<usize> {
+        diesel::delete(access_tokens::table).execute(conn)
+    }
+
     /// Whether this token was not revoked, replaced or deleted.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let found: Option<i64> = access_tokens::table

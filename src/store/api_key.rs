@@ -83,6 +83,13 @@ impl NewApiKey {
 }
 
 impl ApiKey {
+    /// Revokes the keys of all users at `now`. Returns how many there were.
+    pub(crate) fn revoke_all(conn: &mut StoreConnection, now: NaiveDateTime) -> QueryResult<usize> {
+        diesel::update(api_keys::table.filter(api_keys::revoked_at.is_null()))
+            .set(api_keys::revoked_at.eq(now))
+            .execute(conn)
+    }
+
     /// The keys of a user that were not revoked, the oldest first.
     pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
         api_keys::table

@@ -2,6 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
+use diesel::{PgConnection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
@@ -13,6 +14,8 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// Held by whoever migrates a Postgres database; the number is arbitrary, the same for everyone.
 const POSTGRES_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
      SELECT pg_advisory_xact_lock(7161543302183)";
+
+const NEWER: &str = "the database was migrated by a newer version of Tokenhouse";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -98,6 +101,47 @@ where
     {
         Ok(())
     } else {
-        Err("the database was migrated by a newer version of Tokenhouse".into())
+        Err(NEWER.into())
     }
+}
+
+/// Runs the migrations of these versions on an empty database: what such a database has to be like.
+pub(super) fn run_on_empty_sqlite(
+    conn: &mut SqliteConnection,
+    versions: &[String],
+) -> Result<(), StoreError> {
+    run_these(conn, &SQLITE, versions).map_err(|failure| StoreError::Migration(failure.to_string()))
+}
+
+/// As [`run_on_empty_sqlite`], in the first schema of the search path.
+pub(super) fn run_on_empty_postgres(
+    conn: &mut PgConnection,
+    versions: &[String],
+) -> Result<(), StoreError> {
+    run_these(conn, &POSTGRES, versions)
+        .map_err(|failure| StoreError::Migration(failure.to_string()))
+}
+
+fn run_these<C, DB>(
+    conn: &mut C,
+    source: &EmbeddedMigrations,
+    versions: &[String],
+) -> Result<(), Failure>
+where
+    DB: diesel::backend::Backend,
+    C: MigrationHarness<DB>,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let mut known = MigrationSource::<DB>::migrations(source)?;
+    known.sort_by_key(|migration| migration.name().version().as_owned());
+    known.retain(|migration| versions.contains(&migration.name().version().to_string()));
+    if known.len() != versions.len() {
+        return Err(NEWER.into());
+    }
+    // Makes the table of the migrations.
+    conn.applied_migrations()?;
+    for migration in &known {
+        conn.run_migration(migration)?;
+    }
+    Ok(())
 }

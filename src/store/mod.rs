@@ -17,7 +17,10 @@ mod inspect;
 pub(crate) mod instance_secret;
 pub mod login_failure;
 mod migrations;
+mod restore;
 mod schema;
+mod schema_check;
+mod sequence;
 mod session;
 pub mod source;
 pub mod user;
@@ -38,11 +41,14 @@ use tokio::time::{Instant, timeout_at};
 pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
-pub use backup::{backup, restore};
+pub use backup::backup;
 pub use bulk::BulkUser;
 pub use connection::StoreConnection;
 pub use inspect::{DatabaseState, inspect};
 pub use login_failure::LoginFailures;
+pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
+pub use schema_check::{SchemaComparison, compare_schema};
+pub use sequence::Sequence;
 pub use session::{Credential, Session, UsedKey};
 pub use source::{SourceDatabase, SourceQuery, SourceRow};
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
@@ -58,6 +64,9 @@ use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// The longest that [`Store::rewrite`] may take.
+pub const REWRITE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The longest wait for a connection to open.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -206,6 +215,29 @@ impl Store {
         self.transact(None, work).await
     }
 
+    /// As [`Self::write`], for an operator's work on whole tables, which may take up to
+    /// [`REWRITE_TIMEOUT`]. Others cannot write meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn rewrite<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut revocation = self.sessions.revocation();
+        let mut work = Some(work);
+        self.run_within(REWRITE_TIMEOUT, self.writing.as_ref(), move |conn| {
+            attempt::change(conn, revocation.as_mut(), |conn| {
+                if let StoreConnection::Postgres(conn) = conn {
+                    conn.batch_execute("SET LOCAL statement_timeout = 0")?;
+                }
+                work.take()
+                    .map_or(Err(DieselError::NotFound), |work| work(conn))
+            })
+        })
+        .await
+    }
+
     async fn transact<T: Send + 'static>(
         &self,
         mut revocation: Option<Revocation>,
@@ -300,10 +332,19 @@ impl Store {
     async fn run<T: Send + 'static>(
         &self,
         first: Option<&Arc<Semaphore>>,
+        attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(ANSWER_WITHIN, first, attempt).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        first: Option<&Arc<Semaphore>>,
         mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.refuse_other_files()?;
-        let deadline = Instant::now() + ANSWER_WITHIN;
+        let deadline = Instant::now() + timeout;
         let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
         let mut held = Vec::new();
         for semaphore in first.into_iter().chain([&self.turns]) {

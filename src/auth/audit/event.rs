@@ -58,11 +58,13 @@ pub enum Action {
     AuditAltered,
     /// Users of another program were taken over.
     Import,
+    /// The database was put back from a copy.
+    Restore,
 }
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -88,6 +90,7 @@ impl Action {
         Self::AuditKey,
         Self::AuditAltered,
         Self::Import,
+        Self::Restore,
     ];
 
     /// Its name in the trail, which stays the same for ever.
@@ -118,6 +121,7 @@ impl Action {
             Self::AuditKey => "audit.key",
             Self::AuditAltered => "audit.altered",
             Self::Import => "import",
+            Self::Restore => "restore",
         }
     }
 }

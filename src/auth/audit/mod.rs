@@ -77,7 +77,7 @@ impl Trail {
     }
 
     /// Does the work of a transaction, and appends what it records.
-    fn run<T>(
+    pub(super) fn run<T>(
         &self,
         conn: &mut StoreConnection,
         origin: &Origin,

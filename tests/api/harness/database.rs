@@ -205,6 +205,33 @@ impl TestDatabase {
         files
     }
 
+    /// A copy as operators make it: the file that the program writes, or an archive of `pg_dump`.
+    pub fn copy(&self, file: &Path) {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
+                command
+                    .arg("backup")
+                    .arg(file)
+                    .env("DATABASE_URL", self.url());
+                let made = command.output().expect("the program starts");
+                assert!(made.status.success(), "{made:?}");
+            }
+            Backend::Postgres => {
+                let server = postgres::server();
+                let archive = server.run("pg_dump", &["--format=custom"], &self.name, &[]);
+                fs::write(file, archive).expect("the folder is there");
+            }
+        }
+    }
+
+    /// Puts an archive of `pg_dump` back, without Tokenhouse.
+    pub fn put_back(&self, file: &Path) {
+        let arguments = ["--clean", "--if-exists", "--single-transaction"];
+        let archive = fs::read(file).expect("it was made");
+        postgres::server().run("pg_restore", &arguments, &self.name, &archive);
+    }
+
     /// Undoes [`Self::take_away`].
     pub fn give_back(&self) {
         match self.backend {

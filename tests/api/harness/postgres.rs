@@ -1,8 +1,9 @@
 //! A Postgres server for this test process alone, gone when the process is.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::account::Account;
@@ -47,6 +48,26 @@ impl PostgresServer {
     /// The URL of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{ROLE}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a program of Postgres on a database, with this on its standard input, and returns
+    /// what it prints.
+    pub fn run(&self, program: &str, arguments: &[&str], database: &str, input: &[u8]) -> Vec<u8> {
+        let mut command = Command::new(self.programs.join(program));
+        command
+            .args(arguments)
+            .arg("--dbname")
+            .arg(self.url(database));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = command
+            .spawn()
+            .expect("it stands beside the server's programs");
+        let mut stdin = running.stdin.take().expect("piped");
+        stdin.write_all(input).expect("it reads all of it");
+        drop(stdin);
+        let output = running.wait_with_output().expect("it is our child");
+        assert!(output.status.success(), "{program}: {output:?}");
+        output.stdout
     }
 
     /// What `pg_dump` writes of a database.

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::packages;
 
 /// What has to be there to make and start a server, and to read it whole.
-const PROGRAMS: [&str; 4] = ["initdb", "pg_ctl", "postgres", "pg_dump"];
+const PROGRAMS: [&str; 5] = ["initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore"];
 
 /// The folder with the programs. Root on a Debian gets them installed if they are missing.
 ///

@@ -1,0 +1,91 @@
+//! What has to be done to a database that was put back from a copy, before it is used.
+
+use super::audit::{Action, Event};
+use super::{Administrator, Auth};
+use crate::error::Error;
+use crate::store::{AccessToken, ApiKey, AuditHead, Sequence};
+
+/// How far ids jump. So many may have been given out since the copy was made.
+const ID_DISTANCE: i64 = 1_000_000;
+
+/// How a database was put back.
+#[derive(Clone, Debug, Default)]
+pub struct Restore {
+    /// Whether API keys stay good.
+    pub keep_keys: bool,
+    /// How many problems the trail of the copy has that the operator has accepted.
+    pub accepted_problems: usize,
+    /// The last ids that the replaced database has given out.
+    pub replaced_sequences: Vec<Sequence>,
+    /// The id and the digest of the last event of the replaced database.
+    pub replaced_mark: Option<(i64, String)>,
+}
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The id and the digest of the last event of the copy.
+    pub mark: (i64, String),
+    /// Login tokens that were ended.
+    pub tokens: usize,
+    /// API keys that were ended.
+    pub keys: usize,
+    /// For each table the next id.
+    pub next_ids: Vec<Sequence>,
+}
+
+impl Auth {
+    /// Ends what the copy revives, and sees to it that no id is given out for the second time:
+    /// after the copy was made, users may have ended credentials, and ids gone to others. Records it
+    /// with the ends of both trails.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; nothing is changed then.
+    pub async fn after_restore(
+        &self,
+        operator: &Administrator,
+        restore: Restore,
+    ) -> Result<Restored, Error> {
+        let (auth, origin) = (self.clone(), operator.origin.clone());
+        let work = move |conn: &mut _| {
+            auth.0.trail.run(conn, &origin, |conn, events| {
+                let mark = AuditHead::find(conn)?
+                    .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
+                let next_ids = Sequence::jump(conn, &restore.replaced_sequences, ID_DISTANCE)?;
+                let tokens = AccessToken::delete_all(conn)?;
+                let keys = match restore.keep_keys {
+                    true => 0,
+                    false => ApiKey::revoke_all(conn, auth.0.clock.now())?,
+                };
+                let restored = Restored {
+                    mark,
+                    tokens,
+                    keys,
+                    next_ids,
+                };
+                events.record(event(&restore, &restored));
+                Ok(restored)
+            })
+        };
+        Ok(self.0.store.rewrite(work).await?)
+    }
+}
+
+fn event(restore: &Restore, restored: &Restored) -> Event {
+    let text = |(id, digest): &(i64, String)| format!("{id}:{digest}");
+    let mut event = Event::new(Action::Restore)
+        .with("copy", text(&restored.mark))
+        .with("tokens", restored.tokens)
+        .with("keys", restored.keys)
+        .with("keep_keys", restore.keep_keys);
+    if let Some(mark) = &restore.replaced_mark {
+        event = event.with("replaced", text(mark));
+    }
+    if restore.accepted_problems > 0 {
+        event = event.with("accepted_problems", restore.accepted_problems);
+    }
+    for next in &restored.next_ids {
+        event = event.with(&format!("next_{}", next.table), next.id);
+    }
+    event
+}

@@ -1,0 +1,102 @@
+//! Where the ids of new rows come from. An id that was given out must never be given again: apps key
+//! their data by it.
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::StoreConnection;
+use super::schema::{api_keys, users};
+
+/// A table that numbers its rows, and an id of it: the last one given out, or the next one.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Sequence {
+    /// The table.
+    #[diesel(sql_type = Text)]
+    pub table: String,
+    /// The id.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+}
+
+/// The tables of an SQLite database whose ids are given out once, with the last id of each.
+const OF_SQLITE: &str = "SELECT t.name AS \"table\", \
+     COALESCE((SELECT MAX(s.seq) FROM sqlite_sequence AS s WHERE s.name = t.name), 0) AS id \
+     FROM sqlite_schema AS t WHERE t.type = 'table' AND t.sql LIKE '%AUTOINCREMENT%' ORDER BY 1";
+
+/// The same for the schema of Postgres that the tables are in.
+const OF_POSTGRES: &str = "SELECT t.relname::text AS \"table\", \
+     COALESCE(pg_sequence_last_value(s.oid), 0) AS id \
+     FROM pg_class s \
+     JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid \
+          AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') \
+     JOIN pg_class t ON t.oid = d.refobjid \
+     WHERE s.relkind = 'S' \
+       AND t.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('users')) \
+     ORDER BY 1";
+
+impl Sequence {
+    /// Those of a database, with the last id that each has given out.
+    pub(crate) fn list(conn: &mut StoreConnection) -> QueryResult<Vec<Self>> {
+        let query = match conn {
+            StoreConnection::Sqlite(_) => OF_SQLITE,
+            StoreConnection::Postgres(_) => OF_POSTGRES,
+        };
+        diesel::sql_query(query).load(conn)
+    }
+
+    /// Lets the next id of each be `distance` beyond all that were given out, here or in another
+    /// state of the database that is described by `others`. Returns the next ids.
+    pub(crate) fn jump(
+        conn: &mut StoreConnection,
+        others: &[Self],
+        distance: i64,
+    ) -> QueryResult<Vec<Self>> {
+        let mut all = Self::list(conn)?;
+        for sequence in &mut all {
+            let of_others = others
+                .iter()
+                .filter(|other| other.table == sequence.table)
+                .map(|other| other.id);
+            let stored = largest_id(conn, &sequence.table)?;
+            let last = of_others.chain([sequence.id, stored]).max().unwrap_or(0);
+            sequence.id = last.saturating_add(distance);
+            sequence.set(conn)?;
+            sequence.id = sequence.id.saturating_add(1);
+        }
+        Ok(all)
+    }
+
+    /// Says that this id is the last one that was given out.
+    fn set(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        match conn {
+            StoreConnection::Sqlite(conn) => {
+                diesel::sql_query("DELETE FROM sqlite_sequence WHERE name = ?")
+                    .bind::<Text, _>(&self.table)
+                    .execute(conn)?;
+                diesel::sql_query("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)")
+                    .bind::<Text, _>(&self.table)
+                    .bind::<BigInt, _>(self.id)
+                    .execute(conn)
+            }
+            StoreConnection::Postgres(conn) => diesel::sql_query(
+                "SELECT setval(pg_get_serial_sequence(quote_ident($1), 'id'), $2)",
+            )
+            .bind::<Text, _>(&self.table)
+            .bind::<BigInt, _>(self.id)
+            .execute(conn),
+        }
+        .map(drop)
+    }
+}
+
+/// The largest id in a table whose ids apps can see: copies of rows may have come without the state
+/// of the sequence, as by logical replication.
+fn largest_id(conn: &mut StoreConnection, table: &str) -> QueryResult<i64> {
+    let largest: Option<i64> = match table {
+        "users" => users::table.select(max(users::id)).get_result(conn)?,
+        "api_keys" => api_keys::table.select(max(api_keys::id)).get_result(conn)?,
+        _ => None,
+    };
+    Ok(largest.unwrap_or(0))
+}
