@@ -103,6 +103,7 @@ impl Auth {
     async fn do_chores(&self, count: bool, prune: bool) -> Result<(), Error> {
         self.write_key_uses().await?;
         self.write_refusals(false).await?;
+        self.write_unnamed_proxies().await?;
         if count {
             self.count_tokens().await?;
         }
@@ -134,6 +135,7 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer; then it is lost.
     pub async fn settle(&self) -> Result<(), Error> {
         self.write_key_uses().await?;
+        self.write_unnamed_proxies().await?;
         self.write_refusals(true).await
     }
 }

@@ -20,6 +20,7 @@ mod introspect;
 mod page;
 mod register;
 mod throttle;
+mod unnamed_proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +35,15 @@ pub use audit::{Action, EventPage, Origin, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{BatchOutcome, ImportedToken, ImportedUser, Importer, Outcome};
 pub use register::RegistrationForm;
+#[cfg(feature = "cli")]
+pub(crate) use unnamed_proxy::is_near;
 
 use api_key::KeyUses;
 use audit::{Refusals, Trail};
 use chores::Chores;
 use instance_key::InstanceKey;
 use throttle::{Changes, TurnedAway};
+use unnamed_proxy::UnnamedProxies;
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
@@ -83,6 +87,7 @@ struct Inner {
     throttle_key: InstanceKey,
     turned_away: TurnedAway,
     changes: Changes,
+    unnamed_proxies: UnnamedProxies,
     /// The chores end when this is dropped.
     _chores: Chores,
 }
@@ -120,6 +125,7 @@ impl Auth {
             throttle_key: InstanceKey::new("throttle"),
             turned_away: TurnedAway::default(),
             changes: Changes::default(),
+            unnamed_proxies: UnnamedProxies::default(),
             config,
             store,
             clock,

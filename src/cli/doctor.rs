@@ -1,5 +1,6 @@
 //! `tokenhouse doctor`: what is wrong with an installation, and what to do.
 
+mod proxies;
 mod schema;
 
 use std::fs;
@@ -179,6 +180,7 @@ fn database(config: &Config) -> Vec<Finding> {
         findings.push(finding(level, about, says));
     } else {
         findings.extend(trail(config));
+        findings.extend(proxies::unnamed(config));
     }
     findings
 }

@@ -10,6 +10,7 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 
 use super::connections::Place;
+use super::extract::report_unnamed_proxy;
 use super::path;
 use super::request_id::{REQUEST_ID, id_of_client, request_id};
 use super::stopping::Stopping;
@@ -22,6 +23,7 @@ pub(super) async fn envelope(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     path::decode(&mut request);
+    report_unnamed_proxy(request.request());
     let place = request.conn_data::<Arc<Place>>().cloned();
     if let Some(place) = &place {
         place.begin();

@@ -54,6 +54,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Accounts that refuse attempts, by whether the wait is the longest",
     ),
     (
+        "tokenhouse_untrusted_forwards_total",
+        "counter",
+        "Requests with X-Forwarded-For or Forwarded from a peer that is no trusted proxy",
+    ),
+    (
         "tokenhouse_hash_duration_seconds",
         "histogram",
         "Time of a password hash, the wait included",
@@ -171,6 +176,8 @@ pub struct Metrics {
     pub checks_ok: Counter,
     /// Credentials that were not.
     pub checks_refused: Counter,
+    /// Requests that say for whom they were forwarded, from a peer that is no trusted proxy.
+    pub untrusted_forwards: Counter,
     /// Password hashes.
     pub hashes: Durations,
     /// Login tokens that are good, as last counted.
@@ -276,6 +283,9 @@ impl Metrics {
                     writeln!(to, "{name}{{stage=\"{stage}\"}} {}", counter.get())?;
                 }
                 Ok(())
+            }
+            "tokenhouse_untrusted_forwards_total" => {
+                writeln!(to, "{name} {}", self.untrusted_forwards.get())
             }
             "tokenhouse_hash_duration_seconds" => self.hashes.write(to, name, ""),
             "tokenhouse_hash_queue_depth" => writeln!(to, "{name} {}", gauges.hash_queue),

@@ -49,6 +49,8 @@ pub enum Action {
     EventRead,
     /// A request for something that the caller's scopes do not allow.
     ScopeRefused,
+    /// Requests came by way of a proxy that the settings do not name.
+    ProxyUntrusted,
     /// Old events were deleted.
     AuditPrune,
     /// From here on the trail is chained with the key of the settings, and not any more with the
@@ -86,6 +88,7 @@ impl Action {
         Self::UserRead,
         Self::EventRead,
         Self::ScopeRefused,
+        Self::ProxyUntrusted,
         Self::AuditPrune,
         Self::AuditKey,
         Self::AuditAltered,
@@ -117,6 +120,7 @@ impl Action {
             Self::UserRead => "user.read",
             Self::EventRead => "event.read",
             Self::ScopeRefused => "scope.refused",
+            Self::ProxyUntrusted => "proxy.untrusted",
             Self::AuditPrune => "audit.prune",
             Self::AuditKey => "audit.key",
             Self::AuditAltered => "audit.altered",

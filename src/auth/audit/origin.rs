@@ -26,6 +26,7 @@ pub struct Origin {
     pub(super) user_agent: String,
     pub(super) request_id: String,
     pub(super) client_request_id: String,
+    is_shared: bool,
     spender: Option<Spender>,
 }
 
@@ -71,6 +72,16 @@ impl Origin {
         }
     }
 
+    /// The same, where the address is that of a proxy which the settings do not name: it is no
+    /// client's own.
+    #[must_use]
+    pub fn behind_unnamed_proxy(self) -> Self {
+        Self {
+            is_shared: true,
+            ..self
+        }
+    }
+
     /// Somebody with a shell on the machine, who may do everything.
     pub fn operator() -> Self {
         Self {
@@ -86,6 +97,15 @@ impl Origin {
         Self {
             actor: "service".to_owned(),
             ..Self::default()
+        }
+    }
+
+    /// The same, about this address.
+    #[must_use]
+    pub(in crate::auth) fn at(self, address: IpAddr) -> Self {
+        Self {
+            address: Some(address.to_canonical()),
+            ..self
         }
     }
 
@@ -131,6 +151,11 @@ impl Origin {
     /// Whose budget for changes it is taken out of; `None` without a session.
     pub(in crate::auth) fn spender(&self) -> Option<Spender> {
         self.spender
+    }
+
+    /// Whether many clients have its address: see [`Self::behind_unnamed_proxy`].
+    pub(in crate::auth) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// The address it comes from.

@@ -54,7 +54,13 @@ impl Auth {
         }
         let now = self.0.clock.now();
         let address = origin.address();
-        let budgets = AddressBudget::all("sign-in", address, per_minute(limits.address));
+        // Many have a shared address, so none of them is known by it, and it has no budget.
+        let is_shared = origin.is_shared();
+        let budgets = if is_shared {
+            Vec::new()
+        } else {
+            AddressBudget::all("sign-in", address, per_minute(limits.address))
+        };
         self.check_turned_away(&budgets, now, Budget::Address)?;
         let (auth, name, counted) = (self.clone(), name.to_owned(), budgets.clone());
         let counted = self.0.store.note(move |conn| {
@@ -62,8 +68,8 @@ impl Auth {
             let from = |network: String| key.digest(&["pair", &name, &network]);
             let subjects = Subjects {
                 account: key.digest(&["account", &name]),
-                exact: Some(from(network(address))),
-                nearby: neighbourhood(address).map(from),
+                exact: (!is_shared).then(|| from(network(address))),
+                nearby: neighbourhood(address).filter(|_| !is_shared).map(from),
                 addresses: subjects_of(&key, &counted),
             };
             count(conn, subjects, limits.account.into(), now)

@@ -25,6 +25,8 @@ pub use authorized::{Authorized, RequiredScope};
 pub(super) use client::IntrospectionClient;
 #[cfg(feature = "fuzzing")]
 pub(super) use client::password_of_basic;
+#[cfg(feature = "server")]
+pub(super) use origin::report_unnamed_proxy;
 pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 

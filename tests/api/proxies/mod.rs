@@ -6,6 +6,7 @@ mod failure;
 mod injection;
 mod paths;
 mod tally;
+mod unnamed;
 
 use serde_json::json;
 
