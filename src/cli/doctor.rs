@@ -2,6 +2,7 @@
 
 mod proxies;
 mod schema;
+mod transport;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -43,6 +44,7 @@ struct Finding {
 pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
     findings.extend(file_mode(config));
+    findings.extend(transport::check(config));
     findings.push(clock());
     findings.push(hash_time(config));
     findings.extend(database(config));

@@ -1,5 +1,6 @@
 //! Settings, from the environment and a `.env` file. [`SETTINGS`] lists every one of them.
 
+mod postgres_url;
 mod proxies;
 mod secret;
 mod settings;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
 pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};

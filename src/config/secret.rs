@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::postgres_url::PostgresUrl;
 use crate::token::TokenDigest;
 
 /// Which database, from `DATABASE_URL`. Prints without the user, password and parameters.
@@ -18,13 +19,15 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Reads a URL. `sqlite:///./file` is relative, as SQLAlchemy has it.
+    /// Reads a URL. `sqlite:///./file` is relative, as SQLAlchemy has it. One of a Postgres server
+    /// on another machine has to say `sslmode=disable` where the build has no TLS to Postgres.
     ///
     /// # Errors
     /// What is expected instead, without the value.
-    pub fn parse(url: SecretString) -> Result<Self, &'static str> {
+    pub fn parse(url: SecretString) -> Result<Self, String> {
         let text = url.expose_secret();
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            PostgresUrl::parse(text)?.check()?;
             return Ok(Self::Postgres(url));
         }
         let path = text
@@ -33,14 +36,26 @@ impl DatabaseUrl {
             .ok_or("expected sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME")?;
         let path = path.strip_prefix("/./").unwrap_or(path);
         if path.is_empty() || path.starts_with(':') {
-            return Err(
-                "a database in memory loses every user; name a file: sqlite://tokenhouse.db",
-            );
+            let memory =
+                "a database in memory loses every user; name a file: sqlite://tokenhouse.db";
+            return Err(memory.to_owned());
         }
         if path.contains('?') || path.starts_with("file:") {
-            return Err("parameters of SQLite are not taken here; give the file alone");
+            let parameters = "parameters of SQLite are not taken here; give the file alone";
+            return Err(parameters.to_owned());
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+
+    /// The `sslmode` by which others on the way to a Postgres server on another machine may read
+    /// what is sent, or answer in its place: `disable`, `allow` or `prefer`. `None` when there is
+    /// nothing to fear.
+    pub fn open_sslmode(&self) -> Option<String> {
+        let Self::Postgres(url) = self else {
+            return None;
+        };
+        let url = PostgresUrl::parse(url.expose_secret()).ok()?;
+        url.open_mode().map(str::to_owned)
     }
 
     /// The file, when it is an SQLite one.

@@ -112,7 +112,7 @@ fn nothing_secret_is_printed() {
     let config = config(&[
         (
             "DATABASE_URL",
-            "postgres://user:hush@h@host:5432/name?password=hush",
+            "postgres://user:hush%40h@host:5432/name?sslmode=disable&password=hush",
         ),
         ("API_KEY_TOKEN", "hush-hush"),
     ])

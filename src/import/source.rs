@@ -88,9 +88,15 @@ impl Reader {
     }
 
     fn read_database(&mut self, source: &str) -> Result<(), String> {
-        let url = DatabaseUrl::parse(SecretString::from(without_driver(source))).map_err(|_expected| {
+        let url = without_driver(source);
+        let is_postgres = url.starts_with("postgres");
+        let url = DatabaseUrl::parse(SecretString::from(url)).map_err(|problem| {
+            if is_postgres {
+                return format!("the source: {problem}");
+            }
             "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv or \
              FILE.jsonl"
+                .to_owned()
         })?;
         let say = |error: StoreError| format!("the source: {error}");
         let mut database = SourceDatabase::open(&url).map_err(say)?;

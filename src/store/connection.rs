@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use super::StoreError;
 use super::file::{FileIdentity, sqlite_uri};
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseUrl, PostgresUrl};
 
 /// A connection to the database in use; every query is written once against it.
 #[derive(diesel::MultiConnection)]
@@ -174,7 +174,17 @@ impl Manager {
     /// As [`Self::open`], with a reason that may be shown.
     pub(super) fn open_or_say_why(&self) -> Result<StoreConnection, StoreError> {
         self.open()
-            .map_err(|error| StoreError::Unavailable(describe(&error)))
+            .map_err(|error| StoreError::Unavailable(self.describe(&error)))
+    }
+
+    /// Why a connection could not be opened, as it may be shown.
+    fn describe(&self, error: &ConnectionError) -> String {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                format!("{}: {}", path.display(), describe_sqlite(error))
+            }
+            DatabaseUrl::Postgres(_) => describe(error),
+        }
     }
 
     /// As [`Self::open_or_say_why`], for those that need Postgres itself.
@@ -213,11 +223,22 @@ impl ManageConnection for Manager {
 
 /// Logs why a connection could not be opened.
 #[derive(Debug)]
-pub(super) struct LogConnectionErrors;
+pub(super) struct LogConnectionErrors(pub(super) Manager);
 
 impl HandleError<ConnectionError> for LogConnectionErrors {
     fn handle_error(&self, error: ConnectionError) {
-        log::error!("database: {}", describe(&error));
+        log::error!("database: {}", self.0.describe(&error));
+    }
+}
+
+/// SQLite's own words, in which nothing is secret.
+fn describe_sqlite(error: &ConnectionError) -> &str {
+    match error {
+        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
+        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
+            info.message().lines().next().unwrap_or_default()
+        }
+        _ => "unable to open database file",
     }
 }
 
@@ -228,7 +249,6 @@ fn describe(error: &ConnectionError) -> String {
         "connection to server",
         "could not",
         "timeout",
-        "unable to open",
         // What a build without TLS says to a URL that asks for it.
         "sslmode value",
     ];
@@ -253,18 +273,31 @@ fn describe(error: &ConnectionError) -> String {
     }
 }
 
-/// The URL with our parameters, except those that it has itself.
+/// The URL with our parameters, except those that it has itself. To another machine nothing goes but
+/// to a server that shows who it is, unless the URL says otherwise; the variables of libpq that
+/// would weaken that are not asked.
 fn with_parameters(url: &str) -> String {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let parsed = PostgresUrl::parse(url).ok();
     let has = |name: &str| {
-        query
-            .split('&')
-            .any(|pair| pair.split('=').next() == Some(name))
+        let parsed = parsed.as_ref();
+        parsed.is_some_and(|parsed| parsed.parameter(name).is_some())
     };
+    let is_safe = parsed.as_ref().is_some_and(|parsed| {
+        parsed.sslmode().is_some() || parsed.is_local(|name| std::env::var(name).ok())
+    });
     let mut full = url.to_owned();
-    for (name, value) in POSTGRES_PARAMETERS.iter().filter(|(name, _)| !has(name)) {
-        full.push(if full.contains('?') { '&' } else { '?' });
-        full.push_str(&format!("{name}={value}"));
+    let mut separator = match parsed.as_ref().is_some_and(PostgresUrl::has_parameters) {
+        _ if url.ends_with(['?', '&']) => "",
+        true => "&",
+        false => "?",
+    };
+    let safety = (!is_safe).then_some(("sslmode", "verify-full"));
+    for (name, value) in POSTGRES_PARAMETERS.iter().copied().chain(safety) {
+        if !has(name) {
+            full.push_str(separator);
+            full.push_str(&format!("{name}={value}"));
+            separator = "&";
+        }
     }
     full
 }
@@ -280,11 +313,19 @@ mod tests {
             plain.starts_with("postgres://h/n?connect_timeout=3&keepalives_idle=10&"),
             "{plain}"
         );
+        assert!(plain.ends_with("&sslmode=verify-full"), "{plain}");
+        let local = with_parameters("postgres://localhost/n");
+        assert!(!local.contains("sslmode"), "{local}");
         let own = with_parameters("postgres://h/n?sslmode=require&connect_timeout=9");
         assert!(
             own.starts_with("postgres://h/n?sslmode=require&connect_timeout=9&keep"),
             "{own}"
         );
         assert_eq!(own.matches("connect_timeout").count(), 1);
+        let odd = with_parameters("postgres://u:a?b@localhost/n?host=/run/x&");
+        assert!(
+            odd.starts_with("postgres://u:a?b@localhost/n?host=/run/x&connect_timeout=3&"),
+            "{odd}"
+        );
     }
 }

@@ -144,7 +144,7 @@ impl Store {
             .connection_timeout(CONNECT_WITHIN)
             .max_lifetime(Some(Duration::from_secs(30 * 60)))
             .test_on_check_out(false)
-            .error_handler(Box::new(LogConnectionErrors))
+            .error_handler(Box::new(LogConnectionErrors(manager.clone())))
             .build_unchecked(manager);
         let turns = Arc::new(Semaphore::new(config.pool_size as usize));
         let writing = file.is_some().then(|| Arc::new(Semaphore::new(1)));

@@ -143,6 +143,41 @@ fn a_build_without_tls_says_so_to_a_url_that_asks_for_it() {
     assert!(!line.contains("hush"), "{line}");
 }
 
+#[cfg(not(feature = "postgres-tls"))]
+#[test]
+fn a_way_to_another_machine_is_open_only_by_order_and_doctor_says_so() {
+    let folder = Folder::new("open-way");
+    let run = |command: &str, url: &str| {
+        let mut command = folder.tokenhouse(&[command]);
+        let output = command.env("DATABASE_URL", url).output().unwrap();
+        let printed = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), printed.concat())
+    };
+    for (url, says) in [
+        ("postgres://user:hush@db.invalid/n", "?sslmode=disable"),
+        (
+            "postgres://user:hush@db.invalid/n?sslmode=prefer",
+            "?sslmode=disable",
+        ),
+        (
+            "postgres://user:hush@127.0.0.1/n?pgbouncer=hush",
+            "no parameter pgbouncer",
+        ),
+    ] {
+        let (status, line) = run("serve", url);
+        assert_eq!(status, Some(2), "{line}");
+        assert!(line.starts_with("tokenhouse: DATABASE_URL: "), "{line}");
+        assert!(line.contains(says) && !line.contains("hush"), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+    let (_status, said) = run(
+        "doctor",
+        "postgres://user:hush@db.invalid/n?sslmode=disable",
+    );
+    let warning = "warning\tdatabase connection\tDATABASE_URL: with sslmode=disable others";
+    assert!(said.contains(warning) && !said.contains("hush"), "{said}");
+}
+
 #[test]
 fn migrations_are_run_once() {
     let folder = Folder::new("migrate");

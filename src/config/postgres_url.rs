@@ -1,0 +1,360 @@
+//! What a URL of Postgres says, taken apart as libpq does it: who reads it otherwise checks another
+//! host than the one that is connected to.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+
+/// The parameters that libpq knows, and `ssl`, which it takes from JDBC.
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "dbname",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "max_protocol_version",
+    "min_protocol_version",
+    "oauth_client_id",
+    "oauth_client_secret",
+    "oauth_issuer",
+    "oauth_scope",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "scram_client_key",
+    "scram_server_key",
+    "service",
+    "ssl",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslkeylogfile",
+    "sslmode",
+    "sslnegotiation",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
+/// The values of `sslmode`, the weakest first.
+const SSL_MODES: [&str; 6] = [
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
+
+/// Those by which what is sent may be read on the way.
+const OPEN_MODES: usize = 3;
+
+/// Whether this build can do TLS to Postgres.
+const HAS_TLS: bool = cfg!(feature = "postgres-tls");
+
+/// The host and the parameters of a URL, decoded.
+pub(crate) struct PostgresUrl<'a> {
+    hosts: Vec<Cow<'a, str>>,
+    parameters: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> PostgresUrl<'a> {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    /// What is wrong with it, without anything of its values.
+    pub(crate) fn parse(url: &'a str) -> Result<Self, String> {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        // What comes first of the two decides, and nothing else is looked for before it.
+        let rest = match rest.find(['@', '/']) {
+            Some(at) if rest[at..].starts_with('@') => &rest[at + 1..],
+            _ => rest,
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let query = rest.split_once('?').map_or("", |(_, query)| query);
+        let hosts = authority.split(',').map(host).collect::<Result<_, _>>()?;
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let parameters = pairs.map(parameter).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, parameters })
+    }
+
+    /// Whether there is any parameter.
+    pub(crate) fn has_parameters(&self) -> bool {
+        !self.parameters.is_empty()
+    }
+
+    /// The parameter that counts: the last one of the name.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut named = self.parameters.iter().rev();
+        named
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// How the connection is to be protected, if the URL says so.
+    pub(crate) fn sslmode(&self) -> Option<&str> {
+        let of_jdbc = || (self.parameter("ssl")? == "true").then_some("require");
+        self.parameter("sslmode").or_else(of_jdbc)
+    }
+
+    /// Whether the server is on this machine: a socket, or an address that leads nowhere else.
+    /// `variable` reads the variables that libpq goes by where the URL names no host.
+    pub(crate) fn is_local(&self, variable: impl Fn(&str) -> Option<String>) -> bool {
+        let named = |name: &str, of_environment: &str| {
+            let in_url = self.parameter(name).map(str::to_owned);
+            in_url.or_else(|| variable(of_environment))
+        };
+        let is_named = self.hosts.iter().any(|host| !host.is_empty());
+        let in_url = is_named.then(|| self.hosts.join(","));
+        let hosts = self.parameter("host").map(str::to_owned).or(in_url);
+        let address = named("hostaddr", "PGHOSTADDR");
+        match address.or(hosts).or_else(|| variable("PGHOST")) {
+            Some(hosts) => hosts.split(',').all(is_local_host),
+            // A service is a file that may name any host.
+            None => named("service", "PGSERVICE").is_none(),
+        }
+    }
+
+    /// Whether the URL may be used: nothing goes over a network in the clear unless it says so.
+    ///
+    /// # Errors
+    /// What to write instead.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, _) in &self.parameters {
+            if !PARAMETERS.contains(&name.as_ref()) {
+                return Err(match is_word(name) {
+                    true => format!("Postgres knows no parameter {name}; leave it out"),
+                    false => "after the ?, a parameter has a name that is none".to_owned(),
+                });
+            }
+        }
+        let mode = self.sslmode();
+        if mode.is_some_and(|mode| !SSL_MODES.contains(&mode)) {
+            return Err(format!("sslmode: expected one of {}", SSL_MODES.join(", ")));
+        }
+        if HAS_TLS || self.is_local(|_variable| None) || mode == Some("disable") {
+            return Ok(());
+        }
+        Err(
+            "the server is on another machine, and this build has no TLS to Postgres: take one \
+             with the feature postgres-tls, or write ?sslmode=disable if what is sent may be read \
+             on the way"
+                .to_owned(),
+        )
+    }
+
+    /// The mode, if by it others on the way to the server may read what is sent, or answer in its
+    /// place.
+    pub(crate) fn open_mode(&self) -> Option<&str> {
+        let mode = self.sslmode()?;
+        let is_open = SSL_MODES[..OPEN_MODES].contains(&mode);
+        (is_open && !self.is_local(|_variable| None)).then_some(mode)
+    }
+}
+
+/// The host of `host:port`.
+fn host(text: &str) -> Result<Cow<'_, str>, String> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or_else(not_encoded)?;
+            let port = match after {
+                "" => "",
+                _ => after.strip_prefix(':').ok_or_else(not_encoded)?,
+            };
+            (host, port)
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_port || host.contains('@') {
+        return Err(not_encoded());
+    }
+    decoded(host)
+}
+
+fn parameter(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), String> {
+    let (name, value) = pair
+        .split_once('=')
+        .filter(|(_, value)| !value.contains('='))
+        .ok_or("after the ?, expected NAME=VALUE, separated by &; a = in a value is written %3D")?;
+    Ok((decoded(name)?, decoded(value)?))
+}
+
+fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
+    let mut rest = text.as_bytes().split(|byte| *byte == b'%').skip(1);
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    if !rest.all(|part| is_hex(part.first()) && is_hex(part.get(1))) {
+        return Err(not_encoded());
+    }
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_error| not_encoded())
+}
+
+fn not_encoded() -> String {
+    "not a URL of Postgres; in a password, the characters : / ? # [ ] @ % are written %3A %2F %3F \
+     %23 %5B %5D %40 %25"
+        .to_owned()
+}
+
+fn is_local_host(host: &str) -> bool {
+    let is_socket = host.is_empty() || host.starts_with(['/', '@']);
+    let address: Option<IpAddr> = host.parse().ok();
+    is_socket
+        || host.eq_ignore_ascii_case("localhost")
+        || address.is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether it can be shown: no secret looks like that.
+fn is_word(name: &str) -> bool {
+    (1..=30).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PostgresUrl;
+
+    fn is_local(url: &str) -> bool {
+        PostgresUrl::parse(url).unwrap().is_local(|_| None)
+    }
+
+    #[test]
+    fn what_is_on_this_machine_is_known() {
+        for url in [
+            "postgres:///name",
+            "postgres://localhost/name",
+            "postgres://user:p%40ss@127.0.0.1:5432/name",
+            "postgres://user@[::1]/name",
+            "postgres://%2Fvar%2Frun%2Fpostgresql/name",
+            "postgres:///name?host=/var/run/postgresql",
+            "postgres://127.0.0.1,localhost:5433/name",
+            "postgres://db.example/name?host=127.0.0.1",
+            "postgres://db.example/name?hostaddr=127.0.0.1",
+            "postgres://user:a?b@localhost/name",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+        for url in [
+            "postgres://db.example/name",
+            "postgres://user:pass@10.0.0.1:5432/name",
+            "postgres://localhost,db.example/name",
+            "postgres://localhost/name?host=db.example",
+            "postgres://localhost/name?%68ost=db.example",
+            "postgres://localhost/name?hostaddr=10.0.0.1",
+            "postgres://user@[2001:db8::1]/name",
+            "postgres:///name?service=elsewhere",
+            "postgres://localhost.example/name",
+            "postgres://user@localhost:x@db.example/name?",
+        ] {
+            assert!(PostgresUrl::parse(url).is_err() || !is_local(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_environment_counts_where_the_url_names_no_host() {
+        let elsewhere = |name: &str| (name == "PGHOST").then(|| "db.example".to_owned());
+        let is_local = |url| PostgresUrl::parse(url).unwrap().is_local(elsewhere);
+        assert!(!is_local("postgres:///name"));
+        assert!(is_local("postgres://localhost/name"));
+        let address = |name: &str| (name == "PGHOSTADDR").then(|| "10.0.0.1".to_owned());
+        let url = PostgresUrl::parse("postgres://localhost/name").unwrap();
+        assert!(!url.is_local(address));
+    }
+
+    #[test]
+    fn the_last_of_two_parameters_counts() {
+        let url = "postgres://h/n?sslmode=verify-full&%73slmode=disable";
+        assert_eq!(PostgresUrl::parse(url).unwrap().sslmode(), Some("disable"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_no_value_shown() {
+        for (url, says) in [
+            (
+                "postgres://localhost/n?pgbouncer=true",
+                "no parameter pgbouncer",
+            ),
+            ("postgres://localhost/n?schema=hush", "no parameter schema"),
+            ("postgres://localhost/n?HUSH=hush", "a name that is none"),
+            ("postgres://localhost/n?hush", "NAME=VALUE"),
+            ("postgres://localhost/n?options=a=hush", "%3D"),
+            (
+                "postgres://localhost/n?sslmode=hush",
+                "sslmode: expected one of",
+            ),
+            ("postgres://user:hu/sh@localhost/n", "%2F"),
+            ("postgres://user:hu@sh@localhost/n", "%40"),
+            ("postgres://user:x@hush%zz/n", "%25"),
+        ] {
+            let outcome = PostgresUrl::parse(url).and_then(|url| url.check());
+            let problem = outcome.unwrap_err();
+            assert!(problem.contains(says), "{url}: {problem}");
+            assert!(!problem.to_lowercase().contains("hush"), "{problem}");
+        }
+    }
+
+    #[cfg(not(feature = "postgres-tls"))]
+    #[test]
+    fn nothing_goes_over_a_network_in_the_clear_unless_the_url_says_so() {
+        fn check(url: &str) -> Result<(), String> {
+            PostgresUrl::parse(url)?.check()
+        }
+        let local = "postgres://localhost/name";
+        assert_eq!(check(local), Ok(()));
+        let clear = "postgres://db.example/name?sslmode=disable";
+        assert_eq!(check(clear), Ok(()));
+        for mode in [
+            "",
+            "?sslmode=prefer",
+            "?sslmode=allow",
+            "?sslmode=verify-full",
+        ] {
+            let problem = check(&format!("postgres://db.example/name{mode}")).unwrap_err();
+            assert!(problem.contains("?sslmode=disable"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_open_way_to_another_machine_is_known() {
+        let mode = |url| {
+            PostgresUrl::parse(url)
+                .unwrap()
+                .open_mode()
+                .map(str::to_owned)
+        };
+        let open = "postgres://db.example/name?sslmode=prefer";
+        assert_eq!(mode(open).as_deref(), Some("prefer"));
+        assert_eq!(mode("postgres://localhost/name?sslmode=disable"), None);
+        assert_eq!(mode("postgres://db.example/name?sslmode=verify-full"), None);
+        assert_eq!(mode("postgres://db.example/name"), None);
+    }
+}
