@@ -104,6 +104,7 @@ impl StagedCopy {
             }
             Err(_) => std::path::absolute(target).map_err(|error| failed(&error))?,
         };
+        refuse_part_of_a_database(file, &target)?;
         let staged = beside(&target, ".restoring");
         remove_with_log(&staged);
         let mut copy = Self {
@@ -206,6 +207,22 @@ fn last_event(conn: &mut StoreConnection) -> QueryResult<(i64, String)> {
     let query = "SELECT last_id AS id, last_digest AS digest FROM audit_head WHERE id = 1";
     let Mark { id, digest } = diesel::sql_query(query).get_result(conn)?;
     Ok((id, digest))
+}
+
+/// A file that has a log beside it is only a part of a database, and so is the one that is there.
+fn refuse_part_of_a_database(file: &Path, target: &Path) -> Result<(), StoreError> {
+    let file = fs::canonicalize(file).map_err(|error| failed(&error))?;
+    if file == target {
+        return Err(refused("the copy is the database itself"));
+    }
+    let log = fs::metadata(beside(&file, "-wal"));
+    if log.is_ok_and(|log| log.len() > 0) {
+        return Err(refused(
+            "the file has a log beside it (-wal) that holds a part of it, so it is no copy that \
+             tokenhouse backup has made",
+        ));
+    }
+    Ok(())
 }
 
 /// Copies what is in a file into a new one of ours, which does not take over its mode.

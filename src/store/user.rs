@@ -35,7 +35,7 @@ impl fmt::Debug for StoredHash {
 #[derive(Clone, Debug, Queryable)]
 #[non_exhaustive]
 pub struct User {
-    /// Never given to another user, even after a deletion.
+    /// Never given to another user, not even after a deletion or a restore.
     pub id: i64,
     /// At least five characters.
     pub name: String,

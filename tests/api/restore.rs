@@ -20,6 +20,7 @@ on_both_databases!(
     keys_are_kept_when_told_so,
     an_id_of_a_deleted_row_is_never_given_again,
     what_is_restored_twice_goes_further_each_time,
+    what_after_restore_ends_has_ended_on_services_that_run,
 );
 
 /// A service on a database of its own, in a process of its own, and a place for copies.
@@ -151,6 +152,26 @@ fn what_is_put_back_revives_nothing_and_gives_no_id_twice(backend: Backend) {
     stop(service);
 }
 
+fn what_after_restore_ends_has_ended_on_services_that_run(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let key = app.create_key(&token, "").secret;
+    let statuses = || {
+        [&token, &key].map(|credential| [*app, beside].map(|s| s.status("/users/me", credential)))
+    };
+    assert_eq!(statuses(), [[200, 200]; 2]);
+    let output = app.program(&["after-restore"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(statuses(), [[401, 401]; 2]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("ended 1 login token(s) and 1 API key(s)"),
+        "{said}"
+    );
+}
+
 fn keys_are_kept_when_told_so(backend: Backend) {
     let scene = Scene::new(backend);
     let (service, client) = scene.serve();
@@ -276,6 +297,17 @@ fn a_copy_with_what_tokenhouse_does_not_make_is_refused() {
         is_refused(&scene, &[], says);
         is_refused(&scene, &["--accept-altered-trail"], says);
     }
+}
+
+#[test]
+fn a_part_of_a_database_is_no_copy() {
+    let scene = copied();
+    let file = scene.database.url().replace("sqlite://", "");
+    let itself = scene.run(&["restore", "--replace", &file]);
+    let said = String::from_utf8(itself.stderr).unwrap();
+    assert!(said.contains("the copy is the database itself"), "{said}");
+    fs::write(scene.folder.join("copy-wal"), "the rest").unwrap();
+    is_refused(&scene, &[], "has a log beside it");
 }
 
 #[test]

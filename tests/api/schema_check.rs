@@ -119,3 +119,24 @@ fn a_database_with_a_trigger_of_others_is_not_taken_after_pg_restore() {
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("trigger users.gift"), "{said}");
 }
+
+/// Who may not make a schema cannot compare, and is told so.
+#[test]
+fn a_role_that_may_not_compare_the_tables_is_told_so() {
+    let app = TestApp::start(Backend::Postgres);
+    app.database().execute(
+        "CREATE ROLE limited LOGIN; GRANT USAGE, CREATE ON SCHEMA public TO limited; \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO limited",
+    );
+    let url = app.database().url().replace("tokenhouse@", "limited@");
+    let run = |arguments: &[&str]| {
+        let mut command = app.program(arguments);
+        command.env("DATABASE_URL", &url).output().unwrap()
+    };
+    let said = String::from_utf8(run(&["doctor"]).stdout).unwrap();
+    assert!(said.contains("warning\ttables\tnot compared"), "{said}");
+    let refused = run(&["after-restore"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    app.database()
+        .execute("DROP OWNED BY limited; DROP ROLE limited");
+}
