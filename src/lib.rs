@@ -250,6 +250,7 @@ mod keyed_digest;
 pub mod metrics;
 pub mod password;
 mod private_file;
+mod process_owner;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod scope;

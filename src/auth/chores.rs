@@ -101,6 +101,7 @@ fn is_due(at: &mut Instant, every: Duration) -> bool {
 
 impl Auth {
     async fn do_chores(&self, count: bool, prune: bool) -> Result<(), Error> {
+        self.write_start().await?;
         self.write_key_uses().await?;
         self.write_refusals(false).await?;
         self.write_unnamed_proxies().await?;

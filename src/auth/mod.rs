@@ -18,6 +18,7 @@ mod import;
 mod instance_key;
 mod introspect;
 mod page;
+mod records;
 mod register;
 mod throttle;
 mod unnamed_proxy;
@@ -42,6 +43,7 @@ use api_key::KeyUses;
 use audit::{Refusals, Trail};
 use chores::Chores;
 use instance_key::InstanceKey;
+use records::{IntrospectionClients, Start};
 use throttle::{Changes, TurnedAway};
 use unnamed_proxy::UnnamedProxies;
 
@@ -82,6 +84,8 @@ struct Inner {
     clock: Clock,
     trail: Trail,
     refusals: Refusals,
+    start: Start,
+    introspection_clients: IntrospectionClients,
     key_uses: KeyUses,
     metrics: Metrics,
     throttle_key: InstanceKey,
@@ -120,6 +124,8 @@ impl Auth {
             hasher,
             trail: Trail::new(clock.clone(), chain_key),
             refusals: Refusals::default(),
+            start: Start::default(),
+            introspection_clients: IntrospectionClients::default(),
             key_uses: KeyUses::default(),
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::domain::{Problem, with_auth};
 use super::output::{Output, say};
-use crate::auth::{Auth, Verification};
+use crate::auth::{Administrator, Auth, Verification};
 use crate::config::Config;
 use crate::http::EventRead;
 use crate::store::AuditEvent;
@@ -100,7 +100,9 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
     }
 }
 
+/// That they are printed is an event too, and the last one of them.
 async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
+    auth.note_export(&Administrator::operator(), after).await?;
     loop {
         let events = auth.follow_events(after, PAGE).await?;
         let Some(last) = events.last() else {
@@ -113,11 +115,18 @@ async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
     }
 }
 
+/// That they are printed is an event too, which is none of the last ones.
 async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
-    let mut last = auth.last_event().await? - args.lines;
+    let end = auth.last_event().await?;
+    auth.note_tail(&Administrator::operator(), args.lines, args.follow)
+        .await?;
+    let mut last = end - args.lines;
     loop {
         let events = auth.follow_events(last, PAGE).await?;
         for event in &events {
+            if event.id > end && !args.follow {
+                return Ok(());
+            }
             print_event(event, output);
             last = event.id;
         }

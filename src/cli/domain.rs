@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use secrecy::SecretString;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Origin};
 use crate::config::Config;
 use crate::error::{Error, FieldError};
 
@@ -41,9 +41,12 @@ pub(super) fn with_auth(
         .enable_time()
         .build()
         .map_err(|error| error.to_string())?;
-    runtime
-        .block_on(command(auth))
-        .map_err(|Problem(problem)| problem)
+    let run = async {
+        let operator = Origin::operator();
+        auth.note_migrations(&operator, auth.migrated()).await?;
+        command(auth.clone()).await
+    };
+    runtime.block_on(run).map_err(|Problem(problem)| problem)
 }
 
 /// Reads a password: a line that is typed twice without echo, or standard input to its end but for

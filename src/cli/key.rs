@@ -62,7 +62,7 @@ pub(super) fn run(config: &Config, command: KeyCommand, output: Output) -> Resul
             }
             KeyCommand::List(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                let keys = auth.list_keys(id).await?;
+                let keys = auth.list_keys_of(&operator, id).await?;
                 keys.iter().for_each(|key| print_key(key, output));
             }
             KeyCommand::Revoke(args) => {

@@ -3,7 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::domain::with_auth;
 use super::output::Output;
+use crate::auth::Origin;
 use crate::config::Config;
 use crate::store;
 
@@ -36,10 +38,15 @@ pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result
     if names.is_empty() {
         output.print(&Pending { pending: 0 }, &["up to date"]);
     }
-    for name in names {
-        output.print(&Ran { ran: &name }, &[&format!("ran {name}")]);
+    for name in &names {
+        output.print(&Ran { ran: name }, &[&format!("ran {name}")]);
     }
-    Ok(())
+    if names.is_empty() {
+        return Ok(());
+    }
+    with_auth(config, async |auth| {
+        Ok(auth.note_migrations(&Origin::operator(), &names).await?)
+    })
 }
 
 fn status(config: &Config, output: Output) -> Result<(), String> {

@@ -35,6 +35,9 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
         .block_on(async {
             // A database that is not migrated yet is no reason not to start; the readiness says so.
             let _begun_or_later = auth.begin_trail().await;
+            // Written with the chores otherwise.
+            let version = env!("CARGO_PKG_VERSION");
+            let _written_or_later = auth.note_start(version, &config.digest).await;
             let server = http::server(auth.clone(), &config.server, listener)?;
             if let Some(listener) = metrics_listener {
                 // Ends with the program.
@@ -48,6 +51,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
             }
             // What is lost with a database that is away at the end is in the log.
             let _settled_or_lost = auth.settle().await;
+            let _written_or_lost = auth.note_stop().await;
             Ok(())
         })
         .map_err(|error: std::io::Error| error.to_string())

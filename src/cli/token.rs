@@ -85,7 +85,7 @@ pub(super) fn run(config: &Config, command: TokenCommand, output: Output) -> Res
                 Ok(())
             }
             TokenCommand::Prune => {
-                let pruned = auth.prune_tokens().await?;
+                let pruned = auth.prune_tokens_for(&operator).await?;
                 output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
                 Ok(())
             }

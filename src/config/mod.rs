@@ -45,6 +45,8 @@ pub struct Config {
     pub log_filter: String,
     /// `TOKENHOUSE_LOG_FORMAT`
     pub log_format: LogFormat,
+    /// A digest of all settings without the values of secrets: equal when they are.
+    pub digest: String,
 }
 
 /// How the service is served over HTTP.
@@ -223,6 +225,7 @@ impl Config {
             auth: AuthConfig::from_values(&values)?,
             log_filter: values.text("RUST_LOG")?,
             log_format: values.log_format()?,
+            digest: values.digest()?,
         })
     }
 

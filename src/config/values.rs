@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use super::proxies::TrustedProxies;
 use super::secret::{DatabaseUrl, StaticKeys};
 use super::settings::{self, PREFIX};
 use super::{ConfigError, LogFormat, Registration};
+use crate::hex;
 use crate::password::Cost;
 
 /// The settings that were given, by name. Values may be secrets, so there is no `Debug`.
@@ -58,6 +60,25 @@ impl Values {
                 .map_or("", |setting| setting.default)
                 .into()),
         }
+    }
+
+    /// SHA-256 over the names and values of all settings, defaults included, as hexadecimal digits: it
+    /// changes when a setting does. Of a secret only whether it is set goes in, because a short one
+    /// could be found by its digest.
+    pub(super) fn digest(&self) -> Result<String, ConfigError> {
+        let mut hasher = Sha256::new();
+        for setting in settings::SETTINGS {
+            let value = self.secret(setting.name)?;
+            let value = match (setting.secret, value.expose_secret()) {
+                (true, "") => "unset",
+                (true, _) => "set",
+                (false, value) => value.trim(),
+            };
+            hasher.update(format!("{}={value}\0", setting.name));
+        }
+        let mut digest = [0; 64];
+        hex::write(&hasher.finalize(), &mut digest);
+        Ok(String::from_utf8_lossy(&digest).into_owned())
     }
 
     /// A setting as text; empty when there is none.

@@ -18,7 +18,8 @@ pub struct AuditEvent {
     pub id: i64,
     /// When, in UTC.
     pub at: NaiveDateTime,
-    /// Who did it: `user:12`, `operator`, `static-key`, `service`, or `anonymous`.
+    /// Who did it: `user:12`, `operator:0/1000` (an operator's user id), `static-key`, `service`, or
+    /// `anonymous`.
     pub actor: String,
     /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
     pub credential: String,
@@ -110,6 +111,8 @@ impl AuditHead {
 pub struct EventFilter {
     /// Only those by this actor.
     pub actor: Option<String>,
+    /// Only those by actors of this kind: whose names begin with it.
+    pub actor_kind: Option<&'static str>,
     /// Only those on this target.
     pub target: Option<String>,
     /// Only those of this action.
@@ -172,6 +175,9 @@ impl AuditEvent {
             .into_boxed();
         if let Some(actor) = &filter.actor {
             query = query.filter(audit_events::actor.eq(actor));
+        }
+        if let Some(kind) = filter.actor_kind {
+            query = query.filter(audit_events::actor.like(format!("{kind}%")));
         }
         if let Some(target) = &filter.target {
             query = query.filter(audit_events::target.eq(target));

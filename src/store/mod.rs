@@ -116,6 +116,8 @@ pub struct Store {
     /// Of SQLite's files.
     watch: Option<Arc<FileWatch>>,
     sessions: Arc<Sessions>,
+    /// The migrations that [`Self::open`] has run.
+    migrated: Arc<[String]>,
 }
 
 impl Store {
@@ -130,8 +132,10 @@ impl Store {
         let mut manager = Manager::new(&config.url);
         let identity = manager.pin()?;
         let mut first = manager.open_or_say_why()?;
+        let mut migrated = Vec::new();
         if config.auto_migrate {
-            for name in migrations::run(&mut first)? {
+            migrated = migrations::run(&mut first)?;
+            for name in &migrated {
                 log::info!("database: ran migration {name}");
             }
         }
@@ -174,6 +178,7 @@ impl Store {
             writing,
             log: real.map(|file| beside(&file, "-wal")),
             sessions,
+            migrated: migrated.into(),
         })
     }
 
@@ -308,6 +313,11 @@ impl Store {
             Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// The names of the migrations that opening the database has run.
+    pub fn migrated(&self) -> &[String] {
+        &self.migrated
     }
 
     /// Queries under way, and how many may be.

@@ -132,7 +132,8 @@ fn compare(copy: &Path, before: &Acknowledged, original: &BTreeMap<String, Strin
     // Its last event tells of the restoration itself.
     let mut trail = events(copy);
     let (_, last) = trail.pop_last().unwrap();
-    assert!(last.contains("|operator|shell|restore|"), "{last}");
+    let by_operator = last.contains("|operator:") && last.contains("|shell|restore|");
+    assert!(by_operator, "{last}");
     assert!(
         !trail.is_empty() && trail.len() <= original.len(),
         "{} of {}",

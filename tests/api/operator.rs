@@ -103,7 +103,7 @@ fn users_are_made_and_given_scopes_by_the_operator(backend: Backend) {
     assert_eq!(granted, line);
     let found = tokenhouse(&app, &["user", "list", "--search", "ROO"]);
     assert_eq!(found, line);
-    let by_operator = "audit_events WHERE actor = 'operator' AND credential = 'shell' \
+    let by_operator = "audit_events WHERE actor LIKE 'operator:%' AND credential = 'shell' \
                        AND level = 'operator' AND target = 'user:1' \
                        AND action IN ('user.create', 'user.scopes')";
     assert_eq!(app.database().count(by_operator), 2);

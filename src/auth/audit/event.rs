@@ -62,11 +62,27 @@ pub enum Action {
     Import,
     /// The database was put back from a copy.
     Restore,
+    /// The service started, with the version and a digest of the settings.
+    ServiceStart,
+    /// The service ended as it was told to.
+    ServiceStop,
+    /// The tables were brought up to date.
+    Migrate,
+    /// The database was copied, with all hashes.
+    Backup,
+    /// The audit trail was printed, for another system.
+    AuditExport,
+    /// An operator looked at the keys of a user.
+    KeyRead,
+    /// An operator deleted the login tokens that had expired.
+    TokenPrune,
+    /// A client asked about other people's credentials, for the first time from this address.
+    Introspect,
 }
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 35] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -94,6 +110,14 @@ impl Action {
         Self::AuditAltered,
         Self::Import,
         Self::Restore,
+        Self::ServiceStart,
+        Self::ServiceStop,
+        Self::Migrate,
+        Self::Backup,
+        Self::AuditExport,
+        Self::KeyRead,
+        Self::TokenPrune,
+        Self::Introspect,
     ];
 
     /// Its name in the trail, which stays the same for ever.
@@ -126,6 +150,14 @@ impl Action {
             Self::AuditAltered => "audit.altered",
             Self::Import => "import",
             Self::Restore => "restore",
+            Self::ServiceStart => "service.start",
+            Self::ServiceStop => "service.stop",
+            Self::Migrate => "migrate",
+            Self::Backup => "backup",
+            Self::AuditExport => "audit.export",
+            Self::KeyRead => "key.read",
+            Self::TokenPrune => "token.prune",
+            Self::Introspect => "introspect",
         }
     }
 }

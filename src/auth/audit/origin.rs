@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use chrono::NaiveDateTime;
 
+use crate::process_owner::process_owner;
 use crate::scope;
 use crate::store::{Credential, Session};
 
@@ -15,6 +16,12 @@ const OWN_ACCOUNT: &str = "account";
 
 /// How the trail names a client that has not shown who it is.
 pub(super) const ANONYMOUS: &str = "anonymous";
+
+/// How the trail names a client with the static key.
+const STATIC_KEY: &str = "static-key";
+
+/// How the trail names an operator, before a colon and the user id that the system knows.
+pub(super) const OPERATOR: &str = "operator";
 
 /// On whose behalf an operation is done: what the audit trail says of it.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +89,13 @@ impl Origin {
         }
     }
 
-    /// Somebody with a shell on the machine, who may do everything.
+    /// An operator with a shell on the machine, who may do everything: whoever runs this process.
     pub fn operator() -> Self {
         Self {
-            actor: "operator".to_owned(),
+            actor: match process_owner() {
+                Some(owner) => format!("{OPERATOR}:{owner}"),
+                None => OPERATOR.to_owned(),
+            },
             credential: "shell".to_owned(),
             level: "operator".to_owned(),
             ..Self::default()
@@ -130,6 +140,22 @@ impl Origin {
             }),
             ..self
         }
+    }
+
+    /// The same, once the static key was shown.
+    #[must_use]
+    pub(in crate::auth) fn by_static_key(self) -> Self {
+        Self {
+            actor: STATIC_KEY.to_owned(),
+            credential: STATIC_KEY.to_owned(),
+            level: STATIC_KEY.to_owned(),
+            ..self
+        }
+    }
+
+    /// What tells it from other clients: who it is, and by which credential.
+    pub(in crate::auth) fn client_name(&self) -> String {
+        format!("{} {}", self.actor, self.credential)
     }
 
     /// The same, for what a user does with their own account.

@@ -23,16 +23,21 @@ impl EventPage {
 }
 
 impl Auth {
-    /// Everybody's events. That they were looked at is an event too.
+    /// Everybody's events. That they were looked at is an event too. The actor `operator` stands for
+    /// all operators.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn list_events(
         &self,
         origin: &Origin,
-        filter: EventFilter,
+        mut filter: EventFilter,
         limit: i64,
     ) -> Result<EventPage, Error> {
+        if filter.actor.as_deref() == Some(origin::OPERATOR) {
+            filter.actor = None;
+            filter.actor_kind = Some(origin::OPERATOR);
+        }
         self.note_event(origin, Event::new(Action::EventRead))
             .await?;
         let list = move |conn: &mut _| AuditEvent::list(conn, &filter, limit + 1);
@@ -76,6 +81,9 @@ impl Auth {
                 event.user_agent.clear();
                 event.request_id.clear();
                 event.client_request_id.clear();
+                if event.actor.starts_with(origin::OPERATOR) {
+                    origin::OPERATOR.clone_into(&mut event.actor);
+                }
             }
         }
         Ok(EventPage::new(events, limit))

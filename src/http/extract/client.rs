@@ -1,5 +1,7 @@
 //! The guard for clients that ask about other people's credentials.
 
+use std::sync::Arc;
+
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use base64::Engine;
@@ -8,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::authorized::{Authorized, RequiredScope};
 use super::{auth, credential};
-use crate::auth::Auth;
+use crate::auth::{Auth, Session};
 use crate::error::Error;
 use crate::scope;
 
@@ -21,8 +23,11 @@ impl RequiredScope for Introspect {
 
 /// A client that may introspect (RFC 7662 section 2.1): it has a credential with the scope
 /// `introspect`, or the static key, as `Bearer` or as the password of HTTP Basic under any name.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IntrospectionClient(());
+#[derive(Clone, Debug)]
+pub(crate) struct IntrospectionClient {
+    /// Of the user with the scope; none for the static key.
+    pub(crate) session: Option<Arc<Session>>,
+}
 
 impl FromRequest for IntrospectionClient {
     type Error = Error;
@@ -34,8 +39,10 @@ impl FromRequest for IntrospectionClient {
         Box::pin(async move {
             let auth = auth(&request)?;
             match by_static_key(auth, &request)? {
-                true => Ok(Self(())),
-                false => with_scope.await.map(|_authorized| Self(())),
+                true => Ok(Self { session: None }),
+                false => with_scope.await.map(|authorized| Self {
+                    session: Some(Arc::clone(authorized.session())),
+                }),
             }
         })
     }

@@ -27,7 +27,9 @@ pub(crate) struct EventRead<'a> {
     id: i64,
     #[schema(format = "date-time")]
     at: String,
-    /// Who: `user:12`, `operator`, `static-key`, `service` or `anonymous`.
+    /// Who: `user:12`, `operator:1000`, `static-key`, `service` or `anonymous`. For root by way of
+    /// sudo `operator:0/1000`, and `@` with the terminal where there is one; of an operator who acted
+    /// on you, you see `operator`.
     #[schema(example = "user:12")]
     actor: &'a str,
     /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
@@ -127,7 +129,7 @@ pub(crate) async fn own(
     tag = "audit trail",
     operation_id = "list_events",
     params(
-        ("actor" = Option<String>, Query, description = "Only events by this one: `user:12`"),
+        ("actor" = Option<String>, Query, description = "Only events by this one: `user:12`; `operator` for all operators"),
         ("target" = Option<String>, Query, description = "Only events on this: `user:12`, `key:3`"),
         ("action" = Option<String>, Query, description = "Only events of this kind: `login`"),
         ("since" = Option<String>, Query, description = "Only events from this time on, RFC 3339"),
@@ -159,6 +161,7 @@ pub(crate) async fn all(
         before: query.number("before"),
         since: query.time("since"),
         until: query.time("until"),
+        ..EventFilter::default()
     };
     let limit = query.limit(PAGE, MAX_PAGE);
     query.check()?;

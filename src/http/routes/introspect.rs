@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::revoke::CredentialRequest;
-use crate::auth::Session;
+use crate::auth::{Origin, Session};
 use crate::error::Error;
 use crate::http::answers;
 use crate::http::body::form::CredentialForm;
@@ -86,11 +86,15 @@ impl<'a> From<&'a Session> for Introspection<'a> {
 )]
 pub(crate) async fn introspect(
     request: HttpRequest,
-    _client: IntrospectionClient,
+    client: IntrospectionClient,
+    origin: Origin,
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
+    let auth = auth(&request)?;
+    auth.note_introspection(&origin, client.session.as_deref())
+        .await?;
     let presented = form.token.expose_secret().as_bytes();
-    let session = auth(&request)?.introspect(presented).await?;
+    let session = auth.introspect(presented).await?;
     let told = session.as_deref().map(Introspection::from);
     // Nothing but `active`, whatever the reason is.
     Ok(HttpResponse::Ok().json(told.unwrap_or_default()))

@@ -1,5 +1,6 @@
 //! The audit trail: what stands in it, who may read it, and that nobody can change it unnoticed.
 
+mod commands;
 mod crashes;
 mod events;
 mod floods;
