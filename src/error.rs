@@ -43,6 +43,22 @@ pub enum Error {
     /// Only a login token allows this.
     #[error("a login token is wanted")]
     LoginTokenWanted,
+    /// An API key without scopes does not allow this.
+    #[error("the API key has no scopes")]
+    KeyWithoutScopes,
+    /// This takes the current password, or a sign-in a short while ago.
+    #[error("the current password or a recent sign-in is wanted")]
+    RecentSignInWanted,
+    /// The user is the last one who may administer others and sign in.
+    #[error("the last administrator cannot be removed")]
+    LastAdministrator,
+    /// The change needs to say which version it is for (RFC 6585 section 3).
+    #[error("a precondition is wanted")]
+    PreconditionRequired,
+    /// What is to be changed has another version than the change is for (RFC 9110 section
+    /// 15.5.13).
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
     /// The credential of a client, in HTTP Basic, is not valid (RFC 6749 section 5.2).
     #[error("the client's credential is not valid")]
     InvalidClient,

@@ -28,7 +28,6 @@ pub struct InvalidScope;
 /// [`InvalidScope`] for a character that RFC 6749 section 3.3 does not allow, and beyond
 /// [`MAX_LENGTH`].
 pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
-    let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
     let mut names: Vec<&str> = Vec::new();
     for name in scopes.split(' ').filter(|name| !name.is_empty()) {
         if !name.bytes().all(is_allowed) {
@@ -66,9 +65,96 @@ pub fn intersection(first: &str, second: &str) -> String {
     both.join(" ")
 }
 
+/// The names of `first`, then those of `second` that are not among them.
+///
+/// # Errors
+/// [`InvalidScope`] as [`normalise`].
+pub fn union(first: &str, second: &str) -> Result<String, InvalidScope> {
+    normalise(&format!("{first} {second}"))
+}
+
+/// The names of `first` that are not in `second`.
+pub fn difference(first: &str, second: &str) -> String {
+    let left: Vec<&str> = names(first)
+        .filter(|name| !contains(second, name))
+        .collect();
+    left.join(" ")
+}
+
+/// Names of scopes, and beginnings of names: `orders:*` stands for every name that begins with
+/// `orders:`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopePatterns(Vec<String>);
+
+impl ScopePatterns {
+    /// Patterns as in a setting, each a name or the beginning of one with `*` at its end.
+    ///
+    /// # Errors
+    /// [`InvalidScope`] for one that holds a character that no name has.
+    pub fn new(patterns: Vec<String>) -> Result<Self, InvalidScope> {
+        match patterns
+            .iter()
+            .all(|pattern| pattern.bytes().all(is_allowed))
+        {
+            true => Ok(Self(patterns)),
+            false => Err(InvalidScope),
+        }
+    }
+
+    /// Whether one of them stands for this name. None stands for a scope in [`OWN`].
+    pub fn include(&self, name: &str) -> bool {
+        let is_meant = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == pattern,
+        };
+        !OWN.contains(&name) && self.0.iter().any(is_meant)
+    }
+}
+
+/// Whether a name of a scope may hold this byte (RFC 6749 section 3.3).
+fn is_allowed(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_of_names_are_joined_and_subtracted() {
+        assert_eq!(union("a b", "c b"), Ok("a b c".to_owned()));
+        assert_eq!(union("", ""), Ok(String::new()));
+        assert_eq!(union("a", "b\\"), Err(InvalidScope));
+        assert_eq!(union(&"a".repeat(MAX_LENGTH), "b"), Err(InvalidScope));
+        assert_eq!(difference("a b c", "b d"), "a c");
+        assert_eq!(difference("a", "a"), "");
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_or_the_beginning_of_one() {
+        let of = |patterns: &[&str]| {
+            ScopePatterns::new(patterns.iter().map(|&pattern| pattern.to_owned()).collect())
+        };
+        let patterns = of(&["orders:*", "reports", "*:any*"]).unwrap();
+        for name in ["orders:read", "orders:", "reports", "*:anything"] {
+            assert!(patterns.include(name), "{name}");
+        }
+        for name in [
+            "orders",
+            "Orders:read",
+            "reports:read",
+            "report",
+            "",
+            "x:any",
+        ] {
+            assert!(!patterns.include(name), "{name}");
+        }
+        let every = of(&["*", USERS_READ]).unwrap();
+        assert!(every.include("payments:refund"));
+        assert!(OWN.iter().all(|name| !every.include(name)));
+        assert!(!ScopePatterns::default().include("orders:read"));
+        assert_eq!(of(&["a b"]), Err(InvalidScope));
+    }
 
     #[test]
     fn scopes_are_normalised_and_bad_ones_refused() {

@@ -186,5 +186,7 @@ fn any_state(window: &[Item]) -> Vec<State> {
     let live: BTreeSet<_> = tokens.map(Some).chain([None]).collect();
     live.into_iter()
         .flat_map(|live| [false, true].map(|disabled| State { live, disabled }))
+        // A disable ends the live token.
+        .filter(|state| !state.disabled || state.live.is_none())
         .collect()
 }

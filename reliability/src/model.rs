@@ -33,6 +33,7 @@ pub(crate) enum Step {
     /// Ends this token, if it is the live one.
     End(Token),
     EndAny,
+    /// Ends the live token, too.
     Disable,
     Enable,
 }
@@ -50,8 +51,8 @@ impl Step {
             Self::End(_) => Some(state),
             Self::EndAny => Some(live(None)),
             Self::Disable => Some(State {
+                live: None,
                 disabled: true,
-                ..state
             }),
             Self::Enable => Some(State {
                 disabled: false,
@@ -77,6 +78,13 @@ impl Step {
         )
     }
 
+    /// A change that may have come right before this step although the step is possible without
+    /// it, since nothing after the step shows more of it: an enable takes back a disable, but for
+    /// the token that the disable has ended.
+    pub(crate) fn covers(self, state: State) -> Option<Remedy> {
+        (self == Self::Enable && state.live.is_some()).then_some(Remedy::Disable)
+    }
+
     /// What would make this step possible in a state in which it is not.
     pub(crate) fn remedies(self, state: State) -> impl Iterator<Item = Remedy> {
         let remedies = match self {
@@ -85,9 +93,6 @@ impl Step {
             }
             Self::SignInRefused if !state.disabled => [Some(Remedy::Disable), None],
             Self::SignIn(_) if state.disabled => [Some(Remedy::Enable), None],
-            Self::Accepted(token) if state.disabled && state.live == Some(token) => {
-                [Some(Remedy::Enable), None]
-            }
             _ => [None, None],
         };
         remedies.into_iter().flatten()

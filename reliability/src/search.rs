@@ -11,7 +11,8 @@
 //! - A step that changes nothing happens as soon as it may. In any order in which it comes later
 //!   it can be moved to the front: it only gets out of the way.
 //! - A step that may or may not have happened, and at any time, happens only right before a step
-//!   that is impossible otherwise. In any order it can be moved back to there, or left out.
+//!   that is impossible otherwise, or that covers it ([`Step::covers`](crate::model::Step::covers)).
+//!   In any order it can be moved back to there, or left out.
 //! - Of two configurations that differ only in the doubts that were used up, one with fewer of them
 //!   can do all that the other can.
 
@@ -180,6 +181,13 @@ impl Search<'_> {
             let step = self.items[item].step;
             if let Some(state) = step.apply(at.state) {
                 successors.push(self.after(at, place, state, None));
+                let covered = step.covers(at.state);
+                let doubt =
+                    covered.and_then(|change| self.unused_doubt(change, &at.used, event.time));
+                let before = doubt.and_then(|doubt| self.doubts[doubt].step.apply(at.state));
+                if let Some(state) = before.and_then(|state| step.apply(state)) {
+                    successors.push(self.after(at, place, state, doubt));
+                }
                 continue;
             }
             for remedy in step.remedies(at.state) {

@@ -164,8 +164,13 @@ impl<'a> Worker<'a> {
     }
 
     fn revoke(&mut self, user: u32) {
+        self.end_token(user, Command::Revoke);
+    }
+
+    /// Runs a command that ends the token, if there is one.
+    fn end_token(&mut self, user: u32, command: Command) {
         let token = self.field.board.current(user);
-        if self.command(user, Command::Revoke) == Outcome::Ok
+        if self.command(user, command) == Outcome::Ok
             && let Some(token) = token
         {
             self.field.board.end(user, &token);
@@ -173,11 +178,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Disables, and mostly enables again: the same token then works again, or has been replaced.
+    /// Disables, and mostly enables again: the token stays ended.
     fn disable(&mut self, user: u32) {
-        if self.command(user, Command::Disable) == Outcome::Ok {
-            self.watch_current(user);
-        }
+        self.end_token(user, Command::Disable);
         if self.rng.random_ratio(4, 5) {
             self.enable(user);
         }

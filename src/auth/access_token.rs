@@ -90,6 +90,7 @@ impl Auth {
             expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
             scopes,
             created_at: now,
+            authenticated_at: Some(now),
         };
         let stored = self.change(&origin, move |conn, events| {
             if !account.lock_if_unchanged(conn)? {

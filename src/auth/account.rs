@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
+use super::administrator::check_another_administers;
 use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
@@ -12,7 +13,7 @@ use super::register::{check_name, check_text, refused_password};
 use crate::email::fold;
 use crate::error::{Error, FieldError};
 use crate::metrics::SignIn;
-use crate::store::{AccessToken, Account, ApiKey, Session, User, UserChanges};
+use crate::store::{Account, ApiKey, Credential, Session, User, UserChanges, administrators};
 
 /// What a user wants to change; `None` leaves it.
 pub struct ProfileForm {
@@ -30,8 +31,23 @@ pub struct PasswordForm {
     pub current_password: Result<SecretString, FieldError>,
     /// A password within the policy.
     pub new_password: Result<SecretString, FieldError>,
-    /// The ids of the API keys that shall end with the old password.
-    pub keys: Result<Option<Vec<i64>>, FieldError>,
+    /// The API keys that stay; none when it is left out.
+    pub keep_keys: Result<Option<KeptKeys>, FieldError>,
+}
+
+/// The API keys of a user that a change of the password leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptKeys {
+    /// All of them.
+    All,
+    /// Those of these ids.
+    These(Vec<i64>),
+}
+
+impl Default for KeptKeys {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
 }
 
 impl ProfileForm {
@@ -90,8 +106,8 @@ impl Auth {
     }
 
     /// Gives the user of a session a new password, forgets the failures that are held against the
-    /// account, and ends the login token and the keys that are
-    /// named: when this returns, no process accepts them any more.
+    /// account, and ends every other session of the user and all keys but those that are to be
+    /// kept: when this returns, no process accepts them any more.
     ///
     /// # Errors
     /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidBody`] with every
@@ -103,7 +119,7 @@ impl Auth {
         session: &Arc<Session>,
         form: PasswordForm,
     ) -> Result<(), Error> {
-        let (current, new, keys) = self.check_password_form(form)?;
+        let (current, new, kept) = self.check_password_form(form)?;
         let action = Action::PasswordChange;
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
@@ -124,8 +140,13 @@ impl Auth {
             }
             attempt.succeed(conn, now)?;
             auth.forget_failures(conn, &fold(&user.email))?;
-            AccessToken::revoke_of_user(conn, user.id)?;
-            let ended = ApiKey::revoke_these(conn, user.id, &keys, now)?;
+            if let Credential::LoginToken(token) = &session.credential {
+                token.revoke_others(conn)?;
+            }
+            let ended = match &kept {
+                KeptKeys::All => Vec::new(),
+                KeptKeys::These(ids) => ApiKey::revoke_all_but(conn, user.id, ids, now)?,
+            };
             let event = Event::new(action).on_user(user.id);
             events.record(event.with("keys", ended));
             Ok(Ok(()))
@@ -136,7 +157,7 @@ impl Auth {
     /// Deletes the user of a session, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`]; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// [`Error::WrongPassword`]; [`Error::LastAdministrator`]; [`Error::InvalidToken`] when the session has ended meanwhile;
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn delete_account(
         &self,
@@ -150,11 +171,17 @@ impl Auth {
             self.prove(origin, session, &current, action).await?;
         let (session, now) = (Arc::clone(session), self.0.clock.now());
         let deleted = self.change(origin, move |conn, events| {
-            let is_in = lock_caller(conn, &session, now)?.is_some();
-            if !is_in || !account.lock_if_unchanged(conn)? {
+            administrators::lock(conn)?;
+            let Some(user) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if !account.lock_if_unchanged(conn)? {
                 return Ok(Err(Error::InvalidToken));
             }
             attempt.succeed(conn, now)?;
+            if let Err(error) = check_another_administers(conn, &user)? {
+                return Ok(Err(error));
+            }
             User::delete(conn, session.user.id)?;
             events.record(Event::new(action).on_user(session.user.id));
             Ok(Ok(()))
@@ -163,7 +190,11 @@ impl Auth {
     }
 
     /// Has the user of a session show the password once more.
-    async fn prove(
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`], also when the account has to wait; [`Error::TooManyAttempts`];
+    /// [`Error::InvalidToken`] when the user is gone; [`Error::Busy`] and [`Error::Unavailable`].
+    pub(super) async fn prove(
         &self,
         origin: &Origin,
         session: &Session,
@@ -196,17 +227,17 @@ impl Auth {
     fn check_password_form(
         &self,
         form: PasswordForm,
-    ) -> Result<(SecretString, SecretString, Vec<i64>), Error> {
+    ) -> Result<(SecretString, SecretString, KeptKeys), Error> {
         let policy = self.0.config.password_policy;
         let new = form.new_password.and_then(|password| {
             let shape = policy.check_shape(password.expose_secret());
             shape.map_err(|violation| refused_password("new_password", violation))?;
             Ok(password)
         });
-        match (form.current_password, new, form.keys) {
-            (Ok(current), Ok(new), Ok(keys)) => Ok((current, new, keys.unwrap_or_default())),
-            (current, new, keys) => {
-                let errors = [current.err(), new.err(), keys.err()];
+        match (form.current_password, new, form.keep_keys) {
+            (Ok(current), Ok(new), Ok(kept)) => Ok((current, new, kept.unwrap_or_default())),
+            (current, new, kept) => {
+                let errors = [current.err(), new.err(), kept.err()];
                 Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
             }
         }

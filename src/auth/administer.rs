@@ -1,16 +1,17 @@
 //! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
 //! session here has ended it on every process when it returns.
 
-use diesel::QueryResult;
-
-use super::account::{ProfileForm, changed_fields};
+use super::administration::LockFirst;
 use super::administrator::Administrator;
-use super::audit::{Action, Event, Events};
+use super::audit::{Action, Event};
+use super::ended::Ended;
+use super::precondition::Precondition;
 use super::register::taken;
+use super::user_patch::{UserPatch, check_optional_scopes, record_changes};
 use super::{Auth, RegistrationForm, page};
 use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
-use crate::store::{Account, StoreConnection, User, UserChanges};
+use crate::store::{Account, User};
 
 /// A page of users.
 #[derive(Debug)]
@@ -19,31 +20,6 @@ pub struct UserPage {
     pub users: Vec<User>,
     /// What to ask the next page for; `None` after the last one.
     pub next: Option<String>,
-}
-
-/// What an administrator wants to change about a user; `None` leaves it.
-pub struct UserPatch {
-    /// What the user may change too.
-    pub profile: ProfileForm,
-    /// Whether the user is kept out.
-    pub disabled: Result<Option<bool>, FieldError>,
-    /// All the scopes that the user shall hold, separated by spaces.
-    pub scopes: Result<Option<String>, FieldError>,
-}
-
-impl UserPatch {
-    /// One that changes nothing.
-    pub const fn none() -> Self {
-        Self {
-            profile: ProfileForm {
-                name: Ok(None),
-                surname: Ok(None),
-                website: Ok(None),
-            },
-            disabled: Ok(None),
-            scopes: Ok(None),
-        }
-    }
 }
 
 impl Auth {
@@ -114,21 +90,26 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field; [`Error::EmailTaken`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
-    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
-    /// [`Error::Busy`] and [`Error::Unavailable`].
+    /// [`Error::LoginTokenWanted`] for an API key; [`Error::InvalidToken`] when the
+    /// administrator's session has ended meanwhile; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn create_user(
         &self,
         admin: &Administrator,
         form: RegistrationForm,
         scopes: Result<Option<String>, FieldError>,
     ) -> Result<User, Error> {
-        let (form, scopes) = Error::both(self.check_form(form), check_scopes(scopes))?;
+        admin.check_is_no_key()?;
+        let scopes = check_optional_scopes("scopes", scopes);
+        let (form, scopes) = Error::both(self.check_form(form), scopes)?;
         let user = self.prepare_user(form, scopes.unwrap_or_default()).await?;
         let (by, now) = (admin.by.clone(), self.0.clock.now());
+        let auth = self.clone();
         let created = self.change(&admin.origin, move |conn, events| {
             if let Some(by) = &by {
-                let allowed = by.lock(conn, now)?;
-                let allowed = allowed.and_then(|caller| by.may_give(&caller, "", &user.scopes));
+                let grantable = &auth.0.config.grantable_scopes;
+                let allowed = by
+                    .lock(conn, now)?
+                    .and_then(|caller| by.check_may_give(&caller, grantable, "", &user.scopes));
                 if let Err(error) = allowed {
                     return Ok(Err(error));
                 }
@@ -142,37 +123,41 @@ impl Auth {
         self.note_if_refused(admin, created).await
     }
 
-    /// Changes a user, and returns the user as they are then. A user who is disabled has no
-    /// sessions while that lasts; scopes that are taken are taken from all tokens and keys.
+    /// Changes a user, and returns the user as they are then. Disabling ends the login token and
+    /// all keys for good; scopes that are taken are taken from all tokens and keys.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::InvalidBody`] with every wrong field;
-    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
-    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
-    /// [`Error::Unavailable`].
+    /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away, and for
+    /// a user who holds more of this service's scopes than the administrator does;
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] when an API key would change
+    /// more than whether the user is disabled; [`Error::InvalidToken`] when the administrator's
+    /// session has ended meanwhile; [`Error::Unavailable`].
     pub async fn update_user(
         &self,
         admin: &Administrator,
         id: i64,
         patch: UserPatch,
     ) -> Result<User, Error> {
-        let disabled = patch
-            .disabled
-            .map_err(|error| Error::InvalidBody(vec![error]));
-        let rest = Error::both(disabled, check_scopes(patch.scopes));
-        let (mut changes, (disabled, scopes)) = Error::both(patch.profile.check(), rest)?;
-        changes.scopes = scopes;
+        let patch = patch.check()?;
+        if patch.is_for_people() {
+            admin.check_is_no_key()?;
+        }
         let now = self.0.clock.now();
-        let updated = self.administer(admin, id, move |conn, events, user, may_give| {
-            if let Some(scopes) = &changes.scopes
-                && let Err(error) = may_give(&user.scopes, scopes)
-            {
-                return Ok(Err(error));
+        let lock_first = match patch.may_restrict() {
+            true => LockFirst::Administrators,
+            false => LockFirst::Nothing,
+        };
+        let updated = self.administer_if(admin, id, lock_first, move |conn, events, locked| {
+            let changes = match locked.changes(conn, &patch, now)? {
+                Ok(changes) => changes,
+                Err(error) => return Ok(Err(error)),
+            };
+            record_changes(events, locked.user, &changes);
+            if let Some(disabled) = patch.disabled {
+                Ended::by_disabling(conn, events, locked.user, disabled, now)?;
             }
-            changes.disabled_at = disabled
-                .filter(|disabled| *disabled != user.disabled_at.is_some())
-                .map(|disabled| disabled.then_some(now));
-            record_changes(events, user, &changes);
             Ok(User::change(conn, id, &changes)?.ok_or(Error::NotFound))
         });
         updated.await
@@ -181,97 +166,34 @@ impl Auth {
     /// Deletes a user, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::InvalidToken`] when the administrator's session has ended
-    /// meanwhile; [`Error::Unavailable`].
-    pub async fn delete_user(&self, admin: &Administrator, id: i64) -> Result<(), Error> {
-        let deleted = self.administer(admin, id, move |conn, events, _user, _may_give| {
-            User::delete(conn, id)?;
-            events.record(Event::new(Action::UserDelete).on_user(id));
-            Ok(Ok(()))
-        });
-        deleted.await
-    }
-
-    /// Does something to a user while both rows are held: the user's, and that of the
-    /// administrator, who has to be in still and hold the scope still. The lower id is locked
-    /// first, so that two administrators cannot wait for each other.
-    pub(super) async fn administer<T: Send + 'static>(
+    /// [`Error::NotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
+    /// who holds more of this service's scopes than the administrator does;
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] for an API key;
+    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
+    /// [`Error::Unavailable`].
+    pub async fn delete_user(
         &self,
         admin: &Administrator,
         id: i64,
-        work: impl FnOnce(
-            &mut StoreConnection,
-            &mut Events,
-            &User,
-            &dyn Fn(&str, &str) -> Result<(), Error>,
-        ) -> QueryResult<Result<T, Error>>
-        + Send
-        + 'static,
-    ) -> Result<T, Error> {
-        let (by, now) = (admin.by.clone(), self.0.clock.now());
-        let outcome = self.change(&admin.origin, move |conn, events| {
-            let mut user = None;
-            if by.as_ref().is_none_or(|by| id < by.session.user.id) {
-                user = User::lock(conn, id)?;
-            }
-            let caller = match &by {
-                Some(by) => match by.lock(conn, now)? {
-                    Ok(caller) => Some((by, caller)),
-                    Err(error) => return Ok(Err(error)),
-                },
-                None => None,
-            };
-            if by.is_some() && user.is_none() {
-                user = User::lock(conn, id)?;
-            }
-            let Some(user) = user else {
-                return Ok(Err(Error::NotFound));
-            };
-            let may_give = |before: &str, after: &str| match &caller {
-                Some((by, caller)) => by.may_give(caller, before, after),
-                None => Ok(()),
-            };
-            work(conn, events, &user, &may_give)
-        });
-        self.note_if_refused(admin, outcome.await?).await
-    }
-
-    /// Puts a refusal into the trail, when what an administrator wanted takes another scope.
-    async fn note_if_refused<T>(
-        &self,
-        admin: &Administrator,
-        outcome: Result<T, Error>,
-    ) -> Result<T, Error> {
-        match (outcome, &admin.by) {
-            (Err(Error::InsufficientScope(scope)), Some(by)) => {
-                Err(self.refuse_scope(&admin.origin, &by.session, &scope).await)
-            }
-            (outcome, _) => outcome,
-        }
-    }
-}
-
-fn check_scopes(scopes: Result<Option<String>, FieldError>) -> Result<Option<String>, Error> {
-    let checked = scopes.and_then(|scopes| scopes.map(super::api_key::check_scopes).transpose());
-    checked.map_err(|error| Error::InvalidBody(vec![error]))
-}
-
-fn record_changes(events: &mut Events, user: &User, changes: &UserChanges) {
-    let fields = changed_fields(changes);
-    if !fields.is_empty() {
-        let event = Event::new(Action::UserUpdate).on_user(user.id);
-        events.record(event.with("fields", fields));
-    }
-    if let Some(scopes) = &changes.scopes
-        && *scopes != user.scopes
-    {
-        let event = Event::new(Action::UserScopes).on_user(user.id);
-        let event = event.with("before", user.scopes.as_str());
-        events.record(event.with("after", scopes.as_str()));
-    }
-    match changes.disabled_at {
-        Some(Some(_)) => events.record(Event::new(Action::UserDisable).on_user(user.id)),
-        Some(None) => events.record(Event::new(Action::UserEnable).on_user(user.id)),
-        None => {}
+        only_if: Precondition,
+    ) -> Result<(), Error> {
+        admin.check_is_no_key()?;
+        let deleted = self.administer_if(
+            admin,
+            id,
+            LockFirst::Administrators,
+            move |conn, events, locked| {
+                if let Err(error) = only_if.check(locked.user) {
+                    return Ok(Err(error));
+                }
+                if let Err(error) = locked.check_another_administers(conn)? {
+                    return Ok(Err(error));
+                }
+                User::delete(conn, id)?;
+                events.record(Event::new(Action::UserDelete).on_user(id));
+                Ok(Ok(()))
+            },
+        );
+        deleted.await
     }
 }

@@ -7,6 +7,7 @@ use super::access_token::choose_scopes;
 use super::administrator::Administrator;
 use super::api_key::insert_key;
 use super::audit::{Action, Event};
+use super::ended::Ended;
 use super::register::refused_password;
 use super::{Auth, IssuedKey, IssuedToken, KeyForm};
 use crate::email::fold;
@@ -23,18 +24,17 @@ impl Auth {
     /// As [`Auth::delete_user`].
     pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
         let now = self.0.clock.now();
-        let ended = self.administer(admin, id, move |conn, events, _user, _may_give| {
-            let token = AccessToken::revoke_of_user(conn, id)?;
-            let keys = ApiKey::revoke_all_of_user(conn, id, now)?;
-            let event = Event::new(Action::UserSignOut).on_user(id);
-            events.record(event.with("token", token).with("keys", keys));
-            Ok(Ok(usize::from(token) + keys))
+        let ended = self.administer(admin, id, move |conn, events, _user| {
+            let ended = Ended::all_of_user(conn, id, now)?;
+            events.record(ended.told_in(Event::new(Action::UserSignOut).on_user(id)));
+            Ok(Ok(ended.count()))
         });
         ended.await
     }
 
     /// Gives a user a new password, forgets the failures that are held against the account, and ends
-    /// the login token. The keys stay.
+    /// the login token and, unless `keep_keys`, all keys: whoever had the account before has no way
+    /// in left.
     ///
     /// # Errors
     /// [`Error::InvalidBody`] when the password is not within the policy; else as
@@ -44,6 +44,7 @@ impl Auth {
         admin: &Administrator,
         id: i64,
         password: SecretString,
+        keep_keys: bool,
     ) -> Result<(), Error> {
         let policy = self.0.config.password_policy;
         policy
@@ -54,12 +55,15 @@ impl Auth {
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
         let hashed = self.hash_new_password(&password, &user).await?;
-        let auth = self.clone();
-        let changed = self.administer(admin, id, move |conn, events, user, _may_give| {
+        let (auth, now) = (self.clone(), self.0.clock.now());
+        let changed = self.administer(admin, id, move |conn, events, user| {
             Account::set_hash(conn, id, &hashed)?;
             auth.forget_failures(conn, &fold(&user.email))?;
-            AccessToken::revoke_of_user(conn, id)?;
-            events.record(Event::new(Action::PasswordChange).on_user(id));
+            let ended = match keep_keys {
+                true => Ended::token_of_user(conn, id)?,
+                false => Ended::all_of_user(conn, id, now)?,
+            };
+            events.record(ended.told_in(Event::new(Action::PasswordChange).on_user(id)));
             Ok(Ok(()))
         });
         changed.await
@@ -79,7 +83,7 @@ impl Auth {
         let (secret, lifetime) = self.new_token()?;
         let digest = secret.digest().to_hex();
         let now = self.0.clock.now();
-        let issued = self.administer(admin, id, move |conn, events, user, _may_give| {
+        let issued = self.administer(admin, id, move |conn, events, user| {
             if user.disabled_at.is_some() {
                 return Ok(Err(Error::Disabled));
             }
@@ -93,6 +97,7 @@ impl Auth {
                 expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
                 scopes,
                 created_at: now,
+                authenticated_at: None,
             };
             let event = Event::new(Action::TokenIssue).on_user(id);
             events.record(event.with("scopes", token.scopes.as_str()));
@@ -135,7 +140,7 @@ impl Auth {
         form: KeyForm,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(id, form)?;
-        let created = self.administer(admin, id, move |conn, events, user, _may_give| {
+        let created = self.administer(admin, id, move |conn, events, user| {
             if user.disabled_at.is_some() {
                 return Ok(Err(Error::Disabled));
             }
@@ -156,7 +161,7 @@ impl Auth {
         key: i64,
     ) -> Result<(), Error> {
         let now = self.0.clock.now();
-        let revoked = self.administer(admin, id, move |conn, events, user, _may_give| {
+        let revoked = self.administer(admin, id, move |conn, events, user| {
             if !ApiKey::revoke(conn, user.id, key, now)? {
                 return Ok(Err(Error::NotFound));
             }
@@ -171,7 +176,7 @@ impl Auth {
     /// # Errors
     /// As [`Auth::delete_user`].
     pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let revoked = self.administer(admin, id, move |conn, events, _user, _may_give| {
+        let revoked = self.administer(admin, id, move |conn, events, _user| {
             let was_there = AccessToken::revoke_of_user(conn, id)?;
             if was_there {
                 events.record(Event::new(Action::TokenRevoke).on_user(id));
@@ -188,7 +193,7 @@ impl Auth {
     /// As [`Auth::delete_user`].
     pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let auth = self.clone();
-        let unlocked = self.administer(admin, id, move |conn, events, user, _may_give| {
+        let unlocked = self.administer(admin, id, move |conn, events, user| {
             let were_any = auth.forget_failures(conn, &fold(&user.email))?;
             events.record(Event::new(Action::UserUnlock).on_user(id));
             Ok(Ok(were_any))

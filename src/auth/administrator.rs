@@ -8,8 +8,8 @@ use diesel::QueryResult;
 use super::audit::Origin;
 use super::caller::lock_caller;
 use crate::error::Error;
-use crate::scope;
-use crate::store::{Session, StoreConnection, User};
+use crate::scope::{self, ScopePatterns};
+use crate::store::{Credential, Session, StoreConnection, User, administrators};
 
 /// Who may see to other people's accounts.
 #[derive(Clone, Debug)]
@@ -37,6 +37,16 @@ impl Administrator {
                 level: level.to_owned(),
             }),
         }
+    }
+
+    /// Refuses API keys.
+    ///
+    /// # Errors
+    /// [`Error::LoginTokenWanted`]
+    pub(super) fn check_is_no_key(&self) -> Result<(), Error> {
+        self.by
+            .as_ref()
+            .map_or(Ok(()), Authority::check_is_signed_in)
     }
 }
 
@@ -66,19 +76,60 @@ impl Authority {
         })
     }
 
-    /// Whether the scopes of a user may be changed from `before` to `after`. The scopes that mean
-    /// something to this service can only be given by who holds them, so that nobody makes an
-    /// administrator mightier than themselves; those of the operator's own apps can be given
-    /// freely.
-    pub(super) fn may_give(&self, caller: &User, before: &str, after: &str) -> Result<(), Error> {
-        let own = scope::OWN.into_iter();
-        let mut given =
-            own.filter(|name| scope::contains(after, name) && !scope::contains(before, name));
-        let is_held =
-            |name: &&str| self.session.has_scope(name) && scope::contains(&caller.scopes, name);
-        match given.find(|name| !is_held(name)) {
+    /// Refuses API keys, whatever their scopes: a program neither makes nor deletes users, nor
+    /// decides who they are and what they may do.
+    pub(super) fn check_is_signed_in(&self) -> Result<(), Error> {
+        match &self.session.credential {
+            Credential::LoginToken(_) => Ok(()),
+            Credential::ApiKey(_) => Err(Error::LoginTokenWanted),
+        }
+    }
+
+    /// Refuses a user who holds a scope of this service's own that the caller does not hold: an
+    /// administrator does nothing to one who may do more.
+    pub(super) fn check_may_act_on(&self, caller: &User, user: &User) -> Result<(), Error> {
+        let mut own = scope::OWN.into_iter();
+        let is_beyond =
+            |name: &&str| scope::contains(&user.scopes, name) && !self.holds(caller, name);
+        match own.find(is_beyond) {
             Some(name) => Err(Error::InsufficientScope(name.to_owned())),
             None => Ok(()),
         }
     }
+
+    /// Refuses to change the scopes of a user from `before` to `after` when that gives one that
+    /// the caller does not hold and that is not `grantable` either.
+    pub(super) fn check_may_give(
+        &self,
+        caller: &User,
+        grantable: &ScopePatterns,
+        before: &str,
+        after: &str,
+    ) -> Result<(), Error> {
+        let may_give = |name: &str| self.holds(caller, name) || grantable.include(name);
+        let given = scope::difference(after, before);
+        match scope::names(&given).find(|name| !may_give(name)) {
+            Some(name) => Err(Error::InsufficientScope(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the credential and its user both hold this scope.
+    fn holds(&self, caller: &User, name: &str) -> bool {
+        self.session.has_scope(name) && scope::contains(&caller.scopes, name)
+    }
+}
+
+/// Refuses to let a user go who is the last that may administer others and sign in. For the
+/// transaction that holds [`administrators::lock`] and the row of the user.
+pub(super) fn check_another_administers(
+    conn: &mut StoreConnection,
+    user: &User,
+) -> QueryResult<Result<(), Error>> {
+    let administers =
+        user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
+    if administers && !administrators::is_another(conn, user.id)? {
+        return Ok(Err(Error::LastAdministrator));
+    }
+    Ok(Ok(()))
 }

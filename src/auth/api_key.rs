@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
+use secrecy::SecretString;
 
 use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
+use super::authenticate::ProvenAccount;
 use super::caller::{granted, lock_caller};
+use super::user_patch::check_scopes;
 use crate::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
-use crate::store::{ApiKey, NewApiKey, Session, StoreConnection, UsedKey};
+use crate::store::{ApiKey, Credential, NewApiKey, Session, StoreConnection, UsedKey};
 
 /// How long a key lives when its owner does not say, in days.
 pub const DEFAULT_DAYS: i64 = 90;
@@ -25,6 +28,9 @@ const MAX_NAME: usize = 100;
 
 /// Keys that one user may have at a time.
 const MAX_KEYS: i64 = 100;
+
+/// How long a sign-in counts as a recent proof of the password.
+pub const RECENT_SIGN_IN: TimeDelta = TimeDelta::minutes(15);
 
 /// Uses of a key within this time of one that was noted are not noted.
 const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -72,31 +78,49 @@ struct Use {
 
 impl Auth {
     /// Makes a key for the user of a session, which may allow less than the session does and never
-    /// more: a sign-in for few scopes is no way to all of them.
+    /// more: a sign-in for few scopes is no way to all of them. A key can outlive the session, so
+    /// it takes the current password, or a session whose password was proved within
+    /// [`RECENT_SIGN_IN`].
     ///
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
     /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has made too many today;
-    /// [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Unavailable`].
+    /// [`Error::RecentSignInWanted`] without a password, and what [`Auth::change_password`] says of
+    /// a wrong one; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// [`Error::Unavailable`].
     pub async fn create_key(
         &self,
         origin: &Origin,
         session: &Arc<Session>,
         form: KeyForm,
+        current_password: Option<SecretString>,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(session.user.id, form)?;
-        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
+        let now = self.0.clock.now();
+        let proven = match current_password {
+            Some(password) => Some(
+                self.prove(origin, session, &password, Action::KeyCreate)
+                    .await?,
+            ),
+            None if is_recent_sign_in(&session.credential, now) => None,
+            None => return Err(Error::RecentSignInWanted),
+        };
+        let (auth, session) = (self.clone(), Arc::clone(session));
         let stored = self.change(origin, move |conn, events| {
-            match lock_caller(conn, &session, now)? {
-                Some(owner) => {
-                    if let Err(error) = auth.check_keys_of_day(conn, owner.id, now)? {
-                        return Ok(Err(error));
-                    }
-                    let held = scope::intersection(granted(&session.credential), &owner.scopes);
-                    insert_key(conn, events, &held, &new)
+            let Some(owner) = lock_caller(conn, &session, now)? else {
+                return Ok(Err(Error::InvalidToken));
+            };
+            if let Some(ProvenAccount { account, attempt }) = proven {
+                if !account.lock_if_unchanged(conn)? {
+                    return Ok(Err(Error::InvalidToken));
                 }
-                None => Ok(Err(Error::InvalidToken)),
+                attempt.succeed(conn, now)?;
             }
+            if let Err(error) = auth.check_keys_of_day(conn, owner.id, now)? {
+                return Ok(Err(error));
+            }
+            let held = scope::intersection(granted(&session.credential), &owner.scopes);
+            insert_key(conn, events, &held, &new)
         });
         let key = stored.await??;
         Ok(IssuedKey { secret, key })
@@ -240,9 +264,10 @@ impl KeyUses {
 
 fn check(form: KeyForm) -> Result<(String, String, i64), Error> {
     let name = form.name.and_then(check_name);
-    let scopes = form
-        .scopes
-        .and_then(|scopes| check_scopes(scopes.unwrap_or_default()));
+    let scopes = form.scopes.and_then(|scopes| {
+        let scopes = scopes.unwrap_or_default();
+        check_scopes("scopes", &scopes)
+    });
     let days = form
         .expires_in_days
         .and_then(|days| check_days(days.unwrap_or(DEFAULT_DAYS)));
@@ -270,11 +295,14 @@ fn check_name(name: String) -> Result<String, FieldError> {
     super::register::check_text("name", name)
 }
 
-/// Scopes as they are stored.
-pub(super) fn check_scopes(scopes: String) -> Result<String, FieldError> {
-    scope::normalise(&scopes).map_err(|error| {
-        FieldError::new("scopes", "value_error", format!("Value error, {error}")).showing(scopes)
-    })
+/// Whether the user has proved the password for this credential a short while ago.
+fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
+    match credential {
+        Credential::LoginToken(token) => token
+            .authenticated_at
+            .is_some_and(|at| at <= now && now - at <= RECENT_SIGN_IN),
+        Credential::ApiKey(_) => false,
+    }
 }
 
 fn check_days(days: i64) -> Result<i64, FieldError> {

@@ -256,5 +256,6 @@ fn token_of(user_id: i64, token: &ImportedToken, now: NaiveDateTime) -> NewAcces
         expiration_date: token.expires_at,
         scopes: String::new(),
         created_at: now,
+        authenticated_at: None,
     }
 }

@@ -7,6 +7,7 @@ mod access_token;
 mod account;
 mod administer;
 mod administer_credentials;
+mod administration;
 mod administrator;
 mod after_restore;
 mod api_key;
@@ -14,30 +15,35 @@ mod audit;
 mod authenticate;
 mod caller;
 mod chores;
+mod ended;
 mod import;
 mod instance_key;
 mod introspect;
 mod page;
+mod precondition;
 mod records;
 mod register;
 mod throttle;
 mod unnamed_proxy;
+mod user_patch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_token::IssuedToken;
-pub use account::{PasswordForm, ProfileForm};
-pub use administer::{UserPage, UserPatch};
+pub use account::{KeptKeys, PasswordForm, ProfileForm};
+pub use administer::UserPage;
 pub use administrator::Administrator;
 pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
 pub use audit::{Action, EventPage, Origin, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{BatchOutcome, ImportedToken, ImportedUser, Importer, Outcome};
+pub use precondition::{Precondition, version};
 pub use register::RegistrationForm;
 #[cfg(feature = "cli")]
 pub(crate) use unnamed_proxy::is_near;
+pub use user_patch::UserPatch;
 
 use api_key::KeyUses;
 use audit::{Refusals, Trail};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::domain::{Problem, read_new_password, with_auth};
 use super::output::{Output, say, say_json};
-use crate::auth::{Administrator, Auth, RegistrationForm, UserPatch};
+use crate::auth::{Administrator, Auth, Precondition, RegistrationForm, UserPatch};
 use crate::config::Config;
 use crate::http::{AdminUser, EventRead, KeyRead};
 use crate::scope;
@@ -25,13 +25,13 @@ pub(super) enum UserCommand {
     List(ListArgs),
     /// Show a user: id, address, name, whether disabled, and scopes, separated by tabs.
     Show(UserArgs),
-    /// Give a user a new password, read from standard input. The login token ends; the keys stay.
-    Passwd(UserArgs),
+    /// Give a user a new password, read from standard input. The login token and all API keys end.
+    Passwd(PasswdArgs),
     /// Print everything that is kept about a user as one JSON document, but for what is secret.
     Export(UserArgs),
-    /// Keep a user out: no sign-in, and no token or key is accepted.
+    /// Keep a user out: no sign-in, and the login token and all API keys end for good.
     Disable(UserArgs),
-    /// Let a user in again.
+    /// Let a user sign in again.
     Enable(UserArgs),
     /// Let a user sign in without a wait after too many wrong passwords.
     Unlock(UserArgs),
@@ -79,6 +79,15 @@ pub(super) struct UserArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct PasswdArgs {
+    /// The user's e-mail address, in any spelling
+    email: String,
+    /// Leave the API keys as they are
+    #[arg(long)]
+    keep_keys: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct GrantArgs {
     /// The user's e-mail address, in any spelling
     email: String,
@@ -104,7 +113,8 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::Passwd(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let password = read_new_password()?;
-                Ok(auth.set_password(&operator, id, password).await?)
+                let changed = auth.set_password(&operator, id, password, args.keep_keys);
+                Ok(changed.await?)
             }
             UserCommand::Export(args) => export(&auth, &operator, &args).await,
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true).await,
@@ -128,7 +138,8 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             }
             UserCommand::Delete(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                Ok(auth.delete_user(&operator, id).await?)
+                let deleted = auth.delete_user(&operator, id, Precondition::None);
+                Ok(deleted.await?)
             }
         }
     })
@@ -187,19 +198,18 @@ async fn grant(
     output: Output,
 ) -> Result<(), Problem> {
     let id = auth.find_user_id(&args.email).await?;
-    let user = auth.find_user(operator, id).await?;
-    let named = args.scopes.join(" ");
-    let scopes = if args.take {
-        let left: Vec<&str> = scope::names(&user.scopes)
-            .filter(|name| !scope::contains(&named, name))
-            .collect();
-        left.join(" ")
+    let named = scope::normalise(&args.scopes.join(" "))
+        .map_err(|error| Problem(format!("scopes: Value error, {error}")))?;
+    let patch = if args.take {
+        UserPatch {
+            scopes_remove: Ok(Some(named)),
+            ..UserPatch::none()
+        }
     } else {
-        format!("{} {named}", user.scopes)
-    };
-    let patch = UserPatch {
-        scopes: Ok(Some(scopes)),
-        ..UserPatch::none()
+        UserPatch {
+            scopes_add: Ok(Some(named)),
+            ..UserPatch::none()
+        }
     };
     print_user(&auth.update_user(operator, id, patch).await?, output);
     Ok(())

@@ -18,6 +18,7 @@ pub use settings::{SETTINGS, Setting};
 use secrecy::SecretString;
 
 use crate::password::{Cost, PasswordPolicy, Priority};
+use crate::scope::ScopePatterns;
 use settings::PREFIX;
 use values::Values;
 
@@ -112,6 +113,8 @@ pub struct AuthConfig {
     /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with 400 as RFC 6749 has it, not with
     /// FastAPI's 401 and 422.
     pub oauth_strict_status: bool,
+    /// `TOKENHOUSE_GRANTABLE_SCOPES`: scopes that administrators may grant without holding them.
+    pub grantable_scopes: ScopePatterns,
     /// `TOKENHOUSE_LIMITS` and the single limits: how often passwords may be guessed at.
     pub limits: Limits,
     /// `TOKENHOUSE_AUDIT_KEY`: what the audit trail is chained with; a key in the database
@@ -282,6 +285,7 @@ impl AuthConfig {
                 refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
             },
             oauth_strict_status: values.flag("TOKENHOUSE_OAUTH_STRICT_STATUS")?,
+            grantable_scopes: values.grantable_scopes()?,
             limits: Limits {
                 on: values.flag("TOKENHOUSE_LIMITS")?,
                 account: values.number("TOKENHOUSE_LIMIT_ACCOUNT", 1, 100)?,

@@ -177,6 +177,11 @@ pub const SETTINGS: &[Setting] = &[
         "Days that audit events are kept; 0 keeps them for ever",
     ),
     plain(
+        "TOKENHOUSE_GRANTABLE_SCOPES",
+        "",
+        "Scopes that administrators may grant without holding them, separated by commas: orders:*",
+    ),
+    plain(
         "TOKENHOUSE_LIMITS",
         "on",
         "on or off: throttling as a whole, that is the five limits below",

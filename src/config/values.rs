@@ -13,6 +13,7 @@ use super::settings::{self, PREFIX};
 use super::{ConfigError, LogFormat, Registration};
 use crate::hex;
 use crate::password::Cost;
+use crate::scope::ScopePatterns;
 
 /// The settings that were given, by name. Values may be secrets, so there is no `Debug`.
 pub(super) struct Values(HashMap<String, SecretString>);
@@ -148,6 +149,16 @@ impl Values {
             .filter(|item| !item.is_empty())
             .map(str::to_owned)
             .collect())
+    }
+
+    pub(super) fn grantable_scopes(&self) -> Result<ScopePatterns, ConfigError> {
+        const NAME: &str = "TOKENHOUSE_GRANTABLE_SCOPES";
+        ScopePatterns::new(self.list(NAME)?).map_err(|_invalid| {
+            error(
+                NAME,
+                "expected scopes such as orders:read or orders:*, separated by commas",
+            )
+        })
     }
 
     pub(super) fn cost(&self, name: &'static str) -> Result<Cost, ConfigError> {

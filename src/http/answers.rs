@@ -110,6 +110,43 @@ pub(crate) struct InsufficientScope(#[expect(dead_code, reason = "schema")] Erro
 )]
 pub(crate) struct LoginTokenWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
 
+/// An API key without scopes
+#[derive(IntoResponses)]
+#[response(
+    status = 403,
+    headers(("WWW-Authenticate" = String, description = "RFC 6750")),
+    example = json!({ "detail": "An API key without scopes does not allow this" })
+)]
+pub(crate) struct ScopesWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// An API key was sent, the current password is wrong, or there is none and the last sign-in is too
+/// long ago
+#[derive(IntoResponses)]
+#[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
+pub(crate) struct ProofWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The user is the last administrator who can sign in
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    example = json!({ "detail": "The last administrator who can sign in has to stay" })
+)]
+pub(crate) struct LastAdministrator(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// The user has another version than the one in `If-Match`
+#[derive(IntoResponses)]
+#[response(status = 412, example = json!({ "detail": "The user was changed meanwhile" }))]
+pub(crate) struct PreconditionFailed(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// All the scopes are to be replaced, and there is no `If-Match`
+#[derive(IntoResponses)]
+#[response(
+    status = 428,
+    example = json!({ "detail": "Replacing all scopes needs If-Match with the user's ETag; \
+        scopes_add and scopes_remove do not" })
+)]
+pub(crate) struct PreconditionRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The current password is wrong, or an API key was sent
 #[derive(IntoResponses)]
 #[response(status = 403, example = json!({ "detail": "Incorrect password" }))]

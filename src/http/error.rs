@@ -44,11 +44,17 @@ impl ResponseError for Error {
             | Self::InsufficientScope(_)
             | Self::LoginTokenWanted
             | Self::InvalidQuestion
+            | Self::KeyWithoutScopes
+            | Self::RecentSignInWanted
             | Self::WrongPassword => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::EmailTaken | Self::TooManyKeys | Self::Disabled => StatusCode::CONFLICT,
+            Self::EmailTaken | Self::TooManyKeys | Self::Disabled | Self::LastAdministrator => {
+                StatusCode::CONFLICT
+            }
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidBody(_)
             | Self::InvalidForm(_)
@@ -82,7 +88,7 @@ impl Error {
                     format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
-            Self::LoginTokenWanted => {
+            Self::LoginTokenWanted | Self::KeyWithoutScopes => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INSUFFICIENT));
             }
             Self::InvalidClient => {
@@ -174,6 +180,16 @@ impl Error {
             Self::InsufficientScope(_) => "Not enough permissions",
             Self::LoginTokenWanted => "Only a login token allows this",
             Self::InvalidQuestion => "The reverse proxy asked a question that is not valid",
+            Self::KeyWithoutScopes => "An API key without scopes does not allow this",
+            Self::RecentSignInWanted => {
+                "Send current_password, or sign in again: the last sign-in is too long ago"
+            }
+            Self::LastAdministrator => "The last administrator who can sign in has to stay",
+            Self::PreconditionRequired => {
+                "Replacing all scopes needs If-Match with the user's ETag; \
+                 scopes_add and scopes_remove do not"
+            }
+            Self::PreconditionFailed => "The user was changed meanwhile",
             Self::WrongPassword => "Incorrect password",
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "You have as many keys as one may have",

@@ -9,12 +9,12 @@ use futures_util::FutureExt;
 
 use super::body::Body;
 use super::body::form::Fields;
-use super::body::forms::{DeletionForm, NewUserForm};
+use super::body::forms::{DeletionForm, NewKeyForm, NewUserForm};
 use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
 use super::extract::{credential, password_of_basic};
 use super::path;
-use crate::auth::{KeyForm, PasswordForm, ProfileForm, RegistrationForm, UserPatch};
+use crate::auth::{PasswordForm, ProfileForm, RegistrationForm, UserPatch};
 use crate::credential::{CredentialDigest, is_credential_shaped};
 use crate::error::{Error, FieldError};
 
@@ -80,15 +80,18 @@ fn forms(members: &Members) {
     read::<UserPatch>(members, |form| {
         blames_field(form.disabled);
         blames_field(form.scopes);
+        blames_field(form.scopes_add);
+        blames_field(form.scopes_remove);
     });
     read::<PasswordForm>(members, |form| {
         blames_field(form.new_password);
-        blames_field(form.keys);
+        blames_field(form.keep_keys);
     });
     read::<DeletionForm>(members, |form| blames_field(form.current_password));
-    read::<KeyForm>(members, |form| {
-        blames_field(form.scopes);
-        blames_field(form.expires_in_days);
+    read::<NewKeyForm>(members, |form| {
+        blames_field(form.key.scopes);
+        blames_field(form.key.expires_in_days);
+        blames_field(form.current_password);
     });
 }
 

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::StoreConnection;
-use super::bulk::as_column;
+use super::bulk::{as_column, as_column_or_null};
 use super::schema::{access_tokens, users};
 use super::user::{USER_COLUMNS, User};
 
@@ -23,6 +23,9 @@ pub struct AccessToken {
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
+    /// UTC; when the user proved the password for this token. `None` for one that was issued
+    /// without a password.
+    pub authenticated_at: Option<NaiveDateTime>,
 }
 
 /// The columns of an [`AccessToken`], in the order of its fields.
@@ -32,12 +35,14 @@ pub(super) const TOKEN_COLUMNS: (
     access_tokens::expiration_date,
     access_tokens::scopes,
     access_tokens::created_at,
+    access_tokens::authenticated_at,
 ) = (
     access_tokens::user_id,
     access_tokens::access_token,
     access_tokens::expiration_date,
     access_tokens::scopes,
     access_tokens::created_at,
+    access_tokens::authenticated_at,
 );
 
 impl std::fmt::Debug for AccessToken {
@@ -66,6 +71,9 @@ pub struct NewAccessToken {
     /// UTC.
     #[serde(serialize_with = "as_column")]
     pub created_at: NaiveDateTime,
+    /// See [`AccessToken::authenticated_at`].
+    #[serde(serialize_with = "as_column_or_null")]
+    pub authenticated_at: Option<NaiveDateTime>,
 }
 
 impl NewAccessToken {
@@ -133,6 +141,14 @@ impl AccessToken {
     pub(crate) fn revoke_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<bool> {
         let rows = diesel::delete(access_tokens::table.find(user_id)).execute(conn)?;
         Ok(rows == 1)
+    }
+
+    /// Deletes the tokens of this token's user, but not this one. Returns how many there were.
+    pub(crate) fn revoke_others(&self, conn: &mut StoreConnection) -> QueryResult<usize> {
+        let others = access_tokens::table
+            .filter(access_tokens::user_id.eq(self.user_id))
+            .filter(access_tokens::access_token.ne(&self.access_token));
+        diesel::delete(others).execute(conn)
     }
 
     /// Deletes tokens that have expired before `now`, `limit` at most. Returns how many.

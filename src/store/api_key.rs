@@ -170,22 +170,24 @@ impl ApiKey {
             .map(|rows| rows == 1)
     }
 
-    /// Revokes those of these keys that are the user's, at `now`. Returns which were not revoked
-    /// before.
-    pub(crate) fn revoke_these(
+    /// Revokes the keys of a user at `now`, except those of `kept`. Returns which were not revoked
+    /// before, in their order.
+    pub(crate) fn revoke_all_but(
         conn: &mut StoreConnection,
         user_id: i64,
-        ids: &[i64],
+        kept: &[i64],
         now: NaiveDateTime,
     ) -> QueryResult<Vec<i64>> {
-        let these = api_keys::table
+        let others = api_keys::table
             .filter(api_keys::user_id.eq(user_id))
-            .filter(api_keys::id.eq_any(ids))
+            .filter(api_keys::id.ne_all(kept))
             .filter(api_keys::revoked_at.is_null());
-        diesel::update(these)
+        let mut ended = diesel::update(others)
             .set(api_keys::revoked_at.eq(now))
             .returning(api_keys::id)
-            .get_results(conn)
+            .get_results(conn)?;
+        ended.sort_unstable();
+        Ok(ended)
     }
 
     /// Revokes all keys of a user at `now`. Returns how many there were.

@@ -46,14 +46,15 @@ const POSTGRES_USERS: &str = "INSERT INTO users (name, surname, email, email_key
      disabled_at timestamp) ON CONFLICT (email_key) DO NOTHING RETURNING id, email_key";
 
 const SQLITE_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
-     scopes, created_at) \
+     scopes, created_at, authenticated_at) \
      SELECT value->>'user_id', value->>'access_token', value->>'expiration_date', \
-     value->>'scopes', value->>'created_at' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
+     value->>'scopes', value->>'created_at', value->>'authenticated_at' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
 
 const POSTGRES_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token, \
-     expiration_date, scopes, created_at) \
+     expiration_date, scopes, created_at, authenticated_at) \
      SELECT * FROM json_to_recordset($1::json) AS r(user_id bigint, access_token text, \
-     expiration_date timestamp, scopes text, created_at timestamp) ON CONFLICT DO NOTHING";
+     expiration_date timestamp, scopes text, created_at timestamp, \
+     authenticated_at timestamp) ON CONFLICT DO NOTHING";
 
 #[derive(QueryableByName)]
 struct Inserted {
@@ -123,7 +124,7 @@ pub(super) fn as_column<S: Serializer>(
     serializer.collect_str(&time.format("%F %T%.f"))
 }
 
-fn as_column_or_null<S: Serializer>(
+pub(super) fn as_column_or_null<S: Serializer>(
     time: &Option<NaiveDateTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

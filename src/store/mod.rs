@@ -5,6 +5,7 @@
 //! longer than [`ANSWER_WITHIN`]: a database that does not answer is reported as unavailable.
 
 pub mod access_token;
+pub(crate) mod administrators;
 pub mod api_key;
 mod attempt;
 pub mod audit_event;

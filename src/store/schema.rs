@@ -25,6 +25,13 @@ diesel::table! {
         expiration_date -> Timestamp,
         scopes -> Text,
         created_at -> Timestamp,
+        authenticated_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    administrators_lock (id) {
+        id -> BigInt,
     }
 }
 

@@ -6,7 +6,8 @@ use crate::harness::{Answer, Backend, Client, Person, TestApp, on_both_databases
 
 on_both_databases!(
     a_profile_is_changed_in_part_and_for_every_process,
-    a_new_password_ends_the_token_and_the_named_keys_and_nothing_else,
+    a_new_password_ends_all_keys_but_those_that_are_kept,
+    a_key_changes_nothing_about_its_owner,
     a_wrong_current_password_changes_nothing_and_is_in_the_trail,
     a_new_password_has_the_rules_of_the_first,
     an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail,
@@ -23,29 +24,22 @@ fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
     let app = TestApp::start(backend);
     let (_process, beside) = app.process_beside();
     let token = app.register("alice").sign_in();
-    let key = app.create_key(&token, "").secret;
     let mut expected = json!({
         "id": 1, "name": "alice Example", "surname": "Example", "email": "alice@example.com",
         "website": "https://example.com",
     });
-    for (credential, change) in [
-        (&token, json!({})),
-        (&token, json!({ "name": "Al\u{ed}cia" })),
-        (&key, json!({ "surname": "" })),
-        (
-            &token,
-            json!({ "website": "https://alice.example", "surname": "\u{1f980}" }),
-        ),
-        (
-            &key,
-            json!({ "name": "alice again", "surname": "Example", "website": "" }),
-        ),
+    for change in [
+        json!({}),
+        json!({ "name": "Al\u{ed}cia" }),
+        json!({ "surname": "" }),
+        json!({ "website": "https://alice.example", "surname": "\u{1f980}" }),
+        json!({ "name": "alice again", "surname": "Example", "website": "" }),
     ] {
-        assert_eq!(app.status("/users/me", credential), 200);
+        assert_eq!(app.status("/users/me", &token), 200);
         for (name, value) in change.as_object().unwrap() {
             expected[name] = value.clone();
         }
-        let answer = send(&app, "PATCH", "/users/me", credential, &change);
+        let answer = send(&app, "PATCH", "/users/me", &token, &change);
         assert_eq!((answer.status, answer.json()), (200, expected.clone()));
         for server in [*app, beside] {
             let seen = server.get("/users/me").bearer(&token).send().json();
@@ -77,52 +71,104 @@ fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
     assert_eq!(app.database().count(noted), 4);
 }
 
-fn change_password(app: &Client, token: &str, person: &Person, keys: &[i64]) -> Answer {
-    let body = json!({
-        "current_password": person.password, "new_password": NEW_PASSWORD, "keys": keys,
-    });
+/// With the names that apps are told, and at whatever scopes the key has.
+fn a_key_changes_nothing_about_its_owner(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app
+        .register_with("alice", "users:read users:write")
+        .sign_in();
+    let shown = || app.get("/users/me").bearer(&token).send().json();
+    let before = shown();
+    for scopes in ["", "users:read users:write"] {
+        let key = app.create_key(&token, scopes).secret;
+        let name = json!({ "name": "someone else" });
+        let own = send(&app, "PATCH", "/users/me", &key, &name);
+        assert_eq!(
+            (own.status, own.json()),
+            (403, json!({ "detail": "Only a login token allows this" }))
+        );
+        let administered = send(&app, "PATCH", "/admin/users/1", &key, &name);
+        assert_eq!(administered.status, 403, "{administered:?}");
+        let verified = app.get("/verify").bearer(&key).send();
+        let name = verified.header("x-auth-name");
+        assert_eq!(
+            (verified.status, name.as_deref()),
+            (200, Some("alice Example"))
+        );
+        // A key without scopes does not tell where its owner was, either.
+        let events = app.get("/users/me/events").bearer(&key).send();
+        assert_eq!(events.status, if scopes.is_empty() { 403 } else { 200 });
+        assert_eq!(app.status("/users/me", &key), 200);
+    }
+    assert_eq!(shown(), before);
+    let noted = "audit_events WHERE action = 'user.update'";
+    assert_eq!(app.database().count(noted), 0);
+}
+
+fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Value>) -> Answer {
+    let mut body = json!({ "current_password": person.password, "new_password": NEW_PASSWORD });
+    if let Some(kept) = kept {
+        body["keep_keys"] = kept;
+    }
     send(app, "POST", "/users/me/password", token, &body)
 }
 
-fn a_new_password_ends_the_token_and_the_named_keys_and_nothing_else(backend: Backend) {
+fn a_new_password_ends_all_keys_but_those_that_are_kept(backend: Backend) {
     let app = TestApp::start(backend);
     let (_process, beside) = app.process_beside();
-    let (alice, bob) = (app.register("alice"), app.register("bobby"));
-    let (token, of_bob) = (alice.sign_in(), bob.sign_in());
-    let keys: Vec<_> = (0..4).map(|_| app.create_key(&token, "")).collect();
+    let bob = app.register("bobby");
+    let of_bob = bob.sign_in();
     let key_of_bob = app.create_key(&of_bob, "");
-    let statuses = |credentials: &[&String]| -> Vec<[u16; 2]> {
-        let ask = |credential| [*app, beside].map(|server| server.status("/users/me", credential));
-        credentials
-            .iter()
-            .map(|credential| ask(credential))
-            .collect()
-    };
-    let [first, second, third, fourth] = [0, 1, 2, 3].map(|index| &keys[index].secret);
-    assert_eq!(
-        statuses(&[&token, first, second, third, fourth]),
-        [[200, 200]; 5]
-    );
-
-    // One of them twice, one of somebody else, and one of nobody.
-    let named = [keys[0].id, keys[2].id, keys[0].id, key_of_bob.id, 4_711];
-    let answer = change_password(&app, &token, &alice, &named);
-    assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
-    assert_eq!(statuses(&[&token, first, third]), [[401, 401]; 3]);
-    assert_eq!(
-        statuses(&[second, fourth, &of_bob, &key_of_bob.secret]),
-        [[200, 200]; 4]
-    );
-    assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
-    assert_eq!(alice.try_sign_in(NEW_PASSWORD, "").status, 200);
+    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    let (works, ended) = ([200, 200], [401, 401]);
+    /// What is sent, given the ids of the three keys.
+    type Keep = fn(&[i64]) -> Option<Value>;
+    let ways: [(&str, Keep, [bool; 3]); 6] = [
+        ("erin1", |_| None, [false; 3]),
+        ("erin2", |_| Some(json!(false)), [false; 3]),
+        ("erin3", |_| Some(json!([])), [false; 3]),
+        ("erin4", |_| Some(json!(true)), [true; 3]),
+        ("erin5", |ids| Some(json!([ids[1]])), [false, true, false]),
+        // One twice, one of another user, and one that is not there.
+        (
+            "erin6",
+            |ids| Some(json!([ids[2], ids[2], ids[0] - 3, 4_711])),
+            [false, false, true],
+        ),
+    ];
+    for (name, keep, kept) in ways {
+        let erin = app.register(name);
+        let token = erin.sign_in();
+        let keys: Vec<_> = (0..3).map(|_| app.create_key(&token, "")).collect();
+        let ids: Vec<i64> = keys.iter().map(|key| key.id).collect();
+        for credential in [&token, &keys[0].secret, &keys[1].secret, &keys[2].secret] {
+            assert_eq!(statuses(credential), works, "{name}");
+        }
+        let answer = change_password(&app, &token, &erin, keep(&ids));
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
+        for (key, is_kept) in keys.iter().zip(kept) {
+            let expected = if is_kept { works } else { ended };
+            assert_eq!(statuses(&key.secret), expected, "{name}");
+        }
+        // The session that asked for it stays; there is no other.
+        assert_eq!(statuses(&token), works, "{name}");
+        assert_eq!(erin.try_sign_in(&erin.password, "").status, 401);
+        assert_eq!(erin.try_sign_in(NEW_PASSWORD, "").status, 200);
+        assert_eq!(statuses(&token), ended, "{name}");
+        // The trail names those that have ended.
+        let ended = ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept);
+        let ended: Vec<i64> = ended.map(|(id, _)| *id).collect();
+        let noted = format!(
+            "audit_events WHERE action = 'password.change' AND result = 'ok'
+             AND actor = target AND detail LIKE '%\"keys\":{}%'",
+            json!(ended)
+        );
+        assert!(app.database().count(&noted) > 0, "{name}");
+    }
+    for credential in [&of_bob, &key_of_bob.secret] {
+        assert_eq!(statuses(credential), works);
+    }
     assert_eq!(bob.try_sign_in(&bob.password, "").status, 200);
-    // The trail names those that have ended.
-    let ended = format!("[{},{}]", keys[0].id, keys[2].id);
-    let noted = format!(
-        "audit_events WHERE action = 'password.change' AND result = 'ok' AND actor = 'user:1'
-         AND target = 'user:1' AND detail LIKE '%\"keys\":{ended}%'"
-    );
-    assert_eq!(app.database().count(&noted), 1);
 }
 
 fn a_wrong_current_password_changes_nothing_and_is_in_the_trail(backend: Backend) {
@@ -134,7 +180,7 @@ fn a_wrong_current_password_changes_nothing_and_is_in_the_trail(backend: Backend
     let wrong = ["wrong", "", &long, "nul \0", "THE PASSWORD OF ALICE"];
     for current in wrong {
         let change = json!({
-            "current_password": current, "new_password": NEW_PASSWORD, "keys": [key.id],
+            "current_password": current, "new_password": NEW_PASSWORD, "keep_keys": [],
         });
         let deletion = json!({ "current_password": current });
         for (method, path, body) in [
@@ -196,16 +242,16 @@ fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
         (json!({ "current_password": current }), "new_password"),
         (json!({ "new_password": NEW_PASSWORD }), "current_password"),
         (
-            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": 1 }),
-            "keys",
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keep_keys": 1 }),
+            "keep_keys",
         ),
         (
-            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": ["1"] }),
-            "keys",
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keep_keys": ["1"] }),
+            "keep_keys",
         ),
         (
-            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": null }),
-            "keys",
+            json!({ "current_password": current, "new_password": NEW_PASSWORD, "keep_keys": null }),
+            "keep_keys",
         ),
     ] {
         let answer = send(&app, "POST", "/users/me/password", &token, &body);
@@ -213,10 +259,16 @@ fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
         let error = &answer.json()["detail"][0];
         assert_eq!(error["loc"], json!(["body", field]), "{body}");
         assert!(!answer.text().contains(current), "{body}");
-        assert!(field == "keys" || error["input"].is_null(), "{body}");
+        assert!(field == "keep_keys" || error["input"].is_null(), "{body}");
     }
+    let old = json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": [1] });
+    assert_eq!(
+        send(&app, "POST", "/users/me/password", &token, &old).status,
+        422
+    );
     let many: Vec<i64> = (0..2_000).collect();
-    assert_eq!(change_password(&app, &token, &alice, &many).status, 204);
+    let changed = change_password(&app, &token, &alice, Some(json!(many)));
+    assert_eq!(changed.status, 204);
 }
 
 fn an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail(backend: Backend) {

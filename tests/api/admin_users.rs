@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Backend, Client, OWN_SCOPES, TestApp, on_both_databases, text};
+use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
 
 on_both_databases!(
-    a_disabled_user_is_out_everywhere_until_enabled,
-    a_scope_of_ours_is_given_by_who_holds_it,
+    a_disabled_user_is_out_everywhere_and_signs_in_again_after_it,
+    who_was_disabled_by_hand_has_no_old_credential_either,
     users_are_made_and_deleted,
     signing_out_ends_the_token_and_all_keys,
     who_is_not_there_is_not_found,
@@ -22,7 +22,14 @@ fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Valu
     request.json(body).send()
 }
 
-fn a_disabled_user_is_out_everywhere_until_enabled(backend: Backend) {
+fn set_disabled(server: &Client, admin: &str, disabled: bool) -> Value {
+    let body = json!({ "disabled": disabled });
+    let answer = send(server, "PATCH", "/admin/users/2", admin, &body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["disabled_at"].clone()
+}
+
+fn a_disabled_user_is_out_everywhere_and_signs_in_again_after_it(backend: Backend) {
     let app = TestApp::start(backend);
     let (_process, beside) = app.process_beside();
     let servers = [*app, beside];
@@ -30,106 +37,75 @@ fn a_disabled_user_is_out_everywhere_until_enabled(backend: Backend) {
         .register_with("admin", "users:write users:read")
         .sign_in();
     let alice = app.register("alice");
-    let token = alice.sign_in();
-    let key = app.create_key(&token, "").secret;
     let statuses = |credential: &str| servers.map(|server| server.status("/users/me", credential));
-    let set = |server: &Client, disabled: bool| {
-        let body = json!({ "disabled": disabled });
-        let answer = send(server, "PATCH", "/admin/users/2", &admin, &body);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["disabled_at"].clone()
-    };
+    let mut old = Vec::new();
     for round in 0..5 {
-        assert_eq!((statuses(&token), statuses(&key)), ([200, 200], [200, 200]));
-        let since = set(&servers[round % 2], true);
-        assert!(since.is_string());
-        assert_eq!((statuses(&token), statuses(&key)), ([401, 401], [401, 401]));
-        assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
+        let token = alice.sign_in();
+        let keys = [(); 2].map(|()| app.create_key(&token, "").secret);
+        let credentials = [&token, &keys[0], &keys[1]];
         assert_eq!(
-            set(&servers[(round + 1) % 2], true),
-            since,
-            "it stays as it was"
+            credentials.map(|credential| statuses(credential)),
+            [[200, 200]; 3]
         );
-        assert_eq!(set(&servers[round % 2], false), Value::Null);
+        let since = set_disabled(&servers[round % 2], &admin, true);
+        assert!(since.is_string());
+        assert_eq!(
+            credentials.map(|credential| statuses(credential)),
+            [[401, 401]; 3]
+        );
+        assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
+        let again = set_disabled(&servers[(round + 1) % 2], &admin, true);
+        assert_eq!(again, since, "it stays as it was");
+        assert_eq!(
+            set_disabled(&servers[round % 2], &admin, false),
+            Value::Null
+        );
+        // What the user had before has ended for good.
+        old.extend([token, keys[0].clone(), keys[1].clone()]);
+        for credential in &old {
+            assert_eq!(statuses(credential), [401, 401], "{round}");
+        }
     }
-    for (action, count) in [("user.disable", 5), ("user.enable", 5)] {
+    assert_eq!(app.database().count("access_tokens WHERE user_id = 2"), 0);
+    assert_eq!(app.database().count("api_keys WHERE revoked_at IS NULL"), 0);
+    let token = alice.sign_in();
+    assert_eq!(
+        app.get("/users/me/keys").bearer(&token).send().json()["keys"],
+        json!([])
+    );
+    for (action, detail) in [
+        ("user.disable", r#"{"keys":2,"token":true}"#),
+        ("user.enable", r#"{"keys":0,"token":false}"#),
+    ] {
         let noted = format!(
             "audit_events WHERE action = '{action}' AND actor = 'user:1' AND target = 'user:2'
-             AND level = 'users:write' AND result = 'ok'"
+             AND level = 'users:write' AND result = 'ok' AND detail = '{detail}'"
         );
-        assert_eq!(app.database().count(&noted), count);
+        assert_eq!(app.database().count(&noted), 5, "{action}");
     }
-    // An administrator may do it to themselves too, and is out then.
-    let answer = send(
-        &app,
-        "PATCH",
-        "/admin/users/1",
-        &admin,
-        &json!({ "disabled": true }),
-    );
-    assert_eq!(answer.status, 200);
-    assert_eq!(statuses(&admin), [401, 401]);
 }
 
-fn a_scope_of_ours_is_given_by_who_holds_it(backend: Backend) {
+/// Also one who was disabled by an earlier version, which left the credentials.
+fn who_was_disabled_by_hand_has_no_old_credential_either(backend: Backend) {
     let app = TestApp::start(backend);
-    let holder = app.register_with("holder", "users:write introspect");
-    let token = holder.sign_in();
-    let key = app.create_key(&token, "users:write").secret;
-    let mighty = app.register_with("mighty", OWN_SCOPES);
-    let narrow = mighty.sign_in_for("users:write");
-    app.register("alice");
-    let give = |credential: &str, scopes: &str| {
-        let body = json!({ "scopes": scopes, "surname": scopes });
-        let answer = send(&app, "PATCH", "/admin/users/3", credential, &body);
-        (answer.status, answer.header("www-authenticate"))
-    };
-    let lacks = |name: &str| {
-        let challenge = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
-        (403, Some(format!(r#"{challenge}, scope="{name}""#)))
-    };
-    let given = (200, None);
-    assert_eq!(give(&token, "orders:read anything"), given);
-    assert_eq!(give(&token, "orders:read introspect"), given);
-    assert_eq!(
-        give(&token, "orders:read introspect users:read"),
-        lacks("users:read")
-    );
-    assert_eq!(give(&token, "events:read"), lacks("events:read"));
-    // Less than the user: the credential counts too.
-    assert_eq!(give(&key, "users:write"), given);
-    assert_eq!(give(&key, "users:write introspect"), lacks("introspect"));
-    assert_eq!(give(&narrow, "users:write introspect"), lacks("introspect"));
-    // What the user has already is not given, and anything may be taken.
-    app.database()
-        .execute("UPDATE users SET scopes = 'events:read users:read' WHERE id = 3");
-    assert_eq!(give(&token, "events:read users:read more"), given);
-    assert_eq!(give(&token, "events:read"), given);
-    assert_eq!(give(&token, ""), given);
-    assert_eq!(give(&token, "users:read"), lacks("users:read"));
-    let unchanged = "users WHERE id = 3 AND scopes = '' AND surname = ''";
-    assert_eq!(
-        app.database().count(unchanged),
-        1,
-        "a refusal changes nothing at all"
-    );
-    let refused = "audit_events WHERE action = 'scope.refused' AND result = 'refused'";
-    assert_eq!(app.database().count(refused), 5);
-
-    let user = |scopes: &str| {
-        json!({
-            "name": "Somebody", "surname": "", "email": "new@example.com", "website": "",
-            "password": "mulberry-Tram-71", "scopes": scopes,
-        })
-    };
-    let answer = send(&app, "POST", "/admin/users", &token, &user("a events:read"));
-    assert_eq!(answer.status, 403, "{answer:?}");
-    assert_eq!(app.database().count("users"), 3);
-    let answer = send(&app, "POST", "/admin/users", &token, &user("a introspect"));
-    assert_eq!(
-        (answer.status, &answer.json()["scopes"]),
-        (201, &json!("a introspect"))
-    );
+    let admin = app
+        .register_with("admin", "users:write users:read")
+        .sign_in();
+    let alice = app.register("alice");
+    for disabled_again in [false, true] {
+        let token = alice.sign_in();
+        let key = app.create_key(&token, "").secret;
+        app.database()
+            .execute("UPDATE users SET disabled_at = created_at WHERE id = 2");
+        if disabled_again {
+            set_disabled(&app, &admin, true);
+            assert_eq!(app.database().count("access_tokens WHERE user_id = 2"), 0);
+        }
+        set_disabled(&app, &admin, false);
+        for credential in [&token, &key] {
+            assert_eq!(app.status("/users/me", credential), 401);
+        }
+    }
 }
 
 fn users_are_made_and_deleted(backend: Backend) {
@@ -141,7 +117,7 @@ fn users_are_made_and_deleted(backend: Backend) {
         .setting("TOKENHOUSE_REGISTRATION", "open")
         .start();
     let admin = open
-        .register_with("admin", "users:read users:write")
+        .register_with("admin", "users:read users:write orders:read b")
         .sign_in();
     let user = json!({
         "name": "Somebody", "surname": "S", "email": "New@EXAMPLE.com", "website": "w",
@@ -188,12 +164,12 @@ fn users_are_made_and_deleted(backend: Backend) {
         "/admin/users/2",
         &admin,
         &json!({
-            "name": "", "disabled": "yes", "scopes": "\"",
+            "name": "", "disabled": "yes", "scopes": "\"", "scopes_add": "\"",
         }),
     );
     assert_eq!(
         answer.json()["detail"].as_array().unwrap().len(),
-        3,
+        4,
         "{answer:?}"
     );
 

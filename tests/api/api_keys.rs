@@ -13,6 +13,8 @@ on_both_databases!(
     a_key_is_shown_once_and_listed_without_its_secret,
     a_key_holds_no_more_than_its_owner,
     a_key_holds_no_more_than_the_sign_in_that_made_it,
+    a_key_takes_the_password_or_a_recent_sign_in,
+    a_token_that_no_password_was_proved_for_makes_no_key_without_one,
     a_key_lives_as_long_as_it_was_made_for,
     names_and_lifetimes_have_rules,
     a_user_has_a_hundred_keys_at_most,
@@ -123,6 +125,82 @@ fn a_key_holds_no_more_than_the_sign_in_that_made_it(backend: Backend) {
     assert_eq!(app.database().count("api_keys"), 0);
     app.create_key(&token, "orders:read");
     app.create_key(&alice.sign_in(), "users:read");
+}
+
+const STALE: &str =
+    r#"{"detail":"Send current_password, or sign in again: the last sign-in is too long ago"}"#;
+
+fn a_key_takes_the_password_or_a_recent_sign_in(backend: Backend) {
+    let clock = clock();
+    let app = TestApp::builder(backend)
+        .clock(clock.clone())
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .start();
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    let without = || create(&app, &token, &json!({ "name": "k" }));
+    let with = |password: &Value| {
+        let form = json!({ "name": "k", "current_password": password });
+        create(&app, &token, &form)
+    };
+    clock.advance(TimeDelta::minutes(15));
+    assert_eq!(without().status, 201);
+    clock.advance(TimeDelta::microseconds(1));
+    let stale = without();
+    assert_eq!((stale.status, stale.text()), (403, STALE));
+    let right = json!(alice.password);
+    assert_eq!(with(&right).status, 201);
+    // The proof is for this one key, and says nothing of the next.
+    assert_eq!(without().status, 403);
+    for unreadable in [Value::Null, json!(1), json!([alice.password])] {
+        let answer = with(&unreadable);
+        assert_eq!(answer.status, 422, "{answer:?}");
+        assert!(!answer.text().contains(&alice.password));
+    }
+    assert_eq!(app.database().count("api_keys"), 2);
+    // A wrong one is refused after a sign-in, too, and counts like one at a sign-in.
+    let recent = alice.sign_in();
+    for attempt in 0..11 {
+        let form = json!({ "name": "k", "current_password": "wrong" });
+        let answer = create(&app, &recent, &form);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (403, r#"{"detail":"Incorrect password"}"#),
+            "{attempt}"
+        );
+    }
+    let form = json!({ "name": "k", "current_password": right });
+    assert_eq!(create(&app, &recent, &form).status, 403, "it has to wait");
+    let noted = "audit_events WHERE action = 'key.create' AND result = 'refused'
+                 AND actor = 'user:1' AND detail LIKE '%wrong-password%'";
+    assert_eq!(app.database().count(noted), 10);
+    assert_eq!(app.database().count("api_keys"), 2);
+}
+
+fn a_token_that_no_password_was_proved_for_makes_no_key_without_one(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let issued = app.program(&["token", "issue", &alice.email]).output();
+    let issued = String::from_utf8(issued.unwrap().stdout).unwrap();
+    let issued = issued.trim();
+    assert_eq!(app.status("/users/me", issued), 200);
+    let answer = create(&app, issued, &json!({ "name": "k" }));
+    assert_eq!((answer.status, answer.text()), (403, STALE));
+    let form = json!({ "name": "k", "current_password": alice.password });
+    assert_eq!(create(&app, issued, &form).status, 201);
+
+    // The same for a token that was there before the time of the sign-in was kept, or was imported.
+    let token = alice.sign_in();
+    assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 201);
+    let token = alice.sign_in();
+    app.database()
+        .execute("UPDATE access_tokens SET authenticated_at = NULL");
+    assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 403);
+    // A time to come is not a recent one.
+    app.database()
+        .execute("UPDATE access_tokens SET authenticated_at = '2999-01-01 00:00:00'");
+    assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 403);
+    assert_eq!(app.database().count("api_keys"), 2);
 }
 
 fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
@@ -288,6 +366,7 @@ fn a_key_does_not_see_to_the_account(backend: Backend) {
         ("GET", "/users/me/keys", Value::Null),
         ("DELETE", &of_key, Value::Null),
         ("POST", "/logout", Value::Null),
+        ("PATCH", "/users/me", json!({ "name": "someone else" })),
         ("POST", "/users/me/password", change),
         (
             "DELETE",

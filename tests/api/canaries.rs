@@ -203,7 +203,7 @@ fn account_changes(client: &Client, token: &str) -> Vec<Request> {
     for password in passwords() {
         let bodies = [
             json!({ "current_password": password, "new_password": "x" }),
-            json!({ "current_password": PASSWORD, "new_password": password, "keys": "x" }),
+            json!({ "current_password": PASSWORD, "new_password": password, "keep_keys": "x" }),
             json!({ "current_password": password, "new_password": NEW_PASSWORD }),
             json!({ "new_password": password, "password": password }),
         ];

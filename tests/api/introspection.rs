@@ -56,11 +56,13 @@ fn an_active_credential_is_told_in_full(backend: Backend) {
     );
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
     // Never more than the user may do now.
-    let admin = app.register_with("admin", "users:write").sign_in();
+    let admin = app
+        .register_with("admin", "users:write users:read")
+        .sign_in();
     let patch = app.request("PATCH", "/admin/users/1").bearer(&admin);
     assert_eq!(
         patch
-            .json(&json!({ "scopes": "orders:write" }))
+            .json(&json!({ "scopes_remove": "orders:read users:read" }))
             .send()
             .status,
         200

@@ -13,6 +13,7 @@ on_both_databases!(
     what_the_operator_takes_or_ends_has_ended_everywhere,
     what_the_operator_cannot_mean_is_refused_in_one_line,
     what_the_command_line_ends_has_ended_everywhere,
+    an_account_that_is_handed_over_is_nobody_elses_any_more,
     users_are_listed_in_pages,
     expired_tokens_are_pruned_and_others_kept,
 );
@@ -32,14 +33,17 @@ fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
     let statuses =
         |token: &str| servers.map(|server| server.get("/users/me").bearer(token).send().status);
 
-    let token = alice.sign_in();
     for _ in 0..3 {
-        assert_eq!(statuses(&token), [200, 200]);
+        let token = alice.sign_in();
+        let key = app.create_key(&token, "").secret;
+        assert_eq!([statuses(&token), statuses(&key)], [[200, 200]; 2]);
         tokenhouse(&app, &["user", "disable", "Alice@EXAMPLE.com"]);
-        assert_eq!(statuses(&token), [401, 401]);
+        assert_eq!([statuses(&token), statuses(&key)], [[401, 401]; 2]);
         tokenhouse(&app, &["user", "enable", &alice.email]);
-        assert_eq!(statuses(&token), [200, 200]);
+        assert_eq!([statuses(&token), statuses(&key)], [[401, 401]; 2]);
     }
+    let token = alice.sign_in();
+    assert_eq!(statuses(&token), [200, 200]);
     let revoke = ["token", "revoke", alice.email.as_str()];
     assert_eq!(tokenhouse(&app, &revoke), "revoked\n");
     assert_eq!(statuses(&token), [401, 401]);
@@ -148,6 +152,40 @@ fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
     );
     assert_eq!(app.database().count("users"), 0);
     assert!(app.database().count("audit_events WHERE target = 'user:1'") > 5);
+}
+
+/// Who had the address before keeps nothing, unless the operator says so.
+fn an_account_that_is_handed_over_is_nobody_elses_any_more(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_process, beside) = app.process_beside();
+    let alice = app.register("alice");
+    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    let mut password = alice.password.clone();
+    for (new, keep, keys_ended) in [
+        ("mulberry-Tram-71", false, 1),
+        ("mulberry-Tram-72", true, 0),
+        // With the one that was kept.
+        ("mulberry-Tram-73", false, 2),
+    ] {
+        let token = alice.try_sign_in(&password, "").json()["access_token"].clone();
+        let token = token.as_str().unwrap();
+        let key = app.create_key(token, "").secret;
+        assert_eq!([statuses(token), statuses(&key)], [[200, 200]; 2]);
+        let mut passwd = vec!["user", "passwd", alice.email.as_str()];
+        passwd.extend(keep.then_some("--keep-keys"));
+        let output = with_password(&app, &passwd, new);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(statuses(token), [401, 401]);
+        let expected = if keep { [200, 200] } else { [401, 401] };
+        assert_eq!(statuses(&key), expected);
+        assert_eq!(alice.try_sign_in(&password, "").status, 401);
+        new.clone_into(&mut password);
+        let noted = format!(
+            "audit_events WHERE action = 'password.change' AND actor = 'operator'
+             AND detail = '{{\"keys\":{keys_ended},\"token\":true}}'"
+        );
+        assert_eq!(app.database().count(&noted), 1, "{noted}");
+    }
 }
 
 fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {

@@ -113,7 +113,7 @@ fn do_everything(app: &TestApp) {
         for disabled in [true, false] {
             let patch = UserPatch {
                 disabled: Ok(Some(disabled)),
-                scopes: Ok(Some(
+                scopes_add: Ok(Some(
                     "users:read users:write events:read introspect".to_owned(),
                 )),
                 ..UserPatch::none()
@@ -163,6 +163,8 @@ fn do_everything_over_http(app: &TestApp, alice: &Person) {
     let bob = app.register("bobby");
     bob.sign_in();
     assert_eq!(send("DELETE", "/admin/users/2/tokens", Value::Null), 204);
+    let last = send("PATCH", "/admin/users/1", json!({ "disabled": true }));
+    assert_eq!(last, 409);
     assert_eq!(send("DELETE", "/admin/users/2", Value::Null), 204);
     assert_eq!(send("DELETE", "/users/me/keys/1", Value::Null), 204);
     let revoke = app.post("/revoke").form(&[("token", key.as_str())]);
@@ -170,7 +172,7 @@ fn do_everything_over_http(app: &TestApp, alice: &Person) {
     let change = json!({
         "current_password": alice.password,
         "new_password": "another password of alice",
-        "keys": [1],
+        "keep_keys": [1],
     });
     assert_eq!(send("POST", "/users/me/password", change), 204);
 }

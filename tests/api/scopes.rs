@@ -91,7 +91,9 @@ fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend
     let app = TestApp::start(backend);
     let (_process, beside) = app.process_beside();
     let servers = [*app, beside];
-    let admin = app.register_with("admin", "users:write").sign_in();
+    let admin = app
+        .register_with("admin", "users:write orders:read orders:write more")
+        .sign_in();
     let alice = app.register_with("alice", "orders:read orders:write");
     let token = alice.sign_in();
     let key = app.create_key(&token, "orders:write orders:read").secret;
@@ -100,6 +102,7 @@ fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend
     let set = |server: &Client, scopes: &str| {
         let path = format!("/admin/users/{id}");
         let patch = server.request("PATCH", path).bearer(&admin);
+        let patch = patch.header("If-Match", "*");
         let answer = patch.json(&json!({ "scopes": scopes })).send();
         assert_eq!(answer.json()["scopes"], json!(scopes));
     };
@@ -124,7 +127,9 @@ fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend
 }
 
 fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
-    let app = TestApp::start(backend);
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_GRANTABLE_SCOPES", "*")
+        .start();
     let admin = app.register_with("admin", "users:write").sign_in();
     let alice = app.register("alice");
     let names = [
@@ -137,7 +142,7 @@ fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
     let patch = app
         .request("PATCH", format!("/admin/users/{id}"))
         .bearer(&admin);
-    let patch = patch.json(&json!({ "scopes": scopes })).send();
+    let patch = patch.json(&json!({ "scopes_add": scopes })).send();
     assert_eq!(
         (patch.status, &patch.json()["scopes"]),
         (200, &json!(scopes))
@@ -169,17 +174,26 @@ fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
         let patch = app
             .request("PATCH", format!("/admin/users/{id}"))
             .bearer(&admin);
-        let answer = patch.json(&json!({ "scopes": bad })).send();
+        let answer = patch.json(&json!({ "scopes_add": bad })).send();
         assert_eq!(answer.status, 422, "{bad:?}");
         let loc = &answer.json()["detail"][0]["loc"];
-        assert_eq!(*loc, json!(["body", "scopes"]));
+        assert_eq!(*loc, json!(["body", "scopes_add"]));
     }
     let too_long = "a".repeat(2_001);
     let patch = app
         .request("PATCH", format!("/admin/users/{id}"))
         .bearer(&admin);
     assert_eq!(
-        patch.json(&json!({ "scopes": too_long })).send().status,
+        patch.json(&json!({ "scopes_add": too_long })).send().status,
+        422
+    );
+    // Also together with those that the user holds.
+    let patch = app
+        .request("PATCH", format!("/admin/users/{id}"))
+        .bearer(&admin);
+    let almost = "a".repeat(1_990);
+    assert_eq!(
+        patch.json(&json!({ "scopes_add": almost })).send().status,
         422
     );
 }

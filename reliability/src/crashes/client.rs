@@ -134,7 +134,7 @@ impl Client {
             return Ok(None);
         };
         let path = format!("/admin/users/{}", user["id"]);
-        let scopes = json!({"scopes": format!("turn:{turn}")});
+        let scopes = json!({"scopes_add": format!("turn:{turn}")});
         for body in [
             scopes,
             json!({"disabled": true}),

@@ -64,7 +64,9 @@ impl Crashes {
     /// One sentence: the program does not start, or gives an answer that it must not give.
     pub fn execute(&self) -> Result<Tally, String> {
         let scratch = Scratch::new("crashes").map_err(|error| error.to_string())?;
-        let program = Program::new(&self.binary, &self.database_url, scratch.path(), &[])?;
+        let grantable = ("TOKENHOUSE_GRANTABLE_SCOPES", "turn:*");
+        let settings = [(grantable.0.to_owned(), grantable.1.to_owned())];
+        let program = Program::new(&self.binary, &self.database_url, scratch.path(), &settings)?;
         let name = format!("admin-{}@example.com", std::process::id());
         create_administrator(&program, &name, PASSWORD)?;
         let mut server = Server::start(&program, "log")?;

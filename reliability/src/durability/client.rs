@@ -229,11 +229,11 @@ impl Client {
             Change::Logout => send("POST", "/logout", &bearer, None),
             Change::CreateKey => json("POST", "/users/me/keys", &bearer, &json!({"name": "ci"})),
             Change::RevokeKey(id) => send("DELETE", &format!("/users/me/keys/{id}"), &bearer, None),
-            Change::Password(new, keys) => json(
+            Change::Password(new, kept) => json(
                 "POST",
                 "/users/me/password",
                 &bearer,
-                &json!({"current_password": password, "new_password": new, "keys": keys}),
+                &json!({"current_password": password, "new_password": new, "keep_keys": kept}),
             ),
             Change::Disable | Change::Enable => json(
                 "PATCH",
@@ -320,6 +320,6 @@ fn is_refused_repetition(change: &Change, status: u16) -> bool {
         (Change::Register, 409)
             | (Change::Logout, 401)
             | (Change::RevokeKey(_), 404)
-            | (Change::Password(..), 401)
+            | (Change::Password(..), 403)
     )
 }

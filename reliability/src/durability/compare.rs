@@ -315,7 +315,7 @@ mod tests {
         }
     }
 
-    /// A user with a password changed, a token ended and another live, a key revoked, disabled.
+    /// A user with a key revoked, a password changed, disabled, and so without a token.
     fn account() -> Account {
         let token = |name: &str| Gained::Token(name.to_owned());
         let changes = [
@@ -364,7 +364,7 @@ mod tests {
         };
         Snapshot {
             users: HashMap::from([(EMAIL.to_owned(), user)]),
-            tokens: HashMap::from([(7, digest("second"))]),
+            tokens: HashMap::new(),
             keys: vec![key],
             events: events.map(event).collect(),
             damage: Vec::new(),
@@ -389,9 +389,15 @@ mod tests {
         let before_the_disable = |snapshot: &mut Snapshot| {
             snapshot.events.remove("r6");
             snapshot.users.get_mut(EMAIL).unwrap().disabled = 0;
+            snapshot.tokens.insert(7, digest("second"));
         };
-        assert_eq!(counts(6, before_the_disable), [1, 1, 0]);
+        assert_eq!(counts(6, before_the_disable), [1, 2, 0]);
         assert_eq!(counts(5, before_the_disable), [0, 0, 0]);
+        let without_the_token = |snapshot: &mut Snapshot| {
+            before_the_disable(snapshot);
+            snapshot.tokens.clear();
+        };
+        assert_eq!(counts(5, without_the_token), [1, 0, 0]);
     }
 
     #[test]
@@ -402,6 +408,8 @@ mod tests {
         assert_eq!(counts(enable), [0, 1, 0]);
         let first = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("first"));
         assert_eq!(counts(first), [0, 1, 0]);
+        let second = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("second"));
+        assert_eq!(counts(second), [0, 1, 0]);
     }
 
     #[test]
@@ -425,7 +433,8 @@ mod tests {
     #[test]
     fn tables_that_the_trail_contradicts_are_found() {
         let counts = |change: fn(&mut Snapshot)| counts(u64::MAX, change);
-        assert_eq!(counts(|there| there.tokens.clear()), [1, 0, 0]);
+        let other = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("other"));
+        assert_eq!(counts(other), [0, 0, 1]);
         assert_eq!(counts(|there| there.keys.clear()), [1, 0, 0]);
         assert_eq!(counts(|there| there.users.clear()), [1, 0, 0]);
         let old_password = |there: &mut Snapshot| {

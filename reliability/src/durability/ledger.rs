@@ -13,7 +13,7 @@ pub(crate) enum Change {
     CreateKey,
     /// The id of the key.
     RevokeKey(i64),
-    /// The new password, and the ids of the keys that end with the old one.
+    /// The new password, and the ids of the keys that do not end with the old one.
     Password(String, Vec<i64>),
     Disable,
     Enable,
@@ -153,12 +153,15 @@ impl State {
                 }
             }
             Change::RevokeKey(id) => self.end_key(*id),
-            Change::Password(password, keys) => {
-                self.end_token();
-                keys.iter().for_each(|id| self.end_key(*id));
+            Change::Password(password, kept) => {
+                self.end_keys_but(kept);
                 self.password.clone_from(password);
             }
-            Change::Disable => self.disabled = true,
+            Change::Disable => {
+                self.end_token();
+                self.end_keys_but(&[]);
+                self.disabled = true;
+            }
             Change::Enable => self.disabled = false,
         }
     }
@@ -167,6 +170,15 @@ impl State {
         if let Token::Known(token) = std::mem::take(&mut self.token) {
             self.ended.push(token);
         }
+    }
+
+    fn end_keys_but(&mut self, kept: &[i64]) {
+        let live = self.keys.iter().filter(|(_, key)| key.live);
+        let ids: Vec<i64> = live
+            .map(|(id, _)| *id)
+            .filter(|id| !kept.contains(id))
+            .collect();
+        ids.into_iter().for_each(|id| self.end_key(id));
     }
 
     fn end_key(&mut self, id: i64) {

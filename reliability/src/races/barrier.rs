@@ -65,7 +65,7 @@ pub(super) fn round(
     let (had, acknowledged) = (had?, acknowledged?);
     let seen = match (acknowledged, &had) {
         (Asked::Unknown, _) | (_, Had::Unknown) => None,
-        (Asked::Acknowledged, _) => Some(judge(stage, subject, kind, prize, &had)?),
+        (Asked::Acknowledged, _) => Some(judge(stage, subject, kind, &had)?),
         // The sign-in came first and ended the token with which the end was asked for.
         (Asked::Refused, Had::Issued(token)) if prize == Prize::Login => Some(Seen {
             issued: true,
@@ -78,6 +78,7 @@ pub(super) fn round(
         // Whatever came of it, the next round begins with one token and one key.
         subject.enable(stage)?;
         subject.sign_in(stage)?;
+        subject.make_key(stage)?;
         forget_other_keys(stage, subject)?;
     } else {
         *subject = stage.subject()?;
@@ -106,41 +107,39 @@ fn have(desk: &mut Desk, process: usize, request: &Request, prize: Prize) -> Res
 }
 
 /// Looks what works now, and must not.
-fn judge(
-    stage: &mut Stage,
-    subject: &Subject,
-    kind: Kind,
-    prize: Prize,
-    had: &Had,
-) -> Result<Seen, String> {
+fn judge(stage: &mut Stage, subject: &mut Subject, kind: Kind, had: &Had) -> Result<Seen, String> {
     let mut seen = Seen::default();
-    let mut ended = vec![subject.token.as_str(), subject.key.secret.as_str()];
+    let credentials = subject.credentials(kind.end()).into_iter();
+    let mut ended: Vec<String> = credentials.map(str::to_owned).collect();
     if let Had::Issued(secret) = had {
         seen.issued = true;
-        seen.stale += usize::from(!is_issued_before_the_end(stage, subject, kind)?);
-        // A key that was made before a change of the password, and is not named in it, stays.
-        if kind != Kind::KeyAgainstPasswordChange {
-            ended.push(secret);
+        if is_issued_before_the_end(stage, subject, kind)? {
+            ended.push(secret.clone());
+        } else if kind != Kind::KeyAgainstPasswordChange {
+            seen.stale += 1;
         }
+        // The session that changes the password stays, and may make a key afterwards.
     }
-    for credential in ended {
-        seen.after += PROCESSES;
-        seen.stale += stage.own_desk().acceptances(credential)?;
-    }
-    if kind.end() == Kind::Disable && matches!(had, Had::Refused) {
+    seen.look(stage, &ended)?;
+    if kind.end() == Kind::Disable {
         subject.enable(stage)?;
+        seen.look(stage, &ended)?;
+        // Nor has a key that was refused left anything behind, which would come to life now.
+        subject.sign_in(stage)?;
         seen.after += 1;
-        seen.stale += usize::from(is_something_left(stage, subject, prize)?);
+        seen.stale += subject.keys(stage)?.len();
     }
     Ok(seen)
 }
 
-/// Whether a sign-in or a key that was refused has left something behind, which comes to life when
-/// the user is enabled: a token stands in place of the one before it.
-fn is_something_left(stage: &mut Stage, subject: &Subject, prize: Prize) -> Result<bool, String> {
-    match prize {
-        Prize::Login => Ok(stage.own_desk().acceptances(&subject.token)? < PROCESSES),
-        Prize::Key => Ok(subject.keys(stage)? != [subject.key.id]),
+impl Seen {
+    /// Uses credentials that have ended.
+    fn look(&mut self, stage: &mut Stage, ended: &[String]) -> Result<(), String> {
+        for credential in ended {
+            self.after += PROCESSES;
+            self.stale += stage.own_desk().acceptances(credential)?;
+        }
+        Ok(())
     }
 }
 

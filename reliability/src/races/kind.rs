@@ -13,7 +13,7 @@ pub enum Kind {
     DeleteKey,
     /// `POST /token` once more
     NewerLogin,
-    /// `POST /users/me/password`, which names the key
+    /// `POST /users/me/password`, which ends the key
     PasswordChange,
     /// `PATCH /admin/users/{id}`, disabled
     Disable,
@@ -128,7 +128,8 @@ impl Kind {
     pub(super) const fn ends(self) -> (bool, bool) {
         match self {
             Self::Logout | Self::RevokeToken | Self::NewerLogin => (true, false),
-            Self::RevokeKey | Self::DeleteKey => (false, true),
+            // The session that changes the password stays.
+            Self::RevokeKey | Self::DeleteKey | Self::PasswordChange => (false, true),
             _ => (true, true),
         }
     }

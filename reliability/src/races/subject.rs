@@ -88,7 +88,7 @@ impl Subject {
     pub(super) fn new(stage: &mut Stage, email: String) -> Result<Self, String> {
         let id = register(stage.own_desk(), &email, PASSWORDS[0])?;
         let path = format!("/admin/users/{id}");
-        stage.administer("PATCH", &path, Some(&json!({"scopes": SCOPE})), &[200])?;
+        stage.administer("PATCH", &path, Some(&json!({"scopes_add": SCOPE})), &[200])?;
         let mut subject = Self {
             id,
             email,
@@ -140,7 +140,6 @@ impl Subject {
                 let body = json!({
                     "current_password": self.password(),
                     "new_password": PASSWORDS[(self.changes + 1) % 2],
-                    "keys": [self.key.id],
                 });
                 own("POST", "/users/me/password", Some(&body))
             }
@@ -149,7 +148,9 @@ impl Subject {
                 let body = json!({"current_password": self.password()});
                 own("DELETE", "/users/me", Some(&body))
             }
-            Kind::ScopeTaken => stage.as_admin("PATCH", &user, Some(&json!({"scopes": ""}))),
+            Kind::ScopeTaken => {
+                stage.as_admin("PATCH", &user, Some(&json!({"scopes_remove": SCOPE})))
+            }
             Kind::SignOut => stage.as_admin("DELETE", &format!("{user}/tokens"), None),
             Kind::CommandLine => return End::Command(self.email.clone()),
             _ => stage.as_admin("PATCH", &user, Some(&json!({"disabled": true}))),
@@ -160,13 +161,15 @@ impl Subject {
     pub(super) fn renew(&mut self, stage: &mut Stage, kind: Kind) -> Result<(), String> {
         match kind {
             Kind::Delete => *self = stage.subject()?,
-            Kind::Disable | Kind::CommandLine => self.enable(stage)?,
             Kind::ScopeTaken => {
                 let path = format!("/admin/users/{}", self.id);
-                stage.administer("PATCH", &path, Some(&json!({"scopes": SCOPE})), &[200])?;
+                stage.administer("PATCH", &path, Some(&json!({"scopes_add": SCOPE})), &[200])?;
             }
             _ => {
                 self.changes += usize::from(kind == Kind::PasswordChange);
+                if matches!(kind, Kind::Disable | Kind::CommandLine) {
+                    self.enable(stage)?;
+                }
                 let (token, key) = kind.ends();
                 if token {
                     self.sign_in(stage)?;
@@ -193,7 +196,7 @@ impl Subject {
         Ok(())
     }
 
-    fn make_key(&mut self, stage: &mut Stage) -> Result<(), String> {
+    pub(super) fn make_key(&mut self, stage: &mut Stage) -> Result<(), String> {
         let request = self.key_request();
         let answer = stage.own_desk().insist(0, &request, &[201])?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

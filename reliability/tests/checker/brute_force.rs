@@ -150,7 +150,10 @@ fn happen(part: &Part, mut user: User) -> Option<User> {
             user.live = None;
         }
         Action::Revoke => user.live = None,
-        Action::Disable => user.disabled = true,
+        Action::Disable => {
+            user.live = None;
+            user.disabled = true;
+        }
         Action::Enable => user.disabled = false,
         _ => {}
     }

@@ -30,13 +30,15 @@ fn a_life_in_order_is_good() {
         login_refused(14..15),
         logout_refused(16..17, 2),
         enable(18..19),
-        accepted(20..21, 2),
-        logout(22..23, 2),
-        refused(24..25, 2),
-        logout_refused(26..27, 2),
-        login(28..29, 3),
-        revoke(30..31),
-        refused(32..33, 3),
+        refused(20..21, 2),
+        login(22..23, 3),
+        accepted(24..25, 3),
+        logout(26..27, 3),
+        refused(28..29, 3),
+        logout_refused(30..31, 3),
+        login(32..33, 4),
+        revoke(34..35),
+        refused(36..37, 4),
     ]);
 }
 
@@ -72,14 +74,25 @@ fn a_refusal_after_an_acknowledged_sign_in_is_bad() {
     assert_bad(&[login(0..1, 1), logout_refused(2..3, 1)], &[0, 1]);
     assert_bad(
         &[
-            login(0..1, 1),
-            disable(2..3),
-            enable(4..5),
+            disable(0..1),
+            enable(2..3),
+            login(4..5, 1),
             refused(6..7, 1),
         ],
-        // The disable counts too: later, it would explain the refusal.
-        &[0, 1, 2, 3],
+        &[2, 3],
     );
+}
+
+#[test]
+fn an_enable_does_not_bring_back_what_a_disable_has_ended() {
+    let history = [login(0..1, 1), disable(2..3), enable(4..5)];
+    let with = |more: &[Operation]| [&history[..], more].concat();
+    assert_good(&with(&[
+        refused(6..7, 1),
+        login(8..9, 2),
+        accepted(10..11, 2),
+    ]));
+    assert_bad(&with(&[accepted(6..7, 1)]), &[1, 3]);
 }
 
 #[test]
@@ -118,7 +131,7 @@ fn the_weaker_promise_excuses_neither_late_uses_nor_idle_refusals() {
             login(0..1, 1),
             disable(2..3),
             enable(4..5),
-            refused(6..7, 1),
+            accepted(6..7, 1),
         ],
         vec![login_refused(2..3)],
     ] {
@@ -200,9 +213,26 @@ fn an_unknown_logout_ends_its_own_token_only() {
 fn an_unknown_enable_and_disable_explain_what_needs_them() {
     let history = [login(0..1, 1), disable(2..3), unknown(enable(4..5))];
     let with = |more: &[Operation]| [&history[..], more].concat();
-    assert_good(&with(&[refused(6..7, 1), accepted(8..9, 1)]));
+    assert_good(&with(&[refused(6..7, 1), login(8..9, 2)]));
     assert_good(&with(&[login_refused(6..7), login(8..9, 2)]));
-    assert_bad(&with(&[accepted(6..7, 1), refused(8..9, 1)]), &[3, 4]);
+    assert_bad(&with(&[login(6..7, 2), login_refused(8..9)]), &[3, 4]);
+    assert_bad(&with(&[accepted(6..7, 1)]), &[1, 3]);
+    let between = [
+        login(0..1, 1),
+        unknown(disable(2..3)),
+        accepted(4..5, 1),
+        enable(6..7),
+    ];
+    let then = |more: &[Operation]| [&between[..], more].concat();
+    assert_good(&then(&[accepted(8..9, 1), login(10..11, 2)]));
+    // Done right before the enable, it has ended the token, and the user comes in.
+    assert_good(&then(&[refused(8..9, 1), login(10..11, 2)]));
+    assert_bad(&then(&[refused(8..9, 1), accepted(10..11, 1)]), &[4, 5]);
+    assert_good(&then(&[refused(8..9, 1), login_refused(10..11)]));
+    // But not when it was asked for after the enable.
+    let late = [login(0..1, 1), enable(2..3), unknown(disable(4..5))];
+    let late = [&late[..], &[refused(6..7, 1), login(8..9, 2)]].concat();
+    assert_bad(&late, &[0, 1, 3, 4]);
     assert_good(&[unknown(disable(0..1)), login(2..3, 1), login_refused(4..5)]);
     assert_bad(
         &[unknown(disable(0..1)), login_refused(2..3), login(4..5, 1)],

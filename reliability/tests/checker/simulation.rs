@@ -212,7 +212,7 @@ impl World {
             Action::Logout(_) => ends_later = true,
             Action::Revoke => self.end(),
             Action::Disable => {
-                self.forget_live();
+                self.end();
                 self.disabled = true;
             }
             Action::Enable => self.disabled = false,

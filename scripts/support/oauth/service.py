@@ -100,7 +100,7 @@ def serving(binary: Path, static_key: str, strict: bool) -> Iterator[Service]:
 def create_administrator(binary: Path, folder: str, settings: dict[str, str]) -> None:
     create = ["user", "create", ADMINISTRATOR, "--name", "Administrator"]
     # A scope of the service itself can only be given by who holds it.
-    scopes = ["--scope", "users:write", "--scope", "introspect"]
+    scopes = [word for scope in ["users:write", "introspect", *SCOPES] for word in ("--scope", scope)]
     subprocess.run(
         [binary.resolve(), *create, *scopes],
         cwd=folder,

@@ -1,9 +1,12 @@
 //! What the domain takes, made of the members of a JSON object.
 
 use secrecy::SecretString;
+use serde::Deserialize;
 
 use super::json::{FromMembers, Members};
-use crate::auth::{KeyForm, PasswordForm, ProfileForm, RegistrationForm, UserPatch};
+use crate::auth::{
+    KeptKeys, KeyForm, PasswordForm, Precondition, ProfileForm, RegistrationForm, UserPatch,
+};
 use crate::error::{Error, FieldError};
 
 /// What the deletion of an account takes.
@@ -18,6 +21,14 @@ pub(crate) struct NewUserForm {
     pub(crate) registration: RegistrationForm,
     /// The scopes that the user shall hold, separated by spaces.
     pub(crate) scopes: Result<Option<String>, FieldError>,
+}
+
+/// What a user says of a new API key.
+pub(crate) struct NewKeyForm {
+    /// The key.
+    pub(crate) key: KeyForm,
+    /// The password, once more; not needed soon after a sign-in.
+    pub(crate) current_password: Result<Option<SecretString>, FieldError>,
 }
 
 /// Passes over members that it does not know, as the tutorial does.
@@ -60,12 +71,23 @@ impl FromMembers for UserPatch {
     const WANTS_HASH: bool = false;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["name", "surname", "website", "disabled", "scopes"])?;
+        members.only(&[
+            "name",
+            "surname",
+            "website",
+            "disabled",
+            "scopes",
+            "scopes_add",
+            "scopes_remove",
+        ])?;
         let message = "Input should be a valid boolean";
         Ok(Self {
             profile: profile(members),
             disabled: members.optional("disabled", "bool_type", message),
             scopes: members.optional_text("scopes"),
+            scopes_add: members.optional_text("scopes_add"),
+            scopes_remove: members.optional_text("scopes_remove"),
+            only_if: Precondition::None,
         })
     }
 }
@@ -74,12 +96,13 @@ impl FromMembers for PasswordForm {
     const WANTS_HASH: bool = true;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["current_password", "new_password", "keys"])?;
-        let message = "Input should be a valid list of integers";
+        members.only(&["current_password", "new_password", "keep_keys"])?;
+        let message = "Input should be true, false or a valid list of integers";
+        let kept = members.optional::<KeepKeys>("keep_keys", "list_type", message);
         Ok(Self {
             current_password: members.secret("current_password"),
             new_password: members.secret("new_password"),
-            keys: members.optional("keys", "list_type", message),
+            keep_keys: kept.map(|kept| kept.map(KeptKeys::from)),
         })
     }
 }
@@ -95,16 +118,37 @@ impl FromMembers for DeletionForm {
     }
 }
 
-impl FromMembers for KeyForm {
+/// `true`, `false` or a list of ids.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeepKeys {
+    AllOrNone(bool),
+    These(Vec<i64>),
+}
+
+impl From<KeepKeys> for KeptKeys {
+    fn from(kept: KeepKeys) -> Self {
+        match kept {
+            KeepKeys::AllOrNone(true) => Self::All,
+            KeepKeys::AllOrNone(false) => Self::default(),
+            KeepKeys::These(ids) => Self::These(ids),
+        }
+    }
+}
+
+impl FromMembers for NewKeyForm {
     const WANTS_HASH: bool = false;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["name", "scopes", "expires_in_days"])?;
+        members.only(&["name", "scopes", "expires_in_days", "current_password"])?;
         let message = "Input should be a valid integer";
         Ok(Self {
-            name: members.text("name"),
-            scopes: members.optional_text("scopes"),
-            expires_in_days: members.optional("expires_in_days", "int_type", message),
+            key: KeyForm {
+                name: members.text("name"),
+                scopes: members.optional_text("scopes"),
+                expires_in_days: members.optional("expires_in_days", "int_type", message),
+            },
+            current_password: members.optional_secret("current_password"),
         })
     }
 }

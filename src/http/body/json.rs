@@ -129,6 +129,16 @@ impl<'a> Members<'a> {
         Ok(read_text(field, value)?.into())
     }
 
+    /// A secret that may be left out.
+    pub(super) fn optional_secret(
+        &self,
+        field: &'static str,
+    ) -> Result<Option<SecretString>, FieldError> {
+        let value = self.find(field);
+        let text = value.map(|value| read_text(field, value)).transpose()?;
+        Ok(text.map(SecretString::from))
+    }
+
     /// A member that may be left out, and has to be a text otherwise.
     pub(super) fn optional_text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         let read =

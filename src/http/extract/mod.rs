@@ -12,6 +12,10 @@ mod authorized;
 mod client;
 pub(crate) mod credential;
 mod origin;
+#[cfg(feature = "server")]
+mod precondition;
+#[cfg(feature = "server")]
+mod scoped;
 mod signed_in;
 mod static_key;
 
@@ -27,6 +31,8 @@ pub(super) use client::IntrospectionClient;
 pub(super) use client::password_of_basic;
 #[cfg(feature = "server")]
 pub(super) use origin::report_unnamed_proxy;
+#[cfg(feature = "server")]
+pub(super) use scoped::Scoped;
 pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 

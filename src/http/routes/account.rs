@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use super::users_me::UserRead;
 use crate::auth::{Origin, PasswordForm, ProfileForm};
 use crate::error::Error;
+use crate::http::SignedIn;
 use crate::http::answers;
 use crate::http::body::forms::DeletionForm;
 use crate::http::body::json::JsonBody;
 use crate::http::extract::auth;
-use crate::http::{Authenticated, SignedIn};
 
 /// What a user wants to change; what is left out stays as it is.
 #[derive(ToSchema)]
@@ -32,9 +32,18 @@ pub(crate) struct PasswordUpdate {
     current_password: String,
     #[schema(format = "password", example = "battery-staple-7?")]
     new_password: String,
-    /// The ids of the API keys that shall end with the old password.
-    #[schema(nullable = false, example = json!([]))]
-    keys: Option<Vec<i64>>,
+    /// The API keys that stay: `true` for all, or their ids. The others end with the old password.
+    #[schema(nullable = false)]
+    keep_keys: Option<KeepKeys>,
+}
+
+/// `true`, `false` or a list of ids.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+#[serde(untagged)]
+pub(crate) enum KeepKeys {
+    AllOrNone(bool),
+    These(Vec<i64>),
 }
 
 /// The proof that the account may be deleted.
@@ -57,6 +66,7 @@ pub(crate) struct AccountDeletion {
         (status = 200, description = "The user as they are now", body = UserRead),
         answers::UnreadableRequest,
         answers::NotAuthenticated,
+        answers::LoginTokenWanted,
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
@@ -66,20 +76,20 @@ pub(crate) struct AccountDeletion {
 )]
 pub(crate) async fn update(
     request: HttpRequest,
-    caller: Authenticated,
+    caller: SignedIn,
     origin: Origin,
     form: JsonBody<ProfileForm>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     let user = auth(&request)?
-        .update_profile(&origin, &caller.0, form.0)
+        .update_profile(&origin, caller.session(), form.0)
         .await?;
     Ok(HttpResponse::Ok().json(UserRead::from(&user)))
 }
 
 /// Change my password
 ///
-/// Ends the login token, and the API keys that are named.
+/// Ends every other session, and every API key that is not to be kept.
 #[utoipa::path(
     post,
     path = "/users/me/password",
@@ -88,7 +98,7 @@ pub(crate) async fn update(
     security(("OAuth2PasswordBearer" = [])),
     request_body = PasswordUpdate,
     responses(
-        (status = 204, description = "The new password is in force, and the token has ended"),
+        (status = 204, description = "The new password is in force"),
         answers::UnreadableRequest,
         answers::NotAuthenticated,
         answers::PasswordWanted,
@@ -127,6 +137,7 @@ pub(crate) async fn change_password(
         answers::UnreadableRequest,
         answers::NotAuthenticated,
         answers::PasswordWanted,
+        answers::LastAdministrator,
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,

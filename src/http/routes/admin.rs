@@ -1,11 +1,12 @@
 //! Other people's accounts.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{ETag, EntityTag};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{path_id, utc};
-use crate::auth::{Origin, UserPatch};
+use crate::auth::{Origin, Precondition, UserPatch, version};
 use crate::error::Error;
 use crate::http::answers;
 use crate::http::body::forms::NewUserForm;
@@ -52,9 +53,15 @@ pub(crate) struct AdminUserUpdate {
     /// Whether the user is kept out.
     #[schema(nullable = false)]
     disabled: Option<bool>,
-    /// Everything that the user may do, separated by spaces.
-    #[schema(nullable = false, example = "orders:read")]
+    /// Everything that the user may do, separated by spaces. Needs `If-Match`.
+    #[schema(nullable = false)]
     scopes: Option<String>,
+    /// What the user may do from now on, too, separated by spaces.
+    #[schema(nullable = false, example = "orders:read")]
+    scopes_add: Option<String>,
+    /// What the user may do no more, separated by spaces.
+    #[schema(nullable = false, example = "orders:write")]
+    scopes_remove: Option<String>,
 }
 
 /// A user as administrators see one.
@@ -101,6 +108,13 @@ impl<'a> From<&'a User> for AdminUser<'a> {
             disabled_at: user.disabled_at.map(utc),
         }
     }
+}
+
+/// The user, with the version as the entity tag that `If-Match` takes.
+fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
+    response
+        .insert_header(ETag(EntityTag::new_strong(version(user))))
+        .json(AdminUser::from(user))
 }
 
 /// List users
@@ -153,7 +167,8 @@ pub(crate) async fn list(
 
 /// Make a user
 ///
-/// Whoever may register. A scope of this service's own can be given by who holds it.
+/// Whatever the settings say of registration. Administrators give the scopes that they hold, and
+/// those that the settings name; API keys make no users.
 #[utoipa::path(
     post,
     path = "/admin/users",
@@ -162,7 +177,12 @@ pub(crate) async fn list(
     security(("OAuth2PasswordBearer" = ["users:write"])),
     request_body = AdminUserCreate,
     responses(
-        (status = 201, description = "The new user", body = AdminUser),
+        (
+            status = 201,
+            description = "The new user",
+            body = AdminUser,
+            headers(("ETag" = String, description = "The version, for `If-Match`")),
+        ),
         answers::UnreadableRequest,
         answers::NotAuthenticated,
         answers::InsufficientScope,
@@ -187,7 +207,7 @@ pub(crate) async fn create(
     let user = auth(&request)?
         .create_user(&caller.administrator(origin), registration, scopes)
         .await?;
-    Ok(HttpResponse::Created().json(AdminUser::from(&user)))
+    Ok(shown(HttpResponse::Created(), &user))
 }
 
 /// Show a user
@@ -199,7 +219,12 @@ pub(crate) async fn create(
     params(("id" = i64, Path, description = "The id of the user")),
     security(("OAuth2PasswordBearer" = ["users:read"])),
     responses(
-        (status = 200, description = "The user", body = AdminUser),
+        (
+            status = 200,
+            description = "The user",
+            body = AdminUser,
+            headers(("ETag" = String, description = "The version, for `If-Match`")),
+        ),
         answers::NotAuthenticated,
         answers::InsufficientScope,
         answers::TwoCredentials,
@@ -216,27 +241,43 @@ pub(crate) async fn read(
     let user = auth(&request)?
         .find_user(&caller.administrator(origin), path_id(&request)?)
         .await?;
-    Ok(HttpResponse::Ok().json(AdminUser::from(&user)))
+    Ok(shown(HttpResponse::Ok(), &user))
 }
 
 /// Change a user
 ///
-/// Disable or enable, grant or take scopes, correct a name. Holds on every process once it is
-/// answered.
+/// Disable or enable, give or take scopes, correct a name. Holds on every process once it is
+/// answered. Disabling ends the login token and all API keys for good.
+///
+/// `scopes_add` and `scopes_remove` change the scopes that the user holds at that moment. `scopes`
+/// replaces all of them and needs `If-Match`: 428 without it, 412 when the user was changed since.
+/// Other fields take `If-Match` too. API keys change nothing but `disabled`. Nobody changes a user
+/// who holds a scope of this service that the caller does not hold.
 #[utoipa::path(
     patch,
     path = "/admin/users/{id}",
     tag = "administration",
     operation_id = "update_user",
-    params(("id" = i64, Path, description = "The id of the user")),
+    params(
+        ("id" = i64, Path, description = "The id of the user"),
+        ("If-Match" = Option<String>, Header, description = "The version that is to be changed"),
+    ),
     security(("OAuth2PasswordBearer" = ["users:write"])),
     request_body = AdminUserUpdate,
     responses(
-        (status = 200, description = "The user as they are now", body = AdminUser),
+        (
+            status = 200,
+            description = "The user as they are now",
+            body = AdminUser,
+            headers(("ETag" = String, description = "The version, for `If-Match`")),
+        ),
         answers::UnreadableRequest,
         answers::NotAuthenticated,
         answers::InsufficientScope,
         answers::NotFound,
+        answers::LastAdministrator,
+        answers::PreconditionFailed,
+        answers::PreconditionRequired,
         answers::BodyLate,
         answers::BodyTooLarge,
         answers::InvalidBody,
@@ -248,23 +289,28 @@ pub(crate) async fn update(
     request: HttpRequest,
     caller: Authorized<UsersWrite>,
     origin: Origin,
+    only_if: Precondition,
     form: JsonBody<UserPatch>,
 ) -> Result<HttpResponse, Error> {
+    let patch = UserPatch { only_if, ..form.0 };
     let user = auth(&request)?
-        .update_user(&caller.administrator(origin), path_id(&request)?, form.0)
+        .update_user(&caller.administrator(origin), path_id(&request)?, patch)
         .await?;
-    Ok(HttpResponse::Ok().json(AdminUser::from(&user)))
+    Ok(shown(HttpResponse::Ok(), &user))
 }
 
 /// Delete a user
 ///
-/// With all tokens and keys. What the audit trail holds stays.
+/// With all tokens and keys. What the audit trail holds stays. API keys delete no users.
 #[utoipa::path(
     delete,
     path = "/admin/users/{id}",
     tag = "administration",
     operation_id = "delete_user",
-    params(("id" = i64, Path, description = "The id of the user")),
+    params(
+        ("id" = i64, Path, description = "The id of the user"),
+        ("If-Match" = Option<String>, Header, description = "The version that is to be deleted"),
+    ),
     security(("OAuth2PasswordBearer" = ["users:write"])),
     responses(
         (status = 204, description = "The user is no more"),
@@ -272,6 +318,8 @@ pub(crate) async fn update(
         answers::InsufficientScope,
         answers::TwoCredentials,
         answers::NotFound,
+        answers::LastAdministrator,
+        answers::PreconditionFailed,
         answers::TooManyAttempts,
         answers::Unavailable,
     )
@@ -280,9 +328,10 @@ pub(crate) async fn delete(
     request: HttpRequest,
     caller: Authorized<UsersWrite>,
     origin: Origin,
+    only_if: Precondition,
 ) -> Result<HttpResponse, Error> {
     auth(&request)?
-        .delete_user(&caller.administrator(origin), path_id(&request)?)
+        .delete_user(&caller.administrator(origin), path_id(&request)?, only_if)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,10 +8,9 @@ use utoipa::ToSchema;
 use super::utc;
 use crate::auth::{EventPage, Origin};
 use crate::error::Error;
-use crate::http::Authenticated;
 use crate::http::answers;
 use crate::http::body::query::Query;
-use crate::http::extract::{Authorized, EventsRead, RequiredScope, auth};
+use crate::http::extract::{Authorized, EventsRead, RequiredScope, Scoped, auth};
 use crate::store::{AuditEvent, EventFilter};
 
 /// Events on a page, unless more or fewer are asked for.
@@ -88,7 +87,7 @@ impl<'a> From<&'a AuditEvent> for EventRead<'a> {
 
 /// What happened to me
 ///
-/// The events by you and on your account, the newest first.
+/// The events by you and on your account, the newest first. Not for API keys without scopes.
 #[utoipa::path(
     get,
     path = "/users/me/events",
@@ -102,15 +101,13 @@ impl<'a> From<&'a AuditEvent> for EventRead<'a> {
     responses(
         (status = 200, description = "A page of events", body = EventList),
         answers::NotAuthenticated,
+        answers::ScopesWanted,
         answers::TwoCredentials,
         answers::InvalidQuery,
         answers::Unavailable,
     )
 )]
-pub(crate) async fn own(
-    request: HttpRequest,
-    caller: Authenticated,
-) -> Result<HttpResponse, Error> {
+pub(crate) async fn own(request: HttpRequest, caller: Scoped) -> Result<HttpResponse, Error> {
     let mut query = Query::of(&request);
     let (before, limit) = (query.number("before"), query.limit(PAGE, MAX_PAGE));
     query.check()?;

@@ -5,10 +5,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{path_id, utc};
-use crate::auth::{IssuedKey, KeyForm, Origin};
+use crate::auth::{IssuedKey, Origin};
 use crate::error::Error;
 use crate::http::SignedIn;
 use crate::http::answers;
+use crate::http::body::forms::NewKeyForm;
 use crate::http::body::json::JsonBody;
 use crate::http::extract::auth;
 use crate::store::ApiKey;
@@ -27,6 +28,9 @@ pub(crate) struct KeyCreate {
     /// Days that it lives.
     #[schema(nullable = false, minimum = 1, maximum = 366, default = 90)]
     expires_in_days: Option<i64>,
+    /// Your password; not needed within 15 minutes of a sign-in.
+    #[schema(nullable = false, format = "password", example = "correct-horse-9!")]
+    current_password: Option<String>,
 }
 
 /// An API key, without the key itself.
@@ -91,7 +95,8 @@ impl<'a> From<&'a ApiKey> for KeyRead<'a> {
 
 /// Make an API key
 ///
-/// The key is shown in this answer and never again.
+/// The key is shown in this answer and never again. It takes the password, or a sign-in with it in
+/// the last 15 minutes.
 #[utoipa::path(
     post,
     path = "/users/me/keys",
@@ -103,7 +108,7 @@ impl<'a> From<&'a ApiKey> for KeyRead<'a> {
         (status = 201, description = "The new key", body = KeyCreated),
         answers::UnreadableRequest,
         answers::NotAuthenticated,
-        answers::LoginTokenWanted,
+        answers::ProofWanted,
         answers::TooManyKeys,
         answers::BodyLate,
         answers::BodyTooLarge,
@@ -116,11 +121,16 @@ pub(crate) async fn create(
     request: HttpRequest,
     caller: SignedIn,
     origin: Origin,
-    form: JsonBody<KeyForm>,
+    form: JsonBody<NewKeyForm>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
+    let NewKeyForm {
+        key,
+        current_password,
+    } = form.0;
+    let current_password = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
     let issued = auth(&request)?
-        .create_key(&origin, caller.session(), form.0)
+        .create_key(&origin, caller.session(), key, current_password)
         .await?;
     Ok(HttpResponse::Created().json(KeyCreated::from(&issued)))
 }

@@ -182,11 +182,12 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
     watch.expect(revoke(), 200, &by_key);
     watch.expect(revoke(), 200, &[]);
     watch.expect(app.get("/users/me/events").bearer(&token), 200, &[]);
+    watch.expect(new_key(), 201, &made("key:4"));
 
     let change = json!({
         "current_password": PASSWORD,
         "new_password": "another password of alice",
-        "keys": [2, 77],
+        "keep_keys": [4, 77],
     });
     let change = app.post("/users/me/password").bearer(&token).json(&change);
     watch.expect(
@@ -236,6 +237,7 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     let write = |action, target, detail| by("users:write", action, target, detail);
     let read = |target, detail| by("users:read", "user.read", target, detail);
     let none = Value::Null;
+    let ended = |token: bool, keys: usize| json!({"token": token, "keys": keys});
 
     let list = app.get("/admin/users?limit=7").bearer(&admin);
     watch.expect(list, 200, &[read("", json!({"limit": 7}))]);
@@ -264,11 +266,11 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     };
     let scopes = json!({"before": "orders:read users:read", "after": "users:read"});
     watch.expect(
-        patch(json!({"scopes": "users:read"})),
+        patch(json!({"scopes_remove": "orders:read"})),
         200,
         &[write("user.scopes", "user:3", scopes)],
     );
-    watch.expect(patch(json!({"scopes": "users:read"})), 200, &[]);
+    watch.expect(patch(json!({"scopes_remove": "orders:read"})), 200, &[]);
     let fields = json!({"fields": ["name"]});
     watch.expect(
         patch(json!({"name": "Robert"})),
@@ -278,13 +280,13 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     watch.expect(
         patch(json!({"disabled": true})),
         200,
-        &[write("user.disable", "user:3", none.clone())],
+        &[write("user.disable", "user:3", ended(false, 0))],
     );
     watch.expect(patch(json!({"disabled": true})), 200, &[]);
     watch.expect(
         patch(json!({"disabled": false})),
         200,
-        &[write("user.enable", "user:3", none.clone())],
+        &[write("user.enable", "user:3", ended(false, 0))],
     );
     let bob = sign_in(&app, "bobby@example.com", "the password of bobby");
     make_key(&app, &bob, "");
@@ -292,8 +294,11 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     let out = app
         .request("DELETE", "/admin/users/3/tokens")
         .bearer(&admin);
-    let ended = json!({"token": true, "keys": 1});
-    watch.expect(out, 204, &[write("user.sign-out", "user:3", ended)]);
+    watch.expect(
+        out,
+        204,
+        &[write("user.sign-out", "user:3", ended(true, 1))],
+    );
     let delete = || app.request("DELETE", "/admin/users/3").bearer(&admin);
     watch.expect(delete(), 204, &[write("user.delete", "user:3", none)]);
     watch.expect(delete(), 404, &[]);
@@ -308,6 +313,7 @@ fn every_command_has_its_row(backend: Backend) {
         )
     };
     let (user, none) = ("user:1", Value::Null);
+    let ended = json!({"token": false, "keys": 0});
     let address = "carol@example.com";
     let create = [
         "user",
@@ -328,18 +334,17 @@ fn every_command_has_its_row(backend: Backend) {
     );
     watch.expect_of_program(
         &["user", "disable", address],
-        &[by("user.disable", user, none.clone())],
+        &[by("user.disable", user, ended.clone())],
     );
     watch.expect_of_program(&["user", "disable", address], &[]);
     watch.expect_of_program(
         &["user", "enable", address],
-        &[by("user.enable", user, none.clone())],
+        &[by("user.enable", user, ended.clone())],
     );
     let scopes = json!({"before": "users:read", "after": "users:read orders:read"});
-    let read = by("user.read", user, none.clone());
     watch.expect_of_program(
         &["user", "grant", address, "orders:read"],
-        &[read, by("user.scopes", user, scopes)],
+        &[by("user.scopes", user, scopes)],
     );
     sign_in(&app, address, "the password of carol");
     watch.new_rows();
@@ -348,7 +353,6 @@ fn every_command_has_its_row(backend: Backend) {
         &[by("token.revoke", user, none.clone())],
     );
     watch.expect_of_program(&["token", "revoke", address], &[]);
-    let ended = json!({"token": false, "keys": 0});
     watch.expect_of_program(
         &["user", "sign-out", address],
         &[by("user.sign-out", user, ended)],

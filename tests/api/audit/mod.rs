@@ -34,7 +34,7 @@ fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
 
 /// Makes an administrator, and returns a login token of theirs.
 fn administrator(app: &TestApp) -> String {
-    let scopes = ["users:read", "users:write", "events:read"];
+    let scopes = ["users:read", "users:write", "events:read", "orders:read"];
     let mut arguments = vec!["user", "create", "admin@example.com", "--name", "Admin"];
     arguments.extend(scopes.iter().flat_map(|scope| ["--scope", scope]));
     let output = program(app, &arguments, "the password of admin");
@@ -141,16 +141,16 @@ fn some_life(app: &TestApp) -> Person {
         .bearer(&token)
         .json(&json!({"surname": "Liddell"}))
         .send();
+    let delete = app.request("DELETE", format!("/users/me/keys/{id}"));
+    assert_eq!(delete.bearer(&token).send().status, 204);
     for change in [
-        json!({"scopes": "orders:read"}),
+        json!({"scopes_add": "orders:read"}),
         json!({"disabled": true}),
         json!({"disabled": false}),
     ] {
         let patch = app.request("PATCH", "/admin/users/2").bearer(&admin);
         assert_eq!(patch.json(&change).send().status, 200);
     }
-    let delete = app.request("DELETE", format!("/users/me/keys/{id}"));
-    assert_eq!(delete.bearer(&token).send().status, 204);
     for wrong in 0..5 {
         let password = format!("wrong {wrong}");
         let fields = [("username", alice.email.as_str()), ("password", &password)];

@@ -59,7 +59,7 @@ fn an_id_that_a_client_chooses_stands_beside_ours(backend: Backend) {
     let patch = |given: &str, by: &str, path: &str, name: &str| {
         let body = match path {
             "/users/me" => json!({ "name": name }),
-            _ => json!({ "scopes": name }),
+            _ => json!({ "scopes_add": name }),
         };
         let request = app.request("PATCH", path).bearer(by).json(&body);
         let answer = request.header("X-Request-Id", given).send();
@@ -76,7 +76,7 @@ fn an_id_that_a_client_chooses_stands_beside_ours(backend: Backend) {
     );
     let own = patch("not fit for a log", &token, "/users/me", "Alice C");
     assert_eq!(
-        patch("of-the-admin", &admin, "/admin/users/2", "a:b"),
+        patch("of-the-admin", &admin, "/admin/users/2", "orders:read"),
         "of-the-admin"
     );
 

@@ -177,8 +177,12 @@ fn the_document_names_the_guards() {
             _ if operation.is_null() => continue,
             Guard::Open => Value::Null,
             Guard::StaticKey => serde_json::json!([{ "APIKeyHeader": [] }]),
-            Guard::User | Guard::Login | Guard::Proxy(_) => serde_json::json!([user(&[])]),
-            Guard::Scope(name) => serde_json::json!([user(&[name])]),
+            Guard::User | Guard::ScopedUser | Guard::Login | Guard::Proxy(_) => {
+                serde_json::json!([user(&[])])
+            }
+            Guard::Scope(name) | Guard::LoginScope(name) => {
+                serde_json::json!([user(&[name])])
+            }
             Guard::Anybody => serde_json::json!([{}, user(&[])]),
             Guard::Client => {
                 serde_json::json!([user(&["introspect"]), { "StaticKeyBasic": [] }])

@@ -12,10 +12,14 @@ pub enum Guard {
     StaticKey,
     /// Users, by a login token or an API key.
     User,
+    /// Users by a login token, or by an API key that has a scope.
+    ScopedUser,
     /// Users by a login token.
     Login,
     /// Users by a credential that has this scope, who hold it too.
     Scope(&'static str),
+    /// As [`Guard::Scope`], by a login token.
+    LoginScope(&'static str),
     /// As [`Guard::User`], or with a scope as [`Guard::Scope`], in what a proxy understands.
     Proxy(Option<&'static str>),
     /// As [`Guard::Scope`] for `introspect`, or a client with the static key.
@@ -71,12 +75,21 @@ const fn at(target: &'static str, route: Route) -> Route {
     Route { target, ..route }
 }
 
+const fn patch_user(body: &'static str, guard: Guard, passed: u16) -> Route {
+    let path = "/admin/users/{id}";
+    at(
+        "/admin/users/1",
+        route("PATCH", path, guard, Body::Json(body), passed),
+    )
+}
+
 const fn verify(method: &'static str) -> Route {
     route(method, "/verify", Guard::Proxy(None), Body::None, 200)
 }
 
 const USERS_READ: Guard = Guard::Scope("users:read");
 const USERS_WRITE: Guard = Guard::Scope("users:write");
+const USERS_WRITE_BY_LOGIN: Guard = Guard::LoginScope("users:write");
 
 /// The address is taken, so nobody is made.
 const TAKEN: Body = Body::Json(
@@ -94,7 +107,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/logout", Guard::Login, Body::None, 204),
     // The user's own account.
     get("/users/me", Guard::User),
-    route("PATCH", "/users/me", Guard::User, Body::Json("{}"), 200),
+    route("PATCH", "/users/me", Guard::Login, Body::Json("{}"), 200),
     route("DELETE", "/users/me", Guard::Login, WRONG_PASSWORD, 403),
     route(
         "POST",
@@ -121,7 +134,7 @@ pub const ROUTES: &[Route] = &[
             404,
         ),
     ),
-    get("/users/me/events", Guard::User),
+    get("/users/me/events", Guard::ScopedUser),
     // OAuth2.
     route(
         "POST",
@@ -157,21 +170,27 @@ pub const ROUTES: &[Route] = &[
     ),
     // Administration.
     get("/admin/users", USERS_READ),
-    route("POST", "/admin/users", USERS_WRITE, TAKEN, 409),
+    route("POST", "/admin/users", USERS_WRITE_BY_LOGIN, TAKEN, 409),
     at("/admin/users/1", get("/admin/users/{id}", USERS_READ)),
-    at(
-        "/admin/users/1",
-        route(
-            "PATCH",
-            "/admin/users/{id}",
-            USERS_WRITE,
-            Body::Json("{}"),
-            200,
-        ),
+    patch_user("{}", USERS_WRITE, 200),
+    patch_user(r#"{"disabled":false}"#, USERS_WRITE, 200),
+    patch_user(r#"{"surname":"Example"}"#, USERS_WRITE_BY_LOGIN, 200),
+    patch_user(r#"{"scopes_add":""}"#, USERS_WRITE_BY_LOGIN, 200),
+    patch_user(
+        r#"{"scopes_remove":"orders:read"}"#,
+        USERS_WRITE_BY_LOGIN,
+        200,
     ),
+    patch_user(r#"{"scopes":""}"#, USERS_WRITE, 428),
     at(
         "/admin/users/999999",
-        route("DELETE", "/admin/users/{id}", USERS_WRITE, Body::None, 404),
+        route(
+            "DELETE",
+            "/admin/users/{id}",
+            USERS_WRITE_BY_LOGIN,
+            Body::None,
+            404,
+        ),
     ),
     at(
         "/admin/users/999999/tokens",
@@ -250,7 +269,12 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
         }
         Guard::Client => for_users(&shown, |kind| with_scope(kind, "introspect")).unwrap_or(passed),
         Guard::User => for_users(&shown, |_| None).unwrap_or(passed),
+        Guard::ScopedUser => for_users(&shown, scoped).unwrap_or(passed),
         Guard::Login => for_users(&shown, by_login).unwrap_or(passed),
+        Guard::LoginScope(name) => {
+            let refusal = |kind: &Kind| with_scope(kind, name).or_else(|| by_login(kind));
+            for_users(&shown, refusal).unwrap_or(passed)
+        }
         Guard::Scope(name) => for_users(&shown, |kind| with_scope(kind, name)).unwrap_or(passed),
         Guard::Anybody if matches!(shown, Shown::Nothing) => passed,
         Guard::Anybody => for_users(&shown, |_| None).unwrap_or(passed),
@@ -279,6 +303,13 @@ fn invalid_token() -> Outcome {
 fn by_login(kind: &Kind) -> Option<Outcome> {
     let refusal = format!(r#"{CHALLENGE}, error="insufficient_scope""#);
     (!matches!(kind.standing, Standing::Login(_))).then_some((403, Some(refusal)))
+}
+
+fn scoped(kind: &Kind) -> Option<Outcome> {
+    match kind.standing {
+        Standing::Key("") => by_login(kind),
+        _ => None,
+    }
 }
 
 fn with_scope(kind: &Kind, name: &str) -> Option<Outcome> {

@@ -2,6 +2,7 @@
 //! their place among those there are, so that it means something after any other operations, and a
 //! sequence that fails can be cut down to what it fails by.
 
+use proptest::option;
 use proptest::prelude::*;
 
 /// Accounts that a sequence is about.
@@ -39,11 +40,22 @@ impl Scopes {
         Self(self.0 & !other.0)
     }
 
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     pub fn are_within(self, other: Self) -> bool {
         self.without(other) == Self::NONE
     }
 
-    /// As the service writes them.
+    /// Those that a text names, whatever their order.
+    pub fn of(text: &str) -> Self {
+        let bit = |name: &str| Self::NAMES.iter().position(|other| *other == name);
+        let bits = text.split_whitespace().filter_map(bit);
+        Self(bits.fold(0, |all, bit| all | 1 << bit))
+    }
+
+    /// In the order of [`Self::NAMES`].
     pub fn text(self) -> String {
         let all = Self::NAMES.iter().enumerate();
         let held = all.filter(|(bit, _)| self.0 >> bit & 1 == 1);
@@ -74,12 +86,23 @@ pub enum Shown {
     Altered(usize, Spoilt),
 }
 
+/// The keys that a change of the password leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep {
+    None,
+    All,
+    /// The credential issued so many before the last one.
+    One(usize),
+}
+
 /// What an administrator does to an account.
 #[derive(Clone, Copy, Debug)]
 pub enum Administration {
     Disable,
     Enable,
+    Rename,
     SetScopes(Scopes),
+    ChangeScopes { add: Scopes, remove: Scopes },
     SignOut,
     Delete,
 }
@@ -113,6 +136,8 @@ pub enum Operation {
         by: Shown,
         scopes: Scopes,
         days: Option<i64>,
+        /// The password, when it is sent.
+        current: Option<usize>,
     },
     ListKeys(Shown),
     /// Of the credentials issued so many before the last one, wherever it belongs.
@@ -120,11 +145,13 @@ pub enum Operation {
         by: Shown,
         key: usize,
     },
+    ReadEvents(Shown),
+    ChangeProfile(Shown),
     ChangePassword {
         by: Shown,
         current: usize,
         new: usize,
-        key: usize,
+        keep: Keep,
     },
     DeleteAccount {
         by: Shown,
@@ -199,7 +226,10 @@ fn administration() -> impl Strategy<Value = Administration> {
     prop_oneof![
         2 => Just(Administration::Disable),
         3 => Just(Administration::Enable),
-        8 => scopes().prop_map(Administration::SetScopes),
+        1 => Just(Administration::Rename),
+        4 => scopes().prop_map(Administration::SetScopes),
+        6 => (scopes(), wanted())
+            .prop_map(|(add, remove)| Administration::ChangeScopes { add, remove }),
         1 => Just(Administration::SignOut),
         1 => Just(Administration::Delete),
     ]
@@ -215,6 +245,14 @@ fn seconds() -> impl Strategy<Value = i64> {
         Just(DAY),
         Just(7 * DAY),
         Just(90 * DAY),
+    ]
+}
+
+fn keep() -> impl Strategy<Value = Keep> {
+    prop_oneof![
+        2 => Just(Keep::None),
+        1 => Just(Keep::All),
+        3 => issued().prop_map(Keep::One),
     ]
 }
 
@@ -240,12 +278,15 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         18 => (mighty(), credential()).prop_map(|(by, of)| Operation::Introspect { by, of }),
         3 => (user(), credential()).prop_map(|(by, of)| Operation::Revoke { by, of }),
         2 => user().prop_map(Operation::Logout),
-        12 => (user(), scopes(), days())
-            .prop_map(|(by, scopes, days)| Operation::CreateKey { by, scopes, days }),
+        12 => (user(), scopes(), days(), option::weighted(0.3, password())).prop_map(
+            |(by, scopes, days, current)| Operation::CreateKey { by, scopes, days, current }
+        ),
         4 => user().prop_map(Operation::ListKeys),
         4 => (user(), issued()).prop_map(|(by, key)| Operation::RevokeKey { by, key }),
-        3 => (user(), password(), new_password(), issued()).prop_map(
-            |(by, current, new, key)| Operation::ChangePassword { by, current, new, key }
+        4 => user().prop_map(Operation::ReadEvents),
+        2 => user().prop_map(Operation::ChangeProfile),
+        3 => (user(), password(), new_password(), keep()).prop_map(
+            |(by, current, new, keep)| Operation::ChangePassword { by, current, new, keep }
         ),
         1 => (user(), password()).prop_map(|(by, current)| Operation::DeleteAccount { by, current }),
         14 => (mighty(), slot(), administration())

@@ -142,12 +142,16 @@ impl Page {
             .collect()
     }
 
-    /// Whether the caller may change a user's scopes from `before` to `after`: those of the
-    /// service's own can be given by who holds them.
+    /// Whether the caller may change a user's scopes from `before` to `after`: scopes are given by
+    /// who holds them.
     pub fn may_give(caller: Caller, before: Scopes, after: Scopes) -> bool {
-        after
-            .without(before)
-            .and(Scopes::OWN)
-            .are_within(caller.scopes)
+        after.without(before).are_within(caller.scopes)
+    }
+
+    /// Whether the caller is in by an API key.
+    pub fn is_by_key(&self, caller: Caller) -> bool {
+        caller
+            .credential
+            .is_some_and(|place| self.credentials[place].key.is_some())
     }
 }

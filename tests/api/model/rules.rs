@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::operation::{Administration, Operation, Scopes, Shown, TOO_SHORT};
+use super::operation::{Administration, Keep, Operation, Scopes, Shown, TOO_SHORT};
 use super::page::{Caller, Page};
 
 /// What has to be answered. On success something may have been made whose id or secret only the
@@ -36,6 +36,9 @@ type Decision = Result<Expected, u16>;
 
 /// Days that a key lives unless the request says how many.
 const KEY_DAYS: i64 = 90;
+
+/// Seconds within which a sign-in is recent.
+const RECENT: i64 = 900;
 
 fn done(status: u16) -> Decision {
     Ok(Expected {
@@ -77,15 +80,22 @@ impl Page {
             Operation::Introspect { by, of } => self.introspect(by, of),
             Operation::Revoke { by, of } => self.revoke(by, of),
             Operation::Logout(by) => self.logout(by),
-            Operation::CreateKey { by, scopes, days } => self.create_key(by, scopes, days),
+            Operation::CreateKey {
+                by,
+                scopes,
+                days,
+                current,
+            } => self.create_key(by, scopes, days, current),
             Operation::ListKeys(by) => self.list_keys(by),
             Operation::RevokeKey { by, key } => self.revoke_key(by, key),
+            Operation::ReadEvents(by) => self.read_events(by),
+            Operation::ChangeProfile(by) => self.signed_in(by).and_then(|_| done(200)),
             Operation::ChangePassword {
                 by,
                 current,
                 new,
-                key,
-            } => self.change_password(by, current, new, key),
+                keep,
+            } => self.change_password(by, current, new, keep),
             Operation::DeleteAccount { by, current } => self.delete_account(by, current),
             Operation::Administer { by, slot, what } => self.administer(by, slot, what),
             Operation::Wait(seconds) => {
@@ -216,10 +226,30 @@ impl Page {
         done(204)
     }
 
-    fn create_key(&self, by: Shown, scopes: Scopes, days: Option<i64>) -> Decision {
+    fn create_key(
+        &self,
+        by: Shown,
+        scopes: Scopes,
+        days: Option<i64>,
+        current: Option<usize>,
+    ) -> Decision {
         let owner = self.signed_in(by)?;
         let days = days.unwrap_or(KEY_DAYS);
-        if !(1..=366).contains(&days) || !scopes.are_within(self.who(by)?.scopes) {
+        if !(1..=366).contains(&days) {
+            return Err(422);
+        }
+        let caller = self.who(by)?;
+        let signed_in_at = caller
+            .credential
+            .map(|place| self.credentials[place].issued);
+        let is_proved = match current {
+            Some(password) => self.users[owner].password == password,
+            None => signed_in_at.is_some_and(|at| self.now - at <= RECENT),
+        };
+        if !is_proved {
+            return Err(403);
+        }
+        if !scopes.are_within(caller.scopes) {
             return Err(422);
         }
         makes(
@@ -248,7 +278,16 @@ impl Page {
         done(204)
     }
 
-    fn change_password(&mut self, by: Shown, current: usize, new: usize, key: usize) -> Decision {
+    /// A key without scopes is not for this.
+    fn read_events(&self, by: Shown) -> Decision {
+        let caller = self.who(by)?;
+        if self.is_by_key(caller) && caller.scopes == Scopes::NONE {
+            return Err(403);
+        }
+        done(200)
+    }
+
+    fn change_password(&mut self, by: Shown, current: usize, new: usize, keep: Keep) -> Decision {
         let owner = self.signed_in(by)?;
         if new == TOO_SHORT {
             return Err(422);
@@ -258,12 +297,15 @@ impl Page {
             return Err(403);
         }
         user.password = new;
-        self.end_token_of(owner);
-        let named = self
-            .place(key)
-            .and_then(|place| self.credentials[place].key);
+        // The session that asks for it stays, and a user has no other.
+        let kept = match keep {
+            Keep::None => None,
+            Keep::All => return done(204),
+            Keep::One(back) => self.place(back),
+        };
+        let kept = kept.and_then(|place| self.credentials[place].key);
         self.end_all(|credential| {
-            credential.owner == owner && credential.key.is_some() && credential.key == named
+            credential.owner == owner && credential.key.is_some() && credential.key != kept
         });
         done(204)
     }
@@ -283,17 +325,44 @@ impl Page {
         if !Scopes::USERS_WRITE.are_within(caller.scopes) {
             return Err(403);
         }
+        let is_for_people = matches!(
+            what,
+            Administration::Rename
+                | Administration::SetScopes(_)
+                | Administration::ChangeScopes { .. }
+                | Administration::Delete
+        );
+        if let Administration::ChangeScopes { add, remove } = what
+            && add.and(remove) != Scopes::NONE
+        {
+            return Err(422);
+        }
+        if is_for_people && self.is_by_key(caller) {
+            return Err(403);
+        }
         let place = self.of_slot(slot).ok_or(404_u16)?;
         let user = &mut self.users[place];
+        if !user.scopes.and(Scopes::OWN).are_within(caller.scopes) {
+            return Err(403);
+        }
+        let scopes = match what {
+            Administration::SetScopes(scopes) => scopes,
+            Administration::ChangeScopes { add, remove } => user.scopes.with(add).without(remove),
+            _ => user.scopes,
+        };
+        if !Self::may_give(caller, user.scopes, scopes) {
+            return Err(403);
+        }
+        user.scopes = scopes;
         match what {
-            Administration::Disable => user.disabled = true,
-            Administration::Enable => user.disabled = false,
-            Administration::SetScopes(scopes) => {
-                if !Self::may_give(caller, user.scopes, scopes) {
-                    return Err(403);
-                }
-                user.scopes = scopes;
+            Administration::Rename
+            | Administration::SetScopes(_)
+            | Administration::ChangeScopes { .. } => {}
+            Administration::Disable => {
+                user.disabled = true;
+                self.end_all(|credential| credential.owner == place);
             }
+            Administration::Enable => user.disabled = false,
             Administration::Delete => {
                 user.deleted = true;
                 return done(204);
@@ -303,6 +372,7 @@ impl Page {
                 return done(204);
             }
         }
+        let user = &self.users[place];
         tells(json!({ "id": user.id, "scopes": user.scopes.text(), "disabled": user.disabled }))
     }
 }

@@ -115,6 +115,13 @@ fn what_has_ended_is_refused_at_the_next_request(proxy: Proxy) {
         }
         guarded.operate(&["user", "enable", &alice.email]);
         for caller in &callers {
+            guarded.is_refused(get(&caller.credential), 401);
+        }
+
+        let token = alice.sign_in();
+        let (_, key) = guarded.create_key(&token, SCOPE);
+        let callers = [guarded.caller(&token), guarded.caller(&key)];
+        for caller in &callers {
             guarded.passes(get(&caller.credential), caller);
         }
         // A login token lives for a day, a key for 90.

@@ -1,0 +1,2 @@
+DROP TABLE administrators_lock;
+DROP INDEX users_administrators;

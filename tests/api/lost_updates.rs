@@ -1,0 +1,271 @@
+//! Changes of one user by several administrators at once: none of them is undone by another.
+//!
+//! `TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS` says how many rounds on each database, 25 unless it is set.
+
+use std::thread;
+
+use serde_json::{Value, json};
+use tokenhouse::auth::{Administrator, UserPatch};
+use tokenhouse::{Auth, Config};
+
+use crate::harness::{Answer, Backend, Client, TestApp, at_once, on_both_databases, size, text};
+
+on_both_databases!(
+    a_grant_beside_a_revocation_undoes_nothing,
+    the_command_line_beside_http_undoes_nothing,
+    all_scopes_are_replaced_from_a_current_view_only,
+    every_change_gives_the_user_another_tag,
+);
+
+fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Answer {
+    let request = client.request("PATCH", "/admin/users/2").bearer(admin);
+    let request = match tag {
+        Some(tag) => request.header("If-Match", tag),
+        None => request,
+    };
+    request.json(body).send()
+}
+
+fn scopes_of(answer: &Answer) -> Vec<String> {
+    let scopes = text(&answer.json()["scopes"]);
+    let mut names: Vec<_> = scopes.split(' ').map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+fn read(client: &Client, admin: &str) -> Answer {
+    client.get("/admin/users/2").bearer(admin).send()
+}
+
+fn start(backend: Backend) -> (TestApp, String) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_GRANTABLE_SCOPES", "t:*")
+        .start();
+    let admin = app
+        .register_with("admin", "users:read users:write")
+        .sign_in();
+    app.register_with("alice", "t:taken t:kept");
+    (app, admin)
+}
+
+/// In each round, one scope is taken and four others are given, all at one moment.
+fn a_grant_beside_a_revocation_undoes_nothing(backend: Backend) {
+    const GRANTS: usize = 4;
+    let (app, admin) = start(backend);
+    let (_process, beside) = app.process_beside();
+    let servers = [*app, beside];
+    for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
+        let statuses = at_once(GRANTS + 1, GRANTS + 1, |number| {
+            let body = match number {
+                0 => json!({ "scopes_remove": "t:taken" }),
+                number => json!({ "scopes_add": format!("t:{number}") }),
+            };
+            patch(&servers[number % 2], &admin, None, &body).status
+        });
+        assert_eq!(statuses, [200; GRANTS + 1], "{round}");
+        let expected = ["t:1", "t:2", "t:3", "t:4", "t:kept"];
+        assert_eq!(scopes_of(&read(&app, &admin)), expected, "{round}");
+        let back = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2 t:3 t:4" });
+        assert_eq!(
+            scopes_of(&patch(&app, &admin, None, &back)),
+            ["t:kept", "t:taken"]
+        );
+    }
+}
+
+/// As the command `user grant` does it, without a process for each.
+fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
+    let (app, admin) = start(backend);
+    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
+    let auth = Auth::open(&Config::from_vars(settings).unwrap()).unwrap();
+    let change = |patch: UserPatch| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let operator = Administrator::operator();
+        runtime
+            .block_on(auth.update_user(&operator, 2, patch))
+            .unwrap();
+    };
+    for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                change(UserPatch {
+                    scopes_remove: Ok(Some("t:taken".to_owned())),
+                    ..UserPatch::none()
+                });
+            });
+            let given = patch(&app, &admin, None, &json!({ "scopes_add": "t:1" }));
+            assert_eq!(given.status, 200);
+        });
+        assert_eq!(scopes_of(&read(&app, &admin)), ["t:1", "t:kept"], "{round}");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                change(UserPatch {
+                    scopes_add: Ok(Some("t:taken".to_owned())),
+                    ..UserPatch::none()
+                });
+            });
+            let taken = patch(&app, &admin, None, &json!({ "scopes_remove": "t:1" }));
+            assert_eq!(taken.status, 200);
+        });
+        assert_eq!(
+            scopes_of(&read(&app, &admin)),
+            ["t:kept", "t:taken"],
+            "{round}"
+        );
+    }
+    // And the program itself.
+    for round in 0..3 {
+        let mut running: Vec<_> = ["t:1", "t:2"]
+            .map(|name| {
+                let grant = ["user", "grant", "alice@example.com", name];
+                app.program(&grant).spawn().unwrap()
+            })
+            .into_iter()
+            .collect();
+        let taken = patch(&app, &admin, None, &json!({ "scopes_remove": "t:taken" }));
+        assert_eq!(taken.status, 200);
+        for command in &mut running {
+            assert!(command.wait().unwrap().success());
+        }
+        assert_eq!(
+            scopes_of(&read(&app, &admin)),
+            ["t:1", "t:2", "t:kept"],
+            "{round}"
+        );
+        let back = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2" });
+        assert_eq!(patch(&app, &admin, None, &back).status, 200);
+    }
+}
+
+fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
+    let (app, admin) = start(backend);
+    let all = |scopes: &str| json!({ "scopes": scopes });
+    let without = patch(&app, &admin, None, &all("t:1"));
+    assert_eq!(without.status, 428, "{without:?}");
+    assert!(without.text().contains("If-Match"), "{without:?}");
+
+    let stale = read(&app, &admin).header("etag").unwrap();
+    assert_eq!(
+        patch(&app, &admin, None, &json!({ "scopes_remove": "t:taken" })).status,
+        200
+    );
+    for body in [
+        all("t:taken t:kept t:1"),
+        json!({ "surname": "Other" }),
+        json!({ "disabled": true }),
+        json!({ "scopes_add": "t:1" }),
+    ] {
+        let answer = patch(&app, &admin, Some(&stale), &body);
+        assert_eq!(
+            (answer.status, answer.json()),
+            (412, json!({ "detail": "The user was changed meanwhile" })),
+            "{body}"
+        );
+    }
+    let delete = app.request("DELETE", "/admin/users/2").bearer(&admin);
+    assert_eq!(delete.header("If-Match", &stale).send().status, 412);
+    let now = read(&app, &admin);
+    assert_eq!(scopes_of(&now), ["t:kept"]);
+    let tag = now.header("etag").unwrap();
+    // Weak tags match nothing, and neither does what is no tag.
+    let bare = tag.trim_matches('"').to_owned();
+    for other in [
+        format!("W/{tag}"),
+        bare,
+        format!("{tag}x"),
+        "\"\"".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(
+            patch(&app, &admin, Some(&other), &all("t:1")).status,
+            412,
+            "{other:?}"
+        );
+    }
+    let listed = format!("{stale}, {tag}");
+    assert_eq!(
+        scopes_of(&patch(&app, &admin, Some(&listed), &all("t:2"))),
+        ["t:2"]
+    );
+    assert_eq!(patch(&app, &admin, Some(&tag), &all("t:3")).status, 412);
+    assert_eq!(
+        scopes_of(&patch(&app, &admin, Some("*"), &all("t:4"))),
+        ["t:4"]
+    );
+    for mixed in [
+        json!({ "scopes": "", "scopes_add": "t:1" }),
+        json!({ "scopes": "", "scopes_remove": "t:1" }),
+        json!({ "scopes_add": "t:1 t:2", "scopes_remove": "t:2" }),
+    ] {
+        assert_eq!(
+            patch(&app, &admin, Some("*"), &mixed).status,
+            422,
+            "{mixed}"
+        );
+    }
+    for (tag, status) in [("*", 404), (tag.as_str(), 404)] {
+        let nobody = app.request("PATCH", "/admin/users/99").bearer(&admin);
+        let answer = nobody.header("If-Match", tag).json(&all("")).send();
+        assert_eq!(answer.status, status);
+    }
+
+    // Of those who replace one view at once, one is right.
+    for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
+        let tag = read(&app, &admin).header("etag").unwrap();
+        let mut statuses = at_once(4, 4, |number| {
+            let scopes = format!("t:{round}:{number}");
+            patch(&app, &admin, Some(&tag), &all(&scopes)).status
+        });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 412, 412, 412], "{round}");
+    }
+}
+
+fn every_change_gives_the_user_another_tag(backend: Backend) {
+    let (app, admin) = start(backend);
+    let alice = app.post("/token").form(&[
+        ("username", "alice@example.com"),
+        ("password", "the password of alice"),
+    ]);
+    let alice = text(&alice.send().json()["access_token"]);
+    let tag = || read(&app, &admin).header("etag").unwrap();
+    let mut seen = vec![tag()];
+    assert_eq!(tag(), seen[0], "reading changes nothing");
+    let is_strong = |tag: &str| tag.starts_with('"') && tag.ends_with('"') && tag.len() > 20;
+    assert!(is_strong(&seen[0]), "{seen:?}");
+    for body in [
+        json!({ "name": "Alice B" }),
+        json!({ "surname": "C" }),
+        json!({ "website": "w" }),
+        json!({ "scopes_add": "t:new" }),
+        json!({ "scopes_remove": "t:kept" }),
+        json!({ "disabled": true }),
+        json!({ "disabled": false, "surname": "D" }),
+    ] {
+        let last = seen.last().cloned();
+        let answer = patch(&app, &admin, last.as_deref(), &body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("etag"), Some(tag()), "{body}");
+        assert!(!seen.contains(&tag()), "{body}");
+        seen.push(tag());
+    }
+    assert_eq!(app.status("/users/me", &alice), 401);
+    let alice = app.post("/token").form(&[
+        ("username", "alice@example.com"),
+        ("password", "the password of alice"),
+    ]);
+    let alice = text(&alice.send().json()["access_token"]);
+    let own = app.request("PATCH", "/users/me").bearer(&alice);
+    assert_eq!(own.json(&json!({ "surname": "E" })).send().status, 200);
+    assert!(!seen.contains(&tag()));
+    // A text that moves from one field to the next is a change too.
+    let moved = [
+        json!({ "surname": "ab", "website": "c" }),
+        json!({ "surname": "a", "website": "bc" }),
+    ];
+    let tags = moved.map(|body| patch(&app, &admin, None, &body).header("etag"));
+    assert_ne!(tags[0], tags[1]);
+}
