@@ -181,7 +181,7 @@ fn an_account_that_is_handed_over_is_nobody_elses_any_more(backend: Backend) {
         assert_eq!(alice.try_sign_in(&password, "").status, 401);
         new.clone_into(&mut password);
         let noted = format!(
-            "audit_events WHERE action = 'password.change' AND actor = 'operator'
+            "audit_events WHERE action = 'password.change' AND target = 'user:1'
              AND detail = '{{\"keys\":{keys_ended},\"token\":true}}'"
         );
         assert_eq!(app.database().count(&noted), 1, "{noted}");
