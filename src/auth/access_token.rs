@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::SecretString;
 
 use super::Auth;
@@ -137,14 +137,15 @@ impl Auth {
         &self,
         candidates: &Candidates,
     ) -> Option<Result<Arc<Session>, Error>> {
-        let session = self.recall_any(candidates)?;
-        Some(self.admit(session))
+        let now = self.0.clock.now();
+        let session = self.recall_any(candidates, now)?;
+        Some(self.admit(session, now))
     }
 
     /// As [`Self::check_token`], from the database.
     pub(crate) async fn find_session(&self, candidates: Candidates) -> Result<Arc<Session>, Error> {
         match self.find_any(candidates).await? {
-            Some(session) => self.admit(session),
+            Some(session) => self.admit(session, self.0.clock.now()),
             None => {
                 self.0.metrics.checks_refused.increment();
                 Err(Error::InvalidToken)
@@ -157,21 +158,26 @@ impl Auth {
         &self,
         candidates: Candidates,
     ) -> Result<Option<Arc<Session>>, StoreError> {
-        match self.recall_any(&candidates) {
+        match self.recall_any(&candidates, self.0.clock.now()) {
             Some(session) => Ok(Some(session)),
             None => self.find_any(candidates).await,
         }
     }
 
-    fn recall_any(&self, candidates: &Candidates) -> Option<Arc<Session>> {
+    fn recall_any(&self, candidates: &Candidates, now: NaiveDateTime) -> Option<Arc<Session>> {
         candidates
             .iter()
-            .find_map(|credential| self.0.store.recall_session(&credential.digest))
+            .find_map(|credential| self.0.store.recall_session(&credential.digest, now))
     }
 
     async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Session>>, StoreError> {
         for credential in candidates.iter() {
-            if let Some(session) = self.0.store.find_session(credential).await? {
+            if let Some(session) = self
+                .0
+                .store
+                .find_session(credential, self.0.clock.now())
+                .await?
+            {
                 return Ok(Some(session));
             }
         }
@@ -179,9 +185,8 @@ impl Auth {
     }
 
     /// Decides at each use, also about a session from memory: time passes there too.
-    fn admit(&self, session: Arc<Session>) -> Result<Arc<Session>, Error> {
-        let is_good = expires_at(&session.credential) > self.0.clock.now()
-            && session.user.disabled_at.is_none();
+    fn admit(&self, session: Arc<Session>, now: NaiveDateTime) -> Result<Arc<Session>, Error> {
+        let is_good = expires_at(&session.credential) > now && session.user.disabled_at.is_none();
         if !is_good {
             self.0.metrics.checks_refused.increment();
             return Err(Error::InvalidToken);

@@ -70,6 +70,7 @@ const SQLITE_SETTINGS: &[&str] = &[
 ];
 
 const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
+     SET default_transaction_isolation = 'read committed'; \
      SET statement_timeout = '2s'; \
      SET lock_timeout = '1s'; \
      SET idle_in_transaction_session_timeout = '5s'";

@@ -11,9 +11,13 @@ use super::connection::StoreConnection;
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// Held by whoever migrates a Postgres database; the number is arbitrary, the same for everyone.
+/// Held by the process that migrates a Postgres database: a lock that no role without rights on the
+/// table can take. The table is that of diesel, made as diesel makes it.
 const POSTGRES_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
-     SELECT pg_advisory_xact_lock(7161543302183)";
+     CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (\
+         version VARCHAR(50) PRIMARY KEY NOT NULL, \
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+     LOCK TABLE __diesel_schema_migrations IN EXCLUSIVE MODE";
 
 const NEWER: &str = "the database was migrated by a newer version of Tokenhouse";
 
@@ -22,6 +26,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs what is pending, all of it or nothing, and returns the names. Processes that start
 /// together take turns: the transaction begins with a lock that only one of them gets.
 pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
+    match run_once(conn) {
+        // Of processes that make the table of the lock at the same time, all but one fail.
+        Err(StoreError::Conflict) => run_once(conn),
+        outcome => outcome,
+    }
+}
+
+fn run_once(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
     if let StoreConnection::Sqlite(sqlite) = conn {
         // Another process may be migrating: wait for it longer than a request would.
         sqlite.batch_execute("PRAGMA busy_timeout = 60000")?;

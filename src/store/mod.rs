@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::Pool;
@@ -261,25 +262,27 @@ impl Store {
     }
 
     /// The session of a credential, from memory. `None` says nothing: [`Self::find_session`] knows.
-    /// What it returns is what the database holds at this moment. Does not block.
-    pub fn recall_session(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
+    /// What it returns is what the database holds at this moment; what was read long before `now` is
+    /// not returned. Does not block.
+    pub fn recall_session(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
         if self.files_problem().is_some() {
             return None;
         }
-        self.sessions.recall(digest)
+        self.sessions.recall(digest, now)
     }
 
     /// The session of a credential, from the database; `None` when there is no such one. Whether it
-    /// has expired or its user is disabled is not looked at.
+    /// has expired at `now` or its user is disabled is not looked at.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
     pub async fn find_session(
         &self,
         credential: CredentialDigest,
+        now: NaiveDateTime,
     ) -> Result<Option<Arc<Session>>, StoreError> {
         self.refuse_other_files()?;
-        let found = self.sessions.find(credential).await;
+        let found = self.sessions.find(credential, now).await;
         // What was read while the files were replaced may be of either.
         self.refuse_other_files()?;
         found

@@ -104,14 +104,22 @@ diesel::table! {
     session_changes (id) {
         id -> BigInt,
         access_token -> Text,
+        stamp -> BigInt,
     }
 }
 
 diesel::table! {
     // Postgres only: the processes that remember sessions.
-    session_leases (id) {
-        id -> BigInt,
+    session_leases (lease) {
+        lease -> BigInt,
         fenced -> Bool,
+    }
+}
+
+diesel::table! {
+    // Postgres only: the changes for which those processes pause.
+    session_calls (call) {
+        call -> BigInt,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Sessions in memory are what the database holds, whoever changed it and however.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use tokenhouse::clock::Clock;
 use tokenhouse::config::Config;
 use tokenhouse::credential::CredentialDigest;
 use tokenhouse::store::Store;
@@ -11,6 +14,7 @@ use crate::harness::{Backend, Client, TestApp, on_both_databases};
 on_both_databases!(
     a_session_is_remembered_until_something_changes_it,
     changes_by_hand_count,
+    what_no_trigger_has_seen_counts_after_a_minute,
 );
 
 /// How long a change by hand may take to arrive: on Postgres nobody waits for it.
@@ -45,14 +49,18 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
         .enable_time()
         .build()
         .unwrap();
+    let clock = Clock::system();
     let look_up = |digest| {
         runtime
-            .block_on(store.find_session(digest))
+            .block_on(store.find_session(digest, clock.now()))
             .unwrap()
             .is_some()
     };
-    let is_remembered =
-        |credential: CredentialDigest| store.recall_session(&credential.digest).is_some();
+    let is_remembered = |credential: CredentialDigest| {
+        store
+            .recall_session(&credential.digest, clock.now())
+            .is_some()
+    };
 
     let remembers = |digest| {
         let is_back = || look_up(digest) && is_remembered(digest);
@@ -102,7 +110,11 @@ fn changes_by_hand_count(backend: Backend) {
     changes.extend(match backend {
         Backend::Postgres => [
             ("TRUNCATE access_tokens", 401),
-            ("DELETE FROM access_tokens; DELETE FROM users", 401),
+            (
+                "SET session_replication_role = replica; \
+              DELETE FROM access_tokens WHERE user_id = 1",
+                401,
+            ),
         ],
         Backend::Sqlite => [
             (
@@ -135,6 +147,116 @@ fn changes_by_hand_count(backend: Backend) {
         }
     }
     drop(app);
+}
+
+/// Ends a token so that no trigger tells of it.
+fn end_unseen(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Postgres => {
+            "BEGIN; ALTER TABLE access_tokens DISABLE TRIGGER ALL; DELETE FROM access_tokens; \
+             ALTER TABLE access_tokens ENABLE TRIGGER ALL; COMMIT"
+        }
+        // A shell in which triggers are off leaves the log as it was.
+        Backend::Sqlite => {
+            "BEGIN IMMEDIATE; CREATE TEMP TABLE seen AS SELECT MAX(id) AS id FROM session_changes; \
+             DELETE FROM access_tokens; \
+             DELETE FROM session_changes WHERE id > (SELECT id FROM seen); COMMIT"
+        }
+    }
+}
+
+fn what_no_trigger_has_seen_counts_after_a_minute(backend: Backend) {
+    let clock = Clock::manual(chrono::Utc::now());
+    let app = TestApp::builder(backend).clock(clock.clone()).start();
+    let alice = app.register("alice");
+    alice.sign_in();
+    let token = alice.sign_in();
+    let lease_is_live =
+        || backend == Backend::Sqlite || app.database().count("session_leases") == 1;
+    assert!(becomes(Duration::from_secs(5), || {
+        status(&app, &token) == 200 && lease_is_live()
+    }));
+    assert_eq!(status(&app, &token), 200);
+    app.database().execute(end_unseen(backend));
+    assert_eq!(
+        status(&app, &token),
+        200,
+        "it is remembered, so the test sees something"
+    );
+    clock.advance(TimeDelta::seconds(59));
+    assert_eq!(status(&app, &token), 200);
+    clock.advance(TimeDelta::seconds(1));
+    assert_eq!(status(&app, &token), 401);
+}
+
+#[test]
+fn postgres_runs_every_trigger_whatever_the_role_of_replication() {
+    let app = TestApp::start(Backend::Postgres);
+    let ours = "pg_trigger WHERE NOT tgisinternal";
+    assert!(app.database().count(ours) > 10);
+    assert_eq!(
+        app.database()
+            .count(&format!("{ours} AND tgenabled <> 'A'")),
+        0
+    );
+}
+
+/// How a log that was emptied looks when it has grown past the row that was read last.
+#[test]
+fn a_log_that_was_emptied_is_not_taken_for_the_one_that_was_read() {
+    let app = TestApp::start(Backend::Sqlite);
+    let (alice, bob) = (app.register("alice"), app.register("bob"));
+    let tokens = [alice.sign_in(), alice.sign_in(), bob.sign_in()];
+    for emptied in [
+        "DELETE FROM session_changes; DELETE FROM access_tokens WHERE user_id = 1; \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) \
+         INSERT INTO session_changes (access_token) SELECT '' FROM n",
+        "DELETE FROM access_tokens; DELETE FROM session_changes",
+    ] {
+        let last = if emptied.starts_with("DELETE FROM session") {
+            1
+        } else {
+            2
+        };
+        for token in &tokens[last..] {
+            for _ in 0..3 {
+                assert_eq!(status(&app, token), 200);
+            }
+        }
+        app.database().execute(&format!("BEGIN; {emptied}; COMMIT"));
+        assert_eq!(status(&app, &tokens[last]), 401, "{emptied}");
+    }
+}
+
+/// After a recovery of SQLite's wal-index without a log its header is the same each time.
+#[test]
+fn states_after_two_recoveries_are_not_taken_for_one() {
+    let app = TestApp::start(Backend::Sqlite);
+    let token = app.register("alice").sign_in();
+    let file = app.database().url().replace("sqlite://", "");
+    let recover = |statement: &str| {
+        let script =
+            format!("PRAGMA busy_timeout = 5000; {statement}; PRAGMA wal_checkpoint(TRUNCATE)");
+        app.database().execute(&script);
+        // By another process: closing the file in this one would drop SQLite's locks on it.
+        let shell = Command::new("dd")
+            .args([
+                "if=/dev/zero",
+                "bs=96",
+                "count=1",
+                "conv=notrunc",
+                "status=none",
+            ])
+            .arg(format!("of={file}-shm"))
+            .status();
+        assert!(shell.unwrap().success());
+    };
+    recover("SELECT 1");
+    for _ in 0..3 {
+        assert_eq!(status(&app, &token), 200);
+    }
+    recover("DELETE FROM access_tokens");
+    assert_eq!(status(&app, &token), 401);
 }
 
 #[test]

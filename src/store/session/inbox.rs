@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::NaiveDateTime;
 use tokio::sync::oneshot;
 
 use super::Session;
@@ -12,6 +13,8 @@ use crate::store::StoreError;
 /// A look-up, and where its answer goes.
 pub(super) struct Job {
     pub(super) credential: CredentialDigest,
+    /// When the caller asked, by its clock.
+    pub(super) asked_at: NaiveDateTime,
     pub(super) reply: oneshot::Sender<Result<Option<Arc<Session>>, StoreError>>,
 }
 

@@ -4,16 +4,26 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::size_of;
 use std::sync::Arc;
 
+use chrono::{NaiveDateTime, TimeDelta};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::{Credential, Session};
 use crate::token::TokenDigest;
 
+/// What is older is read again: a change that no trigger has seen is in force after that at the
+/// latest.
+const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
+
 /// Sessions by the digest of their token. What was not used for long makes room for what is.
-pub(super) struct Memory(
-    Option<Cache<TokenDigest, Arc<Session>, Bytes, BuildHasherDefault<AsItIs>>>,
-);
+pub(super) struct Memory(Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<AsItIs>>>);
+
+/// A session, and a time before which it was not read.
+#[derive(Clone)]
+struct Entry {
+    session: Arc<Session>,
+    asked_at: NaiveDateTime,
+}
 
 impl Memory {
     /// Room for `bytes`, counted generously; for nothing at 0.
@@ -37,13 +47,23 @@ impl Memory {
         self.0.is_some()
     }
 
-    pub(super) fn get(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
-        self.0.as_ref()?.get(digest)
+    /// The session, unless it is too old at `now`, or of a time to come: a clock was set then, and
+    /// does not tell how old it is.
+    pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
+        let entry = self.0.as_ref()?.get(digest)?;
+        let age = now - entry.asked_at;
+        (TimeDelta::zero() <= age && age < MAX_AGE).then_some(entry.session)
     }
 
-    pub(super) fn insert(&self, digest: TokenDigest, session: Arc<Session>) {
+    /// Remembers a session that was asked for at `asked_at` and read after that.
+    pub(super) fn insert(
+        &self,
+        digest: TokenDigest,
+        session: Arc<Session>,
+        asked_at: NaiveDateTime,
+    ) {
         if let Some(cache) = &self.0 {
-            cache.insert(digest, session);
+            cache.insert(digest, Entry { session, asked_at });
         }
     }
 
@@ -65,15 +85,15 @@ const TYPICAL_BYTES: u64 = 700;
 
 /// What a session takes up beside the contents of its strings: itself, its counters, eight
 /// allocations rounded up, and its place in the table.
-const FIXED_BYTES: usize = size_of::<Session>() + 16 + 8 * 16 + 100;
+const FIXED_BYTES: usize = size_of::<Session>() + size_of::<Entry>() + 8 * 16 + 100;
 
 /// Counts the bytes that a session takes up.
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<TokenDigest, Arc<Session>> for Bytes {
-    fn weight(&self, _digest: &TokenDigest, session: &Arc<Session>) -> u64 {
-        let Session { user, credential } = session.as_ref();
+impl Weighter<TokenDigest, Entry> for Bytes {
+    fn weight(&self, _digest: &TokenDigest, entry: &Entry) -> u64 {
+        let Session { user, credential } = entry.session.as_ref();
         let of_user = [
             &user.name,
             &user.surname,

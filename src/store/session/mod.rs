@@ -7,9 +7,11 @@
 //! One thread does all look-ups and all the forgetting, so that the two cannot overtake each
 //! other. Look-ups that wait while it is busy are answered together.
 
+mod coordination;
 mod inbox;
 mod lease;
 mod memory;
+mod moment;
 mod postgres;
 mod query;
 mod revocation;
@@ -145,34 +147,40 @@ impl Sessions {
         })
     }
 
-    /// The session of a token from memory, if it is there and nothing has changed it. Never
-    /// blocks on the database.
-    pub(super) fn recall(&self, digest: &TokenDigest) -> Option<Arc<Session>> {
+    /// The session of a token from memory, if it is there, not too old at `now`, and nothing has
+    /// changed it. Never blocks on the database.
+    pub(super) fn recall(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
         match &self.validity {
             // The order decides: the state that the memory stands for, then the memory, then the
             // state of the file. When the two states are equal, nothing was committed between.
             Validity::Sqlite(wal_index) => {
                 let remembered = wal_index.remembered();
-                let session = self.memory.get(digest)?;
+                let session = self.memory.get(digest, now)?;
                 (wal_index.now()? == remembered).then_some(session)
             }
             // Here too: the memory is exact while the lease is live, so what is found in it after
             // that was so when this began. The other way round it may be found before the thread
             // has forgotten it, and the lease be live again after.
-            Validity::Postgres(lease) => lease.is_live().then(|| self.memory.get(digest))?,
+            Validity::Postgres(lease) => lease.is_live().then(|| self.memory.get(digest, now))?,
         }
     }
 
-    /// The session of a credential, from the database.
+    /// The session of a credential, from the database, or from a memory that has just caught up
+    /// with it. It is `now`.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
     pub(super) async fn find(
         &self,
         credential: CredentialDigest,
+        now: NaiveDateTime,
     ) -> Result<Option<Arc<Session>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.put(Job { credential, reply });
+        self.inbox.put(Job {
+            credential,
+            asked_at: now,
+            reply,
+        });
         // The requests that have arrived with this one put theirs first: one call for all.
         yield_now().await;
         self.inbox.call();

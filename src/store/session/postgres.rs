@@ -1,8 +1,10 @@
 //! Look-ups on Postgres, and how the memory stays exact there.
 //!
-//! One connection listens to the notifications of the migrations' triggers and makes the look-ups.
-//! What it finds is remembered while it holds a lease (see [`lease`](super::lease)); it forgets
-//! what it is notified of, and then answers the revokers that wait for it.
+//! One connection makes the look-ups. What it finds is remembered while the process holds a lease
+//! (see [`lease`](super::lease)), for which it reads the tables of
+//! [`coordination`](super::coordination) from time to time, and at once when a second connection
+//! hears that there is something to read. That one carries nothing else, because a connection that
+//! hears is at the mercy of whoever sends: the server answers it only behind all that was sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,57 +13,68 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 
 use super::Session;
+use super::coordination::{self, LISTEN, Seen, Snapshot};
 use super::inbox::{Inbox, Job, Wake};
-use super::lease::{
-    CHANNEL, LEASES_LOCK, Lease, Message, PAUSE_OF_OWNER, USABLE_FOR, parse_answer,
-};
+use super::lease::{Lease, PAUSE_LIMIT, USABLE_FOR};
 use super::memory::Memory;
+use super::moment::Moment;
 use super::query;
 use crate::credential::CredentialDigest;
 use crate::store::attempt::is_lost;
 use crate::store::connection::Manager;
-use crate::store::schema::session_leases;
 use crate::store::{StoreError, unreachable_database};
 use crate::token::TokenDigest;
 
-/// How often the owner of a lease asks whether it still has it.
-const ASK_EVERY: Duration = Duration::from_millis(300);
+/// How often the owner of a lease reads the tables, heard or not.
+const LOOK_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How often it looks for notifications, while it has a lease: revokers wait for that.
-const LISTEN_EVERY: Duration = Duration::from_millis(5);
+/// How often it listens, and reads the tables at most for what it hears. Changes wait for that.
+const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often, while a revoker of this process waits for an answer.
-const LISTEN_HARD_EVERY: Duration = Duration::from_micros(100);
+/// How often a process without a lease listens: only so that nothing piles up.
+const IDLE_LISTEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often, while it has no lease: only so that nothing piles up.
-const LISTEN_IDLY_EVERY: Duration = Duration::from_secs(1);
+/// How many notifications are taken in between two rounds of look-ups; about a millisecond's work.
+const MAX_HEARD: usize = 1_000;
 
 /// A lease that was not used for this long is given up, so that an idle process costs nothing.
-const IDLE_AFTER: Duration = Duration::from_secs(10);
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// The thread's own connection, and the lease it holds.
+/// How often what no process needs any more is taken out of the tables.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The same without a lease.
+const IDLE_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The thread's own connections, and the lease it holds.
 pub(super) struct Lookups {
     manager: Manager,
     conn: Option<PgConnection>,
+    /// The connection that listens; there whenever the other one is.
+    bell: Option<PgConnection>,
     memory: Arc<Memory>,
     shared: Arc<Lease>,
     /// The row in `session_leases`. While there is one, what is found may be remembered.
     lease: Option<i64>,
-    /// Until when it lets the memory be used, but for the pauses.
-    usable_until: Option<Instant>,
-    /// The revokers that have called for a pause, and when that is over at the latest.
-    pauses: HashMap<String, Instant>,
-    /// When it last asked whether the row is still there.
-    asked: Instant,
+    /// How far the log of changes was read.
+    snapshot: Option<Snapshot>,
+    /// The changes under way, and since when that is known here.
+    calls: HashMap<i64, Instant>,
+    /// Whether something was heard since the tables were last read.
+    heard: bool,
+    /// Whether there is more to hear.
+    backlog: bool,
+    /// When the tables were last read.
+    looked: Instant,
+    pruned: Instant,
     /// When the memory was last wanted.
     wanted: Option<Instant>,
 }
 
 impl Lookups {
-    /// Takes over a connection, and listens on it. Without a memory it never takes a lease.
+    /// Takes over a connection, and opens one that listens. Without a memory it never takes a lease.
     pub(super) fn new(
         manager: Manager,
         conn: PgConnection,
@@ -71,15 +84,19 @@ impl Lookups {
         let mut lookups = Self {
             manager,
             conn: None,
+            bell: None,
             memory,
             shared,
             lease: None,
-            usable_until: None,
-            pauses: HashMap::new(),
-            asked: Instant::now(),
+            snapshot: None,
+            calls: HashMap::new(),
+            heard: false,
+            backlog: false,
+            looked: Instant::now(),
+            pruned: Instant::now(),
             wanted: None,
         };
-        lookups.listen(conn)?;
+        lookups.connect(conn)?;
         Ok(lookups)
     }
 
@@ -99,19 +116,19 @@ impl Lookups {
     }
 
     fn nap(&self) -> Duration {
-        if self.conn.is_some() && self.shared.has_callers() {
-            LISTEN_HARD_EVERY
+        if self.backlog {
+            Duration::ZERO
         } else if self.lease.is_some() {
-            LISTEN_EVERY
+            LISTEN_INTERVAL
         } else {
-            LISTEN_IDLY_EVERY
+            IDLE_LISTEN_INTERVAL
         }
     }
 
     /// Looks up all that wait in one round trip.
     fn answer(&mut self, jobs: Vec<Job>) {
         self.wanted = Some(Instant::now());
-        match self.find(&jobs.iter().map(|job| job.credential).collect()) {
+        match self.find(&jobs) {
             Ok(found) => jobs.into_iter().for_each(|job| {
                 let session = found.get(&job.credential.digest).cloned();
                 job.answer(Ok(session));
@@ -122,15 +139,14 @@ impl Lookups {
         }
     }
 
-    fn find(
-        &mut self,
-        credentials: &HashSet<CredentialDigest>,
-    ) -> Result<HashMap<TokenDigest, Arc<Session>>, StoreError> {
-        let found = match query::find_all(self.connection()?, credentials) {
+    fn find(&mut self, jobs: &[Job]) -> Result<HashMap<TokenDigest, Arc<Session>>, StoreError> {
+        let credentials: HashSet<CredentialDigest> =
+            jobs.iter().map(|job| job.credential).collect();
+        let found = match query::find_all(self.connection()?, &credentials) {
             // As after a restart of Postgres: another connection may do.
             Err(error) if is_lost(&error) => {
                 self.disconnect(&error.into());
-                query::find_all(self.connection()?, credentials)
+                query::find_all(self.connection()?, &credentials)
             }
             outcome => outcome,
         };
@@ -147,168 +163,196 @@ impl Lookups {
             .map(|(digest, session)| (digest, Arc::new(session)));
         let found: HashMap<_, _> = found.collect();
         if self.lease.is_some() {
-            for (digest, session) in &found {
-                self.memory.insert(*digest, Arc::clone(session));
+            for job in jobs {
+                let digest = job.credential.digest;
+                if let Some(session) = found.get(&digest) {
+                    self.memory
+                        .insert(digest, Arc::clone(session), job.asked_at);
+                }
             }
         }
         Ok(found)
     }
 
-    /// Reads the notifications, and sees to the lease.
+    /// Listens, and sees to the lease.
     fn keep_up(&mut self) -> Result<(), StoreError> {
-        if self.conn.is_none() && self.shared.has_callers() {
-            // The answers to their calls come here.
-            self.connection()?;
-        }
-        self.read_notifications()?;
+        self.listen()?;
         if self.shared.was_used() {
             self.wanted = Some(Instant::now());
         }
         let is_wanted = self.memory.is_any()
             && self
                 .wanted
-                .is_some_and(|wanted| wanted.elapsed() < IDLE_AFTER);
+                .is_some_and(|wanted| wanted.elapsed() < IDLE_LIMIT);
+        let is_called = self.shared.was_called();
         match self.lease {
             Some(_) if !is_wanted => self.give_up_lease()?,
-            Some(_) if self.asked.elapsed() >= ASK_EVERY => self.ask_for_lease()?,
+            Some(lease) if is_called || self.is_look_due() => self.look(lease)?,
             None if is_wanted => self.take_lease()?,
             _ => {}
         }
+        self.prune()?;
         Ok(())
     }
 
-    /// Forgets what was changed, in the order of the commits, and pauses for revokers.
-    fn read_notifications(&mut self) -> QueryResult<()> {
-        let Some(conn) = &mut self.conn else {
+    /// Takes in what was sent. It says nothing but that there may be something to read, however much
+    /// of it there is and whoever sent it.
+    fn listen(&mut self) -> QueryResult<()> {
+        let Some(bell) = &mut self.bell else {
             return Ok(());
         };
-        let notifications: Vec<_> = conn.notifications_iter().collect::<QueryResult<_>>()?;
-        for notification in notifications {
-            let payload = notification.payload.as_str();
-            if notification.channel != CHANNEL {
-                if let Some((call, lease)) = parse_answer(payload) {
-                    self.shared.note_answer(call, lease);
-                }
-                continue;
-            }
-            match (Message::parse(payload), self.lease) {
-                (Message::Pause(call), Some(lease)) => {
-                    let until = Instant::now() + PAUSE_OF_OWNER;
-                    self.pauses.insert(call.call.to_owned(), until);
-                    self.shared.allow(None);
-                    call.answer(conn, &self.shared, lease)?;
-                }
-                // Without a lease nothing is in use.
-                (Message::Pause(_), None) => {}
-                (Message::Resume(call), _) => drop(self.pauses.remove(call.call)),
-                (Message::Changed(digest), _) => self.memory.remove(&digest),
-                (Message::AllChanged, _) => self.memory.clear(),
-            }
+        let mut count = 0;
+        for notification in bell.notifications_iter().take(MAX_HEARD) {
+            notification?;
+            count += 1;
         }
-        self.allow();
+        self.heard |= count > 0;
+        self.backlog = count == MAX_HEARD;
         Ok(())
     }
 
-    /// Lets the memory be used as long as it may be. Only for who has read all that was notified.
-    fn allow(&mut self) {
-        if !self.pauses.is_empty() {
-            let (now, paused) = (Instant::now(), self.pauses.len());
-            self.pauses.retain(|_, until| *until > now);
-            if self.pauses.len() < paused {
-                // It ended by the clock: what was changed under it may still be on its way. A yes
-                // to a question that is asked from now on comes after it.
-                self.usable_until = None;
-            }
-        }
-        let until = self.usable_until.filter(|_| self.pauses.is_empty());
-        self.shared.allow(until);
+    fn is_look_due(&self) -> bool {
+        let interval = if self.heard {
+            LISTEN_INTERVAL
+        } else {
+            LOOK_INTERVAL
+        };
+        self.looked.elapsed() >= interval
     }
 
-    /// Takes a lease, unless somebody is making a change: then the next time.
+    /// Takes a lease.
     fn take_lease(&mut self) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
-        let id = rand::random::<i64>();
-        let asked = Instant::now();
-        let taken = diesel::sql_query(
-            "INSERT INTO session_leases (id) SELECT $1 WHERE pg_try_advisory_xact_lock($2)",
-        )
-        .bind::<BigInt, _>(id)
-        .bind::<BigInt, _>(LEASES_LOCK)
-        .execute(conn)?;
-        if taken == 1 {
-            self.lease = Some(id);
-            return self.renew(asked);
+        let lease = coordination::take_lease(conn)?;
+        self.lease = Some(lease);
+        self.look(lease)
+    }
+
+    /// Reads the tables: forgets what has changed, and pauses for the changes under way or lets the
+    /// memory be used again.
+    fn look(&mut self, lease: i64) -> QueryResult<()> {
+        let Some(conn) = &mut self.conn else {
+            return Ok(());
+        };
+        let asked = Moment::now();
+        let seen = coordination::look(conn, lease, self.snapshot.as_ref())?;
+        self.looked = Instant::now();
+        self.heard = false;
+        if !seen.is_ours {
+            return self.give_up_lease();
         }
+        self.forget(seen.changes.as_deref());
+        let is_new = self.note_calls(&seen);
+        if self
+            .calls
+            .values()
+            .any(|since| since.elapsed() < PAUSE_LIMIT)
+        {
+            self.shared.allow(None);
+            if let (true, Some(conn)) = (is_new, &mut self.conn) {
+                let calls: Vec<i64> = self.calls.keys().copied().collect();
+                coordination::answer(conn, lease, &calls, &seen.snapshot)?;
+            }
+        } else {
+            self.shared.allow(Some(asked.after(USABLE_FOR)));
+        }
+        self.snapshot = Some(seen.snapshot);
         Ok(())
     }
 
-    fn ask_for_lease(&mut self) -> QueryResult<()> {
-        let (Some(conn), Some(id)) = (&mut self.conn, self.lease) else {
-            return Ok(());
-        };
-        let asked = Instant::now();
-        let is_still_ours: bool = diesel::select(diesel::dsl::exists(
-            session_leases::table
-                .find(id)
-                .filter(session_leases::fenced.eq(false)),
-        ))
-        .get_result(conn)?;
-        if is_still_ours {
-            self.renew(asked)
-        } else {
-            self.give_up_lease()
+    /// Notes which changes are under way. Returns whether one of them was not known.
+    fn note_calls(&mut self, seen: &Seen) -> bool {
+        self.calls.retain(|call, _since| seen.calls.contains(call));
+        let known = self.calls.len();
+        for call in &seen.calls {
+            self.calls.entry(*call).or_insert_with(Instant::now);
+        }
+        self.calls.len() > known
+    }
+
+    /// Forgets these sessions; all of them when they are too many, or when one is not a digest: that
+    /// is the sign for all, or one that only a newer version understands.
+    fn forget(&self, changes: Option<&[String]>) {
+        let digests: Option<Vec<TokenDigest>> = changes.and_then(|changes| {
+            let digests = changes.iter().map(|change| TokenDigest::from_hex(change));
+            digests.collect()
+        });
+        match digests {
+            Some(digests) => digests.iter().for_each(|digest| self.memory.remove(digest)),
+            None => self.memory.clear(),
         }
     }
 
-    /// After a yes to a question that was asked at `asked`. What was committed before that has been
-    /// notified by now.
-    fn renew(&mut self, asked: Instant) -> QueryResult<()> {
-        self.asked = asked;
-        self.usable_until = Some(asked + USABLE_FOR);
-        self.read_notifications()
-    }
-
-    /// Stops using the memory, and then says so: revokers may go on at once.
+    /// Stops using the memory, and then says so: changes do not wait for this process any more.
     fn give_up_lease(&mut self) -> QueryResult<()> {
         self.forget_all();
-        if let (Some(conn), Some(id)) = (&mut self.conn, self.lease) {
-            diesel::delete(session_leases::table.find(id)).execute(conn)?;
+        if let (Some(conn), Some(lease)) = (&mut self.conn, self.lease) {
+            coordination::give_up_lease(conn, lease)?;
             self.lease = None;
         }
         Ok(())
     }
 
     fn forget_all(&mut self) {
-        self.usable_until = None;
-        self.allow();
+        self.shared.allow(None);
         self.memory.clear();
+        self.snapshot = None;
+        self.calls.clear();
+    }
+
+    /// Takes out of the tables what no process needs any more.
+    fn prune(&mut self) -> QueryResult<()> {
+        let interval = if self.lease.is_some() {
+            PRUNE_INTERVAL
+        } else {
+            IDLE_PRUNE_INTERVAL
+        };
+        let Some(conn) = self
+            .conn
+            .as_mut()
+            .filter(|_| self.pruned.elapsed() >= interval)
+        else {
+            return Ok(());
+        };
+        self.pruned = Instant::now();
+        if let (Some(lease), Some(snapshot)) = (self.lease, &self.snapshot) {
+            let calls: Vec<i64> = self.calls.keys().copied().collect();
+            coordination::answer(conn, lease, &calls, snapshot)?;
+        }
+        let is_over = |since: &Instant| since.elapsed() >= PAUSE_LIMIT;
+        let over = self.calls.iter().filter(|(_call, since)| is_over(since));
+        let over: Vec<i64> = over.map(|(call, _since)| *call).collect();
+        coordination::prune(conn, &over)
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if self.conn.is_none() {
             let conn = self.manager.open_postgres()?;
-            self.listen(conn)?;
+            self.connect(conn)?;
         }
         self.conn.as_mut().ok_or_else(unreachable_database)
     }
 
-    /// Listens on a new connection. What was remembered before it is not to be trusted.
-    fn listen(&mut self, mut conn: PgConnection) -> QueryResult<()> {
-        conn.batch_execute(&format!(
-            "LISTEN {CHANNEL}; LISTEN {}",
-            self.shared.reply_channel()
-        ))?;
+    /// Starts with new connections. What was remembered before them is not to be trusted.
+    fn connect(&mut self, conn: PgConnection) -> Result<(), StoreError> {
+        let mut bell = self.manager.open_postgres()?;
+        bell.batch_execute(LISTEN)?;
+        self.bell = Some(bell);
         self.conn = Some(conn);
-        // A lease that an earlier connection has left behind. While it stands, what is found would
-        // be remembered, and the pauses of then are not known any more.
-        self.give_up_lease().inspect_err(|_| self.conn = None)
+        // A lease that an earlier connection has left behind.
+        self.give_up_lease().map_err(|error| {
+            self.conn = None;
+            self.bell = None;
+            error.into()
+        })
     }
 
     fn disconnect(&mut self, reason: &StoreError) {
         self.forget_all();
-        self.pauses.clear();
+        self.bell = None;
+        self.backlog = false;
         if self.conn.take().is_some() {
             log::warn!("database: the connection for look-ups is closed: {reason}");
         }

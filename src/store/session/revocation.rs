@@ -1,34 +1,49 @@
-//! How a change takes effect on all processes at one moment, its commit: nobody uses what is
+//! How a change takes effect on all processes at one moment, its commit: no process uses what is
 //! remembered from before the change is made until after it was committed. See
 //! [`lease`](super::lease) for the other side.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 
-use super::lease::{CHANNEL, LEASES_LOCK, Lease, PAUSE_LASTS, notify};
+use super::lease::{Lease, PAUSE_RELIED_ON};
+use super::moment::Moment;
 use crate::store::StoreConnection;
-use crate::store::schema::session_leases;
+use crate::store::schema::{session_calls, session_leases};
 
-/// How long a fence has to stand before nobody can still be inside.
+/// How long a fence has to stand before no owner can still be using its memory.
 const FENCE_HOLDS: Duration = Duration::from_millis(1_000);
 
 /// How long the owners of leases get to answer. A living one takes a few milliseconds.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(250);
+const ANSWER_LIMIT: Duration = Duration::from_millis(250);
 
-/// How often a revoker looks whether a fenced owner has left by itself.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// How often a change looks whether they have.
+const ANSWER_INTERVAL: Duration = Duration::from_micros(500);
+
+/// How often a change looks whether a fenced owner has left by itself.
+const FENCE_INTERVAL: Duration = Duration::from_millis(20);
+
+const CALL: &str = "INSERT INTO session_calls (call) VALUES ($1) ON CONFLICT DO NOTHING";
+
+const SILENT: &str = "SELECT lease FROM session_leases WHERE NOT EXISTS (\
+     SELECT 1 FROM session_answers AS answer \
+     WHERE answer.lease = session_leases.lease AND $1 = ANY(answer.calls))";
+
+#[derive(QueryableByName)]
+struct SilentLease {
+    #[diesel(sql_type = BigInt)]
+    lease: i64,
+}
 
 /// A change that takes effect on all processes at once.
 pub(in crate::store) struct Revocation {
     lease: Arc<Lease>,
-    /// Another one for each attempt: an answer that comes late is not one to the next call.
-    call: String,
-    begun: Option<Instant>,
+    /// The same for each attempt: an owner that pauses for the first one does so for the next.
+    call: i64,
+    begun: Option<Moment>,
 }
 
 impl Revocation {
@@ -36,31 +51,25 @@ impl Revocation {
     pub(super) fn new(lease: Arc<Lease>) -> Self {
         Self {
             lease,
-            call: String::new(),
+            call: rand::random(),
             begun: None,
         }
     }
 
     /// Before the transaction: returns when no process uses its memory, and none will begin to
     /// until [`Self::end`]. Takes as long as the slowest needs to answer; if one does not,
-    /// [`ANSWERS_WITHIN`] and [`FENCE_HOLDS`].
+    /// [`ANSWER_LIMIT`] and [`FENCE_HOLDS`].
     ///
     /// # Errors
     /// When the database does not answer. The connection must not be used again then.
     pub(in crate::store) fn begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
-        self.begun = Some(Instant::now());
-        self.lease.end_call(&self.call);
-        self.call = format!("{:016x}", rand::random::<u64>());
-        let pause = self.lease.begin_call(&self.call);
-        // Shared with other revokers; keeps new leases away.
-        diesel::sql_query("SELECT pg_advisory_lock_shared($1), pg_notify($2, $3)")
-            .bind::<BigInt, _>(LEASES_LOCK)
-            .bind::<Text, _>(CHANNEL)
-            .bind::<Text, _>(pause)
+        self.begun.get_or_insert_with(Moment::now);
+        // Committed by itself. A lease that is taken from now on finds it; one that is there is
+        // found below.
+        diesel::sql_query(CALL)
+            .bind::<BigInt, _>(self.call)
             .execute(conn)?;
-        let silent = self
-            .lease
-            .wait_for_answers(&self.call, &leases(conn)?, ANSWERS_WITHIN);
+        let silent = self.wait_for_answers(conn)?;
         if !silent.is_empty() {
             log::warn!(
                 "database: {} process(es) did not answer before a change and are locked out of \
@@ -72,15 +81,25 @@ impl Revocation {
         Ok(())
     }
 
-    /// In the transaction, as its last statement: tells those who paused that they may go on, once
-    /// they have forgotten what they are told of before this.
-    pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
-        match conn {
-            StoreConnection::Postgres(conn) => {
-                notify(conn, CHANNEL, &self.lease.resumption(&self.call))
+    /// Returns the leases whose owners have not answered in time.
+    fn wait_for_answers(&self, conn: &mut StoreConnection) -> QueryResult<Vec<i64>> {
+        self.lease.call();
+        let called = Instant::now();
+        loop {
+            let silent: Vec<SilentLease> = diesel::sql_query(SILENT)
+                .bind::<BigInt, _>(self.call)
+                .load(conn)?;
+            if silent.is_empty() || called.elapsed() >= ANSWER_LIMIT {
+                return Ok(silent.into_iter().map(|silent| silent.lease).collect());
             }
-            StoreConnection::Sqlite(_) => Ok(()),
+            thread::sleep(ANSWER_INTERVAL);
         }
+    }
+
+    /// In the transaction, as its last statement: whoever sees the change sees its end too.
+    pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+        diesel::delete(session_calls::table.find(self.call)).execute(conn)?;
+        Ok(())
     }
 
     /// After the transaction, whether or not it was committed.
@@ -92,50 +111,35 @@ impl Revocation {
         conn: &mut StoreConnection,
         committed: bool,
     ) -> QueryResult<()> {
+        let is_in_time = |begun: Moment| Moment::now().is_before(begun.after(PAUSE_RELIED_ON));
         if !committed {
-            self.announce_end(conn)?;
-        } else if self.begun.is_none_or(|begun| begun.elapsed() > PAUSE_LASTS) {
+            self.announce_end(conn)
+        } else if self.begun.is_some_and(is_in_time) {
+            Ok(())
+        } else {
             // So slow that some may have gone on before the commit.
-            let leases = leases(conn)?;
-            fence(conn, &leases)?;
+            let leases: Vec<i64> = session_leases::table
+                .select(session_leases::lease)
+                .load(conn)?;
+            fence(conn, &leases)
         }
-        diesel::sql_query("SELECT pg_advisory_unlock_shared($1)")
-            .bind::<BigInt, _>(LEASES_LOCK)
-            .execute(conn)
-            .map(drop)
     }
 }
 
-impl Drop for Revocation {
-    fn drop(&mut self) {
-        self.lease.end_call(&self.call);
-    }
-}
-
-fn leases(conn: &mut StoreConnection) -> QueryResult<HashSet<i64>> {
-    let leases: Vec<i64> = session_leases::table
-        .select(session_leases::id)
-        .load(conn)?;
-    Ok(leases.into_iter().collect())
-}
-
-/// Keeps the owners of these leases from renewing them, and returns when none is in use any more.
-fn fence(conn: &mut StoreConnection, leases: &HashSet<i64>) -> QueryResult<()> {
-    diesel::update(session_leases::table.filter(session_leases::id.eq_any(leases)))
+/// Keeps the owners of these leases from using them again, and returns when none is in use any more.
+fn fence(conn: &mut StoreConnection, leases: &[i64]) -> QueryResult<()> {
+    let these = || session_leases::table.filter(session_leases::lease.eq_any(leases));
+    diesel::update(these().filter(session_leases::fenced.eq(false)))
         .set(session_leases::fenced.eq(true))
         .execute(conn)?;
     let fenced = Instant::now();
     while fenced.elapsed() < FENCE_HOLDS {
-        thread::sleep(LOOK_AGAIN_AFTER);
-        let left: i64 = session_leases::table
-            .filter(session_leases::id.eq_any(leases))
-            .count()
-            .get_result(conn)?;
+        thread::sleep(FENCE_INTERVAL);
+        let left: i64 = these().count().get_result(conn)?;
         if left == 0 {
             return Ok(());
         }
     }
-    diesel::delete(session_leases::table.filter(session_leases::id.eq_any(leases)))
-        .execute(conn)?;
+    diesel::delete(these()).execute(conn)?;
     Ok(())
 }

@@ -3,10 +3,11 @@
 //! The memory stands for one state of the file, told by the header of the wal-index, and is used
 //! only while the file is in that state. After a commit, whoever made it, the next look-up reads
 //! the log that the triggers of the migrations keep and forgets what is in it; then the memory
-//! stands for the new state.
+//! stands for the new state. Where the header identifies no state, or the log is empty, the thread
+//! writes a row of its own into the log: from that commit on both can be told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -19,8 +20,8 @@ use super::memory::Memory;
 use super::query;
 use super::wal_index::WalIndex;
 use crate::config::DatabaseUrl;
-use crate::credential::CredentialDigest;
 use crate::store::StoreError;
+use crate::store::connection::BUSY_TIMEOUT;
 use crate::store::schema::session_changes;
 use crate::token::TokenDigest;
 
@@ -33,10 +34,19 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// of cells are left to the other connections to check: it costs a tenth of a look-up.
 const SETTINGS: &str = "PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF";
 
+/// How often the thread writes into the log at most, where nothing can be remembered without that.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// That row: no digest, so it changes no session. Look-ups do not wait for another writer.
+const MARK: &str = "PRAGMA busy_timeout = 0; \
+     INSERT INTO session_changes (access_token) VALUES ('')";
+
 /// The thread's own connection, and what is remembered from it.
 pub(super) struct Lookups {
     conn: SqliteConnection,
     known: Known,
+    /// When it last tried to write into the log.
+    marked: Option<Instant>,
 }
 
 /// What is remembered, and which state of the file it stands for.
@@ -49,8 +59,16 @@ struct Known {
 /// How far the log was read, and under which schema.
 #[derive(Clone, Copy)]
 struct Read {
-    last_change: i64,
+    /// `None` when the log was empty: nothing tells whether it was so all the time.
+    last_change: Option<Change>,
     schema_version: i32,
+}
+
+/// A row of the log. The stamp is random: a log that was emptied and has grown again is another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Change {
+    id: i64,
+    stamp: i64,
 }
 
 #[derive(QueryableByName)]
@@ -74,7 +92,11 @@ impl Lookups {
             wal_index: Arc::new(WalIndex::open(url.sqlite_path())),
             read: None,
         };
-        Ok(Self { conn, known })
+        Ok(Self {
+            conn,
+            known,
+            marked: None,
+        })
     }
 
     pub(super) fn wal_index(&self) -> Arc<WalIndex> {
@@ -92,6 +114,7 @@ impl Lookups {
 
     /// Looks up all that wait in one transaction, which spares them the locking of the file.
     fn answer(&mut self, jobs: Vec<Job>) {
+        self.make_tellable();
         // Before anything is read, so that what is read is at least as new.
         let header = self.known.wal_index.now();
         let known = &mut self.known;
@@ -99,7 +122,7 @@ impl Lookups {
             if header != Some(known.wal_index.remembered()) {
                 known.catch_up(conn)?;
             }
-            let found = jobs.iter().map(|job| known.find(conn, &job.credential));
+            let found = jobs.iter().map(|job| known.find(conn, job));
             found.collect()
         });
         match found {
@@ -121,19 +144,42 @@ impl Lookups {
     }
 }
 
+impl Lookups {
+    /// Makes the one commit after which states of the file and of the log can be told from earlier
+    /// ones, where that is needed. As long as it fails, nothing is remembered.
+    fn make_tellable(&mut self) {
+        let is_log_empty = self
+            .known
+            .read
+            .is_some_and(|read| read.last_change.is_none());
+        let is_needed = is_log_empty || self.known.wal_index.is_unidentified();
+        let is_tried = |at: Instant| at.elapsed() < MARK_INTERVAL;
+        if !is_needed || !self.known.memory.is_any() || self.marked.is_some_and(is_tried) {
+            return;
+        }
+        self.marked = Some(Instant::now());
+        let outcome = self.conn.batch_execute(MARK);
+        if outcome.and(self.conn.batch_execute(BUSY_TIMEOUT)).is_err() {
+            log::debug!("database: no session is remembered until the next commit");
+        }
+    }
+}
+
 impl Known {
     /// Finds a session in the memory, which has caught up, or in the file.
-    fn find(
-        &self,
-        conn: &mut SqliteConnection,
-        credential: &CredentialDigest,
-    ) -> QueryResult<Option<Arc<Session>>> {
-        if let Some(session) = self.memory.get(&credential.digest) {
+    fn find(&self, conn: &mut SqliteConnection, job: &Job) -> QueryResult<Option<Arc<Session>>> {
+        let Job {
+            credential,
+            asked_at,
+            ..
+        } = job;
+        if let Some(session) = self.memory.get(&credential.digest, *asked_at) {
             return Ok(Some(session));
         }
         let found = query::find_one(conn, credential)?.map(Arc::new);
         if let Some(session) = &found {
-            self.memory.insert(credential.digest, Arc::clone(session));
+            let session = Arc::clone(session);
+            self.memory.insert(credential.digest, session, *asked_at);
         }
         Ok(found)
     }
@@ -146,12 +192,12 @@ impl Known {
         let read = self
             .read
             .filter(|read| read.schema_version == schema_version);
-        let last_change = match read {
-            Some(read) => self.forget_changes_from(conn, read.last_change)?,
+        let goes_on = match read.and_then(|read| read.last_change) {
+            Some(last) => self.forget_changes_from(conn, last)?,
             None => None,
         };
-        let last_change = match last_change {
-            Some(last) => last,
+        let last_change = match goes_on {
+            Some(last) => Some(last),
             None => {
                 self.memory.clear();
                 last_change_in_log(conn)?
@@ -165,36 +211,43 @@ impl Known {
     }
 
     /// Forgets the sessions in the log from its row `last` on, and returns the new last one;
-    /// `None` when the log has lost that row.
+    /// `None` when the log does not have that row any more.
     fn forget_changes_from(
         &self,
         conn: &mut SqliteConnection,
-        last: i64,
-    ) -> QueryResult<Option<i64>> {
-        let changes: Vec<(i64, String)> = session_changes::table
-            .filter(session_changes::id.ge(last))
+        last: Change,
+    ) -> QueryResult<Option<Change>> {
+        let changes: Vec<(i64, i64, String)> = session_changes::table
+            .filter(session_changes::id.ge(last.id))
             .order(session_changes::id)
+            .select((
+                session_changes::id,
+                session_changes::stamp,
+                session_changes::access_token,
+            ))
             .load(conn)?;
-        let goes_on_where_we_stopped = match changes.first() {
-            Some((id, _)) => *id == last || (last == 0 && *id == 1),
-            None => last == 0,
+        let change = |row: &(i64, i64, String)| Change {
+            id: row.0,
+            stamp: row.1,
         };
-        if !goes_on_where_we_stopped {
+        if changes.first().map(change) != Some(last) {
             return Ok(None);
         }
-        // What is no digest of ours was never found by one, so nobody remembers it.
+        // What is no digest of ours was never found by one, so it is not remembered.
         let changed = changes
             .iter()
-            .filter_map(|(_, hex)| TokenDigest::from_hex(hex));
+            .filter_map(|(_, _, hex)| TokenDigest::from_hex(hex));
         changed.for_each(|digest| self.memory.remove(&digest));
-        Ok(Some(changes.last().map_or(last, |(id, _)| *id)))
+        Ok(changes.last().map(change))
     }
 }
 
-/// The last row of the log; 0 when it is empty.
-fn last_change_in_log(conn: &mut SqliteConnection) -> QueryResult<i64> {
-    let last: Option<i64> = session_changes::table
-        .select(diesel::dsl::max(session_changes::id))
-        .get_result(conn)?;
-    Ok(last.unwrap_or(0))
+/// The last row of the log; `None` when it is empty.
+fn last_change_in_log(conn: &mut SqliteConnection) -> QueryResult<Option<Change>> {
+    let last: Option<(i64, i64)> = session_changes::table
+        .order(session_changes::id.desc())
+        .select((session_changes::id, session_changes::stamp))
+        .first(conn)
+        .optional()?;
+    Ok(last.map(|(id, stamp)| Change { id, stamp }))
 }

@@ -1,13 +1,17 @@
 //! The header of SQLite's wal-index, which changes with every commit by whatever process.
 //!
 //! A database in WAL mode has a file beside it, `-shm`, that all its connections share. A writer
-//! changes the header in it before its COMMIT returns, and counts up in it, so no two states look
-//! the same (<https://www.sqlite.org/walformat.html>, section 2.1). Reading those 48 bytes costs a
-//! fraction of a microsecond and takes no lock.
+//! changes the header in it before its COMMIT returns, and counts up in it
+//! (<https://www.sqlite.org/walformat.html>, section 2.1). Beside the count stand the salts of the
+//! log, random for each log, and the last frame and its checksum, so two states that have a count
+//! and salts do not look the same. A header that was made anew has neither: after a recovery the
+//! count begins at 0, and without a log there are no salts. Then the state cannot be told. Reading
+//! those 48 bytes costs a fraction of a microsecond and takes no lock.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -16,6 +20,12 @@ use crate::store::file::beside;
 
 /// The first of the two equal copies of the header; a writer changes it last.
 pub(super) type Header = [u8; 48];
+
+/// Where the header has the count of commits, whether it was made at all, and the salts: `iChange`,
+/// `isInit` and `aSalt` of `WalIndexHdr`.
+const COUNT: Range<usize> = 8..12;
+const IS_MADE: usize = 12;
+const SALTS: Range<usize> = 32..40;
 
 /// The state of the database file now, and the state that the memory stands for.
 pub(super) struct WalIndex {
@@ -46,7 +56,12 @@ impl WalIndex {
     pub(super) fn now(&self) -> Option<Header> {
         let mut header = [0; 48];
         self.file?.read_exact_at(&mut header, 0).ok()?;
-        Some(header)
+        identifies_a_state(&header).then_some(header)
+    }
+
+    /// Whether the file can be read and its state cannot be told until the next commit.
+    pub(super) fn is_unidentified(&self) -> bool {
+        self.file.is_some() && self.now().is_none()
     }
 
     /// The state that the memory stands for.
@@ -66,6 +81,11 @@ impl WalIndex {
     }
 }
 
+fn identifies_a_state(header: &Header) -> bool {
+    let is_set = |range: Range<usize>| header[range].iter().any(|byte| *byte != 0);
+    header[IS_MADE] != 0 && is_set(COUNT) && is_set(SALTS)
+}
+
 /// Opens the file, once in a process, and never closes it: closing it would drop the locks that
 /// SQLite holds on it in this process, whichever descriptor they were made through (POSIX,
 /// `fcntl`), and the next writer would corrupt the database.
@@ -82,4 +102,21 @@ pub(in crate::store) fn open_shared_memory(database: &Path) -> io::Result<&'stat
     let file: &'static File = Box::leak(Box::new(File::open(&path)?));
     open.insert(identity, file);
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_without_a_count_or_salts_identifies_no_state() {
+        let mut header = [0; 48];
+        for byte in [IS_MADE, COUNT.start, SALTS.start + 5] {
+            assert!(!identifies_a_state(&header));
+            header[byte] = 1;
+        }
+        assert!(identifies_a_state(&header));
+        header[COUNT].fill(0);
+        assert!(!identifies_a_state(&header));
+    }
 }
