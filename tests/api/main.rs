@@ -34,6 +34,7 @@ mod hostile;
 mod import;
 mod introspection;
 mod introspection_clients;
+mod intruder;
 mod key_uses;
 mod lockout;
 mod lost_updates;

@@ -244,10 +244,15 @@ impl Known {
 
 /// The last row of the log; `None` when it is empty.
 fn last_change_in_log(conn: &mut SqliteConnection) -> QueryResult<Option<Change>> {
-    let last: Option<(i64, i64)> = session_changes::table
-        .order(session_changes::id.desc())
-        .select((session_changes::id, session_changes::stamp))
-        .first(conn)
-        .optional()?;
-    Ok(last.map(|(id, stamp)| Change { id, stamp }))
+    let last: Option<i64> = session_changes::table
+        .select(diesel::dsl::max(session_changes::id))
+        .get_result(conn)?;
+    let Some(id) = last else {
+        return Ok(None);
+    };
+    let stamp = session_changes::table
+        .find(id)
+        .select(session_changes::stamp)
+        .get_result(conn)?;
+    Ok(Some(Change { id, stamp }))
 }
