@@ -91,6 +91,8 @@ pub struct Run {
     pub pauses: bool,
     /// The program `psql`, if connections to Postgres are to be cut.
     pub cut_connections_with: Option<PathBuf>,
+    /// The program `psql`, if a role without rights is to interfere on Postgres.
+    pub intrude_with: Option<PathBuf>,
     /// Decides what each client does. When it does it is up to the machine, so a seed does not
     /// repeat a history.
     pub seed: u64,
@@ -112,6 +114,7 @@ impl Run {
             kills: false,
             pauses: false,
             cut_connections_with: None,
+            intrude_with: None,
             seed: 0,
         }
     }
@@ -180,6 +183,10 @@ impl Run {
             if let Some(psql) = &self.cut_connections_with {
                 let url = &self.database_url;
                 nemeses.push(scope.spawn(move || nemesis::cut(psql, url, &field.stop, rng(2))));
+            }
+            if let Some(psql) = &self.intrude_with {
+                let url = &self.database_url;
+                nemeses.push(scope.spawn(move || nemesis::intrude(psql, url, &field.stop, rng(3))));
             }
             self.wait(field, &nemeses);
             field.stop.set();

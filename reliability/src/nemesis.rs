@@ -83,6 +83,67 @@ pub(crate) fn cut(psql: &Path, url: &str, stop: &Stop, mut rng: StdRng) -> Resul
     Ok(())
 }
 
+/// How often the role without rights interferes, in milliseconds.
+const INTRUDE_EVERY: Range<u64> = 20..200;
+
+/// A role that may connect and has no rights.
+const INTRUDER: &str = "DO $$ BEGIN CREATE ROLE intruder LOGIN; \
+     EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+
+/// The advisory locks that earlier versions took. They are held as long as the connection is open.
+const HOLD_LOCKS: &str = "SELECT pg_advisory_lock(7161543302183); \
+     SELECT pg_advisory_lock(7161543302184); SELECT pg_sleep(86400)";
+
+/// What is sent in a round: what earlier versions told each other, forged, to the channel that all
+/// processes hear.
+const FORGE: &str = "SELECT pg_notify('tokenhouse_sessions', said) FROM unnest(ARRAY[\
+     '', '*', 'resume', 'resume 0123456789abcdef 0123456789abcdef', \
+     'pause 0123456789abcdef 0123456789abcdef', repeat('0', 64)]) AS said";
+
+/// The same, but far more than anyone can read at once.
+const FLOOD: &str = "SELECT pg_notify('tokenhouse_sessions', 'pause x ' || number) \
+     FROM generate_series(1, 200000) AS number";
+
+/// Sends what a role without rights can send, and holds the locks that it can take, on the Postgres
+/// server at `url`.
+///
+/// # Errors
+/// When the program `psql` does not run, or not well.
+pub(crate) fn intrude(psql: &Path, url: &str, stop: &Stop, mut rng: StdRng) -> Result<(), String> {
+    let run = |statements: &str, url: &str| {
+        let mut command = Command::new(psql);
+        command
+            .args(["--no-psqlrc", "--quiet", "--command", statements, url])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    };
+    let told = |error: std::io::Error| format!("{}: {error}", psql.display());
+    run(INTRUDER, url).status().map_err(told)?;
+    let url = as_intruder(url)?;
+    let mut holder = run(HOLD_LOCKS, &url).spawn().map_err(told)?;
+    let mut rounds = (0_u32..).take_while(|_| sleep(stop, rng.random_range(INTRUDE_EVERY)));
+    let outcome = rounds.try_for_each(|round| {
+        let statement = if round % 20 == 0 { FLOOD } else { FORGE };
+        let status = run(statement, &url).status().map_err(told)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("{} cannot intrude: {status}", psql.display()))
+        }
+    });
+    let ended = holder.kill().and_then(|()| holder.wait()).map_err(told);
+    outcome.and(ended.map(drop))
+}
+
+/// The same URL with the role of the intruder.
+fn as_intruder(url: &str) -> Result<String, String> {
+    let (scheme, rest) = url.split_once("://").ok_or("no URL")?;
+    let (_role, rest) = rest.split_once('@').ok_or("no role in the URL")?;
+    Ok(format!("{scheme}://intruder@{rest}"))
+}
+
 fn seize<'a>(cluster: &'a Cluster, rng: &mut StdRng) -> Option<Seized<'a>> {
     cluster.slots.choose(rng)?.seize()
 }

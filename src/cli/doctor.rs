@@ -1,5 +1,6 @@
 //! `tokenhouse doctor`: what is wrong with an installation, and what to do.
 
+mod postgres;
 mod proxies;
 mod schema;
 mod transport;
@@ -169,6 +170,7 @@ fn database(config: &Config) -> Vec<Finding> {
     };
     let mut findings = vec![finding(Level::Ok, about, state.version)];
     findings.extend(schema::check(config));
+    findings.extend(postgres::check(config));
     if state.pending > 0 {
         let says = format!(
             "{} migration(s) pending: run tokenhouse migrate",

@@ -46,7 +46,10 @@ SELECT 'policy ' || c.relname || '.' || p.polname,
     FROM relations c JOIN pg_policy p ON p.polrelid = c.oid
 UNION ALL
 SELECT 'function ' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-       concat_ws(' ', p.prokind, p.prosecdef, p.provolatile, p.proconfig::text, p.proleakproof,
+       -- Ours have the schema that they are in for their path.
+       concat_ws(' ', p.prokind, p.prosecdef, p.provolatile,
+           replace(p.proconfig::text, 'search_path=' || quote_ident(current_schema()), 'search_path='),
+           has_function_privilege('public', p.oid, 'EXECUTE'), p.proleakproof,
            p.prorettype::regtype, l.lanname, p.prosrc, p.probin)
     FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
     WHERE p.pronamespace = (SELECT oid FROM here)

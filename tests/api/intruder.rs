@@ -141,7 +141,9 @@ fn a_notification_of_an_ended_token_does_not_name_it() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
     let mut intruder = connect(&app);
-    intruder.batch_execute(&format!("LISTEN {CHANNEL}")).unwrap();
+    intruder
+        .batch_execute(&format!("LISTEN {CHANNEL}"))
+        .unwrap();
     let alice = app.register("alice");
     let token = alice.sign_in();
     let digest = TokenDigest::of(token.as_bytes()).to_hex();
@@ -176,7 +178,10 @@ fn a_role_without_rights_reaches_none_of_the_tables() {
          EXECUTE FUNCTION tokenhouse_token_changed()",
     ] {
         let refused = intruder.batch_execute(statement).unwrap_err().to_string();
-        assert!(refused.contains("permission denied"), "{statement}: {refused}");
+        assert!(
+            refused.contains("permission denied"),
+            "{statement}: {refused}"
+        );
     }
 }
 
@@ -186,9 +191,8 @@ fn a_role_without_rights_reaches_none_of_the_tables() {
 fn a_change_by_a_role_with_few_rights_counts() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
-    app.database().execute(&format!(
-        "GRANT SELECT, DELETE ON access_tokens TO {ROLE}"
-    ));
+    app.database()
+        .execute(&format!("GRANT SELECT, DELETE ON access_tokens TO {ROLE}"));
     let token = app.register("alice").sign_in();
     for _ in 0..5 {
         assert_eq!(app.status("/users/me", &token), 200);
@@ -201,6 +205,9 @@ fn a_change_by_a_role_with_few_rights_counts() {
         .unwrap();
     let begun = Instant::now();
     while app.status("/users/me", &token) != 401 {
-        assert!(begun.elapsed() < Duration::from_secs(1), "it is still remembered");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "it is still remembered"
+        );
     }
 }

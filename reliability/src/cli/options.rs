@@ -40,6 +40,10 @@ pub(super) struct Options {
     /// Cut the connections to Postgres
     #[arg(long)]
     cuts: bool,
+    /// Let a Postgres role without rights forge and flood what the processes hear, and hold the
+    /// locks that it can take
+    #[arg(long)]
+    intruder: bool,
     /// Leave out what is done by commands: disable, enable, revoke
     #[arg(long)]
     without_cli: bool,
@@ -127,6 +131,9 @@ impl Options {
         if self.cuts && self.database == Backend::Sqlite {
             return Err("--cuts is for Postgres".to_owned());
         }
+        if self.intruder && self.database == Backend::Sqlite {
+            return Err("--intruder is for Postgres".to_owned());
+        }
         let database = Database::start(self.database)?;
         let history = self.to_run(binary, &database).execute()?;
         print_counts(&history);
@@ -156,6 +163,7 @@ impl Options {
         run.kills = self.kills;
         run.pauses = self.pauses;
         run.cut_connections_with = database.psql().filter(|_| self.cuts);
+        run.intrude_with = database.psql().filter(|_| self.intruder);
         run.mix = if self.without_cli {
             mix.without_cli()
         } else {

@@ -82,7 +82,11 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
         ),
     );
     if findings.is_empty() {
-        findings.push(finding(Level::Ok, ROLES, "no other role can reach the database"));
+        findings.push(finding(
+            Level::Ok,
+            ROLES,
+            "no other role can reach the database",
+        ));
     }
     findings
 }

@@ -185,6 +185,10 @@ impl Lookups {
                 .wanted
                 .is_some_and(|wanted| wanted.elapsed() < IDLE_LIMIT);
         let is_called = self.shared.was_called();
+        if is_called && self.conn.is_none() {
+            // A change of this process would wait for the lease that the connection has left behind.
+            self.connection()?;
+        }
         match self.lease {
             Some(_) if !is_wanted => self.give_up_lease()?,
             Some(lease) if is_called || self.is_look_due() => self.look(lease)?,
