@@ -15,8 +15,8 @@ use crate::harness::{Backend, Client, TestApp};
 
 const ROLE: &str = "intruder";
 
-/// The longest that a check may take, with the intruder's work on the same processors.
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
+/// What every other check takes at most, with the intruder's work on the same processors.
+const MEDIAN_LIMIT: Duration = Duration::from_millis(100);
 
 const CHANNEL: &str = "tokenhouse_sessions";
 
@@ -91,11 +91,13 @@ fn flood(conn: &mut PgConnection, stop: &AtomicBool, floods: &AtomicUsize) {
     }
 }
 
-fn check(server: &Client, token: &str) -> u16 {
-    let asked = Instant::now();
-    let status = server.status("/users/me", token);
-    assert!(asked.elapsed() < CHECK_LIMIT, "{:?}", asked.elapsed());
-    status
+/// Ends the intruder's threads, also when the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -111,14 +113,21 @@ fn a_role_without_rights_changes_nothing() {
     // Also a start: it does not wait for a lock that any role may take.
     let (_process, beside) = app.process_beside();
     let servers = [*app, beside];
+    let mut took = Vec::new();
+    let mut check = |server: &Client, token: &str| {
+        let asked = Instant::now();
+        let status = server.status("/users/me", token);
+        took.push(asked.elapsed());
+        status
+    };
     thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         scope.spawn(|| interfere(&mut connect(&app), &stop, &heard));
         scope.spawn(|| flood(&mut connect(&app), &stop, &floods));
-        let begun = Instant::now();
         let mut rounds = 0;
-        while rounds < 10 || floods.load(Ordering::Relaxed) < 3 {
+        while rounds < 5 || (floods.load(Ordering::Relaxed) < 2 && rounds < 100) {
             let token = alice.sign_in();
-            for _ in 0..20 {
+            for _ in 0..10 {
                 for server in &servers {
                     assert_eq!(check(server, &token), 200);
                     assert_eq!(check(server, &bystander), 200);
@@ -128,10 +137,10 @@ fn a_role_without_rights_changes_nothing() {
             assert_eq!(server.post("/logout").bearer(&token).send().status, 204);
             assert_eq!(servers.map(|server| check(&server, &token)), [401, 401]);
             rounds += 1;
-            assert!(begun.elapsed() < Duration::from_secs(60), "{rounds} rounds");
         }
-        stop.store(true, Ordering::Relaxed);
     });
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < MEDIAN_LIMIT, "{:?}", took.last());
     let heard = heard.into_inner().unwrap();
     assert!(heard.is_empty(), "a notification says something: {heard:?}");
 }
@@ -164,20 +173,20 @@ fn a_notification_of_an_ended_token_does_not_name_it() {
 fn a_role_without_rights_reaches_none_of_the_tables() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
-    let mut intruder = connect(&app);
     for statement in [
         "SELECT * FROM session_calls",
         "SELECT * FROM session_changes",
         "INSERT INTO session_calls VALUES (1)",
         "INSERT INTO session_changes (credential) VALUES ('*')",
         "UPDATE session_leases SET fenced = true",
-        "LOCK TABLE session_leases IN ACCESS SHARE MODE",
-        "LOCK TABLE __diesel_schema_migrations IN ACCESS SHARE MODE",
+        "BEGIN; LOCK TABLE session_leases IN ACCESS SHARE MODE",
+        "BEGIN; LOCK TABLE __diesel_schema_migrations IN ACCESS SHARE MODE",
         "CREATE TEMP TABLE own (access_token TEXT); \
          CREATE TRIGGER own AFTER DELETE ON own FOR EACH ROW \
          EXECUTE FUNCTION tokenhouse_token_changed()",
     ] {
-        let refused = intruder.batch_execute(statement).unwrap_err().to_string();
+        let refused = connect(&app).batch_execute(statement).unwrap_err();
+        let refused = refused.to_string();
         assert!(
             refused.contains("permission denied"),
             "{statement}: {refused}"
@@ -210,4 +219,40 @@ fn a_change_by_a_role_with_few_rights_counts() {
             "it is still remembered"
         );
     }
+}
+
+#[test]
+fn doctor_tells_what_other_roles_can_do() {
+    let app = TestApp::start(Backend::Postgres);
+    create_role(&app);
+    let says = || {
+        let output = app.program(&["doctor"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let [connect, temporary, others] = [
+        "every role of the server may connect",
+        "temporary tables",
+        "other roles can read or change the tables",
+    ];
+    let said = says();
+    assert!(said.contains(connect) && said.contains(temporary), "{said}");
+    assert!(said.contains("is a superuser"), "{said}");
+    assert!(
+        said.contains("as the migrations make them") && !said.contains(others),
+        "{said}"
+    );
+
+    let url = app.database().url();
+    let name = url.rsplit('/').next().unwrap();
+    app.database().execute(&format!(
+        "REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT SELECT ON users TO {ROLE}; \
+         ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"
+    ));
+    let said = says();
+    assert!(
+        !said.contains(connect) && !said.contains(temporary),
+        "{said}"
+    );
+    assert!(said.contains(others) && said.contains(ROLE), "{said}");
+    assert!(said.contains("'serializable'"), "{said}");
 }
