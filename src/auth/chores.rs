@@ -104,6 +104,7 @@ impl Auth {
         self.write_start().await?;
         self.write_key_uses().await?;
         self.write_refusals(false).await?;
+        self.write_static_key_uses().await?;
         self.write_unnamed_proxies().await?;
         if count {
             self.count_tokens().await?;
@@ -137,6 +138,7 @@ impl Auth {
     pub async fn settle(&self) -> Result<(), Error> {
         self.write_key_uses().await?;
         self.write_unnamed_proxies().await?;
+        self.write_static_key_uses().await?;
         self.write_refusals(true).await
     }
 }

@@ -23,6 +23,7 @@ mod page;
 mod precondition;
 mod records;
 mod register;
+mod static_key;
 mod throttle;
 mod unnamed_proxy;
 mod user_patch;
@@ -50,6 +51,7 @@ use audit::{Refusals, Trail};
 use chores::Chores;
 use instance_key::InstanceKey;
 use records::{IntrospectionClients, Start};
+use static_key::StaticKeyUses;
 use throttle::{Changes, TurnedAway};
 use unnamed_proxy::UnnamedProxies;
 
@@ -96,6 +98,7 @@ struct Inner {
     metrics: Metrics,
     throttle_key: InstanceKey,
     turned_away: TurnedAway,
+    static_key_uses: StaticKeyUses,
     changes: Changes,
     unnamed_proxies: UnnamedProxies,
     /// The chores end when this is dropped.
@@ -136,6 +139,7 @@ impl Auth {
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),
             turned_away: TurnedAway::default(),
+            static_key_uses: StaticKeyUses::default(),
             changes: Changes::default(),
             unnamed_proxies: UnnamedProxies::default(),
             config,
@@ -190,19 +194,6 @@ impl Auth {
     /// See [`Store::let_go_of_files`].
     pub fn let_go_of_files(&self) {
         self.0.store.let_go_of_files();
-    }
-
-    /// Checks what came in the place of the static key, in constant time.
-    ///
-    /// # Errors
-    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for everyone when no
-    /// key is set.
-    pub fn check_static_key(&self, presented: Option<&[u8]>) -> Result<(), Error> {
-        match presented {
-            None => Err(Error::StaticKeyMissing),
-            Some(key) if self.0.config.static_keys.contains(key) => Ok(()),
-            Some(_) => Err(Error::StaticKeyWrong),
-        }
     }
 }
 

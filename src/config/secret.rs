@@ -121,6 +121,11 @@ impl StaticKeys {
             .fold(false, |found, key| key.matches(&presented) | found)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
     /// Whether a key has fewer characters than that.
     pub fn any_shorter_than(&self, characters: usize) -> bool {
         self.shortest.is_some_and(|shortest| shortest < characters)

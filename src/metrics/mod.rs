@@ -44,6 +44,11 @@ pub const METRICS: &[(&str, &str, &str)] = &[
         "Tokens and keys looked at, by result",
     ),
     (
+        "tokenhouse_static_key_checks_total",
+        "counter",
+        "Static keys looked at, by result",
+    ),
+    (
         "tokenhouse_throttled_total",
         "counter",
         "Attempts and changes turned away, by what was used up",
@@ -176,6 +181,10 @@ pub struct Metrics {
     pub checks_ok: Counter,
     /// Credentials that were not.
     pub checks_refused: Counter,
+    /// Static keys that were right.
+    pub static_keys_ok: Counter,
+    /// Static keys that were not.
+    pub static_keys_refused: Counter,
     /// Requests that say for whom they were forwarded, from a peer that is no trusted proxy.
     pub untrusted_forwards: Counter,
     /// Password hashes.
@@ -269,6 +278,11 @@ impl Metrics {
                     "{name}{{result=\"refused\"}} {}",
                     self.checks_refused.get()
                 )
+            }
+            "tokenhouse_static_key_checks_total" => {
+                let (ok, refused) = (&self.static_keys_ok, &self.static_keys_refused);
+                writeln!(to, "{name}{{result=\"ok\"}} {}", ok.get())?;
+                writeln!(to, "{name}{{result=\"refused\"}} {}", refused.get())
             }
             "tokenhouse_throttled_total" => {
                 let kinds = ["account", "address", "registrations", "changes", "keys"];

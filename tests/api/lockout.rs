@@ -62,8 +62,11 @@ fn guess(client: &Client, email: &str, from: &str) {
     assert_eq!(request.send().status, 401);
 }
 
-fn refused_sign_ins_are_found(format: &str) {
+fn refused_guesses_are_found(format: &str) {
     let log = log_of(format, |client, alice| {
+        let wrong_key = client.get("/protected").header("Token", "a-guess-of-mine");
+        let wrong_key = wrong_key.header("X-Forwarded-For", "192.0.2.5");
+        assert_eq!(wrong_key.send().status, 403);
         guess(client, &alice.email, "192.0.2.1");
         guess(client, "nobody@example.com", "2001:db8::7");
         guess(client, "refused sign-in from 192.0.2.9", "192.0.2.3");
@@ -79,7 +82,7 @@ fn refused_sign_ins_are_found(format: &str) {
     });
     assert_eq!(
         found_in(&log),
-        ["192.0.2.1", "2001:db8::7", "192.0.2.3"],
+        ["192.0.2.5", "192.0.2.1", "2001:db8::7", "192.0.2.3"],
         "{log}"
     );
     for secret in ["alice", "nobody", "192.0.2.9", "a-guess-of-mine"] {
@@ -89,12 +92,12 @@ fn refused_sign_ins_are_found(format: &str) {
 
 #[test]
 fn refused_sign_ins_are_found_in_the_log_for_people() {
-    refused_sign_ins_are_found("text");
+    refused_guesses_are_found("text");
 }
 
 #[test]
 fn refused_sign_ins_are_found_in_the_log_of_json() {
-    refused_sign_ins_are_found("json");
+    refused_guesses_are_found("json");
 }
 
 #[test]

@@ -60,6 +60,7 @@ mod session_cache;
 mod settings;
 mod sign_in;
 mod smuggling;
+mod static_key_guesses;
 mod stopping;
 mod terminal;
 mod throttle;

@@ -49,6 +49,10 @@ pub enum Action {
     EventRead,
     /// A request for something that the caller's scopes do not allow.
     ScopeRefused,
+    /// A wrong static key.
+    StaticKeyRefused,
+    /// The static key was used from an address for the first time since the process began.
+    StaticKeyFirstUse,
     /// Requests came by way of a proxy that the settings do not name.
     ProxyUntrusted,
     /// Old events were deleted.
@@ -82,7 +86,7 @@ pub enum Action {
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -104,6 +108,8 @@ impl Action {
         Self::UserRead,
         Self::EventRead,
         Self::ScopeRefused,
+        Self::StaticKeyRefused,
+        Self::StaticKeyFirstUse,
         Self::ProxyUntrusted,
         Self::AuditPrune,
         Self::AuditKey,
@@ -144,6 +150,8 @@ impl Action {
             Self::UserRead => "user.read",
             Self::EventRead => "event.read",
             Self::ScopeRefused => "scope.refused",
+            Self::StaticKeyRefused => "static-key.refused",
+            Self::StaticKeyFirstUse => "static-key.first-use",
             Self::ProxyUntrusted => "proxy.untrusted",
             Self::AuditPrune => "audit.prune",
             Self::AuditKey => "audit.key",

@@ -96,9 +96,7 @@ impl Auth {
         let now = self.0.clock.now();
         let refusals = &self.0.refusals;
         if refusals.is_to_be_written(now, event.action, &network(origin.address())) {
-            if event.action == Action::Login {
-                log_refused_sign_in(origin);
-            }
+            log_refused_guess(origin, event.action);
             self.note_event(origin, event).await
         } else {
             Ok(())
@@ -129,9 +127,14 @@ impl Auth {
 
 /// The line for programs that lock addresses out, such as fail2ban: `deploy/fail2ban` matches it.
 /// Nothing in it is a client's own words, which could be made to look like another line.
-fn log_refused_sign_in(origin: &Origin) {
+fn log_refused_guess(origin: &Origin, action: Action) {
+    let what = match action {
+        Action::Login => "sign-in",
+        Action::StaticKeyRefused => "static key",
+        _ => return,
+    };
     if let Some(address) = origin.address() {
-        log::info!(target: "tokenhouse::sign_in", "refused sign-in from {address}");
+        log::info!(target: "tokenhouse::sign_in", "refused {what} from {address}");
     }
 }
 

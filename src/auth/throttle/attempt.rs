@@ -171,7 +171,7 @@ pub(super) fn take(
 }
 
 /// Puts an attempt back into the budgets of its address: it was none that counts.
-fn put_back(
+pub(super) fn put_back(
     conn: &mut StoreConnection,
     budgets: &[(String, Rate)],
     now: NaiveDateTime,

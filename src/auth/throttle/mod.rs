@@ -15,12 +15,12 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 pub(super) use attempt::Attempt;
-use attempt::{Subjects, UsedUp, count, take};
+use attempt::{Subjects, UsedUp, count, put_back, take};
 pub(super) use budget::Alert;
 use budget::Rate;
 pub(super) use changes::{ChangeError, Changes};
-pub(super) use network::network;
 use network::{AddressBudget, neighbourhood};
+pub(super) use network::{around, client_of, network};
 pub(super) use turned_away::TurnedAway;
 
 use super::Auth;
@@ -148,6 +148,41 @@ impl Auth {
             Ok(()) => Ok(()),
             Err(used_up) => Err(self
                 .turn_away(origin, budgets, now, used_up, Action::Register)
+                .await?),
+        }
+    }
+
+    /// Counts a static key as an attempt of its address, unless it is right.
+    ///
+    /// # Errors
+    /// As [`Self::count_attempt`].
+    pub(super) async fn count_static_key(
+        &self,
+        origin: &Origin,
+        is_right: bool,
+    ) -> Result<(), Error> {
+        let limits = self.0.config.limits;
+        if !limits.on {
+            return Ok(());
+        }
+        let now = self.0.clock.now();
+        let rate = per_minute(limits.address);
+        let budgets = AddressBudget::all("sign-in", origin.address(), rate);
+        self.check_turned_away(&budgets, now, Budget::Address)?;
+        let (auth, counted) = (self.clone(), budgets.clone());
+        let counted = self.0.store.note(move |conn| {
+            let key = auth.0.throttle_key.get(conn)?;
+            let subjects = subjects_of(&key, &counted);
+            let taken = take(conn, &subjects, now)?;
+            if is_right && taken.is_ok() {
+                put_back(conn, &subjects, now)?;
+            }
+            Ok(taken)
+        });
+        match counted.await? {
+            Ok(()) => Ok(()),
+            Err(used_up) => Err(self
+                .turn_away(origin, budgets, now, used_up, Action::StaticKeyRefused)
                 .await?),
         }
     }

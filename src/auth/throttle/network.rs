@@ -57,9 +57,29 @@ pub(super) fn neighbourhood(address: Option<IpAddr>) -> Option<String> {
     })
 }
 
+/// The first address of what one client is taken to have all of, as in [`network`].
+pub(in crate::auth) fn client_of(address: Option<IpAddr>) -> Option<IpAddr> {
+    Some(first_of(address?, 64))
+}
+
+/// The first address of the network that a client may have all of: an address, or with IPv6 a /48.
+pub(in crate::auth) fn around(address: Option<IpAddr>) -> Option<IpAddr> {
+    Some(first_of(address?, 48))
+}
+
+fn first_of(address: IpAddr, prefix_v6: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => first_v6(address, prefix_v6).into(),
+    }
+}
+
 fn masked_v6(address: Ipv6Addr, prefix: u32) -> String {
-    let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - prefix)));
-    format!("{network}/{prefix}")
+    format!("{}/{prefix}", first_v6(address, prefix))
+}
+
+fn first_v6(address: Ipv6Addr, prefix: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - prefix)))
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 
 use super::authorized::{Authorized, RequiredScope};
+use super::origin::origin;
 use super::{auth, credential};
 use crate::auth::{Auth, Session};
+use crate::credential::{CredentialDigest, CredentialKind};
 use crate::error::Error;
 use crate::scope;
 
@@ -38,9 +40,22 @@ impl FromRequest for IntrospectionClient {
         let request = request.clone();
         Box::pin(async move {
             let auth = auth(&request)?;
-            match by_static_key(auth, &request)? {
-                true => Ok(Self { session: None }),
-                false => with_scope.await.map(|authorized| Self {
+            if let Some(basic) = credential::find_basic(&request)? {
+                let secret = password_of_basic(basic).ok_or(Error::InvalidClient)?;
+                let secret = as_meant(auth, secret);
+                return check(auth, &request, &secret, Error::InvalidClient).await;
+            }
+            let bearer = bearer_alone(&request);
+            let keys = &auth.config().static_keys;
+            if let Some(bearer) = bearer.filter(|bearer| keys.contains(bearer)) {
+                return check(auth, &request, bearer, Error::InvalidToken).await;
+            }
+            match (with_scope.await, bearer) {
+                // What stands for no user was meant as the static key, or may have been.
+                (Err(Error::InvalidToken), Some(bearer)) if !is_api_key(bearer) => {
+                    check(auth, &request, bearer, Error::InvalidToken).await
+                }
+                (outcome, _) => outcome.map(|authorized| Self {
                     session: Some(Arc::clone(authorized.session())),
                 }),
             }
@@ -48,40 +63,47 @@ impl FromRequest for IntrospectionClient {
     }
 }
 
-/// Whether the static key was shown in `Authorization`; `false` when something else may have been.
-///
-/// # Errors
-/// [`Error::InvalidClient`] for a wrong HTTP Basic, [`Error::TwoCredentials`] beside anything else.
-fn by_static_key(auth: &Auth, request: &HttpRequest) -> Result<bool, Error> {
-    if let Some(basic) = credential::find_basic(request)? {
-        let secret = password_of_basic(basic).ok_or(Error::InvalidClient)?;
-        return if is_static_key(auth, &secret) {
-            Ok(true)
-        } else {
-            Err(Error::InvalidClient)
-        };
-    }
-    if request.headers().contains_key(credential::TOKEN_HEADER) {
-        return Ok(false);
-    }
-    match credential::find(request) {
-        Ok(bearer) => Ok(auth.check_static_key(Some(bearer)).is_ok()),
-        Err(_none_or_two) => Ok(false),
+/// Checks a static key, and answers a wrong one as this route does.
+async fn check(
+    auth: &Auth,
+    request: &HttpRequest,
+    presented: &[u8],
+    wrong: Error,
+) -> Result<IntrospectionClient, Error> {
+    let origin = origin(request);
+    match auth.check_static_key(&origin, Some(presented)).await {
+        Ok(()) => Ok(IntrospectionClient { session: None }),
+        Err(Error::StaticKeyWrong) => Err(wrong),
+        Err(error) => Err(error),
     }
 }
 
-/// RFC 6749 section 2.3.1 wants the password form-encoded, and not every client does that.
-fn is_static_key(auth: &Auth, secret: &[u8]) -> bool {
-    if auth.check_static_key(Some(secret)).is_ok() {
-        return true;
+/// The credential in `Authorization: Bearer`, if there is no other one that users show.
+fn bearer_alone(request: &HttpRequest) -> Option<&[u8]> {
+    if request.headers().contains_key(credential::TOKEN_HEADER) {
+        return None;
     }
+    credential::find(request).ok()
+}
+
+/// A key that was made here and has ended is no guess at the static key: its checksum is right.
+fn is_api_key(presented: &[u8]) -> bool {
+    let digest = CredentialDigest::of(presented);
+    digest.is_some_and(|digest| digest.kind == CredentialKind::ApiKey)
+}
+
+/// The secret as it was sent or, when that is the static key, decoded: RFC 6749 section 2.3.1 wants the
+/// password form-encoded, and not every client does that.
+fn as_meant(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
     // It would end the value, and what follows would be overlooked.
     if secret.contains(&b'&') {
-        return false;
+        return secret;
     }
-    let as_value = [b"=".as_slice(), secret].concat();
+    let as_value = [b"=".as_slice(), &secret].concat();
     let decoded = form_urlencoded::parse(&as_value).next();
-    decoded.is_some_and(|(_, key)| auth.check_static_key(Some(key.as_bytes())).is_ok())
+    let decoded = decoded.map(|(_, key)| key.into_owned().into_bytes());
+    let is_key = |key: &Vec<u8>| auth.config().static_keys.contains(key);
+    decoded.filter(is_key).unwrap_or(secret)
 }
 
 /// The password of HTTP Basic (RFC 7617); `None` for what cannot be read.

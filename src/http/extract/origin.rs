@@ -39,7 +39,7 @@ pub(super) fn origin(request: &HttpRequest) -> Origin {
 
 /// The address is that of the connection: what a header says of it, anybody can write. Only for
 /// the proxies of the settings, where the app has those, it is what they say.
-fn address(request: &HttpRequest) -> Option<IpAddr> {
+pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let Some(proxies) = request.app_data::<TrustedProxies>() else {
         return Some(peer);

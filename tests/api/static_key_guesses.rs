@@ -1,0 +1,204 @@
+//! The static key can be guessed at no more often than a password, and not without a trace.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta};
+use tokenhouse::Clock;
+
+use crate::harness::{
+    Answer, Backend, Client, Request, STATIC_KEY, TestApp, at_once, on_both_databases,
+};
+
+on_both_databases!(
+    wrong_keys_are_refused_counted_and_on_record,
+    every_place_for_a_static_key_is_limited,
+    a_burst_of_guesses_does_not_get_ahead_of_the_count,
+    a_right_key_is_refused_only_where_wrong_ones_come_from,
+    processes_share_the_count,
+    ended_api_keys_are_no_guesses,
+    the_first_use_from_an_address_is_on_record,
+    a_right_key_needs_no_database,
+);
+
+/// Wrong passwords and keys in a minute, by default.
+const LIMIT: usize = 30;
+
+const GUESSER: [u8; 4] = [127, 6, 6, 6];
+
+fn limited(backend: Backend) -> (TestApp, Clock) {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+    let app = TestApp::builder(backend)
+        .clock(clock.clone())
+        .setting("TOKENHOUSE_LIMITS", "on")
+        .start();
+    (app, clock)
+}
+
+fn by_token(client: &Client, key: &str) -> Answer {
+    client.get("/protected").header("Token", key).send()
+}
+
+fn wrong_keys_are_refused_counted_and_on_record(backend: Backend) {
+    let (app, clock) = limited(backend);
+    let guesser = app.from(GUESSER);
+    let mut statuses = Vec::new();
+    for number in 0..400 {
+        let answer = by_token(&guesser, &format!("a wrong key {number}"));
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after").as_deref(), Some("2"));
+        } else {
+            assert_eq!(answer.json()["detail"], "Forbidden");
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses, [[403; LIMIT].as_slice(), &[429; 370]].concat());
+    // The budget is that of the address.
+    let form = [("username", "nobody@example.com"), ("password", "x")];
+    assert_eq!(guesser.post("/token").form(&form).send().status, 429);
+    let rows = "audit_events WHERE action = 'static-key.refused' AND result = 'refused' \
+                AND actor = 'anonymous' AND ip = '127.6.6.6'";
+    assert!(app.database().count(rows) > 0);
+    let metrics = app.get("/metrics").header("Token", STATIC_KEY).send();
+    let refused = format!("tokenhouse_static_key_checks_total{{result=\"refused\"}} {LIMIT}\n");
+    assert!(metrics.text().contains(&refused), "{}", metrics.text());
+    clock.advance(TimeDelta::seconds(2));
+    assert_eq!(by_token(&guesser, "another").status, 403);
+    assert_eq!(by_token(&guesser, "another").status, 429);
+}
+
+/// A way to show a static key.
+type Way = fn(&Client, &str) -> Request;
+
+const WAYS: [Way; 5] = [
+    |client, key| client.get("/protected").header("Token", key),
+    |client, key| client.get("/page").header("Token", key),
+    |client, key| client.get("/metrics").header("Token", key),
+    |client, key| {
+        client
+            .post("/introspect")
+            .form(&[("token", "x")])
+            .bearer(key)
+    },
+    |client, key| {
+        let basic = STANDARD.encode(format!("anyone:{key}"));
+        let request = client.post("/introspect").form(&[("token", "x")]);
+        request.header("Authorization", format!("Basic {basic}"))
+    },
+];
+
+fn every_place_for_a_static_key_is_limited(backend: Backend) {
+    for way in WAYS {
+        let (app, _) = limited(backend);
+        let guesser = app.from(GUESSER);
+        for number in 0..LIMIT {
+            let status = way(&guesser, &format!("wrong-{number}")).send().status;
+            assert!([401, 403].contains(&status), "{status}");
+        }
+        assert_eq!(way(&guesser, "wrong").send().status, 429);
+        // It does not tell a right one.
+        assert_eq!(way(&guesser, STATIC_KEY).send().status, 429);
+        assert_eq!(way(&app, STATIC_KEY).send().status, 200);
+        let rows = "audit_events WHERE action = 'static-key.refused'";
+        assert!(app.database().count(rows) > 0);
+    }
+}
+
+/// One key in 400 is right: it is not compared but among the first ones.
+fn a_burst_of_guesses_does_not_get_ahead_of_the_count(backend: Backend) {
+    const GUESSES: usize = 400;
+    let (app, _) = limited(backend);
+    let guesser = app.from(GUESSER);
+    let statuses = at_once(16, GUESSES, |number| {
+        let is_late = number >= GUESSES / 2;
+        let key = if is_late { STATIC_KEY } else { "a wrong key" };
+        by_token(&guesser, key).status
+    });
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    let (refused, in_) = (count(403), count(200));
+    // On a busy machine some are answered with 503.
+    assert!((1..=LIMIT).contains(&refused), "{statuses:?}");
+    assert!(in_ <= LIMIT, "{in_} right keys were told to be right");
+    assert!(count(429) > GUESSES / 2, "{statuses:?}");
+}
+
+fn a_right_key_is_refused_only_where_wrong_ones_come_from(backend: Backend) {
+    let (app, clock) = limited(backend);
+    let guesser = app.from(GUESSER);
+    assert_eq!(by_token(&guesser, STATIC_KEY).status, 200);
+    for _ in 0..LIMIT {
+        assert_eq!(by_token(&guesser, "wrong").status, 403);
+    }
+    for _ in 0..3 {
+        assert_eq!(by_token(&guesser, STATIC_KEY).status, 429);
+        assert_eq!(by_token(&app, STATIC_KEY).status, 200);
+    }
+    // A right one uses nothing up.
+    clock.advance(TimeDelta::seconds(2));
+    for _ in 0..100 {
+        assert_eq!(by_token(&guesser, STATIC_KEY).status, 200);
+    }
+    assert_eq!(by_token(&guesser, "wrong").status, 403);
+    assert_eq!(by_token(&guesser, "wrong").status, 429);
+}
+
+fn processes_share_the_count(backend: Backend) {
+    let (app, clock) = limited(backend);
+    let beside = app.beside().clock(clock).setting("TOKENHOUSE_LIMITS", "on");
+    let beside = beside.start();
+    for _ in 0..LIMIT {
+        assert_eq!(by_token(&app.from(GUESSER), "wrong").status, 403);
+    }
+    assert_eq!(by_token(&beside.from(GUESSER), "wrong").status, 429);
+    assert_eq!(by_token(&beside.from(GUESSER), STATIC_KEY).status, 429);
+}
+
+/// An app that goes on with a key that has ended keeps no one else at its address out.
+fn ended_api_keys_are_no_guesses(backend: Backend) {
+    let (app, _) = limited(backend);
+    let token = app.register_with("alice", "introspect").sign_in();
+    let key = app.create_key(&token, "introspect");
+    let introspect = |client: &Client| {
+        let request = client.post("/introspect").form(&[("token", "x")]);
+        request.bearer(&key.secret).send().status
+    };
+    assert_eq!(introspect(&app), 200);
+    let revoke = app.request("DELETE", format!("/users/me/keys/{}", key.id));
+    assert_eq!(revoke.bearer(&token).send().status, 204);
+    for _ in 0..2 * LIMIT {
+        assert_eq!(introspect(&app), 401);
+    }
+    let rows = "audit_events WHERE action = 'static-key.refused'";
+    assert_eq!(app.database().count(rows), 0);
+}
+
+fn the_first_use_from_an_address_is_on_record(backend: Backend) {
+    let app = TestApp::start(backend);
+    for _ in 0..50 {
+        for address in [[127, 1, 1, 1], [127, 1, 1, 2]] {
+            assert_eq!(by_token(&app.from(address), STATIC_KEY).status, 200);
+        }
+    }
+    let rows = |address: &str| {
+        app.database().count(&format!(
+            "audit_events WHERE action = 'static-key.first-use' AND actor = 'static-key' \
+             AND ip = '{address}'"
+        ))
+    };
+    let begun = Instant::now();
+    while rows("127.1.1.2") == 0 && begun.elapsed() < Duration::from_secs(10) {
+        sleep(Duration::from_millis(50));
+    }
+    sleep(Duration::from_secs(2));
+    assert_eq!([rows("127.1.1.1"), rows("127.1.1.2")], [1, 1]);
+}
+
+fn a_right_key_needs_no_database(backend: Backend) {
+    let (app, _) = limited(backend);
+    app.database().take_away();
+    for _ in 0..20 {
+        assert_eq!(by_token(&app, STATIC_KEY).status, 200);
+    }
+}
