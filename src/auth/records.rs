@@ -188,7 +188,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer: then the client must not be told.
-    pub(crate) async fn note_introspection(
+    pub async fn note_introspection(
         &self,
         origin: &Origin,
         session: Option<&Session>,
