@@ -248,6 +248,7 @@ pub mod http;
 pub mod import;
 mod keyed_digest;
 pub mod metrics;
+pub mod network;
 pub mod password;
 mod private_file;
 mod process_owner;

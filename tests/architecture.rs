@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 6] = [
         "hex",
         "keyed_digest",
         "metrics",
+        "network",
         "password",
         "private_file",
         "process_owner",

@@ -45,12 +45,13 @@ impl Auth {
             // Somebody changed the user meanwhile, perhaps only another sign-in that renewed the
             // hash: what holds now decides, and the second answer is final.
             None => {
+                self.withdraw(&proven.attempt).await;
                 let proven = self.authenticate(origin, name, &password).await?;
                 let issued = self.create_access_token(origin, &proven, scope).await?;
                 (proven, issued.ok_or(Error::BadCredentials)?)
             }
         };
-        self.renew_hash(proven.account, password).await;
+        self.renew_hash(origin, proven.account, password).await;
         Ok(issued)
     }
 
@@ -61,8 +62,9 @@ impl Auth {
     /// read: a sign-in that began before that must not finish after it.
     ///
     /// # Errors
-    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Internal`] without
-    /// randomness, [`Error::Unavailable`] without a database.
+    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::TooManyAttempts`] when
+    /// the account has used up its sign-ins; [`Error::Internal`] without randomness,
+    /// [`Error::Unavailable`] without a database.
     pub async fn create_access_token(
         &self,
         origin: &Origin,
@@ -92,16 +94,27 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
+        let user = account.user.clone();
         let stored = self.change(&origin, move |conn, events| {
             if !account.lock_if_unchanged(conn)? {
-                return Ok(None);
+                return Ok(Ok(None));
             }
-            attempt.succeed(conn, now)?;
+            if let Err(wait) = attempt.sign_in(conn, now)? {
+                return Ok(Err(wait));
+            }
             let event = Event::new(Action::Login).on_user(account.user.id);
             events.record(event.with("scopes", token.scopes.as_str()));
-            token.replace_for_user(conn).map(Some)
+            token.replace_for_user(conn).map(Some).map(Ok)
         });
-        Ok(stored.await?.map(|token| {
+        let stored = stored.await;
+        if stored.is_err() {
+            self.take_back(&proven.attempt).await;
+        }
+        let stored = match stored? {
+            Ok(stored) => stored,
+            Err(wait) => return Err(self.refuse_sign_in(&origin, &user, wait).await?),
+        };
+        Ok(stored.map(|token| {
             self.0.metrics.sign_in(SignIn::Ok);
             IssuedToken {
                 secret,

@@ -123,7 +123,7 @@ impl Auth {
         let action = Action::PasswordChange;
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
-        let hashed = match self.hash_new_password(&new, &session.user).await {
+        let hashed = match self.hash_new_password(origin, &new, &session.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
                 self.excuse(attempt).await?;
@@ -202,14 +202,17 @@ impl Auth {
         action: Action,
     ) -> Result<ProvenAccount, Error> {
         self.check_changes(origin)?;
-        self.check_room()?;
+        self.check_room(origin.network())?;
         let id = session.user.id;
         let name = fold(&session.user.email);
         let attempt = self.count_attempt(origin, &name).await?;
         let find = move |conn: &mut _| Account::find(conn, id);
-        let account = self.0.store.read(find).await?.ok_or(Error::InvalidToken)?;
+        let found = self.0.store.read(find).await.map_err(Error::from);
+        let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
+        let account = self.or_withdraw(&attempt, found).await?;
         let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
-        if self.verify(password, hash).await? {
+        let matches = self.verify(origin, password, hash).await;
+        if self.or_withdraw(&attempt, matches).await? {
             return Ok(ProvenAccount { account, attempt });
         }
         let how = if attempt.is_allowed {
@@ -217,7 +220,7 @@ impl Auth {
         } else {
             SignIn::Throttled
         };
-        self.report_wait(origin, &attempt, Some(id)).await?;
+        self.fail(origin, &attempt, Some(id)).await?;
         let event = Event::refused(action).on_user(id);
         self.note_refusal(origin, event.with("reason", how.reason()))
             .await?;

@@ -101,7 +101,9 @@ impl Auth {
         admin.check_is_no_key()?;
         let scopes = check_optional_scopes("scopes", scopes);
         let (form, scopes) = Error::both(self.check_form(form), scopes)?;
-        let user = self.prepare_user(form, scopes.unwrap_or_default()).await?;
+        let user = self
+            .prepare_user(&admin.origin, form, scopes.unwrap_or_default())
+            .await?;
         let (by, now) = (admin.by.clone(), self.0.clock.now());
         let auth = self.clone();
         let created = self.change(&admin.origin, move |conn, events| {

@@ -54,7 +54,9 @@ impl Auth {
             })?;
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
-        let hashed = self.hash_new_password(&password, &user).await?;
+        let hashed = self
+            .hash_new_password(&admin.origin, &password, &user)
+            .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
         let changed = self.administer(admin, id, move |conn, events, user| {
             Account::set_hash(conn, id, &hashed)?;

@@ -10,8 +10,9 @@ use super::throttle::Attempt;
 use crate::email::{EmailAddress, fold};
 use crate::error::Error;
 use crate::metrics::SignIn;
-use crate::password::{self, Busy, Computation, Cost, PreparedVerification, Verification};
-use crate::store::{Account, StoredHash};
+use crate::network::Network;
+use crate::password::{self, Cost, HashClass, PreparedVerification};
+use crate::store::{Account, StoredHash, stored_hash_classes};
 
 /// An account whose password was shown.
 #[derive(Clone, Debug)]
@@ -22,12 +23,12 @@ pub struct ProvenAccount {
 }
 
 impl Auth {
-    /// Whether one more password would be hashed in time.
+    /// Whether one more password of a client of this network would be hashed in time.
     ///
     /// # Errors
     /// [`Error::Busy`] when more wait than that.
-    pub(crate) fn check_room(&self) -> Result<(), Error> {
-        Ok(self.0.hasher.check_room(self.0.config.cost)?)
+    pub(crate) fn check_room(&self, network: Network) -> Result<(), Error> {
+        Ok(self.0.hasher.check_room(network)?)
     }
 
     /// Finds the user with this e-mail address, in any spelling, and this password.
@@ -37,22 +38,25 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::BadCredentials`] whatever is wrong, also when the account has to wait;
-    /// [`Error::TooManyAttempts`] when the address has to; [`Error::Busy`] and
-    /// [`Error::Unavailable`].
+    /// [`Error::TooManyAttempts`] when the address has to, or was told to wait with its sign-ins;
+    /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
         origin: &Origin,
         name: &str,
         password: &SecretString,
     ) -> Result<ProvenAccount, Error> {
-        self.check_room()?;
+        self.check_room(origin.network())?;
         let email = EmailAddress::parse(name).ok();
         let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
+        self.check_sign_ins(origin, &canonical)?;
         let attempt = self.count_attempt(origin, &canonical).await?;
         let found = match email {
             Some(_) => {
                 let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
-                self.0.store.read(find).await?
+                let found = self.0.store.read(find).await;
+                self.or_withdraw(&attempt, found.map_err(Error::from))
+                    .await?
             }
             None => None,
         };
@@ -60,7 +64,8 @@ impl Auth {
             .as_ref()
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
-        let matches = self.verify(password, hash).await?;
+        let matches = self.verify(origin, password, hash).await;
+        let matches = self.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
             Some(account) => Ok(ProvenAccount {
                 account: account.clone(),
@@ -70,7 +75,7 @@ impl Auth {
                 let how = refusal(found.as_ref(), &attempt);
                 self.0.metrics.sign_in(how);
                 let user_id = found.as_ref().map(|account| account.user.id);
-                self.report_wait(origin, &attempt, user_id).await?;
+                self.fail(origin, &attempt, user_id).await?;
                 self.note_refusal(origin, refused_login(found.as_ref(), how))
                     .await?;
                 Err(Error::BadCredentials)
@@ -78,9 +83,11 @@ impl Auth {
         }
     }
 
-    /// Whether the password is that of the hash; never, after the same work, without a hash.
+    /// Whether the password is that of the hash; never without a hash. Every refusal takes as long as
+    /// one by the dearest hash that is stored.
     pub(super) async fn verify(
         &self,
+        origin: &Origin,
         password: &SecretString,
         hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
@@ -101,50 +108,40 @@ impl Auth {
             None => dummy(config.cost),
         };
         let begun = Instant::now();
-        let matches = match prepared {
-            PreparedVerification::Bcrypt(computation, verification) => {
-                self.compare(computation, verification).await?
-            }
-            // Goes on for as long as a bcrypt takes, so that the time does not tell that there is
-            // an account with such a hash.
-            PreparedVerification::Other(verification) => {
-                let password = password.clone();
-                let compare = move || verification.run(password.expose_secret().as_bytes());
-                self.0.hasher.run_like_bcrypt(config.cost, compare).await?
-            }
-        };
+        let network = origin.network();
+        let matches = self.0.hasher.verify(network, prepared, password).await?;
         self.0.metrics.hashes.observe(begun.elapsed());
         Ok(matches)
     }
 
-    /// Computes and compares. A refusal by an old, cheaper hash takes no less time than any other.
-    async fn compare(
-        &self,
-        computation: Computation,
-        verification: Verification,
-    ) -> Result<bool, Busy> {
-        let cost = self.0.config.cost;
-        if computation.cost() >= cost {
-            let digest = self.0.hasher.compute(computation).await?;
-            return Ok(verification.finish(&digest) == Ok(true));
-        }
-        let compare = move || {
-            let matches = verification.finish(&computation.run()) == Ok(true);
-            if !matches {
-                computation.make_up_for(cost);
-            }
-            matches
+    /// Looks which classes of hashes are stored, and has refusals take as long as those by the dearest.
+    /// While the database does not answer, that is what was found last.
+    pub(super) async fn pad_refusals(&self) {
+        let Ok(classes) = self.0.store.read(stored_hash_classes).await else {
+            return;
         };
-        self.0.hasher.run(compare).await
+        let max_cost = self.0.config.max_cost;
+        let hasher = &self.0.hasher;
+        let compared = classes
+            .into_iter()
+            .filter(|class| class.is_within(max_cost));
+        let dearest = HashClass::dearest_of_each_kind(compared).into_iter();
+        let rounds = dearest.map(|class| hasher.rounds_of(class)).max();
+        hasher.pad_refusals_to(rounds.unwrap_or(0));
     }
 
     /// Hashes a password that was checked.
-    pub(super) async fn hash(&self, password: &SecretString, cost: Cost) -> Result<String, Error> {
+    pub(super) async fn hash(
+        &self,
+        origin: &Origin,
+        password: &SecretString,
+    ) -> Result<String, Error> {
+        let cost = self.0.config.cost;
         let password = password.expose_secret().as_bytes();
         match password::prepare_hash(password, cost) {
             Ok((computation, hash)) => {
                 let begun = Instant::now();
-                let digest = self.0.hasher.compute(computation).await?;
+                let digest = self.0.hasher.compute(origin.network(), computation).await?;
                 self.0.metrics.hashes.observe(begun.elapsed());
                 Ok(hash.finish(&digest))
             }
@@ -155,19 +152,22 @@ impl Auth {
         }
     }
 
-    /// Hashes the password anew when the stored hash is cheaper than new ones are, or another
-    /// program's. The user is in already, so nothing that goes wrong here is more than a line in
-    /// the log.
-    pub(super) async fn renew_hash(&self, account: Account, password: SecretString) {
-        let cost = self.0.config.cost;
+    /// Replaces the stored hash when it is cheaper or dearer than new ones are, or another program's.
+    /// The user is signed in already, so nothing that goes wrong here is more than a line in the log.
+    pub(super) async fn renew_hash(
+        &self,
+        origin: &Origin,
+        account: Account,
+        password: SecretString,
+    ) {
         let hash = account.hashed_password.as_str();
-        let is_due = password::needs_rehash(hash, cost)
+        let is_due = password::needs_rehash(hash, self.0.config.cost)
             || password::is_to_be_replaced(hash, password.expose_secret().as_bytes());
         if !is_due {
             return;
         }
         let id = account.user.id;
-        let Ok(renewed) = self.hash(&password, cost).await else {
+        let Ok(renewed) = self.hash(origin, &password).await else {
             log::warn!("user {id}: the password hash was not renewed");
             return;
         };

@@ -16,6 +16,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often what was collected is written.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the dearest hash is looked for: so long after a hash was stored, or renewed, all processes
+/// know.
+const LOOK_FOR_HASHES_EVERY: Duration = Duration::from_secs(2);
+
 /// How often the tokens are counted: it takes a second when there are ten million.
 const COUNT_EVERY: Duration = Duration::from_secs(5 * 60);
 
@@ -60,6 +64,7 @@ impl ChoresThread {
             .build()?;
         let run = move || {
             let mut write_at = Instant::now() + WRITE_EVERY;
+            let mut hashes_at = Instant::now();
             let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
             let (mut trim_at, mut trim_pause) = (Instant::now(), Duration::ZERO);
@@ -68,6 +73,9 @@ impl ChoresThread {
                     return;
                 };
                 let auth = Auth(inner);
+                if is_due(&mut hashes_at, LOOK_FOR_HASHES_EVERY) {
+                    runtime.block_on(auth.pad_refusals());
+                }
                 if is_due(&mut write_at, WRITE_EVERY) {
                     let count = is_due(&mut count_at, COUNT_EVERY);
                     let prune = is_due(&mut prune_at, PRUNE_EVERY);

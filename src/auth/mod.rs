@@ -52,7 +52,7 @@ use chores::Chores;
 use instance_key::InstanceKey;
 use records::{IntrospectionClients, Start};
 use static_key::StaticKeyUses;
-use throttle::{Changes, TurnedAway};
+use throttle::{Changes, Lines, TurnedAway};
 use unnamed_proxy::UnnamedProxies;
 
 use crate::clock::Clock;
@@ -98,6 +98,7 @@ struct Inner {
     metrics: Metrics,
     throttle_key: InstanceKey,
     turned_away: TurnedAway,
+    lines: Lines,
     static_key_uses: StaticKeyUses,
     changes: Changes,
     unnamed_proxies: UnnamedProxies,
@@ -139,6 +140,7 @@ impl Auth {
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),
             turned_away: TurnedAway::default(),
+            lines: Lines::default(),
             static_key_uses: StaticKeyUses::default(),
             changes: Changes::default(),
             unnamed_proxies: UnnamedProxies::default(),

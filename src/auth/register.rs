@@ -59,7 +59,7 @@ impl Auth {
             return Err(Error::RegistrationRefused);
         }
         self.count_registration(origin).await?;
-        let user = self.prepare_user(checked, String::new()).await?;
+        let user = self.prepare_user(origin, checked, String::new()).await?;
         let registered = self.change(origin, move |conn, events| {
             let user = user.insert(conn)?;
             events.record(Event::new(Action::Register).on_user(user.id));
@@ -72,17 +72,18 @@ impl Auth {
     /// the hash; the UNIQUE column decides.
     pub(super) async fn prepare_user(
         &self,
+        origin: &Origin,
         checked: Checked,
         scopes: String,
     ) -> Result<NewUser, Error> {
-        self.check_room()?;
+        self.check_room(origin.network())?;
         let email_key = checked.email.key();
         let key = email_key.clone();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         if self.0.store.read(find).await?.is_some() {
             return Err(Error::EmailTaken);
         }
-        let hashed_password = self.hash_first_password(&checked).await?;
+        let hashed_password = self.hash_first_password(origin, &checked).await?;
         Ok(NewUser {
             name: checked.name,
             surname: checked.surname,
@@ -130,28 +131,35 @@ impl Auth {
     }
 
     /// As [`Self::hash_password_in`], for a user who has none yet.
-    async fn hash_first_password(&self, checked: &Checked) -> Result<String, Error> {
+    async fn hash_first_password(
+        &self,
+        origin: &Origin,
+        checked: &Checked,
+    ) -> Result<String, Error> {
         let words = [&checked.email.to_string(), &checked.name, &checked.surname];
         let words = words.map(String::clone).to_vec();
-        self.hash_password_in("password", &checked.password, words)
+        self.hash_password_in(origin, "password", &checked.password, words)
             .await
     }
 
     /// As [`Self::hash_password_in`], for a user who has one.
     pub(super) async fn hash_new_password(
         &self,
+        origin: &Origin,
         password: &SecretString,
         user: &User,
     ) -> Result<String, Error> {
         let words = [&user.email, &user.name, &user.surname];
         let words = words.map(String::clone).to_vec();
-        self.hash_password_in("new_password", password, words).await
+        self.hash_password_in(origin, "new_password", password, words)
+            .await
     }
 
     /// Looks whether the password is a common one, or made of the user's own words, and hashes it,
     /// both on a hash thread: guessing at a password takes milliseconds too.
     async fn hash_password_in(
         &self,
+        origin: &Origin,
         field: &'static str,
         password: &SecretString,
         words: Vec<String>,
@@ -164,10 +172,10 @@ impl Auth {
         };
         self.0
             .hasher
-            .run(check)
+            .run(origin.network(), check)
             .await?
             .map_err(|violation| Error::InvalidBody(vec![refused_password(field, violation)]))?;
-        self.hash(password, self.0.config.cost).await
+        self.hash(origin, password).await
     }
 }
 

@@ -136,6 +136,8 @@ pub struct Limits {
     pub address: u32,
     /// `TOKENHOUSE_LIMIT_REGISTRATIONS`: registrations in an hour from an address.
     pub registrations: u32,
+    /// `TOKENHOUSE_LIMIT_SIGN_INS`: sign-ins in a minute to an account; a third more at once.
+    pub sign_ins: u32,
     /// `TOKENHOUSE_LIMIT_CHANGES`: changes in a minute by a user; an administrator has ten times as
     /// many for the accounts of others.
     pub changes: u32,
@@ -291,6 +293,7 @@ impl AuthConfig {
                 account: values.number("TOKENHOUSE_LIMIT_ACCOUNT", 1, 100)?,
                 address: values.number("TOKENHOUSE_LIMIT_ADDRESS", 1, 1_000_000)?,
                 registrations: values.number("TOKENHOUSE_LIMIT_REGISTRATIONS", 1, 1_000_000)?,
+                sign_ins: values.number("TOKENHOUSE_LIMIT_SIGN_INS", 1, 1_000_000)?,
                 changes: values.number("TOKENHOUSE_LIMIT_CHANGES", 1, 1_000_000)?,
                 keys: values.number("TOKENHOUSE_LIMIT_KEYS", 1, 1_000_000)?,
             },

@@ -184,7 +184,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_LIMITS",
         "on",
-        "on or off: throttling as a whole, that is the five limits below",
+        "on or off: throttling as a whole, that is the six limits below",
     ),
     plain(
         "TOKENHOUSE_LIMIT_ACCOUNT",
@@ -195,6 +195,11 @@ pub const SETTINGS: &[Setting] = &[
         "TOKENHOUSE_LIMIT_ADDRESS",
         "30",
         "Wrong passwords in a minute from an address (a /64; a /48 has ten times that); past that, 429",
+    ),
+    plain(
+        "TOKENHOUSE_LIMIT_SIGN_INS",
+        "30",
+        "Sign-ins with the right password in a minute to an account, a third more at once; past that, 429",
     ),
     plain(
         "TOKENHOUSE_LIMIT_REGISTRATIONS",

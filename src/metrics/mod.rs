@@ -168,6 +168,8 @@ pub enum Budget {
     Changes,
     /// The new keys of a user.
     Keys,
+    /// The sign-ins to an account.
+    SignIns,
 }
 
 /// Everything that is counted.
@@ -175,7 +177,7 @@ pub enum Budget {
 pub struct Metrics {
     routes: Mutex<BTreeMap<&'static str, Arc<RouteMetrics>>>,
     sign_ins: [Counter; SIGN_INS.len()],
-    throttled: [Counter; 5],
+    throttled: [Counter; 6],
     account_waits: [Counter; 2],
     /// Credentials that were good.
     pub checks_ok: Counter,
@@ -285,7 +287,14 @@ impl Metrics {
                 writeln!(to, "{name}{{result=\"refused\"}} {}", refused.get())
             }
             "tokenhouse_throttled_total" => {
-                let kinds = ["account", "address", "registrations", "changes", "keys"];
+                let kinds = [
+                    "account",
+                    "address",
+                    "registrations",
+                    "changes",
+                    "keys",
+                    "sign-ins",
+                ];
                 for (by, counter) in kinds.iter().zip(&self.throttled) {
                     writeln!(to, "{name}{{by=\"{by}\"}} {}", counter.get())?;
                 }

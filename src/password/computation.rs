@@ -1,6 +1,6 @@
 //! bcrypt itself, apart from the text forms of its input and output.
 
-use bcrypt_lanes::{Input, MAX_LANES, hash_many, spend_rounds};
+use bcrypt_lanes::{Input, MAX_LANES, hash_many};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::Cost;
@@ -39,15 +39,15 @@ impl Computation {
         self.cost
     }
 
+    #[cfg(test)]
+    pub(super) fn password(&self) -> &[u8] {
+        self.password.expose_secret()
+    }
+
     /// Computes one.
     pub fn run(&self) -> Digest {
         let [digest] = Self::run_together([self]);
         digest
-    }
-
-    /// Works as much longer as one of `cost` would have taken, if that is dearer.
-    pub fn make_up_for(&self, cost: Cost) {
-        spend_rounds(rounds_missing(self.cost, cost));
     }
 
     /// Computes several of equal cost side by side, and returns the digests in their order.
@@ -73,27 +73,5 @@ impl Computation {
 impl Digest {
     pub(super) fn bytes(&self) -> &[u8; DIGEST_BYTES] {
         &self.0
-    }
-}
-
-/// The rounds of the one that the other lacks: a bcrypt has two to the power of its cost.
-fn rounds_missing(own: Cost, wanted: Cost) -> u32 {
-    let [own, wanted] = [own, wanted].map(|cost| 1_u32 << u32::from(cost));
-    wanted.saturating_sub(own)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_cheap_one_lacks_is_made_up_for() {
-        let missing = |own: u32, wanted: u32| {
-            rounds_missing(own.try_into().unwrap(), wanted.try_into().unwrap())
-        };
-        assert_eq!(missing(10, 12), 4_096 - 1_024);
-        assert_eq!(missing(4, 31), (1 << 31) - 16);
-        assert_eq!(missing(12, 12), 0);
-        assert_eq!(missing(12, 10), 0);
     }
 }

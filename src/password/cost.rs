@@ -1,7 +1,7 @@
 //! The cost of a hash.
 
 /// How much work a hash is: 2 to this power rounds of bcrypt. From 4 to 31.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cost(u32);
 
 /// The number is no bcrypt cost.
@@ -14,6 +14,11 @@ impl Cost {
     pub const MIN: Self = Self(4);
     /// The dearest that bcrypt knows: more than a day a hash.
     pub const MAX: Self = Self(31);
+
+    /// The rounds of a bcrypt of this cost.
+    pub const fn rounds(self) -> u32 {
+        1 << self.0
+    }
 }
 
 impl TryFrom<u32> for Cost {

@@ -1,25 +1,30 @@
-//! Work for its own sake, until a moment.
+//! Work for its own sake, so that a refusal takes as long whatever was compared.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bcrypt_lanes::spend_rounds;
+use nix::time::{ClockId, clock_gettime};
 
-use super::Cost;
-
-/// Computes rounds of bcrypt until about `whole` after `begun`, where one of this `cost` takes
-/// `whole`. Counted in rounds, so that it takes longer when all others do too.
-///
-/// Sleeping would free the core for others, and that shows in their times.
-pub(super) fn fill(begun: Instant, whole: Duration, cost: Cost) {
-    spend_rounds(rounds_left(begun.elapsed(), whole, cost));
+/// What the calling thread has had of the cores until now. Other threads that share them do not change
+/// it, so it tells how much work something is.
+pub(super) fn thread_time() -> Duration {
+    // The clock is there on every system that we run on.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// The share of the rounds of one bcrypt that is left of its time.
-fn rounds_left(used: Duration, whole: Duration, cost: Cost) -> u32 {
-    let left = whole.saturating_sub(used).as_nanos();
-    let rounds = (left << u32::from(cost)) / whole.as_nanos().max(1);
-    // At most 2^31, that is all of them.
-    u32::try_from(rounds).unwrap_or(u32::MAX)
+/// Computes what is missing of `whole` rounds of bcrypt after work that began at the thread time
+/// `begun`, where one round takes `round`. So it takes longer when all others do too.
+///
+/// Sleeping would free the core for others, and that shows in their times.
+pub(super) fn fill(begun: Duration, round: Duration, whole: u32) {
+    let used = thread_time().saturating_sub(begun);
+    spend_rounds(rounds_left(used, round, whole));
+}
+
+/// The rounds that are left of `whole` after this time.
+fn rounds_left(used: Duration, round: Duration, whole: u32) -> u32 {
+    let done = used.as_nanos() / round.as_nanos().max(1);
+    whole.saturating_sub(u32::try_from(done).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -27,16 +32,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_of_the_time_is_filled_and_no_more() {
-        const WHOLE: Duration = Duration::from_millis(240);
-        let left = |used: Duration| rounds_left(used, WHOLE, 12_u32.try_into().unwrap());
+    fn what_is_left_of_the_rounds_is_filled_and_no_more() {
+        const ROUND: Duration = Duration::from_micros(50);
+        let left = |used: Duration| rounds_left(used, ROUND, 4_096);
         assert_eq!(left(Duration::ZERO), 4_096);
-        assert_eq!(left(WHOLE / 4), 3_072);
-        assert_eq!(left(WHOLE - Duration::from_micros(59)), 1);
-        assert_eq!(left(WHOLE), 0);
-        assert_eq!(left(WHOLE * 9), 0);
-        assert_eq!(rounds_left(Duration::ZERO, Duration::ZERO, Cost::MAX), 0);
-        let day = Duration::from_secs(86_400);
-        assert_eq!(rounds_left(Duration::ZERO, day, Cost::MAX), 1 << 31);
+        assert_eq!(left(ROUND * 1_024), 3_072);
+        assert_eq!(left(ROUND * 4_095), 1);
+        assert_eq!(left(ROUND * 4_096), 0);
+        assert_eq!(left(Duration::from_secs(86_400)), 0);
+        assert_eq!(rounds_left(ROUND, Duration::ZERO, 4_096), 0);
+    }
+
+    #[test]
+    fn the_time_of_a_thread_stands_while_it_sleeps() {
+        let begun = thread_time();
+        std::thread::sleep(Duration::from_millis(50));
+        let asleep = thread_time() - begun;
+        assert!(asleep < Duration::from_millis(25), "{asleep:?}");
+        spend_rounds(64);
+        assert!(thread_time() - begun > asleep);
     }
 }

@@ -19,7 +19,7 @@ pub use computation::{Computation, Digest};
 pub use cost::{Cost, InvalidCost};
 pub use error::PasswordError;
 pub use foreign::{
-    OtherVerification, PreparedVerification, check_hash, is_to_be_replaced,
+    HashClass, OtherVerification, PreparedVerification, check_hash, is_to_be_replaced,
     prepare_any_verification, verify_any_password,
 };
 pub use hasher::{Busy, PasswordHasher, Priority};

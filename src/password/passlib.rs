@@ -179,10 +179,10 @@ pub fn needs_update(hash: &str, costs: impl RangeBounds<Cost>) -> Result<bool, P
     Ok(!costs.contains(&EncodedHash::parse(ident, rest)?.cost))
 }
 
-/// Whether the hash is cheaper than `cost`, or otherwise in need of [`needs_update`]. Not for one
-/// that is costlier, nor for one that cannot be read.
+/// Whether the hash is cheaper or dearer than `cost`, or otherwise in need of [`needs_update`]. Not for
+/// one that cannot be read.
 pub fn needs_rehash(hash: &str, cost: Cost) -> bool {
-    needs_update(hash, cost..) == Ok(true)
+    needs_update(hash, cost..=cost) == Ok(true)
 }
 
 #[cfg(test)]
@@ -228,11 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn only_cheaper_hashes_and_passlibs_own_slip_are_renewed() {
+    fn hashes_of_other_costs_and_passlibs_own_slip_are_renewed() {
         let hash = some_hash(12);
         assert!(needs_rehash(&hash, cost(13)));
         assert!(!needs_rehash(&hash, cost(12)));
-        assert!(!needs_rehash(&hash, cost(4)));
+        assert!(needs_rehash(&hash, cost(4)));
         let stray_bits = format!("$2a$12${}/{}", ".".repeat(21), ".".repeat(31));
         assert!(needs_rehash(&stray_bits, cost(12)));
         assert!(!needs_rehash(

@@ -24,6 +24,12 @@ pub struct LoginFailures {
     pub expires_at: NaiveDateTime,
     /// What the trail was told of the wait; the domain numbers it, from 0 for nothing.
     pub alerts: i64,
+    /// How many of the failures are attempts that are not decided yet.
+    pub under_way: i64,
+    /// UTC; from then on attempts that are not decided are failures.
+    pub under_way_until: Option<NaiveDateTime>,
+    /// UTC; until when the budget of an account for sign-ins is used up.
+    pub signed_in_until: Option<NaiveDateTime>,
 }
 
 impl LoginFailures {
@@ -41,7 +47,8 @@ impl LoginFailures {
             "INSERT INTO login_failures (subject, account, failures, expires_at) \
              VALUES ($1, $2, $3, $4) \
              ON CONFLICT (subject) DO UPDATE SET failures = login_failures.failures \
-             RETURNING subject, account, failures, next_at, expires_at, alerts",
+             RETURNING subject, account, failures, next_at, expires_at, alerts, \
+             under_way, under_way_until, signed_in_until",
         )
         .bind::<Text, _>(subject)
         .bind::<Nullable<Text>, _>(account)
@@ -60,6 +67,38 @@ impl LoginFailures {
             .returning(login_failures::all_columns)
             .get_result(conn)
             .optional()
+    }
+
+    /// An attempt is decided, and stays counted as a failure. `held` is 1 for one that was under way,
+    /// and 0 for one that was refused, which takes as long.
+    pub(crate) fn decide(conn: &mut StoreConnection, subject: &str, held: i64) -> QueryResult<()> {
+        diesel::sql_query(
+            "UPDATE login_failures \
+             SET under_way = CASE WHEN under_way > $1 THEN under_way - $1 ELSE 0 END \
+             WHERE subject = $2",
+        )
+        .bind::<BigInt, _>(held)
+        .bind::<Text, _>(subject)
+        .execute(conn)
+        .map(drop)
+    }
+
+    /// An attempt was under way and no password was compared: it does not count.
+    pub(crate) fn withdraw(
+        conn: &mut StoreConnection,
+        subject: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<()> {
+        // Within the limit there is no wait without it, and beyond it the one before had passed.
+        diesel::sql_query(
+            "UPDATE login_failures \
+             SET failures = failures - 1, under_way = under_way - 1, next_at = NULL \
+             WHERE subject = $1 AND under_way > 0 AND failures > 0 AND under_way_until > $2",
+        )
+        .bind::<Text, _>(subject)
+        .bind::<Timestamp, _>(now)
+        .execute(conn)
+        .map(drop)
     }
 
     /// Stores what was locked.

@@ -89,6 +89,9 @@ diesel::table! {
         next_at -> Nullable<Timestamp>,
         expires_at -> Timestamp,
         alerts -> BigInt,
+        under_way -> BigInt,
+        under_way_until -> Nullable<Timestamp>,
+        signed_in_until -> Nullable<Timestamp>,
     }
 }
 

@@ -44,6 +44,7 @@ mod metrics;
 mod model;
 mod operator;
 mod outage;
+mod padding;
 mod panics;
 mod proxies;
 mod query_plans;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use chrono::NaiveDateTime;
 
+use crate::network::Network;
 use crate::process_owner::process_owner;
 use crate::scope;
 use crate::store::{Credential, Session};
@@ -187,6 +188,11 @@ impl Origin {
     /// The address it comes from.
     pub(in crate::auth) fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// The network it comes from.
+    pub(crate) fn network(&self) -> Network {
+        Network::of(self.address)
     }
 
     /// The address, as it is written in the trail; empty when there is none.

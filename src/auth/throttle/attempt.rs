@@ -1,9 +1,13 @@
 //! One attempt at a password, and the budgets it is taken out of.
 
+use std::sync::Arc;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
-use super::budget::{Alert, Rate, forget, take_from_account};
+use super::budget::{Alert, Rate, forget};
+use super::reservation::{Admission, Reservation, lapses_at, reserve};
+use crate::auth::Auth;
 use crate::store::{LoginFailures, StoreConnection};
 
 /// How long an address stays known after a success.
@@ -21,6 +25,18 @@ pub(in crate::auth) struct Attempt {
     pub(in crate::auth) alert: Option<Alert>,
     pub(super) subjects: Option<Subjects>,
     used: Used,
+    /// While it is under way; nothing for one that is refused or not counted.
+    pub(super) reservation: Option<Arc<Reservation>>,
+}
+
+/// What became of an attempt that was to be counted.
+pub(super) enum Counted {
+    /// It was counted, as one that is allowed or refused.
+    Yes(Attempt),
+    /// Whether it is allowed depends on attempts that are under way; nothing was counted.
+    Undecided,
+    /// The address has to wait.
+    UsedUp(UsedUp),
 }
 
 /// What an attempt is counted for, as keyed digests.
@@ -33,6 +49,8 @@ pub(super) struct Subjects {
     pub(super) nearby: Option<String>,
     /// The budgets of the address.
     pub(super) addresses: Vec<(String, Rate)>,
+    /// The budget of the account for sign-ins.
+    pub(super) sign_ins: Rate,
 }
 
 /// The budget of the account that an attempt was taken out of.
@@ -57,7 +75,20 @@ impl Attempt {
             alert: None,
             subjects: None,
             used: Used::Strangers,
+            reservation: None,
         }
+    }
+
+    /// What the budget that it was taken out of is counted under; `None` when nothing is counted.
+    pub(super) fn budget(&self) -> Option<&str> {
+        self.subjects
+            .as_ref()
+            .map(|subjects| subjects.of(self.used))
+    }
+
+    /// Says that it is decided. Returns 1 if it was under way until now, and otherwise 0.
+    pub(super) fn decide(&self) -> i64 {
+        self.reservation.as_ref().map_or(0, |held| held.decide())
     }
 
     /// Whether it comes from an address, or from near one, from which the owner signed in.
@@ -72,16 +103,43 @@ impl Attempt {
         conn: &mut StoreConnection,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
+        self.succeed_as(conn, false, now).map(drop)
+    }
+
+    /// As [`Self::succeed`], and takes a sign-in out of the account's budget for those. The inner error
+    /// is how long it takes until there is one again.
+    pub(in crate::auth) fn sign_in(
+        &self,
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+    ) -> QueryResult<Result<(), TimeDelta>> {
+        self.succeed_as(conn, true, now)
+    }
+
+    fn succeed_as(
+        &self,
+        conn: &mut StoreConnection,
+        is_sign_in: bool,
+        now: NaiveDateTime,
+    ) -> QueryResult<Result<(), TimeDelta>> {
         let Some(subjects) = &self.subjects else {
-            return Ok(());
+            return Ok(Ok(()));
         };
+        let held = self.decide();
         let own = Some(subjects.account.as_str());
         let mut account = LoginFailures::lock(conn, &subjects.account, own, now)?;
         if self.used == Used::Strangers {
-            forget(&mut account);
+            decide(&mut account, held);
             account.expires_at = now + COUNTED_FOR;
-            account.update(conn)?;
         }
+        let spent = match is_sign_in {
+            true => subjects.sign_ins.spend(&mut account.signed_in_until, now),
+            false => Ok(()),
+        };
+        account.expires_at = account
+            .expires_at
+            .max(account.signed_in_until.unwrap_or(now));
+        account.update(conn)?;
         let known = [
             (&subjects.exact, Used::Exact),
             (&subjects.nearby, Used::Nearby),
@@ -91,30 +149,50 @@ impl Attempt {
             let mut row = LoginFailures::lock(conn, subject, own, now)?;
             // A budget that the owner has not used stays as it is, or each success of theirs would
             // give whoever guesses from nearby a new one.
-            if self.used == budget || row.expires_at <= now {
+            if self.used == budget {
+                decide(&mut row, held);
+            } else if row.expires_at <= now {
                 forget(&mut row);
             }
             row.expires_at = now + KNOWN_FOR;
             row.update(conn)?;
         }
-        put_back(conn, &subjects.addresses, now)
+        put_back(conn, &subjects.addresses, now)?;
+        Ok(spent)
     }
 }
 
-/// Takes the attempt out of the budgets. The inner error is that of an address that has to wait.
+impl Subjects {
+    /// What this budget of the account is counted under.
+    fn of(&self, used: Used) -> &str {
+        let own = match used {
+            Used::Exact => self.exact.as_deref(),
+            Used::Nearby => self.nearby.as_deref(),
+            Used::Strangers => None,
+        };
+        own.unwrap_or(&self.account)
+    }
+}
+
+/// Forgets what is held against an account, but for other attempts that are still under way.
+fn decide(row: &mut LoginFailures, held: i64) {
+    row.under_way = (row.under_way - held).max(0);
+    let still = row.under_way.min(row.failures);
+    forget(row);
+    row.failures = still;
+}
+
+/// Takes the attempt out of the budgets.
 pub(super) fn count(
+    auth: &Auth,
     conn: &mut StoreConnection,
     subjects: Subjects,
-    account_limit: i64,
     now: NaiveDateTime,
-) -> QueryResult<Result<Attempt, UsedUp>> {
+) -> QueryResult<Counted> {
     let own = Some(subjects.account.as_str());
     let mut account = LoginFailures::lock(conn, &subjects.account, own, now)?;
     let exact = find_known(conn, subjects.exact.as_deref(), now)?;
     let nearby = find_known(conn, subjects.nearby.as_deref(), now)?;
-    if let Err(used_up) = take(conn, &subjects.addresses, now)? {
-        return Ok(Err(used_up));
-    }
     if account.expires_at <= now {
         forget(&mut account);
     }
@@ -123,14 +201,25 @@ pub(super) fn count(
         (None, Some(nearby)) => (nearby, Used::Nearby),
         (None, None) => (account, Used::Strangers),
     };
-    let taken = take_from_account(&mut row, account_limit, now);
-    if used == Used::Strangers && taken.is_ok() {
+    let config = &auth.0.config;
+    let until = lapses_at(now, config.hash_queue);
+    let (is_allowed, alert) = match reserve(&mut row, config.limits.account.into(), now, until) {
+        Admission::Allowed => (true, None),
+        Admission::Refused(alert) => (false, alert),
+        Admission::Undecided => return Ok(Counted::Undecided),
+    };
+    if let Err(used_up) = take(conn, &subjects.addresses, now)? {
+        return Ok(Counted::UsedUp(used_up));
+    }
+    if used == Used::Strangers && is_allowed {
         row.expires_at = now + COUNTED_FOR;
     }
     row.update(conn)?;
-    Ok(Ok(Attempt {
-        is_allowed: taken.is_ok(),
-        alert: taken.err().flatten(),
+    let reserved = || Reservation::new(auth.clone(), subjects.of(used).to_owned());
+    Ok(Counted::Yes(Attempt {
+        is_allowed,
+        alert,
+        reservation: is_allowed.then(|| Arc::new(reserved())),
         subjects: Some(subjects),
         used,
     }))

@@ -126,10 +126,10 @@ impl Rate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn row() -> LoginFailures {
+    pub(in crate::auth::throttle) fn row() -> LoginFailures {
         LoginFailures {
             subject: String::new(),
             account: None,
@@ -137,6 +137,9 @@ mod tests {
             next_at: None,
             expires_at: NaiveDateTime::default(),
             alerts: 0,
+            under_way: 0,
+            under_way_until: None,
+            signed_in_until: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::budget::Rate;
+use crate::network::Network;
 
 /// How many times the budget of a /64 a /48 has: providers give whole ones to their customers, so that
 /// one client may have 65,536 networks of 64 bits.
@@ -35,14 +36,9 @@ impl AddressBudget {
     }
 }
 
-/// What one client is taken to have all of: an address, or with IPv6 a network of 64 bits. All
-/// without an address, such as the command line, are one.
+/// What one client is taken to have all of, as text; see [`Network`].
 pub(in crate::auth) fn network(address: Option<IpAddr>) -> String {
-    match address.map(|address| address.to_canonical()) {
-        None => String::new(),
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => masked_v6(address, 64),
-    }
+    Network::of(address).to_string()
 }
 
 /// The network in which a client is likely to stay when its address changes: a /24, or with IPv6 a

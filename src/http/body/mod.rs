@@ -14,7 +14,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use super::extract::auth;
+use super::extract::{auth, network};
 use crate::error::Error;
 
 /// The longest that a body may take to arrive. actix-web has a limit for the head only.
@@ -51,7 +51,7 @@ pub(super) async fn read_if_admitted(
     limit: usize,
 ) -> Result<Body, Error> {
     let body = read(payload, limit).await?;
-    if let Err(busy) = auth(request)?.check_room() {
+    if let Err(busy) = auth(request)?.check_room(network(request)) {
         sleep(rand::random_range(TURN_AWAY_AFTER)).await;
         return Err(busy);
     }

@@ -30,7 +30,7 @@ pub(super) use client::IntrospectionClient;
 #[cfg(feature = "fuzzing")]
 pub(super) use client::password_of_basic;
 #[cfg(feature = "server")]
-pub(super) use origin::report_unnamed_proxy;
+pub(super) use origin::{network, report_unnamed_proxy};
 #[cfg(feature = "server")]
 pub(super) use scoped::Scoped;
 pub use signed_in::SignedIn;

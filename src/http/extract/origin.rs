@@ -13,6 +13,8 @@ use crate::auth::Origin;
 use crate::config::TrustedProxies;
 use crate::error::Error;
 use crate::http::request_id::{id_of_client, request_id};
+#[cfg(feature = "server")]
+use crate::network::Network;
 
 impl FromRequest for Origin {
     type Error = Error;
@@ -35,6 +37,12 @@ pub(super) fn origin(request: &HttpRequest) -> Origin {
     } else {
         origin
     }
+}
+
+/// The network that a request comes from.
+#[cfg(feature = "server")]
+pub(in crate::http) fn network(request: &HttpRequest) -> Network {
+    Network::of(address(request))
 }
 
 /// The address is that of the connection: what a header says of it, anybody can write. Only for

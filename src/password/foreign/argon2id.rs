@@ -7,10 +7,10 @@ use argon2::{Argon2, Params};
 use crate::password::PasswordError;
 
 /// KiB of memory that a hash may take: each hash thread may need as much at once.
-const MAX_MEMORY_KIB: u32 = 256 * 1_024;
+pub(super) const MAX_MEMORY_KIB: u32 = 256 * 1_024;
 
 /// Passes over the memory at most; with all the memory some two seconds.
-const MAX_PASSES: u32 = 10;
+pub(super) const MAX_PASSES: u32 = 10;
 
 /// Lanes at most. They are computed one after the other, so they cost nothing by themselves.
 const MAX_LANES: u32 = 16;

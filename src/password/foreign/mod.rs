@@ -7,11 +7,13 @@
 
 mod argon2id;
 mod bcrypt_sha256;
+mod class;
 mod pbkdf2_sha256;
 
 use super::passlib::KEY_LENGTH;
 use super::{Computation, Cost, PasswordError, Verification, prepare_verification};
 use argon2id::Argon2idHash;
+pub use class::HashClass;
 use pbkdf2_sha256::Pbkdf2Hash;
 
 /// A comparison that is ready to be made, its cost found bearable.

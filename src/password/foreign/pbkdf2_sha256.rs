@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use crate::password::PasswordError;
 
 /// Rounds that are computed at most, about a second. Django 6 makes 1.2 million.
-const MAX_ROUNDS: u32 = 4_000_000;
+pub(super) const MAX_ROUNDS: u32 = 4_000_000;
 
 /// Bytes of salt that passlib takes at most.
 const MAX_SALT: usize = 1_024;
@@ -65,6 +65,12 @@ impl Pbkdf2Hash {
             pbkdf2_hmac_array::<Sha256, DIGEST_BYTES>(password, &self.salt, self.rounds);
         digest.ct_eq(&self.digest).into()
     }
+}
+
+/// Computes so many rounds, for their time alone.
+pub(super) fn spend(rounds: u32) {
+    let digest = pbkdf2_hmac_array::<Sha256, DIGEST_BYTES>(b"", &[0; 16], rounds);
+    std::hint::black_box(digest);
 }
 
 /// Digits alone, the first of them no zero: `parse` alone would take `+4`.

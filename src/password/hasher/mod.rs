@@ -3,27 +3,30 @@
 //! One bcrypt takes a quarter of a second of a core. Done where requests are served it would stop
 //! them all, and on the runtime's blocking pool it would fill that pool and stop every query. Here
 //! a flood of sign-ins meets a queue that admits what can be done in time and refuses the rest at
-//! once, and threads that run when nobody else wants the core.
+//! once. Networks take turns in it, so that one that floods it waits for itself.
 
 mod job_state;
+mod pace;
 mod priority;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use self::job_state::{GiveUpOnDrop, JobState};
+use self::pace::Pace;
 pub use self::priority::Priority;
-use self::queue::{Batch, Queue, Work};
-use super::Cost;
+use self::queue::{Batch, Queue, Reply, Work};
 use super::computation::{Computation, Digest};
-use super::filler;
+use super::filler::{fill, thread_time};
+use super::{Cost, HashClass, PreparedVerification};
+use crate::network::Network;
 
 /// There is more to hash than can be hashed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,26 +44,24 @@ struct Handle {
     shared: Arc<Shared>,
     threads: usize,
     longest_wait: Duration,
+    /// Of new hashes.
+    cost: Cost,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// Microseconds that a batch takes, as a moving average.
-    usual_micros: AtomicU64,
+    pace: Arc<Pace>,
     /// Those refused since that was last logged, and when it was.
     refused: Mutex<(u64, Option<Instant>)>,
 }
-
-/// What one of the 2^cost rounds of a bcrypt takes on a usual core.
-const MICROS_A_ROUND: u64 = 50;
 
 /// How often it is logged that work is refused.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 impl PasswordHasher {
-    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`. Most of
-    /// it is bcrypt of this `cost`.
+    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`. New hashes,
+    /// and so most of what is computed, have this `cost`.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -73,14 +74,14 @@ impl PasswordHasher {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            // A guess, or the first to come would all be let in.
-            usual_micros: AtomicU64::new(MICROS_A_ROUND << u32::from(cost)),
+            pace: Arc::new(Pace::new(cost)),
             refused: Mutex::default(),
         });
         let hasher = Self(Arc::new(Handle {
             shared: Arc::clone(&shared),
             threads,
             longest_wait,
+            cost,
         }));
         for number in 0..threads {
             let shared = Arc::clone(&shared);
@@ -94,12 +95,17 @@ impl PasswordHasher {
         Ok(hasher)
     }
 
-    /// Whether a bcrypt of this cost would be admitted now: to be asked before anything that costs.
+    /// Whether a bcrypt of the cost of new hashes would be admitted now, for a client of this
+    /// network: to be asked before anything that costs.
     ///
     /// # Errors
     /// [`Busy`] when it would not.
-    pub fn check_room(&self, cost: Cost) -> Result<(), Busy> {
-        self.check_wait(&self.0.shared.lock(), Some(cost))
+    pub fn check_room(&self, network: Network) -> Result<(), Busy> {
+        let queue = self.0.shared.lock();
+        if self.is_full(&queue, Some(self.0.cost)) && !queue.may_displace(network) {
+            return Err(self.busy());
+        }
+        Ok(())
     }
 
     /// How much waits for a thread.
@@ -107,15 +113,73 @@ impl PasswordHasher {
         self.0.shared.lock().len()
     }
 
+    /// The rounds of bcrypt that take as long as a hash of this class: measured here, and roughly
+    /// until it is.
+    pub fn rounds_of(&self, class: HashClass) -> u32 {
+        let HashClass::Bcrypt(cost) = class else {
+            let measured = match self.0.shared.pace.measured(class) {
+                Ok(measured) => measured,
+                Err(measurement) => {
+                    let work = Work::Call(Box::new(move || measurement.make()));
+                    // Without room it is dropped, and asked for again the next time.
+                    let _later = self.admit(Network::default(), work, JobState::default());
+                    None
+                }
+            };
+            return measured.unwrap_or(class.rough_rounds());
+        };
+        cost.rounds()
+    }
+
+    /// Has every refusal by [`Self::verify`] take as long as this many rounds of bcrypt, and never less
+    /// than a new hash takes.
+    pub fn pad_refusals_to(&self, rounds: u32) {
+        self.0.shared.pace.pad_refusals_to(rounds);
+    }
+
+    /// Verifies a password on a hash thread, a bcrypt together with others of equal cost if they wait
+    /// too. Every refusal takes as long, by work and not by sleep, whatever was compared.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn verify(
+        &self,
+        network: Network,
+        prepared: PreparedVerification,
+        password: &SecretString,
+    ) -> Result<bool, Busy> {
+        let (reply, answer) = oneshot::channel();
+        let work = match prepared {
+            PreparedVerification::Bcrypt(computation, verification) => {
+                Work::Bcrypt(computation, Reply::Verdict(verification, reply))
+            }
+            PreparedVerification::Other(verification) => {
+                let (password, pace) = (password.clone(), Arc::clone(&self.0.shared.pace));
+                Work::Call(Box::new(move || {
+                    let begun = thread_time();
+                    let matches = verification.run(password.expose_secret().as_bytes());
+                    if !matches {
+                        fill(begun, pace.thread_round(), pace.refusal_rounds());
+                    }
+                    let _unheard = reply.send(matches);
+                }))
+            }
+        };
+        self.submit(network, work, answer).await
+    }
+
     /// Computes a bcrypt on a hash thread, together with others of equal cost if they wait too.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn compute(&self, computation: Computation) -> Result<Digest, Busy> {
-        let cost = computation.cost();
+    pub async fn compute(
+        &self,
+        network: Network,
+        computation: Computation,
+    ) -> Result<Digest, Busy> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Work::Compute(computation, reply), Some(cost), answer)
-            .await
+        let work = Work::Bcrypt(computation, Reply::Digest(reply));
+        self.submit(network, work, answer).await
     }
 
     /// Runs `work` on a hash thread.
@@ -123,48 +187,30 @@ impl PasswordHasher {
     /// Work whose caller has gone away before it began is not done.
     ///
     /// # Errors
-    /// [`Busy`], at once when the queue is longer than can be worked off in time, and otherwise
-    /// when no thread got to it in time.
+    /// [`Busy`], at once when the queue is longer than can be worked off in time and the network has
+    /// its share of it, and otherwise when no thread got to the work in time, or when it gave way to
+    /// other networks.
     pub async fn run<T: Send + 'static>(
         &self,
+        network: Network,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (reply, answer) = oneshot::channel();
         let work = Box::new(move || {
-            // Nobody listening any more is no error.
+            // It is no error that the caller has gone away.
             drop(reply.send(work()));
         });
-        self.submit(Work::Call(work), None, answer).await
-    }
-
-    /// As [`Self::run`], and keeps the thread for as long as a bcrypt of this `cost` usually takes,
-    /// so that the time does not tell the one from the other. Work that takes longer is not hidden.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn run_like_bcrypt<T: Send + 'static>(
-        &self,
-        cost: Cost,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Busy> {
-        let shared = Arc::clone(&self.0.shared);
-        self.run(move || {
-            let begun = Instant::now();
-            let value = work();
-            filler::fill(begun, shared.usual(), cost);
-            value
-        })
-        .await
+        self.submit(network, Work::Call(work), answer).await
     }
 
     async fn submit<T>(
         &self,
+        network: Network,
         work: Work,
-        cost: Option<Cost>,
         mut answer: oneshot::Receiver<T>,
     ) -> Result<T, Busy> {
         let state = JobState::default();
-        self.admit(work, cost, state.clone())?;
+        self.admit(network, work, state.clone())?;
         let abandoned = GiveUpOnDrop(state.clone());
         let outcome = match timeout(self.0.longest_wait, &mut answer).await {
             Ok(outcome) => outcome,
@@ -172,32 +218,29 @@ impl PasswordHasher {
             Err(_elapsed) => answer.await,
         };
         drop(abandoned);
-        // The sender is gone without an answer when the work panicked.
+        // The sender is gone without an answer when the work panicked, or gave way to others.
         outcome.map_err(|_closed| self.busy())
     }
 
-    fn admit(&self, work: Work, cost: Option<Cost>, state: JobState) -> Result<(), Busy> {
+    /// Puts work into the queue. When that is full, work of a network with less than its share takes
+    /// the place of work of the one with most.
+    fn admit(&self, network: Network, work: Work, state: JobState) -> Result<(), Busy> {
         let mut queue = self.0.shared.lock();
-        self.check_wait(&queue, cost)?;
-        queue.push(work, state);
+        if self.is_full(&queue, work.cost()) && !queue.displace_for(network) {
+            return Err(self.busy());
+        }
+        queue.push(network, work, state);
         drop(queue);
         self.0.shared.wake.notify_one();
         Ok(())
     }
 
-    /// How long a newcomer would wait: the batches before it, spread over the threads.
-    fn check_wait(&self, queue: &Queue, cost: Option<Cost>) -> Result<(), Busy> {
+    /// Whether a newcomer would wait for too long: the batches before it, spread over the threads.
+    fn is_full(&self, queue: &Queue, cost: Option<Cost>) -> bool {
         let rounds = queue.batches_before(cost) / self.0.threads;
-        let wait = self
-            .0
-            .shared
-            .usual()
-            .saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
-        if wait > self.0.longest_wait {
-            Err(self.busy())
-        } else {
-            Ok(())
-        }
+        let batch = self.0.shared.pace.batch();
+        let wait = batch.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+        wait > self.0.longest_wait
     }
 
     fn busy(&self) -> Busy {
@@ -221,11 +264,7 @@ impl Shared {
         while let Some(batch) = self.next() {
             // A panic in one piece of work must not take the thread from all the others.
             let work = std::panic::AssertUnwindSafe(|| match batch {
-                Batch::Compute(together) => {
-                    let begun = Instant::now();
-                    compute(together);
-                    self.learn(begun.elapsed());
-                }
+                Batch::Bcrypt(together) => self.compute(together),
                 Batch::Call(call) => call(),
             });
             if std::panic::catch_unwind(work).is_err() {
@@ -253,17 +292,35 @@ impl Shared {
         }
     }
 
-    /// What a batch takes.
-    fn usual(&self) -> Duration {
-        Duration::from_micros(self.usual_micros.load(Ordering::Relaxed))
-    }
-
-    /// Moves the average an eighth of the way to what was just seen.
-    fn learn(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let usual = self.usual_micros.load(Ordering::Relaxed);
-        let moved = usual - usual / 8 + took / 8;
-        self.usual_micros.store(moved, Ordering::Relaxed);
+    /// Computes a batch, which holds no more than go together, and answers: what is refused once it has
+    /// taken as long as any refusal, all of them at the same time.
+    fn compute(&self, together: Vec<(Computation, Reply)>) {
+        let (computations, replies): (Vec<_>, Vec<_>) = together.into_iter().unzip();
+        let rounds = computations.first().map_or(0, |one| one.cost().rounds());
+        let digests = self.pace.observe(rounds, || match computations.as_slice() {
+            [a, b, c, d] => Computation::run_together([a, b, c, d]).to_vec(),
+            [a, b, c] => Computation::run_together([a, b, c]).to_vec(),
+            [a, b] => Computation::run_together([a, b]).to_vec(),
+            alone => alone.iter().map(Computation::run).collect(),
+        });
+        let mut refused = Vec::new();
+        for (reply, digest) in replies.into_iter().zip(digests) {
+            // It is no error that a caller has gone away.
+            match reply {
+                Reply::Digest(reply) => _ = reply.send(digest),
+                Reply::Verdict(verification, reply) => match verification.finish(&digest) {
+                    Ok(true) => _ = reply.send(true),
+                    _ => refused.push(reply),
+                },
+            }
+        }
+        if !refused.is_empty() {
+            let missing = self.pace.refusal_rounds().saturating_sub(rounds);
+            self.pace.spend(missing);
+        }
+        for reply in refused {
+            _ = reply.send(false);
+        }
     }
 
     /// Logs refusals, but not each of them.
@@ -280,19 +337,5 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // The queue is whole between any two statements, so a panic elsewhere does not spoil it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Computes a batch, which holds no more than go together, and answers.
-fn compute(together: Vec<(Computation, oneshot::Sender<Digest>)>) {
-    let (computations, replies): (Vec<_>, Vec<_>) = together.into_iter().unzip();
-    let digests = match computations.as_slice() {
-        [a, b, c, d] => Computation::run_together([a, b, c, d]).to_vec(),
-        [a, b, c] => Computation::run_together([a, b, c]).to_vec(),
-        [a, b] => Computation::run_together([a, b]).to_vec(),
-        alone => alone.iter().map(Computation::run).collect(),
-    };
-    for (reply, digest) in replies.into_iter().zip(digests) {
-        let _nobody_listens = reply.send(digest).is_err();
     }
 }

@@ -22,7 +22,7 @@ async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
     let hasher = hasher.clone();
     tokio::task::spawn_local(async move {
         hasher
-            .run(move || {
+            .run(Network::default(), move || {
                 begun.send(()).unwrap();
                 let _released_or_gone = held.recv();
             })
@@ -37,7 +37,7 @@ async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
 fn work_is_done_and_answered() {
     let hasher =
         PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
-    assert_eq!(on_runtime(hasher.run(|| 6 * 7)), Ok(42));
+    assert_eq!(on_runtime(hasher.run(Network::default(), || 6 * 7)), Ok(42));
 }
 
 #[test]
@@ -49,11 +49,13 @@ fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
         let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN, Priority::Last).unwrap();
         let release = occupy(&hasher).await;
         let (sender, done) = mpsc::channel();
-        let refused = hasher.run(move || sender.send(()).unwrap()).await;
+        let refused = hasher
+            .run(Network::default(), move || sender.send(()).unwrap())
+            .await;
         assert_eq!(refused, Err(Busy { retry_after: LIMIT }));
         release.send(()).unwrap();
         let mut tries = 0;
-        while hasher.run(|| 1).await != Ok(1) {
+        while hasher.run(Network::default(), || 1).await != Ok(1) {
             tries += 1;
             assert!(tries < 10, "the thread does not go on");
         }
@@ -68,10 +70,10 @@ fn a_queue_that_is_too_long_refuses_at_once() {
         let hasher =
             PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN, Priority::Last)
                 .unwrap();
-        hasher.0.shared.learn(Duration::from_secs(8 * 3_601));
+        hasher.0.shared.pace.pretend(Duration::from_secs(4_000));
         let release = occupy(&hasher).await;
         let asked = Instant::now();
-        assert!(hasher.run(|| ()).await.is_err());
+        assert!(hasher.run(Network::default(), || ()).await.is_err());
         assert!(
             asked.elapsed() < Duration::from_secs(60),
             "did not wait in line"
@@ -88,10 +90,10 @@ fn work_of_a_caller_that_went_away_is_not_done() {
             PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last).unwrap();
         let release = occupy(&hasher).await;
         let (sender, done) = mpsc::channel::<()>();
-        let waiting = hasher.run(move || sender.send(()).unwrap());
+        let waiting = hasher.run(Network::default(), move || sender.send(()).unwrap());
         assert!(timeout(Duration::from_millis(20), waiting).await.is_err());
         release.send(()).unwrap();
-        hasher.run(|| ()).await.unwrap();
+        hasher.run(Network::default(), || ()).await.unwrap();
         assert!(done.recv().is_err());
     }));
 }
@@ -103,8 +105,8 @@ fn a_panic_costs_one_answer_and_no_thread() {
     let panicking = || {
         assert!(std::thread::current().name().is_none(), "on a hash thread");
     };
-    assert!(on_runtime(hasher.run(panicking)).is_err());
-    assert_eq!(on_runtime(hasher.run(|| 1)), Ok(1));
+    assert!(on_runtime(hasher.run(Network::default(), panicking)).is_err());
+    assert_eq!(on_runtime(hasher.run(Network::default(), || 1)), Ok(1));
 }
 
 #[test]
@@ -118,7 +120,9 @@ fn computed_together_or_alone_the_digest_is_the_same() {
         let waiting: Vec<_> = (1..=9)
             .map(|number| {
                 let (hasher, computation) = (hasher.clone(), computation(number));
-                tokio::task::spawn_local(async move { hasher.compute(computation).await })
+                tokio::task::spawn_local(async move {
+                    hasher.compute(Network::default(), computation).await
+                })
             })
             .collect();
         // Until all of them are in the queue.
@@ -141,7 +145,11 @@ fn the_threads_run_when_nobody_else_wants_the_core() {
         (Priority::Normal, NormalThreadSchedulePolicy::Other),
     ] {
         let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, priority);
-        let found = on_runtime(hasher.unwrap().run(thread_priority::thread_schedule_policy));
+        let found = on_runtime(
+            hasher
+                .unwrap()
+                .run(Network::default(), thread_priority::thread_schedule_policy),
+        );
         assert_eq!(
             found.unwrap().unwrap(),
             ThreadSchedulePolicy::Normal(policy)

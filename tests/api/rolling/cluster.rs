@@ -75,6 +75,7 @@ impl Cluster {
             .env("DATABASE_URL", self.database.url())
             .env("TOKENHOUSE_LIMITS", "on")
             .env("TOKENHOUSE_LIMIT_ADDRESS", "100000")
+            .env("TOKENHOUSE_LIMIT_SIGN_INS", "100000")
             .env("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")
             .env("TOKENHOUSE_DRAIN_MS", "300");
         command

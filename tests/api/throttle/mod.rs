@@ -9,6 +9,7 @@ mod known_addresses;
 mod lasting;
 mod proxies;
 mod restarts;
+mod together;
 
 use std::thread;
 use std::time::Duration;

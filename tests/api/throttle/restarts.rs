@@ -17,7 +17,11 @@ on_both_databases!(
     what_counts_no_more_is_pruned,
 );
 
-const ON: [(&str, &str); 1] = [("TOKENHOUSE_LIMITS", "on")];
+/// Passwords wait for a moment only, so that what a killed process had under way soon counts as failed.
+const ON: [(&str, &str); 2] = [
+    ("TOKENHOUSE_LIMITS", "on"),
+    ("TOKENHOUSE_HASH_QUEUE_MS", "1000"),
+];
 
 fn a_killed_process_forgets_nothing(backend: Backend) {
     let app = TestApp::start(backend);
