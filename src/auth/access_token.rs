@@ -85,7 +85,7 @@ impl Auth {
             }
         };
         let (secret, lifetime) = self.new_token()?;
-        let now = self.0.clock.now();
+        let (user, now) = (account.user.clone(), self.0.clock.now());
         let token = NewAccessToken {
             user_id: account.user.id,
             access_token: secret.digest().to_hex(),
@@ -94,7 +94,6 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
-        let user = account.user.clone();
         let stored = self.change(&origin, move |conn, events| {
             if !account.lock_if_unchanged(conn)? {
                 return Ok(Ok(None));

@@ -104,7 +104,7 @@ pub struct AuthConfig {
     pub max_cost: Cost,
     /// `TOKENHOUSE_HASH_THREADS`: threads that hash passwords, and do nothing else.
     pub hash_threads: usize,
-    /// `TOKENHOUSE_HASH_LAST`: whether they give way to everything else on the machine.
+    /// `TOKENHOUSE_HASH_LAST`: whether they give way to everything else, but for a tenth of a core.
     pub hash_priority: Priority,
     /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for one of them.
     pub hash_queue: Duration,

@@ -129,7 +129,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_BCRYPT_COST",
         "12",
-        "The bcrypt cost of new hashes, 4 to 31; cheaper ones are renewed at sign-in",
+        "The bcrypt cost of new hashes, 4 to 31; others are renewed to it at sign-in",
     ),
     plain(
         "TOKENHOUSE_BCRYPT_MAX_COST",
@@ -144,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_HASH_LAST",
         "true",
-        "Whether they run when nobody else wants the core; false where others keep the machine busy",
+        "Whether they give way to all others but for a tenth of a core; false where others keep it busy",
     ),
     plain(
         "TOKENHOUSE_HASH_QUEUE_MS",

@@ -1,7 +1,7 @@
 //! How the hash threads are scheduled.
 
 use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id,
 };
 
@@ -9,12 +9,17 @@ use thread_priority::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Priority {
-    /// To everything else on the machine: they get the time that the cores have left. A flood of
-    /// sign-ins is felt by nobody, and on a machine that is kept busy by others sign-ins wait.
+    /// To everything else on the machine, but for a tenth of a core each. A flood of sign-ins hardly
+    /// slows anything else down, and where others keep the cores busy sign-ins take longer.
     Last,
     /// To nothing: they have a share of the cores like any thread.
     Normal,
 }
+
+/// Niceness 10, as the crate counts from 0 to 99. The scheduler gives such a thread a tenth of what one
+/// of niceness 0 gets beside it; with 19, or `SCHED_IDLE`, next to nothing, and whoever keeps the cores
+/// busy by cheap requests would keep others from signing in.
+const NICENESS_10: u8 = 22;
 
 impl Priority {
     /// Gives it to the thread that calls.
@@ -26,11 +31,14 @@ impl Priority {
     }
 }
 
-/// Lets everyone else on the machine go first: hashing gets the time that the cores have left. A
-/// system that does not know how to runs the threads like others.
+/// Lets others go first. A system that does not know how to runs the threads like others.
 fn step_back() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle).is_err() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+    let is_set = ThreadPriorityValue::try_from(NICENESS_10).is_ok_and(|priority| {
+        let priority = ThreadPriority::Crossplatform(priority);
+        set_thread_priority_and_policy(thread_native_id(), priority, policy).is_ok()
+    });
+    if !is_set {
         log::debug!("the hash threads cannot be scheduled behind the others");
     }
 }
