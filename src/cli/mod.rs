@@ -20,11 +20,12 @@ mod serve;
 mod token;
 mod user;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors, EnvFile};
 use output::{Output, complain, note};
 
 /// The exit code for a setting, an argument or an input that cannot be used.
@@ -32,8 +33,8 @@ const EXIT_BAD_INPUT: u8 = 2;
 
 /// A self-hosted token-authentication service.
 ///
-/// Settings come from the environment and a file .env; .env.example lists them all. Without a
-/// command, it serves. Exit codes: 0 when all went well, 1 when something did not, 2 for a setting,
+/// Settings come from the environment and the file .env of the working directory; .env.example
+/// lists them all. Without a command, it serves. Exit codes: 0 when all went well, 1 when something did not, 2 for a setting,
 /// an argument or an input that cannot be used.
 #[derive(Debug, Parser)]
 #[command(name = "tokenhouse", version)]
@@ -41,6 +42,10 @@ pub struct Cli {
     /// Print JSON, a document a line, in place of columns
     #[arg(long, global = true)]
     json: bool,
+    /// Read settings from this file in place of .env; only its owner (you or root) may be able to
+    /// write to it
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -107,28 +112,29 @@ impl Cli {
         })
     }
 
-    /// Does what was asked for. Errors are one line on standard error.
+    /// Does what was asked for. Errors are a line each on standard error.
     pub fn run(self) -> ExitCode {
         let output = Output { json: self.json };
+        let file = self.env_file.as_deref();
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => with_config(serve::run),
-            Command::Migrate(args) => with_config(|config| migrate::run(config, &args, output)),
-            Command::Healthcheck => with_config(healthcheck::run),
-            Command::User(command) => with_config(|config| user::run(config, command, output)),
-            Command::Token(command) => with_config(|config| token::run(config, command, output)),
-            Command::Key(command) => with_config(|config| key::run(config, command, output)),
-            Command::Audit(command) => with_config(|config| audit::run(config, command, output)),
-            Command::Backup(args) => with_config(|config| backup::backup(config, &args)),
-            Command::Restore(args) => with_config(|config| restore::run(config, &args, output)),
+            Command::Serve => run_with(file, serve::run),
+            Command::Migrate(args) => run_with(file, |config| migrate::run(config, &args, output)),
+            Command::Healthcheck => run_with(file, healthcheck::run),
+            Command::User(command) => run_with(file, |config| user::run(config, command, output)),
+            Command::Token(command) => run_with(file, |config| token::run(config, command, output)),
+            Command::Key(command) => run_with(file, |config| key::run(config, command, output)),
+            Command::Audit(command) => run_with(file, |config| audit::run(config, command, output)),
+            Command::Backup(args) => run_with(file, |config| backup::backup(config, &args)),
+            Command::Restore(args) => run_with(file, |config| restore::run(config, &args, output)),
             Command::AfterRestore(args) => {
-                with_config(|config| restore::run_after(config, &args, output))
+                run_with(file, |config| restore::run_after(config, &args, output))
             }
-            Command::Config(command) => with_config(|config| {
+            Command::Config(command) => run_with(file, |config| {
                 config::run(config, &command, output);
                 Ok(())
             }),
-            Command::Doctor => with_config(|config| doctor::run(config, output)),
-            Command::Import(args) => with_config(|config| import::run(config, args, output)),
+            Command::Doctor => run_with(file, |config| doctor::run(config, output)),
+            Command::Import(args) => run_with(file, |config| import::run(config, args, output)),
             Command::Hash(args) => password::hash(&args),
             Command::Verify(args) => password::verify(&args),
             Command::Openapi => openapi::run(),
@@ -139,15 +145,17 @@ impl Cli {
 }
 
 /// Runs a command that needs the settings.
-fn with_config(command: impl FnOnce(&Config) -> Result<(), String>) -> ExitCode {
-    let config = match Config::from_env() {
+fn run_with(
+    env_file: Option<&Path>,
+    command: impl FnOnce(&Config) -> Result<(), String>,
+) -> ExitCode {
+    let config = match read_settings(env_file) {
         Ok(config) => config,
-        Err(error) => {
-            complain(&error.to_string());
+        Err(errors) => {
+            errors.iter().for_each(|error| complain(&error.to_string()));
             return ExitCode::from(EXIT_BAD_INPUT);
         }
     };
-    logging::start(&config);
     match command(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -155,4 +163,22 @@ fn with_config(command: impl FnOnce(&Config) -> Result<(), String>) -> ExitCode 
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads the settings, starts the log, and says which file was read.
+fn read_settings(env_file: Option<&Path>) -> Result<Config, ConfigErrors> {
+    let file = match env_file {
+        Some(path) => EnvFile::at(path)?,
+        None => EnvFile::of_working_directory()?,
+    };
+    if let EnvFile::NotRead(why) = &file {
+        // Before the log, which may be told to say nothing.
+        complain(&why.to_string());
+    }
+    let config = Config::from_env_and(&file)?;
+    logging::start(&config);
+    if let EnvFile::Read(file) = &file {
+        log::info!("settings: read {}", file.path().display());
+    }
+    Ok(config)
 }

@@ -1,8 +1,13 @@
 //! Settings, from the environment and a `.env` file. [`SETTINGS`] lists every one of them.
 
+mod dotenv;
+mod env_file;
+mod error;
+mod origins;
 mod postgres_url;
 mod proxies;
 mod secret;
+mod service_links;
 mod settings;
 mod values;
 
@@ -10,6 +15,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use env_file::{EnvFile, ReadFile};
+pub use error::{ConfigError, ConfigErrors};
 pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
 pub use secret::{DatabaseUrl, StaticKeys};
@@ -20,17 +27,7 @@ use secrecy::SecretString;
 use crate::password::{Cost, PasswordPolicy, Priority};
 use crate::scope::ScopePatterns;
 use settings::PREFIX;
-use values::Values;
-
-/// A setting that cannot be used. Names the setting and what is expected, never the value.
-#[derive(Debug, thiserror::Error)]
-#[error("{name}: {problem}")]
-pub struct ConfigError {
-    /// The setting's name, as in the environment.
-    pub name: String,
-    /// What is wrong, or what is expected instead.
-    pub problem: String,
-}
+use values::{Values, concerns_us};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -64,7 +61,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
     pub docs: bool,
-    /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us; none by default.
+    /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call us, as browsers write them; none by
+    /// default.
     pub cors_origins: Vec<String>,
     /// `TOKENHOUSE_PUBLIC_URL`: where clients find the service, without a slash at the end. Without
     /// it the OAuth2 metadata are answered to direct clients on the same machine only.
@@ -153,7 +151,8 @@ pub enum Registration {
     Open,
     /// Nobody; users are made in other ways.
     Closed,
-    /// Whoever has an e-mail address in one of these domains (lower case).
+    /// Those who give an e-mail address in one of these domains (lower case, in Unicode). Nothing
+    /// shows that they receive its mail: an address is not verified.
     Domains(Vec<String>),
 }
 
@@ -169,40 +168,96 @@ pub enum LogFormat {
 
 impl Config {
     /// Reads the environment of the process and, for what is not set there, the file `.env` of the
-    /// working directory or the nearest directory above it.
+    /// working directory, unless another user may have written that. Which file was read, or why
+    /// not, goes to the log.
     ///
     /// # Errors
-    /// The first setting that is unknown or bad, or an unreadable `.env`.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        let mut vars = BTreeMap::new();
-        match dotenvy::dotenv_iter() {
-            Ok(lines) => {
-                for line in lines {
-                    let (name, value) = line.map_err(|_error| bad_env_file())?;
-                    vars.insert(name, value);
+    /// Every setting that is unknown or bad, or every line of `.env` that cannot be read.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        let file = EnvFile::of_working_directory()?;
+        match &file {
+            EnvFile::Absent => {}
+            EnvFile::Read(file) => log::info!("settings: read {}", file.path().display()),
+            EnvFile::NotRead(why) => log::warn!("{why}"),
+        }
+        Self::from_env_and(&file)
+    }
+
+    /// Reads the environment of the process and, for what is not set there, a file.
+    ///
+    /// # Errors
+    /// Every setting that is unknown or bad; for those in the file, with its path and the line.
+    pub fn from_env_and(file: &EnvFile) -> Result<Self, ConfigErrors> {
+        let mut vars: BTreeMap<String, SecretString> = BTreeMap::new();
+        let (mut places, mut errors) = (BTreeMap::new(), Vec::new());
+        if let EnvFile::Read(file) = file {
+            for (name, value, line) in file.settings() {
+                vars.insert(name.clone(), value.clone());
+                places.insert(
+                    name.clone(),
+                    format!("{}, line {line}", file.path().display()),
+                );
+            }
+        }
+        for (name, value) in std::env::vars_os() {
+            // None of ours has such a name.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            places.remove(&name);
+            match value.into_string() {
+                Ok(value) => drop(vars.insert(name, value.into())),
+                Err(_value) if concerns_us(&name) => {
+                    errors.push(ConfigError::new(name, "is not UTF-8"));
+                }
+                Err(_value) => {}
+            }
+        }
+        Self::build(vars, errors).map_err(|ConfigErrors(mut errors)| {
+            for error in &mut errors {
+                if let Some(place) = places.get(&error.name) {
+                    error.problem.push_str(&format!(" ({place})"));
                 }
             }
-            Err(error) if error.not_found() => {}
-            Err(_error) => return Err(bad_env_file()),
-        }
-        // A name or value that is not Unicode is not one of ours: each of ours is checked below.
-        vars.extend(std::env::vars_os().filter_map(|(name, value)| {
-            Some((
-                name.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
-        }));
-        Self::from_vars(vars)
+            ConfigErrors(errors)
+        })
     }
 
     /// Builds the settings from names and values, as in the environment.
     ///
     /// # Errors
-    /// The first setting that is unknown (of those with our prefix) or bad.
+    /// Every setting that is unknown (of those with our prefix) or bad.
     pub fn from_vars(
         vars: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let values = Values::new(vars)?;
+    ) -> Result<Self, ConfigErrors> {
+        let vars = vars.into_iter();
+        Self::build(vars.map(|(name, value)| (name, value.into())), Vec::new())
+    }
+
+    /// Finds all errors: what is wrong is looked at once more with its default in its place, until
+    /// the rest is right.
+    fn build(
+        vars: impl IntoIterator<Item = (String, SecretString)>,
+        mut errors: Vec<ConfigError>,
+    ) -> Result<Self, ConfigErrors> {
+        let (mut values, unusable) = Values::new(vars);
+        errors.extend(unusable);
+        loop {
+            match Self::from_values(&values) {
+                Ok(config) if errors.is_empty() => return Ok(config),
+                Ok(_) => return Err(ConfigErrors(errors)),
+                Err(error) if values.reset(&error.name) => errors.push(error),
+                // Two settings that exclude each other, and one of them is the default already.
+                Err(error) => {
+                    let is_known = errors.iter().any(|known| known.name == error.name);
+                    errors.extend(Some(error).filter(|_| !is_known));
+                    return Err(ConfigErrors(errors));
+                }
+            }
+        }
+    }
+
+    fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             server: ServerConfig {
                 bind: values.parse(
@@ -213,7 +268,7 @@ impl Config {
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
                 drain: Duration::from_millis(values.number("TOKENHOUSE_DRAIN_MS", 0, 5_000)?),
                 docs: values.flag("TOKENHOUSE_DOCS")?,
-                cors_origins: values.list("TOKENHOUSE_CORS_ORIGINS")?,
+                cors_origins: values.cors_origins()?,
                 public_url: values.public_url()?,
                 trusted_proxies: values.trusted_proxies()?,
             },
@@ -227,10 +282,11 @@ impl Config {
                     1_000_000,
                 )? << 20,
             },
-            auth: AuthConfig::from_values(&values)?,
-            log_filter: values.text("RUST_LOG")?,
+            log_filter: values.text("RUST_LOG"),
             log_format: values.log_format()?,
-            digest: values.digest()?,
+            digest: values.digest(),
+            // The last: it compares settings with each other.
+            auth: AuthConfig::from_values(values)?,
         })
     }
 
@@ -251,6 +307,11 @@ impl Config {
                 is_bare,
                 "TOKENHOUSE_BIND: other machines get there without TLS, and passwords can be read on \
                  the way; name the proxy that has the TLS in TOKENHOUSE_TRUSTED_PROXIES",
+            ),
+            (
+                matches!(self.auth.registration, Registration::Domains(_)),
+                "TOKENHOUSE_REGISTRATION: domains compares what is typed and verifies nothing, so \
+                 anyone can register any address of these domains",
             ),
         ];
         let found = possible.into_iter().filter(|(is_so, _)| *is_so);
@@ -304,19 +365,12 @@ impl AuthConfig {
             },
         };
         if config.cost > config.max_cost {
-            return Err(ConfigError {
-                name: format!("{PREFIX}BCRYPT_COST"),
-                problem: format!("above {PREFIX}BCRYPT_MAX_COST, so no new hash would verify"),
-            });
+            return Err(ConfigError::new(
+                format!("{PREFIX}BCRYPT_COST"),
+                format!("above {PREFIX}BCRYPT_MAX_COST, so no new hash would verify"),
+            ));
         }
         Ok(config)
-    }
-}
-
-fn bad_env_file() -> ConfigError {
-    ConfigError {
-        name: ".env".to_owned(),
-        problem: "cannot be read: expected lines of the form NAME=value".to_owned(),
     }
 }
 

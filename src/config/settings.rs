@@ -44,7 +44,7 @@ pub const SETTINGS: &[Setting] = &[
     secret(
         "API_KEY_TOKEN",
         "",
-        "The static key for the header Token; without one, its routes refuse everybody",
+        "The static key for the header Token, 8 characters or more; without one, its routes refuse",
     ),
     secret(
         "API_KEY_TOKEN_PREVIOUS",
@@ -114,12 +114,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_REGISTRATION",
         "open",
-        "Who may register: open, closed, or domains",
+        "Who may register: open, closed, or domains (compared, not verified: any address in them)",
     ),
     plain(
         "TOKENHOUSE_REGISTRATION_DOMAINS",
         "",
-        "With domains: the e-mail domains that may register, separated by commas",
+        "With domains: the e-mail domains of addresses that may register, separated by commas",
     ),
     plain(
         "TOKENHOUSE_TOKEN_LIFETIME",

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::from_vars(
         vars.iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
@@ -54,10 +54,36 @@ fn a_bad_value_is_refused_by_name_and_never_shown() {
         ("TOKENHOUSE_LOG_FORMAT", "hush"),
         ("TOKENHOUSE_BCRYPT_COTS", "hush"),
         ("TOKENHOUSE_BIND_FILE", "hush"),
+        ("TOKENHOUSE_PORT", "8000"),
+        ("TOKENHOUSE_CORS_ORIGINS", "hush"),
+        (
+            "TOKENHOUSE_CORS_ORIGINS",
+            "https://app.example,https://hush/x",
+        ),
+        ("TOKENHOUSE_CORS_ORIGINS", "null"),
+        ("TOKENHOUSE_CORS_ORIGINS", "*"),
+        ("TOKENHOUSE_REGISTRATION_DOMAINS", "hush"),
+        (
+            "TOKENHOUSE_REGISTRATION_DOMAINS",
+            "example.com,@hush.example",
+        ),
+        ("TOKENHOUSE_REGISTRATION_DOMAINS", "*.hush.example"),
+        ("TOKENHOUSE_AUDIT_KEY", ""),
+        ("TOKENHOUSE_AUDIT_KEY", "hush"),
+        ("API_KEY_TOKEN", ""),
+        ("API_KEY_TOKEN", "hush123"),
+        ("API_KEY_TOKEN", "hush\nhush"),
+        ("API_KEY_TOKEN", " hush-hush"),
+        ("API_KEY_TOKEN", "hush-hush\u{7f}"),
+        ("API_KEY_TOKEN_PREVIOUS", "hush"),
+        ("API_KEY_TOKEN_PREVIOUS", "hush-hush\t"),
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL_FILE", ""),
     ] {
-        let error = config(&[(name, value)]).expect_err(name);
-        assert_eq!(error.name, name);
-        let line = error.to_string();
+        let errors = config(&[(name, value)]).expect_err(name);
+        let names: Vec<_> = errors.iter().map(|error| error.name.as_str()).collect();
+        assert_eq!(names, [name]);
+        let line = errors.to_string();
         assert!(!line.contains("hush") && !line.contains('\n'), "{line}");
     }
 }
@@ -71,8 +97,67 @@ fn a_secret_may_stand_in_a_file_but_not_in_both_places() {
     assert!(from_file.auth.static_keys.contains(b"key-from-a-file"));
     assert!(!from_file.auth.static_keys.contains(b"key-from-a-file\n"));
     let both = config(&[("API_KEY_TOKEN_FILE", path), ("API_KEY_TOKEN", "other")]);
-    assert_eq!(both.unwrap_err().name, "API_KEY_TOKEN");
+    assert_eq!(names(&both.unwrap_err()), ["API_KEY_TOKEN"]);
+    for nothing in ["", "\n", "\r\n\n"] {
+        std::fs::write(&file, nothing).unwrap();
+        let empty = config(&[("TOKENHOUSE_AUDIT_KEY_FILE", path)]).unwrap_err();
+        assert_eq!(names(&empty), ["TOKENHOUSE_AUDIT_KEY_FILE"]);
+    }
     std::fs::remove_file(file).unwrap();
+    let endless = config(&[("API_KEY_TOKEN_FILE", "/dev/zero")]).unwrap_err();
+    assert_eq!(names(&endless), ["API_KEY_TOKEN_FILE"]);
+}
+
+fn names(errors: &ConfigErrors) -> Vec<&str> {
+    errors.iter().map(|error| error.name.as_str()).collect()
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let errors = config(&[
+        ("TOKENHOUSE_NO_SUCH", "hush"),
+        ("API_KEY_TOKEN", "hush"),
+        ("API_KEY_TOKEN_PREVIOUS", "hush"),
+        ("TOKENHOUSE_AUDIT_KEY", ""),
+        ("TOKENHOUSE_BIND", "hush"),
+        ("TOKENHOUSE_BCRYPT_MAX_COST", "5"),
+        ("TOKENHOUSE_REGISTRATION", "domains"),
+        ("TOKENHOUSE_REGISTRATION_DOMAINS", "hush"),
+        ("TOKENHOUSE_CORS_ORIGINS", "hush"),
+        ("DATABASE_URL_FILE", "/nowhere/hush"),
+    ])
+    .unwrap_err();
+    let mut found = names(&errors);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            "API_KEY_TOKEN",
+            "API_KEY_TOKEN_PREVIOUS",
+            "DATABASE_URL_FILE",
+            "TOKENHOUSE_AUDIT_KEY",
+            "TOKENHOUSE_BCRYPT_COST",
+            "TOKENHOUSE_BIND",
+            "TOKENHOUSE_CORS_ORIGINS",
+            "TOKENHOUSE_NO_SUCH",
+            "TOKENHOUSE_REGISTRATION_DOMAINS",
+        ]
+    );
+    let text = errors.to_string();
+    assert_eq!(text.lines().count(), found.len(), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+}
+
+#[test]
+fn what_a_platform_sets_for_a_service_of_this_name_is_no_setting() {
+    let set_by_platforms = [
+        ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
+        ("TOKENHOUSE_SERVICE_PORT_HTTP", "8000"),
+        ("TOKENHOUSE_PORT", "tcp://10.0.0.11:8000"),
+        ("TOKENHOUSE_PORT_8000_TCP_ADDR", "10.0.0.11"),
+    ];
+    let config = config(&set_by_platforms).unwrap();
+    assert_eq!(config.server.bind.to_string(), "127.0.0.1:8000");
 }
 
 #[test]
@@ -94,8 +179,9 @@ fn passwords_in_the_clear_are_warned_of() {
 
 #[test]
 fn two_static_keys_may_be_in_force_and_none_by_default() {
-    let two = config(&[("API_KEY_TOKEN", "new"), ("API_KEY_TOKEN_PREVIOUS", "old")]).unwrap();
-    for (key, accepted) in [("new", true), ("old", true), ("ne", false), ("", false)] {
+    let (new, old) = ("the-new-key", "the-old-key");
+    let two = config(&[("API_KEY_TOKEN", new), ("API_KEY_TOKEN_PREVIOUS", old)]).unwrap();
+    for (key, accepted) in [(new, true), (old, true), ("the-new-ke", false), ("", false)] {
         assert_eq!(
             two.auth.static_keys.contains(key.as_bytes()),
             accepted,
@@ -145,12 +231,21 @@ fn registration_may_be_limited_to_domains() {
         ("TOKENHOUSE_REGISTRATION", "domains"),
         (
             "TOKENHOUSE_REGISTRATION_DOMAINS",
-            "Example.com, example.org",
+            "Example.com, xn--bcher-kva.example",
         ),
-    ]);
+    ])
+    .unwrap();
+    let domains = ["example.com", "b\u{fc}cher.example"].map(str::to_owned);
     assert_eq!(
-        limited.unwrap().auth.registration,
-        Registration::Domains(vec!["example.com".to_owned(), "example.org".to_owned()])
+        limited.auth.registration,
+        Registration::Domains(domains.into())
+    );
+    let warnings = limited.warnings();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("verifies nothing")),
+        "{warnings:?}"
     );
 }
 
@@ -158,7 +253,11 @@ fn registration_may_be_limited_to_domains() {
 fn env_example() -> String {
     let mut text = String::from(
         "# Settings of Tokenhouse. Copy this file to .env and change what you need; what is set in the\n\
-         # environment comes first. A secret may stand in a file instead: NAME_FILE=/path/to/file.\n",
+         # environment comes first. A secret may stand in a file instead: NAME_FILE=/path/to/file.\n\
+         #\n\
+         # It is read from the working directory, or where --env-file says, if no other user can write\n\
+         # to it. A $ stands for itself. A value with blanks, #, quotes or backslashes stands between\n\
+         # single quotes.\n",
     );
     for Setting {
         name,
@@ -189,7 +288,9 @@ fn the_example_file_is_the_table_of_settings() {
 
 #[test]
 fn every_setting_of_the_table_can_be_given() {
-    for setting in SETTINGS {
+    // A secret that is set and empty is a mistake.
+    let can_be_empty = |setting: &&Setting| !setting.secret || !setting.default.is_empty();
+    for setting in SETTINGS.iter().filter(can_be_empty) {
         let given = config(&[(setting.name, setting.default)]);
         assert!(given.is_ok(), "{}: {:?}", setting.name, given.err());
     }

@@ -1,90 +1,122 @@
 //! From names and texts to typed values, with errors that name the setting and hide the value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::error::ConfigError;
 use super::proxies::TrustedProxies;
 use super::secret::{DatabaseUrl, StaticKeys};
+use super::service_links::is_service_link;
 use super::settings::{self, PREFIX};
-use super::{ConfigError, LogFormat, Registration};
+use super::{LogFormat, Registration, origins};
+use crate::email::EmailAddress;
 use crate::hex;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 
+/// Bytes that the file of a secret has at most.
+const MAX_SECRET_BYTES: u64 = 1 << 16;
+
+/// Characters that a static key has at least: shorter ones are guessed.
+const MIN_STATIC_KEY_LENGTH: usize = 8;
+
 /// The settings that were given, by name. Values may be secrets, so there is no `Debug`.
-pub(super) struct Values(HashMap<String, SecretString>);
+pub(super) struct Values {
+    given: HashMap<&'static str, SecretString>,
+    /// The settings that were found wrong, so that the default stands in for them.
+    wrong: BTreeSet<&'static str>,
+}
 
 impl Values {
-    /// Keeps what concerns us. A misspelt `TOKENHOUSE_…` would silently leave a default in force,
-    /// so an unknown one is an error.
+    /// Keeps what concerns us, and reads the files of secrets. A misspelt `TOKENHOUSE_…` would
+    /// silently leave a default in force, so an unknown one is an error, and so is a secret that is
+    /// empty: the operator meant to set one.
     pub(super) fn new(
-        vars: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let mut values = HashMap::new();
+        vars: impl IntoIterator<Item = (String, SecretString)>,
+    ) -> (Self, Vec<ConfigError>) {
+        let mut given: HashMap<&'static str, SecretString> = HashMap::new();
+        let (mut files, mut errors) = (HashMap::new(), Vec::new());
         for (name, value) in vars {
-            if is_known(&name) {
-                values.insert(name, value.into());
-            } else if name.starts_with(PREFIX) {
-                return Err(ConfigError {
-                    name,
-                    problem: "no setting has this name; .env.example lists them all".to_owned(),
-                });
+            if let Some(setting) = settings::find(&name) {
+                given.insert(setting.name, value);
+            } else if let Some(setting) = secret_of_file(&name) {
+                files.insert(setting, value);
+            } else if name.starts_with(PREFIX) && !is_service_link(&name, value.expose_secret()) {
+                let problem = "no setting has this name; .env.example lists them all";
+                errors.push(error(&name, problem));
             }
         }
-        Ok(Self(values))
+        for (name, path) in files {
+            let file_name = format!("{name}_FILE");
+            if given.contains_key(name) {
+                let problem = format!("{file_name} is set too; set one of them");
+                errors.push(error(name, problem));
+                given.remove(name);
+                continue;
+            }
+            match read_secret(path.expose_secret()) {
+                Ok(secret) => drop(given.insert(name, secret)),
+                Err(problem) => errors.push(error(&file_name, problem)),
+            }
+        }
+        given.retain(|name, value| {
+            let is_secret = settings::find(name).is_some_and(|setting| setting.secret);
+            let is_empty = value.expose_secret().is_empty();
+            if is_empty && is_secret {
+                errors.push(error(name, "is empty; leave it out if there is to be none"));
+            }
+            // Empty counts as not given, as in a `.env` of blanks.
+            !is_empty
+        });
+        errors.sort_by(|a, b| a.name.cmp(&b.name));
+        let wrong = BTreeSet::new();
+        (Self { given, wrong }, errors)
     }
 
-    /// The value given, or the default. Empty counts as not given, as in a `.env` of blanks.
-    fn secret(&self, name: &'static str) -> Result<SecretString, ConfigError> {
-        let given = |name: &str| {
-            self.0
-                .get(name)
-                .filter(|value| !value.expose_secret().is_empty())
+    /// Puts the default in the place of a setting that was found wrong. Returns whether that is
+    /// new.
+    pub(super) fn reset(&mut self, name: &str) -> bool {
+        let Some(setting) = settings::find(name) else {
+            return false;
         };
-        let file_name = format!("{name}_FILE");
-        match (given(name), given(&file_name)) {
-            (Some(_), Some(_)) => Err(error(
-                name,
-                format!("{file_name} is set too; set one of them"),
-            )),
-            (Some(value), None) => Ok(value.clone()),
-            (None, Some(path)) => match std::fs::read_to_string(path.expose_secret()) {
-                // Editors and `echo` end a file with a newline that is no part of the secret.
-                Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).into()),
-                Err(_error) => Err(error(&file_name, "the file it names cannot be read")),
-            },
-            (None, None) => Ok(settings::find(name)
-                .map_or("", |setting| setting.default)
-                .into()),
-        }
+        self.given.remove(setting.name);
+        self.wrong.insert(setting.name)
+    }
+
+    /// The value given.
+    fn secret(&self, name: &'static str) -> Option<&SecretString> {
+        self.given.get(name)
     }
 
     /// SHA-256 over the names and values of all settings, defaults included, as hexadecimal digits: it
     /// changes when a setting does. Of a secret only whether it is set goes in, because a short one
     /// could be found by its digest.
-    pub(super) fn digest(&self) -> Result<String, ConfigError> {
+    pub(super) fn digest(&self) -> String {
         let mut hasher = Sha256::new();
         for setting in settings::SETTINGS {
-            let value = self.secret(setting.name)?;
-            let value = match (setting.secret, value.expose_secret()) {
-                (true, "") => "unset",
-                (true, _) => "set",
-                (false, value) => value.trim(),
+            let value = match (setting.secret, self.secret(setting.name)) {
+                (true, None) => "unset".to_owned(),
+                (true, Some(_)) => "set".to_owned(),
+                (false, _) => self.text(setting.name),
             };
             hasher.update(format!("{}={value}\0", setting.name));
         }
         let mut digest = [0; 64];
         hex::write(&hasher.finalize(), &mut digest);
-        Ok(String::from_utf8_lossy(&digest).into_owned())
+        String::from_utf8_lossy(&digest).into_owned()
     }
 
     /// A setting as text; empty when there is none.
-    pub(super) fn text(&self, name: &'static str) -> Result<String, ConfigError> {
-        Ok(self.secret(name)?.expose_secret().trim().to_owned())
+    pub(super) fn text(&self, name: &'static str) -> String {
+        let default = settings::find(name).map_or("", |setting| setting.default);
+        let given = self.secret(name).map(ExposeSecret::expose_secret);
+        given.unwrap_or(default).trim().to_owned()
     }
 
     /// A setting of any type that can be read from text.
@@ -93,7 +125,7 @@ impl Values {
         name: &'static str,
         expected: &str,
     ) -> Result<T, ConfigError> {
-        self.text(name)?
+        self.text(name)
             .parse()
             .map_err(|_error| error(name, format!("expected {expected}")))
     }
@@ -103,7 +135,7 @@ impl Values {
         &self,
         name: &'static str,
     ) -> Result<Option<SocketAddr>, ConfigError> {
-        if self.text(name)?.is_empty() {
+        if self.text(name).is_empty() {
             return Ok(None);
         }
         self.parse(name, "an address and port such as 127.0.0.1:9100")
@@ -125,7 +157,7 @@ impl Values {
 
     /// A number of threads; by default one per core.
     pub(super) fn count_or_cores(&self, name: &'static str) -> Result<usize, ConfigError> {
-        if self.text(name)?.is_empty() {
+        if self.text(name).is_empty() {
             return Ok(std::thread::available_parallelism().map_or(1, usize::from));
         }
         self.number(name, 1, 1_024)
@@ -133,7 +165,7 @@ impl Values {
 
     /// A switch.
     pub(super) fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
-        match self.text(name)?.to_ascii_lowercase().as_str() {
+        match self.text(name).to_ascii_lowercase().as_str() {
             "true" | "on" | "yes" | "1" => Ok(true),
             "false" | "off" | "no" | "0" => Ok(false),
             _ => Err(error(name, "expected true or false")),
@@ -141,19 +173,16 @@ impl Values {
     }
 
     /// Texts separated by commas, without the spaces around them.
-    pub(super) fn list(&self, name: &'static str) -> Result<Vec<String>, ConfigError> {
-        Ok(self
-            .text(name)?
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(str::to_owned)
-            .collect())
+    fn list(&self, name: &'static str) -> Vec<String> {
+        let text = self.text(name);
+        let items = text.split(',').map(str::trim);
+        let given = items.filter(|item| !item.is_empty());
+        given.map(str::to_owned).collect()
     }
 
     pub(super) fn grantable_scopes(&self) -> Result<ScopePatterns, ConfigError> {
         const NAME: &str = "TOKENHOUSE_GRANTABLE_SCOPES";
-        ScopePatterns::new(self.list(NAME)?).map_err(|_invalid| {
+        ScopePatterns::new(self.list(NAME)).map_err(|_invalid| {
             error(
                 NAME,
                 "expected scopes such as orders:read or orders:*, separated by commas",
@@ -168,32 +197,61 @@ impl Values {
 
     pub(super) fn database_url(&self) -> Result<DatabaseUrl, ConfigError> {
         let name = "DATABASE_URL";
-        DatabaseUrl::parse(self.secret(name)?).map_err(|problem| error(name, problem))
+        let url = match self.secret(name) {
+            Some(url) => url.clone(),
+            None => self.text(name).into(),
+        };
+        DatabaseUrl::parse(url).map_err(|problem| error(name, problem))
     }
 
+    /// The static keys, which a client sends in a header as they are.
     pub(super) fn static_keys(&self) -> Result<StaticKeys, ConfigError> {
-        let keys = [
-            self.secret("API_KEY_TOKEN")?,
-            self.secret("API_KEY_TOKEN_PREVIOUS")?,
-        ];
+        let mut keys = Vec::new();
+        for name in ["API_KEY_TOKEN", "API_KEY_TOKEN_PREVIOUS"] {
+            let Some(key) = self.secret(name) else {
+                continue;
+            };
+            let text = key.expose_secret();
+            if text.chars().count() < MIN_STATIC_KEY_LENGTH {
+                let problem = format!("expected {MIN_STATIC_KEY_LENGTH} characters or more");
+                return Err(error(name, problem));
+            }
+            // RFC 9110 section 5.5. Blanks around a value are no part of it.
+            if text.contains(|c: char| c.is_ascii_control() && c != '\t')
+                || text.trim_matches([' ', '\t']) != text
+            {
+                return Err(error(
+                    name,
+                    "no header can carry it: it has a control character, or begins or ends with a \
+                     blank",
+                ));
+            }
+            keys.push(key.clone());
+        }
         Ok(StaticKeys::new(&keys))
     }
 
     /// A key of 32 characters or more, or none.
     pub(super) fn audit_key(&self) -> Result<Option<SecretString>, ConfigError> {
         let name = "TOKENHOUSE_AUDIT_KEY";
-        let key = self.secret(name)?;
-        match key.expose_secret().chars().count() {
-            0 => Ok(None),
-            1..32 => Err(error(name, "expected 32 characters or more")),
-            _ => Ok(Some(key)),
+        match self.secret(name) {
+            Some(key) if key.expose_secret().chars().count() < 32 => {
+                Err(error(name, "expected 32 characters or more"))
+            }
+            key => Ok(key.cloned()),
         }
+    }
+
+    /// Origins as browsers write them.
+    pub(super) fn cors_origins(&self) -> Result<Vec<String>, ConfigError> {
+        let name = "TOKENHOUSE_CORS_ORIGINS";
+        origins::parse(&self.list(name)).map_err(|problem| error(name, problem))
     }
 
     /// A URL of http or https without a path, or none.
     pub(super) fn public_url(&self) -> Result<Option<String>, ConfigError> {
         let name = "TOKENHOUSE_PUBLIC_URL";
-        let url = self.text(name)?;
+        let url = self.text(name);
         if url.is_empty() {
             return Ok(None);
         }
@@ -212,19 +270,23 @@ impl Values {
 
     pub(super) fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
         let name = "TOKENHOUSE_TRUSTED_PROXIES";
-        TrustedProxies::parse(&self.list(name)?).map_err(|problem| error(name, problem))
+        TrustedProxies::parse(&self.list(name)).map_err(|problem| error(name, problem))
     }
 
     pub(super) fn registration(&self) -> Result<Registration, ConfigError> {
-        let name = "TOKENHOUSE_REGISTRATION";
-        let domains: Vec<String> = self
-            .list("TOKENHOUSE_REGISTRATION_DOMAINS")?
-            .iter()
-            .map(|domain| domain.to_lowercase())
-            .collect();
-        match self.text(name)?.as_str() {
+        let (name, domains_name) = ("TOKENHOUSE_REGISTRATION", "TOKENHOUSE_REGISTRATION_DOMAINS");
+        let domains = (1..).zip(self.list(domains_name)).map(|(number, domain)| {
+            // In the form in which the domain of an address is compared with it.
+            let address = EmailAddress::parse(&format!("a@{domain}"));
+            let domain = address.map(|address| address.domain().to_owned());
+            domain.map_err(|problem| error(domains_name, format!("entry {number}: {problem}")))
+        });
+        let domains: Vec<String> = domains.collect::<Result<_, _>>()?;
+        match self.text(name).as_str() {
             "open" => Ok(Registration::Open),
             "closed" => Ok(Registration::Closed),
+            // That they are wrong has been said.
+            "domains" if self.wrong.contains(domains_name) => Ok(Registration::Closed),
             "domains" if domains.is_empty() => {
                 Err(error(name, "set TOKENHOUSE_REGISTRATION_DOMAINS too"))
             }
@@ -235,7 +297,7 @@ impl Values {
 
     pub(super) fn log_format(&self) -> Result<LogFormat, ConfigError> {
         let name = "TOKENHOUSE_LOG_FORMAT";
-        match self.text(name)?.as_str() {
+        match self.text(name).as_str() {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
             _ => Err(error(name, "expected text or json")),
@@ -243,15 +305,32 @@ impl Values {
     }
 }
 
-/// Whether the name is a setting, or names the file of a secret one.
-fn is_known(name: &str) -> bool {
-    let of_file = name.strip_suffix("_FILE").and_then(settings::find);
-    settings::find(name).is_some() || of_file.is_some_and(|setting| setting.secret)
+/// The secret whose file is named by the variable of this name.
+fn secret_of_file(name: &str) -> Option<&'static str> {
+    let setting = name.strip_suffix("_FILE").and_then(settings::find)?;
+    setting.secret.then_some(setting.name)
+}
+
+/// Whether a variable of this name has to be right: it is a setting, or is meant to be one.
+pub(super) fn concerns_us(name: &str) -> bool {
+    name.starts_with(PREFIX) || settings::find(name).is_some() || secret_of_file(name).is_some()
+}
+
+fn read_secret(path: &str) -> Result<SecretString, &'static str> {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Err(_error) => Err("the file it names cannot be read"),
+        Ok(length) if length as u64 > MAX_SECRET_BYTES => Err("the file it names is too large"),
+        // Editors and `echo` end a file with a newline that is no part of the secret.
+        Ok(_) => match text.trim_end_matches(['\r', '\n']) {
+            "" => Err("the file it names is empty"),
+            secret => Ok(secret.into()),
+        },
+    }
 }
 
 fn error(name: &str, problem: impl Into<String>) -> ConfigError {
-    ConfigError {
-        name: name.to_owned(),
-        problem: problem.into(),
-    }
+    ConfigError::new(name, problem)
 }

@@ -173,7 +173,7 @@ fn scripts_of_listed_origins_may_call_and_no_others() {
     let app = TestApp::builder(Backend::Sqlite)
         .setting(
             "TOKENHOUSE_CORS_ORIGINS",
-            "https://app.example, https://other.example",
+            "HTTPS://App.Example:443/, https://other.example",
         )
         .start();
     let preflight = |origin: &str| {

@@ -150,7 +150,7 @@ fn two_different_credentials_are_refused_where_the_static_key_is_wanted_too() {
 #[test]
 fn without_a_static_key_nobody_has_it() {
     let app = TestApp::builder(Backend::Sqlite)
-        .setting("API_KEY_TOKEN", "")
+        .unset("API_KEY_TOKEN")
         .start();
     for (key, detail) in [(STATIC_KEY, "Forbidden"), ("", "Not authenticated")] {
         let answer = app.get("/protected").header("Token", key).send();

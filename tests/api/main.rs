@@ -22,6 +22,7 @@ mod conformance;
 mod contention;
 mod delegation;
 mod durability;
+mod env_file;
 mod envelope;
 mod files;
 mod foreign_app;

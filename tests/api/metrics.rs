@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use tokenhouse::metrics::METRICS;
 
-use crate::harness::{Backend, Client, STATIC_KEY, TestApp, free_port, on_both_databases};
+use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, free_port, on_both_databases};
 
 on_both_databases!(
     requests_and_their_outcomes_are_counted,
@@ -281,11 +281,9 @@ fn the_static_key_opens_it_and_nothing_else() {
 fn a_listener_of_its_own_has_the_metrics_alone() {
     let app = TestApp::start(Backend::Sqlite);
     let bind = format!("127.0.0.1:{}", free_port());
-    let settings = [
-        ("TOKENHOUSE_METRICS_BIND", bind.as_str()),
-        ("API_KEY_TOKEN", ""),
-    ];
-    let (_process, beside) = app.process_beside_with(&settings);
+    let mut program = app.program(&["serve"]);
+    program.env("TOKENHOUSE_METRICS_BIND", &bind);
+    let (_process, beside) = Running::serve(program.env_remove("API_KEY_TOKEN"));
     let metrics = Client::of(bind.parse().unwrap());
     let answer = metrics.get("/metrics").send();
     assert_eq!(answer.status, 200, "{answer:?}");

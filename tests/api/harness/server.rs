@@ -140,6 +140,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// Leaves out what [`SETTINGS`] sets.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.settings.remove(name);
+        self
+    }
+
     /// Lets the server go by this clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

@@ -1,0 +1,248 @@
+//! The file `.env`: which one is read, by whom it may have been written, and that what stands in it
+//! arrives as it is.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use secrecy::ExposeSecret;
+use tokenhouse::Config;
+use tokenhouse::config::EnvFile;
+
+use crate::harness::{Running, scratch_folder};
+
+/// The user `nobody`, and no user of this machine that runs tests.
+const NOBODY: u32 = 65_534;
+
+/// A folder that is gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        Self(scratch_folder("env-file"))
+    }
+
+    /// A file that its owner alone can write to.
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        path
+    }
+
+    /// Runs the program in this folder with nothing in its environment.
+    fn run(&self, arguments: &[&str]) -> Output {
+        program(&self.0, arguments).output().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Makes a migration run with this file, and sees whether it went by it: it names the database.
+fn is_read(folder: &Folder, text: &str, arguments: &[&str]) -> bool {
+    let output = folder.run(arguments);
+    assert!(output.status.success(), "{text}: {output:?}");
+    let by_file = fs::remove_file(folder.0.join("named.db")).is_ok();
+    let by_default = fs::remove_file(folder.0.join("tokenhouse.db")).is_ok();
+    assert!(by_file != by_default, "one database was made");
+    by_file
+}
+
+const NAMES_DATABASE: &str = "DATABASE_URL=sqlite://named.db\n";
+
+#[test]
+fn every_secret_arrives_byte_for_byte() {
+    let folder = Folder::new();
+    for secret in [
+        "abc$def0123456789abcdef0123456789",
+        "$HOME-${HOME}-$$-\\$HOME-$(id)-0123456789",
+        "a#b #c # d 0123456789abcdef0123456789",
+        "#begins-with-a-hash-0123456789abcdef",
+        "double \"quotes\" 0123456789abcdef01234",
+        "single 'quotes' 0123456789abcdef01234",
+        "back\\slash\\n\\\\ 0123456789abcdef01234\\",
+        "two  blanks\tand a tab 0123456789abcdef",
+        "`ticks` !%&;|<>*?~=[]{}() 0123456789ab",
+        "k\u{e9}y: \u{fc}ber \u{20ac} 0123456789abcdef0123",
+    ] {
+        let double = secret.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut forms = vec![format!("\"{double}\"")];
+        if !secret.contains('\'') {
+            forms.push(format!("'{secret}'"));
+        }
+        if !secret.contains(['\'', '"', '\\', ' ', '\t']) {
+            forms.push(secret.to_owned());
+        }
+        let in_file = folder.file("secret", &format!("{secret}\n"));
+        let in_file = in_file.display();
+        let mut configs = Vec::new();
+        for form in forms {
+            let text = format!("API_KEY_TOKEN={form}\nexport TOKENHOUSE_AUDIT_KEY={form} # so\n");
+            let path = folder.file("settings", &text);
+            configs.push(Config::from_env_and(&EnvFile::at(&path).unwrap()));
+        }
+        let names = ["API_KEY_TOKEN", "TOKENHOUSE_AUDIT_KEY"];
+        configs.push(Config::from_vars(
+            names.map(|name| (name.to_owned(), secret.to_owned())),
+        ));
+        configs.push(Config::from_vars(
+            names.map(|name| (format!("{name}_FILE"), in_file.to_string())),
+        ));
+        for config in configs {
+            let auth = config.unwrap().auth;
+            assert!(auth.static_keys.contains(secret.as_bytes()), "{secret}");
+            assert_eq!(auth.audit_key.unwrap().expose_secret(), secret);
+        }
+    }
+}
+
+#[test]
+fn a_server_takes_the_key_as_it_stands_in_the_file() {
+    let folder = Folder::new();
+    let text = "API_KEY_TOKEN=abcdefgh$def0123456789\nTOKENHOUSE_BIND=127.0.0.1:0\n";
+    folder.file(".env", text);
+    let (_server, client) = Running::serve(&mut program(&folder.0, &[]));
+    for (key, status) in [("abcdefgh$def0123456789", 200), ("abcdefgh", 403)] {
+        let answer = client.get("/protected").header("Token", key).send();
+        assert_eq!(answer.status, status, "{key}");
+    }
+}
+
+#[test]
+fn only_the_file_of_the_working_directory_is_read_and_it_is_named() {
+    let folder = Folder::new();
+    let path = folder.file(".env", NAMES_DATABASE);
+    assert!(is_read(&folder, "its own", &["migrate"]));
+    let output = folder.run(&["config", "check"]);
+    assert!(
+        said(&output).contains(&format!("settings: read {}", path.display())),
+        "{output:?}"
+    );
+
+    let below = Folder(folder.0.join("a/b"));
+    fs::create_dir_all(&below.0).unwrap();
+    assert!(!is_read(&below, "two folders above", &["migrate"]));
+    assert_eq!(said(&below.run(&["config", "check"])), "");
+
+    let named = path.to_str().unwrap();
+    for arguments in [
+        ["--env-file", named, "migrate"],
+        ["migrate", "--env-file", named],
+    ] {
+        assert!(is_read(&below, "named", &arguments));
+    }
+    // A folder of this name is a virtual environment of Python.
+    fs::create_dir(below.0.join(".env")).unwrap();
+    assert!(!is_read(&below, "a folder", &["migrate"]));
+}
+
+#[test]
+fn a_file_that_others_may_have_written_is_not_read() {
+    let folder = Folder::new();
+    let path = folder.file(".env", NAMES_DATABASE);
+    let path_text = path.to_str().unwrap();
+    let refused = |reason: &str| {
+        assert!(!is_read(&folder, reason, &["migrate"]));
+        let output = folder.run(&["config", "check"]);
+        let line = format!("tokenhouse: {path_text}: is not read: {reason}");
+        assert!(output.status.success(), "{output:?}");
+        assert!(said(&output).starts_with(&line), "{output:?}");
+        assert_eq!(said(&output).lines().count(), 1, "{output:?}");
+        let named = folder.run(&["config", "check", "--env-file", path_text]);
+        assert_eq!(
+            (named.status.code(), said(&named)),
+            (Some(2), said(&output))
+        );
+    };
+    for mode in [0o664, 0o646, 0o666, 0o622] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        refused("other users can write to it");
+    }
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    assert!(is_read(&folder, "its owner's alone", &["migrate"]));
+
+    // Who may give files away is root, as where these tests usually run.
+    if fs::metadata(&path).unwrap().uid() != 0 {
+        return;
+    }
+    chown(&path, Some(NOBODY), None).unwrap();
+    refused("it belongs to another user");
+    fs::remove_file(&path).unwrap();
+    symlink(folder.file("trusted", NAMES_DATABASE), &path).unwrap();
+    assert!(is_read(&folder, "a link of one's own", &["migrate"]));
+    std::os::unix::fs::lchown(&path, Some(NOBODY), None).unwrap();
+    refused("it belongs to another user");
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_named_by_file_and_line_and_never_shown() {
+    let folder = Folder::new();
+    let path = folder.file(
+        ".env",
+        "# settings\n\nTOKENHOUSE_WORKERS=hush\nAPI_KEY_TOKEN=\n",
+    );
+    let path = path.display();
+    let output = folder.run(&["config", "check"]);
+    let lines = said(&output);
+    let mut lines: Vec<&str> = lines.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(output.status.code(), Some(2));
+    let [key, workers] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert!(
+        key.starts_with("tokenhouse: API_KEY_TOKEN: is empty"),
+        "{key}"
+    );
+    assert!(key.ends_with(&format!("({path}, line 4)")), "{key}");
+    assert!(
+        workers.starts_with("tokenhouse: TOKENHOUSE_WORKERS: "),
+        "{workers}"
+    );
+    assert!(workers.ends_with(&format!("({path}, line 3)")), "{workers}");
+
+    folder.file(".env", "A=1\nB='hush\n");
+    let output = folder.run(&["migrate"]);
+    let line = format!("tokenhouse: {path}: line 2: the quote is not closed\n");
+    assert_eq!((output.status.code(), said(&output)), (Some(2), line));
+
+    // The environment comes first, and is to blame for what stands there.
+    folder.file(".env", "TOKENHOUSE_WORKERS=hush\n");
+    let mut command = program(&folder.0, &["config", "check"]);
+    let output = command.env("TOKENHOUSE_WORKERS", "2").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+
+    let absent = folder.run(&["migrate", "--env-file", "nowhere"]);
+    assert_eq!(absent.status.code(), Some(2), "{absent:?}");
+    assert!(
+        said(&absent).starts_with("tokenhouse: nowhere: cannot be read"),
+        "{absent:?}"
+    );
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_refused_and_not_changed() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let mut command = program(&folder.0, &["config", "check"]);
+    let value = std::ffi::OsStr::from_bytes(b"hush-hush-\xff-hush");
+    let output = command.env("API_KEY_TOKEN", value).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(said(&output), "tokenhouse: API_KEY_TOKEN: is not UTF-8\n");
+}
