@@ -169,7 +169,7 @@ impl Auth {
         let action = Action::UserDelete;
         let ProvenAccount { account, attempt } =
             self.prove(origin, session, &current, action).await?;
-        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
         let deleted = self.change(origin, move |conn, events| {
             administrators::lock(conn)?;
             let Some(user) = lock_caller(conn, &session, now)? else {
@@ -182,8 +182,7 @@ impl Auth {
             if let Err(error) = check_another_administers(conn, &user)? {
                 return Ok(Err(error));
             }
-            User::delete(conn, session.user.id)?;
-            events.record(Event::new(action).on_user(session.user.id));
+            auth.delete_in(conn, events, session.user.id)?;
             Ok(Ok(()))
         });
         deleted.await?

@@ -180,6 +180,7 @@ impl Auth {
         only_if: Precondition,
     ) -> Result<(), Error> {
         admin.check_is_no_key()?;
+        let auth = self.clone();
         let deleted = self.administer_if(
             admin,
             id,
@@ -191,8 +192,7 @@ impl Auth {
                 if let Err(error) = locked.check_another_administers(conn)? {
                     return Ok(Err(error));
                 }
-                User::delete(conn, id)?;
-                events.record(Event::new(Action::UserDelete).on_user(id));
+                auth.delete_in(conn, events, id)?;
                 Ok(Ok(()))
             },
         );

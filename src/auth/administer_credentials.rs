@@ -12,7 +12,7 @@ use super::register::refused_password;
 use super::{Auth, IssuedKey, IssuedToken, KeyForm};
 use crate::email::fold;
 use crate::error::Error;
-use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User};
+use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, tombstone};
 
 /// Rows that are pruned in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -204,7 +204,7 @@ impl Auth {
     }
 
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
-    /// anyhow; this is for the size of the table.
+    /// anyhow; this is for the size of the tables.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
@@ -215,11 +215,17 @@ impl Auth {
             let prune = move |conn: &mut _| AccessToken::prune(conn, now, PRUNED_AT_ONCE);
             // Nobody accepts them any more, so nobody has to be told.
             match self.0.store.note(prune).await? {
-                0 => return Ok(pruned),
+                0 => break,
                 rows => {
                     self.0.metrics.tokens_purged.add(rows as u64);
                     pruned += rows;
                 }
+            }
+        }
+        loop {
+            let prune = move |conn: &mut _| tombstone::prune_tokens(conn, now, PRUNED_AT_ONCE);
+            if self.0.store.note(prune).await? == 0 {
+                return Ok(pruned);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Taking over users and login tokens that another program has made.
 
+mod present;
+
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -10,7 +11,8 @@ use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::email::EmailAddress;
 use crate::error::Error;
-use crate::store::{Account, BulkUser, NewAccessToken, StoreConnection, bulk};
+use crate::store::{BulkUser, NewAccessToken, StoreConnection, bulk};
+use present::Present;
 
 /// A user of another program.
 #[derive(Clone, Debug)]
@@ -51,8 +53,21 @@ pub enum Outcome {
     AlreadyThere,
     /// Left out: the address is there in another spelling.
     SpelledOtherwise,
-    /// Left out: somebody else has the address.
+    /// Left out: another user has the address.
     Taken,
+    /// Left out: a user of this address was deleted here.
+    DeletedHere,
+}
+
+/// What became of the token of a user who was imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOutcome {
+    /// Stored.
+    Imported,
+    /// Left out: it was here before, and has ended.
+    EndedHere,
+    /// Left out: another user has the same.
+    OfAnotherUser,
 }
 
 /// What became of a batch.
@@ -60,156 +75,99 @@ pub enum Outcome {
 pub struct BatchOutcome {
     /// Of each user, in their order.
     pub users: Vec<Outcome>,
-    /// Tokens that were stored.
-    pub tokens: usize,
+    /// Of the token of each user, in their order; `None` for one who has none, or was not imported.
+    pub tokens: Vec<Option<TokenOutcome>>,
+}
+
+/// How users are taken over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ImportMode {
+    /// Whether nothing is to be stored.
+    pub dry_run: bool,
+    /// Whether users who were deleted here are taken over too. Their tokens have ended for good.
+    pub again: bool,
 }
 
 /// Takes over batches of users, each in one transaction, or finds out what would become of them.
 pub struct Importer {
     auth: Auth,
-    hashing: RandomState,
-    /// Who would be there by now, when nothing is to be stored: by the address.
-    rehearsed: Option<HashMap<u64, Identity>>,
-}
-
-/// What tells an account from another with the same address, in little space.
-#[derive(Clone, Copy)]
-struct Identity {
-    spelling: u64,
-    hash: u64,
-    names: u64,
-}
-
-impl Identity {
-    fn of_user(hashing: &RandomState, user: &ImportedUser) -> Self {
-        Self {
-            spelling: hashing.hash_one(user.email.to_string()),
-            hash: hashing.hash_one(&user.hashed_password),
-            names: hashing.hash_one([&user.name, &user.surname, &user.website]),
-        }
-    }
-
-    fn of_account(hashing: &RandomState, account: &Account) -> Self {
-        let user = &account.user;
-        Self {
-            spelling: hashing.hash_one(&user.email),
-            hash: hashing.hash_one(account.hashed_password.as_str()),
-            names: hashing.hash_one([&user.name, &user.surname, &user.website]),
-        }
-    }
-
-    /// What becomes of somebody who comes to an address that `self` has.
-    fn meets(self, other: Self) -> Outcome {
-        if self.spelling != other.spelling {
-            Outcome::SpelledOtherwise
-        } else if self.hash == other.hash || self.names == other.names {
-            Outcome::AlreadyThere
-        } else {
-            Outcome::Taken
-        }
-    }
+    mode: ImportMode,
+    /// In a dry run, also who would be there by now.
+    present: Present,
 }
 
 impl Importer {
-    /// An import into this service; with `dry_run`, nothing is stored.
-    pub fn new(auth: Auth, dry_run: bool) -> Self {
+    /// An import into this service.
+    pub fn new(auth: Auth, mode: ImportMode) -> Self {
         Self {
             auth,
-            hashing: RandomState::new(),
-            rehearsed: dry_run.then(HashMap::new),
+            mode,
+            present: Present::default(),
         }
     }
 
     /// Stores the users who are not there yet, with their tokens, in one transaction. Who is there
-    /// keeps everything as it is: a token that was ended here must not come back.
+    /// keeps everything as it is. Who was deleted here, and a token that has ended here, stays out.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; nothing of the batch is stored.
     pub async fn import(&mut self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
-        let hashing = self.hashing.clone();
-        let Some(rehearsed) = &mut self.rehearsed else {
-            return store(&self.auth, hashing, users).await;
-        };
-        let keys = keys_of(&users);
-        let find = move |conn: &mut _| bulk::find_by_email_keys(conn, &keys);
-        for (key, account) in self.auth.0.store.read(find).await? {
-            let identity = Identity::of_account(&hashing, &account);
-            rehearsed.insert(hashing.hash_one(key), identity);
+        if !self.mode.dry_run {
+            return self.store(users).await;
         }
-        let outcomes = decide(&hashing, rehearsed, &users);
-        let imported = users.iter().zip(&outcomes);
-        let tokens = imported
-            .filter(|(user, outcome)| **outcome == Outcome::Imported && user.token.is_some())
-            .count();
-        Ok(BatchOutcome {
-            users: outcomes,
-            tokens,
-        })
+        let (auth, empty, looked_for) = (self.auth.clone(), self.present.empty(), users.clone());
+        let look = move |conn: &mut StoreConnection| {
+            let mut found = empty.clone();
+            let key = auth.0.deletion_key.find(conn)?;
+            found.look(conn, &looked_for, key.as_ref())?;
+            Ok(found)
+        };
+        let found = self.auth.0.store.read(look).await?;
+        self.present.extend(found);
+        let (users, tokens) = self
+            .present
+            .decide(&users, self.mode.again)
+            .into_iter()
+            .unzip();
+        Ok(BatchOutcome { users, tokens })
+    }
+
+    async fn store(&self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
+        let (auth, again, mut present) = (self.auth.clone(), self.mode.again, self.present.empty());
+        let now = self.auth.0.clock.now();
+        let operator = Origin::operator();
+        let stored = self.auth.note(&operator, move |conn, events| {
+            let key = auth.0.deletion_key.find(conn)?;
+            present.look(conn, &users, key.as_ref())?;
+            let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();
+            let mut outcome = BatchOutcome {
+                users: outcomes,
+                tokens,
+            };
+            if outcome.users.contains(&Outcome::Imported) {
+                let (users, tokens) = insert(conn, &users, &mut outcome, now)?;
+                let event = Event::new(Action::Import).with("users", users);
+                let event = event.with("tokens", tokens);
+                // That users come back who were deleted has to be on record.
+                events.record(if again {
+                    event.with("again", true)
+                } else {
+                    event
+                });
+            }
+            Ok(outcome)
+        });
+        Ok(stored.await?)
     }
 }
 
-fn keys_of(users: &[ImportedUser]) -> Vec<String> {
-    users.iter().map(|user| user.email.key()).collect()
-}
-
-/// What becomes of each user, given who is there; those who are to be stored are there from then
-/// on.
-fn decide(
-    hashing: &RandomState,
-    there: &mut HashMap<u64, Identity>,
-    users: &[ImportedUser],
-) -> Vec<Outcome> {
-    let mut decide_one = |user: &ImportedUser| {
-        let identity = Identity::of_user(hashing, user);
-        let key = hashing.hash_one(user.email.key());
-        match there.get(&key) {
-            Some(holder) => holder.meets(identity),
-            None => {
-                there.insert(key, identity);
-                Outcome::Imported
-            }
-        }
-    };
-    users.iter().map(&mut decide_one).collect()
-}
-
-async fn store(
-    auth: &Auth,
-    hashing: RandomState,
-    users: Vec<ImportedUser>,
-) -> Result<BatchOutcome, Error> {
-    let now = auth.0.clock.now();
-    let operator = Origin::operator();
-    let stored = auth.note(&operator, move |conn, events| {
-        let found = bulk::find_by_email_keys(conn, &keys_of(&users))?;
-        let mut there: HashMap<u64, Identity> = found
-            .iter()
-            .map(|(key, account)| {
-                let identity = Identity::of_account(&hashing, account);
-                (hashing.hash_one(key), identity)
-            })
-            .collect();
-        let mut outcome = BatchOutcome {
-            users: decide(&hashing, &mut there, &users),
-            tokens: 0,
-        };
-        if outcome.users.contains(&Outcome::Imported) {
-            let imported = insert(conn, &users, &mut outcome, now)?;
-            let event = Event::new(Action::Import).with("users", imported);
-            events.record(event.with("tokens", outcome.tokens));
-        }
-        Ok(outcome)
-    });
-    Ok(stored.await?)
-}
-
-/// Stores those who are to be, with their tokens. Returns how many users there were.
+/// Stores those who are to be, with their tokens. Returns how many users and tokens there were.
 fn insert(
     conn: &mut StoreConnection,
     users: &[ImportedUser],
     outcome: &mut BatchOutcome,
     now: NaiveDateTime,
-) -> QueryResult<usize> {
+) -> QueryResult<(usize, usize)> {
     let new: Vec<BulkUser> = users
         .iter()
         .zip(&outcome.users)
@@ -219,21 +177,24 @@ fn insert(
     let stored = bulk::insert_users(conn, &new)?;
     let ids: HashMap<String, i64> = stored.into_iter().map(|(id, key)| (key, id)).collect();
     let mut tokens = Vec::new();
-    for (user, outcome) in users.iter().zip(&mut outcome.users) {
+    let outcomes = outcome.users.iter_mut().zip(&mut outcome.tokens);
+    for (user, (outcome, token_outcome)) in users.iter().zip(outcomes) {
         if *outcome != Outcome::Imported {
             continue;
         }
-        match (ids.get(&user.email.key()), &user.token) {
-            // Somebody registered with the address between the look and the insert.
-            (None, _) => *outcome = Outcome::Taken,
-            (Some(id), Some(token)) => tokens.push(token_of(*id, token, now)),
-            (Some(_), None) => {}
+        let Some(id) = ids.get(&user.email.key()) else {
+            // Another user registered with the address between the look and the insert.
+            (*outcome, *token_outcome) = (Outcome::Taken, None);
+            continue;
+        };
+        if let (Some(token), Some(TokenOutcome::Imported)) = (&user.token, *token_outcome) {
+            tokens.push(token_of(*id, token, now));
         }
     }
     if !tokens.is_empty() {
-        outcome.tokens = bulk::insert_tokens(conn, &tokens)?;
+        bulk::insert_tokens(conn, &tokens)?;
     }
-    Ok(ids.len())
+    Ok((ids.len(), tokens.len()))
 }
 
 fn row_of(user: &ImportedUser, now: NaiveDateTime) -> BulkUser {

@@ -15,6 +15,7 @@ mod audit;
 mod authenticate;
 mod caller;
 mod chores;
+mod deletion;
 mod ended;
 mod import;
 mod instance_key;
@@ -39,7 +40,9 @@ pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
 pub use audit::{Action, EventPage, Origin, Problem, Verification};
 pub use authenticate::ProvenAccount;
-pub use import::{BatchOutcome, ImportedToken, ImportedUser, Importer, Outcome};
+pub use import::{
+    BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
+};
 pub use precondition::{Precondition, version};
 pub use register::RegistrationForm;
 #[cfg(feature = "cli")]
@@ -97,6 +100,7 @@ struct Inner {
     key_uses: KeyUses,
     metrics: Metrics,
     throttle_key: InstanceKey,
+    deletion_key: InstanceKey,
     turned_away: TurnedAway,
     lines: Lines,
     static_key_uses: StaticKeyUses,
@@ -139,6 +143,7 @@ impl Auth {
             key_uses: KeyUses::default(),
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),
+            deletion_key: InstanceKey::new("deletion"),
             turned_away: TurnedAway::default(),
             lines: Lines::default(),
             static_key_uses: StaticKeyUses::default(),

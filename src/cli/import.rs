@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::domain::{Problem, with_auth};
 use super::output::{Output, note, say};
+use crate::auth::ImportMode;
 use crate::config::Config;
 use crate::import::{self, Format, Options, Progress};
 
@@ -27,9 +28,10 @@ const SOURCE_LONG_HELP: &str = "Where the users are: sqlite://FILE, \
      hashed_password and, if wanted, id, name, surname, website, disabled, created_at, \
      access_token and expiration_date. Others are left alone.";
 
-const LIFETIME_HELP: &str = "How long tokens live for which the source does not say it: those of \
-     fastapi-users after they were made (its lifetime_seconds), others without an end from now on. \
-     By default TOKENHOUSE_TOKEN_LIFETIME";
+const LIFETIME_HELP: &str = "How long tokens live at most; an end after that is cut. Also how long \
+     those live for which the source does not say it: those of fastapi-users after they were made \
+     (its lifetime_seconds), others without an end from now on. By default \
+     TOKENHOUSE_TOKEN_LIFETIME";
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -41,6 +43,17 @@ pub(super) struct ImportArgs {
     /// Store nothing, and report what an import would do
     #[arg(long)]
     dry_run: bool,
+    /// Take over users who were deleted here too; their tokens have ended for good
+    #[arg(long)]
+    again: bool,
+    /// Rows that a table of the source has at most: a view may have rows without end
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000_000,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)
+    )]
+    max_rows: u64,
     /// Where times are at home that do not say so, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_timezone)]
     timezone: Tz,
@@ -85,7 +98,11 @@ pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(
             format: args.from,
             timezone: args.timezone,
             token_lifetime: lifetime,
-            dry_run: args.dry_run,
+            mode: ImportMode {
+                dry_run: args.dry_run,
+                again: args.again,
+            },
+            max_rows: args.max_rows,
             batch: args.batch,
         };
         auth.begin_trail().await?;

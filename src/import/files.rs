@@ -4,14 +4,18 @@
 //! `id`, `name`, `surname`, `website`, `disabled`, `created_at`, `access_token`,
 //! `expiration_date`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::csv::Records;
 use super::layouts::Format;
 use super::users::{RawRow, RawToken};
+
+/// Bytes of one user in a file, at most: many times those of a registration.
+const MAX_RECORD: usize = 1 << 20;
 
 /// A user, or the number of the line that holds none. Returns whether to go on.
 type Take<'a> = &'a mut dyn FnMut(Result<RawRow, u64>) -> bool;
@@ -34,7 +38,12 @@ pub(super) fn format_of(source: &str, asked: Option<Format>) -> Option<(Format, 
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {}", path.display(), error.kind()))?;
+    let unreadable = |error: io::Error| format!("{}: {}", path.display(), error.kind());
+    // A pipe or a device may never end, and cannot be read twice.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(format!("{}: is no regular file", path.display()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
     Ok(BufReader::with_capacity(1 << 16, file))
 }
 
@@ -63,48 +72,53 @@ pub(super) fn read(path: &Path, format: Format, take: Take<'_>) -> Result<(), St
 }
 
 fn read_csv(path: &Path, take: Take<'_>) -> Result<(), String> {
-    let mut reader = csv::Reader::from_reader(open(path)?);
-    let names = reader.headers().map_err(|error| error.to_string())?.clone();
+    let mut records = Records::new(open(path)?, MAX_RECORD);
+    let unreadable = |error: io::Error| format!("{}: {}", path.display(), error.kind());
+    let first = records.next().map_err(unreadable)?;
+    let names = first.and_then(|first| first.fields).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
     for needed in ["email", "hashed_password"] {
-        if !names.iter().any(|name| name.trim() == needed) {
+        if !names.contains(&needed) {
             return Err(format!("{}: has no column {needed}", path.display()));
         }
     }
-    let mut record = csv::StringRecord::new();
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {}
-            Err(error) if matches!(error.kind(), csv::ErrorKind::Io(_)) => {
-                return Err(error.to_string());
-            }
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                if !take(Err(line)) {
-                    return Ok(());
-                }
-                continue;
-            }
-        }
-        let field = |wanted: &str| {
-            let place = names.iter().position(|name| name.trim() == wanted)?;
-            record.get(place).map(str::to_owned)
+    while let Some(record) = records.next().map_err(unreadable)? {
+        let fields = record.fields.filter(|fields| fields.len() == names.len());
+        let row = match fields {
+            Some(fields) => Ok(row_of(|wanted| {
+                let place = names.iter().position(|name| *name == wanted)?;
+                fields.get(place).cloned()
+            })),
+            None => Err(record.line),
         };
-        if !take(Ok(row_of(field))) {
-            return Ok(());
+        if !take(row) {
+            break;
         }
     }
+    Ok(())
 }
 
 fn read_json_lines(path: &Path, take: Take<'_>) -> Result<(), String> {
-    for (number, line) in (1_u64..).zip(open(path)?.split(b'\n')) {
-        let line = line.map_err(|error| error.to_string())?;
-        if line.trim_ascii().is_empty() {
+    let mut file = open(path)?;
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let mut bounded = file.by_ref().take(MAX_RECORD as u64 + 1);
+        bounded
+            .read_until(b'\n', &mut line)
+            .map_err(|error| error.to_string())?;
+        if line.is_empty() {
+            break;
+        }
+        let is_too_long = line.len() > MAX_RECORD;
+        if is_too_long && !line.ends_with(b"\n") {
+            file.skip_until(b'\n').map_err(|error| error.to_string())?;
+        } else if line.trim_ascii().is_empty() {
             continue;
         }
         let row = match serde_json::from_slice::<Map<String, Value>>(&line) {
-            Ok(object) => Ok(row_of(|name| text_of(object.get(name)?))),
-            Err(_error) => Err(number),
+            Ok(object) if !is_too_long => Ok(row_of(|name| text_of(object.get(name)?))),
+            _ => Err(number),
         };
         if !take(row) {
             break;

@@ -48,6 +48,15 @@ impl Format {
     }
 }
 
+/// The tables that are read, that of the users first; the others need not be there.
+pub(super) const fn tables(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::FastapiUsers => &["user", "accesstoken"],
+        Format::Django => &["auth_user", "authtoken_token", "knox_authtoken"],
+        Format::Tutorial | Format::Csv | Format::Jsonl => &["users", "access_tokens"],
+    }
+}
+
 /// How the end of a token is told, and whether the token itself is there.
 pub(super) mod token_forms {
     /// The end stands beside the token.

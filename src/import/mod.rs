@@ -4,10 +4,12 @@
 //! A thread reads the source, row after row, and makes users of what it finds; here they go into
 //! the database, a batch in a transaction. So a run that broke off is simply made again.
 
+mod csv;
 mod files;
 mod layouts;
 mod report;
 mod source;
+mod strength;
 mod times;
 mod users;
 
@@ -20,7 +22,7 @@ use tokio::sync::mpsc;
 pub use layouts::Format;
 pub use report::{Problem, Report};
 
-use crate::auth::{Auth, BatchOutcome, ImportedUser, Importer};
+use crate::auth::{Auth, BatchOutcome, ImportMode, ImportedUser, Importer};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::password::Cost;
@@ -28,6 +30,10 @@ use source::{Batch, Message, Reader};
 
 /// Batches that wait for the database at most.
 const BATCHES_AHEAD: usize = 4;
+
+/// How long a source may give nothing before it is given up: a view may compute without end. To
+/// sort the tokens of some million users takes a database minutes.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Seconds to wait before a batch is tried again that the database did not take.
 const PAUSES: [u64; 4] = [1, 2, 4, 8];
@@ -41,10 +47,12 @@ pub struct Options {
     pub format: Option<Format>,
     /// Where times in the source are at home that do not say so.
     pub timezone: Tz,
-    /// How long tokens live for which the source does not say it.
+    /// How long tokens live at most, and those for which the source does not say it.
     pub token_lifetime: TimeDelta,
-    /// Whether nothing is to be stored.
-    pub dry_run: bool,
+    /// How users are taken over.
+    pub mode: ImportMode,
+    /// Rows of a table, or of all tables joined, that are read at most.
+    pub max_rows: u64,
     /// Users in one transaction.
     pub batch: usize,
 }
@@ -79,8 +87,8 @@ pub async fn run(
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, ImportError> {
     let begun = Instant::now();
-    let mut importer = Importer::new(auth.clone(), options.dry_run);
-    let mut report = Report::new(options.dry_run, options.token_lifetime);
+    let mut importer = Importer::new(auth.clone(), options.mode);
+    let mut report = Report::new(options.mode.dry_run, options.token_lifetime);
     let (sender, mut receiver) = mpsc::channel(BATCHES_AHEAD);
     let max_cost: Cost = auth.config().max_cost;
     let reader = Reader::new(options, max_cost, Clock::system().now(), sender);
@@ -89,7 +97,16 @@ pub async fn run(
         .spawn(move || reader.run())
         .map_err(|error| ImportError::Source(format!("no thread: {error}")))?;
     let mut total = None;
-    while let Some(message) = receiver.recv().await {
+    loop {
+        let message = tokio::time::timeout(SOURCE_TIMEOUT, receiver.recv()).await;
+        // The thread is left alone: what it waits for may never come.
+        let message = message.map_err(|_elapsed| {
+            let waited = SOURCE_TIMEOUT.as_secs();
+            ImportError::Source(format!("the source: has given nothing for {waited} s"))
+        })?;
+        let Some(message) = message else {
+            break;
+        };
         match message {
             Message::Opened { format, users } => {
                 report.format = format.name();

@@ -8,10 +8,14 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::source::Batch;
-use crate::auth::{BatchOutcome, Outcome};
+use super::users::Reason;
+use crate::auth::{BatchOutcome, Outcome, TokenOutcome};
 
 /// Problems that are kept one by one; the rest is counted.
 const PROBLEMS_KEPT: usize = 1_000;
+
+/// Characters of an id that are kept: a source may hold anything.
+const ID_KEPT: usize = 100;
 
 /// Problems that are printed for people.
 const PROBLEMS_SHOWN: usize = 20;
@@ -52,8 +56,12 @@ pub struct UserCounts {
     pub spelled_otherwise: u64,
     /// Left out: somebody else has the address.
     pub address_taken: u64,
+    /// Left out: a user of this address was deleted here. `--again` takes them over.
+    pub deleted_here: u64,
     /// Left out: the address is none.
     pub invalid_address: u64,
+    /// Left out: the name, surname or website is longer than `/register` takes.
+    pub too_long: u64,
     /// Left out: the line of the file is not readable.
     pub unreadable: u64,
 }
@@ -65,14 +73,21 @@ pub struct TokenReport {
     pub read: u64,
     /// Stored: they go on working.
     pub imported: u64,
+    /// Of these: end earlier than at the source, because tokens live no longer here.
+    pub cut: u64,
+    /// Left out: were here before, and have ended.
+    pub ended_here: u64,
+    /// Left out: another user has the same.
+    pub of_another_user: u64,
     /// Left out: do not work at the source any more either.
     pub expired: u64,
     /// Left out: their users have a newer one, and there is one for each here.
     pub superseded: u64,
     /// Left out: their users were not imported now.
     pub of_users_left_out: u64,
-    /// Left out, by the reason. `knox-digest`: knox was told to digest with something else than
-    /// SHA-512, which is not known here; those users sign in again.
+    /// Left out, by the reason; those users sign in again. `weak`: could be guessed. `too-many`: the
+    /// user has more than a thousand. `unreadable-time`: of the end. `knox-digest`: knox was told to
+    /// digest with something else than SHA-512, which is not known here.
     pub not_importable: BTreeMap<&'static str, u64>,
 }
 
@@ -102,10 +117,8 @@ impl Report {
 
     /// Counts in a batch.
     pub(super) fn add(&mut self, batch: &Batch, outcome: &BatchOutcome) {
-        let mut live = 0;
         for (read, outcome) in batch.users.iter().zip(&outcome.users) {
             self.users.read += 1;
-            live += u64::from(read.user.token.is_some());
             match outcome {
                 Outcome::Imported => {
                     self.users.imported += 1;
@@ -116,43 +129,63 @@ impl Report {
                 Outcome::AlreadyThere => self.users.already_there += 1,
                 Outcome::SpelledOtherwise => {
                     self.users.spelled_otherwise += 1;
-                    self.note(read.id.clone(), "spelled-otherwise");
+                    self.note(&read.id, "spelled-otherwise");
                 }
                 Outcome::Taken => {
                     self.users.address_taken += 1;
-                    self.note(read.id.clone(), "address-taken");
+                    self.note(&read.id, "address-taken");
+                }
+                Outcome::DeletedHere => {
+                    self.users.deleted_here += 1;
+                    self.note(&read.id, "deleted-here");
                 }
             }
         }
-        for id in &batch.invalid {
+        for left_out in &batch.left_out {
             self.users.read += 1;
-            self.users.invalid_address += 1;
-            self.note(id.clone(), "invalid-address");
+            match left_out.reason {
+                Reason::InvalidAddress => self.users.invalid_address += 1,
+                _ => self.users.too_long += 1,
+            }
+            self.note(&left_out.id, left_out.reason.problem());
         }
         for line in &batch.unreadable {
             self.users.read += 1;
             self.users.unreadable += 1;
-            self.note(format!("line {line}"), "unreadable");
+            self.note(&format!("line {line}"), "unreadable");
         }
-        let read = &batch.tokens;
-        let imported = outcome.tokens as u64;
+        self.add_tokens(batch, outcome);
+    }
+
+    fn add_tokens(&mut self, batch: &Batch, outcome: &BatchOutcome) {
+        let (read, tokens) = (&batch.tokens, &mut self.tokens);
         let not_importable: u64 = read.not_importable.values().sum();
-        let tokens = &mut self.tokens;
         tokens.read += read.read;
-        tokens.imported += imported;
         tokens.expired += read.expired;
         tokens.superseded += read.superseded;
         // Those of users without an address were chosen too, and went no further.
-        let chosen = read.read - read.expired - read.superseded - not_importable;
-        debug_assert!(live <= chosen);
-        tokens.of_users_left_out += chosen - imported;
+        let mut left_out = read.read - read.expired - read.superseded - not_importable;
+        for (read, outcome) in batch.users.iter().zip(&outcome.tokens) {
+            match outcome {
+                Some(TokenOutcome::Imported) => {
+                    tokens.imported += 1;
+                    tokens.cut += u64::from(read.token_is_cut);
+                }
+                Some(TokenOutcome::EndedHere) => tokens.ended_here += 1,
+                Some(TokenOutcome::OfAnotherUser) => tokens.of_another_user += 1,
+                None => continue,
+            }
+            left_out = left_out.saturating_sub(1);
+        }
+        tokens.of_users_left_out += left_out;
         for (reason, count) in &read.not_importable {
             *tokens.not_importable.entry(reason).or_default() += count;
         }
     }
 
-    fn note(&mut self, id: String, problem: &'static str) {
+    fn note(&mut self, id: &str, problem: &'static str) {
         if self.problems.len() < PROBLEMS_KEPT {
+            let id = id.chars().take(ID_KEPT).collect();
             self.problems.push(Problem { id, problem });
         }
     }
@@ -178,9 +211,14 @@ impl Report {
                 users.address_taken,
             ),
             (
+                "  left out: deleted here (--again takes them over)",
+                users.deleted_here,
+            ),
+            (
                 "  left out: the address is not valid",
                 users.invalid_address,
             ),
+            ("  left out: a field is too long", users.too_long),
             ("  left out: the line is not readable", users.unreadable),
         ];
         lines.extend(self.hashes.iter().map(|(problem, count)| match *problem {
@@ -195,6 +233,12 @@ impl Report {
         lines.extend([
             ("tokens read", tokens.read),
             ("  imported", tokens.imported),
+            ("  of these, end earlier here", tokens.cut),
+            ("  left out: ended here", tokens.ended_here),
+            (
+                "  left out: another user has the same",
+                tokens.of_another_user,
+            ),
             ("  left out: expired", tokens.expired),
             ("  left out: the user has a newer one", tokens.superseded),
             (
@@ -208,6 +252,8 @@ impl Report {
                 .iter()
                 .map(|(reason, count)| match *reason {
                     "knox-digest" => ("  left out: knox's digest is not SHA-512", *count),
+                    "weak" => ("  left out: easy to guess", *count),
+                    "too-many" => ("  left out: the user has more than a thousand", *count),
                     _ => (
                         "  left out: the time at which it ends is not readable",
                         *count,

@@ -7,10 +7,13 @@ use tokio::sync::mpsc;
 use super::Options;
 use super::files;
 use super::layouts::{self, Format};
-use super::users::{RawRow, ReadUser, Rules, TokenCounts};
+use super::users::{LeftOut, RawRow, ReadUser, Rules, TokenCounts};
 use crate::config::DatabaseUrl;
 use crate::password::Cost;
 use crate::store::{SourceDatabase, StoreError};
+
+/// Tokens of one user that are looked at.
+const MAX_TOKENS: usize = 1_000;
 
 /// What the thread tells.
 pub(super) enum Message {
@@ -24,8 +27,7 @@ pub(super) enum Message {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) users: Vec<ReadUser>,
-    /// Ids of users without a valid address.
-    pub(super) invalid: Vec<String>,
+    pub(super) left_out: Vec<LeftOut>,
     /// Lines of a file that hold no user.
     pub(super) unreadable: Vec<u64>,
     pub(super) tokens: TokenCounts,
@@ -33,7 +35,7 @@ pub(super) struct Batch {
 
 impl Batch {
     fn size(&self) -> usize {
-        self.users.len() + self.invalid.len() + self.unreadable.len()
+        self.users.len() + self.left_out.len() + self.unreadable.len()
     }
 }
 
@@ -43,6 +45,8 @@ pub(super) struct Reader {
     rules: Rules,
     sender: mpsc::Sender<Message>,
     batch: Batch,
+    /// Rows that were read.
+    rows: u64,
 }
 
 impl Reader {
@@ -63,6 +67,7 @@ impl Reader {
             rules,
             sender,
             batch: Batch::default(),
+            rows: 0,
         }
     }
 
@@ -76,15 +81,27 @@ impl Reader {
                     format,
                     users: Some(users),
                 });
-                files::read(path, format, &mut |row| match row {
-                    Ok(row) => self.take(&[row]),
-                    Err(line) => self.take_unreadable(line),
+                files::read(path, format, &mut |row| {
+                    self.rows += 1;
+                    match row {
+                        _ if self.rows > self.options.max_rows => false,
+                        Ok(row) => self.take(&[row]),
+                        Err(line) => self.take_unreadable(line),
+                    }
                 })?;
             }
             None => self.read_database(&source)?,
         }
         self.flush();
+        if self.rows > self.options.max_rows {
+            return Err(self.too_many_rows());
+        }
         Ok(())
+    }
+
+    fn too_many_rows(&self) -> String {
+        let most = self.options.max_rows;
+        format!("the source: has more than {most} rows; --max-rows allows for more")
     }
 
     fn read_database(&mut self, source: &str) -> Result<(), String> {
@@ -114,21 +131,34 @@ impl Reader {
         if columns.iter().any(|column| column == "email_key") {
             return Err("the source: is a database of Tokenhouse; copy it instead".to_owned());
         }
-        let users = database.count(format.table()).map_err(say)?;
-        self.send(Message::Opened {
-            format,
-            users: Some(users),
-        });
+        // A view may have rows without end, so no more are counted than are read.
+        let mut counts = Vec::new();
+        for table in layouts::tables(format) {
+            if !database.columns(table).map_err(say)?.is_empty() {
+                let count = database.count(table, self.options.max_rows).map_err(say)?;
+                counts.push(count.ok_or_else(|| self.too_many_rows())?);
+            }
+        }
+        let users = counts.first().copied();
+        self.send(Message::Opened { format, users });
         let query = layouts::query(&mut database, format).map_err(say)?;
         let mut rows: Vec<RawRow> = Vec::new();
         let read = database.read(&query, |row| {
+            self.rows += 1;
+            if self.rows > self.options.max_rows {
+                return false;
+            }
             let row = RawRow::of_database(row);
             let is_next = rows.first().is_some_and(|first| first.id != row.id);
             let goes_on = !is_next || self.take(&rows);
             if is_next {
                 rows.clear();
             }
-            rows.push(row);
+            if rows.len() < MAX_TOKENS {
+                rows.push(row);
+            } else {
+                self.batch.tokens.leave_out("too-many");
+            }
             goes_on
         });
         read.map_err(say)?;
@@ -142,7 +172,7 @@ impl Reader {
     fn take(&mut self, rows: &[RawRow]) -> bool {
         match self.rules.read_user(rows, &mut self.batch.tokens) {
             Ok(user) => self.batch.users.push(user),
-            Err(id) => self.batch.invalid.push(id),
+            Err(left_out) => self.batch.left_out.push(left_out),
         }
         self.flush_when_full()
     }

@@ -6,6 +6,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 
 use super::layouts::token_forms;
+use super::strength::is_strong;
 use super::times;
 use crate::auth::{ImportedToken, ImportedUser};
 use crate::email::EmailAddress;
@@ -15,6 +16,9 @@ use crate::token::TokenDigest;
 
 /// Characters that the column of the hash takes.
 const HASH_MAX: usize = 255;
+
+/// Bytes of a name, surname or website: no more fit into the body of a registration.
+const MAX_TEXT: usize = 16 << 10;
 
 /// In the place of a hash that is too long to be one: matches no password.
 const NO_HASH: &str = "!";
@@ -77,6 +81,37 @@ pub(super) struct ReadUser {
     pub(super) user: ImportedUser,
     /// Why nobody can sign in with the hash, if so.
     pub(super) hash_problem: Option<&'static str>,
+    /// Whether the token ends earlier here than at the source.
+    pub(super) token_is_cut: bool,
+}
+
+/// A user who cannot be stored.
+#[derive(Clone, Debug)]
+pub(super) struct LeftOut {
+    /// The user's id at the source.
+    pub(super) id: String,
+    pub(super) reason: Reason,
+}
+
+/// Why a user cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    InvalidAddress,
+    NameTooLong,
+    SurnameTooLong,
+    WebsiteTooLong,
+}
+
+impl Reason {
+    /// What the report calls it.
+    pub(super) const fn problem(self) -> &'static str {
+        match self {
+            Self::InvalidAddress => "invalid-address",
+            Self::NameTooLong => "name-too-long",
+            Self::SurnameTooLong => "surname-too-long",
+            Self::WebsiteTooLong => "website-too-long",
+        }
+    }
 }
 
 /// What becomes of tokens before the database is asked.
@@ -90,30 +125,57 @@ pub(super) struct TokenCounts {
     pub(super) not_importable: BTreeMap<&'static str, u64>,
 }
 
+impl TokenCounts {
+    /// One more that cannot be taken over.
+    pub(super) fn leave_out(&mut self, reason: &'static str) {
+        self.read += 1;
+        *self.not_importable.entry(reason).or_default() += 1;
+    }
+}
+
 /// What the reading goes by.
 pub(super) struct Rules {
     pub(super) timezone: Tz,
+    /// How long tokens live at most, and those for which the source does not say it.
     pub(super) token_lifetime: TimeDelta,
     pub(super) now: NaiveDateTime,
     pub(super) max_cost: Cost,
 }
 
 impl Rules {
-    /// Makes a user of the rows of one, of which there is at least one. The id alone when there is
-    /// no valid address.
+    /// Makes a user of the rows of one, of which there is at least one.
     pub(super) fn read_user(
         &self,
         rows: &[RawRow],
         counts: &mut TokenCounts,
-    ) -> Result<ReadUser, String> {
+    ) -> Result<ReadUser, LeftOut> {
         let first = rows.first().cloned().unwrap_or_default();
         let id = first.id.unwrap_or_default();
         let username = first.username.unwrap_or_default();
         let token = self.choose_token(rows, counts);
         let address = EmailAddress::parse(first.email.as_deref().unwrap_or_default())
             .or_else(|_| EmailAddress::parse(&username));
-        let Ok(email) = address else {
-            return Err(id);
+        let name = first.name.filter(|name| !name.is_empty());
+        let name = storable(name.or(Some(username)));
+        let (surname, website) = (storable(first.surname), storable(first.website));
+        let too_long = [
+            (&name, Reason::NameTooLong),
+            (&surname, Reason::SurnameTooLong),
+            (&website, Reason::WebsiteTooLong),
+        ];
+        let too_long = too_long.iter().find(|(text, _)| text.len() > MAX_TEXT);
+        let email = match (address, too_long) {
+            (Ok(email), None) => email,
+            (Ok(_), Some((_, reason))) => {
+                return Err(LeftOut {
+                    id,
+                    reason: *reason,
+                });
+            }
+            (Err(_invalid), _) => {
+                let reason = Reason::InvalidAddress;
+                return Err(LeftOut { id, reason });
+            }
         };
         let hash = storable(first.hashed_password);
         let (hashed_password, hash_problem) = if hash.chars().count() > HASH_MAX {
@@ -125,16 +187,25 @@ impl Rules {
         let created_at = first
             .created_at
             .and_then(|text| times::parse(&text, self.timezone));
+        let latest = self.now.checked_add_signed(self.token_lifetime);
+        let (token, token_is_cut) = match (token, latest) {
+            (Some(token), Some(latest)) if token.expires_at > latest => {
+                let expires_at = latest;
+                (
+                    Some(ImportedToken {
+                        expires_at,
+                        ..token
+                    }),
+                    true,
+                )
+            }
+            (token, _) => (token, false),
+        };
         let user = ImportedUser {
             email,
-            name: storable(
-                first
-                    .name
-                    .filter(|name| !name.is_empty())
-                    .or(Some(username)),
-            ),
-            surname: storable(first.surname),
-            website: storable(first.website),
+            name,
+            surname,
+            website,
             hashed_password,
             disabled: first.disabled.as_deref().is_some_and(is_true),
             created_at,
@@ -144,6 +215,7 @@ impl Rules {
             id,
             user,
             hash_problem,
+            token_is_cut,
         })
     }
 
@@ -154,18 +226,17 @@ impl Rules {
             let Some(value) = token.value.as_deref().filter(|value| !value.is_empty()) else {
                 continue;
             };
-            counts.read += 1;
-            let read = self.read_token(token, value);
-            let token = match read {
-                Ok(Some(token)) => token,
-                Ok(None) => {
-                    counts.expired += 1;
-                    continue;
-                }
+            let read = match self.read_token(token, value) {
+                Ok(read) => read,
                 Err(reason) => {
-                    *counts.not_importable.entry(reason).or_default() += 1;
+                    counts.leave_out(reason);
                     continue;
                 }
+            };
+            counts.read += 1;
+            let Some(token) = read else {
+                counts.expired += 1;
+                continue;
             };
             match &chosen {
                 Some(other) if other.expires_at >= token.expires_at => counts.superseded += 1,
@@ -188,6 +259,10 @@ impl Rules {
         let expires_at = self.expiry(token)?;
         if expires_at <= self.now {
             return Ok(None);
+        }
+        // Of a token of knox the source has the digest only; knox makes it of 256 random bits.
+        if token.form.as_deref() != Some(token_forms::KNOX) && !is_strong(value) {
+            return Err("weak");
         }
         let digest = digest(token, value).ok_or("knox-digest")?.to_hex();
         Ok(Some(ImportedToken { digest, expires_at }))

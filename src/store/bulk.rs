@@ -56,6 +56,13 @@ const POSTGRES_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token,
      expiration_date timestamp, scopes text, created_at timestamp, \
      authenticated_at timestamp) ON CONFLICT DO NOTHING";
 
+const SQLITE_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
+     SELECT value->>'access_token' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
+
+const POSTGRES_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
+     SELECT access_token FROM json_to_recordset($1::json) AS r(access_token text) \
+     ON CONFLICT DO NOTHING";
+
 #[derive(QueryableByName)]
 struct Inserted {
     #[diesel(sql_type = BigInt)]
@@ -84,20 +91,28 @@ pub(crate) fn insert_users(
         .collect())
 }
 
-/// Stores tokens of users who have none. Returns how many; a token of another user stays theirs.
+/// Stores tokens of users who have none, and marks them as spent: none of them is imported again.
+/// Returns how many were stored; a token of another user stays theirs.
 pub(crate) fn insert_tokens(
     conn: &mut StoreConnection,
     tokens: &[NewAccessToken],
 ) -> QueryResult<usize> {
     let rows = to_json(tokens)?;
-    match conn {
-        StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_TOKENS)
-            .bind::<Text, _>(rows)
-            .execute(conn),
-        StoreConnection::Sqlite(conn) => diesel::sql_query(SQLITE_TOKENS)
-            .bind::<Text, _>(rows)
-            .execute(conn),
+    let mut stored = 0;
+    for (postgres, sqlite) in [
+        (POSTGRES_SPENT, SQLITE_SPENT),
+        (POSTGRES_TOKENS, SQLITE_TOKENS),
+    ] {
+        stored = match conn {
+            StoreConnection::Postgres(conn) => diesel::sql_query(postgres)
+                .bind::<Text, _>(&rows)
+                .execute(conn)?,
+            StoreConnection::Sqlite(conn) => diesel::sql_query(sqlite)
+                .bind::<Text, _>(&rows)
+                .execute(conn)?,
+        };
     }
+    Ok(stored)
 }
 
 /// The accounts that have one of these addresses, in the form of [`BulkUser::email_key`].

@@ -103,6 +103,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    deleted_users (address_digest) {
+        address_digest -> Text,
+        deleted_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    spent_tokens (access_token) {
+        access_token -> Text,
+        expiration_date -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
     // SQLite only: what changed the sessions that a process may remember.
     session_changes (id) {
         id -> BigInt,

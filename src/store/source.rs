@@ -31,6 +31,17 @@ const POSTGRES_SETTINGS: &str = "SET statement_timeout = 0; \
      SET datestyle = 'ISO, YMD'; \
      SET default_transaction_read_only = on";
 
+/// Nothing is written, and what the file's own views and triggers may call is limited to what
+/// cannot do harm. The file may be damaged, or made to harm.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; \
+     PRAGMA query_only = ON; \
+     PRAGMA trusted_schema = OFF; \
+     PRAGMA cell_size_check = ON; \
+     PRAGMA mmap_size = 0";
+
+/// Postgres stores all rows of a function before it gives the first.
+const COUNT_TIMEOUT: &str = "SET statement_timeout = '120s'";
+
 #[derive(QueryableByName)]
 struct Line {
     #[diesel(sql_type = Text)]
@@ -60,7 +71,7 @@ impl SourceDatabase {
             StoreError::Unavailable(format!("{path}: is no SQLite file that can be read"))
         };
         let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
-        conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON")?;
+        conn.batch_execute(SQLITE_SETTINGS)?;
         diesel::sql_query("SELECT name FROM sqlite_master LIMIT 1")
             .execute(&mut conn)
             .map_err(|_error| unreadable())?;
@@ -88,17 +99,26 @@ impl SourceDatabase {
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
-    /// How many rows a table has.
+    /// How many rows a table or view has; `None` when they are more than `most`.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
-    pub fn count(&mut self, table: &'static str) -> Result<u64, StoreError> {
-        let query = diesel::sql_query(format!("SELECT COUNT(*) AS count FROM \"{table}\""));
+    pub fn count(&mut self, table: &'static str, most: u64) -> Result<Option<u64>, StoreError> {
+        let query = diesel::sql_query(format!(
+            "SELECT COUNT(*) AS count FROM (SELECT 1 FROM \"{table}\" LIMIT {}) AS bounded",
+            most.saturating_add(1)
+        ));
         let counted: Counted = match &mut self.0 {
-            StoreConnection::Postgres(conn) => query.get_result(conn)?,
+            StoreConnection::Postgres(conn) => {
+                conn.batch_execute(COUNT_TIMEOUT)?;
+                let counted = query.get_result(conn)?;
+                conn.batch_execute(POSTGRES_SETTINGS)?;
+                counted
+            }
             StoreConnection::Sqlite(conn) => query.get_result(conn)?,
         };
-        Ok(u64::try_from(counted.count).unwrap_or_default())
+        let count = u64::try_from(counted.count).unwrap_or_default();
+        Ok(Some(count).filter(|count| *count <= most))
     }
 
     /// Reads one row after the other, and holds no more than one. Ends early when `take` says so,
@@ -160,4 +180,46 @@ where
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::BigInt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_opened_without_trust() {
+        let path = std::env::temp_dir().join(format!("tokenhouse-source-{}", std::process::id()));
+        let url = format!("sqlite://{}", path.display());
+        let mut made = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        made.batch_execute("CREATE TABLE users (id INTEGER)")
+            .unwrap();
+        let url = DatabaseUrl::parse(url.into()).unwrap();
+        let SourceDatabase(StoreConnection::Sqlite(mut conn)) = SourceDatabase::open(&url).unwrap()
+        else {
+            panic!("an SQLite file");
+        };
+        #[derive(QueryableByName)]
+        struct Setting {
+            #[diesel(sql_type = BigInt)]
+            value: i64,
+        }
+        for (query, expected) in [
+            ("SELECT query_only AS value FROM pragma_query_only", 1),
+            (
+                "SELECT trusted_schema AS value FROM pragma_trusted_schema",
+                0,
+            ),
+            (
+                "SELECT cell_size_check AS value FROM pragma_cell_size_check",
+                1,
+            ),
+        ] {
+            let setting: Setting = diesel::sql_query(query).get_result(&mut conn).unwrap();
+            assert_eq!(setting.value, expected, "{query}");
+        }
+        assert!(conn.batch_execute("INSERT INTO users VALUES (1)").is_err());
+        std::fs::remove_file(path).unwrap();
+    }
 }

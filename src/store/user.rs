@@ -5,8 +5,9 @@ use std::fmt;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::StoreConnection;
 use super::schema::users;
+use super::{StoreConnection, tombstone};
+use crate::keyed_digest::DigestKey;
 
 /// A password hash as stored. Does not print.
 #[derive(Clone, PartialEq, Eq)]
@@ -190,12 +191,28 @@ impl User {
             .optional()
     }
 
-    /// Deletes a user, with all tokens and keys. Returns whether there was one.
-    pub(crate) fn delete(conn: &mut StoreConnection, id: i64) -> QueryResult<bool> {
-        diesel::delete(users::table.find(id))
-            .execute(conn)
-            .map(|rows| rows == 1)
+    /// Deletes a user, with all tokens and keys, and remembers the address by its digest under
+    /// `key`, so that an import leaves it out. Returns whether there was such a user.
+    pub(crate) fn delete(
+        conn: &mut StoreConnection,
+        id: i64,
+        key: &DigestKey,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let email_key: Option<String> = diesel::delete(users::table.find(id))
+            .returning(users::email_key)
+            .get_result(conn)
+            .optional()?;
+        if let Some(email_key) = &email_key {
+            tombstone::remember_user(conn, &address_digest(key, email_key), now)?;
+        }
+        Ok(email_key.is_some())
     }
+}
+
+/// What is kept of the address of a user who was deleted, by [`NewUser::email_key`].
+pub(crate) fn address_digest(key: &DigestKey, email_key: &str) -> String {
+    key.digest(&["address", email_key])
 }
 
 /// What is to be changed about a user; `None` leaves it as it is.

@@ -1,6 +1,9 @@
 //! Moving in: databases that the libraries themselves have made (`scripts/import-sources`), and
 //! files. Afterwards old passwords sign in and old tokens pass.
 
+mod again;
+mod limits;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,7 +30,7 @@ on_both_databases!(
 );
 
 /// A hundred years: the sources do not say how long their tokens live.
-const LIFETIME: &str = "3000000000";
+const LIFETIME: &str = "3155760000";
 
 #[derive(Deserialize)]
 struct Person {
@@ -76,6 +79,11 @@ fn sqlite_source(scratch: &Scratch, source: &str) -> PathBuf {
     conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
     conn.batch_execute(&data(source, "sqlite.sql")).unwrap();
     path
+}
+
+/// A token for this name, as hard to guess as those of programs look.
+fn token(name: &str) -> String {
+    format!("{name}-9944b09199c62bcf9418ad846dd0e4bb")
 }
 
 fn import(app: &TestApp, arguments: &[&str]) -> Value {
@@ -181,10 +189,12 @@ fn the_tutorials_users_move_in(backend: Backend) {
             (
                 &json!({
                     "read": 22, "imported": 20, "already_there": 0, "spelled_otherwise": 1,
-                    "address_taken": 0, "invalid_address": 1, "unreadable": 0,
+                    "address_taken": 0, "deleted_here": 0, "invalid_address": 1, "too_long": 0,
+                    "unreadable": 0,
                 }),
                 &json!({
-                    "read": 20, "imported": 15, "expired": 5, "superseded": 0,
+                    "read": 20, "imported": 15, "cut": 0, "ended_here": 0,
+                    "of_another_user": 0, "expired": 5, "superseded": 0,
                     "of_users_left_out": 0, "not_importable": {},
                 })
             )
@@ -206,7 +216,8 @@ fn the_users_of_fastapi_users_move_in(backend: Backend) {
         assert_eq!(
             report["tokens"],
             json!({
-                "read": 8, "imported": 4, "expired": 0, "superseded": 4, "of_users_left_out": 0,
+                "read": 8, "imported": 4, "cut": 0, "ended_here": 0, "of_another_user": 0,
+                "expired": 0, "superseded": 4, "of_users_left_out": 0,
                 "not_importable": {},
             })
         );
@@ -228,7 +239,8 @@ fn the_users_of_django_move_in(backend: Backend) {
         assert_eq!(
             report["tokens"],
             json!({
-                "read": 4, "imported": 4, "expired": 0, "superseded": 0, "of_users_left_out": 0,
+                "read": 4, "imported": 4, "cut": 0, "ended_here": 0, "of_another_user": 0,
+                "expired": 0, "superseded": 0, "of_users_left_out": 0,
                 "not_importable": {},
             })
         );
@@ -277,11 +289,12 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
     let app = TestApp::start(backend);
     // Past in UTC, and to come in New York, which is four or five hours behind.
     let naive = (Utc::now() - TimeDelta::hours(2)).format("%Y-%m-%d %H:%M:%S");
+    let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(token);
     let csv = format!(
         "email,hashed_password,name,access_token,expiration_date,disabled,unknown\n\
-         alice@example.com,sha1$salt$digest,\"Alice, the \"\"first\"\"\",token-of-alice,{naive},,x\n\
-         bob@example.com,!,Bob,token-of-bob,{naive}Z,,x\n\
-         carol@example.com,!,Carol,token-of-carol,{naive},true,x\n\
+         alice@example.com,sha1$salt$digest,\"Alice, the \"\"first\"\"\",{alice},{naive},,x\n\
+         bob@example.com,!,Bob,{bob},{naive}Z,,x\n\
+         carol@example.com,!,Carol,{carol},{naive},true,x\n\
          too,few\n"
     );
     let file = scratch.file("users.csv", &csv);
@@ -297,7 +310,7 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
     assert_eq!(report["tokens"]["expired"], 1);
     let status = |token: &str| app.get("/users/me").bearer(token).send().status;
     assert_eq!(
-        ["alice", "bob", "carol"].map(|name| status(&format!("token-of-{name}"))),
+        [&alice, &bob, &carol].map(|token| status(token)),
         [200, 401, 401]
     );
     // Nothing is lost: the hash may be of use to somebody.
@@ -310,7 +323,7 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
     let lines = format!(
         "{}\n\n{}\nnot JSON\n",
         json!({"id": 7, "email": "dave@example.com", "hashed_password": "!", "name": "D\0ave",
-               "access_token": "token-of-dave", "expiration_date": null}),
+               "access_token": dave, "expiration_date": null}),
         json!({"email": "erin@example.com", "hashed_password": "x".repeat(256), "disabled": false}),
     );
     let report = import(&app, &[&scratch.file("users.jsonl", &lines)]);
@@ -320,7 +333,7 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
         json!([{"id": "line 4", "problem": "unreadable"}])
     );
     assert_eq!(report["hashes"], json!({"too-long": 1, "unknown-hash": 1}));
-    assert_eq!(status("token-of-dave"), 200);
+    assert_eq!(status(&dave), 200);
 }
 
 fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
@@ -328,10 +341,14 @@ fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     app.register("bob");
-    let csv = "id,email,hashed_password,access_token\n\
-               1,alice@example.com,!,token-1\n2,BOB@example.com,!,token-2\n\
-               3,carol@example.com,!,token-3\n4,carol@example.com,!other,\n5,,!,token-5\n";
-    let file = scratch.file("users.csv", csv);
+    let tokens = ["1", "2", "3", "5"].map(token);
+    let csv = format!(
+        "id,email,hashed_password,access_token\n\
+         1,alice@example.com,!,{}\n2,BOB@example.com,!,{}\n\
+         3,carol@example.com,!,{}\n4,carol@example.com,!other,\n5,,!,{}\n",
+        tokens[0], tokens[1], tokens[2], tokens[3],
+    );
+    let file = scratch.file("users.csv", &csv);
     for arguments in [vec!["--dry-run"], vec![]] {
         let report = import(&app, &[&[file.as_str()], arguments.as_slice()].concat());
         assert_eq!(
@@ -349,7 +366,7 @@ fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
         assert_eq!(report["tokens"]["of_users_left_out"], 3);
     }
     alice.sign_in();
-    assert_eq!(app.get("/users/me").bearer("token-1").send().status, 401);
+    assert_eq!(app.status("/users/me", &tokens[0]), 401);
     let table = app.program(&["import", &file]).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(
@@ -365,24 +382,31 @@ fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
 fn a_token_that_was_ended_here_does_not_come_back(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    let csv = "email,hashed_password,access_token\nalice@example.com,!,token-of-alice\n";
-    let file = scratch.file("users.csv", csv);
+    let token = token("alice");
+    let csv = format!("email,hashed_password,access_token\nalice@example.com,!,{token}\n");
+    let file = scratch.file("users.csv", &csv);
     import(&app, &[&file]);
-    let logout = app.post("/logout").bearer("token-of-alice").send();
-    assert_eq!(logout.status, 204);
+    assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     let report = import(&app, &[&file]);
     assert_eq!(report["tokens"]["of_users_left_out"], 1);
-    assert_eq!(
-        app.get("/users/me").bearer("token-of-alice").send().status,
-        401
-    );
+    assert_eq!(app.status("/users/me", &token), 401);
+}
+
+/// The token of a user among many, of 32 digits that look like random ones.
+fn numbered_token(id: usize) -> String {
+    let id = u128::try_from(id + 1).unwrap();
+    format!(
+        "{:032x}",
+        id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    )
 }
 
 /// A CSV of so many users, each with a token.
 fn many(count: usize) -> String {
     let mut csv = "id,email,hashed_password,name,access_token\n".to_owned();
     for id in 0..count {
-        csv.push_str(&format!("{id},user{id}@example.com,!,User {id},{id:043}\n"));
+        let token = numbered_token(id);
+        csv.push_str(&format!("{id},user{id}@example.com,!,User {id},{token}\n"));
     }
     csv
 }
@@ -425,7 +449,7 @@ fn none_of_ten_thousand_is_signed_out(backend: Backend) {
     let mut connection = app.connect().unwrap();
     let mut signed_out = 0;
     for id in 0..10_000 {
-        let request = app.get("/users/me").bearer(&format!("{id:043}"));
+        let request = app.get("/users/me").bearer(&numbered_token(id));
         let answer = connection.send(&request).unwrap();
         let email = format!("user{id}@example.com");
         signed_out += u32::from(answer.status != 200 || answer.json()["email"] != email);

@@ -1,0 +1,199 @@
+//! A source is not trusted: with its tokens, its times, its sizes, or that it ends.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+use serde_json::json;
+
+use super::{Scratch, import, token};
+use crate::harness::{Backend, STATIC_KEY, TestApp, TestDatabase, on_both_databases};
+
+on_both_databases!(
+    tokens_that_can_be_guessed_are_left_out,
+    no_token_ends_later_than_the_lifetime_allows,
+    what_is_too_long_is_left_out_and_the_rest_comes_in,
+    a_source_without_end_is_given_up,
+);
+
+fn tokens_that_can_be_guessed_are_left_out(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let weak = [
+        "abc",
+        "0000000000000000000000000000000000000000042",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "0123456789abcdef0123456789abcde",
+    ];
+    let mut csv = "email,hashed_password,access_token,expiration_date\n".to_owned();
+    for (number, token) in weak.iter().enumerate() {
+        csv.push_str(&format!("weak{number}@example.com,!,{token},2099-01-01\n"));
+    }
+    csv.push_str(&format!(
+        "good@example.com,!,{},2099-01-01\n",
+        token("good")
+    ));
+    let file = scratch.file("users.csv", &csv);
+    for arguments in [vec!["--dry-run"], vec![]] {
+        let report = import(&app, &[&[file.as_str()], arguments.as_slice()].concat());
+        assert_eq!(report["users"]["imported"], 5);
+        assert_eq!(report["tokens"]["imported"], 1);
+        assert_eq!(report["tokens"]["not_importable"], json!({ "weak": 4 }));
+    }
+    for token in weak {
+        assert_eq!(app.status("/users/me", token), 401, "{token}");
+    }
+    assert_eq!(app.status("/users/me", &token("good")), 200);
+}
+
+fn no_token_ends_later_than_the_lifetime_allows(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_TOKEN_LIFETIME", "7200")
+        .start();
+    let run = |name: &str, arguments: &[&str]| {
+        let csv = format!(
+            "email,hashed_password,access_token,expiration_date\n\
+             {name}@example.com,!,{},2099-01-01\n{name}2@example.com,!,{},\n",
+            token(name),
+            token(&format!("{name}2")),
+        );
+        let file = scratch.file("users.csv", &csv);
+        let all = [&["import", "--json", file.as_str()], arguments].concat();
+        let output = app.program(&all).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let token = token(name);
+        let asked = app.post("/introspect").bearer(STATIC_KEY);
+        let answer = asked.form(&[("token", token.as_str())]).send().json();
+        let left = answer["exp"].as_i64().unwrap() - Utc::now().timestamp();
+        (report["tokens"]["cut"].as_u64().unwrap(), left)
+    };
+    let (cut, left) = run("alice", &[]);
+    assert!(cut == 1 && (7_100..=7_200).contains(&left), "{cut} {left}");
+    let (cut, left) = run("bob", &["--token-lifetime", "600"]);
+    assert!(cut == 1 && (500..=600).contains(&left), "{cut} {left}");
+    let (cut, left) = run("carol", &["--token-lifetime", "3155760000"]);
+    assert!(cut == 0 && left > 86_400 * 366, "{cut} {left}");
+}
+
+fn what_is_too_long_is_left_out_and_the_rest_comes_in(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let long = "x".repeat(17 << 10);
+    let huge = "y".repeat(3 << 20);
+    let csv = format!(
+        "id,email,hashed_password,name,surname,website\n\
+         1,a@example.com,!,{long},,\n2,b@example.com,!,,{long},\n3,c@example.com,!,,,{long}\n\
+         4,d@example.com,!,,,\n5,e@example.com,!,\"{huge}\n{huge}\",,\n6,f@example.com,!,,,\n\
+         {huge},g@example.com,!,,,\n8,{long}@example.com,!,,,\n9,h@example.com,!,,,\n"
+    );
+    let report = import(&app, &[&scratch.file("users.csv", &csv)]);
+    assert_eq!(report["users"]["imported"], 3);
+    assert_eq!(report["users"]["too_long"], 3);
+    assert_eq!(report["users"]["unreadable"], 2);
+    assert_eq!(
+        report["problems"],
+        json!([
+            {"id": "1", "problem": "name-too-long"},
+            {"id": "2", "problem": "surname-too-long"},
+            {"id": "3", "problem": "website-too-long"},
+            {"id": "8", "problem": "invalid-address"},
+            {"id": "line 6", "problem": "unreadable"},
+            {"id": "line 9", "problem": "unreadable"},
+        ])
+    );
+    let lines = [
+        json!({"email": "i@example.com", "hashed_password": "!", "surname": long}).to_string(),
+        json!({"email": "j@example.com", "hashed_password": "!", "other": huge}).to_string(),
+        json!({"email": "k@example.com", "hashed_password": "!", "id": "z".repeat(500)})
+            .to_string(),
+        json!({"email": "k", "hashed_password": "!", "id": "z".repeat(500)}).to_string(),
+    ];
+    let report = import(&app, &[&scratch.file("users.jsonl", &lines.join("\n"))]);
+    assert_eq!(report["users"]["imported"], 1);
+    assert_eq!(
+        report["problems"],
+        json!([
+            {"id": "", "problem": "surname-too-long"},
+            {"id": "z".repeat(100), "problem": "invalid-address"},
+            {"id": "line 2", "problem": "unreadable"},
+        ])
+    );
+    let imported = app
+        .database()
+        .texts("SELECT email AS text FROM users ORDER BY email");
+    assert_eq!(
+        imported,
+        ["d", "f", "h", "k"].map(|name| format!("{name}@example.com"))
+    );
+}
+
+/// Users without end; their tokens, or all tokens for one user, without end.
+const ENDLESS_USERS: &str = "CREATE VIEW users AS
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+    SELECT i AS id, 'u' || i || '@example.com' AS email, '!' AS hashed_password FROM n";
+const ENDLESS_TOKENS: &str = "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
+    INSERT INTO users VALUES (1, 'a@example.com', '!');
+    CREATE VIEW access_tokens AS
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+    SELECT 1 AS user_id, 'x' || i AS access_token, '2099-01-01' AS expiration_date FROM n";
+/// Few of each, and many together.
+const MANY_TOGETHER: &str = "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
+    CREATE TABLE access_tokens (user_id INTEGER, access_token TEXT, expiration_date TEXT);
+    INSERT INTO users SELECT 1, 'a@example.com', '!' FROM
+        (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+         SELECT i FROM n) AS many;
+    INSERT INTO access_tokens SELECT id, 'x', '2099-01-01' FROM users";
+
+fn a_source_without_end_is_given_up(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    for (number, statements) in [ENDLESS_USERS, ENDLESS_TOKENS, MANY_TOGETHER]
+        .iter()
+        .enumerate()
+    {
+        let path = scratch.0.join(format!("{number}.db"));
+        let mut conn = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        conn.batch_execute(statements).unwrap();
+        let postgres = TestDatabase::create(Backend::Postgres);
+        postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+        postgres.execute(statements);
+        for source in [format!("sqlite://{}", path.display()), postgres.url()] {
+            let begun = Instant::now();
+            for dry in [true, false] {
+                let mut command = app.program(&["import", &source, "--max-rows", "1000"]);
+                command.args(dry.then_some("--dry-run"));
+                let output = command.output().unwrap();
+                let said = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(1), "{number}: {said}");
+                assert!(said.contains("has more than 1000 rows"), "{number}: {said}");
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{number}: {source}"
+            );
+        }
+    }
+    for device in ["/dev/zero", "/dev/null", "/dev/stdin"] {
+        let output = app
+            .program(&["import", device, "--from", "csv"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("is no regular file"), "{said}");
+    }
+    let many = scratch.file("users.csv", &super::many(50));
+    let output = app
+        .program(&["import", &many, "--max-rows", "49"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(
+        import(&app, &[&many, "--max-rows", "50"])["users"]["read"],
+        50
+    );
+    assert!(fs::metadata(&many).is_ok());
+}
