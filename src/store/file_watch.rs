@@ -5,39 +5,58 @@
 //! while a connection is open, so a change is always made by another program. The process cannot go
 //! on from there: it has to end, and start with the files as they are.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::StoreError;
 use super::file::{FileIdentity, beside};
-use super::session::open_shared_memory;
+use super::session::open_for_good;
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The bytes of the header of a database.
+const HEADER: usize = 100;
 
 /// The files, and what was found about them.
 pub(super) struct FileWatch {
     database: PathBuf,
     /// The file of the database, its log and its shared memory.
     files: Vec<(PathBuf, FileIdentity)>,
-    shared_memory: Option<&'static fs::File>,
+    /// The file of the database and its shared memory, where there is any.
+    open: Option<(&'static File, &'static File)>,
     content: Mutex<Option<Content>>,
     /// Set once, and for good.
     replaced: OnceLock<String>,
+    /// Whether there is other content in the file of the database, and not only another time.
+    is_overwritten: AtomicBool,
+}
+
+/// What becomes of the log when a process lets go of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    /// It is written back into the database that it belongs to.
+    WriteBack,
+    /// It is put aside: SQLite would read it into a database that it does not belong to.
+    PutAside,
+    /// It stays as it is.
+    Leave,
 }
 
 /// What of the file of the database says whether something else than SQLite has written to it. In
 /// WAL mode only a checkpoint writes to it.
-#[derive(PartialEq, Eq)]
 struct Content {
     checkpoint: Checkpoint,
-    /// The length, and the time of the last change in seconds and nanoseconds.
-    changed: (u64, i64, i64),
+    /// The time of the last change, in seconds and nanoseconds.
+    modified: (i64, i64),
+    length: u64,
+    header: [u8; HEADER],
 }
 
 /// How far the log was written back, as the shared memory has it
@@ -74,12 +93,18 @@ impl FileWatch {
                 Err(error) => return Err(failed(error)),
             }
         }
+        let shared_memory = files.get(2).map(|(file, _)| open_for_good(file));
+        let open = match shared_memory {
+            Some(file) => Some((open_for_good(path).map_err(failed)?, file.map_err(failed)?)),
+            None => None,
+        };
         Ok(Self {
             database: path.to_owned(),
-            shared_memory: open_shared_memory(path).ok(),
+            open,
             files,
             content: Mutex::new(None),
             replaced: OnceLock::new(),
+            is_overwritten: AtomicBool::new(false),
         })
     }
 
@@ -88,16 +113,32 @@ impl FileWatch {
         self.replaced.get().map(String::as_str)
     }
 
-    /// Whether what stands in the log has to be written back before the process ends: when the log
-    /// has lost its name, because nothing finds it again, and when only the database has, because
-    /// SQLite would read it as the log of the file that has the name now.
-    pub(super) fn is_log_separated(&self) -> bool {
+    /// What has to become of the log before the process ends.
+    pub(super) fn log(&self) -> Log {
         let has_its_name = |(file, opened): &(PathBuf, FileIdentity)| {
             FileIdentity::of(file).is_ok_and(|now| now == *opened)
         };
         let have: Vec<bool> = self.files.iter().map(has_its_name).collect();
-        // Without the shared memory, other processes may be writing to the database beside this one.
-        matches!(have.as_slice(), [false, true, ..] | [true, false, true])
+        match have.as_slice() {
+            // SQLite would read it as the log of the file that has the name now.
+            [false, true, ..] => Log::WriteBack,
+            // Nothing finds it again. Without the shared memory, other processes may be writing to
+            // the database beside this one.
+            [true, false, true] => Log::WriteBack,
+            [true, true, true] if self.is_overwritten.load(Ordering::Relaxed) => Log::PutAside,
+            _ => Log::Leave,
+        }
+    }
+
+    /// Takes the log its name.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub(super) fn put_log_aside(&self) -> io::Result<()> {
+        match self.files.get(1) {
+            Some((log, _)) => fs::rename(log, beside(log, ".separated")),
+            None => Ok(()),
+        }
     }
 
     /// Looks at the files until `watch` is dropped elsewhere, or something has happened to them.
@@ -139,7 +180,7 @@ impl FileWatch {
             };
             return Some(self.describe(file, &happened));
         }
-        self.is_overwritten()
+        self.is_written_to()
             .then(|| self.describe(&self.database, "was written to by another program"))
     }
 
@@ -153,33 +194,49 @@ impl FileWatch {
 
     /// Whether the file of the database has changed without a checkpoint, as by `cp`, which keeps
     /// the file and replaces what is in it.
-    fn is_overwritten(&self) -> bool {
-        let Some(before) = self.checkpoint() else {
+    fn is_written_to(&self) -> bool {
+        let Some(now) = self.content() else {
             return false;
-        };
-        let Ok(about) = fs::metadata(&self.database) else {
-            return false;
-        };
-        // A checkpoint says what it means to do before it writes, and that it is done after.
-        if before.done != before.attempted || self.checkpoint().as_ref() != Some(&before) {
-            return false;
-        }
-        let now = Content {
-            checkpoint: before,
-            changed: (about.len(), about.mtime(), about.mtime_nsec()),
         };
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_overwritten = content
+        let Some(last) = content.replace(now) else {
+            return false;
+        };
+        let Some(now) = content
             .as_ref()
-            .is_some_and(|last| last.checkpoint == now.checkpoint && last.changed != now.changed);
-        *content = Some(now);
-        is_overwritten
+            .filter(|now| now.checkpoint == last.checkpoint)
+        else {
+            return false;
+        };
+        let is_other = (now.length, now.header) != (last.length, last.header);
+        self.is_overwritten.fetch_or(is_other, Ordering::Relaxed);
+        is_other || now.modified != last.modified
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
+    /// `None` while a checkpoint is under way: it says what it means to do before it writes, and that
+    /// it is done after.
+    fn content(&self) -> Option<Content> {
+        let (database, shared_memory) = self.open?;
+        let checkpoint = Checkpoint::read(shared_memory)?;
+        let about = database.metadata().ok()?;
+        let mut header = [0; HEADER];
+        // A file that has become too short for it differs in its length.
+        let _read_or_cut = database.read_exact_at(&mut header, 0);
+        let is_done = checkpoint.done == checkpoint.attempted;
+        (is_done && Checkpoint::read(shared_memory)? == checkpoint).then(|| Content {
+            checkpoint,
+            modified: (about.mtime(), about.mtime_nsec()),
+            length: about.len(),
+            header,
+        })
+    }
+}
+
+impl Checkpoint {
+    fn read(shared_memory: &File) -> Option<Self> {
         let mut head = [0; 136];
-        self.shared_memory?.read_exact_at(&mut head, 0).ok()?;
-        Some(Checkpoint {
+        shared_memory.read_exact_at(&mut head, 0).ok()?;
+        Some(Self {
             salts: head[32..40].try_into().ok()?,
             done: head[96..100].try_into().ok()?,
             attempted: head[128..132].try_into().ok()?,

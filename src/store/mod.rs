@@ -66,7 +66,7 @@ use crate::token::TokenDigest;
 use attempt::{Attempt, is_lost};
 use connection::{LogConnectionErrors, Manager};
 use file::beside;
-use file_watch::FileWatch;
+use file_watch::{FileWatch, Log};
 use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
@@ -300,20 +300,25 @@ impl Store {
         self.watch.as_ref()?.problem()
     }
 
-    /// Writes the log back into the database that it belongs to, where one of the two has lost its
-    /// name. For the end of a process that was told of a [`Self::files_problem`]. Blocks.
+    /// Sees to it that SQLite does not read its log into a database that it does not belong to, and
+    /// that the log is not lost with its name. For the end of a process that was told of a
+    /// [`Self::files_problem`]. Blocks.
     pub fn let_go_of_files(&self) {
-        let is_separated = |watch: &Arc<FileWatch>| watch.is_log_separated();
-        if !self.watch.as_ref().is_some_and(is_separated) {
+        let Some(watch) = &self.watch else {
             return;
-        }
-        // A connection that the pool still has is one to the earlier file.
-        let outcome = self.pool.get().map(|mut pooled| {
-            let conn = &mut pooled.conn;
-            conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        });
-        if !matches!(outcome, Ok(Ok(()))) {
-            log::warn!("database: the log could not be written back");
+        };
+        let is_done = match watch.log() {
+            Log::Leave => true,
+            Log::PutAside => watch.put_log_aside().is_ok(),
+            // A connection that the pool still has is one to the files that were opened.
+            Log::WriteBack => self.pool.get().is_ok_and(|mut pooled| {
+                let conn = &mut pooled.conn;
+                conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .is_ok()
+            }),
+        };
+        if !is_done {
+            log::warn!("database: the log is still beside a file that it does not belong to");
         }
     }
 

@@ -186,16 +186,36 @@ fn shared_memory_that_is_removed_is_noticed() {
 }
 
 #[test]
-fn a_file_that_is_written_over_is_noticed() {
+fn a_file_that_is_written_over_is_noticed_and_the_log_is_not_read_into_it() {
     let mut scene = Scene::new();
     fs::copy(&scene.copy, &scene.database).unwrap();
     let begun = Instant::now();
-    // It may be killed by the memory map of a file that has become shorter.
     while scene.service.ended().is_none() {
         assert!(begun.elapsed() < EXIT_TIMEOUT, "it still runs");
         thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(scene.status(), None);
+    let said = fs::read_to_string(scene.folder.join("stderr")).unwrap();
+    assert!(
+        said.contains("t.db was written to by another program"),
+        "{said}"
+    );
+    restart(&mut scene);
+    assert_eq!(scene.status(), Some(401), "the copy does not hold it");
+    scene.alice.sign_in();
+}
+
+#[test]
+fn a_file_whose_time_is_set_is_noticed_and_nothing_is_lost() {
+    let mut scene = is_noticed("", |scene| {
+        let mut touch = std::process::Command::new("touch");
+        touch
+            .arg("--reference")
+            .args([&scene.copy, &scene.database]);
+        assert!(touch.status().unwrap().success());
+    });
+    restart(&mut scene);
+    assert_eq!(scene.status(), Some(200));
 }
 
 /// An app with the library has a process of its own to see to: everything is refused in it.

@@ -29,7 +29,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(super) use revocation::Revocation;
-pub(super) use wal_index::open_shared_memory;
+pub(super) use wal_index::open_for_good;
 
 use super::connection::Manager;
 use super::{ANSWER_WITHIN, AccessToken, ApiKey, StoreConnection, StoreError, User};

@@ -38,7 +38,7 @@ impl WalIndex {
     /// the last one to go takes the file with it.
     pub(super) fn open(database: Option<&Path>) -> Self {
         let no_file = io::Error::from(io::ErrorKind::NotFound);
-        let file = database.ok_or(no_file).and_then(open_shared_memory);
+        let file = database.ok_or(no_file).and_then(open_shared);
         if let Err(error) = &file {
             log::warn!(
                 "database: the wal-index cannot be read ({}), so no session is remembered",
@@ -86,20 +86,24 @@ fn identifies_a_state(header: &Header) -> bool {
     header[IS_MADE] != 0 && is_set(COUNT) && is_set(SALTS)
 }
 
-/// Opens the file, once in a process, and never closes it: closing it would drop the locks that
-/// SQLite holds on it in this process, whichever descriptor they were made through (POSIX,
-/// `fcntl`), and the next writer would corrupt the database.
-pub(in crate::store) fn open_shared_memory(database: &Path) -> io::Result<&'static File> {
+/// Opens the wal-index of a database.
+fn open_shared(database: &Path) -> io::Result<&'static File> {
+    open_for_good(&beside(&fs::canonicalize(database)?, "-shm"))
+}
+
+/// Opens one of the files of a database, once in a process, and never closes it: closing it would
+/// drop the locks that SQLite holds on it in this process, whichever descriptor they were made
+/// through (POSIX, `fcntl`), and the next writer would corrupt the database.
+pub(in crate::store) fn open_for_good(path: &Path) -> io::Result<&'static File> {
     static OPEN: Mutex<Option<HashMap<(u64, u64), &'static File>>> = Mutex::new(None);
-    let path = beside(&fs::canonicalize(database)?, "-shm");
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     let open = open.get_or_insert_default();
-    let about = fs::metadata(&path)?;
+    let about = fs::metadata(path)?;
     let identity = (about.dev(), about.ino());
     if let Some(file) = open.get(&identity) {
         return Ok(file);
     }
-    let file: &'static File = Box::leak(Box::new(File::open(&path)?));
+    let file: &'static File = Box::leak(Box::new(File::open(path)?));
     open.insert(identity, file);
     Ok(file)
 }
