@@ -109,6 +109,7 @@
 //! | 401 | `NotAuthenticated`, `InvalidToken` | no credential, or one that is not good |
 //! | 403 | `InsufficientScope`, `LoginTokenWanted` | a scope is missing, or an API key was sent |
 //! | 403 | `StaticKeyMissing`, `StaticKeyWrong` | the static key |
+//! | 429 | `TooManyAttempts` | too many wrong static keys from the address |
 //! | 500 | `Internal` | the app has no [`Auth`]: the log says so |
 //! | 503 | `Unavailable` | the database, or the server, does not answer |
 //!

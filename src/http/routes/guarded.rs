@@ -32,7 +32,7 @@ pub(crate) struct Hello {
     tag = "static key",
     operation_id = "page_page_get",
     security(("APIKeyHeader" = [])),
-    responses((status = 200, description = "The page", body = Page), answers::TwoCredentials, answers::StaticKeyRefused)
+    responses((status = 200, description = "The page", body = Page), answers::TwoCredentials, answers::StaticKeyRefused, answers::TooManyAttempts)
 )]
 pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
     Json(Page { page: 1 })
@@ -47,7 +47,7 @@ pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
     tag = "static key",
     operation_id = "protected_route_protected_get",
     security(("APIKeyHeader" = [])),
-    responses((status = 200, description = "The key is right", body = Hello), answers::TwoCredentials, answers::StaticKeyRefused)
+    responses((status = 200, description = "The key is right", body = Hello), answers::TwoCredentials, answers::StaticKeyRefused, answers::TooManyAttempts)
 )]
 pub(crate) async fn protected_route(_key: StaticKey) -> Json<Hello> {
     Json(Hello { hello: "FASTAPI" })

@@ -81,6 +81,7 @@ impl<'a> From<&'a Session> for Introspection<'a> {
         answers::InsufficientScope,
         answers::BodyLate,
         answers::BodyTooLarge,
+        answers::TooManyAttempts,
         answers::Unavailable,
     )
 )]

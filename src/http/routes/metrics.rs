@@ -21,6 +21,7 @@ use crate::http::extract::auth;
         (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
         answers::TwoCredentials,
         answers::StaticKeyRefused,
+        answers::TooManyAttempts,
     )
 )]
 pub(crate) async fn metrics(request: HttpRequest, _key: StaticKey) -> Result<HttpResponse, Error> {
