@@ -133,17 +133,24 @@ fn an_attacker_who_knows_one_password_keeps_others_in(backend: Backend) {
     let connections = size("TOKENHOUSE_TEST_CONNECTIONS", 120);
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_LIMITS", "on")
-        .setting("TOKENHOUSE_BCRYPT_COST", "10")
+        .setting("TOKENHOUSE_BCRYPT_COST", "9")
         .setting("TOKENHOUSE_HASH_QUEUE_MS", "5000")
         .start();
     let (mallory, victim) = (app.register("mallory"), app.register("alice"));
     let (is_over, let_in) = (AtomicBool::new(false), AtomicUsize::new(0));
     let attack = || {
         let client = app.from([127, 6, 6, 6]);
+        let fields = [
+            ("username", mallory.email.as_str()),
+            ("password", &mallory.password),
+        ];
         while !is_over.load(Ordering::Relaxed) {
-            let status = ask(&client, &mallory.email, &mallory.password).status;
-            assert!([200, 429, 503].contains(&status), "{status}");
-            let_in.fetch_add(usize::from(status == 200), Ordering::Relaxed);
+            // An attacker waits for its turn, perhaps for longer than the client of the tests does.
+            let Ok(answer) = client.post("/token").form(&fields).try_send() else {
+                continue;
+            };
+            assert!([200, 429, 503].contains(&answer.status), "{answer:?}");
+            let_in.fetch_add(usize::from(answer.status == 200), Ordering::Relaxed);
         }
     };
     let statuses = thread::scope(|scope| {
