@@ -79,8 +79,8 @@ struct Use {
 impl Auth {
     /// Makes a key for the user of a session, which may allow less than the session does and never
     /// more: a sign-in for few scopes is no way to all of them. A key can outlive the session, so
-    /// it takes the current password, or a session whose password was proved within
-    /// [`RECENT_SIGN_IN`].
+    /// it takes the current password, or a session whose password was proved at most 15 minutes
+    /// ago.
     ///
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],

@@ -191,6 +191,22 @@ fn scripts_of_listed_origins_may_call_and_no_others() {
     );
     let refused = preflight("https://evil.example");
     assert_eq!(refused.header("access-control-allow-origin"), None);
+    // A page of an administrator sends the tag of the user that it shows.
+    let conditional = app
+        .request("OPTIONS", "/admin/users/1")
+        .header("Origin", "https://app.example")
+        .header("Access-Control-Request-Method", "PATCH")
+        .header("Access-Control-Request-Headers", "authorization, if-match");
+    assert_eq!(conditional.send().status, 200);
+    let answer = app
+        .get("/livez")
+        .header("Origin", "https://app.example")
+        .send();
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    let exposed = exposed.to_ascii_lowercase();
+    for name in ["etag", "retry-after", "www-authenticate", "x-request-id"] {
+        assert!(exposed.split(", ").any(|other| other == name), "{exposed}");
+    }
 }
 
 #[test]
