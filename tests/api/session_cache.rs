@@ -118,7 +118,8 @@ fn changes_by_hand_count(backend: Backend) {
         ],
         Backend::Sqlite => [
             (
-                "INSERT OR REPLACE INTO access_tokens SELECT user_id, 'another', expiration_date, \
+                "INSERT OR REPLACE INTO access_tokens (user_id, access_token, expiration_date, \
+              scopes, created_at) SELECT user_id, 'another', expiration_date, \
               scopes, created_at FROM access_tokens WHERE user_id = 1",
                 401,
             ),
