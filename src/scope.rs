@@ -29,19 +29,28 @@ pub struct InvalidScope;
 /// [`MAX_LENGTH`].
 pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
     let mut names: Vec<&str> = Vec::new();
+    let mut length = 0;
     for name in scopes.split(' ').filter(|name| !name.is_empty()) {
-        if !name.bytes().all(is_allowed) {
+        if !is_name(name) {
             return Err(InvalidScope);
         }
         if !names.contains(&name) {
+            length += name.len() + usize::from(!names.is_empty());
+            // At once: comparing each of many names with all before it takes long.
+            if length > MAX_LENGTH {
+                return Err(InvalidScope);
+            }
             names.push(name);
         }
     }
-    let joined = names.join(" ");
-    if joined.len() > MAX_LENGTH {
-        return Err(InvalidScope);
-    }
-    Ok(joined)
+    Ok(names.join(" "))
+}
+
+/// Whether this is the name of one scope, by RFC 6749 section 3.3, and no longer than a list of
+/// them may be. Only such a text may be repeated in a header.
+pub fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// The names in a list.
@@ -177,6 +186,22 @@ mod tests {
             assert_eq!(normalise(given), stored.map(str::to_owned), "{given:?}");
         }
         assert_eq!(normalise(&"a".repeat(MAX_LENGTH + 1)), Err(InvalidScope));
+        let many: Vec<String> = (0..MAX_LENGTH).map(|number| number.to_string()).collect();
+        assert_eq!(normalise(&many.join(" ")), Err(InvalidScope));
+        assert_eq!(normalise(&"a ".repeat(MAX_LENGTH)), Ok("a".to_owned()));
+        let longest = "a".repeat(MAX_LENGTH);
+        assert_eq!(normalise(&longest), Ok(longest));
+    }
+
+    #[test]
+    fn a_name_is_one_scope() {
+        for name in ["a", "items:read", "https://example.com/x"] {
+            assert!(is_name(name), "{name}");
+        }
+        let long = "a".repeat(MAX_LENGTH + 1);
+        for other in ["", "a b", "say\"so", "(not a scope)", "\u{fffd}", &long] {
+            assert!(!is_name(other), "{other}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, Session};
 
+/// What the trail says of a text that was asked for as a scope and is none.
+const NOT_A_SCOPE: &str = "(not a scope)";
+
 impl Session {
     /// Whether the user and the credential both hold this scope now.
     pub fn has_scope(&self, name: &str) -> bool {
@@ -44,13 +47,19 @@ impl Session {
 }
 
 impl Auth {
-    /// Puts into the trail that a session lacks a scope, and returns the error for it.
+    /// Puts into the trail that a session lacks a scope, and returns the error for it. A text that
+    /// is no name of a scope is repeated in neither.
     pub(crate) async fn refuse_scope(
         &self,
         origin: &Origin,
         session: &Session,
         scope: &str,
     ) -> Error {
+        let scope = if scope::is_name(scope) {
+            scope
+        } else {
+            NOT_A_SCOPE
+        };
         let origin = origin.clone().by(session, scope);
         let event = Event::refused(Action::ScopeRefused);
         match self.note_refusal(&origin, event).await {

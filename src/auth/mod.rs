@@ -38,7 +38,7 @@ pub use administer::UserPage;
 pub use administrator::Administrator;
 pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
-pub use audit::{Action, EventPage, Origin, Problem, Verification};
+pub use audit::{Action, EventPage, Origin, PageTurn, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
@@ -50,7 +50,7 @@ pub(crate) use unnamed_proxy::is_near;
 pub use user_patch::UserPatch;
 
 use api_key::KeyUses;
-use audit::{Refusals, Trail};
+use audit::{PageTurns, Refusals, Trail};
 use chores::Chores;
 use instance_key::InstanceKey;
 use records::{IntrospectionClients, Start};
@@ -97,6 +97,7 @@ struct Inner {
     refusals: Refusals,
     start: Start,
     introspection_clients: IntrospectionClients,
+    page_turns: PageTurns,
     key_uses: KeyUses,
     metrics: Metrics,
     throttle_key: InstanceKey,
@@ -140,6 +141,7 @@ impl Auth {
             refusals: Refusals::default(),
             start: Start::default(),
             introspection_clients: IntrospectionClients::default(),
+            page_turns: PageTurns::default(),
             key_uses: KeyUses::default(),
             metrics: Metrics::default(),
             throttle_key: InstanceKey::new("throttle"),

@@ -9,7 +9,7 @@ use crate::config::Registration;
 use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
 use crate::password::PolicyViolation;
-use crate::store::{Account, NewUser, StoreError, User};
+use crate::store::{Account, MAX_TEXT, NewUser, StoreError, User};
 
 /// The shortest name, in code points: the tutorial's `Field(min_length=5)`.
 const NAME_MIN_LENGTH: usize = 5;
@@ -187,11 +187,16 @@ pub(super) fn taken(error: ChangeError) -> Error {
     }
 }
 
-/// Postgres keeps no U+0000 in a text.
+/// Postgres keeps no U+0000 in a text. What is longer than a column takes cannot come in a body, but
+/// on the command line.
 pub(super) fn check_text(field: &'static str, text: String) -> Result<String, FieldError> {
     if text.contains('\0') {
         let message = "Value error, the NUL character (U+0000) cannot be stored: leave it out";
         return Err(FieldError::new(field, "value_error", message).showing(text));
+    }
+    if text.len() > MAX_TEXT {
+        let message = format!("Value error, more than {MAX_TEXT} bytes cannot be stored");
+        return Err(FieldError::new(field, "value_error", message));
     }
     Ok(text)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, FieldError};
 use crate::password::Busy;
+use crate::scope;
 
 /// The challenge of every 401 (RFC 6750 section 3).
 const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
@@ -14,7 +15,7 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 /// The same for a credential that was sent and is no good.
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tokenhouse", error="invalid_token""#;
 
-/// For what no scope opens (RFC 6750 section 3.1).
+/// For a credential that does not allow this (RFC 6750 section 3.1).
 const CHALLENGE_INSUFFICIENT: &str = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
 
 /// For clients that authenticate with HTTP Basic (RFC 6749 section 5.2).
@@ -83,12 +84,12 @@ impl Error {
             Self::InvalidToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INVALID));
             }
-            Self::InsufficientScope(scope) => {
-                let challenge =
-                    format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
+            Self::InsufficientScope(scope) if scope::is_name(scope) => {
+                let challenge = format!(r#"{CHALLENGE_INSUFFICIENT}, scope="{scope}""#);
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
-            Self::LoginTokenWanted | Self::KeyWithoutScopes => {
+            // What a client asks for and is no scope is not repeated.
+            Self::InsufficientScope(_) | Self::LoginTokenWanted | Self::KeyWithoutScopes => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INSUFFICIENT));
             }
             Self::InvalidClient => {

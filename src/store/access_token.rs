@@ -4,10 +4,10 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::StoreConnection;
 use super::bulk::{as_column, as_column_or_null};
 use super::schema::{access_tokens, users};
 use super::user::{USER_COLUMNS, User};
+use super::{StoreConnection, text};
 
 /// A login token, as stored: its digest in its place.
 #[derive(Clone, Queryable)]
@@ -80,6 +80,7 @@ impl NewAccessToken {
     /// Stores the token in place of the user's earlier one. The user's row has to be locked:
     /// otherwise two sign-ins at once may both find nothing to delete.
     pub(crate) fn replace_for_user(&self, conn: &mut StoreConnection) -> QueryResult<AccessToken> {
+        text::check([&self.access_token, &self.scopes])?;
         let earlier = access_tokens::table.find(self.user_id);
         diesel::delete(earlier).execute(conn)?;
         diesel::insert_into(access_tokens::table)

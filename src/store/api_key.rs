@@ -3,8 +3,8 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::StoreConnection;
 use super::schema::api_keys;
+use super::{StoreConnection, text};
 
 /// A personal API key, without its digest.
 #[derive(Clone, Debug, Queryable)]
@@ -75,6 +75,7 @@ pub struct NewApiKey {
 impl NewApiKey {
     /// Stores the key. The user's row has to be locked, so that nobody disables the user meanwhile.
     pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<ApiKey> {
+        text::check([&self.name, &self.hint, &self.key_digest, &self.scopes])?;
         diesel::insert_into(api_keys::table)
             .values(self)
             .returning(KEY_COLUMNS)

@@ -10,6 +10,16 @@ use super::schema::{audit_events, audit_head};
 /// The one row of the head.
 const HEAD: i64 = 1;
 
+/// The most that a list of events takes up, in bytes of text; a single event may be larger.
+pub(crate) const MAX_LIST_BYTES: usize = 256 * 1024;
+
+/// Rows that are fetched at once for a page. Each may be large: those of versions before 0.2 have
+/// columns without a bound.
+const FETCHED_FOR_PAGE: i64 = 16;
+
+/// Rows that are fetched at once where one reader goes through the whole trail.
+const FETCHED_FOR_WALK: i64 = 64;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
 #[diesel(table_name = audit_events)]
@@ -125,7 +135,66 @@ pub struct EventFilter {
     pub until: Option<NaiveDateTime>,
 }
 
+/// As many events as were asked for, or as [`MAX_LIST_BYTES`] has room for.
+#[derive(Debug)]
+pub(crate) struct EventSlice {
+    pub(crate) events: Vec<AuditEvent>,
+    /// Whether there are more.
+    pub(crate) is_more: bool,
+}
+
+impl EventSlice {
+    /// Collects what `fetch` returns: it is given the last event so far and how many are wanted.
+    fn collect(
+        limit: i64,
+        at_once: i64,
+        mut fetch: impl FnMut(Option<&AuditEvent>, i64) -> QueryResult<Vec<AuditEvent>>,
+    ) -> QueryResult<Self> {
+        let mut events: Vec<AuditEvent> = Vec::new();
+        let (mut left, mut bytes) = (limit, 0);
+        loop {
+            // One more than is left, to know whether there are more.
+            let wanted = at_once.min(left + 1);
+            let fetched = fetch(events.last(), wanted)?;
+            let is_end = (fetched.len() as i64) < wanted;
+            for event in fetched {
+                bytes += event.size();
+                if left == 0 || (bytes > MAX_LIST_BYTES && !events.is_empty()) {
+                    let is_more = true;
+                    return Ok(Self { events, is_more });
+                }
+                left -= 1;
+                events.push(event);
+            }
+            if is_end {
+                let is_more = false;
+                return Ok(Self { events, is_more });
+            }
+        }
+    }
+}
+
 impl AuditEvent {
+    /// Bytes of its texts.
+    fn size(&self) -> usize {
+        let texts = [
+            &self.actor,
+            &self.credential,
+            &self.level,
+            &self.action,
+            &self.target,
+            &self.result,
+            &self.ip,
+            &self.user_agent,
+            &self.request_id,
+            &self.client_request_id,
+            &self.detail,
+            &self.previous_digest,
+            &self.digest,
+        ];
+        texts.into_iter().map(String::len).sum()
+    }
+
     /// Stores an event whose digests were made under the locked head.
     pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::insert_into(audit_events::table)
@@ -134,17 +203,25 @@ impl AuditEvent {
             .map(drop)
     }
 
-    /// The events after this id, the oldest first, `limit` at most.
+    /// The event of this id.
+    pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
+        audit_events::table.find(id).get_result(conn).optional()
+    }
+
+    /// The events after this id, the oldest first: `limit` at most, and fewer when they are large.
     pub(crate) fn list_after(
         conn: &mut StoreConnection,
         id: i64,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
-        audit_events::table
-            .filter(audit_events::id.gt(id))
-            .order(audit_events::id)
-            .limit(limit)
-            .load(conn)
+        let slice = EventSlice::collect(limit, FETCHED_FOR_WALK, |last, wanted| {
+            audit_events::table
+                .filter(audit_events::id.gt(last.map_or(id, |last| last.id)))
+                .order(audit_events::id)
+                .limit(wanted)
+                .load(conn)
+        });
+        Ok(slice?.events)
     }
 
     /// The ids of the events after `after` and up to `through`, `limit` at most.
@@ -163,15 +240,36 @@ impl AuditEvent {
             .load(conn)
     }
 
-    /// The events that a filter lets through, the newest first, `limit` at most.
+    /// The events that one of the filters lets through, the newest first: `limit` at most, and
+    /// fewer when they are large.
     pub(crate) fn list(
         conn: &mut StoreConnection,
+        filters: &[EventFilter],
+        limit: i64,
+    ) -> QueryResult<EventSlice> {
+        EventSlice::collect(limit, FETCHED_FOR_PAGE, |last, wanted| {
+            let mut found = Vec::new();
+            for filter in filters {
+                let before = last.map(|last| last.id).or(filter.before);
+                found.extend(Self::newest(conn, filter, before, wanted)?);
+            }
+            found.sort_by_key(|event| std::cmp::Reverse(event.id));
+            found.dedup_by_key(|event| event.id);
+            // Behind that, what one filter lets through may be missing.
+            found.truncate(usize::try_from(wanted).unwrap_or(0));
+            Ok(found)
+        })
+    }
+
+    fn newest(
+        conn: &mut StoreConnection,
         filter: &EventFilter,
+        before: Option<i64>,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
         // Always a bound, so that the index is searched and not walked.
         let mut query = audit_events::table
-            .filter(audit_events::id.lt(filter.before.unwrap_or(i64::MAX)))
+            .filter(audit_events::id.lt(before.unwrap_or(i64::MAX)))
             .into_boxed();
         if let Some(actor) = &filter.actor {
             query = query.filter(audit_events::actor.eq(actor));
@@ -194,19 +292,18 @@ impl AuditEvent {
         query.order(audit_events::id.desc()).limit(limit).load(conn)
     }
 
-    /// The newest of the first `limit` events after `id` if they are older than `before`: how far
-    /// the trail may be pruned.
-    pub(crate) fn last_older_than(
+    /// Those of the first `limit` events after `id` that are older than `before` and stand before
+    /// all that are not: what the trail may be pruned of.
+    pub(crate) fn list_older_than(
         conn: &mut StoreConnection,
         id: i64,
         before: NaiveDateTime,
         limit: i64,
-    ) -> QueryResult<Option<Self>> {
-        let first = Self::list_after(conn, id, limit)?;
-        Ok(first
-            .into_iter()
-            .take_while(|event| event.at < before)
-            .last())
+    ) -> QueryResult<Vec<Self>> {
+        let mut events = Self::list_after(conn, id, limit)?;
+        let old = events.iter().take_while(|event| event.at < before).count();
+        events.truncate(old);
+        Ok(events)
     }
 
     /// Deletes the events up to this id. The head has to say so before.

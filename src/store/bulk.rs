@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::schema::users;
 use super::user::USER_COLUMNS;
-use super::{Account, NewAccessToken, StoreConnection};
+use super::{Account, NewAccessToken, StoreConnection, text};
 
 /// A user to be stored together with others.
 #[derive(Clone, Serialize)]
@@ -76,6 +76,16 @@ pub(crate) fn insert_users(
     conn: &mut StoreConnection,
     users: &[BulkUser],
 ) -> QueryResult<Vec<(i64, String)>> {
+    for user in users {
+        text::check([
+            &user.name,
+            &user.surname,
+            &user.email,
+            &user.email_key,
+            &user.website,
+            &user.hashed_password,
+        ])?;
+    }
     let rows = to_json(users)?;
     let inserted: Vec<Inserted> = match conn {
         StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_USERS)
@@ -97,6 +107,9 @@ pub(crate) fn insert_tokens(
     conn: &mut StoreConnection,
     tokens: &[NewAccessToken],
 ) -> QueryResult<usize> {
+    for token in tokens {
+        text::check([&token.access_token, &token.scopes])?;
+    }
     let rows = to_json(tokens)?;
     let mut stored = 0;
     for (postgres, sqlite) in [

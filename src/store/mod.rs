@@ -27,6 +27,7 @@ mod sequence;
 mod session;
 pub mod source;
 pub(crate) mod tombstone;
+mod text;
 pub mod user;
 mod write_ahead_log;
 
@@ -58,6 +59,7 @@ pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
 pub use session::{Credential, Session, UsedKey};
 pub use source::{SourceDatabase, SourceQuery, SourceRow};
+pub use text::MAX_TEXT;
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;

@@ -6,8 +6,12 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::schema::users;
+<<<<<<< HEAD
 use super::{StoreConnection, tombstone};
 use crate::keyed_digest::DigestKey;
+=======
+use super::{StoreConnection, text};
+>>>>>>> 94fca63 (audit: Bound rows, pages and the pages under way, and repeat nothing that is no scope)
 
 /// A password hash as stored. Does not print.
 #[derive(Clone, PartialEq, Eq)]
@@ -113,6 +117,15 @@ pub struct NewUser {
 impl NewUser {
     /// Stores the user. A UNIQUE violation means that the address is taken.
     pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<User> {
+        text::check([
+            &self.name,
+            &self.surname,
+            &self.email,
+            &self.email_key,
+            &self.website,
+            &self.hashed_password,
+            &self.scopes,
+        ])?;
         diesel::insert_into(users::table)
             .values(self)
             .returning(USER_COLUMNS)
@@ -184,6 +197,13 @@ impl User {
         if changes.is_empty() {
             return Self::find(conn, id);
         }
+        let texts = [
+            &changes.name,
+            &changes.surname,
+            &changes.website,
+            &changes.scopes,
+        ];
+        text::check(texts.map(|text| text.as_deref().unwrap_or_default()))?;
         diesel::update(users::table.find(id))
             .set(changes)
             .returning(USER_COLUMNS)

@@ -142,16 +142,20 @@ fn scopes_are_asked_for_in_the_query(backend: Backend) {
         ("?scope=c&scope=a", Some("c")),
         ("?scope=A", Some("A")),
         ("?scope=a,b", Some("a,b")),
-        ("?scope=a%00", Some("a%00")),
-        ("?scope=%22,%20error=%22none", Some("',")),
-        ("?scope=%0d%0aX-Auth-User-Id:7", Some("X-Auth-User-Id:7")),
-        ("?scope=caf%c3%a9", Some("caf%C3%A9")),
-        ("?scope=%ff", Some("%EF%BF%BD")),
+        // What is no scope is not repeated.
+        ("?scope=a%00", Some("")),
+        ("?scope=%22,%20error=%22none", Some("")),
+        ("?scope=%0d%0aX-Auth-User-Id:7", Some("")),
+        ("?scope=caf%c3%a9", Some("")),
+        ("?scope=%ff", Some("")),
+        ("?scope=c+%ff", Some("")),
     ] {
         let answer = app.get(&format!("/verify{query}")).bearer(&key).send();
         let challenge = answer.header("www-authenticate");
-        let expected = missing.map(|name| {
-            format!(r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="{name}""#)
+        let insufficient = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
+        let expected = missing.map(|name| match name {
+            "" => insufficient.to_owned(),
+            name => format!(r#"{insufficient}, scope="{name}""#),
         });
         let status = if missing.is_some() { 403 } else { 200 };
         assert_eq!((answer.status, challenge), (status, expected), "{query}");
@@ -161,7 +165,7 @@ fn scopes_are_asked_for_in_the_query(backend: Backend) {
         }
     }
     let refused = "audit_events WHERE action = 'scope.refused' AND credential = 'key:1'";
-    assert_eq!(app.database().count(refused), 12);
+    assert_eq!(app.database().count(refused), 13);
 }
 
 /// A misspelt parameter must not let in who lacks the scope, nor who has it: then the operator would

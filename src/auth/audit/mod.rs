@@ -4,6 +4,7 @@
 //! the one without the other. Refusals change nothing; they are written by themselves, and counted
 //! instead while there is a flood of them.
 
+mod bounds;
 mod chain;
 mod event;
 mod origin;
@@ -22,7 +23,8 @@ pub(super) use origin::CredentialMark;
 pub use origin::Origin;
 pub(super) use origin::Spender;
 pub(super) use refusals::Refusals;
-pub use trail::EventPage;
+pub(super) use trail::PageTurns;
+pub use trail::{EventPage, PageTurn};
 pub use verify::{Problem, Verification};
 
 use super::Auth;
@@ -171,6 +173,7 @@ impl Trail {
             digest: String::new(),
             client_request_id: origin.client_request_id,
         };
+        bounds::cut_texts(&mut row);
         row.digest = digest_of_event(key, &row);
         row
     }

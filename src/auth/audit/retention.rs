@@ -34,9 +34,9 @@ impl Auth {
                     key,
                     found,
                 } = auth.0.trail.lock_head(conn)?;
-                let last =
-                    AuditEvent::last_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
-                let Some(last) = last else {
+                let mut old =
+                    AuditEvent::list_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
+                let Some(last) = old.pop() else {
                     return Ok(0);
                 };
                 if let Some(found) = found {

@@ -1,24 +1,73 @@
 //! Reading the trail.
 
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
 use super::{Action, Event, Origin, origin};
-use crate::auth::{Auth, page};
+use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, EventFilter};
+use crate::store::audit_event::EventSlice;
+use crate::store::{ANSWER_WITHIN, AuditEvent, AuditHead, EventFilter};
+
+/// Pages of users' own events that a process has under way at most, from the query to the last byte
+/// of the answer: each takes up to a megabyte.
+const MAX_OWN_PAGES: usize = 16;
+
+/// The same for pages of everybody's events, so that users do not keep administrators waiting.
+const MAX_ADMIN_PAGES: usize = 8;
 
 /// A page of events, the newest first.
 #[derive(Debug)]
 pub struct EventPage {
-    /// The events.
+    /// The events: as many as were asked for, or fewer when they are large.
     pub events: Vec<AuditEvent>,
     /// What [`EventFilter::before`] has to be for the next page; `None` after the last one.
     pub next: Option<i64>,
+    /// To be dropped when the page is not in memory any more.
+    pub turn: PageTurn,
+}
+
+/// The right to hold a page of events in memory.
+#[derive(Debug)]
+pub struct PageTurn(
+    #[expect(dead_code, reason = "given back when it is dropped")] OwnedSemaphorePermit,
+);
+
+/// How many pages may be under way.
+pub(in crate::auth) struct PageTurns {
+    own: Arc<Semaphore>,
+    admin: Arc<Semaphore>,
+}
+
+impl Default for PageTurns {
+    fn default() -> Self {
+        Self {
+            own: Arc::new(Semaphore::new(MAX_OWN_PAGES)),
+            admin: Arc::new(Semaphore::new(MAX_ADMIN_PAGES)),
+        }
+    }
+}
+
+impl PageTurn {
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none in time.
+    async fn wait(turns: &Arc<Semaphore>) -> Result<Self, Error> {
+        let turn = timeout(ANSWER_WITHIN, Arc::clone(turns).acquire_owned()).await;
+        match turn {
+            Ok(Ok(permit)) => Ok(Self(permit)),
+            _ => Err(Error::Unavailable),
+        }
+    }
 }
 
 impl EventPage {
-    /// Of one event more than was asked for, if there are so many.
-    fn new(events: Vec<AuditEvent>, limit: i64) -> Self {
-        let (events, next) = page::cut(events, limit, |event| event.id);
-        Self { events, next }
+    fn new(EventSlice { events, is_more }: EventSlice, turn: PageTurn) -> Self {
+        let next = events.last().filter(|_| is_more).map(|event| event.id);
+        Self { events, next, turn }
     }
 }
 
@@ -38,10 +87,12 @@ impl Auth {
             filter.actor = None;
             filter.actor_kind = Some(origin::OPERATOR);
         }
+        let turn = PageTurn::wait(&self.0.page_turns.admin).await?;
         self.note_event(origin, Event::new(Action::EventRead))
             .await?;
-        let list = move |conn: &mut _| AuditEvent::list(conn, &filter, limit + 1);
-        Ok(EventPage::new(self.0.store.read(list).await?, limit))
+        let filters = [filter];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
+        Ok(EventPage::new(self.0.store.read(list).await?, turn))
     }
 
     /// The events of a user: what the user did, and what was done to the user. Of administrators and
@@ -55,27 +106,22 @@ impl Auth {
         before: Option<i64>,
         limit: i64,
     ) -> Result<EventPage, Error> {
+        let turn = PageTurn::wait(&self.0.page_turns.own).await?;
         let own = origin::user(user_id);
-        let name = own.clone();
-        let list = move |conn: &mut _| {
-            let by_user = EventFilter {
-                actor: Some(name.clone()),
-                before,
-                ..EventFilter::default()
-            };
-            let on_user = EventFilter {
-                target: Some(name.clone()),
-                before,
-                ..EventFilter::default()
-            };
-            let mut events = AuditEvent::list(conn, &by_user, limit + 1)?;
-            events.extend(AuditEvent::list(conn, &on_user, limit + 1)?);
-            Ok(events)
+        let by_user = EventFilter {
+            actor: Some(own.clone()),
+            before,
+            ..EventFilter::default()
         };
-        let mut events = self.0.store.read(list).await?;
-        events.sort_by_key(|event| std::cmp::Reverse(event.id));
-        events.dedup_by_key(|event| event.id);
-        for event in &mut events {
+        let on_user = EventFilter {
+            target: Some(own.clone()),
+            before,
+            ..EventFilter::default()
+        };
+        let filters = [by_user, on_user];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
+        let mut slice = self.0.store.read(list).await?;
+        for event in &mut slice.events {
             if event.actor != own && event.actor != origin::ANONYMOUS {
                 event.ip.clear();
                 event.user_agent.clear();
@@ -86,7 +132,7 @@ impl Auth {
                 }
             }
         }
-        Ok(EventPage::new(events, limit))
+        Ok(EventPage::new(slice, turn))
     }
 
     /// The id of the last event; 0 before the first one.
@@ -105,18 +151,16 @@ impl Auth {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn trail_contains(&self, id: i64, digest: &str) -> Result<bool, Error> {
-        let find = move |conn: &mut _| {
-            let events = AuditEvent::list_after(conn, id - 1, 1)?;
-            Ok((AuditHead::find(conn)?, events.into_iter().next()))
-        };
+        let find = move |conn: &mut _| Ok((AuditHead::find(conn)?, AuditEvent::find(conn, id)?));
         let (head, event) = self.0.store.read(find).await?;
         let is_pruned = head.is_some_and(|head| {
             id < head.pruned_id || (id == head.pruned_id && digest == head.pruned_digest)
         });
-        Ok(is_pruned || event.is_some_and(|event| event.id == id && event.digest == digest))
+        Ok(is_pruned || event.is_some_and(|event| event.digest == digest))
     }
 
-    /// The events after this id, the oldest first, `limit` at most: to follow the trail.
+    /// The events after this id, the oldest first: `limit` at most, fewer when they are large, and
+    /// none only after the last one. To follow the trail.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

@@ -188,9 +188,9 @@ impl Auth {
     /// Row by row, as one of them cannot be read: a time that is none, or no text.
     async fn walk_singly(&self, ids: &[i64], walk: &mut Walk) -> Result<(), Error> {
         for id in ids.iter().copied() {
-            let find = move |conn: &mut _| AuditEvent::list_after(conn, id - 1, 1);
+            let find = move |conn: &mut _| AuditEvent::find(conn, id);
             match self.0.store.read(find).await {
-                Ok(events) => events.iter().for_each(|event| walk.step(event)),
+                Ok(event) => event.iter().for_each(|event| walk.step(event)),
                 Err(_unreadable) => {
                     // Unless the database does not answer any more.
                     self.start_of_verification().await?;

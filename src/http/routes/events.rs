@@ -1,12 +1,19 @@
 //! The audit trail, a page at a time.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::ContentType;
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::utc;
-use crate::auth::{EventPage, Origin};
+use crate::auth::{EventPage, Origin, PageTurn};
 use crate::error::Error;
 use crate::http::answers;
 use crate::http::body::query::Query;
@@ -114,7 +121,7 @@ pub(crate) async fn own(request: HttpRequest, caller: Scoped) -> Result<HttpResp
     let page = auth(&request)?
         .list_events_of_user(caller.user.id, before, limit)
         .await?;
-    Ok(answer(&page, &query))
+    answer(page, &query)
 }
 
 /// What happened
@@ -164,12 +171,42 @@ pub(crate) async fn all(
     query.check()?;
     let origin = origin.by(&caller, EventsRead::SCOPE);
     let page = auth(&request)?.list_events(&origin, filter, limit).await?;
-    Ok(answer(&page, &query))
+    answer(page, &query)
 }
 
-fn answer(page: &EventPage, query: &Query) -> HttpResponse {
-    HttpResponse::Ok().json(EventList {
+fn answer(page: EventPage, query: &Query) -> Result<HttpResponse, Error> {
+    let list = EventList {
         events: page.events.iter().map(EventRead::from).collect(),
         next: page.next.map(|id| query.link("before", &id.to_string())),
-    })
+    };
+    let json = serde_json::to_vec(&list).map_err(|_error| Error::Internal)?;
+    let body = PageBody {
+        json: json.into(),
+        _turn: page.turn,
+    };
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(body))
+}
+
+/// A page on its way to the client: as long as a slow client takes it, it counts.
+struct PageBody {
+    json: Bytes,
+    _turn: PageTurn,
+}
+
+impl MessageBody for PageBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.json.len() as u64)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let rest = std::mem::take(&mut self.get_mut().json);
+        Poll::Ready((!rest.is_empty()).then_some(Ok(rest)))
+    }
 }

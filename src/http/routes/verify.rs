@@ -13,7 +13,7 @@ use crate::http::answers;
 use crate::http::body::query::Query;
 use crate::http::extract::auth;
 use crate::http::log_limit::LogLimit;
-use crate::scope::names;
+use crate::scope::{self, names};
 
 /// What is escaped in a header's value besides what is not ASCII. The percent sign too, so that
 /// what comes out can be read back.
@@ -66,8 +66,12 @@ pub(crate) async fn verify(
 ) -> Result<HttpResponse, Error> {
     let session = caller.map_err(strict)?.0;
     let wanted = wanted_scopes(&request)?;
-    if let Some(missing) = session.first_missing(&wanted) {
-        let missing = printable(missing).replace(['"', '\\'], "'");
+    let missing = match scope::normalise(&wanted) {
+        Ok(wanted) => session.first_missing(&wanted).map(str::to_owned),
+        // No session holds what is no scope.
+        Err(_not_scopes) => Some(wanted),
+    };
+    if let Some(missing) = missing {
         return Err(auth(&request)?
             .refuse_scope(&origin, &session, &missing)
             .await);
