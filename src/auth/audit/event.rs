@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::origin;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// A user registered.
     Register,
@@ -55,6 +55,8 @@ pub enum Action {
     StaticKeyFirstUse,
     /// Requests came by way of a proxy that the settings do not name.
     ProxyUntrusted,
+    /// Refusals were summed up for a time, and not written one by one.
+    AuditSuppressed,
     /// Old events were deleted.
     AuditPrune,
     /// From here on the trail is chained with the key of the settings, and not any more with the
@@ -111,6 +113,7 @@ impl Action {
         Self::StaticKeyRefused,
         Self::StaticKeyFirstUse,
         Self::ProxyUntrusted,
+        Self::AuditSuppressed,
         Self::AuditPrune,
         Self::AuditKey,
         Self::AuditAltered,
@@ -153,6 +156,7 @@ impl Action {
             Self::StaticKeyRefused => "static-key.refused",
             Self::StaticKeyFirstUse => "static-key.first-use",
             Self::ProxyUntrusted => "proxy.untrusted",
+            Self::AuditSuppressed => "audit.suppressed",
             Self::AuditPrune => "audit.prune",
             Self::AuditKey => "audit.key",
             Self::AuditAltered => "audit.altered",

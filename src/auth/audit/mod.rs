@@ -1,10 +1,11 @@
 //! The audit trail: who did what, on whom, by which right, and from where.
 //!
 //! An event is written in the transaction of the change that it tells of, so that there is never
-//! the one without the other. Refusals change nothing; they are written by themselves, and counted
-//! instead while there is a flood of them.
+//! the one without the other. Refusals change nothing; they are written by themselves, and summed
+//! up while there is a flood of them.
 
 mod bounds;
+mod budgets;
 mod chain;
 mod event;
 mod origin;

@@ -185,6 +185,20 @@ impl Origin {
         self.is_shared
     }
 
+    /// Whether it is a client that has not shown who it is.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.actor == ANONYMOUS
+    }
+
+    /// The same, for the sum of several requests: without what is of a single one.
+    pub(super) fn in_a_sum(&self) -> Self {
+        Self {
+            actor: self.actor.clone(),
+            address: self.address,
+            ..Self::default()
+        }
+    }
+
     /// The address it comes from.
     pub(in crate::auth) fn address(&self) -> Option<IpAddr> {
         self.address
