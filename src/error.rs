@@ -142,6 +142,12 @@ pub enum Error {
     /// The database does not answer.
     #[error("the database is unavailable")]
     Unavailable,
+    /// The audit trail was signed with another key, so nothing can be appended to it.
+    #[error(
+        "the audit trail was signed with another key than the present one: set \
+         TOKENHOUSE_AUDIT_KEY back, or stop every process and run tokenhouse audit adopt-key"
+    )]
+    OtherAuditKey,
     /// The service itself is at fault.
     #[error("internal error")]
     Internal,

@@ -38,7 +38,7 @@ pub use administer::UserPage;
 pub use administrator::Administrator;
 pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
-pub use audit::{Action, EventPage, Origin, PageTurn, Problem, Verification};
+pub use audit::{Action, Adoption, EventPage, Origin, PageTurn, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,

@@ -1,12 +1,16 @@
 //! `tokenhouse audit …`
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use secrecy::SecretString;
+use serde::Serialize;
 
-use super::domain::{Problem, with_auth};
+use super::domain::{Problem, with_reader};
 use super::output::{Output, say};
-use crate::auth::{Administrator, Auth, Verification};
+use crate::auth::{Administrator, Adoption, Auth, Verification};
 use crate::config::Config;
 use crate::http::EventRead;
 use crate::store::AuditEvent;
@@ -27,6 +31,27 @@ pub(super) enum AuditCommand {
     Tail(TailArgs),
     /// Print all events, the oldest first, as one JSON document a line.
     Export(ExportArgs),
+    /// Go over to another key: to the audit key of the settings as they are now, or to the one in
+    /// the database when they have none. Verifies the trail with the key until now, and records the
+    /// change. Stop every process first, and start them with the new key.
+    AdoptKey(AdoptKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdoptKeyArgs {
+    /// A file with the key until now; not needed for the one in the database
+    #[arg(long, value_name = "FILE")]
+    old_key_file: Option<PathBuf>,
+    /// Go over to the new key also when the trail was altered: verify reports that for ever
+    #[arg(long)]
+    despite_problems: bool,
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct Adopted {
+    adopted: bool,
+    event: Option<i64>,
 }
 
 #[derive(Debug, Args)]
@@ -55,10 +80,11 @@ pub(super) struct TailArgs {
 }
 
 pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Result<(), String> {
-    with_auth(config, async |auth| match command {
+    with_reader(config, async |auth| match command {
         AuditCommand::Verify(args) => verify(&auth, args.contains).await,
         AuditCommand::Tail(args) => tail(&auth, &args, output).await,
         AuditCommand::Export(args) => export(&auth, args.after).await,
+        AuditCommand::AdoptKey(args) => adopt_key(&auth, args, output).await,
     })
 }
 
@@ -83,7 +109,7 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
     }
     for id in key_changes {
         say(&format!(
-            "event {id}: from here on, the key of the settings; before, one in the database"
+            "event {id}: an operator adopted another key, after the events before were verified"
         ));
     }
     for problem in &problems {
@@ -98,6 +124,38 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
         let count = problems.len();
         Err(Problem(format!("{count} problem(s) in {events} events")))
     }
+}
+
+async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<(), Problem> {
+    let old = args.old_key_file.as_deref().map(read_key).transpose()?;
+    let Adoption {
+        events,
+        problems,
+        event,
+    } = auth.adopt_audit_key(old, args.despite_problems).await?;
+    let said = match event {
+        Some(id) => format!("{events} events were verified, event {id} adopts the new key"),
+        None => "the present key has signed the trail already".to_owned(),
+    };
+    for problem in &problems {
+        say(&problem.to_string());
+    }
+    if event.is_none() && !problems.is_empty() {
+        let count = problems.len();
+        return Err(Problem(format!(
+            "the key was not adopted: {count} problem(s) in {events} events"
+        )));
+    }
+    let adopted = event.is_some();
+    output.print(&Adopted { adopted, event }, &[&said]);
+    Ok(())
+}
+
+/// The key in a file, without the line break at its end.
+fn read_key(path: &Path) -> Result<SecretString, Problem> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Problem(format!("{}: {}", path.display(), error.kind())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
 /// That they are printed is an event too, and the last one of them.

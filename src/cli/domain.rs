@@ -31,8 +31,20 @@ fn describe(error: &FieldError) -> String {
     }
 }
 
-/// Opens the service on its database, without the server, and runs the command.
+/// Opens the service on its database, without the server, and runs a command that appends to the
+/// audit trail.
 pub(super) fn with_auth(
+    config: &Config,
+    command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
+) -> Result<(), String> {
+    with_reader(config, async |auth| {
+        auth.begin_trail().await?;
+        command(auth).await
+    })
+}
+
+/// As [`with_auth`], for a command that can do with a trail that nothing can be appended to.
+pub(super) fn with_reader(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
 ) -> Result<(), String> {

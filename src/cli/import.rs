@@ -105,7 +105,6 @@ pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(
             max_rows: args.max_rows,
             batch: args.batch,
         };
-        auth.begin_trail().await?;
         let mut display = Display::new();
         let outcome = import::run(&auth, options, |progress| display.show(progress)).await;
         display.end();

@@ -9,6 +9,7 @@ use sd_notify::NotifyState;
 use super::output::{complain, say};
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::error::Error;
 use crate::http;
 
 /// Serves until it is told to stop.
@@ -34,7 +35,9 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
     actix_web::rt::System::new()
         .block_on(async {
             // A database that is not migrated yet is no reason not to start; the readiness says so.
-            let _begun_or_later = auth.begin_trail().await;
+            if let Err(error @ Error::OtherAuditKey) = auth.begin_trail().await {
+                return Err(std::io::Error::other(error));
+            }
             // Written with the chores otherwise.
             let version = env!("CARGO_PKG_VERSION");
             let _written_or_later = auth.note_start(version, &config.digest).await;

@@ -64,7 +64,9 @@ impl ResponseError for Error {
             | Self::MalformedJson { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Busy(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Unavailable | Self::OtherAuditKey => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -104,7 +106,7 @@ impl Error {
                 let seconds = retry_after.as_millis().div_ceil(1_000).max(1);
                 response.insert_header((header::RETRY_AFTER, seconds.to_string()));
             }
-            Self::Unavailable => {
+            Self::Unavailable | Self::OtherAuditKey => {
                 response.insert_header((header::RETRY_AFTER, RETRY_DATABASE));
             }
             // What is left of such a body is not waited for, or not known, so the connection has no
@@ -204,7 +206,7 @@ impl Error {
             Self::MethodNotAllowed { .. } => "Method Not Allowed",
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",
-            Self::Unavailable => "Service Unavailable",
+            Self::Unavailable | Self::OtherAuditKey => "Service Unavailable",
             _ => "Internal Server Error",
         }
     }

@@ -73,6 +73,12 @@ pub struct AuditHead {
     pub pruned_digest: String,
     /// The keyed digest of this row.
     pub digest: String,
+    /// The last event that was made with an earlier key than the present one; 0 without one.
+    pub adopted_id: i64,
+    /// The digest by the present key of those events up to there that were deleted for their age.
+    pub adopted_start: String,
+    /// The digest by the present key of all events up to there.
+    pub adopted_digest: String,
 }
 
 impl AuditHead {
@@ -85,6 +91,9 @@ impl AuditHead {
             pruned_id: 0,
             pruned_digest: String::new(),
             digest: String::new(),
+            adopted_id: 0,
+            adopted_start: String::new(),
+            adopted_digest: String::new(),
         }
     }
 

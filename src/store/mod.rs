@@ -26,8 +26,8 @@ mod schema_check;
 mod sequence;
 mod session;
 pub mod source;
-pub(crate) mod tombstone;
 mod text;
+pub(crate) mod tombstone;
 pub mod user;
 mod write_ahead_log;
 

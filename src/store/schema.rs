@@ -78,6 +78,9 @@ diesel::table! {
         pruned_id -> BigInt,
         pruned_digest -> Text,
         digest -> Text,
+        adopted_id -> BigInt,
+        adopted_start -> Text,
+        adopted_digest -> Text,
     }
 }
 
@@ -113,6 +116,13 @@ diesel::table! {
     spent_tokens (access_token) {
         access_token -> Text,
         expiration_date -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    clock_mark (id) {
+        id -> BigInt,
+        at -> Nullable<Timestamp>,
     }
 }
 

@@ -6,12 +6,8 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::schema::users;
-<<<<<<< HEAD
-use super::{StoreConnection, tombstone};
+use super::{StoreConnection, text, tombstone};
 use crate::keyed_digest::DigestKey;
-=======
-use super::{StoreConnection, text};
->>>>>>> 94fca63 (audit: Bound rows, pages and the pages under way, and repeat nothing that is no scope)
 
 /// A password hash as stored. Does not print.
 #[derive(Clone, PartialEq, Eq)]

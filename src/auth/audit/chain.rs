@@ -35,11 +35,30 @@ pub(super) fn digest_of_event(key: &DigestKey, event: &AuditEvent) -> String {
 
 /// The digest that a head has to have.
 pub(super) fn digest_of_head(key: &DigestKey, head: &AuditHead) -> String {
-    key.digest(&[
+    let ids = [head.last_id, head.pruned_id, head.adopted_id].map(|id| id.to_string());
+    let [last_id, pruned_id, adopted_id] = &ids;
+    let mut fields = vec![
         "head",
-        &head.last_id.to_string(),
+        last_id,
         &head.last_digest,
-        &head.pruned_id.to_string(),
+        pruned_id,
         &head.pruned_digest,
-    ])
+    ];
+    // Heads that were signed before there were adoptions stay good.
+    if head.adopted_id != 0 {
+        fields.extend([
+            "adopted",
+            adopted_id,
+            &head.adopted_start,
+            &head.adopted_digest,
+        ]);
+    }
+    key.digest(&fields)
+}
+
+/// The digest of all events up to this one, given that of all before it, by a key that has made none
+/// of them.
+pub(super) fn digest_of_earlier(key: &DigestKey, before: &str, event: &AuditEvent) -> String {
+    let this = digest_of_event(key, event);
+    key.digest(&["earlier", before, &this, &event.digest])
 }

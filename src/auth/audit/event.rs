@@ -60,8 +60,10 @@ pub enum Action {
     /// Old events were deleted.
     AuditPrune,
     /// From here on the trail is chained with the key of the settings, and not any more with the
-    /// one in the database.
+    /// one in the database. Versions before 0.2 went over to it by themselves.
     AuditKey,
+    /// From here on the trail is chained with another key, which an operator has adopted.
+    AuditAdoptKey,
     /// The head of the trail was found altered.
     AuditAltered,
     /// Users of another program were taken over.
@@ -88,7 +90,7 @@ pub enum Action {
 
 impl Action {
     /// Every action there is.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: &[Self] = &[
         Self::Register,
         Self::Login,
         Self::Logout,
@@ -116,6 +118,7 @@ impl Action {
         Self::AuditSuppressed,
         Self::AuditPrune,
         Self::AuditKey,
+        Self::AuditAdoptKey,
         Self::AuditAltered,
         Self::Import,
         Self::Restore,
@@ -159,6 +162,7 @@ impl Action {
             Self::AuditSuppressed => "audit.suppressed",
             Self::AuditPrune => "audit.prune",
             Self::AuditKey => "audit.key",
+            Self::AuditAdoptKey => "audit.adopt-key",
             Self::AuditAltered => "audit.altered",
             Self::Import => "import",
             Self::Restore => "restore",

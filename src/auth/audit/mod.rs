@@ -4,18 +4,25 @@
 //! the one without the other. Refusals change nothing; they are written by themselves, and summed
 //! up while there is a flood of them.
 
+mod adopt;
+mod begin;
 mod bounds;
 mod budgets;
 mod chain;
 mod event;
 mod origin;
+mod problem;
 mod refusals;
 mod retention;
 mod trail;
 mod verify;
+mod walk;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::QueryResult;
 
+pub use adopt::Adoption;
 use chain::{digest_of_event, digest_of_head};
 pub use event::Action;
 pub(super) use event::Event;
@@ -23,10 +30,11 @@ pub(super) use event::Event;
 pub(super) use origin::CredentialMark;
 pub use origin::Origin;
 pub(super) use origin::Spender;
+pub use problem::Problem;
 pub(super) use refusals::Refusals;
 pub(super) use trail::PageTurns;
 pub use trail::{EventPage, PageTurn};
-pub use verify::{Problem, Verification};
+pub use verify::Verification;
 
 use super::Auth;
 use super::instance_key::InstanceKey;
@@ -66,6 +74,8 @@ pub(super) struct Trail {
     configured: Option<DigestKey>,
     /// The key for when the settings give none.
     own: InstanceKey,
+    /// Whether this process has found that it may append.
+    begun: AtomicBool,
 }
 
 impl Trail {
@@ -76,7 +86,16 @@ impl Trail {
             clock,
             configured: key,
             own: InstanceKey::new("audit"),
+            begun: AtomicBool::new(false),
         }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    fn set_begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
     }
 
     /// Does the work of a transaction, and appends what it records.
@@ -113,20 +132,30 @@ impl Trail {
         origin: &Origin,
         events: Events,
     ) -> QueryResult<()> {
-        let LockedHead {
-            mut head,
-            key,
-            found,
-        } = self.lock_head(conn)?;
+        let LockedHead { head, key, found } = self.lock_head(conn)?;
         let found = found.map(|event| (Some(Origin::service()), event));
-        for (other, event) in found.into_iter().chain(events.0) {
-            let row = self.next_row(&key, &head, other.as_ref().unwrap_or(origin), &event);
+        let all = Events(found.into_iter().chain(events.0).collect());
+        self.append_rows(conn, head, &key, origin, all).map(drop)
+    }
+
+    /// Appends to a head that was locked, and signs it. Returns it as it is then.
+    fn append_rows(
+        &self,
+        conn: &mut StoreConnection,
+        mut head: AuditHead,
+        key: &DigestKey,
+        origin: &Origin,
+        events: Events,
+    ) -> QueryResult<AuditHead> {
+        for (other, event) in events.0 {
+            let row = self.next_row(key, &head, other.as_ref().unwrap_or(origin), &event);
             row.insert(conn)?;
             head.last_id = row.id;
             head.last_digest = row.digest;
         }
-        head.digest = digest_of_head(&key, &head);
-        head.update(conn)
+        head.digest = digest_of_head(key, &head);
+        head.update(conn)?;
+        Ok(head)
     }
 
     /// Takes the head to sign it anew. A head that somebody has altered must not become a good one
@@ -134,17 +163,8 @@ impl Trail {
     fn lock_head(&self, conn: &mut StoreConnection) -> QueryResult<LockedHead> {
         let head = AuditHead::lock(conn)?;
         let key = self.key(conn)?;
-        let found = if head.is_new() || digest_of_head(&key, &head) == head.digest {
-            None
-        } else {
-            let own = self.own.find(conn)?;
-            let is_by_own = own.is_some_and(|own| digest_of_head(&own, &head) == head.digest);
-            Some(if is_by_own {
-                Event::new(Action::AuditKey)
-            } else {
-                Event::refused(Action::AuditAltered)
-            })
-        };
+        let is_good = digest_of_head(&key, &head) == head.digest || self.is_fresh(conn, &head)?;
+        let found = (!is_good).then(|| Event::refused(Action::AuditAltered));
         Ok(LockedHead { head, key, found })
     }
 
@@ -201,6 +221,7 @@ impl Auth {
         work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ChangeError> {
         self.count_change(origin)?;
+        self.require_trail().await?;
         let (auth, origin) = (self.clone(), origin.clone());
         let changed = self
             .0
@@ -215,6 +236,7 @@ impl Auth {
         origin: &Origin,
         work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.require_trail().await?;
         let (auth, origin) = (self.clone(), origin.clone());
         self.0
             .store
@@ -237,33 +259,5 @@ impl Auth {
             Ok(())
         });
         Ok(noted.await?)
-    }
-
-    /// Begins the trail of a new database, so that one that was cut off whole does not look like
-    /// one that never began; goes over to the key of the settings when that is new. For the start
-    /// of the service.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, or is not migrated yet.
-    pub async fn begin_trail(&self) -> Result<(), Error> {
-        let auth = self.clone();
-        let is_signed = move |conn: &mut StoreConnection| {
-            let head = AuditHead::find(conn)?;
-            let key = match &auth.0.trail.configured {
-                Some(key) => Some(key.clone()),
-                None => auth.0.trail.own.find(conn)?,
-            };
-            let signed = head.zip(key);
-            Ok(signed.is_some_and(|(head, key)| digest_of_head(&key, &head) == head.digest))
-        };
-        if self.0.store.read(is_signed).await? {
-            return Ok(());
-        }
-        let auth = self.clone();
-        let sign = move |conn: &mut _| {
-            let trail = &auth.0.trail;
-            trail.extend(conn, &Origin::service(), Events::default())
-        };
-        Ok(self.0.store.note(sign).await?)
     }
 }

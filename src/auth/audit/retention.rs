@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 
-use super::chain::digest_of_head;
+use super::chain::{digest_of_earlier, digest_of_head};
 use super::{Action, Event, Events, LockedHead, Origin};
 use crate::auth::Auth;
 use crate::error::Error;
@@ -34,9 +34,13 @@ impl Auth {
                     key,
                     found,
                 } = auth.0.trail.lock_head(conn)?;
-                let mut old =
+                let old =
                     AuditEvent::list_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
-                let Some(last) = old.pop() else {
+                // Of what an earlier key has made, the head keeps the digest of what is deleted.
+                for event in old.iter().filter(|event| event.id <= head.adopted_id) {
+                    head.adopted_start = digest_of_earlier(&key, &head.adopted_start, event);
+                }
+                let Some(last) = old.into_iter().last() else {
                     return Ok(0);
                 };
                 if let Some(found) = found {

@@ -1,34 +1,184 @@
-//! The keys of the chain: one in the database, and one in the settings that takes over from it.
+//! The keys of the chain: one in the database or one of the settings, and how another one takes over.
 
-use super::{Auditor, some_life};
-use crate::harness::{Backend, TestApp, on_both_databases};
+use std::fs;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{Auditor, drop_triggers, program, some_life};
+use crate::harness::{Backend, TestApp, on_both_databases, scratch_folder};
 
 on_both_databases!(
-    the_key_of_the_settings_takes_over,
+    a_key_takes_over_only_when_an_operator_says_so,
+    every_edit_before_the_adoption_is_found,
+    keys_can_be_changed_again_and_again,
+    what_was_altered_is_not_adopted,
     another_key_than_the_right_one_is_found,
+    a_tail_that_was_forged_stays_found,
     a_trail_made_anew_with_a_key_in_the_database_is_found,
+    a_key_that_took_over_by_itself_can_be_adopted,
 );
 
 const KEY: &str = "an audit key of more than 32 characters";
 
 const OTHER: &str = "another key of more than 32 characters!";
 
-fn the_key_of_the_settings_takes_over(backend: Backend) {
+fn keyed(app: &TestApp, key: &str) -> TestApp {
+    app.beside().setting("TOKENHOUSE_AUDIT_KEY", key).start()
+}
+
+/// The exit code of a command, and what it prints.
+fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program(app, arguments, "");
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
+}
+
+fn status_of_a_change(app: &TestApp, name: &str) -> u16 {
+    let body = serde_json::json!({
+        "name": format!("{name} Example"), "surname": "", "website": "",
+        "email": format!("{name}@example.com"), "password": "a long passphrase of mine",
+    });
+    app.post("/register").json(&body).send().status
+}
+
+fn a_key_takes_over_only_when_an_operator_says_so(backend: Backend) {
     let app = TestApp::start(backend);
     some_life(&app);
     let before = app.database().count("audit_events");
-    let keyed = app.beside().setting("TOKENHOUSE_AUDIT_KEY", KEY).start();
-    keyed.register("carol").sign_in();
+    let keyed = keyed(&app, KEY);
+    for arguments in [&["serve"][..], &["user", "list"]] {
+        let (code, printed) = run(&keyed, arguments);
+        assert_eq!(code, Some(1), "{printed}");
+        assert!(printed.contains("tokenhouse audit adopt-key"), "{printed}");
+    }
+    assert_eq!(status_of_a_change(&keyed, "carol"), 503);
+    let (code, printed) = run(&keyed, &["audit", "verify"]);
+    assert_eq!(code, Some(1), "{printed}");
+    let range = format!("events 1 to {before} are made with the key in the database");
+    assert!(printed.starts_with(&range), "{printed}");
+    assert_eq!(app.database().count("audit_events"), before);
+
+    let (code, printed) = run(&keyed, &["audit", "adopt-key"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
     let verification = Auditor::new(&app, Some(KEY)).verify();
     assert_eq!(verification.problems, []);
     assert_eq!(verification.key_changes, [before + 1]);
-    assert_eq!(verification.events, before as u64 + 3);
+    assert_eq!(verification.events, before as u64 + 2);
+    let of_operator = "audit_events WHERE action = 'audit.adopt-key' AND actor = 'operator'";
+    assert_eq!(app.database().count(of_operator), 1);
+    // Once more is nothing.
+    let rows = app.database().count("audit_events");
+    assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
+    assert_eq!(app.database().count("audit_events"), rows);
     // Without it, what it has signed cannot be checked.
-    let found = Auditor::new(&app, None).problems();
-    assert!(
-        found[0].starts_with(&format!("event {} was altered", before + 1)),
-        "{found:?}"
+    assert!(!Auditor::new(&app, None).problems().is_empty());
+}
+
+/// Without the key that has made them.
+fn every_edit_before_the_adoption_is_found(backend: Backend) {
+    let app = TestApp::start(backend);
+    some_life(&app);
+    let before = app.database().count("audit_events");
+    let keyed = keyed(&app, KEY);
+    assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
+    drop_triggers(&app);
+    app.database().execute(
+        "UPDATE instance_secrets SET secret = 'another one' WHERE name = 'audit';
+         CREATE TABLE saved AS SELECT * FROM audit_events",
     );
+    let auditor = Auditor::new(&app, Some(KEY));
+    assert_eq!(auditor.problems(), [""; 0]);
+    for id in 1..=before {
+        for change in [
+            format!("UPDATE audit_events SET ip = '-' WHERE id = {id}"),
+            format!("UPDATE audit_events SET digest = 'x' WHERE id = {id}"),
+            format!("DELETE FROM audit_events WHERE id = {id}"),
+        ] {
+            app.database().execute(&change);
+            let expected = format!("events 1 to {before} are not as the operator found them");
+            let found = auditor.problems();
+            let is_found = found.iter().any(|problem| problem.starts_with(&expected));
+            assert!(is_found, "{change}: {found:?}");
+            app.database()
+                .execute("DELETE FROM audit_events; INSERT INTO audit_events SELECT * FROM saved");
+        }
+    }
+    for column in [
+        "adopted_start = 'x'",
+        "adopted_digest = 'x'",
+        "adopted_id = 0",
+    ] {
+        let update = |change: &str| format!("UPDATE audit_head SET {change}");
+        app.database().execute(&format!(
+            "CREATE TABLE saved_head AS SELECT * FROM audit_head; {}",
+            update(column)
+        ));
+        assert!(!auditor.problems().is_empty(), "{column}");
+        app.database().execute(
+            "DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM saved_head;
+             DROP TABLE saved_head",
+        );
+    }
+    assert_eq!(auditor.problems(), [""; 0]);
+}
+
+fn keys_can_be_changed_again_and_again(backend: Backend) {
+    let app = TestApp::start(backend);
+    some_life(&app);
+    let folder = scratch_folder("audit-keys");
+    let old = folder.join("old");
+    let file = old.to_str().unwrap();
+    let mut changes = 0;
+    for (present, before) in [(KEY, None), (OTHER, Some(KEY)), (KEY, Some(OTHER))] {
+        let keyed = keyed(&app, present);
+        if let Some(before) = before {
+            fs::write(&old, "not the key at all, but of 32 characters").unwrap();
+            let wrong = run(&keyed, &["audit", "adopt-key", "--old-key-file", file]);
+            assert_eq!(wrong.0, Some(1), "{}", wrong.1);
+            assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(1));
+            fs::write(&old, format!("{before}\n")).unwrap();
+        }
+        let (code, printed) = run(&keyed, &["audit", "adopt-key", "--old-key-file", file]);
+        let is_first = before.is_none();
+        assert_eq!(code, Some(if is_first { 1 } else { 0 }), "{printed}");
+        if is_first {
+            assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
+        }
+        changes += 1;
+        assert_eq!(status_of_a_change(&keyed, &format!("user{changes}")), 201);
+        let verification = Auditor::new(&app, Some(present)).verify();
+        assert_eq!(verification.problems, []);
+        assert_eq!(verification.key_changes.len(), changes);
+    }
+    // And back to the one in the database.
+    fs::write(&old, KEY).unwrap();
+    let (code, printed) = run(&app, &["audit", "adopt-key", "--old-key-file", file]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+fn what_was_altered_is_not_adopted(backend: Backend) {
+    let app = TestApp::start(backend);
+    some_life(&app);
+    drop_triggers(&app);
+    app.database()
+        .execute("UPDATE audit_events SET actor = 'user:1' WHERE id = 3");
+    let keyed = keyed(&app, KEY);
+    let (code, printed) = run(&keyed, &["audit", "adopt-key"]);
+    assert_eq!(code, Some(1));
+    assert!(printed.starts_with("event 3 was altered"), "{printed}");
+    assert_eq!(status_of_a_change(&keyed, "carol"), 503);
+    // Unless there is no other way; then it is found for ever.
+    let despite = ["audit", "adopt-key", "--despite-problems"];
+    assert_eq!(run(&keyed, &despite).0, Some(0));
+    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
+    let found = Auditor::new(&app, Some(KEY)).problems();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("the head of the trail was altered"));
+    assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(1));
 }
 
 fn another_key_than_the_right_one_is_found(backend: Backend) {
@@ -44,28 +194,92 @@ fn another_key_than_the_right_one_is_found(backend: Backend) {
         assert_eq!(found.len(), rows + 1, "{found:?}");
         assert!(found[0].starts_with("event 1 was altered"), "{found:?}");
     }
-    // Who writes with another one is found too, with the right one.
-    let rows = app.database().count("audit_events");
-    let other = app.beside().setting("TOKENHOUSE_AUDIT_KEY", OTHER).start();
-    other.register("carol");
-    let found = Auditor::new(&app, Some(KEY)).problems();
-    assert!(
-        found[0].starts_with(&format!("event {} was altered", rows + 1)),
-        "{found:?}"
+    // Who has another one cannot go on.
+    assert_eq!(status_of_a_change(&keyed(&app, OTHER), "carol"), 503);
+    assert_eq!(status_of_a_change(&app.beside().start(), "carol"), 503);
+    assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
+}
+
+/// What the service makes of these fields, for who knows the key.
+fn digest(key: &str, fields: &[&str]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    for field in fields {
+        mac.update(&(field.len() as u64).to_be_bytes());
+        mac.update(field.as_bytes());
+    }
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Statements that append an event of 2026-11-01, made with this key, and the head.
+fn forged(app: &TestApp, key: &str, id: i64, actor: &str, action: &str) -> String {
+    let at = "1793491200000000";
+    let query = format!("SELECT digest AS text FROM audit_events WHERE id = {id} - 1");
+    let before = &app.database().texts(&query)[0];
+    let number = id.to_string();
+    let row = [
+        "event", before, &number, at, actor, "", "", action, "", "ok", "", "", "", "",
+    ];
+    let row = digest(key, &row);
+    let head = digest(key, &["head", &number, &row, "0", ""]);
+    format!(
+        "INSERT INTO audit_events VALUES ({id}, '2026-11-01 00:00:00', '{actor}', '', '',
+         '{action}', '', 'ok', '', '', '', '', '{before}', '{row}');
+         UPDATE audit_head SET last_id = {id}, last_digest = '{row}', digest = '{head}'"
+    )
+}
+
+fn a_tail_that_was_forged_stays_found(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_AUDIT_KEY", KEY)
+        .start();
+    some_life(&app);
+    let last = app.database().count("audit_events");
+    // With a key that whoever writes into the tables has put there.
+    let own = "a key that was put into the database";
+    drop_triggers(&app);
+    app.database().execute(&format!(
+        "DELETE FROM audit_events WHERE id = {last};
+         INSERT INTO instance_secrets (name, secret) VALUES ('audit', '{own}')"
+    ));
+    app.database()
+        .execute(&forged(&app, own, last, "user:1", "login"));
+    let is_found = || {
+        let (code, printed) = run(&app, &["audit", "verify"]);
+        let expected = format!("event {last} is made with the key in the database");
+        code == Some(1) && printed.contains(&expected)
+    };
+    assert!(is_found());
+    let (code, printed) = run(&app, &["serve"]);
+    assert_eq!(code, Some(1), "{printed}");
+    // What runs goes on, and says where.
+    app.register("carol");
+    assert!(is_found());
+    let found = format!(
+        "before event {} the head of the trail was altered",
+        last + 1
     );
+    let problems = Auditor::new(&app, Some(KEY)).problems();
+    assert!(problems.iter().any(|problem| problem.starts_with(&found)));
+    let (_process, server) = app.process_beside();
+    assert_eq!(server.get("/readyz").send().status, 200);
+    app.register("david");
+    assert!(is_found());
+    // Nor is it adopted as if nothing were.
+    assert_eq!(run(&app, &["audit", "adopt-key"]).0, Some(1));
+    assert!(is_found());
+    let (code, doctor) = run(&app, &["doctor"]);
+    assert_eq!(code, Some(1), "{doctor}");
 }
 
 /// Who may write into the tables may also put a key there, and knows it.
 fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
-    let keyed = || {
-        TestApp::builder(backend)
-            .setting("TOKENHOUSE_AUDIT_KEY", KEY)
-            .start()
-    };
-    let app = keyed();
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_AUDIT_KEY", KEY)
+        .start();
     some_life(&app);
     // Good rows and a good head, by the key in the database.
-    super::drop_triggers(&app);
+    drop_triggers(&app);
     app.database().execute(
         "DELETE FROM audit_events;
          UPDATE audit_head SET last_id = 0, last_digest = '', digest = ''",
@@ -73,13 +287,37 @@ fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
     let forger = app.beside().start();
     forger.register("mallory");
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0], "well forged");
-    let found = Auditor::new(&app, Some(KEY)).problems();
-    assert_eq!(
-        found,
-        ["the head of the trail was altered, or was made with another key"]
-    );
-    // When the service goes on, it says where.
+    assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
+    // When the service goes on, it is found for ever.
     app.register("carol");
-    let verification = Auditor::new(&app, Some(KEY)).verify();
-    assert_eq!(verification.key_changes, [2]);
+    let found = Auditor::new(&app, Some(KEY)).problems();
+    assert!(found[0].starts_with("event 1 is made with the key in the database"));
+    assert!(found[1].starts_with("before event 2 the head of the trail was altered"));
+    assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
+    // Nor does it begin again with nothing, as long as there are users.
+    app.database().execute(
+        "DELETE FROM audit_events;
+         UPDATE audit_head SET last_id = 0, last_digest = '', digest = ''",
+    );
+    app.register("david");
+    assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
+}
+
+/// As versions before 0.2 did when a key was set.
+fn a_key_that_took_over_by_itself_can_be_adopted(backend: Backend) {
+    let app = TestApp::start(backend);
+    some_life(&app);
+    let last = app.database().count("audit_events");
+    app.database()
+        .execute(&forged(&app, KEY, last + 1, "service", "audit.key"));
+    let keyed = keyed(&app, KEY);
+    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
+    let found = Auditor::new(&app, Some(KEY)).problems();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with(&format!("events 1 to {last} are made with the key")));
+    assert!(found[1].starts_with(&format!("at event {} another key took over", last + 1)));
+    assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
+    assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
+    assert_eq!(status_of_a_change(&keyed, "david"), 201);
+    assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
 }

@@ -1,7 +1,7 @@
 //! The audit trail: what stands in it, who may read it, and that nobody can change it unnoticed.
 
-mod commands;
 mod bounds;
+mod commands;
 mod crashes;
 mod events;
 mod floods;
