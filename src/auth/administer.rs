@@ -8,10 +8,10 @@ use super::ended::Ended;
 use super::precondition::Precondition;
 use super::register::taken;
 use super::user_patch::{UserPatch, check_optional_scopes, record_changes};
-use super::{Auth, RegistrationForm, page};
+use super::{Auth, RegistrationForm};
 use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
-use crate::store::{Account, User};
+use crate::store::{Account, Slice, User};
 
 /// A page of users.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub struct UserPage {
 
 impl Auth {
     /// The users whose addresses begin with `search`, in any spelling, or all of them; `limit` at
-    /// most, from where `after` says: [`UserPage::next`] of the page before. That they were looked
-    /// at is an event.
+    /// most, fewer when they are large, from where `after` says: [`UserPage::next`] of the page
+    /// before. That they were looked at is an event.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -42,18 +42,20 @@ impl Auth {
         let (users, next) = match search.filter(|search| !search.is_empty()) {
             Some(prefix) => {
                 let prefix = fold(prefix);
-                let list =
-                    move |conn: &mut _| User::list_by_address(conn, &prefix, &after, limit + 1);
-                let found = self.0.store.read(list).await?;
-                let (found, next) = page::cut(found, limit, |(address, _)| address.clone());
-                (found.into_iter().map(|(_, user)| user).collect(), next)
+                let list = move |conn: &mut _| User::page_by_address(conn, &prefix, &after, limit);
+                let Slice { rows, is_more } = self.0.store.read(list).await?;
+                let last = rows.last().filter(|_| is_more);
+                let next = last.map(|(address, _)| address.clone());
+                (rows.into_iter().map(|(_, user)| user).collect(), next)
             }
             None => {
                 // What is no number was not made here: the first page then.
                 let after = after.parse().unwrap_or(0);
-                let list = move |conn: &mut _| User::list_after(conn, after, limit + 1);
-                let users = self.0.store.read(list).await?;
-                page::cut(users, limit, |user| user.id.to_string())
+                let list = move |conn: &mut _| User::page_after(conn, after, limit);
+                let Slice { rows, is_more } = self.0.store.read(list).await?;
+                let next = rows.last().filter(|_| is_more);
+                let next = next.map(|user| user.id.to_string());
+                (rows, next)
             }
         };
         Ok(UserPage { users, next })

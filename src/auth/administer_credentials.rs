@@ -204,11 +204,15 @@ impl Auth {
     }
 
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
-    /// anyhow; this is for the size of the tables.
+    /// anyhow; this is for the size of the tables, and waits while the clock is not trusted
+    /// ([`Auth::check_clock`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
     pub async fn prune_tokens(&self) -> Result<usize, Error> {
+        if !self.check_clock().await? {
+            return Ok(0);
+        }
         let now = self.0.clock.now();
         let mut pruned = 0;
         loop {

@@ -181,11 +181,15 @@ impl Auth {
         revoked.await?
     }
 
-    /// Deletes the keys that were revoked long ago, and returns how many there were.
+    /// Deletes the keys that were revoked long ago, and returns how many there were: none while the
+    /// clock is not trusted ([`Auth::check_clock`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
     pub async fn prune_keys(&self) -> Result<usize, Error> {
+        if !self.check_clock().await? {
+            return Ok(0);
+        }
         let Some(before) = self.0.clock.now().checked_sub_signed(REVOKED_KEPT_FOR) else {
             return Ok(0);
         };

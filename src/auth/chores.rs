@@ -23,6 +23,9 @@ const LOOK_FOR_HASHES_EVERY: Duration = Duration::from_secs(2);
 /// How often the tokens are counted: it takes a second when there are ten million.
 const COUNT_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// How often the clock is compared with the latest time that any process has seen.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+
 /// When old events are first looked for after the start, so that a short command does not.
 const FIRST_PRUNE_AFTER: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,8 @@ impl ChoresThread {
             let mut hashes_at = Instant::now();
             let mut count_at = Instant::now();
             let mut prune_at = Instant::now() + FIRST_PRUNE_AFTER;
+            let mut clock_at = Instant::now() + CLOCK_INTERVAL;
+            let mut last_pass = Instant::now();
             let (mut trim_at, mut trim_pause) = (Instant::now(), Duration::ZERO);
             while self.0.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = service.upgrade() else {
@@ -79,7 +84,12 @@ impl ChoresThread {
                 if is_due(&mut write_at, WRITE_EVERY) {
                     let count = is_due(&mut count_at, COUNT_EVERY);
                     let prune = is_due(&mut prune_at, PRUNE_EVERY);
+                    auth.0.clock.pass(last_pass.elapsed());
+                    last_pass = Instant::now();
                     // The cause is in the log already, and the next time is soon.
+                    if is_due(&mut clock_at, CLOCK_INTERVAL) {
+                        let _kept_or_later = runtime.block_on(auth.watch_clock());
+                    }
                     let _done_or_later = runtime.block_on(auth.do_chores(count, prune));
                 }
                 if Instant::now() >= trim_at {

@@ -20,12 +20,12 @@ mod ended;
 mod import;
 mod instance_key;
 mod introspect;
-mod page;
 mod precondition;
 mod records;
 mod register;
 mod static_key;
 mod throttle;
+mod timekeeping;
 mod unnamed_proxy;
 mod user_patch;
 
@@ -38,13 +38,14 @@ pub use administer::UserPage;
 pub use administrator::Administrator;
 pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
-pub use audit::{Action, Adoption, EventPage, Origin, PageTurn, Problem, Verification};
+pub use audit::{Action, Adoption, EventPage, MarkState, Origin, PageTurn, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
 };
 pub use precondition::{Precondition, version};
 pub use register::RegistrationForm;
+pub use timekeeping::TimeSeen;
 #[cfg(feature = "cli")]
 pub(crate) use unnamed_proxy::is_near;
 pub use user_patch::UserPatch;
@@ -56,6 +57,7 @@ use instance_key::InstanceKey;
 use records::{IntrospectionClients, Start};
 use static_key::StaticKeyUses;
 use throttle::{Changes, Lines, TurnedAway};
+use timekeeping::Warned;
 use unnamed_proxy::UnnamedProxies;
 
 use crate::clock::Clock;
@@ -93,6 +95,7 @@ struct Inner {
     store: Store,
     hasher: PasswordHasher,
     clock: Clock,
+    clock_warned: Warned,
     trail: Trail,
     refusals: Refusals,
     start: Start,
@@ -154,6 +157,7 @@ impl Auth {
             config,
             store,
             clock,
+            clock_warned: Warned::default(),
             _chores: chores,
         }));
         chores_thread.start(Arc::downgrade(&auth.0))?;

@@ -105,9 +105,11 @@ impl Auth {
             since: self.0.clock.now().checked_sub_signed(age),
             ..EventFilter::default()
         };
-        let list = move |conn: &mut _| AuditEvent::list(conn, &filter, MAX_READ);
+        let filters = [filter];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, MAX_READ);
         let events = self.0.store.read(list).await?;
         let mut peers: Vec<IpAddr> = events
+            .rows
             .iter()
             .filter_map(|event| event.ip.parse().ok())
             .collect();

@@ -8,15 +8,19 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::domain::{Problem, with_reader};
+use super::Failure;
+use super::domain::{ConfirmArgs, Problem, with_reader};
 use super::output::{Output, say};
-use crate::auth::{Administrator, Adoption, Auth, Verification};
+use crate::auth::{Administrator, Adoption, Auth, MarkState, Verification};
 use crate::config::Config;
 use crate::http::EventRead;
 use crate::store::AuditEvent;
 
 /// How often `tail` looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The exit code of a verification that finds nothing wrong and cannot judge the mark.
+const EXIT_MARK_PRUNED: u8 = 3;
 
 /// Events that are read at once.
 const PAGE: i64 = 500;
@@ -25,7 +29,8 @@ const PAGE: i64 = 500;
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
     /// Look for events that were altered, removed, reordered or cut off, and say which: exit
-    /// code 0 when there are none, 1 when there are.
+    /// code 0 when there are none, 1 when there are, 3 when there are none but what --contains
+    /// names was deleted for its age, so that it cannot be told.
     Verify(VerifyArgs),
     /// Print the last events, and with --follow those to come until Ctrl-C.
     Tail(TailArgs),
@@ -35,6 +40,9 @@ pub(super) enum AuditCommand {
     /// the database when they have none. Verifies the trail with the key until now, and records the
     /// change. Stop every process first, and start them with the new key.
     AdoptKey(AdoptKeyArgs),
+    /// Delete the events that are older than the settings want to keep, as the service does every
+    /// hour.
+    Prune(ConfirmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +72,8 @@ pub(super) struct ExportArgs {
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// What an earlier verification printed as the last event, such as 17:3f…: finds out too
-    /// whether the whole trail was put back to a state before that
+    /// whether the whole trail was put back to a state before that. Keep a newer one after every
+    /// verification: it can be compared until its event is deleted for its age
     #[arg(long, value_name = "ID:DIGEST", value_parser = parse_mark)]
     contains: Option<(i64, String)>,
 }
@@ -79,13 +88,40 @@ pub(super) struct TailArgs {
     follow: bool,
 }
 
-pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Result<(), String> {
+/// How many.
+#[derive(Serialize)]
+struct Pruned {
+    pruned: usize,
+}
+
+pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Result<(), Failure> {
+    let mut mark = MarkState::Contained;
     with_reader(config, async |auth| match command {
-        AuditCommand::Verify(args) => verify(&auth, args.contains).await,
+        AuditCommand::Verify(args) => {
+            mark = verify(&auth, args.contains).await?;
+            Ok(())
+        }
         AuditCommand::Tail(args) => tail(&auth, &args, output).await,
         AuditCommand::Export(args) => export(&auth, args.after).await,
         AuditCommand::AdoptKey(args) => adopt_key(&auth, args, output).await,
-    })
+        AuditCommand::Prune(args) => {
+            auth.begin_trail().await?;
+            args.check_clock(&auth).await?;
+            let pruned = auth.prune_events_for(&Administrator::operator()).await?;
+            output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
+            Ok(())
+        }
+    })?;
+    match mark {
+        MarkState::Contained | MarkState::Missing => Ok(()),
+        MarkState::Pruned => Err(Failure {
+            problem:
+                "the event of --contains was deleted for its age, so whether the trail was put \
+                      back to a state before it cannot be told"
+                    .to_owned(),
+            code: EXIT_MARK_PRUNED,
+        }),
+    }
 }
 
 fn parse_mark(text: &str) -> Result<(i64, String), String> {
@@ -95,17 +131,19 @@ fn parse_mark(text: &str) -> Result<(i64, String), String> {
     Ok((id, digest.to_owned()))
 }
 
-async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Problem> {
+async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<MarkState, Problem> {
     let Verification {
         events,
         last: (id, digest),
         key_changes,
         mut problems,
     } = auth.verify_trail().await?;
-    if let Some((id, digest)) = contains
-        && !auth.trail_contains(id, &digest).await?
-    {
-        problems.push(crate::auth::Problem::EndsDiffer(id));
+    let mut mark = MarkState::Contained;
+    if let Some((id, digest)) = contains {
+        mark = auth.compare_mark(id, &digest).await?;
+        if mark == MarkState::Missing {
+            problems.push(crate::auth::Problem::EndsDiffer(id));
+        }
     }
     for id in key_changes {
         say(&format!(
@@ -119,7 +157,7 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<(), Prob
         say(&format!(
             "{events} events, none altered; the last is {id}:{digest}"
         ));
-        Ok(())
+        Ok(mark)
     } else {
         let count = problems.len();
         Err(Problem(format!("{count} problem(s) in {events} events")))

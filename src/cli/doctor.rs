@@ -1,5 +1,6 @@
 //! `tokenhouse doctor`: what is wrong with an installation, and what to do.
 
+mod clock;
 mod postgres;
 mod proxies;
 mod schema;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::output::Output;
-use crate::auth::Auth;
+use crate::auth::{Auth, Verification};
 use crate::config::{Config, Registration};
 use crate::password::hash_password;
 use crate::store;
@@ -21,9 +22,6 @@ use crate::store;
 /// A hash that takes less is cheap to crack; one that takes more, nobody wants to wait for.
 const HASH_TAKES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_millis(1_000);
-
-/// The earliest time that a clock can show: this program is not older.
-const BUILT_AFTER: i64 = 1_790_000_000;
 
 /// How grave it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,7 +44,7 @@ pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
     findings.extend(file_mode(config));
     findings.extend(transport::check(config));
-    findings.push(clock());
+    findings.push(clock::machine());
     findings.push(hash_time(config));
     findings.extend(database(config));
     let mut problems = 0;
@@ -129,20 +127,6 @@ fn file_mode(config: &Config) -> Option<Finding> {
     })
 }
 
-fn clock() -> Finding {
-    let now = chrono::Utc::now();
-    if now.timestamp() < BUILT_AFTER {
-        let says = format!("the clock says {now}: set it, or tokens end at the wrong time");
-        finding(Level::Problem, "clock", says)
-    } else {
-        finding(
-            Level::Ok,
-            "clock",
-            now.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        )
-    }
-}
-
 fn hash_time(config: &Config) -> Finding {
     let begun = Instant::now();
     let hashed = hash_password(b"how long does it take?", config.auth.cost);
@@ -183,21 +167,27 @@ fn database(config: &Config) -> Vec<Finding> {
         };
         findings.push(finding(level, about, says));
     } else {
-        findings.extend(trail(config));
         findings.extend(proxies::unnamed(config));
+        findings.extend(contents(config).unwrap_or_default());
     }
     findings
 }
 
-fn trail(config: &Config) -> Option<Finding> {
+/// What stands in the tables.
+fn contents(config: &Config) -> Option<Vec<Finding>> {
     let auth = Auth::open(config).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .ok()?;
-    let verification = runtime.block_on(auth.verify_trail()).ok()?;
+    let trail = runtime.block_on(auth.verify_trail()).ok()?;
+    let seen = runtime.block_on(auth.time_seen()).ok()?;
+    Some(vec![trail_finding(&trail), clock::compare(seen)])
+}
+
+fn trail_finding(verification: &Verification) -> Finding {
     let about = "audit trail";
-    Some(match verification.problems.first() {
+    match verification.problems.first() {
         None => finding(
             Level::Ok,
             about,
@@ -207,5 +197,5 @@ fn trail(config: &Config) -> Option<Finding> {
             let says = format!("{problem}; tokenhouse audit verify lists all");
             finding(Level::Problem, about, says)
         }
-    })
+    }
 }

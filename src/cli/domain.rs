@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
+use clap::Args;
 use secrecy::SecretString;
 
 use crate::auth::{Auth, Origin};
@@ -28,6 +29,31 @@ fn describe(error: &FieldError) -> String {
     match error.field {
         Some(field) => format!("{field}: {}", error.message),
         None => error.message.clone(),
+    }
+}
+
+/// For commands that delete what is old.
+#[derive(Debug, Args)]
+pub(super) struct ConfirmArgs {
+    /// The clock of this machine is right, though it is far from the latest time that was seen
+    #[arg(long)]
+    confirm: bool,
+}
+
+impl ConfirmArgs {
+    /// Compares the clock with the latest time that was seen, or takes it for right.
+    pub(super) async fn check_clock(&self, auth: &Auth) -> Result<(), Problem> {
+        if self.confirm {
+            auth.confirm_clock().await?;
+        }
+        if auth.check_clock().await? {
+            return Ok(());
+        }
+        Err(Problem(
+            "the clock is more than seven days ahead of the latest time that was seen, so nothing \
+             was deleted; if it is right, --confirm"
+                .to_owned(),
+        ))
     }
 }
 

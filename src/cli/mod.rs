@@ -31,6 +31,18 @@ use output::{Output, complain, note};
 /// The exit code for a setting, an argument or an input that cannot be used.
 const EXIT_BAD_INPUT: u8 = 2;
 
+/// Why a command failed, as it is printed, and the exit code.
+struct Failure {
+    problem: String,
+    code: u8,
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self { problem, code: 1 }
+    }
+}
+
 /// A self-hosted token-authentication service.
 ///
 /// Settings come from the environment and the file .env of the working directory; .env.example
@@ -131,7 +143,7 @@ impl Cli {
             }
             Command::Config(command) => run_with(file, |config| {
                 config::run(config, &command, output);
-                Ok(())
+                Ok::<(), String>(())
             }),
             Command::Doctor => run_with(file, |config| doctor::run(config, output)),
             Command::Import(args) => run_with(file, |config| import::run(config, args, output)),
@@ -145,9 +157,9 @@ impl Cli {
 }
 
 /// Runs a command that needs the settings.
-fn run_with(
+fn run_with<F: Into<Failure>>(
     env_file: Option<&Path>,
-    command: impl FnOnce(&Config) -> Result<(), String>,
+    command: impl FnOnce(&Config) -> Result<(), F>,
 ) -> ExitCode {
     let config = match read_settings(env_file) {
         Ok(config) => config,
@@ -158,9 +170,10 @@ fn run_with(
     };
     match command(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
+        Err(failure) => {
+            let Failure { problem, code } = failure.into();
             complain(&problem);
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }

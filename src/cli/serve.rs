@@ -38,6 +38,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
             if let Err(error @ Error::OtherAuditKey) = auth.begin_trail().await {
                 return Err(std::io::Error::other(error));
             }
+            let _watched_or_later = auth.watch_clock().await;
             // Written with the chores otherwise.
             let version = env!("CARGO_PKG_VERSION");
             let _written_or_later = auth.note_start(version, &config.digest).await;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::domain::{Problem, with_auth};
+use super::domain::{ConfirmArgs, Problem, with_auth};
 use super::output::Output;
 use super::user::UserArgs;
 use crate::auth::{Administrator, Auth};
@@ -20,7 +20,7 @@ pub(super) enum TokenCommand {
     /// End a user's login token on every process, and return when it has ended.
     Revoke(UserArgs),
     /// Delete the tokens that have expired.
-    Prune,
+    Prune(ConfirmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -84,7 +84,8 @@ pub(super) fn run(config: &Config, command: TokenCommand, output: Output) -> Res
                 output.print(&Revoked { revoked }, &[said]);
                 Ok(())
             }
-            TokenCommand::Prune => {
+            TokenCommand::Prune(args) => {
+                args.check_clock(&auth).await?;
                 let pruned = auth.prune_tokens_for(&operator).await?;
                 output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
                 Ok(())

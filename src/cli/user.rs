@@ -170,10 +170,19 @@ async fn list(
     args: &ListArgs,
     output: Output,
 ) -> Result<(), Problem> {
-    let (search, after) = (Some(args.search.as_str()), args.after.as_deref());
-    let page = auth.list_users(operator, search, after, args.limit).await?;
-    page.users.iter().for_each(|user| print_user(user, output));
-    Ok(())
+    let search = Some(args.search.as_str());
+    let (mut after, mut left) = (args.after.clone(), args.limit);
+    loop {
+        let page = auth
+            .list_users(operator, search, after.as_deref(), left)
+            .await?;
+        page.users.iter().for_each(|user| print_user(user, output));
+        left -= page.users.len() as i64;
+        match page.next {
+            Some(next) if left > 0 => after = Some(next),
+            _ => return Ok(()),
+        }
+    }
 }
 
 async fn set_disabled(

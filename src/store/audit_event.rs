@@ -6,12 +6,10 @@ use diesel::prelude::*;
 
 use super::StoreConnection;
 use super::schema::{audit_events, audit_head};
+use super::slice::{Row, Slice};
 
 /// The one row of the head.
 const HEAD: i64 = 1;
-
-/// The most that a list of events takes up, in bytes of text; a single event may be larger.
-pub(crate) const MAX_LIST_BYTES: usize = 256 * 1024;
 
 /// Rows that are fetched at once for a page. Each may be large: those of versions before 0.2 have
 /// columns without a bound.
@@ -144,48 +142,8 @@ pub struct EventFilter {
     pub until: Option<NaiveDateTime>,
 }
 
-/// As many events as were asked for, or as [`MAX_LIST_BYTES`] has room for.
-#[derive(Debug)]
-pub(crate) struct EventSlice {
-    pub(crate) events: Vec<AuditEvent>,
-    /// Whether there are more.
-    pub(crate) is_more: bool,
-}
-
-impl EventSlice {
-    /// Collects what `fetch` returns: it is given the last event so far and how many are wanted.
-    fn collect(
-        limit: i64,
-        at_once: i64,
-        mut fetch: impl FnMut(Option<&AuditEvent>, i64) -> QueryResult<Vec<AuditEvent>>,
-    ) -> QueryResult<Self> {
-        let mut events: Vec<AuditEvent> = Vec::new();
-        let (mut left, mut bytes) = (limit, 0);
-        loop {
-            // One more than is left, to know whether there are more.
-            let wanted = at_once.min(left + 1);
-            let fetched = fetch(events.last(), wanted)?;
-            let is_end = (fetched.len() as i64) < wanted;
-            for event in fetched {
-                bytes += event.size();
-                if left == 0 || (bytes > MAX_LIST_BYTES && !events.is_empty()) {
-                    let is_more = true;
-                    return Ok(Self { events, is_more });
-                }
-                left -= 1;
-                events.push(event);
-            }
-            if is_end {
-                let is_more = false;
-                return Ok(Self { events, is_more });
-            }
-        }
-    }
-}
-
-impl AuditEvent {
-    /// Bytes of its texts.
-    fn size(&self) -> usize {
+impl Row for AuditEvent {
+    fn text_bytes(&self) -> usize {
         let texts = [
             &self.actor,
             &self.credential,
@@ -203,7 +161,9 @@ impl AuditEvent {
         ];
         texts.into_iter().map(String::len).sum()
     }
+}
 
+impl AuditEvent {
     /// Stores an event whose digests were made under the locked head.
     pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::insert_into(audit_events::table)
@@ -223,14 +183,14 @@ impl AuditEvent {
         id: i64,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
-        let slice = EventSlice::collect(limit, FETCHED_FOR_WALK, |last, wanted| {
+        let slice = Slice::collect(limit, FETCHED_FOR_WALK, |last: Option<&Self>, wanted| {
             audit_events::table
                 .filter(audit_events::id.gt(last.map_or(id, |last| last.id)))
                 .order(audit_events::id)
                 .limit(wanted)
                 .load(conn)
         });
-        Ok(slice?.events)
+        Ok(slice?.rows)
     }
 
     /// The ids of the events after `after` and up to `through`, `limit` at most.
@@ -255,8 +215,8 @@ impl AuditEvent {
         conn: &mut StoreConnection,
         filters: &[EventFilter],
         limit: i64,
-    ) -> QueryResult<EventSlice> {
-        EventSlice::collect(limit, FETCHED_FOR_PAGE, |last, wanted| {
+    ) -> QueryResult<Slice<Self>> {
+        Slice::collect(limit, FETCHED_FOR_PAGE, |last: Option<&Self>, wanted| {
             let mut found = Vec::new();
             for filter in filters {
                 let before = last.map(|last| last.id).or(filter.before);

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::schema::users;
+use super::slice::{Row, Slice};
 use super::{StoreConnection, text, tombstone};
 use crate::keyed_digest::DigestKey;
 
@@ -129,7 +130,41 @@ impl NewUser {
     }
 }
 
+/// Rows that are fetched at once for a page: each may take up several bodies of requests.
+const FETCHED_AT_ONCE: i64 = 64;
+
+impl Row for User {
+    fn text_bytes(&self) -> usize {
+        let texts = [
+            &self.name,
+            &self.surname,
+            &self.email,
+            &self.website,
+            &self.scopes,
+        ];
+        texts.into_iter().map(String::len).sum()
+    }
+}
+
+impl Row for (String, User) {
+    fn text_bytes(&self) -> usize {
+        self.0.len() + self.1.text_bytes()
+    }
+}
+
 impl User {
+    /// The users after this id, in the order of their ids: `limit` at most, and fewer when they are
+    /// large.
+    pub(crate) fn page_after(
+        conn: &mut StoreConnection,
+        id: i64,
+        limit: i64,
+    ) -> QueryResult<Slice<Self>> {
+        Slice::collect(limit, FETCHED_AT_ONCE, |last: Option<&Self>, wanted| {
+            Self::list_after(conn, last.map_or(id, |last| last.id), wanted)
+        })
+    }
+
     /// The users after this id, in the order of their ids, `limit` at most.
     pub(crate) fn list_after(
         conn: &mut StoreConnection,
@@ -145,23 +180,31 @@ impl User {
     }
 
     /// The users whose addresses begin with `prefix` in the form of [`NewUser::email_key`], after
-    /// the address `after`, in the order of their addresses, `limit` at most.
-    pub(crate) fn list_by_address(
+    /// the address `after`, in the order of their addresses: `limit` at most, and fewer when they are
+    /// large.
+    pub(crate) fn page_by_address(
         conn: &mut StoreConnection,
         prefix: &str,
         after: &str,
         limit: i64,
-    ) -> QueryResult<Vec<(String, Self)>> {
+    ) -> QueryResult<Slice<(String, Self)>> {
         // No character is larger, so no address that begins with the prefix comes after this.
         let end = format!("{prefix}{}", char::MAX);
-        users::table
-            .filter(users::email_key.ge(prefix))
-            .filter(users::email_key.lt(end))
-            .filter(users::email_key.gt(after))
-            .order(users::email_key)
-            .limit(limit)
-            .select((users::email_key, USER_COLUMNS))
-            .load(conn)
+        Slice::collect(
+            limit,
+            FETCHED_AT_ONCE,
+            |last: Option<&(String, Self)>, wanted| {
+                let after = last.map_or(after, |(address, _)| address);
+                users::table
+                    .filter(users::email_key.ge(prefix))
+                    .filter(users::email_key.lt(&end))
+                    .filter(users::email_key.gt(after))
+                    .order(users::email_key)
+                    .limit(wanted)
+                    .select((users::email_key, USER_COLUMNS))
+                    .load(conn)
+            },
+        )
     }
 
     /// The user of this id.

@@ -188,6 +188,7 @@ fn revoked_keys_are_deleted_in_the_end(backend: Backend) {
         let clock = Clock::manual(chrono::Utc::now() + TimeDelta::days(days));
         let store = Store::open(&config.database).unwrap();
         let auth = Auth::new(store, config.auth.clone(), clock).unwrap();
+        runtime.block_on(auth.confirm_clock()).unwrap();
         runtime.block_on(auth.prune_keys()).unwrap()
     };
     let rows = || app.database().count("api_keys");

@@ -111,6 +111,8 @@ impl Auth {
                 self.0.store.note(sign).await?;
             }
         }
+        // Before the first event: its time must not be what the clock is compared with.
+        self.keep_time().await?;
         trail.set_begun();
         Ok(state)
     }

@@ -66,6 +66,8 @@ pub enum Action {
     AuditAdoptKey,
     /// The head of the trail was found altered.
     AuditAltered,
+    /// An operator took the clock for right, though it was far from the latest time seen.
+    ClockConfirm,
     /// Users of another program were taken over.
     Import,
     /// The database was put back from a copy.
@@ -120,6 +122,7 @@ impl Action {
         Self::AuditKey,
         Self::AuditAdoptKey,
         Self::AuditAltered,
+        Self::ClockConfirm,
         Self::Import,
         Self::Restore,
         Self::ServiceStart,
@@ -164,6 +167,7 @@ impl Action {
             Self::AuditKey => "audit.key",
             Self::AuditAdoptKey => "audit.adopt-key",
             Self::AuditAltered => "audit.altered",
+            Self::ClockConfirm => "clock.confirm",
             Self::Import => "import",
             Self::Restore => "restore",
             Self::ServiceStart => "service.start",

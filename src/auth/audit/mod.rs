@@ -33,7 +33,7 @@ pub(super) use origin::Spender;
 pub use problem::Problem;
 pub(super) use refusals::Refusals;
 pub(super) use trail::PageTurns;
-pub use trail::{EventPage, PageTurn};
+pub use trail::{EventPage, MarkState, PageTurn};
 pub use verify::Verification;
 
 use super::Auth;

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::chain::{digest_of_earlier, digest_of_head};
 use super::{Action, Event, Events, LockedHead, Origin};
-use crate::auth::Auth;
+use crate::auth::{Administrator, Auth};
 use crate::error::Error;
 use crate::store::{AuditEvent, StoreConnection};
 
@@ -13,14 +13,41 @@ use crate::store::{AuditEvent, StoreConnection};
 const PRUNED_AT_ONCE: i64 = 1_000;
 
 impl Auth {
-    /// Deletes the events that are older than the settings want to keep, and returns how many.
+    /// Deletes the events that are older than the settings want to keep, and returns how many: none
+    /// while the clock is not trusted ([`Auth::check_clock`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
     pub async fn prune_events(&self) -> Result<usize, Error> {
+        let pruned = self.delete_old_events().await?;
+        if pruned > 0 {
+            self.note_pruning(&Origin::service(), pruned).await?;
+        }
+        Ok(pruned)
+    }
+
+    /// As [`Self::prune_events`], for an operator, which is an event whether there were any or not.
+    ///
+    /// # Errors
+    /// As [`Self::prune_events`].
+    pub async fn prune_events_for(&self, operator: &Administrator) -> Result<usize, Error> {
+        let pruned = self.delete_old_events().await?;
+        self.note_pruning(&operator.origin, pruned).await?;
+        Ok(pruned)
+    }
+
+    async fn note_pruning(&self, origin: &Origin, pruned: usize) -> Result<(), Error> {
+        let event = Event::new(Action::AuditPrune).with("count", pruned);
+        self.note_event(origin, event).await
+    }
+
+    async fn delete_old_events(&self) -> Result<usize, Error> {
         let Some(age) = self.0.config.audit_retention else {
             return Ok(0);
         };
+        if !self.check_clock().await? {
+            return Ok(0);
+        }
         let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
         let Some(before) = self.0.clock.now().checked_sub_signed(age) else {
             return Ok(0);
@@ -53,14 +80,9 @@ impl Auth {
                 AuditEvent::delete_through(conn, last.id)
             };
             match self.note(&Origin::service(), prune).await? {
-                0 => break,
+                0 => return Ok(pruned),
                 rows => pruned += rows,
             }
         }
-        if pruned > 0 {
-            let event = Event::new(Action::AuditPrune).with("count", pruned);
-            self.note_event(&Origin::service(), event).await?;
-        }
-        Ok(pruned)
     }
 }

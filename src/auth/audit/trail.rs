@@ -8,8 +8,7 @@ use tokio::time::timeout;
 use super::{Action, Event, Origin, origin};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::audit_event::EventSlice;
-use crate::store::{ANSWER_WITHIN, AuditEvent, AuditHead, EventFilter};
+use crate::store::{ANSWER_WITHIN, AuditEvent, AuditHead, EventFilter, Slice};
 
 /// Pages of users' own events that a process has under way at most, from the query to the last byte
 /// of the answer: each takes up to a megabyte.
@@ -50,6 +49,17 @@ impl Default for PageTurns {
     }
 }
 
+/// What the trail says of an event and its digest that were kept elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkState {
+    /// It holds the event, or did until it was deleted as the last one so far.
+    Contained,
+    /// It does not hold the event, or another one in its place.
+    Missing,
+    /// The event, and others after it, were deleted for their age: it cannot be told any more.
+    Pruned,
+}
+
 impl PageTurn {
     /// Waits for a turn.
     ///
@@ -65,7 +75,8 @@ impl PageTurn {
 }
 
 impl EventPage {
-    fn new(EventSlice { events, is_more }: EventSlice, turn: PageTurn) -> Self {
+    fn new(slice: Slice<AuditEvent>, turn: PageTurn) -> Self {
+        let (events, is_more) = (slice.rows, slice.is_more);
         let next = events.last().filter(|_| is_more).map(|event| event.id);
         Self { events, next, turn }
     }
@@ -121,7 +132,7 @@ impl Auth {
         let filters = [by_user, on_user];
         let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
         let mut slice = self.0.store.read(list).await?;
-        for event in &mut slice.events {
+        for event in &mut slice.rows {
             if event.actor != own && event.actor != origin::ANONYMOUS {
                 event.ip.clear();
                 event.user_agent.clear();
@@ -145,18 +156,23 @@ impl Auth {
         Ok(head.map_or(0, |head| head.last_id))
     }
 
-    /// Whether the trail holds the event of this id with this digest; also when it was deleted for
-    /// its age.
+    /// Whether the trail holds the event of this id with this digest.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn trail_contains(&self, id: i64, digest: &str) -> Result<bool, Error> {
+    pub async fn compare_mark(&self, id: i64, digest: &str) -> Result<MarkState, Error> {
         let find = move |conn: &mut _| Ok((AuditHead::find(conn)?, AuditEvent::find(conn, id)?));
         let (head, event) = self.0.store.read(find).await?;
-        let is_pruned = head.is_some_and(|head| {
-            id < head.pruned_id || (id == head.pruned_id && digest == head.pruned_digest)
-        });
-        Ok(is_pruned || event.is_some_and(|event| event.digest == digest))
+        let found = match (event, head) {
+            (Some(event), _) => Some(event.digest),
+            (None, Some(head)) if id == head.pruned_id => Some(head.pruned_digest),
+            (None, Some(head)) if id < head.pruned_id => return Ok(MarkState::Pruned),
+            (None, _) => None,
+        };
+        Ok(match found {
+            Some(found) if found == digest => MarkState::Contained,
+            _ => MarkState::Missing,
+        })
     }
 
     /// The events after this id, the oldest first: `limit` at most, fewer when they are large, and

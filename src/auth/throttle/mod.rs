@@ -309,11 +309,15 @@ impl Auth {
         LoginFailures::forget_account(conn, &account, now).map(|rows| rows > 0)
     }
 
-    /// Deletes what is too old to count, and returns how many rows that were.
+    /// Deletes what is too old to count, and returns how many rows that were: none while the clock is
+    /// not trusted ([`Auth::check_clock`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`]
     pub async fn prune_failures(&self) -> Result<usize, Error> {
+        if !self.check_clock().await? {
+            return Ok(0);
+        }
         let now = self.0.clock.now();
         let mut pruned = 0;
         loop {

@@ -126,7 +126,8 @@ fn insert_long_rows(app: &TestApp, backend: Backend, count: usize) {
         Backend::Postgres => format!("repeat('0', {OLD_ROW})"),
     };
     app.database().execute(&format!(
-        "INSERT INTO audit_events
+        "INSERT INTO audit_events (id, at, actor, credential, level, action,
+         target, result, ip, user_agent, request_id, detail, previous_digest, digest)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
          SELECT 1000 + i, '2026-01-01 00:00:00', 'user:1', '', {long}, 'scope.refused', '',
          'refused', '', '', '', '', '', '' FROM n"

@@ -44,7 +44,8 @@ const WITHOUT_EVENT: [(&str, &str); 10] = [
 ];
 
 /// Commands whose events other tests look for.
-const ELSEWHERE: [(&str, &str); 2] = [
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("audit adopt-key", "tests/api/audit/key.rs"),
     ("after-restore", "tests/api/restore.rs"),
     ("restore", "tests/api/restore.rs"),
 ];
@@ -53,7 +54,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with the actions that they leave, in an order in which all of them do something.
-const WITH_EVENT: [(&str, &[&str], &str); 21] = [
+const WITH_EVENT: [(&str, &[&str], &str); 22] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -73,6 +74,7 @@ const WITH_EVENT: [(&str, &[&str], &str); 21] = [
     ("user enable", &[ADDRESS], "user.enable"),
     ("audit tail", &[], "event.read"),
     ("audit export", &[], "audit.export"),
+    ("audit prune", &[], "audit.prune"),
     ("user delete", &[ADDRESS], "user.delete"),
     ("migrate", &[], "migrate"),
 ];

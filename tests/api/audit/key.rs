@@ -66,7 +66,7 @@ fn a_key_takes_over_only_when_an_operator_says_so(backend: Backend) {
     assert_eq!(verification.problems, []);
     assert_eq!(verification.key_changes, [before + 1]);
     assert_eq!(verification.events, before as u64 + 2);
-    let of_operator = "audit_events WHERE action = 'audit.adopt-key' AND actor = 'operator'";
+    let of_operator = "audit_events WHERE action = 'audit.adopt-key' AND actor LIKE 'operator:%'";
     assert_eq!(app.database().count(of_operator), 1);
     // Once more is nothing.
     let rows = app.database().count("audit_events");
@@ -223,7 +223,9 @@ fn forged(app: &TestApp, key: &str, id: i64, actor: &str, action: &str) -> Strin
     let row = digest(key, &row);
     let head = digest(key, &["head", &number, &row, "0", ""]);
     format!(
-        "INSERT INTO audit_events VALUES ({id}, '2026-11-01 00:00:00', '{actor}', '', '',
+        "INSERT INTO audit_events (id, at, actor, credential, level, action,
+         target, result, ip, user_agent, request_id, detail, previous_digest, digest)
+         VALUES ({id}, '2026-11-01 00:00:00', '{actor}', '', '',
          '{action}', '', 'ok', '', '', '', '', '{before}', '{row}');
          UPDATE audit_head SET last_id = {id}, last_digest = '{row}', digest = '{head}'"
     )

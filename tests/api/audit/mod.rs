@@ -1,6 +1,7 @@
 //! The audit trail: what stands in it, who may read it, and that nobody can change it unnoticed.
 
 mod bounds;
+mod clock;
 mod commands;
 mod crashes;
 mod events;

@@ -112,6 +112,7 @@ fn prune(app: &TestApp, clock: &Clock) -> usize {
         .enable_time()
         .build()
         .unwrap();
+    runtime.block_on(auth.confirm_clock()).unwrap();
     runtime.block_on(auth.prune_failures()).unwrap()
 }
 
