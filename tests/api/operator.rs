@@ -13,7 +13,7 @@ on_both_databases!(
     what_the_operator_takes_or_ends_has_ended_everywhere,
     what_the_operator_cannot_mean_is_refused_in_one_line,
     what_the_command_line_ends_has_ended_everywhere,
-    an_account_that_is_handed_over_is_nobody_elses_any_more,
+    an_account_that_is_handed_over_belongs_to_no_one_else,
     users_are_listed_in_pages,
     expired_tokens_are_pruned_and_others_kept,
 );
@@ -155,7 +155,7 @@ fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
 }
 
 /// Who had the address before keeps nothing, unless the operator says so.
-fn an_account_that_is_handed_over_is_nobody_elses_any_more(backend: Backend) {
+fn an_account_that_is_handed_over_belongs_to_no_one_else(backend: Backend) {
     let app = TestApp::start(backend);
     let (_process, beside) = app.process_beside();
     let alice = app.register("alice");
