@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 /// may be wrong: an operator has to say that it is not.
 pub const MAX_STEP: TimeDelta = TimeDelta::days(7);
 
-/// How far the clock moves before that is noted: whoever reads it shares the note.
+/// How far the clock moves before that is recorded: all readers share the record.
 const NOTE_INTERVAL_MICROS: i64 = 100_000;
 
 /// No time was noted yet.

@@ -33,7 +33,7 @@ impl Auth {
     }
 
     /// Gives a user a new password, forgets the failures that are held against the account, and ends
-    /// the login token and, unless `keep_keys`, all keys: whoever had the account before has no way
+    /// the login token and, unless `keep_keys`, all keys: a person who had the account before has no way
     /// in left.
     ///
     /// # Errors

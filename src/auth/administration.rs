@@ -104,7 +104,7 @@ pub(super) enum LockFirst {
     Administrators,
 }
 
-/// A user whose row is locked, and who acts on the user; nobody for the operator.
+/// A user whose row is locked, and the administrator who acts on the user; none for the operator.
 pub(super) struct Locked<'a> {
     pub(super) user: &'a User,
     by: Option<(&'a Authority, &'a User)>,

@@ -1,4 +1,4 @@
-//! Deleting a user, whoever asks for it.
+//! Deletes a user, at the request of the user, an administrator or the operator.
 
 use diesel::QueryResult;
 

@@ -183,7 +183,7 @@ impl Auth {
     }
 
     /// Puts into the trail that a client introspects: the user of a session with the scope, or
-    /// without one whoever has the static key. Once for each client and network and run of the
+    /// without one the static key. Once for each client and network and run of the
     /// service, because a busy client asks thousands of times a second.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub(super) fn complain(problem: &str) {
 
 /// Prints a line on standard error.
 pub(super) fn note(line: &str) {
-    // Without a standard error there is nobody to tell.
+    // Without a standard error there is no place to report it.
     let _written = writeln!(std::io::stderr(), "{}", printable(line));
 }
 

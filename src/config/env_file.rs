@@ -86,7 +86,7 @@ enum Refusal {
     Unreadable(ConfigError),
 }
 
-/// Opens a file that nobody but the user of this process and root can have written. A symbolic link
+/// Opens a file that only the user of this process and root can have written. A symbolic link
 /// counts too: who makes one chooses what is read.
 fn open_trusted(path: &Path) -> Result<File, Refusal> {
     let error = |problem: &str| ConfigError::new(path.display().to_string(), problem);

@@ -32,7 +32,7 @@ pub struct StagedCopy {
     replaced: Option<ReplacedDatabase>,
 }
 
-/// The database that a copy takes the place of, kept from everybody else.
+/// The database that a copy replaces, locked against all other processes.
 pub struct ReplacedDatabase {
     conn: StoreConnection,
     /// The last ids that it has given out; `None` when it is too damaged to say.
@@ -170,7 +170,7 @@ impl Drop for StagedCopy {
 }
 
 impl ReplacedDatabase {
-    /// Ends the log of a database and keeps everybody else out of it.
+    /// Checkpoints the log of a database and locks out all other processes.
     fn take(path: &Path) -> Result<Self, StoreError> {
         let mut conn = end_log(path)?;
         Ok(Self {

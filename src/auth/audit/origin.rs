@@ -90,7 +90,7 @@ impl Origin {
         }
     }
 
-    /// An operator with a shell on the machine, who may do everything: whoever runs this process.
+    /// An operator with a shell on the machine, who may do everything: the user that runs this process.
     pub fn operator() -> Self {
         Self {
             actor: match process_owner() {

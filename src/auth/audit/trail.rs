@@ -14,7 +14,7 @@ use crate::store::{ANSWER_WITHIN, AuditEvent, AuditHead, EventFilter, Slice};
 /// of the answer: each takes up to a megabyte.
 const MAX_OWN_PAGES: usize = 16;
 
-/// The same for pages of everybody's events, so that users do not keep administrators waiting.
+/// The same for pages of all events, so that users do not keep administrators waiting.
 const MAX_ADMIN_PAGES: usize = 8;
 
 /// A page of events, the newest first.
@@ -83,7 +83,7 @@ impl EventPage {
 }
 
 impl Auth {
-    /// Everybody's events. That they were looked at is an event too. The actor `operator` stands for
+    /// The events of all users. That they were looked at is an event too. The actor `operator` stands for
     /// all operators.
     ///
     /// # Errors

@@ -148,7 +148,7 @@ impl Attempt {
             let Some(subject) = subject else { continue };
             let mut row = LoginFailures::lock(conn, subject, own, now)?;
             // A budget that the owner has not used stays as it is, or each success of theirs would
-            // give whoever guesses from nearby a new one.
+            // give an attacker nearby a new one.
             if self.used == budget {
                 decide(&mut row, held);
             } else if row.expires_at <= now {

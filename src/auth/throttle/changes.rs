@@ -19,7 +19,7 @@ use crate::store::{ApiKey, StoreConnection, StoreError};
 /// How many times the budget of a user an administrator has for changes of other users.
 const ADMINISTRATOR_SHARE: u32 = 10;
 
-/// Changes that each credential may make when the budget of its user is used up: whoever uses it up
+/// Changes that each credential may make when the budget of its user is used up: a thief who uses it up
 /// with a stolen credential must not keep the owner, who signs in once more, from changing the
 /// password.
 const RESERVED: u32 = 5;

@@ -83,7 +83,7 @@ impl Lines {
             length: 0,
         });
         let is_full = line.length >= MAX_LINE || waiting >= MAX_WAITING;
-        // Whoever would be the first of a line waits for nothing yet.
+        // The first attempt in a line waits for nothing yet.
         if is_full && line.length > 0 {
             return Err(busy());
         }

@@ -67,7 +67,7 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
         Level::Problem,
         "encoding",
         format!(
-            "the database is in {} and cannot hold every name: make it anew with ENCODING 'UTF8'",
+            "the database is in {} and cannot hold every name: create it again with ENCODING 'UTF8'",
             exposure.encoding
         ),
     );

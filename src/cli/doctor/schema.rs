@@ -17,7 +17,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
             let shown = differences.into_iter().take(MAX_SHOWN);
             let says = shown.map(|difference| {
                 let says = format!(
-                    "{difference}: somebody has changed it by hand; look at what it does, and put \
+                    "{difference}: changed by hand; look at what it does, and put \
                      it right"
                 );
                 finding(Level::Problem, about, says)

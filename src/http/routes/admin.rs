@@ -251,7 +251,7 @@ pub(crate) async fn read(
 ///
 /// `scopes_add` and `scopes_remove` change the scopes that the user holds at that moment. `scopes`
 /// replaces all of them and needs `If-Match`: 428 without it, 412 when the user was changed since.
-/// Other fields take `If-Match` too. API keys change nothing but `disabled`. Nobody changes a user
+/// Other fields take `If-Match` too. API keys change nothing but `disabled`. No administrator changes a user
 /// who holds a scope of this service that the caller does not hold.
 #[utoipa::path(
     patch,

@@ -17,7 +17,7 @@ pub enum Priority {
 }
 
 /// Niceness 10, as the crate counts from 0 to 99. The scheduler gives such a thread a tenth of what one
-/// of niceness 0 gets beside it; with 19, or `SCHED_IDLE`, next to nothing, and whoever keeps the cores
+/// of niceness 0 gets beside it; with 19, or `SCHED_IDLE`, next to nothing, and a program that keeps the cores
 /// busy by cheap requests would keep others from signing in.
 const NICENESS_10: u8 = 22;
 

@@ -4,7 +4,7 @@
 //! (see [`lease`](super::lease)), for which it reads the tables of
 //! [`coordination`](super::coordination) from time to time, and at once when a second connection
 //! hears that there is something to read. That one carries nothing else, because a connection that
-//! hears is at the mercy of whoever sends: the server answers it only behind all that was sent.
+//! hears depends on the sender: the server answers it only behind all that was sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl Lookups {
     }
 
     /// Takes in what was sent. It says nothing but that there may be something to read, however much
-    /// of it there is and whoever sent it.
+    /// of it there is and whatever role sent it.
     fn listen(&mut self) -> QueryResult<()> {
         let Some(bell) = &mut self.bell else {
             return Ok(());

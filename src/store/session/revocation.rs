@@ -96,7 +96,7 @@ impl Revocation {
         }
     }
 
-    /// In the transaction, as its last statement: whoever sees the change sees its end too.
+    /// In the transaction, as its last statement: a process that sees the change sees its end too.
     pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::delete(session_calls::table.find(self.call)).execute(conn)?;
         Ok(())

@@ -4,7 +4,7 @@
 //! changes the header in it before its COMMIT returns, and counts up in it
 //! (<https://www.sqlite.org/walformat.html>, section 2.1). Beside the count stand the salts of the
 //! log, random for each log, and the last frame and its checksum, so two states that have a count
-//! and salts do not look the same. A header that was made anew has neither: after a recovery the
+//! and salts do not look the same. A header that was created again has neither: after a recovery the
 //! count begins at 0, and without a log there are no salts. Then the state cannot be told. Reading
 //! those 48 bytes costs a fraction of a microsecond and takes no lock.
 
