@@ -184,8 +184,8 @@ impl TestDatabase {
     }
 
     /// All that is kept: the files of SQLite and a backup that the program makes of them, or what
-    /// `pg_dump` writes.
-    pub fn files(&self) -> Vec<Vec<u8>> {
+    /// `pg_dump` writes. The settings are those of the servers on it.
+    pub fn files(&self, settings: &[(&str, &str)]) -> Vec<Vec<u8>> {
         if self.backend == Backend::Postgres {
             return vec![postgres::server().dump(&self.name)];
         }
@@ -195,6 +195,7 @@ impl TestDatabase {
             .arg("backup")
             .arg(&backup)
             .env("DATABASE_URL", self.url())
+            .envs(settings.iter().copied())
             .output()
             .expect("the program starts");
         assert!(made.status.success(), "{made:?}");
