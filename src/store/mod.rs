@@ -13,6 +13,7 @@ mod backup;
 pub mod bulk;
 pub(crate) mod clock_mark;
 mod connection;
+mod error;
 mod exposure;
 mod file;
 mod file_watch;
@@ -21,6 +22,8 @@ mod inspect;
 pub(crate) mod instance_secret;
 pub mod login_failure;
 mod migrations;
+mod pool;
+mod replaced_files;
 mod restore;
 mod schema;
 mod schema_check;
@@ -41,10 +44,8 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::Pool;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout_at};
 
 pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
@@ -52,6 +53,7 @@ pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use backup::backup;
 pub use bulk::BulkUser;
 pub use connection::StoreConnection;
+pub use error::StoreError;
 pub use exposure::{PostgresExposure, inspect_exposure};
 pub(crate) use hash_class::stored_hash_classes;
 pub use inspect::{DatabaseState, inspect};
@@ -68,10 +70,10 @@ pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::token::TokenDigest;
-use attempt::{Attempt, is_lost};
 use connection::{LogConnectionErrors, Manager};
 use file::beside;
-use file_watch::{FileWatch, Log};
+use file_watch::FileWatch;
+use pool::unreachable_database;
 use session::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
@@ -82,38 +84,6 @@ pub const REWRITE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The longest wait for a connection to open.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-
-/// Why the database gave no answer. Never holds a value that was stored or asked for.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The row would break a UNIQUE rule.
-    #[error("the row exists")]
-    Conflict,
-    /// The database cannot be reached, is too slow, or refused the query.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// A copy of the database could not be made or put back.
-    #[error("{0}")]
-    Backup(String),
-    /// The tables could not be brought up to date.
-    #[error("the migration failed: {0}")]
-    Migration(String),
-}
-
-impl From<DieselError> for StoreError {
-    fn from(error: DieselError) -> Self {
-        match error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            // The message names tables and columns; values stand in the details, left out here.
-            DieselError::DatabaseError(kind, info) => {
-                let first = info.message().lines().next().unwrap_or_default();
-                Self::Unavailable(format!("{kind:?}: {first}"))
-            }
-            DieselError::NotFound => Self::Unavailable("a row is missing".to_owned()),
-            _ => Self::Unavailable("the query could not be made or its answer not read".to_owned()),
-        }
-    }
-}
 
 /// A handle to the database. Cheap to clone.
 #[derive(Clone)]
@@ -298,42 +268,6 @@ impl Store {
         found
     }
 
-    /// What another program has done to the files of the SQLite database, so that they are not those
-    /// any more that were opened; `None` while they are, and on Postgres. It is noticed within a
-    /// fraction of a second. From then on everything fails, for good: the process has to end.
-    pub fn files_problem(&self) -> Option<&str> {
-        self.watch.as_ref()?.problem()
-    }
-
-    /// Sees to it that SQLite does not read its log into a database that it does not belong to, and
-    /// that the log is not lost with its name. For the end of a process that was told of a
-    /// [`Self::files_problem`]. Blocks.
-    pub fn let_go_of_files(&self) {
-        let Some(watch) = &self.watch else {
-            return;
-        };
-        let is_done = match watch.log() {
-            Log::Leave => true,
-            Log::PutAside => watch.put_log_aside().is_ok(),
-            // A connection that the pool still has is one to the files that were opened.
-            Log::WriteBack => self.pool.get().is_ok_and(|mut pooled| {
-                let conn = &mut pooled.conn;
-                conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    .is_ok()
-            }),
-        };
-        if !is_done {
-            log::warn!("database: the log is still beside a file that it does not belong to");
-        }
-    }
-
-    fn refuse_other_files(&self) -> Result<(), StoreError> {
-        match self.files_problem() {
-            Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
-            None => Ok(()),
-        }
-    }
-
     /// The names of the migrations that opening the database has run.
     pub fn migrated(&self) -> &[String] {
         &self.migrated
@@ -356,60 +290,6 @@ impl Store {
             count => Err(StoreError::Migration(format!("{count} pending"))),
         }
     }
-
-    /// Uses a connection, after `first` if there is something else to wait for.
-    async fn run<T: Send + 'static>(
-        &self,
-        first: Option<&Arc<Semaphore>>,
-        attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.run_within(ANSWER_WITHIN, first, attempt).await
-    }
-
-    async fn run_within<T: Send + 'static>(
-        &self,
-        timeout: Duration,
-        first: Option<&Arc<Semaphore>>,
-        mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.refuse_other_files()?;
-        let deadline = Instant::now() + timeout;
-        let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
-        let mut held = Vec::new();
-        for semaphore in first.into_iter().chain([&self.turns]) {
-            let turn = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
-            held.push(turn.map_err(too_slow)?);
-        }
-        let pool = self.pool.clone();
-        let job = spawn_blocking(move || {
-            // Until the query ends, even when nobody waits for its answer any more.
-            let _held = held;
-            let mut error = unreachable_database();
-            // Each attempt may use up one dead connection, so this ends with a live one or none.
-            for _ in 0..=pool.max_size() {
-                let mut pooled = pool.get().map_err(|_logged| unreachable_database())?;
-                match attempt(&mut pooled.conn) {
-                    Attempt::Done(outcome) => {
-                        pooled.lost = outcome.as_ref().is_err_and(is_lost);
-                        return outcome.map_err(StoreError::from);
-                    }
-                    Attempt::Spoiled(outcome) => {
-                        pooled.lost = true;
-                        return outcome.map_err(StoreError::from);
-                    }
-                    Attempt::NotBegun(lost) => {
-                        pooled.lost = true;
-                        error = StoreError::from(lost);
-                    }
-                }
-            }
-            Err(error)
-        });
-        timeout_at(deadline, job)
-            .await
-            .map_err(too_slow)?
-            .unwrap_or_else(|_panic| Err(StoreError::Unavailable("the query panicked".to_owned())))
-    }
 }
 
 /// Runs the pending migrations of the database that the settings name, and returns their names.
@@ -428,8 +308,4 @@ fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
     };
     file::protect_file(path)
         .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), error.kind())))
-}
-
-fn unreachable_database() -> StoreError {
-    StoreError::Unavailable("no connection".to_owned())
 }
