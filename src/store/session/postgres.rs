@@ -2,7 +2,7 @@
 //!
 //! One connection makes the look-ups. What it finds is remembered while the process holds a lease
 //! (see [`lease`](super::lease)), for which it reads the tables of
-//! [`coordination`](super::coordination) from time to time, and at once when a second connection
+//! [`coordination`] from time to time, and at once when a second connection
 //! hears that there is something to read. That one carries nothing else, because a connection that
 //! hears depends on the sender: the server answers it only behind all that was sent.
 
