@@ -1,9 +1,9 @@
-//! The fuzz targets on a stable compiler: seeds of `fuzz/seeds`, mutated without a look at the
-//! coverage, the same in every run. With a nightly compiler, `cargo fuzz run form fuzz/corpus/form
-//! fuzz/seeds/form` lets libFuzzer look for more.
+//! Runs the fuzz targets on a stable compiler: mutates the seeds in `fuzz/seeds` without coverage
+//! feedback, with the same inputs in every run. With a nightly compiler, `fuzz/unpack-seeds.py` and
+//! `cargo +nightly fuzz run form` run the same targets under libFuzzer.
 //!
-//! `TOKENHOUSE_FUZZ_INPUTS` says how many inputs for each target, 20,000 unless it is set;
-//! `TOKENHOUSE_FUZZ_SEED` which.
+//! `TOKENHOUSE_FUZZ_INPUTS` sets the number of inputs per target (default 20,000),
+//! `TOKENHOUSE_FUZZ_SEED` the seed of the random generator (default 1).
 
 #![expect(
     clippy::expect_used,
@@ -21,10 +21,10 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use tokenhouse::fuzzing;
 
-/// The most bytes of an input.
-const LONGEST: usize = 4_096;
+/// Longer inputs are truncated to this many bytes.
+const MAX_INPUT_LENGTH: usize = 4_096;
 
-/// What has broken parsers before.
+/// Byte sequences that are known to break parsers.
 const TOKENS: [&[u8]; 40] = [
     b"\0",
     b"\n",
@@ -68,47 +68,47 @@ const TOKENS: [&[u8]; 40] = [
     "\u{202e}".as_bytes(),
 ];
 
-/// A change to an input.
+/// An edit of an input.
 #[derive(Clone, Debug)]
 enum Mutation {
     Flip(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
     Repeat(Index, usize, usize),
-    /// What follows is taken from another seed.
+    /// Replaces the rest of the input with the rest of another seed.
     Splice(Index, Index, Index),
 }
 
 impl Mutation {
     fn apply(&self, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
-        let place = |index: &Index, input: &[u8]| index.index(input.len() + 1);
+        let offset = |index: &Index, input: &[u8]| index.index(input.len() + 1);
         match self {
             Self::Flip(index, bits) => {
-                let at = place(index, input);
+                let at = offset(index, input);
                 if let Some(byte) = input.get_mut(at) {
                     *byte ^= bits;
                 }
             }
             Self::Insert(index, bytes) => {
-                let at = place(index, input);
+                let at = offset(index, input);
                 input.splice(at..at, bytes.iter().copied());
             }
             Self::Remove(index, count) => {
-                let from = place(index, input);
+                let from = offset(index, input);
                 input.drain(from..input.len().min(from + count));
             }
             Self::Repeat(index, count, times) => {
-                let from = place(index, input);
+                let from = offset(index, input);
                 let part = input[from..input.len().min(from + count)].repeat(*times);
                 input.splice(from..from, part);
             }
             Self::Splice(index, seed, from) => {
-                input.truncate(place(index, input));
+                input.truncate(offset(index, input));
                 let seed = seed.get(seeds);
-                input.extend_from_slice(&seed[place(from, seed)..]);
+                input.extend_from_slice(&seed[offset(from, seed)..]);
             }
         }
-        input.truncate(LONGEST);
+        input.truncate(MAX_INPUT_LENGTH);
     }
 }
 
@@ -125,7 +125,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-/// A seed after some mutations, none of them at times; bytes without a plan at others.
+/// A seed after zero to five mutations or, one time in sixteen, random bytes.
 fn input(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let mutated = (any::<Index>(), vec(mutation(), 0..6)).prop_map(move |(seed, mutations)| {
         let mut input = seed.get(&seeds).clone();
@@ -137,22 +137,46 @@ fn input(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![15 => mutated, 1 => vec(any::<u8>(), 0..200)]
 }
 
-fn number(name: &str, usual: u32) -> u32 {
-    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
+fn setting(name: &str, default: u32) -> u32 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}
+
+/// Reads the seeds of a target: one per line, as `name="value"` in libFuzzer's dictionary syntax.
+fn read_seeds(target: &str) -> Vec<Vec<u8>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/seeds/{target}.dict"));
+    let lines = fs::read_to_string(&file).unwrap();
+    let seeds: Vec<_> = lines.lines().map(parse_seed).collect();
+    assert!(!seeds.is_empty(), "{} has no seeds", file.display());
+    seeds
+}
+
+fn parse_seed(line: &str) -> Vec<u8> {
+    let quoted = line
+        .split_once("=\"")
+        .and_then(|(_name, rest)| rest.strip_suffix('"'));
+    let mut rest = quoted
+        .unwrap_or_else(|| panic!("not a seed: {line}"))
+        .bytes();
+    let mut seed = Vec::new();
+    while let Some(byte) = rest.next() {
+        seed.push(match byte {
+            b'\\' => match rest.next().expect("a character after the backslash") {
+                b'x' => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                escaped => escaped,
+            },
+            other => other,
+        });
+    }
+    seed
 }
 
 fn fuzz(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/seeds")
-        .join(name);
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .collect();
-    files.sort();
-    let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-    let seed = number("TOKENHOUSE_FUZZ_SEED", 1);
-    let inputs = number("TOKENHOUSE_FUZZ_INPUTS", 20_000);
+    let seeds = read_seeds(name);
+    let seed = setting("TOKENHOUSE_FUZZ_SEED", 1);
+    let inputs = setting("TOKENHOUSE_FUZZ_INPUTS", 20_000);
     let config = Config {
         cases: inputs,
         rng_seed: RngSeed::Fixed(seed.into()),
@@ -175,7 +199,7 @@ fn fuzz(name: &str, target: fn(&[u8])) {
     }
 }
 
-/// A test for each target, so that they run side by side.
+/// One test per target, so that they run in parallel.
 macro_rules! tests {
     ($($name:ident),+ $(,)?) => {
         $(
@@ -190,3 +214,9 @@ macro_rules! tests {
 tests!(
     form, json, credential, target, forwarded, hash, api_key, email
 );
+
+#[test]
+fn seeds_are_unescaped() {
+    let seed = parse_seed(r#"name="a\"b\\c\x0a\xffd""#);
+    assert_eq!(seed, b"a\"b\\c\n\xffd");
+}
