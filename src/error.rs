@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::password::Busy;
 use crate::store::StoreError;
-use crate::token::NoRandomness;
+use crate::credential::token::NoRandomness;
 
 /// Why a request is not answered with success.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::api_key;
+use crate::credential::api_key;
 use crate::config::TrustedProxies;
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::email::{EmailAddress, fold};

@@ -231,7 +231,6 @@
 //! Modules depend on each other in one direction only: `cli`, then [`http`], then [`auth`], then
 //! [`store`], then the leaves.
 
-pub mod api_key;
 pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -243,11 +242,11 @@ pub mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hex;
+pub mod guards;
+#[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "cli")]
 pub mod import;
-mod keyed_digest;
 pub mod metrics;
 pub mod network;
 pub mod password;
@@ -257,15 +256,14 @@ mod process_owner;
 pub mod remote;
 pub mod scope;
 pub mod store;
-pub mod token;
 
 pub use auth::{Auth, Credential, Origin, Session};
 pub use clock::Clock;
 pub use config::Config;
 pub use error::Error;
-pub use http::{Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey};
+pub use guards::{Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey};
 pub use password::{Cost, PasswordError, hash_password, verify_password};
 #[cfg(feature = "remote")]
 pub use remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 pub use store::{AccessToken, ApiKey, Store, User};
-pub use token::generate_token;
+pub use credential::token::generate_token;

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::scope;
 use crate::store::{AccessToken, Credential, NewAccessToken, Session, StoreError};
-use crate::token::{PlainToken, generate_token};
+use crate::credential::token::{PlainToken, generate_token};
 
 /// A token just made, with the secret that is shown this once.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
-use super::administrator::check_another_administers;
+use super::admin::check_another_administers;
 use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;

@@ -12,7 +12,7 @@ use super::audit::{Action, Event, Events, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::{granted, lock_caller};
 use super::user_patch::check_scopes;
-use crate::api_key::{PlainKey, generate_api_key};
+use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
 use crate::store::{ApiKey, Credential, NewApiKey, Session, StoreConnection, UsedKey};

@@ -11,7 +11,7 @@ use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::email::EmailAddress;
 use crate::error::Error;
-use crate::store::{BulkUser, NewAccessToken, StoreConnection, bulk};
+use crate::store::{BulkUser, NewAccessToken, StoreConnection, bulk_insert};
 use present::Present;
 
 /// A user of another program.
@@ -174,7 +174,7 @@ fn insert(
         .filter(|(_, outcome)| **outcome == Outcome::Imported)
         .map(|(user, _)| row_of(user, now))
         .collect();
-    let stored = bulk::insert_users(conn, &new)?;
+    let stored = bulk_insert::insert_users(conn, &new)?;
     let ids: HashMap<String, i64> = stored.into_iter().map(|(id, key)| (key, id)).collect();
     let mut tokens = Vec::new();
     let outcomes = outcome.users.iter_mut().zip(&mut outcome.tokens);
@@ -192,7 +192,7 @@ fn insert(
         }
     }
     if !tokens.is_empty() {
-        bulk::insert_tokens(conn, &tokens)?;
+        bulk_insert::insert_tokens(conn, &tokens)?;
     }
     Ok((ids.len(), tokens.len()))
 }

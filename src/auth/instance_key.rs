@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 
 use diesel::QueryResult;
 
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{StoreConnection, instance_secret};
-use crate::token::generate_token;
+use crate::credential::token::generate_token;
 
 /// A key by its name, made when it is first wanted.
 pub(super) struct InstanceKey {

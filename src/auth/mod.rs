@@ -5,10 +5,7 @@
 
 mod access_token;
 mod account;
-mod administer;
-mod administer_credentials;
-mod administration;
-mod administrator;
+mod admin;
 mod after_restore;
 mod api_key;
 mod audit;
@@ -34,8 +31,7 @@ use std::time::Duration;
 
 pub use access_token::IssuedToken;
 pub use account::{KeptKeys, PasswordForm, ProfileForm};
-pub use administer::UserPage;
-pub use administrator::Administrator;
+pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::{IssuedKey, KeyForm};
 pub use audit::{Action, Adoption, EventPage, MarkState, Origin, PageTurn, Problem, Verification};
@@ -63,7 +59,7 @@ use unnamed_proxy::UnnamedProxies;
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::error::Error;
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::PasswordHasher;
 pub use crate::store::{Credential, Session};

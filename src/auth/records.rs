@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::Auth;
-use super::administrator::Administrator;
+use super::admin::Administrator;
 use super::audit::{Action, Event, Origin};
 use super::throttle::network;
 use crate::error::Error;

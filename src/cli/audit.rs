@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use super::Failure;
-use super::domain::{ConfirmArgs, Problem, with_reader};
+use super::common::{ConfirmArgs, Problem, with_reader};
 use super::output::{Output, say};
 use crate::auth::{Administrator, Adoption, Auth, MarkState, Verification};
 use crate::config::Config;

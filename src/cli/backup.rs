@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::domain::with_auth;
+use super::common::with_auth;
 use super::output::{note, say};
 use crate::auth::Administrator;
 use crate::config::Config;

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::domain::{Problem, with_auth};
+use super::common::{Problem, with_auth};
 use super::output::{Output, note, say};
 use crate::auth::ImportMode;
 use crate::config::Config;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::domain::with_auth;
+use super::common::with_auth;
 use super::output::Output;
 use super::user::UserArgs;
 use crate::auth::{Administrator, KeyForm};

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::domain::with_auth;
+use super::common::with_auth;
 use super::output::Output;
 use crate::auth::Origin;
 use crate::config::Config;

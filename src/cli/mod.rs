@@ -5,7 +5,7 @@ mod backup;
 mod completions;
 mod config;
 mod doctor;
-mod domain;
+mod common;
 mod healthcheck;
 mod import;
 mod key;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::domain::{Problem, with_auth};
+use super::common::{Problem, with_auth};
 use super::output::{Output, say};
 use crate::auth::{Administrator, Auth, Restore, Restored};
 use crate::config::Config;

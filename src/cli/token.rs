@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::domain::{ConfirmArgs, Problem, with_auth};
+use super::common::{ConfirmArgs, Problem, with_auth};
 use super::output::Output;
 use super::user::UserArgs;
 use crate::auth::{Administrator, Auth};

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use serde::Serialize;
 
-use super::domain::{Problem, read_new_password, with_auth};
+use super::common::{Problem, read_new_password, with_auth};
 use super::output::{Output, say, say_json};
 use crate::auth::{Administrator, Auth, Precondition, RegistrationForm, UserPatch};
 use crate::config::Config;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::postgres_url::PostgresUrl;
-use crate::token::TokenDigest;
+use crate::credential::token::TokenDigest;
 
 /// Which database, from `DATABASE_URL`. Prints without the user, password and parameters.
 #[derive(Clone)]

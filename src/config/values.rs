@@ -16,7 +16,7 @@ use super::service_links::is_service_link;
 use super::settings::{self, PREFIX};
 use super::{LogFormat, Registration, origins};
 use crate::email::EmailAddress;
-use crate::hex;
+use crate::credential::hex;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 

@@ -1,41 +1,26 @@
-//! HTTP: the guards, and the mapping of errors to answers; with the feature `server` the service
-//! itself, whose routes are listed in `routes/mod.rs`.
+//! The service over HTTP: the JSON API, its documentation and the server. The route table is in
+//! `routes/mod.rs`; the guards that the handlers take are in [`crate::guards`].
 
-mod error;
-pub(crate) mod extract;
-mod request_id;
-
-#[cfg(feature = "server")]
-mod answers;
-#[cfg(feature = "server")]
+mod admin_scopes;
 mod body;
-#[cfg(feature = "server")]
-mod connections;
-#[cfg(feature = "server")]
-mod envelope;
+mod error_responses;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
-#[cfg(feature = "server")]
+mod idle_connections;
+mod scoped;
+mod introspection_client;
 mod log_limit;
-#[cfg(feature = "server")]
+mod middleware;
+mod normalize_path;
 mod openapi;
-#[cfg(feature = "server")]
-mod path;
-#[cfg(feature = "server")]
+mod precondition;
 mod routes;
-#[cfg(feature = "server")]
 mod server;
-#[cfg(feature = "server")]
-mod stopping;
+mod shutdown;
 
-pub use extract::{
-    Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
-};
-#[cfg(feature = "server")]
 pub use openapi::document as openapi_document;
 #[cfg(feature = "cli")]
 pub(crate) use routes::{
     admin::AdminUser, events::EventRead, keys::KeyCreated, keys::KeyRead, utc,
 };
-#[cfg(feature = "server")]
 pub use server::{metrics_server, server};

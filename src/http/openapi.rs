@@ -5,10 +5,10 @@ use utoipa::openapi::security::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::answers;
+use super::error_responses;
 use super::routes::{
-    account, admin, events, guarded, health, introspect, keys, logout, metadata, metrics, register,
-    revoke, token, users_me, verify,
+    account, admin, events, tutorial, health, introspect, keys, logout, oauth_metadata, metrics, register,
+    revoke, token, users_me, forward_auth,
 };
 use crate::scope;
 
@@ -38,8 +38,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
         events::own,
         revoke::revoke,
         introspect::introspect,
-        metadata::metadata,
-        verify::verify,
+        oauth_metadata::metadata,
+        forward_auth::verify,
         admin::list,
         admin::create,
         admin::read,
@@ -48,8 +48,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
         admin::sign_out,
         admin::unlock,
         events::all,
-        guarded::page,
-        guarded::protected_route,
+        tutorial::page,
+        tutorial::protected_route,
         health::live,
         health::ready,
         metrics::metrics,
@@ -58,7 +58,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         (name = "sign-in", description = "Getting a token, and ending it"),
         (name = "users", description = "Registering, and the user's own account"),
         (name = "keys", description = "API keys, for the user's programs"),
-        (name = "OAuth2", description = "Revocation, introspection, metadata"),
+        (name = "OAuth2", description = "Revocation, introspection, oauth_metadata"),
         (name = "reverse proxies", description = "Forward-auth"),
         (name = "administration", description = "Other people's accounts"),
         (name = "audit trail", description = "Who did what"),
@@ -67,13 +67,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
     ),
     // utoipa collects the schemas of successes by itself, and of `IntoResponses` it does not.
     components(schemas(
-        answers::ErrorBody,
-        answers::HTTPValidationError,
-        answers::ValidationError,
-        answers::Location,
-        answers::OAuthError,
-        answers::OAuthValidationError,
-        answers::TokenRefusal,
+        error_responses::ErrorBody,
+        error_responses::HTTPValidationError,
+        error_responses::ValidationError,
+        error_responses::Location,
+        error_responses::OAuthError,
+        error_responses::OAuthValidationError,
+        error_responses::TokenRefusal,
     )),
     modifiers(&Finish),
 )]

@@ -10,11 +10,11 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
-use super::connections::Connections;
-use super::envelope::envelope;
-use super::routes::metadata::PublicUrl;
+use super::idle_connections::Connections;
+use super::middleware::envelope;
+use super::routes::oauth_metadata::PublicUrl;
 use super::routes::{metrics_routes, routes};
-use super::stopping::Stopping;
+use super::shutdown::Stopping;
 use crate::auth::Auth;
 use crate::config::ServerConfig;
 

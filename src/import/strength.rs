@@ -41,7 +41,7 @@ mod tests {
     use rand::RngExt;
 
     use super::is_strong;
-    use crate::token::generate_token;
+    use crate::credential::token::generate_token;
 
     #[test]
     fn tokens_as_programs_make_them_are_strong() {

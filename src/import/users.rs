@@ -12,7 +12,7 @@ use crate::auth::{ImportedToken, ImportedUser};
 use crate::email::EmailAddress;
 use crate::password::{self, Cost};
 use crate::store::SourceRow;
-use crate::token::TokenDigest;
+use crate::credential::token::TokenDigest;
 
 /// Characters that the column of the hash takes.
 const HASH_MAX: usize = 255;

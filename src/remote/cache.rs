@@ -92,7 +92,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
-    use crate::remote::session;
+    use crate::remote::principal;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
 use super::builder::{ClientCredential, RemoteAuthError};
-use super::session::{self, RemoteSession};
+use super::principal::{self, RemoteSession};
 use crate::error::Error;
 
 /// The most that the server reads of a form, in bytes. No credential of ours comes near it.

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use super::{RemoteAuth, RemoteSession};
 use crate::error::Error;
 use crate::http::RequiredScope;
-use crate::http::extract::credential;
+use crate::guards::presented;
 
 /// A user who is in, by the word of the server. It reads like a [`RemoteSession`]:
 /// `caller.user.email`.

@@ -39,7 +39,7 @@ mod builder;
 mod cache;
 mod client;
 mod extract;
-mod session;
+mod principal;
 
 use std::fmt;
 use std::sync::Arc;

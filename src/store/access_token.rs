@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::bulk::{as_column, as_column_or_null};
+use super::bulk_insert::{as_column, as_column_or_null};
 use super::schema::{access_tokens, users};
 use super::user::{USER_COLUMNS, User};
 use super::{StoreConnection, text};

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::file::{FileIdentity, beside};
-use super::session::open_for_good;
+use super::principal_cache::open_for_good;
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -7,34 +7,34 @@
 pub mod access_token;
 pub(crate) mod administrators;
 pub mod api_key;
-mod attempt;
 pub mod audit_event;
 mod backup;
-pub mod bulk;
+pub mod bulk_insert;
+mod checkpoint;
 pub(crate) mod clock_mark;
 mod connection;
 mod error;
 mod exposure;
 mod file;
+mod execute;
 mod file_watch;
 mod hash_class;
-mod inspect;
 pub(crate) mod instance_secret;
-pub mod login_failure;
 mod migrations;
 mod pool;
+mod principal_cache;
 mod replaced_files;
 mod restore;
 mod schema;
 mod schema_check;
 mod sequence;
-mod session;
 mod slice;
 pub mod source;
+mod status;
 mod text;
+pub mod throttle_counter;
 pub(crate) mod tombstone;
 pub mod user;
-mod write_ahead_log;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,17 +51,17 @@ pub use access_token::{AccessToken, NewAccessToken};
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use backup::backup;
-pub use bulk::BulkUser;
+pub use bulk_insert::BulkUser;
 pub use connection::StoreConnection;
 pub use error::StoreError;
 pub use exposure::{PostgresExposure, inspect_exposure};
 pub(crate) use hash_class::stored_hash_classes;
-pub use inspect::{DatabaseState, inspect};
-pub use login_failure::LoginFailures;
+pub use status::{DatabaseState, inspect};
+pub use throttle_counter::LoginFailures;
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
-pub use session::{Credential, Session, UsedKey};
+pub use principal_cache::{Credential, Session, UsedKey};
 pub(crate) use slice::Slice;
 pub use source::{SourceDatabase, SourceQuery, SourceRow};
 pub use text::MAX_TEXT;
@@ -69,12 +69,12 @@ pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
-use crate::token::TokenDigest;
+use crate::credential::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
 use file::beside;
 use file_watch::FileWatch;
 use pool::unreachable_database;
-use session::{Revocation, Sessions};
+use principal_cache::{Revocation, Sessions};
 
 /// The longest that anyone waits for the database, from asking to the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -173,7 +173,7 @@ impl Store {
         &self,
         query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(None, move |conn| attempt::read(conn, &query))
+        self.run(None, move |conn| execute::read(conn, &query))
             .await
     }
 
@@ -214,7 +214,7 @@ impl Store {
         let mut revocation = self.sessions.revocation();
         let mut work = Some(work);
         self.run_within(REWRITE_TIMEOUT, self.writing.as_ref(), move |conn| {
-            attempt::change(conn, revocation.as_mut(), |conn| {
+            execute::change(conn, revocation.as_mut(), |conn| {
                 if let StoreConnection::Postgres(conn) = conn {
                     conn.batch_execute("SET LOCAL statement_timeout = 0")?;
                 }
@@ -232,7 +232,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let mut work = Some(work);
         self.run(self.writing.as_ref(), move |conn| {
-            attempt::change(conn, revocation.as_mut(), |conn| {
+            execute::change(conn, revocation.as_mut(), |conn| {
                 // Taken once: past BEGIN there is no second attempt.
                 work.take()
                     .map_or(Err(DieselError::NotFound), |work| work(conn))

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt::{Attempt, is_lost};
+use super::execute::{Attempt, is_lost};
 use super::{ANSWER_WITHIN, Store, StoreConnection, StoreError};
 
 impl Store {

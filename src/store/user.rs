@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::schema::users;
 use super::slice::{Row, Slice};
 use super::{StoreConnection, text, tombstone};
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 
 /// A password hash as stored. Does not print.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tokenhouse::Clock;
-use tokenhouse::token::TokenDigest;
+use tokenhouse::credential::token::TokenDigest;
 
 use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
 

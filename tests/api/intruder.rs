@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, RunQueryDsl};
-use tokenhouse::token::TokenDigest;
+use tokenhouse::credential::token::TokenDigest;
 
 use crate::harness::{Backend, Client, TestApp};
 

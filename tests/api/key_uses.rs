@@ -61,7 +61,7 @@ fn a_mistyped_key_is_refused_without_the_database(backend: Backend) {
     }
     // One that could be right has to be looked for.
     assert_eq!(app.status("/users/me", &key), 503);
-    let unknown = tokenhouse::api_key::generate_api_key().unwrap();
+    let unknown = tokenhouse::credential::api_key::generate_api_key().unwrap();
     assert_eq!(app.status("/users/me", unknown.expose()), 503);
 }
 

@@ -115,7 +115,7 @@ fn a_flood_does_not_fill_the_log() {
 #[test]
 fn other_lines_are_not_taken_for_one() {
     for line in [
-        "[2026-01-01T00:00:00.000Z WARN  tokenhouse::http::envelope] refused sign-in from 192.0.2.1",
+        "[2026-01-01T00:00:00.000Z WARN  tokenhouse::http::middleware] refused sign-in from 192.0.2.1",
         "[2026-01-01T00:00:00.000Z INFO  tokenhouse::sign_in] refused sign-in from 192.0.2.1 and more",
         "{\"level\":\"INFO\",\"message\":\"x refused sign-in from 192.0.2.1\",\"target\":\"tokenhouse::sign_in\"}",
     ] {

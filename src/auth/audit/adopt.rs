@@ -8,7 +8,7 @@ use super::walk::Walk;
 use super::{Action, Event, Events, Origin, Problem};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditHead, StoreConnection};
 
 /// How often it begins again when a process has appended meanwhile.

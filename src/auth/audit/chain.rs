@@ -1,7 +1,7 @@
 //! What makes the trail a chain: every row's digest goes over the row and the digest before it, and
 //! the head's over where the trail begins and ends. Without the key none can be made.
 
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead};
 
 /// The digest that an event has to have.

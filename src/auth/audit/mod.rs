@@ -41,7 +41,7 @@ use super::instance_key::InstanceKey;
 use super::throttle::ChangeError;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError};
 
 /// What happens in one transaction, in order.

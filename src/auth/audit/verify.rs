@@ -5,7 +5,7 @@ use super::chain::digest_of_head;
 use super::walk::{Keys, Walk};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, User};
 
 /// Rows that are read at once.

@@ -2,7 +2,7 @@
 
 use super::chain::{digest_of_earlier, digest_of_event};
 use super::{Action, Problem};
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead};
 
 /// The keys that rows may have been made with.

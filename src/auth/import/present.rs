@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use diesel::QueryResult;
 
 use super::{ImportedUser, Outcome, TokenOutcome};
-use crate::keyed_digest::DigestKey;
-use crate::store::{Account, StoreConnection, bulk, tombstone, user};
+use crate::credential::keyed_digest::DigestKey;
+use crate::store::{Account, StoreConnection, bulk_insert, tombstone, user};
 
 /// Who is here, and who was, as far as a batch can meet them. In little space, because a dry run
 /// keeps all of it.
@@ -80,7 +80,7 @@ impl Present {
         key: Option<&DigestKey>,
     ) -> QueryResult<()> {
         let keys: Vec<String> = users.iter().map(|user| user.email.key()).collect();
-        for (email_key, account) in bulk::find_by_email_keys(conn, &keys)? {
+        for (email_key, account) in bulk_insert::find_by_email_keys(conn, &keys)? {
             let identity = Identity::of_account(&self.hashing, &account);
             self.accounts.insert(self.hash(&email_key), identity);
         }

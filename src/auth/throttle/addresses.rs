@@ -9,7 +9,7 @@ use super::too_many;
 use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
 use crate::error::Error;
-use crate::keyed_digest::DigestKey;
+use crate::credential::keyed_digest::DigestKey;
 use crate::metrics::{Budget, SignIn};
 
 /// Wrong passwords from one address at a time, unless a third of what a minute allows is more: they

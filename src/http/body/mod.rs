@@ -14,7 +14,8 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use super::extract::{auth, network};
+use crate::guards::auth;
+use crate::guards::audit_context::network;
 use crate::error::Error;
 
 /// The longest that a body may take to arrive. actix-web has a limit for the head only.

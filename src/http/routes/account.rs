@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use super::users_me::UserRead;
 use crate::auth::{Origin, PasswordForm, ProfileForm};
 use crate::error::Error;
-use crate::http::SignedIn;
-use crate::http::answers;
+use crate::guards::SignedIn;
+use crate::http::error_responses;
 use crate::http::body::forms::DeletionForm;
 use crate::http::body::json::JsonBody;
-use crate::http::extract::auth;
+use crate::guards::auth;
 
 /// What a user wants to change; what is left out stays as it is.
 #[derive(ToSchema)]
@@ -64,14 +64,14 @@ pub(crate) struct AccountDeletion {
     request_body = ProfileUpdate,
     responses(
         (status = 200, description = "The user as they are now", body = UserRead),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::LoginTokenWanted,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenWanted,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn update(
@@ -99,14 +99,14 @@ pub(crate) async fn update(
     request_body = PasswordUpdate,
     responses(
         (status = 204, description = "The new password is in force"),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::PasswordWanted,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::PasswordWanted,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn change_password(
@@ -134,15 +134,15 @@ pub(crate) async fn change_password(
     request_body = AccountDeletion,
     responses(
         (status = 204, description = "The account is no more"),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::PasswordWanted,
-        answers::LastAdministrator,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::PasswordWanted,
+        error_responses::LastAdministrator,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn delete(

@@ -8,11 +8,12 @@ use utoipa::ToSchema;
 use super::{path_id, utc};
 use crate::auth::{Origin, Precondition, UserPatch, version};
 use crate::error::Error;
-use crate::http::answers;
+use crate::http::error_responses;
 use crate::http::body::forms::NewUserForm;
 use crate::http::body::json::JsonBody;
 use crate::http::body::query::Query;
-use crate::http::extract::{Authorized, UsersRead, UsersWrite, auth};
+use crate::guards::{Authorized, auth};
+use crate::http::admin_scopes::{UsersRead, UsersWrite};
 use crate::store::User;
 
 /// Users on a page, unless more or fewer are asked for.
@@ -134,12 +135,12 @@ fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
     security(("OAuth2PasswordBearer" = ["users:read"])),
     responses(
         (status = 200, description = "A page of users", body = AdminUserList),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::InvalidQuery,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::InvalidQuery,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn list(
@@ -183,15 +184,15 @@ pub(crate) async fn list(
             body = AdminUser,
             headers(("ETag" = String, description = "The version, for `If-Match`")),
         ),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::EmailTaken,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::EmailTaken,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn create(
@@ -225,12 +226,12 @@ pub(crate) async fn create(
             body = AdminUser,
             headers(("ETag" = String, description = "The version, for `If-Match`")),
         ),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::NotFound,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn read(
@@ -271,18 +272,18 @@ pub(crate) async fn read(
             body = AdminUser,
             headers(("ETag" = String, description = "The version, for `If-Match`")),
         ),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::NotFound,
-        answers::LastAdministrator,
-        answers::PreconditionFailed,
-        answers::PreconditionRequired,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::NotFound,
+        error_responses::LastAdministrator,
+        error_responses::PreconditionFailed,
+        error_responses::PreconditionRequired,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn update(
@@ -314,14 +315,14 @@ pub(crate) async fn update(
     security(("OAuth2PasswordBearer" = ["users:write"])),
     responses(
         (status = 204, description = "The user is no more"),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::NotFound,
-        answers::LastAdministrator,
-        answers::PreconditionFailed,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::LastAdministrator,
+        error_responses::PreconditionFailed,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn delete(
@@ -348,12 +349,12 @@ pub(crate) async fn delete(
     security(("OAuth2PasswordBearer" = ["users:write"])),
     responses(
         (status = 204, description = "The token and the keys have ended"),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::NotFound,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn sign_out(
@@ -379,12 +380,12 @@ pub(crate) async fn sign_out(
     security(("OAuth2PasswordBearer" = ["users:write"])),
     responses(
         (status = 204, description = "No wrong password is held against the user"),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::NotFound,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn unlock(

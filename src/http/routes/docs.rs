@@ -14,7 +14,7 @@ use futures_util::stream::{self, Stream};
 use utoipa_swagger_ui::Config;
 
 use crate::error::Error;
-use crate::http::connections::Place;
+use crate::http::idle_connections::Place;
 use crate::http::openapi;
 
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");

@@ -15,9 +15,11 @@ use utoipa::ToSchema;
 use super::utc;
 use crate::auth::{EventPage, Origin, PageTurn};
 use crate::error::Error;
-use crate::http::answers;
+use crate::http::error_responses;
 use crate::http::body::query::Query;
-use crate::http::extract::{Authorized, EventsRead, RequiredScope, Scoped, auth};
+use crate::guards::{Authorized, RequiredScope, auth};
+use crate::http::admin_scopes::EventsRead;
+use crate::http::scoped::Scoped;
 use crate::store::{AuditEvent, EventFilter};
 
 /// Events on a page, unless more or fewer are asked for.
@@ -107,11 +109,11 @@ impl<'a> From<&'a AuditEvent> for EventRead<'a> {
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 200, description = "A page of events", body = EventList),
-        answers::NotAuthenticated,
-        answers::ScopesWanted,
-        answers::TwoCredentials,
-        answers::InvalidQuery,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::ScopesWanted,
+        error_responses::TwoCredentials,
+        error_responses::InvalidQuery,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn own(request: HttpRequest, caller: Scoped) -> Result<HttpResponse, Error> {
@@ -144,12 +146,12 @@ pub(crate) async fn own(request: HttpRequest, caller: Scoped) -> Result<HttpResp
     security(("OAuth2PasswordBearer" = ["events:read"])),
     responses(
         (status = 200, description = "A page of events", body = EventList),
-        answers::NotAuthenticated,
-        answers::InsufficientScope,
-        answers::TwoCredentials,
-        answers::InvalidQuery,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::InvalidQuery,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn all(

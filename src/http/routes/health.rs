@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::http::answers;
-use crate::http::extract::auth;
-use crate::http::stopping::Stopping;
+use crate::http::error_responses;
+use crate::guards::auth;
+use crate::http::shutdown::Stopping;
 
 /// The answer of a healthy service.
 #[derive(Serialize, ToSchema)]
@@ -43,7 +43,7 @@ pub(crate) async fn live() -> Json<Health> {
     path = "/health/ready",
     tag = "health",
     operation_id = "ready_health_ready_get",
-    responses((status = 200, description = "Requests can be answered", body = Health), answers::Unavailable)
+    responses((status = 200, description = "Requests can be answered", body = Health), error_responses::Unavailable)
 )]
 pub(crate) async fn ready(request: HttpRequest) -> Result<Json<Health>, Error> {
     if Stopping::has_begun_for(&request) {

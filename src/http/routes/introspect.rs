@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 use super::revoke::CredentialRequest;
 use crate::auth::{Origin, Session};
 use crate::error::Error;
-use crate::http::answers;
+use crate::http::error_responses;
 use crate::http::body::form::CredentialForm;
-use crate::http::extract::{IntrospectionClient, auth};
+use crate::guards::auth;
+use crate::http::introspection_client::IntrospectionClient;
 
 /// What a credential is (RFC 7662 section 2.2). Of one that is not good for whatever reason, only
 /// that it is not.
@@ -76,13 +77,13 @@ impl<'a> From<&'a Session> for Introspection<'a> {
     ),
     responses(
         (status = 200, description = "What it is", body = Introspection),
-        answers::BadCredentialForm,
-        answers::ClientRefused,
-        answers::InsufficientScope,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::BadCredentialForm,
+        error_responses::ClientRefused,
+        error_responses::InsufficientScope,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn introspect(

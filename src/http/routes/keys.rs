@@ -7,11 +7,11 @@ use utoipa::ToSchema;
 use super::{path_id, utc};
 use crate::auth::{IssuedKey, Origin};
 use crate::error::Error;
-use crate::http::SignedIn;
-use crate::http::answers;
+use crate::guards::SignedIn;
+use crate::http::error_responses;
 use crate::http::body::forms::NewKeyForm;
 use crate::http::body::json::JsonBody;
-use crate::http::extract::auth;
+use crate::guards::auth;
 use crate::store::ApiKey;
 
 /// A new API key.
@@ -106,15 +106,15 @@ impl<'a> From<&'a ApiKey> for KeyRead<'a> {
     request_body = KeyCreate,
     responses(
         (status = 201, description = "The new key", body = KeyCreated),
-        answers::UnreadableRequest,
-        answers::NotAuthenticated,
-        answers::ProofWanted,
-        answers::TooManyKeys,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::ProofWanted,
+        error_responses::TooManyKeys,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn create(
@@ -146,10 +146,10 @@ pub(crate) async fn create(
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 200, description = "The keys", body = KeyList),
-        answers::NotAuthenticated,
-        answers::LoginTokenWanted,
-        answers::TwoCredentials,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenWanted,
+        error_responses::TwoCredentials,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn list(request: HttpRequest, caller: SignedIn) -> Result<HttpResponse, Error> {
@@ -170,12 +170,12 @@ pub(crate) async fn list(request: HttpRequest, caller: SignedIn) -> Result<HttpR
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 204, description = "The key has ended"),
-        answers::NotAuthenticated,
-        answers::LoginTokenWanted,
-        answers::TwoCredentials,
-        answers::NotFound,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenWanted,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn revoke(

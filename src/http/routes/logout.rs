@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::auth::Origin;
 use crate::error::Error;
-use crate::http::SignedIn;
-use crate::http::answers;
-use crate::http::extract::auth;
+use crate::guards::SignedIn;
+use crate::http::error_responses;
+use crate::guards::auth;
 
 /// Sign out
 ///
@@ -20,11 +20,11 @@ use crate::http::extract::auth;
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 204, description = "The token has ended"),
-        answers::NotAuthenticated,
-        answers::LoginTokenWanted,
-        answers::TwoCredentials,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenWanted,
+        error_responses::TwoCredentials,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn logout(

@@ -3,9 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::error::Error;
-use crate::http::StaticKey;
-use crate::http::answers;
-use crate::http::extract::auth;
+use crate::guards::StaticKey;
+use crate::http::error_responses;
+use crate::guards::auth;
 
 /// What was counted
 ///
@@ -19,9 +19,9 @@ use crate::http::extract::auth;
     security(("APIKeyHeader" = [])),
     responses(
         (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
-        answers::TwoCredentials,
-        answers::StaticKeyRefused,
-        answers::TooManyAttempts,
+        error_responses::TwoCredentials,
+        error_responses::StaticKeyRefused,
+        error_responses::TooManyAttempts,
     )
 )]
 pub(crate) async fn metrics(request: HttpRequest, _key: StaticKey) -> Result<HttpResponse, Error> {

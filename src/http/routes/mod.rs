@@ -4,25 +4,25 @@ pub(super) mod account;
 pub(super) mod admin;
 pub(super) mod docs;
 pub(super) mod events;
-pub(super) mod guarded;
+pub(super) mod tutorial;
 pub(super) mod health;
 pub(super) mod introspect;
 pub(super) mod keys;
 pub(super) mod logout;
-pub(super) mod metadata;
+pub(super) mod oauth_metadata;
 pub(super) mod metrics;
 pub(super) mod register;
 pub(super) mod revoke;
 pub(super) mod token;
 pub(super) mod users_me;
-pub(super) mod verify;
+pub(super) mod forward_auth;
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, guard, web};
 use chrono::{NaiveDateTime, SecondsFormat};
 
 use super::log_limit::LogLimit;
-use super::path;
+use super::normalize_path;
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -36,7 +36,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
     // For users. The router asks from top to bottom, and these are asked for most.
     let me = get(users_me::read_users_me).patch(account::update);
     app.service(resource("/users/me", me.delete(account::delete)))
-        .service(any_method.to(verify::verify))
+        .service(any_method.to(forward_auth::verify))
         .service(resource("/introspect", post(introspect::introspect)))
         .service(resource(
             "/users/me/password",
@@ -49,14 +49,14 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
         .service(resource("/users/me/keys/{id}", delete(keys::revoke)))
         .service(resource("/users/me/events", get(events::own)))
         // For whoever has the static key.
-        .service(resource("/page", get(guarded::page)))
-        .service(resource("/protected", get(guarded::protected_route)))
+        .service(resource("/page", get(tutorial::page)))
+        .service(resource("/protected", get(tutorial::protected_route)))
         // Signing up, in and out.
         .service(resource("/register", post(register::register)))
         .service(resource("/token", post(token::create_token)))
         .service(resource("/logout", post(logout::logout)))
         .service(resource("/revoke", post(revoke::revoke)))
-        .service(resource(METADATA, get(metadata::metadata)));
+        .service(resource(METADATA, get(oauth_metadata::metadata)));
     // For administrators.
     let user = get(admin::read).patch(admin::update);
     app.service(resource(
@@ -76,7 +76,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
     .service(resource("/health/ready", get(health::ready)))
     .service(resource("/readyz", get(health::ready)))
     .service(resource("/metrics", get(metrics::metrics)))
-    .default_service(web::to(path::not_found));
+    .default_service(web::to(normalize_path::not_found));
     if with_docs {
         app.service(resource("/docs", get(docs::swagger_ui)))
             .service(resource("/docs/{file}", get(docs::swagger_ui_file)))
@@ -89,7 +89,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
 /// The routes of the listener for metrics.
 pub(super) fn metrics_routes(app: &mut web::ServiceConfig) {
     app.route("/metrics", web::get().to(metrics::open_metrics))
-        .default_service(web::to(path::not_found));
+        .default_service(web::to(normalize_path::not_found));
 }
 
 /// Where RFC 8414 section 3 wants it.

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use super::users_me::UserRead;
 use crate::auth::{Origin, RegistrationForm};
 use crate::error::Error;
-use crate::http::answers;
+use crate::http::error_responses;
 use crate::http::body::json::JsonBody;
-use crate::http::extract::auth;
+use crate::guards::auth;
 
 // Read by `body/forms.rs`; this is for the OpenAPI document.
 /// A registration.
@@ -40,14 +40,14 @@ pub(crate) struct UserCreate {
     request_body = UserCreate,
     responses(
         (status = 201, description = "The new user", body = UserRead),
-        answers::UnreadableBody,
-        answers::RegistrationRefused,
-        answers::EmailTaken,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidBody,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::UnreadableBody,
+        error_responses::RegistrationRefused,
+        error_responses::EmailTaken,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn register(

@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use crate::auth::Origin;
 use crate::error::Error;
-use crate::http::MaybeAuthenticated;
-use crate::http::answers;
+use crate::guards::MaybeAuthenticated;
+use crate::http::error_responses;
 use crate::http::body::form::CredentialForm;
-use crate::http::extract::auth;
+use crate::guards::auth;
 
 // Read by `body/form.rs`; this is for the OpenAPI document.
 /// A credential, and what it may be.
@@ -40,12 +40,12 @@ pub(crate) struct CredentialRequest {
     ),
     responses(
         (status = 200, description = "Nobody accepts it any more"),
-        answers::BadCredentialForm,
-        answers::NotAuthenticated,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::BadCredentialForm,
+        error_responses::NotAuthenticated,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn revoke(

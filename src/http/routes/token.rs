@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use crate::auth::{Auth, IssuedToken, Origin};
 use crate::error::Error;
-use crate::http::answers;
+use crate::http::error_responses;
 use crate::http::body::form::TokenForm;
-use crate::http::extract::auth;
+use crate::guards::auth;
 
 // Read by `body/form.rs`; this is for the OpenAPI document.
 /// The password form of OAuth2 (RFC 6749 section 4.3.2).
@@ -66,13 +66,13 @@ pub(crate) struct TokenResponse<'a> {
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A new access token", body = TokenResponse),
-        answers::BadForm,
-        answers::BadCredentials,
-        answers::BodyLate,
-        answers::BodyTooLarge,
-        answers::InvalidForm,
-        answers::TooManyAttempts,
-        answers::Unavailable,
+        error_responses::BadForm,
+        error_responses::BadCredentials,
+        error_responses::BodyLate,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidForm,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn create_token(

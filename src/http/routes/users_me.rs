@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::Authenticated;
-use crate::http::answers;
+use crate::guards::Authenticated;
+use crate::http::error_responses;
 use crate::store::User;
 
 /// A user as shown to clients; nothing else of the stored row ever is.
@@ -50,9 +50,9 @@ impl<'a> From<&'a User> for UserRead<'a> {
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (status = 200, description = "The user whose token this is", body = UserRead),
-        answers::NotAuthenticated,
-        answers::TwoCredentials,
-        answers::Unavailable,
+        error_responses::NotAuthenticated,
+        error_responses::TwoCredentials,
+        error_responses::Unavailable,
     )
 )]
 pub(crate) async fn read_users_me(caller: Authenticated) -> HttpResponse {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::malformed;
-use crate::hex;
+use crate::credential::hex;
 use crate::password::encoded::is_clean_salt_end;
 use crate::password::{Computation, Cost, PasswordError, Verification, prepare_verification};
 

@@ -1,0 +1,236 @@
+//! What is done to other people's passwords, tokens and keys, by administrators and by the operator.
+//! Whatever ends a credential here has ended it on every process when it returns.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::auth::access_token::choose_scopes;
+use super::Administrator;
+use crate::auth::api_key::insert_key;
+use crate::auth::audit::{Action, Event};
+use crate::auth::ended::Ended;
+use crate::auth::register::refused_password;
+use crate::auth::{Auth, IssuedKey, IssuedToken, KeyForm};
+use crate::email::fold;
+use crate::error::Error;
+use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, tombstone};
+
+/// Rows that are pruned in one transaction: others write between two of them.
+const PRUNED_AT_ONCE: i64 = 1_000;
+
+impl Auth {
+    /// Ends the login token and all keys of a user. Returns how many credentials there were.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
+        let now = self.0.clock.now();
+        let ended = self.administer(admin, id, move |conn, events, _user| {
+            let ended = Ended::all_of_user(conn, id, now)?;
+            events.record(ended.told_in(Event::new(Action::UserSignOut).on_user(id)));
+            Ok(Ok(ended.count()))
+        });
+        ended.await
+    }
+
+    /// Gives a user a new password, forgets the failures that are held against the account, and ends
+    /// the login token and, unless `keep_keys`, all keys: a person who had the account before has no way
+    /// in left.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] when the password is not within the policy; else as
+    /// [`Auth::delete_user`], and [`Error::Busy`].
+    pub async fn set_password(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        password: SecretString,
+        keep_keys: bool,
+    ) -> Result<(), Error> {
+        let policy = self.0.config.password_policy;
+        policy
+            .check_shape(password.expose_secret())
+            .map_err(|violation| {
+                Error::InvalidBody(vec![refused_password("password", violation)])
+            })?;
+        let find = move |conn: &mut _| User::find(conn, id);
+        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
+        let hashed = self
+            .hash_new_password(&admin.origin, &password, &user)
+            .await?;
+        let (auth, now) = (self.clone(), self.0.clock.now());
+        let changed = self.administer(admin, id, move |conn, events, user| {
+            Account::set_hash(conn, id, &hashed)?;
+            auth.forget_failures(conn, &fold(&user.email))?;
+            let ended = match keep_keys {
+                true => Ended::token_of_user(conn, id)?,
+                false => Ended::all_of_user(conn, id, now)?,
+            };
+            events.record(ended.told_in(Event::new(Action::PasswordChange).on_user(id)));
+            Ok(Ok(()))
+        });
+        changed.await
+    }
+
+    /// Makes a login token for a user in place of the earlier one, without a password.
+    ///
+    /// # Errors
+    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`]; else
+    /// as [`Auth::delete_user`].
+    pub async fn issue_token_for(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        scope: Option<String>,
+    ) -> Result<IssuedToken, Error> {
+        let (secret, lifetime) = self.new_token()?;
+        let digest = secret.digest().to_hex();
+        let now = self.0.clock.now();
+        let issued = self.administer(admin, id, move |conn, events, user| {
+            if user.disabled_at.is_some() {
+                return Ok(Err(Error::Disabled));
+            }
+            let scopes = match choose_scopes(&user.scopes, scope.as_deref()) {
+                Ok(scopes) => scopes,
+                Err(error) => return Ok(Err(error)),
+            };
+            let token = NewAccessToken {
+                user_id: id,
+                access_token: digest,
+                expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
+                scopes,
+                created_at: now,
+                authenticated_at: None,
+            };
+            let event = Event::new(Action::TokenIssue).on_user(id);
+            events.record(event.with("scopes", token.scopes.as_str()));
+            token.replace_for_user(conn).map(Ok)
+        });
+        let token = issued.await?;
+        Ok(IssuedToken {
+            secret,
+            token,
+            lifetime,
+        })
+    }
+
+    /// The login tokens that have not expired, with their users, in the order of the users' ids;
+    /// those after the user `after`, `limit` at most.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_tokens(
+        &self,
+        admin: &Administrator,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(User, AccessToken)>, Error> {
+        let event = Event::new(Action::UserRead).with("limit", limit);
+        self.note_event(&admin.origin, event).await?;
+        let now = self.0.clock.now();
+        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
+        Ok(self.0.store.read(list).await?)
+    }
+
+    /// Makes an API key for a user, which may allow less than the user may do and never more.
+    ///
+    /// # Errors
+    /// As [`Auth::create_key`] and [`Auth::delete_user`]; [`Error::Disabled`].
+    pub async fn create_key_for(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        form: KeyForm,
+    ) -> Result<IssuedKey, Error> {
+        let (secret, new) = self.new_key(id, form)?;
+        let created = self.administer(admin, id, move |conn, events, user| {
+            if user.disabled_at.is_some() {
+                return Ok(Err(Error::Disabled));
+            }
+            insert_key(conn, events, &user.scopes, &new)
+        });
+        let key = created.await?;
+        Ok(IssuedKey { secret, key })
+    }
+
+    /// Revokes a key of a user.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`]; [`Error::NotFound`] too when the user has no such key.
+    pub async fn revoke_key_of(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        key: i64,
+    ) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let revoked = self.administer(admin, id, move |conn, events, user| {
+            if !ApiKey::revoke(conn, user.id, key, now)? {
+                return Ok(Err(Error::NotFound));
+            }
+            events.record(Event::new(Action::KeyRevoke).on_key(key));
+            Ok(Ok(()))
+        });
+        revoked.await
+    }
+
+    /// Ends the login token of a user, and leaves the keys. Returns whether there was one.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
+        let revoked = self.administer(admin, id, move |conn, events, _user| {
+            let was_there = AccessToken::revoke_of_user(conn, id)?;
+            if was_there {
+                events.record(Event::new(Action::TokenRevoke).on_user(id));
+            }
+            Ok(Ok(was_there))
+        });
+        revoked.await
+    }
+
+    /// Forgets the wrong passwords that are held against the user, so that the next sign-in need
+    /// not wait. Returns whether there were any.
+    ///
+    /// # Errors
+    /// As [`Auth::delete_user`].
+    pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
+        let auth = self.clone();
+        let unlocked = self.administer(admin, id, move |conn, events, user| {
+            let were_any = auth.forget_failures(conn, &fold(&user.email))?;
+            events.record(Event::new(Action::UserUnlock).on_user(id));
+            Ok(Ok(were_any))
+        });
+        unlocked.await
+    }
+
+    /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
+    /// anyhow; this is for the size of the tables, and waits while the clock is not trusted
+    /// ([`Auth::check_clock`]).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    pub async fn prune_tokens(&self) -> Result<usize, Error> {
+        if !self.check_clock().await? {
+            return Ok(0);
+        }
+        let now = self.0.clock.now();
+        let mut pruned = 0;
+        loop {
+            let prune = move |conn: &mut _| AccessToken::prune(conn, now, PRUNED_AT_ONCE);
+            // Nobody accepts them any more, so nobody has to be told.
+            match self.0.store.note(prune).await? {
+                0 => break,
+                rows => {
+                    self.0.metrics.tokens_purged.add(rows as u64);
+                    pruned += rows;
+                }
+            }
+        }
+        loop {
+            let prune = move |conn: &mut _| tombstone::prune_tokens(conn, now, PRUNED_AT_ONCE);
+            if self.0.store.note(prune).await? == 0 {
+                return Ok(pruned);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
+//! session here has ended it on every process when it returns.
+
+use super::administration::LockFirst;
+use super::Administrator;
+use crate::auth::audit::{Action, Event};
+use crate::auth::ended::Ended;
+use crate::auth::precondition::Precondition;
+use crate::auth::register::taken;
+use crate::auth::user_patch::{UserPatch, check_optional_scopes, record_changes};
+use crate::auth::{Auth, RegistrationForm};
+use crate::email::{EmailAddress, fold};
+use crate::error::{Error, FieldError};
+use crate::store::{Account, Slice, User};
+
+/// A page of users.
+#[derive(Debug)]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<User>,
+    /// What to ask the next page for; `None` after the last one.
+    pub next: Option<String>,
+}
+
+impl Auth {
+    /// The users whose addresses begin with `search`, in any spelling, or all of them; `limit` at
+    /// most, fewer when they are large, from where `after` says: [`UserPage::next`] of the page
+    /// before. That they were looked at is an event.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_users(
+        &self,
+        admin: &Administrator,
+        search: Option<&str>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<UserPage, Error> {
+        let event = Event::new(Action::UserRead).with("limit", limit);
+        self.note_event(&admin.origin, event).await?;
+        let after = after.unwrap_or_default().to_owned();
+        let (users, next) = match search.filter(|search| !search.is_empty()) {
+            Some(prefix) => {
+                let prefix = fold(prefix);
+                let list = move |conn: &mut _| User::page_by_address(conn, &prefix, &after, limit);
+                let Slice { rows, is_more } = self.0.store.read(list).await?;
+                let last = rows.last().filter(|_| is_more);
+                let next = last.map(|(address, _)| address.clone());
+                (rows.into_iter().map(|(_, user)| user).collect(), next)
+            }
+            None => {
+                // What is no number was not made here: the first page then.
+                let after = after.parse().unwrap_or(0);
+                let list = move |conn: &mut _| User::page_after(conn, after, limit);
+                let Slice { rows, is_more } = self.0.store.read(list).await?;
+                let next = rows.last().filter(|_| is_more);
+                let next = next.map(|user| user.id.to_string());
+                (rows, next)
+            }
+        };
+        Ok(UserPage { users, next })
+    }
+
+    /// One user. That somebody looked is an event.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    pub async fn find_user(&self, admin: &Administrator, id: i64) -> Result<User, Error> {
+        let find = move |conn: &mut _| User::find(conn, id);
+        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
+        let event = Event::new(Action::UserRead).on_user(id);
+        self.note_event(&admin.origin, event).await?;
+        Ok(user)
+    }
+
+    /// The id of the user with this address, in any spelling.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    pub async fn find_user_id(&self, email: &str) -> Result<i64, Error> {
+        let Ok(email) = EmailAddress::parse(email) else {
+            return Err(Error::NotFound);
+        };
+        let key = email.key();
+        let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
+        let account = self.0.store.read(find).await?;
+        Ok(account.ok_or(Error::NotFound)?.user.id)
+    }
+
+    /// Makes a user, whoever may register, with these scopes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] with every wrong field; [`Error::EmailTaken`];
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
+    /// [`Error::LoginTokenWanted`] for an API key; [`Error::InvalidToken`] when the
+    /// administrator's session has ended meanwhile; [`Error::Busy`] and [`Error::Unavailable`].
+    pub async fn create_user(
+        &self,
+        admin: &Administrator,
+        form: RegistrationForm,
+        scopes: Result<Option<String>, FieldError>,
+    ) -> Result<User, Error> {
+        admin.check_is_no_key()?;
+        let scopes = check_optional_scopes("scopes", scopes);
+        let (form, scopes) = Error::both(self.check_form(form), scopes)?;
+        let user = self
+            .prepare_user(&admin.origin, form, scopes.unwrap_or_default())
+            .await?;
+        let (by, now) = (admin.by.clone(), self.0.clock.now());
+        let auth = self.clone();
+        let created = self.change(&admin.origin, move |conn, events| {
+            if let Some(by) = &by {
+                let grantable = &auth.0.config.grantable_scopes;
+                let allowed = by
+                    .lock(conn, now)?
+                    .and_then(|caller| by.check_may_give(&caller, grantable, "", &user.scopes));
+                if let Err(error) = allowed {
+                    return Ok(Err(error));
+                }
+            }
+            let created = user.insert(conn)?;
+            let event = Event::new(Action::UserCreate).on_user(created.id);
+            events.record(event.with("scopes", created.scopes.as_str()));
+            Ok(Ok(created))
+        });
+        let created = created.await.map_err(taken)?;
+        self.note_if_refused(admin, created).await
+    }
+
+    /// Changes a user, and returns the user as they are then. Disabling ends the login token and
+    /// all keys for good; scopes that are taken are taken from all tokens and keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidBody`] with every wrong field;
+    /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away, and for
+    /// a user who holds more of this service's scopes than the administrator does;
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] when an API key would change
+    /// more than whether the user is disabled; [`Error::InvalidToken`] when the administrator's
+    /// session has ended meanwhile; [`Error::Unavailable`].
+    pub async fn update_user(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        patch: UserPatch,
+    ) -> Result<User, Error> {
+        let patch = patch.check()?;
+        if patch.is_for_people() {
+            admin.check_is_no_key()?;
+        }
+        let now = self.0.clock.now();
+        let lock_first = match patch.may_restrict() {
+            true => LockFirst::Administrators,
+            false => LockFirst::Nothing,
+        };
+        let updated = self.administer_if(admin, id, lock_first, move |conn, events, locked| {
+            let changes = match locked.changes(conn, &patch, now)? {
+                Ok(changes) => changes,
+                Err(error) => return Ok(Err(error)),
+            };
+            record_changes(events, locked.user, &changes);
+            if let Some(disabled) = patch.disabled {
+                Ended::by_disabling(conn, events, locked.user, disabled, now)?;
+            }
+            Ok(User::change(conn, id, &changes)?.ok_or(Error::NotFound))
+        });
+        updated.await
+    }
+
+    /// Deletes a user, with all tokens and keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
+    /// who holds more of this service's scopes than the administrator does;
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] for an API key;
+    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
+    /// [`Error::Unavailable`].
+    pub async fn delete_user(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        only_if: Precondition,
+    ) -> Result<(), Error> {
+        admin.check_is_no_key()?;
+        let auth = self.clone();
+        let deleted = self.administer_if(
+            admin,
+            id,
+            LockFirst::Administrators,
+            move |conn, events, locked| {
+                if let Err(error) = only_if.check(locked.user) {
+                    return Ok(Err(error));
+                }
+                if let Err(error) = locked.check_another_administers(conn)? {
+                    return Ok(Err(error));
+                }
+                auth.delete_in(conn, events, id)?;
+                Ok(Ok(()))
+            },
+        );
+        deleted.await
+    }
+}

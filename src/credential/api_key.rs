@@ -1,0 +1,136 @@
+//! Personal API keys as secrets: made here, shown once, kept only as a digest.
+//!
+//! A key is `tkh_`, 43 random characters as those of a login token, and six more that are the
+//! CRC-32 of the 43. So a scanner finds one that was published by mistake, and one that was typed
+//! wrong is refused without asking the database.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::credential::token::{NoRandomness, TokenDigest, generate_token, is_token_shaped};
+
+/// What every key begins with.
+pub const PREFIX: &str = "tkh_";
+
+/// Random characters of a key.
+const RANDOM_CHARACTERS: usize = 43;
+
+/// Characters of the checksum: 62^6 is above 2^32.
+const CHECKSUM_CHARACTERS: usize = 6;
+
+/// Characters of a key.
+const KEY_CHARACTERS: usize = PREFIX.len() + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS;
+
+/// Characters of the part by which an owner recognises a key in a list.
+const HINT_CHARACTERS: usize = 8;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A key in the clear, on its way to the one who may have it. Does not print.
+pub struct PlainKey(SecretString);
+
+impl PlainKey {
+    /// The key itself: 53 characters of `[A-Za-z0-9_-]`.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What is stored in its place.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.expose().as_bytes())
+    }
+
+    /// The first characters: enough to tell keys apart, and no help in guessing one.
+    pub fn hint(&self) -> &str {
+        &self.expose()[..HINT_CHARACTERS]
+    }
+}
+
+impl fmt::Debug for PlainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainKey(..)")
+    }
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// [`NoRandomness`] when the system's generator fails.
+pub fn generate_api_key() -> Result<PlainKey, NoRandomness> {
+    let random = generate_token()?;
+    Ok(PlainKey(with_checksum(random.expose()).into()))
+}
+
+/// The key of these 43 characters.
+pub(crate) fn with_checksum(random: &str) -> String {
+    let mut key = String::with_capacity(KEY_CHARACTERS);
+    key.push_str(PREFIX);
+    key.push_str(random);
+    key.extend(checksum(random.as_bytes()).map(char::from));
+    key
+}
+
+/// Whether these bytes are a key as far as can be told without the database: the form and the
+/// checksum are right.
+pub fn is_well_formed(presented: &[u8]) -> bool {
+    let Some(rest) = presented.strip_prefix(PREFIX.as_bytes()) else {
+        return false;
+    };
+    let Some((random, rest)) = rest.split_at_checked(RANDOM_CHARACTERS) else {
+        return false;
+    };
+    is_token_shaped(random) && rest == checksum(random)
+}
+
+/// The CRC-32 of these bytes in base 62, the most significant digit first.
+fn checksum(random: &[u8]) -> [u8; CHECKSUM_CHARACTERS] {
+    let mut rest = crc32fast::hash(random) as usize;
+    let mut digits = [b'0'; CHECKSUM_CHARACTERS];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[rest % BASE62.len()];
+        rest /= BASE62.len();
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_crc_32_in_base_62() {
+        // The check value of CRC-32 (ISO-HDLC) is 0xCBF43926 for "123456789".
+        let digits = checksum(b"123456789");
+        let value = digits.iter().fold(0_u64, |value, digit| {
+            let place = BASE62.iter().position(|d| d == digit).unwrap() as u64;
+            value * 62 + place
+        });
+        assert_eq!(value, 0xCBF4_3926);
+        // Zlib's CRC-32 of nothing is 0.
+        assert_eq!(&checksum(b""), b"000000");
+    }
+
+    #[test]
+    fn keys_are_well_formed_and_no_altered_key_is() {
+        for _ in 0..200 {
+            let key = generate_api_key().unwrap();
+            let text = key.expose();
+            assert_eq!(text.len(), 53);
+            assert!(text.starts_with(key.hint()) && key.hint().len() == 8);
+            assert!(is_well_formed(text.as_bytes()));
+            for index in 0..text.len() {
+                let mut altered = text.as_bytes().to_vec();
+                altered[index] = if altered[index] == b'x' { b'y' } else { b'x' };
+                assert!(!is_well_formed(&altered), "{index}");
+                assert!(!is_well_formed(&text.as_bytes()[..index]), "{index}");
+            }
+            assert!(!is_well_formed(format!("{text}0").as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_key_does_not_print_itself() {
+        assert_eq!(format!("{:?}", generate_api_key().unwrap()), "PlainKey(..)");
+    }
+}

@@ -1,0 +1,81 @@
+//! The guard for routes that want a scope.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+use super::audit_context::origin;
+use super::{Authenticated, auth};
+use crate::auth::Session;
+use crate::error::Error;
+
+/// A scope that a route wants, as a type: it stands in the handler's signature.
+///
+/// ```
+/// use tokenhouse::{Authorized, RequiredScope};
+///
+/// struct OrdersRead;
+///
+/// impl RequiredScope for OrdersRead {
+///     const SCOPE: &'static str = "orders:read";
+/// }
+///
+/// async fn orders(caller: Authorized<OrdersRead>) -> String {
+///     format!("orders for {}", caller.user.email)
+/// }
+/// ```
+pub trait RequiredScope: 'static {
+    /// Its name, as RFC 6749 section 3.3 allows it.
+    const SCOPE: &'static str;
+}
+
+/// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
+/// [`Session`].
+///
+/// Refuses as [`Authenticated`] does, and with 403 when the scope is missing (RFC 6750
+/// section 3.1); that refusal is put into the audit trail.
+#[derive(Clone, Debug)]
+pub struct Authorized<S> {
+    session: Arc<Session>,
+    scope: PhantomData<S>,
+}
+
+impl<S: RequiredScope> Authorized<S> {
+    /// The user and the credential.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+impl<S> Deref for Authorized<S> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl<S: RequiredScope> FromRequest for Authorized<S> {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authenticated = Authenticated::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let Authenticated(session) = authenticated.await?;
+            if session.has_scope(S::SCOPE) {
+                let scope = PhantomData;
+                return Ok(Self { session, scope });
+            }
+            let auth = auth(&request)?;
+            Err(auth
+                .refuse_scope(&origin(&request), &session, S::SCOPE)
+                .await)
+        })
+    }
+}
