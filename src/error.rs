@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::credential::token::NoRandomness;
 use crate::password::Busy;
 use crate::store::StoreError;
-use crate::credential::token::NoRandomness;
 
 /// Why a request is not answered with success.
 #[derive(Debug, thiserror::Error)]

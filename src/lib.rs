@@ -257,13 +257,15 @@ pub mod remote;
 pub mod scope;
 pub mod store;
 
-pub use auth::{Auth, Credential, Origin, Session};
+pub use auth::{Auth, Credential, Origin, Principal};
 pub use clock::Clock;
 pub use config::Config;
+pub use credential::token::generate_token;
 pub use error::Error;
-pub use guards::{Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey};
+pub use guards::{
+    Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
+};
 pub use password::{Cost, PasswordError, hash_password, verify_password};
 #[cfg(feature = "remote")]
 pub use remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 pub use store::{AccessToken, ApiKey, Store, User};
-pub use credential::token::generate_token;

@@ -8,13 +8,12 @@ use secrecy::SecretString;
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
-use super::caller::expires_at;
 use crate::credential::Candidates;
+use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::scope;
-use crate::store::{AccessToken, Credential, NewAccessToken, Session, StoreError};
-use crate::credential::token::{PlainToken, generate_token};
+use crate::store::{AccessToken, Credential, NewAccessToken, Principal, StoreError};
 
 /// A token just made, with the secret that is shown this once.
 #[derive(Debug)]
@@ -136,28 +135,31 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidToken`] for one that is unknown, expired, revoked or of a disabled user;
     /// [`Error::Unavailable`] when the database does not answer: never a guess.
-    pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Session>, Error> {
+    pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Principal>, Error> {
         let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
-        match self.recall_session(&candidates) {
+        match self.recall_principal(&candidates) {
             Some(outcome) => outcome,
-            None => self.find_session(candidates).await,
+            None => self.find_principal(candidates).await,
         }
     }
 
     /// As [`Self::check_token`], if the answer can be told without waiting; most can.
-    pub(crate) fn recall_session(
+    pub(crate) fn recall_principal(
         &self,
         candidates: &Candidates,
-    ) -> Option<Result<Arc<Session>, Error>> {
+    ) -> Option<Result<Arc<Principal>, Error>> {
         let now = self.0.clock.now();
-        let session = self.recall_any(candidates, now)?;
-        Some(self.admit(session, now))
+        let principal = self.recall_any(candidates, now)?;
+        Some(self.admit(principal, now))
     }
 
     /// As [`Self::check_token`], from the database.
-    pub(crate) async fn find_session(&self, candidates: Candidates) -> Result<Arc<Session>, Error> {
+    pub(crate) async fn find_principal(
+        &self,
+        candidates: Candidates,
+    ) -> Result<Arc<Principal>, Error> {
         match self.find_any(candidates).await? {
-            Some(session) => self.admit(session, self.0.clock.now()),
+            Some(principal) => self.admit(principal, self.0.clock.now()),
             None => {
                 self.0.metrics.checks_refused.increment();
                 Err(Error::InvalidToken)
@@ -169,45 +171,50 @@ impl Auth {
     pub(super) async fn look_up(
         &self,
         candidates: Candidates,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
+    ) -> Result<Option<Arc<Principal>>, StoreError> {
         match self.recall_any(&candidates, self.0.clock.now()) {
-            Some(session) => Ok(Some(session)),
+            Some(principal) => Ok(Some(principal)),
             None => self.find_any(candidates).await,
         }
     }
 
-    fn recall_any(&self, candidates: &Candidates, now: NaiveDateTime) -> Option<Arc<Session>> {
+    fn recall_any(&self, candidates: &Candidates, now: NaiveDateTime) -> Option<Arc<Principal>> {
         candidates
             .iter()
-            .find_map(|credential| self.0.store.recall_session(&credential.digest, now))
+            .find_map(|credential| self.0.store.recall_principal(&credential.digest, now))
     }
 
-    async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Principal>>, StoreError> {
         for credential in candidates.iter() {
-            if let Some(session) = self
+            if let Some(principal) = self
                 .0
                 .store
-                .find_session(credential, self.0.clock.now())
+                .find_principal(credential, self.0.clock.now())
                 .await?
             {
-                return Ok(Some(session));
+                return Ok(Some(principal));
             }
         }
         Ok(None)
     }
 
     /// Decides at each use, also about a session from memory: time passes there too.
-    fn admit(&self, session: Arc<Session>, now: NaiveDateTime) -> Result<Arc<Session>, Error> {
-        let is_good = expires_at(&session.credential) > now && session.user.disabled_at.is_none();
+    fn admit(
+        &self,
+        principal: Arc<Principal>,
+        now: NaiveDateTime,
+    ) -> Result<Arc<Principal>, Error> {
+        let is_good =
+            principal.credential.expires_at() > now && principal.user.disabled_at.is_none();
         if !is_good {
             self.0.metrics.checks_refused.increment();
             return Err(Error::InvalidToken);
         }
         self.0.metrics.checks_ok.increment();
-        if let Credential::ApiKey(used) = &session.credential {
-            self.note_key_use(&session, used);
+        if let Credential::ApiKey(used) = &principal.credential {
+            self.note_key_use(&principal, used);
         }
-        Ok(session)
+        Ok(principal)
     }
 
     /// Ends the login token of a session. When this returns, no process on this database accepts

@@ -13,7 +13,7 @@ use super::register::{check_name, check_text, refused_password};
 use crate::email::fold;
 use crate::error::{Error, FieldError};
 use crate::metrics::SignIn;
-use crate::store::{Account, ApiKey, Credential, Session, User, UserChanges, administrators};
+use crate::store::{Account, ApiKey, Credential, Principal, User, UserChanges, administrators};
 
 /// What a user wants to change; `None` leaves it.
 pub struct ProfileForm {
@@ -86,13 +86,13 @@ impl Auth {
     pub async fn update_profile(
         &self,
         origin: &Origin,
-        session: &Arc<Session>,
+        principal: &Arc<Principal>,
         form: ProfileForm,
     ) -> Result<User, Error> {
         let changes = form.check()?;
-        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         let changed = self.change(origin, move |conn, events| {
-            let Some(user) = lock_caller(conn, &session, now)? else {
+            let Some(user) = lock_caller(conn, &principal, now)? else {
                 return Ok(Err(Error::InvalidToken));
             };
             if !changes.is_empty() {
@@ -116,23 +116,23 @@ impl Auth {
     pub async fn change_password(
         &self,
         origin: &Origin,
-        session: &Arc<Session>,
+        principal: &Arc<Principal>,
         form: PasswordForm,
     ) -> Result<(), Error> {
         let (current, new, kept) = self.check_password_form(form)?;
         let action = Action::PasswordChange;
         let ProvenAccount { account, attempt } =
-            self.prove(origin, session, &current, action).await?;
-        let hashed = match self.hash_new_password(origin, &new, &session.user).await {
+            self.prove(origin, principal, &current, action).await?;
+        let hashed = match self.hash_new_password(origin, &new, &principal.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
                 self.excuse(attempt).await?;
                 return Err(refused);
             }
         };
-        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
+        let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let changed = self.change(origin, move |conn, events| {
-            let Some(user) = lock_caller(conn, &session, now)? else {
+            let Some(user) = lock_caller(conn, &principal, now)? else {
                 return Ok(Err(Error::InvalidToken));
             };
             if !account.replace_hash(conn, &hashed)? {
@@ -140,7 +140,7 @@ impl Auth {
             }
             attempt.succeed(conn, now)?;
             auth.forget_failures(conn, &fold(&user.email))?;
-            if let Credential::LoginToken(token) = &session.credential {
+            if let Credential::LoginToken(token) = &principal.credential {
                 token.revoke_others(conn)?;
             }
             let ended = match &kept {
@@ -162,17 +162,17 @@ impl Auth {
     pub async fn delete_account(
         &self,
         origin: &Origin,
-        session: &Arc<Session>,
+        principal: &Arc<Principal>,
         current_password: Result<SecretString, FieldError>,
     ) -> Result<(), Error> {
         let current = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
         let action = Action::UserDelete;
         let ProvenAccount { account, attempt } =
-            self.prove(origin, session, &current, action).await?;
-        let (auth, session, now) = (self.clone(), Arc::clone(session), self.0.clock.now());
+            self.prove(origin, principal, &current, action).await?;
+        let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let deleted = self.change(origin, move |conn, events| {
             administrators::lock(conn)?;
-            let Some(user) = lock_caller(conn, &session, now)? else {
+            let Some(user) = lock_caller(conn, &principal, now)? else {
                 return Ok(Err(Error::InvalidToken));
             };
             if !account.lock_if_unchanged(conn)? {
@@ -182,7 +182,7 @@ impl Auth {
             if let Err(error) = check_another_administers(conn, &user)? {
                 return Ok(Err(error));
             }
-            auth.delete_in(conn, events, session.user.id)?;
+            auth.delete_in(conn, events, principal.user.id)?;
             Ok(Ok(()))
         });
         deleted.await?
@@ -196,14 +196,14 @@ impl Auth {
     pub(super) async fn prove(
         &self,
         origin: &Origin,
-        session: &Session,
+        principal: &Principal,
         password: &SecretString,
         action: Action,
     ) -> Result<ProvenAccount, Error> {
         self.check_changes(origin)?;
         self.check_room(origin.network())?;
-        let id = session.user.id;
-        let name = fold(&session.user.email);
+        let id = principal.user.id;
+        let name = fold(&principal.user.email);
         let attempt = self.count_attempt(origin, &name).await?;
         let find = move |conn: &mut _| Account::find(conn, id);
         let found = self.0.store.read(find).await.map_err(Error::from);

@@ -10,12 +10,12 @@ use secrecy::SecretString;
 use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
 use super::authenticate::ProvenAccount;
-use super::caller::{granted, lock_caller};
+use super::caller::lock_caller;
 use super::user_patch::check_scopes;
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
-use crate::store::{ApiKey, Credential, NewApiKey, Session, StoreConnection, UsedKey};
+use crate::store::{ApiKey, Credential, NewApiKey, Principal, StoreConnection, UsedKey};
 
 /// How long a key lives when its owner does not say, in days.
 pub const DEFAULT_DAYS: i64 = 90;
@@ -73,7 +73,7 @@ pub(super) struct KeyUses(Mutex<HashMap<i64, Use>>);
 #[derive(Clone)]
 struct Use {
     at: NaiveDateTime,
-    session: Arc<Session>,
+    principal: Arc<Principal>,
 }
 
 impl Auth {
@@ -91,23 +91,23 @@ impl Auth {
     pub async fn create_key(
         &self,
         origin: &Origin,
-        session: &Arc<Session>,
+        principal: &Arc<Principal>,
         form: KeyForm,
         current_password: Option<SecretString>,
     ) -> Result<IssuedKey, Error> {
-        let (secret, new) = self.new_key(session.user.id, form)?;
+        let (secret, new) = self.new_key(principal.user.id, form)?;
         let now = self.0.clock.now();
         let proven = match current_password {
             Some(password) => Some(
-                self.prove(origin, session, &password, Action::KeyCreate)
+                self.prove(origin, principal, &password, Action::KeyCreate)
                     .await?,
             ),
-            None if is_recent_sign_in(&session.credential, now) => None,
+            None if is_recent_sign_in(&principal.credential, now) => None,
             None => return Err(Error::RecentSignInWanted),
         };
-        let (auth, session) = (self.clone(), Arc::clone(session));
+        let (auth, principal) = (self.clone(), Arc::clone(principal));
         let stored = self.change(origin, move |conn, events| {
-            let Some(owner) = lock_caller(conn, &session, now)? else {
+            let Some(owner) = lock_caller(conn, &principal, now)? else {
                 return Ok(Err(Error::InvalidToken));
             };
             if let Some(ProvenAccount { account, attempt }) = proven {
@@ -119,7 +119,7 @@ impl Auth {
             if let Err(error) = auth.check_keys_of_day(conn, owner.id, now)? {
                 return Ok(Err(error));
             }
-            let held = scope::intersection(granted(&session.credential), &owner.scopes);
+            let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
             insert_key(conn, events, &held, &new)
         });
         let key = stored.await??;
@@ -164,12 +164,12 @@ impl Auth {
     pub async fn revoke_key(
         &self,
         origin: &Origin,
-        session: &Arc<Session>,
+        principal: &Arc<Principal>,
         id: i64,
     ) -> Result<(), Error> {
-        let (session, now) = (Arc::clone(session), self.0.clock.now());
+        let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         let revoked = self.change(origin, move |conn, events| {
-            let Some(owner) = lock_caller(conn, &session, now)? else {
+            let Some(owner) = lock_caller(conn, &principal, now)? else {
                 return Ok(Err(Error::InvalidToken));
             };
             if !ApiKey::revoke(conn, owner.id, id, now)? {
@@ -205,15 +205,15 @@ impl Auth {
     }
 
     /// Notes that a key is in use, now and then. Never waits.
-    pub(super) fn note_key_use(&self, session: &Arc<Session>, used: &UsedKey) {
+    pub(super) fn note_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
         let at = self.0.clock.now();
         if !used.is_use_to_be_noted(at, NOTE_EVERY) {
             return;
         }
         let mut waiting = self.0.key_uses.lock();
         if waiting.len() < MAX_WAITING || waiting.contains_key(&used.key.id) {
-            let session = Arc::clone(session);
-            waiting.insert(used.key.id, Use { at, session });
+            let principal = Arc::clone(principal);
+            waiting.insert(used.key.id, Use { at, principal });
         }
     }
 
@@ -227,10 +227,10 @@ impl Auth {
             let batch = batch.to_vec();
             let origin = Origin::service();
             let written = self.note(&origin, move |conn, events| {
-                for (id, Use { at, session }) in batch {
+                for (id, Use { at, principal }) in batch {
                     if ApiKey::note_use(conn, id, at)? {
                         let event = Event::new(Action::KeyFirstUse).on_key(id);
-                        events.record_by(Origin::service().by(&session, ""), event);
+                        events.record_by(Origin::service().by(&principal, ""), event);
                     }
                 }
                 Ok(())

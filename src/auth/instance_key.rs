@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use diesel::QueryResult;
 
 use crate::credential::keyed_digest::DigestKey;
-use crate::store::{StoreConnection, instance_secret};
 use crate::credential::token::generate_token;
+use crate::store::{StoreConnection, instance_secret};
 
 /// A key by its name, made when it is first wanted.
 pub(super) struct InstanceKey {

@@ -3,56 +3,23 @@
 
 use std::sync::Arc;
 
+use super::Auth;
 use super::audit::{Action, Event, Origin};
-use super::{Auth, caller};
 use crate::credential::Candidates;
 use crate::error::Error;
 use crate::scope;
-use crate::store::{ApiKey, Credential, Session};
+use crate::store::{ApiKey, Credential, Principal};
 
 /// What the trail says of a text that was asked for as a scope and is none.
 const NOT_A_SCOPE: &str = "(not a scope)";
 
-impl Session {
-    /// Whether the user and the credential both hold this scope now.
-    pub fn has_scope(&self, name: &str) -> bool {
-        scope::contains(&self.user.scopes, name)
-            && scope::contains(caller::granted(&self.credential), name)
-    }
-
-    /// The first of these scopes that is not held.
-    pub fn first_missing<'a>(&self, wanted: &'a str) -> Option<&'a str> {
-        scope::names(wanted).find(|name| !self.has_scope(name))
-    }
-
-    /// The scopes that user and credential both hold now, separated by spaces.
-    pub fn scopes(&self) -> String {
-        scope::intersection(caller::granted(&self.credential), &self.user.scopes)
-    }
-
-    /// When the credential was issued, in seconds since 1970, UTC.
-    pub fn issued_at(&self) -> i64 {
-        let at = match &self.credential {
-            Credential::LoginToken(token) => token.created_at,
-            Credential::ApiKey(used) => used.key.created_at,
-        };
-        at.and_utc().timestamp()
-    }
-
-    /// When the credential ends by itself, in seconds since 1970, UTC. A part of a second is left
-    /// out, so that nobody takes the credential for good longer than it is.
-    pub fn expires_at(&self) -> i64 {
-        caller::expires_at(&self.credential).and_utc().timestamp()
-    }
-}
-
 impl Auth {
-    /// Puts into the trail that a session lacks a scope, and returns the error for it. A text that
+    /// Puts into the trail that a principal lacks a scope, and returns the error for it. A text that
     /// is no name of a scope is repeated in neither.
     pub(crate) async fn refuse_scope(
         &self,
         origin: &Origin,
-        session: &Session,
+        principal: &Principal,
         scope: &str,
     ) -> Error {
         let scope = if scope::is_name(scope) {
@@ -60,7 +27,7 @@ impl Auth {
         } else {
             NOT_A_SCOPE
         };
-        let origin = origin.clone().by(session, scope);
+        let origin = origin.clone().by(principal, scope);
         let event = Event::refused(Action::ScopeRefused);
         match self.note_refusal(&origin, event).await {
             Ok(()) => Error::InsufficientScope(scope.to_owned()),
@@ -73,9 +40,9 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn introspect(&self, presented: &[u8]) -> Result<Option<Arc<Session>>, Error> {
+    pub async fn introspect(&self, presented: &[u8]) -> Result<Option<Arc<Principal>>, Error> {
         match self.check_token(presented).await {
-            Ok(session) => Ok(Some(session)),
+            Ok(principal) => Ok(Some(principal)),
             Err(Error::InvalidToken) => Ok(None),
             Err(error) => Err(error),
         }
@@ -91,30 +58,31 @@ impl Auth {
         &self,
         origin: &Origin,
         presented: &[u8],
-        caller: Option<&Session>,
+        caller: Option<&Principal>,
     ) -> Result<(), Error> {
         let Some(candidates) = Candidates::of(presented) else {
             return Ok(());
         };
-        let session = self.look_up(candidates).await?;
-        let is_own =
-            |session: &Arc<Session>| caller.is_none_or(|caller| caller.user.id == session.user.id);
-        let Some(session) = session.filter(is_own) else {
+        let principal = self.look_up(candidates).await?;
+        let is_own = |principal: &Arc<Principal>| {
+            caller.is_none_or(|caller| caller.user.id == principal.user.id)
+        };
+        let Some(principal) = principal.filter(is_own) else {
             return Ok(());
         };
         let origin = match caller {
             Some(caller) => origin.clone().by_owner(caller),
-            None => origin.clone().by(&session, "possession"),
+            None => origin.clone().by(&principal, "possession"),
         };
         let now = self.0.clock.now();
         let revoked = self.change(&origin, move |conn, events| {
             let event = Event::new(Action::TokenRevoke);
-            let (was_there, event) = match &session.credential {
+            let (was_there, event) = match &principal.credential {
                 Credential::LoginToken(token) => {
-                    (token.revoke(conn)?, event.on_user(session.user.id))
+                    (token.revoke(conn)?, event.on_user(principal.user.id))
                 }
                 Credential::ApiKey(used) => (
-                    ApiKey::revoke(conn, session.user.id, used.key.id, now)?,
+                    ApiKey::revoke(conn, principal.user.id, used.key.id, now)?,
                     event.on_key(used.key.id),
                 ),
             };

@@ -58,11 +58,11 @@ use unnamed_proxy::UnnamedProxies;
 
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
-use crate::error::Error;
 use crate::credential::keyed_digest::DigestKey;
+use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::PasswordHasher;
-pub use crate::store::{Credential, Session};
+pub use crate::store::{Credential, Principal};
 use crate::store::{Store, StoreError};
 
 /// How often [`Auth::files_replaced`] looks whether they are.
@@ -82,7 +82,7 @@ pub enum OpenError {
 /// A handle to everything that authenticates: the way in for a program that uses this library.
 ///
 /// Cheap to clone. Give one clone to each `App` with `.app_data(auth.clone())`, and the extractors
-/// of [`crate::http`] find it there.
+/// of [`crate::guards`] find it there.
 #[derive(Clone)]
 pub struct Auth(Arc<Inner>);
 

@@ -3,8 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::error::Error;
 use crate::credential::hex;
+use crate::error::Error;
 use crate::store::User;
 
 /// What has to hold of a user's row when it is changed (RFC 9110 section 13.1.1).

@@ -9,7 +9,7 @@ use super::admin::Administrator;
 use super::audit::{Action, Event, Origin};
 use super::throttle::network;
 use crate::error::Error;
-use crate::store::{ApiKey, AuditHead, Session};
+use crate::store::{ApiKey, AuditHead, Principal};
 
 /// Pairs of a client and a network that are remembered; beyond those, networks are not told apart.
 const MAX_PAIRS: usize = 10_000;
@@ -191,10 +191,10 @@ impl Auth {
     pub async fn note_introspection(
         &self,
         origin: &Origin,
-        session: Option<&Session>,
+        principal: Option<&Principal>,
     ) -> Result<(), Error> {
-        let origin = match session {
-            Some(session) => origin.clone().by(session, crate::scope::INTROSPECT),
+        let origin = match principal {
+            Some(principal) => origin.clone().by(principal, crate::scope::INTROSPECT),
             None => origin.clone().by_static_key(),
         };
         let pair = (origin.client_name(), network(origin.address()));

@@ -2,10 +2,10 @@
 
 mod audit;
 mod backup;
+mod common;
 mod completions;
 mod config;
 mod doctor;
-mod common;
 mod healthcheck;
 mod import;
 mod key;

@@ -15,8 +15,8 @@ use super::secret::{DatabaseUrl, StaticKeys};
 use super::service_links::is_service_link;
 use super::settings::{self, PREFIX};
 use super::{LogFormat, Registration, origins};
-use crate::email::EmailAddress;
 use crate::credential::hex;
+use crate::email::EmailAddress;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 

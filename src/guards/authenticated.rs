@@ -9,22 +9,22 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, presented};
-use crate::auth::{Auth, Session};
+use crate::auth::{Auth, Principal};
 use crate::credential::Candidates;
 use crate::error::Error;
 
-/// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Session`]:
+/// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Principal`]:
 /// `caller.user`, `caller.credential`.
 ///
 /// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 400 for two
 /// different credentials, and with 503 when the database does not answer.
 #[derive(Clone, Debug)]
-pub struct Authenticated(pub Arc<Session>);
+pub struct Authenticated(pub Arc<Principal>);
 
 impl Deref for Authenticated {
-    type Target = Session;
+    type Target = Principal;
 
-    fn deref(&self) -> &Session {
+    fn deref(&self) -> &Principal {
         &self.0
     }
 }
@@ -38,7 +38,7 @@ impl FromRequest for Authenticated {
             Ok(caller) => Either::Left(ready(Ok(caller))),
             Err(NotAtOnce::Refused(error)) => Either::Left(ready(Err(error))),
             Err(NotAtOnce::AskDatabase(auth, candidates)) => Either::Right(Box::pin(async move {
-                auth.find_session(candidates).await.map(Self)
+                auth.find_principal(candidates).await.map(Self)
             })),
         }
     }
@@ -60,7 +60,7 @@ fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
     let presented = presented::find(request)?;
     let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
-    match auth.recall_session(&candidates) {
+    match auth.recall_principal(&candidates) {
         Some(outcome) => Ok(Authenticated(outcome?)),
         None => Err(NotAtOnce::AskDatabase(auth.clone(), candidates)),
     }

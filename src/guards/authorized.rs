@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::audit_context::origin;
 use super::{Authenticated, auth};
-use crate::auth::Session;
+use crate::auth::Principal;
 use crate::error::Error;
 
 /// A scope that a route wants, as a type: it stands in the handler's signature.
@@ -34,28 +34,28 @@ pub trait RequiredScope: 'static {
 }
 
 /// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
-/// [`Session`].
+/// [`Principal`].
 ///
 /// Refuses as [`Authenticated`] does, and with 403 when the scope is missing (RFC 6750
 /// section 3.1); that refusal is put into the audit trail.
 #[derive(Clone, Debug)]
 pub struct Authorized<S> {
-    session: Arc<Session>,
+    principal: Arc<Principal>,
     scope: PhantomData<S>,
 }
 
 impl<S: RequiredScope> Authorized<S> {
     /// The user and the credential.
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
     }
 }
 
 impl<S> Deref for Authorized<S> {
-    type Target = Session;
+    type Target = Principal;
 
-    fn deref(&self) -> &Session {
-        &self.session
+    fn deref(&self) -> &Principal {
+        &self.principal
     }
 }
 
@@ -67,14 +67,14 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
         let authenticated = Authenticated::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let Authenticated(session) = authenticated.await?;
-            if session.has_scope(S::SCOPE) {
+            let Authenticated(principal) = authenticated.await?;
+            if principal.has_scope(S::SCOPE) {
                 let scope = PhantomData;
-                return Ok(Self { session, scope });
+                return Ok(Self { principal, scope });
             }
             let auth = auth(&request)?;
             Err(auth
-                .refuse_scope(&origin(&request), &session, S::SCOPE)
+                .refuse_scope(&origin(&request), &principal, S::SCOPE)
                 .await)
         })
     }

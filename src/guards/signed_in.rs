@@ -8,24 +8,24 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::Authenticated;
-use crate::auth::{Credential, Session};
+use crate::auth::{Credential, Principal};
 use crate::error::Error;
 use crate::store::AccessToken;
 
 /// A user who has signed in: not a program with an API key of the user's. It reads like a
-/// [`Session`].
+/// [`Principal`].
 ///
 /// Refuses as [`Authenticated`] does, and API keys with 403.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    session: Arc<Session>,
+    principal: Arc<Principal>,
     token: AccessToken,
 }
 
 impl SignedIn {
     /// The user and the token.
-    pub fn session(&self) -> &Arc<Session> {
-        &self.session
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
     }
 
     /// The login token.
@@ -35,10 +35,10 @@ impl SignedIn {
 }
 
 impl Deref for SignedIn {
-    type Target = Session;
+    type Target = Principal;
 
-    fn deref(&self) -> &Session {
-        &self.session
+    fn deref(&self) -> &Principal {
+        &self.principal
     }
 }
 
@@ -49,11 +49,11 @@ impl FromRequest for SignedIn {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let authenticated = Authenticated::from_request(request, payload);
         Box::pin(async move {
-            let Authenticated(session) = authenticated.await?;
-            match &session.credential {
+            let Authenticated(principal) = authenticated.await?;
+            match &principal.credential {
                 Credential::LoginToken(token) => Ok(Self {
                     token: token.clone(),
-                    session,
+                    principal,
                 }),
                 Credential::ApiKey(_) => Err(Error::LoginTokenWanted),
             }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::guards::{Authorized, RequiredScope};
 use crate::auth::{Administrator, Origin};
+use crate::guards::{Authorized, RequiredScope};
 use crate::scope;
 
 /// `users:read`
@@ -33,6 +33,6 @@ impl RequiredScope for EventsRead {
 impl<S: RequiredScope> Authorized<S> {
     /// The user, as who may see to other people's accounts by this scope.
     pub(crate) fn administrator(&self, origin: Origin) -> Administrator {
-        Administrator::new(origin, Arc::clone(self.session()), S::SCOPE)
+        Administrator::new(origin, Arc::clone(self.principal()), S::SCOPE)
     }
 }

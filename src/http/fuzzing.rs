@@ -12,11 +12,12 @@ use super::body::form::Fields;
 use super::body::forms::{DeletionForm, NewKeyForm, NewUserForm};
 use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
-use crate::guards::{credential, password_of_basic};
 use super::normalize_path;
 use crate::auth::{PasswordForm, ProfileForm, RegistrationForm, UserPatch};
 use crate::credential::{CredentialDigest, is_credential_shaped};
 use crate::error::{Error, FieldError};
+use crate::guards::presented;
+use crate::http::introspection_client::password_of_basic;
 
 /// Whatever a client sends, the client is at fault, and can be told so.
 fn blames_client(error: &Error) {
@@ -112,7 +113,7 @@ pub(crate) fn credential(input: &[u8]) {
         with_headers(headers.iter()),
         with_headers(headers.iter().rev()),
     );
-    match (credential::find(&request), credential::find(&reversed)) {
+    match (presented::find(&request), presented::find(&reversed)) {
         (Ok(found), other) => {
             assert!(other.is_ok_and(|other| other == found), "the order counts");
             assert!(!found.is_empty() && found == found.trim_ascii());
@@ -131,7 +132,7 @@ pub(crate) fn credential(input: &[u8]) {
         }
     }
     for (_, value) in &headers {
-        let basic = credential::after_scheme(value.as_bytes(), b"Basic");
+        let basic = presented::after_scheme(value.as_bytes(), b"Basic");
         if let Some(password) = basic.and_then(password_of_basic) {
             assert!(
                 password.len() < value.len(),
@@ -164,7 +165,7 @@ pub(crate) fn target(input: &[u8]) {
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;
     let before = request.path().to_owned();
-    path::decode(&mut request);
+    normalize_path::decode(&mut request);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     assert!(request.path() == before || request.path().bytes().all(is_plain));
 

@@ -8,12 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 
-use crate::guards::{Authorized, RequiredScope};
-use crate::guards::audit_context::origin;
-use crate::guards::{auth, presented};
-use crate::auth::{Auth, Session};
+use crate::auth::{Auth, Principal};
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::error::Error;
+use crate::guards::audit_context::origin;
+use crate::guards::{Authorized, RequiredScope};
+use crate::guards::{auth, presented};
 use crate::scope;
 
 /// `introspect`
@@ -28,7 +28,7 @@ impl RequiredScope for Introspect {
 #[derive(Clone, Debug)]
 pub(crate) struct IntrospectionClient {
     /// Of the user with the scope; none for the static key.
-    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) principal: Option<Arc<Principal>>,
 }
 
 impl FromRequest for IntrospectionClient {
@@ -56,7 +56,7 @@ impl FromRequest for IntrospectionClient {
                     check(auth, &request, bearer, Error::InvalidToken).await
                 }
                 (outcome, _) => outcome.map(|authorized| Self {
-                    session: Some(Arc::clone(authorized.session())),
+                    principal: Some(Arc::clone(authorized.principal())),
                 }),
             }
         })
@@ -72,7 +72,7 @@ async fn check(
 ) -> Result<IntrospectionClient, Error> {
     let origin = origin(request);
     match auth.check_static_key(&origin, Some(presented)).await {
-        Ok(()) => Ok(IntrospectionClient { session: None }),
+        Ok(()) => Ok(IntrospectionClient { principal: None }),
         Err(Error::StaticKeyWrong) => Err(wrong),
         Err(error) => Err(error),
     }

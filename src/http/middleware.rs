@@ -10,11 +10,11 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 
 use super::idle_connections::Place;
-use crate::guards::audit_context::report_unnamed_proxy;
 use super::normalize_path;
-use crate::guards::request_id::{REQUEST_ID, id_of_client, request_id};
 use super::shutdown::Stopping;
 use crate::error::Error;
+use crate::guards::audit_context::report_unnamed_proxy;
+use crate::guards::request_id::{REQUEST_ID, id_of_client, request_id};
 use crate::metrics::RouteMetrics;
 
 /// Decodes the path, passes the request on, and completes the answer.

@@ -7,7 +7,6 @@ mod error_responses;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod idle_connections;
-mod scoped;
 mod introspection_client;
 mod log_limit;
 mod middleware;
@@ -15,6 +14,7 @@ mod normalize_path;
 mod openapi;
 mod precondition;
 mod routes;
+mod scoped;
 mod server;
 mod shutdown;
 

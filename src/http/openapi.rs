@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
 use super::routes::{
-    account, admin, events, tutorial, health, introspect, keys, logout, oauth_metadata, metrics, register,
-    revoke, token, users_me, forward_auth,
+    account, admin, events, forward_auth, health, introspect, keys, logout, metrics,
+    oauth_metadata, register, revoke, token, tutorial, users_me,
 };
 use crate::scope;
 

@@ -7,21 +7,21 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use crate::guards::Authenticated;
-use crate::auth::{Credential, Session};
+use crate::auth::{Credential, Principal};
 use crate::error::Error;
+use crate::guards::Authenticated;
 
 /// A user who is in by a login token, or by an API key that has at least one scope. A key without
-/// scopes tells who its owner is, and nothing else. It reads like a [`Session`].
+/// scopes tells who its owner is, and nothing else. It reads like a [`Principal`].
 ///
 /// Refuses as [`Authenticated`] does, and API keys without scopes with 403.
 #[derive(Clone, Debug)]
-pub(crate) struct Scoped(Arc<Session>);
+pub(crate) struct Scoped(Arc<Principal>);
 
 impl Deref for Scoped {
-    type Target = Session;
+    type Target = Principal;
 
-    fn deref(&self) -> &Session {
+    fn deref(&self) -> &Principal {
         &self.0
     }
 }
@@ -33,12 +33,12 @@ impl FromRequest for Scoped {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let authenticated = Authenticated::from_request(request, payload);
         Box::pin(async move {
-            let Authenticated(session) = authenticated.await?;
-            match &session.credential {
-                Credential::ApiKey(_) if session.scopes().is_empty() => {
+            let Authenticated(principal) = authenticated.await?;
+            match &principal.credential {
+                Credential::ApiKey(_) if principal.scopes().is_empty() => {
                     Err(Error::KeyWithoutScopes)
                 }
-                Credential::ApiKey(_) | Credential::LoginToken(_) => Ok(Self(session)),
+                Credential::ApiKey(_) | Credential::LoginToken(_) => Ok(Self(principal)),
             }
         })
     }

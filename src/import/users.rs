@@ -9,10 +9,10 @@ use super::layouts::token_forms;
 use super::strength::is_strong;
 use super::times;
 use crate::auth::{ImportedToken, ImportedUser};
+use crate::credential::token::TokenDigest;
 use crate::email::EmailAddress;
 use crate::password::{self, Cost};
 use crate::store::SourceRow;
-use crate::credential::token::TokenDigest;
 
 /// Characters that the column of the hash takes.
 const HASH_MAX: usize = 255;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::NaiveDateTime;
 use quick_cache::sync;
 
-use super::RemoteSession;
+use super::RemotePrincipal;
 use crate::clock::Clock;
 use crate::credential::CredentialDigest;
 
@@ -30,7 +30,7 @@ pub(super) struct Moment {
 #[derive(Clone)]
 struct Answer {
     asked: Moment,
-    session: Arc<RemoteSession>,
+    principal: Arc<RemotePrincipal>,
 }
 
 impl Cache {
@@ -51,11 +51,11 @@ impl Cache {
     }
 
     /// What was answered, if that still counts.
-    pub(super) fn get(&self, digest: &CredentialDigest) -> Option<Arc<RemoteSession>> {
+    pub(super) fn get(&self, digest: &CredentialDigest) -> Option<Arc<RemotePrincipal>> {
         let answers = self.answers.as_ref()?;
         let answer = answers.get(digest)?;
         if self.is_fresh(&answer) {
-            return Some(answer.session);
+            return Some(answer.principal);
         }
         answers.remove(digest);
         None
@@ -66,11 +66,11 @@ impl Cache {
         &self,
         digest: CredentialDigest,
         asked: Moment,
-        session: &Arc<RemoteSession>,
+        principal: &Arc<RemotePrincipal>,
     ) {
         if let Some(answers) = &self.answers {
-            let session = Arc::clone(session);
-            answers.insert(digest, Answer { asked, session });
+            let principal = Arc::clone(principal);
+            answers.insert(digest, Answer { asked, principal });
         }
     }
 
@@ -81,7 +81,7 @@ impl Cache {
         let by_counter = now.by_counter - answer.asked.by_counter;
         by_clock.is_ok_and(|age| age < self.max_staleness)
             && by_counter < self.max_staleness
-            && now.by_clock.and_utc().timestamp() < answer.session.expires_at()
+            && now.by_clock.and_utc().timestamp() < answer.principal.expires_at()
     }
 }
 
@@ -96,11 +96,11 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn session_until(exp: i64) -> Arc<RemoteSession> {
+    fn session_until(exp: i64) -> Arc<RemotePrincipal> {
         let body = format!(
             r#"{{"active":true,"scope":"","username":"","exp":{exp},"iat":0,"sub":"1","name":""}}"#
         );
-        Arc::new(session::parse(body.as_bytes()).unwrap().unwrap())
+        Arc::new(principal::parse(body.as_bytes()).unwrap().unwrap())
     }
 
     fn digest(of: &str) -> CredentialDigest {

@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
 use super::builder::{ClientCredential, RemoteAuthError};
-use super::principal::{self, RemoteSession};
+use super::principal::{self, RemotePrincipal};
 use crate::error::Error;
 
 /// The most that the server reads of a form, in bytes. No credential of ours comes near it.
@@ -65,7 +65,7 @@ impl Client {
     pub(super) async fn introspect(
         &self,
         presented: &[u8],
-    ) -> Result<Option<RemoteSession>, Error> {
+    ) -> Result<Option<RemotePrincipal>, Error> {
         let Some(form) = form_with(presented) else {
             return Ok(None);
         };
@@ -75,7 +75,7 @@ impl Client {
         })
     }
 
-    async fn ask(&self, form: String) -> Result<Option<RemoteSession>, Problem> {
+    async fn ask(&self, form: String) -> Result<Option<RemotePrincipal>, Problem> {
         let request = self
             .http
             .post(self.url.clone())
@@ -84,7 +84,7 @@ impl Client {
             .body(form);
         let answer = request.send().await?;
         match answer.status() {
-            StatusCode::OK => Ok(session::parse(&read(answer).await?)?),
+            StatusCode::OK => Ok(principal::parse(&read(answer).await?)?),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(Problem::ClientRefused(status))
             }

@@ -9,24 +9,24 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::{RemoteAuth, RemoteSession};
+use super::{RemoteAuth, RemotePrincipal};
 use crate::error::Error;
-use crate::http::RequiredScope;
+use crate::guards::RequiredScope;
 use crate::guards::presented;
 
-/// A user who is in, by the word of the server. It reads like a [`RemoteSession`]:
+/// A user who is in, by the word of the server. It reads like a [`RemotePrincipal`]:
 /// `caller.user.email`.
 ///
 /// Takes a credential where [`Authenticated`](crate::Authenticated) takes it, and refuses as that
 /// does: with 401 and a challenge, with 400 for two different credentials, and with 503 when the
 /// server does not tell.
 #[derive(Clone, Debug)]
-pub struct RemoteAuthenticated(pub Arc<RemoteSession>);
+pub struct RemoteAuthenticated(pub Arc<RemotePrincipal>);
 
 impl Deref for RemoteAuthenticated {
-    type Target = RemoteSession;
+    type Target = RemotePrincipal;
 
-    fn deref(&self) -> &RemoteSession {
+    fn deref(&self) -> &RemotePrincipal {
         &self.0
     }
 }
@@ -39,14 +39,16 @@ impl FromRequest for RemoteAuthenticated {
         let question = question(request);
         Box::pin(async move {
             let (auth, presented) = question?;
-            auth.find_session(presented.expose_secret()).await.map(Self)
+            auth.find_principal(presented.expose_secret())
+                .await
+                .map(Self)
         })
     }
 }
 
 /// Whom to ask, and about what.
 fn question(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Error> {
-    let presented = credential::find(request)?.to_vec();
+    let presented = presented::find(request)?.to_vec();
     let auth = request.app_data::<RemoteAuth>().ok_or_else(|| {
         log::error!("the app has no RemoteAuth: add .app_data(auth.clone()) to it");
         Error::Internal
@@ -55,28 +57,28 @@ fn question(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Erro
 }
 
 /// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
-/// [`RemoteSession`].
+/// [`RemotePrincipal`].
 ///
 /// Refuses as [`RemoteAuthenticated`] does, and with 403 when the scope is missing (RFC 6750
 /// section 3.1). The server's audit trail does not learn of that.
 #[derive(Clone, Debug)]
 pub struct RemoteAuthorized<S> {
-    session: Arc<RemoteSession>,
+    principal: Arc<RemotePrincipal>,
     scope: PhantomData<S>,
 }
 
 impl<S: RequiredScope> RemoteAuthorized<S> {
     /// The user and the credential.
-    pub fn session(&self) -> &Arc<RemoteSession> {
-        &self.session
+    pub fn principal(&self) -> &Arc<RemotePrincipal> {
+        &self.principal
     }
 }
 
 impl<S> Deref for RemoteAuthorized<S> {
-    type Target = RemoteSession;
+    type Target = RemotePrincipal;
 
-    fn deref(&self) -> &RemoteSession {
-        &self.session
+    fn deref(&self) -> &RemotePrincipal {
+        &self.principal
     }
 }
 
@@ -87,12 +89,12 @@ impl<S: RequiredScope> FromRequest for RemoteAuthorized<S> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let authenticated = RemoteAuthenticated::from_request(request, payload);
         Box::pin(async move {
-            let RemoteAuthenticated(session) = authenticated.await?;
-            if !session.has_scope(S::SCOPE) {
+            let RemoteAuthenticated(principal) = authenticated.await?;
+            if !principal.has_scope(S::SCOPE) {
                 return Err(Error::InsufficientScope(S::SCOPE.to_owned()));
             }
             let scope = PhantomData;
-            Ok(Self { session, scope })
+            Ok(Self { principal, scope })
         })
     }
 }

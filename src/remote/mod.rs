@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 pub use builder::{ClientCredential, RemoteAuthBuilder, RemoteAuthError};
 pub use extract::{RemoteAuthenticated, RemoteAuthorized};
-pub use session::{RemoteSession, RemoteUser};
+pub use principal::{RemotePrincipal, RemoteUser};
 
 use cache::Cache;
 use client::Client;
@@ -78,17 +78,17 @@ impl RemoteAuth {
     /// # Errors
     /// [`Error::InvalidToken`] when it is not good for whatever reason, [`Error::Unavailable`] when
     /// the server does not tell.
-    async fn find_session(&self, presented: &[u8]) -> Result<Arc<RemoteSession>, Error> {
+    async fn find_principal(&self, presented: &[u8]) -> Result<Arc<RemotePrincipal>, Error> {
         let digest = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
-        if let Some(session) = self.0.cache.get(&digest) {
-            return Ok(session);
+        if let Some(principal) = self.0.cache.get(&digest) {
+            return Ok(principal);
         }
         // Before the question: the answer is true of some moment after it.
         let asked = self.0.cache.now();
-        let session = self.0.client.introspect(presented).await?;
-        let session = Arc::new(session.ok_or(Error::InvalidToken)?);
-        self.0.cache.insert(digest, asked, &session);
-        Ok(session)
+        let principal = self.0.client.introspect(presented).await?;
+        let principal = Arc::new(principal.ok_or(Error::InvalidToken)?);
+        self.0.cache.insert(digest, asked, &principal);
+        Ok(principal)
     }
 }
 

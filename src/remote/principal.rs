@@ -8,7 +8,7 @@ use crate::scope;
 /// A user and the credential that stands for them, as the server describes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RemoteSession {
+pub struct RemotePrincipal {
     /// Who.
     pub user: RemoteUser,
     scopes: String,
@@ -28,7 +28,7 @@ pub struct RemoteUser {
     pub email: String,
 }
 
-impl RemoteSession {
+impl RemotePrincipal {
     /// Whether the user and the credential both hold this scope.
     pub fn has_scope(&self, name: &str) -> bool {
         scope::contains(&self.scopes, name)
@@ -72,14 +72,14 @@ struct Active {
 ///
 /// # Errors
 /// When it is not the answer of a Tokenhouse server.
-pub(super) fn parse(body: &[u8]) -> Result<Option<RemoteSession>, serde_json::Error> {
+pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::Error> {
     let Introspection { active } = serde_json::from_slice(body)?;
     if !active {
         return Ok(None);
     }
     let active: Active = serde_json::from_slice(body)?;
     let id = active.sub.parse().map_err(serde_json::Error::custom)?;
-    Ok(Some(RemoteSession {
+    Ok(Some(RemotePrincipal {
         user: RemoteUser {
             id,
             name: active.name,
@@ -100,13 +100,15 @@ mod tests {
 
     #[test]
     fn a_good_credential_is_read_whole_and_a_bad_one_is_nobody() {
-        let session = parse(GOOD.as_bytes()).unwrap().unwrap();
-        assert_eq!(session.user.id, 7);
-        assert_eq!(session.user.email, "a@example.com");
-        assert_eq!(session.user.name, "Alice Example");
-        assert_eq!((session.issued_at(), session.expires_at()), (1, 2));
-        assert_eq!(session.scopes(), "a b");
-        assert!(session.has_scope("b") && !session.has_scope("a b") && !session.has_scope(""));
+        let principal = parse(GOOD.as_bytes()).unwrap().unwrap();
+        assert_eq!(principal.user.id, 7);
+        assert_eq!(principal.user.email, "a@example.com");
+        assert_eq!(principal.user.name, "Alice Example");
+        assert_eq!((principal.issued_at(), principal.expires_at()), (1, 2));
+        assert_eq!(principal.scopes(), "a b");
+        assert!(
+            principal.has_scope("b") && !principal.has_scope("a b") && !principal.has_scope("")
+        );
         assert_eq!(parse(br#"{"active":false}"#).unwrap(), None);
     }
 

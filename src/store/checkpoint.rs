@@ -6,8 +6,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
-use super::execute;
 use super::connection::BUSY_TIMEOUT;
+use super::execute;
 use super::{Store, StoreConnection, StoreError};
 
 /// A log of fewer bytes is left alone. SQLite writes it back by itself at half of this, but

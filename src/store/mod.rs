@@ -14,14 +14,15 @@ mod checkpoint;
 pub(crate) mod clock_mark;
 mod connection;
 mod error;
+mod execute;
 mod exposure;
 mod file;
-mod execute;
 mod file_watch;
 mod hash_class;
 pub(crate) mod instance_secret;
 mod migrations;
 mod pool;
+mod principal;
 mod principal_cache;
 mod replaced_files;
 mod restore;
@@ -56,15 +57,15 @@ pub use connection::StoreConnection;
 pub use error::StoreError;
 pub use exposure::{PostgresExposure, inspect_exposure};
 pub(crate) use hash_class::stored_hash_classes;
-pub use status::{DatabaseState, inspect};
-pub use throttle_counter::LoginFailures;
+pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
-pub use principal_cache::{Credential, Session, UsedKey};
 pub(crate) use slice::Slice;
 pub use source::{SourceDatabase, SourceQuery, SourceRow};
+pub use status::{DatabaseState, inspect};
 pub use text::MAX_TEXT;
+pub use throttle_counter::LoginFailures;
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;
@@ -74,7 +75,7 @@ use connection::{LogConnectionErrors, Manager};
 use file::beside;
 use file_watch::FileWatch;
 use pool::unreachable_database;
-use principal_cache::{Revocation, Sessions};
+use principal_cache::{PrincipalCache, Revocation};
 
 /// The longest that anyone waits for the database, from asking to the answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -97,7 +98,7 @@ pub struct Store {
     log: Option<PathBuf>,
     /// Of SQLite's files.
     watch: Option<Arc<FileWatch>>,
-    sessions: Arc<Sessions>,
+    principals: Arc<PrincipalCache>,
     /// The migrations that [`Self::open`] has run.
     migrated: Arc<[String]>,
 }
@@ -121,8 +122,8 @@ impl Store {
                 log::info!("database: ran migration {name}");
             }
         }
-        let sessions = Sessions::start(manager.clone(), config.session_cache_bytes)?;
-        let sessions = Arc::new(sessions);
+        let principals = PrincipalCache::start(manager.clone(), config.session_cache_bytes)?;
+        let principals = Arc::new(principals);
         let file = manager.url.sqlite_path().map(Path::to_owned);
         let pool = Pool::builder()
             .max_size(config.pool_size)
@@ -141,10 +142,10 @@ impl Store {
         let watch = match file.zip(identity) {
             Some((file, identity)) => {
                 let watch = Arc::new(FileWatch::new(&file, identity)?);
-                let sessions = Arc::downgrade(&sessions);
+                let principals = Arc::downgrade(&principals);
                 let forget = move || {
-                    if let Some(sessions) = sessions.upgrade() {
-                        sessions.forget_all();
+                    if let Some(principals) = principals.upgrade() {
+                        principals.forget_all();
                     }
                 };
                 FileWatch::start(&watch, forget)
@@ -159,7 +160,7 @@ impl Store {
             watch,
             writing,
             log: real.map(|file| beside(&file, "-wal")),
-            sessions,
+            principals,
             migrated: migrated.into(),
         })
     }
@@ -188,7 +189,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.transact(self.sessions.revocation(), work).await
+        self.transact(self.principals.revocation(), work).await
     }
 
     /// As [`Self::write`], for what changes no session: nobody is asked to pause for it.
@@ -211,7 +212,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let mut revocation = self.sessions.revocation();
+        let mut revocation = self.principals.revocation();
         let mut work = Some(work);
         self.run_within(REWRITE_TIMEOUT, self.writing.as_ref(), move |conn| {
             execute::change(conn, revocation.as_mut(), |conn| {
@@ -241,14 +242,18 @@ impl Store {
         .await
     }
 
-    /// The session of a credential, from memory. `None` says nothing: [`Self::find_session`] knows.
+    /// The session of a credential, from memory. `None` says nothing: [`Self::find_principal`] knows.
     /// What it returns is what the database holds at this moment; what was read long before `now` is
     /// not returned. Does not block.
-    pub fn recall_session(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
+    pub fn recall_principal(
+        &self,
+        digest: &TokenDigest,
+        now: NaiveDateTime,
+    ) -> Option<Arc<Principal>> {
         if self.files_problem().is_some() {
             return None;
         }
-        self.sessions.recall(digest, now)
+        self.principals.recall(digest, now)
     }
 
     /// The session of a credential, from the database; `None` when there is no such one. Whether it
@@ -256,13 +261,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
-    pub async fn find_session(
+    pub async fn find_principal(
         &self,
         credential: CredentialDigest,
         now: NaiveDateTime,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
+    ) -> Result<Option<Arc<Principal>>, StoreError> {
         self.refuse_other_files()?;
-        let found = self.sessions.find(credential, now).await;
+        let found = self.principals.find(credential, now).await;
         // What was read while the files were replaced may be of either.
         self.refuse_other_files()?;
         found

@@ -4,8 +4,8 @@
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
-use crate::auth::Auth;
 use super::{Administrator, Authority, check_another_administers};
+use crate::auth::Auth;
 use crate::auth::audit::Events;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
@@ -52,7 +52,7 @@ impl Auth {
                 administrators::lock(conn)?;
             }
             let mut user = None;
-            if by.as_ref().is_none_or(|by| id < by.session.user.id) {
+            if by.as_ref().is_none_or(|by| id < by.principal.user.id) {
                 user = User::lock(conn, id)?;
             }
             let caller = match &by {
@@ -88,9 +88,9 @@ impl Auth {
         outcome: Result<T, Error>,
     ) -> Result<T, Error> {
         match (outcome, &admin.by) {
-            (Err(Error::InsufficientScope(scope)), Some(by)) => {
-                Err(self.refuse_scope(&admin.origin, &by.session, &scope).await)
-            }
+            (Err(Error::InsufficientScope(scope)), Some(by)) => Err(self
+                .refuse_scope(&admin.origin, &by.principal, &scope)
+                .await),
             (outcome, _) => outcome,
         }
     }

@@ -3,8 +3,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::auth::access_token::choose_scopes;
 use super::Administrator;
+use crate::auth::access_token::choose_scopes;
 use crate::auth::api_key::insert_key;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;

@@ -13,7 +13,7 @@ use crate::auth::audit::Origin;
 use crate::auth::caller::lock_caller;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{Credential, Session, StoreConnection, User, administrators};
+use crate::store::{Credential, Principal, StoreConnection, User, administrators};
 
 pub use users::UserPage;
 
@@ -35,11 +35,11 @@ impl Administrator {
     }
 
     /// The user of a session that holds the scope `level`.
-    pub fn new(origin: Origin, session: Arc<Session>, level: &str) -> Self {
+    pub fn new(origin: Origin, principal: Arc<Principal>, level: &str) -> Self {
         Self {
-            origin: origin.by(&session, level),
+            origin: origin.by(&principal, level),
             by: Some(Authority {
-                session,
+                principal,
                 level: level.to_owned(),
             }),
         }
@@ -59,7 +59,7 @@ impl Administrator {
 /// By what an administrator may see to other people's accounts.
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
-    pub(super) session: Arc<Session>,
+    pub(super) principal: Arc<Principal>,
     /// The scope.
     level: String,
 }
@@ -72,7 +72,7 @@ impl Authority {
         conn: &mut StoreConnection,
         now: NaiveDateTime,
     ) -> QueryResult<Result<User, Error>> {
-        let caller = lock_caller(conn, &self.session, now)?;
+        let caller = lock_caller(conn, &self.principal, now)?;
         Ok(match caller {
             None => Err(Error::InvalidToken),
             Some(caller) if !scope::contains(&caller.scopes, &self.level) => {
@@ -85,7 +85,7 @@ impl Authority {
     /// Refuses API keys, whatever their scopes: a program neither makes nor deletes users, nor
     /// decides who they are and what they may do.
     pub(super) fn check_is_signed_in(&self) -> Result<(), Error> {
-        match &self.session.credential {
+        match &self.principal.credential {
             Credential::LoginToken(_) => Ok(()),
             Credential::ApiKey(_) => Err(Error::LoginTokenWanted),
         }
@@ -122,7 +122,7 @@ impl Authority {
 
     /// Whether the credential and its user both hold this scope.
     fn holds(&self, caller: &User, name: &str) -> bool {
-        self.session.has_scope(name) && scope::contains(&caller.scopes, name)
+        self.principal.has_scope(name) && scope::contains(&caller.scopes, name)
     }
 }
 

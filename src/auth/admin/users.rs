@@ -1,8 +1,8 @@
 //! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
 //! session here has ended it on every process when it returns.
 
-use super::administration::LockFirst;
 use super::Administrator;
+use super::administration::LockFirst;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::precondition::Precondition;

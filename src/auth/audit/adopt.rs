@@ -7,8 +7,8 @@ use super::verify::Verifier;
 use super::walk::Walk;
 use super::{Action, Event, Events, Origin, Problem};
 use crate::auth::Auth;
-use crate::error::Error;
 use crate::credential::keyed_digest::DigestKey;
+use crate::error::Error;
 use crate::store::{AuditHead, StoreConnection};
 
 /// How often it begins again when a process has appended meanwhile.

@@ -40,8 +40,8 @@ use super::Auth;
 use super::instance_key::InstanceKey;
 use super::throttle::ChangeError;
 use crate::clock::Clock;
-use crate::error::Error;
 use crate::credential::keyed_digest::DigestKey;
+use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError};
 
 /// What happens in one transaction, in order.

@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 use crate::network::Network;
 use crate::process_owner::process_owner;
 use crate::scope;
-use crate::store::{Credential, Session};
+use crate::store::{Credential, Principal};
 
 /// The most that is kept of what a client calls itself, in characters.
 const USER_AGENT_MAX: usize = 200;
@@ -38,12 +38,12 @@ pub struct Origin {
     spender: Option<Spender>,
 }
 
-/// Whose budget for changes an operation of a session is taken out of.
+/// Whose budget for changes an operation of a principal is taken out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::auth) struct Spender {
-    /// The user of the session.
+    /// The user of the principal.
     pub(in crate::auth) user_id: i64,
-    /// The session's credential.
+    /// The principal's credential.
     pub(in crate::auth) credential: CredentialMark,
     /// Whether the operation takes a scope of an administrator.
     pub(in crate::auth) is_administration: bool,
@@ -120,22 +120,22 @@ impl Origin {
         }
     }
 
-    /// The same, once a session has shown who it is. `level` is the scope, or other right, that
+    /// The same, once a principal has shown who it is. `level` is the scope, or other right, that
     /// the operation takes.
     #[must_use]
-    pub fn by(self, session: &Session, level: &str) -> Self {
-        let (credential, mark) = match &session.credential {
+    pub fn by(self, principal: &Principal, level: &str) -> Self {
+        let (credential, mark) = match &principal.credential {
             Credential::LoginToken(token) => {
                 ("login".to_owned(), CredentialMark::Login(token.created_at))
             }
             Credential::ApiKey(used) => (key(used.key.id), CredentialMark::Key(used.key.id)),
         };
         Self {
-            actor: user(session.user.id),
+            actor: user(principal.user.id),
             credential,
             level: level.to_owned(),
             spender: Some(Spender {
-                user_id: session.user.id,
+                user_id: principal.user.id,
                 credential: mark,
                 is_administration: scope::OWN.contains(&level),
             }),
@@ -161,8 +161,8 @@ impl Origin {
 
     /// The same, for what a user does with their own account.
     #[must_use]
-    pub fn by_owner(self, session: &Session) -> Self {
-        self.by(session, OWN_ACCOUNT)
+    pub fn by_owner(self, principal: &Principal) -> Self {
+        self.by(principal, OWN_ACCOUNT)
     }
 
     /// The same, once a password has shown who it is.
@@ -175,7 +175,7 @@ impl Origin {
         }
     }
 
-    /// Whose budget for changes it is taken out of; `None` without a session.
+    /// Whose budget for changes it is taken out of; `None` without a principal.
     pub(in crate::auth) fn spender(&self) -> Option<Spender> {
         self.spender
     }

@@ -4,8 +4,8 @@ use super::Problem;
 use super::chain::digest_of_head;
 use super::walk::{Keys, Walk};
 use crate::auth::Auth;
-use crate::error::Error;
 use crate::credential::keyed_digest::DigestKey;
+use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, User};
 
 /// Rows that are read at once.

@@ -8,8 +8,8 @@ use super::network::AddressBudget;
 use super::too_many;
 use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
-use crate::error::Error;
 use crate::credential::keyed_digest::DigestKey;
+use crate::error::Error;
 use crate::metrics::{Budget, SignIn};
 
 /// Wrong passwords from one address at a time, unless a third of what a minute allows is more: they

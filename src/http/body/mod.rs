@@ -14,9 +14,9 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use crate::guards::auth;
-use crate::guards::audit_context::network;
 use crate::error::Error;
+use crate::guards::audit_context::network;
+use crate::guards::auth;
 
 /// The longest that a body may take to arrive. actix-web has a limit for the head only.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(5);

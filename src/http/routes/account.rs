@@ -7,10 +7,10 @@ use super::users_me::UserRead;
 use crate::auth::{Origin, PasswordForm, ProfileForm};
 use crate::error::Error;
 use crate::guards::SignedIn;
-use crate::http::error_responses;
+use crate::guards::auth;
 use crate::http::body::forms::DeletionForm;
 use crate::http::body::json::JsonBody;
-use crate::guards::auth;
+use crate::http::error_responses;
 
 /// What a user wants to change; what is left out stays as it is.
 #[derive(ToSchema)]
@@ -82,7 +82,7 @@ pub(crate) async fn update(
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     let user = auth(&request)?
-        .update_profile(&origin, caller.session(), form.0)
+        .update_profile(&origin, caller.principal(), form.0)
         .await?;
     Ok(HttpResponse::Ok().json(UserRead::from(&user)))
 }
@@ -117,7 +117,7 @@ pub(crate) async fn change_password(
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     auth(&request)?
-        .change_password(&origin, caller.session(), form.0)
+        .change_password(&origin, caller.principal(), form.0)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -153,7 +153,7 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     auth(&request)?
-        .delete_account(&origin, caller.session(), form.0.current_password)
+        .delete_account(&origin, caller.principal(), form.0.current_password)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 use super::{path_id, utc};
 use crate::auth::{Origin, Precondition, UserPatch, version};
 use crate::error::Error;
-use crate::http::error_responses;
+use crate::guards::{Authorized, auth};
+use crate::http::admin_scopes::{UsersRead, UsersWrite};
 use crate::http::body::forms::NewUserForm;
 use crate::http::body::json::JsonBody;
 use crate::http::body::query::Query;
-use crate::guards::{Authorized, auth};
-use crate::http::admin_scopes::{UsersRead, UsersWrite};
+use crate::http::error_responses;
 use crate::store::User;
 
 /// Users on a page, unless more or fewer are asked for.

@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::utc;
 use crate::auth::{EventPage, Origin, PageTurn};
 use crate::error::Error;
-use crate::http::error_responses;
-use crate::http::body::query::Query;
 use crate::guards::{Authorized, RequiredScope, auth};
 use crate::http::admin_scopes::EventsRead;
+use crate::http::body::query::Query;
+use crate::http::error_responses;
 use crate::http::scoped::Scoped;
 use crate::store::{AuditEvent, EventFilter};
 

@@ -9,9 +9,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::auth::{Credential, Origin};
 use crate::error::Error;
 use crate::guards::Authenticated;
-use crate::http::error_responses;
-use crate::http::body::query::Query;
 use crate::guards::auth;
+use crate::http::body::query::Query;
+use crate::http::error_responses;
 use crate::http::log_limit::LogLimit;
 use crate::scope::{self, names};
 
@@ -64,28 +64,28 @@ pub(crate) async fn verify(
     caller: Result<Authenticated, Error>,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let session = caller.map_err(strict)?.0;
+    let principal = caller.map_err(strict)?.0;
     let wanted = wanted_scopes(&request)?;
     let missing = match scope::normalise(&wanted) {
-        Ok(wanted) => session.first_missing(&wanted).map(str::to_owned),
+        Ok(wanted) => principal.first_missing(&wanted).map(str::to_owned),
         // No session holds what is no scope.
         Err(_not_scopes) => Some(wanted),
     };
     if let Some(missing) = missing {
         return Err(auth(&request)?
-            .refuse_scope(&origin, &session, &missing)
+            .refuse_scope(&origin, &principal, &missing)
             .await);
     }
-    let method = match session.credential {
+    let method = match principal.credential {
         Credential::LoginToken(_) => "login",
         Credential::ApiKey(_) => "key",
     };
     let mut response = HttpResponse::Ok();
     for (name, value) in [
-        ("x-auth-user-id", session.user.id.to_string().as_str()),
-        ("x-auth-email", &session.user.email),
-        ("x-auth-name", &shown_name(&session.user.name)),
-        ("x-auth-scopes", &session.scopes()),
+        ("x-auth-user-id", principal.user.id.to_string().as_str()),
+        ("x-auth-email", &principal.user.email),
+        ("x-auth-name", &shown_name(&principal.user.name)),
+        ("x-auth-scopes", &principal.scopes()),
         ("x-auth-method", method),
     ] {
         let value = HeaderValue::try_from(printable(value)).map_err(|_error| Error::Internal)?;

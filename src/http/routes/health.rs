@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::http::error_responses;
 use crate::guards::auth;
+use crate::http::error_responses;
 use crate::http::shutdown::Stopping;
 
 /// The answer of a healthy service.

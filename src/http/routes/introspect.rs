@@ -6,11 +6,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::revoke::CredentialRequest;
-use crate::auth::{Origin, Session};
+use crate::auth::{Origin, Principal};
 use crate::error::Error;
-use crate::http::error_responses;
-use crate::http::body::form::CredentialForm;
 use crate::guards::auth;
+use crate::http::body::form::CredentialForm;
+use crate::http::error_responses;
 use crate::http::introspection_client::IntrospectionClient;
 
 /// What a credential is (RFC 7662 section 2.2). Of one that is not good for whatever reason, only
@@ -46,17 +46,17 @@ pub(crate) struct Introspection<'a> {
     name: Option<&'a str>,
 }
 
-impl<'a> From<&'a Session> for Introspection<'a> {
-    fn from(session: &'a Session) -> Self {
+impl<'a> From<&'a Principal> for Introspection<'a> {
+    fn from(principal: &'a Principal) -> Self {
         Self {
             active: true,
-            scope: Some(session.scopes()),
-            username: Some(&session.user.email),
+            scope: Some(principal.scopes()),
+            username: Some(&principal.user.email),
             token_type: Some("Bearer"),
-            exp: Some(session.expires_at()),
-            iat: Some(session.issued_at()),
-            sub: Some(session.user.id.to_string()),
-            name: Some(&session.user.name),
+            exp: Some(principal.expires_at()),
+            iat: Some(principal.issued_at()),
+            sub: Some(principal.user.id.to_string()),
+            name: Some(&principal.user.name),
         }
     }
 }
@@ -93,11 +93,11 @@ pub(crate) async fn introspect(
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
     let auth = auth(&request)?;
-    auth.note_introspection(&origin, client.session.as_deref())
+    auth.note_introspection(&origin, client.principal.as_deref())
         .await?;
     let presented = form.token.expose_secret().as_bytes();
-    let session = auth.introspect(presented).await?;
-    let told = session.as_deref().map(Introspection::from);
+    let principal = auth.introspect(presented).await?;
+    let told = principal.as_deref().map(Introspection::from);
     // Nothing but `active`, whatever the reason is.
     Ok(HttpResponse::Ok().json(told.unwrap_or_default()))
 }

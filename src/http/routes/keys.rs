@@ -8,10 +8,10 @@ use super::{path_id, utc};
 use crate::auth::{IssuedKey, Origin};
 use crate::error::Error;
 use crate::guards::SignedIn;
-use crate::http::error_responses;
+use crate::guards::auth;
 use crate::http::body::forms::NewKeyForm;
 use crate::http::body::json::JsonBody;
-use crate::guards::auth;
+use crate::http::error_responses;
 use crate::store::ApiKey;
 
 /// A new API key.
@@ -130,7 +130,7 @@ pub(crate) async fn create(
     } = form.0;
     let current_password = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
     let issued = auth(&request)?
-        .create_key(&origin, caller.session(), key, current_password)
+        .create_key(&origin, caller.principal(), key, current_password)
         .await?;
     Ok(HttpResponse::Created().json(KeyCreated::from(&issued)))
 }
@@ -185,7 +185,7 @@ pub(crate) async fn revoke(
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     auth(&request)?
-        .revoke_key(&origin, caller.session(), path_id(&request)?)
+        .revoke_key(&origin, caller.principal(), path_id(&request)?)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

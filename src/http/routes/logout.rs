@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::auth::Origin;
 use crate::error::Error;
 use crate::guards::SignedIn;
-use crate::http::error_responses;
 use crate::guards::auth;
+use crate::http::error_responses;
 
 /// Sign out
 ///

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::error::Error;
 use crate::guards::StaticKey;
-use crate::http::error_responses;
 use crate::guards::auth;
+use crate::http::error_responses;
 
 /// What was counted
 ///

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use super::users_me::UserRead;
 use crate::auth::{Origin, RegistrationForm};
 use crate::error::Error;
-use crate::http::error_responses;
-use crate::http::body::json::JsonBody;
 use crate::guards::auth;
+use crate::http::body::json::JsonBody;
+use crate::http::error_responses;
 
 // Read by `body/forms.rs`; this is for the OpenAPI document.
 /// A registration.

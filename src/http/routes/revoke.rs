@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use crate::auth::Origin;
 use crate::error::Error;
 use crate::guards::MaybeAuthenticated;
-use crate::http::error_responses;
-use crate::http::body::form::CredentialForm;
 use crate::guards::auth;
+use crate::http::body::form::CredentialForm;
+use crate::http::error_responses;
 
 // Read by `body/form.rs`; this is for the OpenAPI document.
 /// A credential, and what it may be.

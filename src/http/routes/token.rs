@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use crate::auth::{Auth, IssuedToken, Origin};
 use crate::error::Error;
-use crate::http::error_responses;
-use crate::http::body::form::TokenForm;
 use crate::guards::auth;
+use crate::http::body::form::TokenForm;
+use crate::http::error_responses;
 
 // Read by `body/form.rs`; this is for the OpenAPI document.
 /// The password form of OAuth2 (RFC 6749 section 4.3.2).

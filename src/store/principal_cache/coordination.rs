@@ -5,7 +5,7 @@
 //! | `session_leases` | a process that may use its memory, unless it is fenced |
 //! | `session_calls` | a change under way, for which all of them pause |
 //! | `session_answers` | what the owner of a lease pauses for, and how far it has read |
-//! | `session_changes` | a credential whose session was changed, and the transaction that did it |
+//! | `session_changes` | a credential whose principal was changed, and the transaction that did it |
 //!
 //! Any role that may connect to the database can send notifications and hear them. So they are
 //! empty, and say only that there may be something to read here. What is read needs no order of

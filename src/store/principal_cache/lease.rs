@@ -1,10 +1,10 @@
 //! The lease under which a process may use what it remembers of a Postgres database.
 //!
-//! A process that remembers sessions has a row in `session_leases`. Again and again it reads whether
+//! A process that remembers principals has a row in `session_leases`. Again and again it reads whether
 //! the row is there and not fenced, which changes are under way, and what has changed, all in one
 //! snapshot ([`coordination`](super::coordination)). When it has forgotten what has changed and no
 //! change is under way, it may use its memory for [`USABLE_FOR`], counted from before it asked. A
-//! process that is about to change a session announces that, and makes the change when the owner of
+//! process that is about to change a principal announces that, and makes the change when the owner of
 //! every lease pauses. A row whose owner does not answer is fenced, and a second after that its
 //! owner can no longer rely on an earlier reading. The pause is over when a snapshot shows that the
 //! change is not under way any more; what it changed is in the same snapshot.

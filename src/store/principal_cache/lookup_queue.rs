@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 use tokio::sync::oneshot;
 
-use super::Session;
 use crate::credential::CredentialDigest;
+use crate::store::Principal;
 use crate::store::StoreError;
 
 /// A look-up, and where its answer goes.
@@ -15,12 +15,12 @@ pub(super) struct Job {
     pub(super) credential: CredentialDigest,
     /// When the caller asked, by its clock.
     pub(super) asked_at: NaiveDateTime,
-    pub(super) reply: oneshot::Sender<Result<Option<Arc<Session>>, StoreError>>,
+    pub(super) reply: oneshot::Sender<Result<Option<Arc<Principal>>, StoreError>>,
 }
 
 impl Job {
     /// Answers. Nobody listening any more is no error.
-    pub(super) fn answer(self, outcome: Result<Option<Arc<Session>>, StoreError>) {
+    pub(super) fn answer(self, outcome: Result<Option<Arc<Principal>>, StoreError>) {
         drop(self.reply.send(outcome));
     }
 }

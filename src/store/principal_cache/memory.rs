@@ -1,4 +1,4 @@
-//! The sessions that are remembered, as many as fit.
+//! The principals that are remembered, as many as fit.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::size_of;
@@ -8,20 +8,20 @@ use chrono::{NaiveDateTime, TimeDelta};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::{Credential, Session};
 use crate::credential::token::TokenDigest;
+use crate::store::{Credential, Principal};
 
 /// What is older is read again: a change that no trigger has seen is in force after that at the
 /// latest.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
 
-/// Sessions by the digest of their token. What was not used for long makes room for what is.
+/// Principals by the digest of their token. What was not used for long makes room for what is.
 pub(super) struct Memory(Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<AsItIs>>>);
 
-/// A session, and a time before which it was not read.
+/// A principal, and a time before which it was not read.
 #[derive(Clone)]
 struct Entry {
-    session: Arc<Session>,
+    principal: Arc<Principal>,
     asked_at: NaiveDateTime,
 }
 
@@ -47,23 +47,29 @@ impl Memory {
         self.0.is_some()
     }
 
-    /// The session, unless it is too old at `now`, or of a time to come: a clock was set then, and
+    /// The principal, unless it is too old at `now`, or of a time to come: a clock was set then, and
     /// does not tell how old it is.
-    pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
+    pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Principal>> {
         let entry = self.0.as_ref()?.get(digest)?;
         let age = now - entry.asked_at;
-        (TimeDelta::zero() <= age && age < MAX_AGE).then_some(entry.session)
+        (TimeDelta::zero() <= age && age < MAX_AGE).then_some(entry.principal)
     }
 
-    /// Remembers a session that was asked for at `asked_at` and read after that.
+    /// Remembers a principal that was asked for at `asked_at` and read after that.
     pub(super) fn insert(
         &self,
         digest: TokenDigest,
-        session: Arc<Session>,
+        principal: Arc<Principal>,
         asked_at: NaiveDateTime,
     ) {
         if let Some(cache) = &self.0 {
-            cache.insert(digest, Entry { session, asked_at });
+            cache.insert(
+                digest,
+                Entry {
+                    principal,
+                    asked_at,
+                },
+            );
         }
     }
 
@@ -80,20 +86,20 @@ impl Memory {
     }
 }
 
-/// What a session of a user with short fields takes up, with the allocator's and the table's share.
+/// What a principal of a user with short fields takes up, with the allocator's and the table's share.
 const TYPICAL_BYTES: u64 = 700;
 
-/// What a session takes up beside the contents of its strings: itself, its counters, eight
+/// What a principal takes up beside the contents of its strings: itself, its counters, eight
 /// allocations rounded up, and its place in the table.
-const FIXED_BYTES: usize = size_of::<Session>() + size_of::<Entry>() + 8 * 16 + 100;
+const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 8 * 16 + 100;
 
-/// Counts the bytes that a session takes up.
+/// Counts the bytes that a principal takes up.
 #[derive(Clone)]
 struct Bytes;
 
 impl Weighter<TokenDigest, Entry> for Bytes {
     fn weight(&self, _digest: &TokenDigest, entry: &Entry) -> u64 {
-        let Session { user, credential } = entry.session.as_ref();
+        let Principal { user, credential } = entry.principal.as_ref();
         let of_user = [
             &user.name,
             &user.surname,

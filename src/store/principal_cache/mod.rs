@@ -18,12 +18,11 @@ mod revocation;
 mod sqlite;
 mod wal_index;
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -32,78 +31,19 @@ pub(super) use revocation::Revocation;
 pub(super) use wal_index::open_for_good;
 
 use super::connection::Manager;
-use super::{ANSWER_WITHIN, AccessToken, ApiKey, StoreConnection, StoreError, User};
+use super::{ANSWER_WITHIN, Principal, StoreConnection, StoreError};
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
-use lookup_queue::{Inbox, Job};
 use lease::Lease;
+use lookup_queue::{Inbox, Job};
 use memory::Memory;
 use wal_index::WalIndex;
 
 /// How long the end of the program waits for the thread to say goodbye to the database.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A user and the credential that stands for them, as stored. Whether it is still good is for the
-/// domain to say.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Session {
-    /// Who.
-    pub user: User,
-    /// By what.
-    pub credential: Credential,
-}
-
-/// A credential of a user, as stored.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Credential {
-    /// Given at a sign-in.
-    LoginToken(AccessToken),
-    /// Made by the user for a program.
-    ApiKey(UsedKey),
-}
-
-/// An API key, and when its use was last noted.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct UsedKey {
-    /// The key.
-    pub key: ApiKey,
-    /// Microseconds since 1970, UTC; see [`Self::is_use_to_be_noted`].
-    noted: AtomicI64,
-}
-
-impl UsedKey {
-    /// A key as it was read.
-    pub(super) fn new(key: ApiKey) -> Self {
-        let noted = key
-            .last_used_at
-            .map_or(i64::MIN, |at| at.and_utc().timestamp_micros());
-        Self {
-            key,
-            noted: AtomicI64::new(noted),
-        }
-    }
-
-    /// Whether a use at `now` comes `interval` or more after the last one that was noted. Of
-    /// several at once, only one is told so.
-    pub fn is_use_to_be_noted(&self, now: NaiveDateTime, interval: TimeDelta) -> bool {
-        let now = now.and_utc().timestamp_micros();
-        let noted = self.noted.load(Ordering::Relaxed);
-        let next = interval
-            .num_microseconds()
-            .map_or(i64::MAX, |interval| noted.saturating_add(interval));
-        now >= next
-            && self
-                .noted
-                .compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-    }
-}
-
-/// Finds sessions. Ends its thread when it is dropped.
-pub(super) struct Sessions {
+/// Finds principals. Ends its thread when it is dropped.
+pub(super) struct PrincipalCache {
     memory: Arc<Memory>,
     validity: Validity,
     inbox: Arc<Inbox>,
@@ -116,7 +56,7 @@ enum Validity {
     Postgres(Arc<Lease>),
 }
 
-impl Sessions {
+impl PrincipalCache {
     /// Opens a connection for the look-ups and starts their thread. Remembers what fits into
     /// `bytes`. Blocks.
     pub(super) fn start(manager: Manager, bytes: u64) -> Result<Self, StoreError> {
@@ -147,16 +87,20 @@ impl Sessions {
         })
     }
 
-    /// The session of a token from memory, if it is there, not too old at `now`, and nothing has
+    /// The principal of a token from memory, if it is there, not too old at `now`, and nothing has
     /// changed it. Never blocks on the database.
-    pub(super) fn recall(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Session>> {
+    pub(super) fn recall(
+        &self,
+        digest: &TokenDigest,
+        now: NaiveDateTime,
+    ) -> Option<Arc<Principal>> {
         match &self.validity {
             // The order decides: the state that the memory stands for, then the memory, then the
             // state of the file. When the two states are equal, nothing was committed between.
             Validity::Sqlite(wal_index) => {
                 let remembered = wal_index.remembered();
-                let session = self.memory.get(digest, now)?;
-                (wal_index.now()? == remembered).then_some(session)
+                let principal = self.memory.get(digest, now)?;
+                (wal_index.now()? == remembered).then_some(principal)
             }
             // Here too: the memory is exact while the lease is live, so what is found in it after
             // that was so when this began. The other way round it may be found before the thread
@@ -165,7 +109,7 @@ impl Sessions {
         }
     }
 
-    /// The session of a credential, from the database, or from a memory that has just caught up
+    /// The principal of a credential, from the database, or from a memory that has just caught up
     /// with it. It is `now`.
     ///
     /// # Errors
@@ -174,7 +118,7 @@ impl Sessions {
         &self,
         credential: CredentialDigest,
         now: NaiveDateTime,
-    ) -> Result<Option<Arc<Session>>, StoreError> {
+    ) -> Result<Option<Arc<Principal>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.inbox.put(Job {
             credential,
@@ -191,7 +135,7 @@ impl Sessions {
         }
     }
 
-    /// Forgets every session.
+    /// Forgets every principal.
     pub(super) fn forget_all(&self) {
         self.memory.clear();
     }
@@ -205,7 +149,7 @@ impl Sessions {
     }
 }
 
-impl Drop for Sessions {
+impl Drop for PrincipalCache {
     fn drop(&mut self) {
         self.inbox.close();
         // The sender is dropped when the thread is through; past the wait it is on its own.
@@ -221,7 +165,7 @@ fn spawn(ending: mpsc::Sender<()>, work: impl FnOnce() + Send + 'static) -> Resu
         drop(ending);
     };
     thread::Builder::new()
-        .name("sessions".to_owned())
+        .name("principals".to_owned())
         .spawn(work)
         .map(drop)
         .map_err(|error| StoreError::Unavailable(format!("no thread for look-ups: {error}")))

@@ -14,18 +14,18 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
-use super::Session;
 use super::coordination::{self, LISTEN, Seen, Snapshot};
-use super::lookup_queue::{Inbox, Job, Wake};
 use super::lease::{Lease, PAUSE_LIMIT, USABLE_FOR};
+use super::lookup_queue::{Inbox, Job, Wake};
 use super::memory::Memory;
 use super::moment::Moment;
 use super::query;
 use crate::credential::CredentialDigest;
-use crate::store::execute::is_lost;
-use crate::store::connection::Manager;
-use crate::store::{StoreError, unreachable_database};
 use crate::credential::token::TokenDigest;
+use crate::store::Principal;
+use crate::store::connection::Manager;
+use crate::store::execute::is_lost;
+use crate::store::{StoreError, unreachable_database};
 
 /// How often the owner of a lease reads the tables, heard or not.
 const LOOK_INTERVAL: Duration = Duration::from_millis(300);
@@ -130,8 +130,8 @@ impl Lookups {
         self.wanted = Some(Instant::now());
         match self.find(&jobs) {
             Ok(found) => jobs.into_iter().for_each(|job| {
-                let session = found.get(&job.credential.digest).cloned();
-                job.answer(Ok(session));
+                let principal = found.get(&job.credential.digest).cloned();
+                job.answer(Ok(principal));
             }),
             Err(error) => jobs
                 .into_iter()
@@ -139,7 +139,7 @@ impl Lookups {
         }
     }
 
-    fn find(&mut self, jobs: &[Job]) -> Result<HashMap<TokenDigest, Arc<Session>>, StoreError> {
+    fn find(&mut self, jobs: &[Job]) -> Result<HashMap<TokenDigest, Arc<Principal>>, StoreError> {
         let credentials: HashSet<CredentialDigest> =
             jobs.iter().map(|job| job.credential).collect();
         let found = match query::find_all(self.connection()?, &credentials) {
@@ -160,14 +160,14 @@ impl Lookups {
         };
         let found = found
             .into_iter()
-            .map(|(digest, session)| (digest, Arc::new(session)));
+            .map(|(digest, principal)| (digest, Arc::new(principal)));
         let found: HashMap<_, _> = found.collect();
         if self.lease.is_some() {
             for job in jobs {
                 let digest = job.credential.digest;
-                if let Some(session) = found.get(&digest) {
+                if let Some(principal) = found.get(&digest) {
                     self.memory
-                        .insert(digest, Arc::clone(session), job.asked_at);
+                        .insert(digest, Arc::clone(principal), job.asked_at);
                 }
             }
         }
@@ -276,7 +276,7 @@ impl Lookups {
         self.calls.len() > known
     }
 
-    /// Forgets these sessions; all of them when they are too many, or when one is not a digest: that
+    /// Forgets these principals; all of them when they are too many, or when one is not a digest: that
     /// is the sign for all, or one that only a newer version understands.
     fn forget(&self, changes: Option<&[String]>) {
         let digests: Option<Vec<TokenDigest>> = changes.and_then(|changes| {

@@ -7,20 +7,20 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::{Credential, Session, UsedKey};
+use crate::credential::token::TokenDigest;
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::store::access_token::TOKEN_COLUMNS;
 use crate::store::api_key::KEY_COLUMNS;
 use crate::store::schema::{access_tokens, api_keys, users};
 use crate::store::user::USER_COLUMNS;
 use crate::store::{AccessToken, ApiKey, User};
-use crate::credential::token::TokenDigest;
+use crate::store::{Credential, Principal, UsedKey};
 
-/// One session, by one prepared statement.
+/// One principal, by one prepared statement.
 pub(super) fn find_one(
     conn: &mut SqliteConnection,
     credential: &CredentialDigest,
-) -> QueryResult<Option<Session>> {
+) -> QueryResult<Option<Principal>> {
     let hex = credential.digest.to_hex();
     match credential.kind {
         CredentialKind::LoginToken => {
@@ -45,12 +45,12 @@ pub(super) fn find_one(
     }
 }
 
-/// All the sessions that there are of these: for each kind that is asked for one round trip, by
+/// All the principals that there are of these: for each kind that is asked for one round trip, by
 /// one prepared statement however many they are.
 pub(super) fn find_all(
     conn: &mut PgConnection,
     credentials: &HashSet<CredentialDigest>,
-) -> QueryResult<Vec<(TokenDigest, Session)>> {
+) -> QueryResult<Vec<(TokenDigest, Principal)>> {
     let mut found = Vec::with_capacity(credentials.len());
     let tokens = hex_of_kind(credentials, CredentialKind::LoginToken);
     if !tokens.is_empty() {
@@ -80,15 +80,15 @@ pub(super) fn find_all(
     Ok(found)
 }
 
-fn of_token(user: User, token: AccessToken) -> Session {
-    Session {
+fn of_token(user: User, token: AccessToken) -> Principal {
+    Principal {
         user,
         credential: Credential::LoginToken(token),
     }
 }
 
-fn of_key(user: User, key: ApiKey) -> Session {
-    Session {
+fn of_key(user: User, key: ApiKey) -> Principal {
+    Principal {
         user,
         credential: Credential::ApiKey(UsedKey::new(key)),
     }

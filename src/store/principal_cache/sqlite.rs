@@ -14,16 +14,16 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 
-use super::Session;
 use super::lookup_queue::{Inbox, Job, Wake};
 use super::memory::Memory;
 use super::query;
 use super::wal_index::WalIndex;
 use crate::config::DatabaseUrl;
+use crate::credential::token::TokenDigest;
+use crate::store::Principal;
 use crate::store::StoreError;
 use crate::store::connection::BUSY_TIMEOUT;
 use crate::store::schema::session_changes;
-use crate::credential::token::TokenDigest;
 
 /// There is nothing to do but look-ups, so the thread need not wake up by itself.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -37,7 +37,7 @@ const SETTINGS: &str = "PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = 
 /// How often the thread writes into the log at most, where nothing can be remembered without that.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// That row: no digest, so it changes no session. Look-ups do not wait for another writer.
+/// That row: no digest, so it changes no principal. Look-ups do not wait for another writer.
 const MARK: &str = "PRAGMA busy_timeout = 0; \
      INSERT INTO session_changes (access_token) VALUES ('')";
 
@@ -130,8 +130,8 @@ impl Lookups {
                 if let Some(header) = header {
                     known.wal_index.remember(header);
                 }
-                for (job, session) in jobs.into_iter().zip(found) {
-                    job.answer(Ok(session));
+                for (job, principal) in jobs.into_iter().zip(found) {
+                    job.answer(Ok(principal));
                 }
             }
             Err(error) => {
@@ -166,20 +166,20 @@ impl Lookups {
 }
 
 impl Known {
-    /// Finds a session in the memory, which has caught up, or in the file.
-    fn find(&self, conn: &mut SqliteConnection, job: &Job) -> QueryResult<Option<Arc<Session>>> {
+    /// Finds a principal in the memory, which has caught up, or in the file.
+    fn find(&self, conn: &mut SqliteConnection, job: &Job) -> QueryResult<Option<Arc<Principal>>> {
         let Job {
             credential,
             asked_at,
             ..
         } = job;
-        if let Some(session) = self.memory.get(&credential.digest, *asked_at) {
-            return Ok(Some(session));
+        if let Some(principal) = self.memory.get(&credential.digest, *asked_at) {
+            return Ok(Some(principal));
         }
         let found = query::find_one(conn, credential)?.map(Arc::new);
-        if let Some(session) = &found {
-            let session = Arc::clone(session);
-            self.memory.insert(credential.digest, session, *asked_at);
+        if let Some(principal) = &found {
+            let principal = Arc::clone(principal);
+            self.memory.insert(credential.digest, principal, *asked_at);
         }
         Ok(found)
     }
@@ -210,7 +210,7 @@ impl Known {
         Ok(())
     }
 
-    /// Forgets the sessions in the log from its row `last` on, and returns the new last one;
+    /// Forgets the principals in the log from its row `last` on, and returns the new last one;
     /// `None` when the log does not have that row any more.
     fn forget_changes_from(
         &self,

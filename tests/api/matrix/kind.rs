@@ -1,8 +1,8 @@
 //! Every kind of credential there is, good ones and others.
 
 use tokenhouse::credential::api_key::generate_api_key;
-use tokenhouse::generate_token;
 use tokenhouse::credential::token::TokenDigest;
+use tokenhouse::generate_token;
 
 use crate::harness::{OWN_SCOPES, Person, STATIC_KEY, TestApp};
 

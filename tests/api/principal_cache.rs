@@ -52,13 +52,13 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
     let clock = Clock::system();
     let look_up = |digest| {
         runtime
-            .block_on(store.find_session(digest, clock.now()))
+            .block_on(store.find_principal(digest, clock.now()))
             .unwrap()
             .is_some()
     };
     let is_remembered = |credential: CredentialDigest| {
         store
-            .recall_session(&credential.digest, clock.now())
+            .recall_principal(&credential.digest, clock.now())
             .is_some()
     };
 
