@@ -24,7 +24,7 @@ pub enum Error {
     /// Two different credentials were sent (RFC 6750 section 2).
     #[error("two different credentials were sent")]
     TwoCredentials,
-    /// The header `Token` is missing where the static key is wanted.
+    /// The header `Token` is missing where the static key is required.
     #[error("no static key was sent")]
     StaticKeyMissing,
     /// The header `Token` holds something else than the static key.
@@ -41,19 +41,19 @@ pub enum Error {
     #[error("the scope {0} is missing")]
     InsufficientScope(String),
     /// Only a login token allows this.
-    #[error("a login token is wanted")]
-    LoginTokenWanted,
+    #[error("a login token is required")]
+    LoginTokenRequired,
     /// An API key without scopes does not allow this.
     #[error("the API key has no scopes")]
     KeyWithoutScopes,
     /// This takes the current password, or a sign-in a short while ago.
-    #[error("the current password or a recent sign-in is wanted")]
-    RecentSignInWanted,
+    #[error("the current password or a recent sign-in is required")]
+    RecentSignInRequired,
     /// The user is the last one who may administer others and sign in.
     #[error("the last administrator cannot be removed")]
     LastAdministrator,
     /// The change needs to say which version it is for (RFC 6585 section 3).
-    #[error("a precondition is wanted")]
+    #[error("a precondition is required")]
     PreconditionRequired,
     /// What is to be changed has another version than the change is for (RFC 9110 section
     /// 15.5.13).
@@ -76,7 +76,7 @@ pub enum Error {
     WrongPassword,
     /// A reverse proxy asks with parameters that its operator cannot have meant.
     #[error("the question of the reverse proxy is not valid")]
-    InvalidQuestion,
+    InvalidForwardAuthQuery,
     /// The address has made too many attempts, or the user too many changes.
     #[error("too many attempts")]
     TooManyAttempts {
@@ -127,6 +127,12 @@ pub enum Error {
     /// The body did not arrive in time, or not whole.
     #[error("the body did not arrive")]
     BodyTimeout,
+    /// No user has this id or address.
+    #[error("no such user")]
+    UserNotFound,
+    /// The user has no API key with this id.
+    #[error("no such API key")]
+    KeyNotFound,
     /// There is nothing at this path.
     #[error("not found")]
     NotFound,

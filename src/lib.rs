@@ -107,7 +107,7 @@
 //! |---|---|---|
 //! | 400 | `TwoCredentials` | two different credentials in a request |
 //! | 401 | `NotAuthenticated`, `InvalidToken` | no credential, or one that is not good |
-//! | 403 | `InsufficientScope`, `LoginTokenWanted` | a scope is missing, or an API key was sent |
+//! | 403 | `InsufficientScope`, `LoginTokenRequired` | a scope is missing, or an API key was sent |
 //! | 403 | `StaticKeyMissing`, `StaticKeyWrong` | the static key |
 //! | 429 | `TooManyAttempts` | too many wrong static keys from the address |
 //! | 500 | `Internal` | the app has no [`Auth`]: the log says so |

@@ -85,7 +85,7 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
     /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has made too many today;
-    /// [`Error::RecentSignInWanted`] without a password, and what [`Auth::change_password`] says of
+    /// [`Error::RecentSignInRequired`] without a password, and what [`Auth::change_password`] says of
     /// a wrong one; [`Error::InvalidToken`] when the session has ended meanwhile;
     /// [`Error::Unavailable`].
     pub async fn create_key(
@@ -103,7 +103,7 @@ impl Auth {
                     .await?,
             ),
             None if is_recent_sign_in(&principal.credential, now) => None,
-            None => return Err(Error::RecentSignInWanted),
+            None => return Err(Error::RecentSignInRequired),
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
         let stored = self.change(origin, move |conn, events| {
@@ -159,7 +159,7 @@ impl Auth {
     /// Revokes a key of the session's user. When this returns, no process accepts it any more.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the user has no such key; [`Error::InvalidToken`] when the session
+    /// [`Error::KeyNotFound`] when the user has no such key; [`Error::InvalidToken`] when the session
     /// has ended meanwhile; [`Error::Unavailable`].
     pub async fn revoke_key(
         &self,
@@ -173,7 +173,7 @@ impl Auth {
                 return Ok(Err(Error::InvalidToken));
             };
             if !ApiKey::revoke(conn, owner.id, id, now)? {
-                return Ok(Err(Error::NotFound));
+                return Ok(Err(Error::KeyNotFound));
             }
             events.record(Event::new(Action::KeyRevoke).on_key(id));
             Ok(Ok(()))

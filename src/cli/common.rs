@@ -15,7 +15,6 @@ pub(super) struct Problem(pub(super) String);
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound => Self("no user has this address".to_owned()),
             Error::InvalidBody(errors) => {
                 let lines: Vec<String> = errors.iter().map(describe).collect();
                 Self(lines.join("; "))

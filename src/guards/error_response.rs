@@ -43,12 +43,12 @@ impl ResponseError for Error {
             | Self::StaticKeyWrong
             | Self::RegistrationRefused
             | Self::InsufficientScope(_)
-            | Self::LoginTokenWanted
-            | Self::InvalidQuestion
+            | Self::LoginTokenRequired
+            | Self::InvalidForwardAuthQuery
             | Self::KeyWithoutScopes
-            | Self::RecentSignInWanted
+            | Self::RecentSignInRequired
             | Self::WrongPassword => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UserNotFound | Self::KeyNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::EmailTaken | Self::TooManyKeys | Self::Disabled | Self::LastAdministrator => {
@@ -91,7 +91,7 @@ impl Error {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
             // What a client asks for and is no scope is not repeated.
-            Self::InsufficientScope(_) | Self::LoginTokenWanted | Self::KeyWithoutScopes => {
+            Self::InsufficientScope(_) | Self::LoginTokenRequired | Self::KeyWithoutScopes => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INSUFFICIENT));
             }
             Self::InvalidClient => {
@@ -181,10 +181,10 @@ impl Error {
             Self::RegistrationRefused => "Registration is not open to you",
             // FastAPI's words in its documentation of scopes.
             Self::InsufficientScope(_) => "Not enough permissions",
-            Self::LoginTokenWanted => "Only a login token allows this",
-            Self::InvalidQuestion => "The reverse proxy asked a question that is not valid",
+            Self::LoginTokenRequired => "Only a login token allows this",
+            Self::InvalidForwardAuthQuery => "The reverse proxy asked a question that is not valid",
             Self::KeyWithoutScopes => "An API key without scopes does not allow this",
-            Self::RecentSignInWanted => {
+            Self::RecentSignInRequired => {
                 "Send current_password, or sign in again: the last sign-in is too long ago"
             }
             Self::LastAdministrator => "The last administrator who can sign in has to stay",
@@ -202,7 +202,7 @@ impl Error {
             Self::UnreadableForm(reason) => reason,
             Self::BodyTooLarge => "Request Entity Too Large",
             Self::BodyTimeout => "Request Timeout",
-            Self::NotFound => "Not Found",
+            Self::NotFound | Self::UserNotFound | Self::KeyNotFound => "Not Found",
             Self::MethodNotAllowed { .. } => "Method Not Allowed",
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",

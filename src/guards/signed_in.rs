@@ -55,7 +55,7 @@ impl FromRequest for SignedIn {
                     token: token.clone(),
                     principal,
                 }),
-                Credential::ApiKey(_) => Err(Error::LoginTokenWanted),
+                Credential::ApiKey(_) => Err(Error::LoginTokenRequired),
             }
         })
     }

@@ -108,7 +108,7 @@ pub(crate) struct InsufficientScope(#[expect(dead_code, reason = "schema")] Erro
     headers(("WWW-Authenticate" = String, description = "RFC 6750")),
     example = json!({ "detail": "Only a login token allows this" })
 )]
-pub(crate) struct LoginTokenWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+pub(crate) struct LoginTokenRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
 /// An API key without scopes
 #[derive(IntoResponses)]

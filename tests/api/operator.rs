@@ -55,7 +55,7 @@ fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
         .unwrap();
     assert_eq!(nobody.status.code(), Some(1));
     let problem = String::from_utf8(nobody.stderr).unwrap();
-    assert_eq!(problem, "tokenhouse: no user has this address\n");
+    assert_eq!(problem, "tokenhouse: no such user\n");
 }
 
 /// Runs a command that reads a password.
@@ -221,7 +221,7 @@ fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {
         (
             &["user", "grant", "nobody@example.com", "a"],
             "",
-            "no user has this address",
+            "no such user",
         ),
         (
             &["user", "grant", "alice@example.com", "a\"b"],
@@ -231,12 +231,13 @@ fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {
         (
             &["user", "delete", "nobody@example.com"],
             "",
-            "no user has this address",
+            "no such user",
         ),
+        (&["user", "sign-out", "no address"], "", "no such user"),
         (
-            &["user", "sign-out", "no address"],
+            &["key", "revoke", "alice@example.com", "999"],
             "",
-            "no user has this address",
+            "no such API key",
         ),
     ] {
         let output = with_password(&app, arguments, password);

@@ -66,7 +66,7 @@ impl Auth {
                 user = User::lock(conn, id)?;
             }
             let Some(user) = user else {
-                return Ok(Err(Error::NotFound));
+                return Ok(Err(Error::UserNotFound));
             };
             let locked = Locked {
                 user: &user,

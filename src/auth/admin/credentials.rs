@@ -53,7 +53,7 @@ impl Auth {
                 Error::InvalidBody(vec![refused_password("password", violation)])
             })?;
         let find = move |conn: &mut _| User::find(conn, id);
-        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
+        let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let hashed = self
             .hash_new_password(&admin.origin, &password, &user)
             .await?;
@@ -155,7 +155,7 @@ impl Auth {
     /// Revokes a key of a user.
     ///
     /// # Errors
-    /// As [`Auth::delete_user`]; [`Error::NotFound`] too when the user has no such key.
+    /// As [`Auth::delete_user`]; [`Error::KeyNotFound`] when the user has no such key.
     pub async fn revoke_key_of(
         &self,
         admin: &Administrator,
@@ -165,7 +165,7 @@ impl Auth {
         let now = self.0.clock.now();
         let revoked = self.administer(admin, id, move |conn, events, user| {
             if !ApiKey::revoke(conn, user.id, key, now)? {
-                return Ok(Err(Error::NotFound));
+                return Ok(Err(Error::KeyNotFound));
             }
             events.record(Event::new(Action::KeyRevoke).on_key(key));
             Ok(Ok(()))

@@ -48,7 +48,7 @@ impl Administrator {
     /// Refuses API keys.
     ///
     /// # Errors
-    /// [`Error::LoginTokenWanted`]
+    /// [`Error::LoginTokenRequired`]
     pub(super) fn check_is_no_key(&self) -> Result<(), Error> {
         self.by
             .as_ref()
@@ -87,7 +87,7 @@ impl Authority {
     pub(super) fn check_is_signed_in(&self) -> Result<(), Error> {
         match &self.principal.credential {
             Credential::LoginToken(_) => Ok(()),
-            Credential::ApiKey(_) => Err(Error::LoginTokenWanted),
+            Credential::ApiKey(_) => Err(Error::LoginTokenRequired),
         }
     }
 

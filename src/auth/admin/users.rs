@@ -64,10 +64,10 @@ impl Auth {
     /// One user. That somebody looked is an event.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    /// [`Error::UserNotFound`] and [`Error::Unavailable`].
     pub async fn find_user(&self, admin: &Administrator, id: i64) -> Result<User, Error> {
         let find = move |conn: &mut _| User::find(conn, id);
-        let user = self.0.store.read(find).await?.ok_or(Error::NotFound)?;
+        let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let event = Event::new(Action::UserRead).on_user(id);
         self.note_event(&admin.origin, event).await?;
         Ok(user)
@@ -76,15 +76,15 @@ impl Auth {
     /// The id of the user with this address, in any spelling.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and [`Error::Unavailable`].
+    /// [`Error::UserNotFound`] and [`Error::Unavailable`].
     pub async fn find_user_id(&self, email: &str) -> Result<i64, Error> {
         let Ok(email) = EmailAddress::parse(email) else {
-            return Err(Error::NotFound);
+            return Err(Error::UserNotFound);
         };
         let key = email.key();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         let account = self.0.store.read(find).await?;
-        Ok(account.ok_or(Error::NotFound)?.user.id)
+        Ok(account.ok_or(Error::UserNotFound)?.user.id)
     }
 
     /// Makes a user, whoever may register, with these scopes.
@@ -92,7 +92,7 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidBody`] with every wrong field; [`Error::EmailTaken`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
-    /// [`Error::LoginTokenWanted`] for an API key; [`Error::InvalidToken`] when the
+    /// [`Error::LoginTokenRequired`] for an API key; [`Error::InvalidToken`] when the
     /// administrator's session has ended meanwhile; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn create_user(
         &self,
@@ -131,11 +131,11 @@ impl Auth {
     /// all keys for good; scopes that are taken are taken from all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::InvalidBody`] with every wrong field;
+    /// [`Error::UserNotFound`]; [`Error::InvalidBody`] with every wrong field;
     /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away, and for
     /// a user who holds more of this service's scopes than the administrator does;
-    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] when an API key would change
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] when an API key would change
     /// more than whether the user is disabled; [`Error::InvalidToken`] when the administrator's
     /// session has ended meanwhile; [`Error::Unavailable`].
     pub async fn update_user(
@@ -162,7 +162,7 @@ impl Auth {
             if let Some(disabled) = patch.disabled {
                 Ended::by_disabling(conn, events, locked.user, disabled, now)?;
             }
-            Ok(User::change(conn, id, &changes)?.ok_or(Error::NotFound))
+            Ok(User::change(conn, id, &changes)?.ok_or(Error::UserNotFound))
         });
         updated.await
     }
@@ -170,9 +170,9 @@ impl Auth {
     /// Deletes a user, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
+    /// [`Error::UserNotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
     /// who holds more of this service's scopes than the administrator does;
-    /// [`Error::LastAdministrator`]; [`Error::LoginTokenWanted`] for an API key;
+    /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] for an API key;
     /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
     /// [`Error::Unavailable`].
     pub async fn delete_user(

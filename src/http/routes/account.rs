@@ -66,7 +66,7 @@ pub(crate) struct AccountDeletion {
         (status = 200, description = "The user as they are now", body = UserRead),
         error_responses::UnreadableRequest,
         error_responses::NotAuthenticated,
-        error_responses::LoginTokenWanted,
+        error_responses::LoginTokenRequired,
         error_responses::BodyLate,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,

@@ -99,7 +99,7 @@ pub(crate) async fn verify(
 /// some of them.
 ///
 /// # Errors
-/// [`Error::InvalidQuestion`], with a line in the log for the operator: a client cannot repair it.
+/// [`Error::InvalidForwardAuthQuery`], with a line in the log for the operator: a client cannot repair it.
 fn wanted_scopes(request: &HttpRequest) -> Result<String, Error> {
     let query = Query::of(request);
     let problem = match query.names().find(|name| *name != SCOPE) {
@@ -116,7 +116,7 @@ fn wanted_scopes(request: &HttpRequest) -> Result<String, Error> {
     if limit.is_none_or(|limit| limit.allows_line(Instant::now())) {
         log::error!("/verify was asked with {problem}, and refuses: correct the proxy's settings");
     }
-    Err(Error::InvalidQuestion)
+    Err(Error::InvalidForwardAuthQuery)
 }
 
 /// As much of a parameter's name as tells it, in ASCII: it may be the words of a client.

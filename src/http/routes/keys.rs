@@ -147,7 +147,7 @@ pub(crate) async fn create(
     responses(
         (status = 200, description = "The keys", body = KeyList),
         error_responses::NotAuthenticated,
-        error_responses::LoginTokenWanted,
+        error_responses::LoginTokenRequired,
         error_responses::TwoCredentials,
         error_responses::Unavailable,
     )
@@ -171,7 +171,7 @@ pub(crate) async fn list(request: HttpRequest, caller: SignedIn) -> Result<HttpR
     responses(
         (status = 204, description = "The key has ended"),
         error_responses::NotAuthenticated,
-        error_responses::LoginTokenWanted,
+        error_responses::LoginTokenRequired,
         error_responses::TwoCredentials,
         error_responses::NotFound,
         error_responses::TooManyAttempts,

@@ -21,7 +21,7 @@ use crate::http::error_responses;
     responses(
         (status = 204, description = "The token has ended"),
         error_responses::NotAuthenticated,
-        error_responses::LoginTokenWanted,
+        error_responses::LoginTokenRequired,
         error_responses::TwoCredentials,
         error_responses::TooManyAttempts,
         error_responses::Unavailable,
