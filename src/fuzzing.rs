@@ -104,7 +104,7 @@ pub fn hash(input: &[u8]) {
 /// neighbouring bytes, and no other length is a key's.
 pub fn api_key(input: &[u8]) {
     if api_key::is_well_formed(input) {
-        let kind = CredentialDigest::of(input).map(|credential| credential.kind);
+        let kind = CredentialDigest::parse(input).map(|credential| credential.kind);
         assert_eq!(kind, Some(CredentialKind::ApiKey));
         assert!(input.is_ascii() && input.len() == 53);
     }

@@ -1,28 +1,26 @@
 //! Scopes: what a credential may do, as the space-separated names of RFC 6749 section 3.3.
 
-/// Sees users at `/admin/users`.
+/// Allows reading users at `/admin/users`.
 pub const USERS_READ: &str = "users:read";
-/// Changes users at `/admin/users`.
+/// Allows changing users at `/admin/users`.
 pub const USERS_WRITE: &str = "users:write";
-/// Sees everybody's audit events at `/admin/events`.
+/// Allows reading the audit events of all users at `/admin/events`.
 pub const EVENTS_READ: &str = "events:read";
-/// Asks `/introspect` about other people's credentials.
+/// Allows introspecting other users' credentials at `/introspect`.
 pub const INTROSPECT: &str = "introspect";
 
-/// The scopes that mean something to the service itself. Every other name means what the
-/// operator's own apps take it for.
-pub const OWN: [&str; 4] = [USERS_READ, USERS_WRITE, EVENTS_READ, INTROSPECT];
+/// The scopes that the service itself checks. The operator's apps define every other name.
+pub const RESERVED: [&str; 4] = [USERS_READ, USERS_WRITE, EVENTS_READ, INTROSPECT];
 
-/// The most that the scopes of one user or credential may take up, in bytes.
+/// Maximum length of the scopes of a user or credential, in bytes.
 pub const MAX_LENGTH: usize = 2_000;
 
-/// Names that RFC 6749 does not allow, or too many of them.
+/// A name that RFC 6749 does not allow, or a list that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("scopes are names of printable ASCII without quotes and backslashes, separated by spaces")]
 pub struct InvalidScope;
 
-/// Puts scopes into the form in which they are stored: each once, in the order given, one space
-/// between two.
+/// Converts scopes to the stored form: each name once, in the given order, separated by one space.
 ///
 /// # Errors
 /// [`InvalidScope`] for a character that RFC 6749 section 3.3 does not allow, and beyond
@@ -36,7 +34,7 @@ pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
         }
         if !names.contains(&name) {
             length += name.len() + usize::from(!names.is_empty());
-            // At once: comparing each of many names with all before it takes long.
+            // Checked inside the loop: comparing every name with all earlier ones is quadratic.
             if length > MAX_LENGTH {
                 return Err(InvalidScope);
             }
@@ -46,10 +44,9 @@ pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
     Ok(names.join(" "))
 }
 
-/// Whether this is the name of one scope, by RFC 6749 section 3.3, and no longer than a list of
-/// them may be. Only such a text may be repeated in a header.
+/// Whether this is the name of one scope (RFC 6749 section 3.3) of at most [`MAX_LENGTH`] bytes.
+/// Only such a text may be echoed in a header.
 pub fn is_name(text: &str) -> bool {
-    let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
@@ -58,14 +55,14 @@ pub fn names(scopes: &str) -> impl Iterator<Item = &str> {
     scopes.split_ascii_whitespace()
 }
 
-/// Whether a list holds this name, exactly as it is written.
+/// Whether a list contains exactly this name.
 pub fn contains(scopes: &str, name: &str) -> bool {
     names(scopes).any(|held| held == name)
 }
 
-/// The first name of `wanted` that is not in `held`.
-pub fn first_missing<'a>(held: &str, wanted: &'a str) -> Option<&'a str> {
-    names(wanted).find(|name| !contains(held, name))
+/// The first name of `required` that is not in `held`.
+pub fn first_missing<'a>(held: &str, required: &'a str) -> Option<&'a str> {
+    names(required).find(|name| !contains(held, name))
 }
 
 /// The names that are in both, in the order of `first`.
@@ -74,7 +71,7 @@ pub fn intersection(first: &str, second: &str) -> String {
     both.join(" ")
 }
 
-/// The names of `first`, then those of `second` that are not among them.
+/// The names of `first`, followed by those of `second` that `first` lacks.
 ///
 /// # Errors
 /// [`InvalidScope`] as [`normalise`].
@@ -90,16 +87,15 @@ pub fn difference(first: &str, second: &str) -> String {
     left.join(" ")
 }
 
-/// Names of scopes, and beginnings of names: `orders:*` stands for every name that begins with
-/// `orders:`.
+/// Names of scopes, and prefixes of names: `orders:*` matches every name that starts with `orders:`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopePatterns(Vec<String>);
 
 impl ScopePatterns {
-    /// Patterns as in a setting, each a name or the beginning of one with `*` at its end.
+    /// Parses the patterns of a setting, each a name or a prefix followed by `*`.
     ///
     /// # Errors
-    /// [`InvalidScope`] for one that holds a character that no name has.
+    /// [`InvalidScope`] for a pattern with a character that RFC 6749 does not allow.
     pub fn new(patterns: Vec<String>) -> Result<Self, InvalidScope> {
         match patterns
             .iter()
@@ -110,17 +106,17 @@ impl ScopePatterns {
         }
     }
 
-    /// Whether one of them stands for this name. None stands for a scope in [`OWN`].
-    pub fn include(&self, name: &str) -> bool {
-        let is_meant = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
+    /// Whether a pattern matches this name. No pattern matches a scope in [`RESERVED`].
+    pub fn matches(&self, name: &str) -> bool {
+        let is_match = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
             None => name == pattern,
         };
-        !OWN.contains(&name) && self.0.iter().any(is_meant)
+        !RESERVED.contains(&name) && self.0.iter().any(is_match)
     }
 }
 
-/// Whether a name of a scope may hold this byte (RFC 6749 section 3.3).
+/// Whether the name of a scope may contain this byte (RFC 6749 section 3.3).
 fn is_allowed(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
 }
@@ -130,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_names_are_joined_and_subtracted() {
+    fn union_and_difference_work_on_names() {
         assert_eq!(union("a b", "c b"), Ok("a b c".to_owned()));
         assert_eq!(union("", ""), Ok(String::new()));
         assert_eq!(union("a", "b\\"), Err(InvalidScope));
@@ -140,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_name_or_the_beginning_of_one() {
-        let of = |patterns: &[&str]| {
+    fn pattern_is_a_name_or_a_prefix() {
+        let parse = |patterns: &[&str]| {
             ScopePatterns::new(patterns.iter().map(|&pattern| pattern.to_owned()).collect())
         };
-        let patterns = of(&["orders:*", "reports", "*:any*"]).unwrap();
+        let patterns = parse(&["orders:*", "reports", "*:any*"]).unwrap();
         for name in ["orders:read", "orders:", "reports", "*:anything"] {
-            assert!(patterns.include(name), "{name}");
+            assert!(patterns.matches(name), "{name}");
         }
         for name in [
             "orders",
@@ -156,17 +152,17 @@ mod tests {
             "",
             "x:any",
         ] {
-            assert!(!patterns.include(name), "{name}");
+            assert!(!patterns.matches(name), "{name}");
         }
-        let every = of(&["*", USERS_READ]).unwrap();
-        assert!(every.include("payments:refund"));
-        assert!(OWN.iter().all(|name| !every.include(name)));
-        assert!(!ScopePatterns::default().include("orders:read"));
-        assert_eq!(of(&["a b"]), Err(InvalidScope));
+        let every = parse(&["*", USERS_READ]).unwrap();
+        assert!(every.matches("payments:refund"));
+        assert!(RESERVED.iter().all(|name| !every.matches(name)));
+        assert!(!ScopePatterns::default().matches("orders:read"));
+        assert_eq!(parse(&["a b"]), Err(InvalidScope));
     }
 
     #[test]
-    fn scopes_are_normalised_and_bad_ones_refused() {
+    fn normalise_deduplicates_and_rejects_invalid_names() {
         for (given, stored) in [
             ("", Ok("")),
             ("   ", Ok("")),
@@ -194,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_scope() {
+    fn is_name_accepts_exactly_one_scope() {
         for name in ["a", "items:read", "https://example.com/x"] {
             assert!(is_name(name), "{name}");
         }
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_compared_whole_and_in_their_case() {
+    fn names_match_whole_and_case_sensitively() {
         assert!(contains("users:read events:read", "events:read"));
         for other in [
             "users",

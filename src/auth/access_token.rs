@@ -136,7 +136,7 @@ impl Auth {
     /// [`Error::InvalidToken`] for one that is unknown, expired, revoked or of a disabled user;
     /// [`Error::Unavailable`] when the database does not answer: never a guess.
     pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Principal>, Error> {
-        let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
+        let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
         match self.recall_principal(&candidates) {
             Some(outcome) => outcome,
             None => self.find_principal(candidates).await,

@@ -60,7 +60,7 @@ impl Auth {
         presented: &[u8],
         caller: Option<&Principal>,
     ) -> Result<(), Error> {
-        let Some(candidates) = Candidates::of(presented) else {
+        let Some(candidates) = Candidates::parse(presented) else {
             return Ok(());
         };
         let principal = self.look_up(candidates).await?;

@@ -107,14 +107,14 @@ impl StaticKeys {
                 .filter(|key| !key.is_empty())
         };
         Self {
-            digests: keys().map(|key| TokenDigest::of(key.as_bytes())).collect(),
+            digests: keys().map(|key| TokenDigest::new(key.as_bytes())).collect(),
             shortest: keys().map(|key| key.chars().count()).min(),
         }
     }
 
     /// Whether `presented` is one of the keys, in a time that does not tell which or how nearly.
     pub fn contains(&self, presented: &[u8]) -> bool {
-        let presented = TokenDigest::of(presented);
+        let presented = TokenDigest::new(presented);
         // No short cut: every key is compared, so that the time depends on their number only.
         self.digests
             .iter()

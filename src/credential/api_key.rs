@@ -1,8 +1,8 @@
-//! Personal API keys as secrets: made here, shown once, kept only as a digest.
+//! Personal API keys as secrets: generated here, shown once, stored only as a digest.
 //!
-//! A key is `tkh_`, 43 random characters as those of a login token, and six more that are the
-//! CRC-32 of the 43. So a scanner finds one that was published by mistake, and one that was typed
-//! wrong is refused without asking the database.
+//! A key is `tkh_`, 43 random characters like those of a login token, and six characters that
+//! encode the CRC-32 of the 43. A secret scanner recognises a leaked key by its form, and a
+//! mistyped key is refused without a database query.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::credential::token::{NoRandomness, TokenDigest, generate_token, is_token_shaped};
 
-/// What every key begins with.
+/// The prefix of every key.
 pub const PREFIX: &str = "tkh_";
 
-/// Random characters of a key.
+/// Random characters in a key.
 const RANDOM_CHARACTERS: usize = 43;
 
-/// Characters of the checksum: 62^6 is above 2^32.
+/// Characters of the checksum: 62^6 exceeds 2^32.
 const CHECKSUM_CHARACTERS: usize = 6;
 
-/// Characters of a key.
+/// Characters in a key.
 const KEY_CHARACTERS: usize = PREFIX.len() + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS;
 
-/// Characters of the part by which an owner recognises a key in a list.
+/// Characters of the hint by which an owner recognises a key in a list.
 const HINT_CHARACTERS: usize = 8;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A key in the clear, on its way to the one who may have it. Does not print.
+/// A key in plain text, on its way to its owner. Its `Debug` output does not reveal it.
 pub struct PlainKey(SecretString);
 
 impl PlainKey {
@@ -36,12 +36,12 @@ impl PlainKey {
         self.0.expose_secret()
     }
 
-    /// What is stored in its place.
+    /// The digest that is stored instead of the key.
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.expose().as_bytes())
+        TokenDigest::new(self.expose().as_bytes())
     }
 
-    /// The first characters: enough to tell keys apart, and no help in guessing one.
+    /// The first characters: enough to distinguish keys, useless for guessing one.
     pub fn hint(&self) -> &str {
         &self.expose()[..HINT_CHARACTERS]
     }
@@ -53,7 +53,7 @@ impl fmt::Debug for PlainKey {
     }
 }
 
-/// Makes a key.
+/// Generates a key.
 ///
 /// # Errors
 /// [`NoRandomness`] when the system's generator fails.
@@ -62,7 +62,7 @@ pub fn generate_api_key() -> Result<PlainKey, NoRandomness> {
     Ok(PlainKey(with_checksum(random.expose()).into()))
 }
 
-/// The key of these 43 characters.
+/// Builds the key from its 43 random characters.
 pub(crate) fn with_checksum(random: &str) -> String {
     let mut key = String::with_capacity(KEY_CHARACTERS);
     key.push_str(PREFIX);
@@ -71,8 +71,8 @@ pub(crate) fn with_checksum(random: &str) -> String {
     key
 }
 
-/// Whether these bytes are a key as far as can be told without the database: the form and the
-/// checksum are right.
+/// Whether these bytes have the form and the checksum of a key. Only the database knows whether the
+/// key exists.
 pub fn is_well_formed(presented: &[u8]) -> bool {
     let Some(rest) = presented.strip_prefix(PREFIX.as_bytes()) else {
         return false;
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_crc_32_in_base_62() {
+    fn checksum_is_crc_32_in_base_62() {
         // The check value of CRC-32 (ISO-HDLC) is 0xCBF43926 for "123456789".
         let digits = checksum(b"123456789");
         let value = digits.iter().fold(0_u64, |value, digit| {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_well_formed_and_no_altered_key_is() {
+    fn changing_or_truncating_a_key_breaks_its_checksum() {
         for _ in 0..200 {
             let key = generate_api_key().unwrap();
             let text = key.expose();
@@ -120,9 +120,9 @@ mod tests {
             assert!(text.starts_with(key.hint()) && key.hint().len() == 8);
             assert!(is_well_formed(text.as_bytes()));
             for index in 0..text.len() {
-                let mut altered = text.as_bytes().to_vec();
-                altered[index] = if altered[index] == b'x' { b'y' } else { b'x' };
-                assert!(!is_well_formed(&altered), "{index}");
+                let mut changed = text.as_bytes().to_vec();
+                changed[index] = if changed[index] == b'x' { b'y' } else { b'x' };
+                assert!(!is_well_formed(&changed), "{index}");
                 assert!(!is_well_formed(&text.as_bytes()[..index]), "{index}");
             }
             assert!(!is_well_formed(format!("{text}0").as_bytes()));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_print_itself() {
+    fn debug_output_hides_the_key() {
         assert_eq!(format!("{:?}", generate_api_key().unwrap()), "PlainKey(..)");
     }
 }

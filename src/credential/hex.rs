@@ -1,4 +1,4 @@
-//! Lower-case hexadecimal digits, written and read without an allocation.
+//! Encodes and decodes lower-case hexadecimal digits without an allocation.
 
 /// Writes two digits for each byte; `digits` is twice as long as `bytes`.
 pub(crate) fn write(bytes: &[u8], digits: &mut [u8]) {
@@ -9,7 +9,8 @@ pub(crate) fn write(bytes: &[u8], digits: &mut [u8]) {
     }
 }
 
-/// Reads two digits for each byte. Returns whether there were as many, and no other characters.
+/// Reads two digits for each byte. Returns `false` when the length differs or a character is not a
+/// digit.
 pub(crate) fn read(digits: &[u8], bytes: &mut [u8]) -> bool {
     if digits.len() != bytes.len() * 2 {
         return false;
@@ -26,7 +27,7 @@ pub(crate) fn read(digits: &[u8], bytes: &mut [u8]) -> bool {
         })
 }
 
-/// Whether this is one of the digits.
+/// Whether this is a lower-case hexadecimal digit.
 pub(crate) fn is_digit(digit: u8) -> bool {
     value(digit).is_some()
 }

@@ -1,4 +1,4 @@
-//! Digests that only somebody with the key can make: HMAC-SHA-256 (RFC 2104) over fields.
+//! Digests that cannot be computed without the key: HMAC-SHA-256 (RFC 2104) over a list of fields.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -6,21 +6,21 @@ use sha2::{Digest, Sha256};
 
 use crate::credential::hex;
 
-/// Bytes of a block of SHA-256.
-const BLOCK: usize = 64;
+/// Bytes in a block of SHA-256.
+const BLOCK_BYTES: usize = 64;
 
-/// The key. Does not print.
+/// The key. Its `Debug` output does not reveal it.
 #[derive(Clone, Debug)]
 pub struct DigestKey(SecretString);
 
 impl DigestKey {
-    /// A key of any length.
+    /// Takes a key of any length.
     pub fn new(secret: SecretString) -> Self {
         Self(secret)
     }
 
-    /// The digest of these fields, as 64 hexadecimal digits. The length goes before each field, so
-    /// that no text can move from one to the next.
+    /// The digest of these fields, as 64 hexadecimal digits. Each field is
+    /// preceded by its length, so no text can move from one field to the next.
     pub fn digest(&self, fields: &[&str]) -> String {
         let mut mac = Hmac::<Sha256>::new(&self.block().into());
         for field in fields {
@@ -32,11 +32,11 @@ impl DigestKey {
         String::from_utf8_lossy(&digest).into_owned()
     }
 
-    /// The key as HMAC takes it: filled up with zeros, or hashed when it is longer than a block
+    /// The key as HMAC uses it: padded with zeros, or hashed when it is longer than a block
     /// (RFC 2104 section 2).
-    fn block(&self) -> [u8; BLOCK] {
+    fn block(&self) -> [u8; BLOCK_BYTES] {
         let secret = self.0.expose_secret().as_bytes();
-        let mut block = [0; BLOCK];
+        let mut block = [0; BLOCK_BYTES];
         match block.get_mut(..secret.len()) {
             Some(start) => start.copy_from_slice(secret),
             None => block[..32].copy_from_slice(&Sha256::digest(secret)),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_hmac_sha_256_over_lengths_and_fields() {
+    fn digest_is_hmac_sha_256_over_lengths_and_fields() {
         // Python: hmac.new(b"key", b"\0\0\0\0\0\0\0\1a" + b"\0\0\0\0\0\0\0\2bc", "sha256").hexdigest()
         let key = DigestKey::new("key".to_owned().into());
         assert_eq!(key.digest(&["a", "bc"]), HMAC_OF_A_BC);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_print_itself() {
+    fn debug_output_hides_the_key() {
         let printed = format!("{:?}", DigestKey::new("hush".to_owned().into()));
         assert!(!printed.contains("hush"), "{printed}");
     }

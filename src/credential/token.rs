@@ -1,4 +1,4 @@
-//! Access tokens as secrets: made here, shown once, kept only as a digest.
+//! Access tokens as secrets: generated here, shown once, stored only as a digest.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use subtle::ConstantTimeEq;
 
 use crate::credential::hex;
 
-/// Random bytes in a token: 256 bits, so guessing is hopeless and an unsalted digest is enough.
+/// Random bytes in a token. 256 bits cannot be guessed, so an unsalted digest is enough.
 const TOKEN_BYTES: usize = 32;
 
 /// Characters in a token: those bytes in base64.
 const TOKEN_CHARACTERS: usize = 43;
 
-/// The system's random generator failed, so no token can be made.
+/// The system's random generator failed, so no token can be generated.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's random generator failed")]
 pub struct NoRandomness;
 
-/// A token in the clear, on its way to the one who may have it. Does not print.
+/// A token in plain text, on its way to its owner. Its `Debug` output does not reveal it.
 pub struct PlainToken(SecretString);
 
 impl PlainToken {
@@ -32,9 +32,9 @@ impl PlainToken {
         self.0.expose_secret()
     }
 
-    /// What is stored in its place.
+    /// The digest that is stored instead of the token.
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.expose().as_bytes())
+        TokenDigest::new(self.expose().as_bytes())
     }
 }
 
@@ -44,9 +44,9 @@ impl fmt::Debug for PlainToken {
     }
 }
 
-/// Makes a token: 32 bytes of the system's generator in URL-safe base64 without padding, the form
-/// of Python's `secrets.token_urlsafe(32)`. It never begins with a hyphen, because programs would
-/// take it for an option: `http -A bearer -a <token>`.
+/// Generates a token: 32 bytes from the system's generator in URL-safe base64 without padding, as
+/// Python's `secrets.token_urlsafe(32)` does. It never starts with a hyphen, because a program would
+/// parse it as an option: `http -A bearer -a <token>`.
 ///
 /// # Errors
 /// [`NoRandomness`] when the system's generator fails.
@@ -63,59 +63,59 @@ pub fn generate_token() -> Result<PlainToken, NoRandomness> {
     }
 }
 
-/// Whether these bytes look like a token of ours. Says nothing about whether it is one.
+/// Whether these bytes have the form of a token. Says nothing about whether the token exists.
 pub fn is_token_shaped(presented: &[u8]) -> bool {
-    presented.len() == TOKEN_CHARACTERS && presented.iter().all(is_plain)
+    presented.len() == TOKEN_CHARACTERS && presented.iter().all(is_base64_url)
 }
 
-/// The fewest lower-case hexadecimal digits at the end of a token of another system's.
-const FOREIGN_DIGITS: usize = 32;
+/// A foreign token ends in at least this many lower-case hexadecimal digits.
+const MIN_FOREIGN_DIGITS: usize = 32;
 
-/// Whether these bytes look like a token of Django's: of its REST framework (40 hexadecimal digits)
-/// or of knox (64 by default, `AUTH_TOKEN_CHARACTER_LENGTH`, and before them `TOKEN_PREFIX`).
+/// Whether these bytes have the form of a Django token: 40 hexadecimal digits for Django REST
+/// framework; for knox `TOKEN_PREFIX` and `AUTH_TOKEN_CHARACTER_LENGTH` digits (64 by default).
 pub(crate) fn is_foreign_token_shaped(presented: &[u8]) -> bool {
     presented
-        .split_last_chunk::<FOREIGN_DIGITS>()
+        .split_last_chunk::<MIN_FOREIGN_DIGITS>()
         .is_some_and(|(before, digits)| {
-            before.iter().all(is_plain) && digits.iter().copied().all(hex::is_digit)
+            before.iter().all(is_base64_url) && digits.iter().copied().all(hex::is_digit)
         })
 }
 
-/// Whether it is a character of URL-safe base64.
-fn is_plain(byte: &u8) -> bool {
+/// Whether this is a character of URL-safe base64.
+fn is_base64_url(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// The SHA-256 of a credential. Finding a stored digest by the digest of what was presented makes
-/// a leaked table worthless: a digest presented as a token is hashed once more and found nowhere.
+/// The SHA-256 of a credential. A leaked table of digests is worthless: a digest presented as a token
+/// is hashed again, and that hash is in no table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// Digests whatever bytes were presented.
-    pub fn of(credential: &[u8]) -> Self {
+    /// Digests the presented bytes.
+    pub fn new(credential: &[u8]) -> Self {
         Self(Sha256::digest(credential).into())
     }
 
-    /// Digests a token as knox does by default (SHA-512, in hexadecimal digits), and that once more:
-    /// the same as [`Self::of_knox_digest`] of what knox has stored of it.
-    pub(crate) fn of_knox_token(credential: &[u8]) -> Self {
+    /// Digests a token as knox does by default (SHA-512 in hexadecimal digits), and digests the result:
+    /// equal to [`Self::from_knox_digest`] of the digest that knox stored for the token.
+    pub(crate) fn from_knox_token(credential: &[u8]) -> Self {
         let mut digits = [0_u8; 128];
         hex::write(&Sha512::digest(credential), &mut digits);
-        Self::of_digits(&digits)
+        Self::from_digits(&digits)
     }
 
-    /// Digests what knox has stored of a token; `None` for what is no SHA-512 in lower-case
+    /// Digests the digest that knox stored for a token; `None` unless it is a SHA-512 in lower-case
     /// hexadecimal digits.
-    pub fn of_knox_digest(stored: &str) -> Option<Self> {
+    pub fn from_knox_digest(stored: &str) -> Option<Self> {
         let digits = stored.as_bytes();
         let is_sha512 = digits.len() == 128 && digits.iter().copied().all(hex::is_digit);
-        is_sha512.then(|| Self::of_digits(digits))
+        is_sha512.then(|| Self::from_digits(digits))
     }
 
-    /// Every bit of the SHA-256 the other way round. Were it the SHA-256 of anything that can be made
-    /// from the digits, who has read knox's table could present that thing for a token.
-    fn of_digits(digits: &[u8]) -> Self {
+    /// Inverts every bit of the SHA-256. If this were the SHA-256 of a text that can be derived from the
+    /// digits, an attacker who has read knox's table could present that text as a token.
+    fn from_digits(digits: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(digits).into();
         Self(digest.map(|byte| !byte))
     }
@@ -127,7 +127,7 @@ impl TokenDigest {
         String::from_utf8_lossy(&hex).into_owned()
     }
 
-    /// Reads what [`Self::to_hex`] wrote; `None` for anything else.
+    /// Parses the output of [`Self::to_hex`]; `None` for anything else.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let mut bytes = [0_u8; 32];
         hex::read(hex.as_bytes(), &mut bytes).then_some(Self(bytes))
@@ -139,7 +139,7 @@ impl TokenDigest {
     }
 }
 
-/// A digest is as good as random, so any part of it spreads over a hash table.
+/// A digest is effectively random, so any part of it is a good hash.
 impl std::hash::Hash for TokenDigest {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
@@ -159,19 +159,22 @@ mod tests {
 
     use super::*;
 
-    /// How many tokens are made: `TOKENHOUSE_TEST_TOKENS`, or 20,000.
+    /// The number of tokens to generate: `TOKENHOUSE_TEST_TOKENS`, or 20,000.
     fn samples() -> u32 {
         std::env::var("TOKENHOUSE_TEST_TOKENS").map_or(20_000, |number| number.parse().unwrap())
     }
 
     #[test]
-    fn tokens_look_like_pythons_and_never_repeat() {
+    fn tokens_have_the_form_of_pythons_and_never_repeat() {
         let mut seen = HashSet::new();
         for _ in 0..samples() {
             let token = generate_token().unwrap();
             let text = token.expose();
             assert_eq!(text.len(), 43);
-            assert!(!text.starts_with('-'), "programs take it for an option");
+            assert!(
+                !text.starts_with('-'),
+                "a program would parse it as an option"
+            );
             assert!(
                 text.bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -193,54 +196,54 @@ mod tests {
                 *count += u32::from(bytes[index / 8] >> (7 - index % 8) & 1);
             }
         }
-        // Five and a half standard deviations: wrong once in some 10^5 runs over all the bits.
-        let slack = 5.5 * (f64::from(samples) / 4.0).sqrt();
-        // The first character has 63 values, so that its six bits lean a little.
+        // 5.5 standard deviations: over all bits, one false alarm in about 10^5 runs.
+        let tolerance = 5.5 * (f64::from(samples) / 4.0).sqrt();
+        // The first character is never a hyphen, so its six bits are slightly biased.
         for count in ones.into_iter().skip(6) {
-            assert!((f64::from(count) - f64::from(samples) / 2.0).abs() < slack);
+            assert!((f64::from(count) - f64::from(samples) / 2.0).abs() < tolerance);
         }
     }
 
     #[test]
-    fn the_digest_is_sha256_in_hex() {
+    fn digest_is_sha256_in_hex() {
         assert_eq!(
-            TokenDigest::of(b"abc").to_hex(),
+            TokenDigest::new(b"abc").to_hex(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert!(TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abc")));
-        assert!(!TokenDigest::of(b"abc").matches(&TokenDigest::of(b"abd")));
+        assert!(TokenDigest::new(b"abc").matches(&TokenDigest::new(b"abc")));
+        assert!(!TokenDigest::new(b"abc").matches(&TokenDigest::new(b"abd")));
     }
 
     #[test]
-    fn a_digest_survives_the_trip_through_hex_and_nothing_else_is_one() {
-        let hex = TokenDigest::of(b"abc").to_hex();
-        assert_eq!(TokenDigest::from_hex(&hex), Some(TokenDigest::of(b"abc")));
+    fn hex_round_trips_and_other_texts_are_rejected() {
+        let hex = TokenDigest::new(b"abc").to_hex();
+        assert_eq!(TokenDigest::from_hex(&hex), Some(TokenDigest::new(b"abc")));
         for other in ["", "*", &hex[1..], &hex.to_uppercase(), &format!("{hex}00")] {
             assert_eq!(TokenDigest::from_hex(other), None, "{other}");
         }
     }
 
     #[test]
-    fn a_token_of_knox_is_found_by_what_knox_has_stored_and_by_nothing_made_of_that() {
+    fn only_the_knox_token_itself_matches_the_digest_that_knox_stored() {
         let token = b"8550cfb4165436744dee4bc6c129adddd1380dfc58945514d0a8723376c885c7";
         // Python: hashlib.sha512(token).hexdigest()
         let stored = "3097e561ca311aeac2a7c3cf4f85d4905cc94989d8fa26d632e2a5b38e1181f3\
              02de28c8973799080c9f9c383cc2b246f869131d4c200446d668db7750b686b5";
-        let digest = TokenDigest::of_knox_digest(stored).unwrap();
-        assert!(digest == TokenDigest::of_knox_token(token));
+        let digest = TokenDigest::from_knox_digest(stored).unwrap();
+        assert!(digest == TokenDigest::from_knox_token(token));
         for other in [stored.as_bytes(), digest.to_hex().as_bytes(), &digest.0] {
             assert!(
-                digest != TokenDigest::of(other) && digest != TokenDigest::of_knox_token(other)
+                digest != TokenDigest::new(other) && digest != TokenDigest::from_knox_token(other)
             );
         }
-        assert!(digest != TokenDigest::of(token));
+        assert!(digest != TokenDigest::new(token));
         for bad in ["", &stored[1..], &stored.to_uppercase(), &stored[..64]] {
-            assert!(TokenDigest::of_knox_digest(bad).is_none(), "{bad}");
+            assert!(TokenDigest::from_knox_digest(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
-    fn djangos_tokens_are_told_by_their_looks() {
+    fn form_identifies_django_tokens() {
         let digits = "8550cfb4165436744dee4bc6c129adddd1380dfc58945514d0a8723376c885c7";
         let good = [
             &digits[..40],
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_token_nor_digest_prints_itself() {
+    fn debug_output_hides_token_and_digest() {
         let token = generate_token().unwrap();
         assert_eq!(
             format!("{token:?} {:?}", token.digest()),

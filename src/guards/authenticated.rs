@@ -58,7 +58,7 @@ impl From<Error> for NotAtOnce {
 /// Decides without waiting, if that can be.
 fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
     let presented = presented::find(request)?;
-    let candidates = Candidates::of(presented).ok_or(Error::InvalidToken)?;
+    let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
     match auth.recall_principal(&candidates) {
         Some(outcome) => Ok(Authenticated(outcome?)),

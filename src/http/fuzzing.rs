@@ -122,7 +122,7 @@ pub(crate) fn credential(input: &[u8]) {
                 .map(|(_, value)| value.as_bytes().trim_ascii());
             assert!(values.any(|value| value.ends_with(found)), "nobody sent it");
             // Whatever it is, it can be told what it is.
-            let is_known = CredentialDigest::of(found).is_some();
+            let is_known = CredentialDigest::parse(found).is_some();
             assert!(is_known || is_credential_shaped(found));
         }
         (Err(error), other) => {

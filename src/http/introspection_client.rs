@@ -88,7 +88,7 @@ fn bearer_alone(request: &HttpRequest) -> Option<&[u8]> {
 
 /// A key that was made here and has ended is no guess at the static key: its checksum is right.
 fn is_api_key(presented: &[u8]) -> bool {
-    let digest = CredentialDigest::of(presented);
+    let digest = CredentialDigest::parse(presented);
     digest.is_some_and(|digest| digest.kind == CredentialKind::ApiKey)
 }
 

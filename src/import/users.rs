@@ -296,8 +296,8 @@ impl Rules {
 /// By what a token is found here; `None` for a digest of knox's that is not its default, SHA-512.
 fn digest(token: &RawToken, value: &str) -> Option<TokenDigest> {
     match token.form.as_deref() {
-        Some(token_forms::KNOX) => TokenDigest::of_knox_digest(value),
-        _ => Some(TokenDigest::of(value.as_bytes())),
+        Some(token_forms::KNOX) => TokenDigest::from_knox_digest(value),
+        _ => Some(TokenDigest::new(value.as_bytes())),
     }
 }
 

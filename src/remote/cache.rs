@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn digest(of: &str) -> CredentialDigest {
-        CredentialDigest::of(of.as_bytes()).unwrap()
+        CredentialDigest::parse(of.as_bytes()).unwrap()
     }
 
     fn clock() -> Clock {

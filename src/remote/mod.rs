@@ -79,7 +79,7 @@ impl RemoteAuth {
     /// [`Error::InvalidToken`] when it is not good for whatever reason, [`Error::Unavailable`] when
     /// the server does not tell.
     async fn find_principal(&self, presented: &[u8]) -> Result<Arc<RemotePrincipal>, Error> {
-        let digest = CredentialDigest::of(presented).ok_or(Error::InvalidToken)?;
+        let digest = CredentialDigest::parse(presented).ok_or(Error::InvalidToken)?;
         if let Some(principal) = self.0.cache.get(&digest) {
             return Ok(principal);
         }

@@ -65,7 +65,7 @@ fn a_key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
     assert_eq!((listed.len(), &listed[0]), (2, &shown));
     let answer = app.get("/users/me/keys").bearer(&token).send();
     assert!(!answer.text().contains(&key[12..]));
-    let digest = TokenDigest::of(key.as_bytes()).to_hex();
+    let digest = TokenDigest::new(key.as_bytes()).to_hex();
     let stored = |what: &str| {
         app.database()
             .count(&format!("api_keys WHERE key_digest = '{what}'"))

@@ -98,7 +98,7 @@ fn every_inactive_one_is_told_in_the_same_bytes(backend: Backend) {
         let form = [("token", credential.as_str())];
         assert_eq!(app.post("/revoke").form(&form).send().status, 200);
     }
-    let digest = tokenhouse::credential::token::TokenDigest::of(live.as_bytes()).to_hex();
+    let digest = tokenhouse::credential::token::TokenDigest::new(live.as_bytes()).to_hex();
     let unknown = tokenhouse::generate_token().unwrap();
     let mistyped = format!("{}x", &disabled_key[..52]);
     let first = by_static_key(&app, "garbage");

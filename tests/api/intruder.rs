@@ -155,7 +155,7 @@ fn a_notification_of_an_ended_token_does_not_name_it() {
         .unwrap();
     let alice = app.register("alice");
     let token = alice.sign_in();
-    let digest = TokenDigest::of(token.as_bytes()).to_hex();
+    let digest = TokenDigest::new(token.as_bytes()).to_hex();
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     let begun = Instant::now();
     let mut said = Vec::new();

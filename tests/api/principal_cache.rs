@@ -41,7 +41,7 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
     let tokens = [alice.sign_in(), bob.sign_in()];
     let [of_alice, of_bob] = tokens
         .each_ref()
-        .map(|token| CredentialDigest::of(token.as_bytes()).unwrap());
+        .map(|token| CredentialDigest::parse(token.as_bytes()).unwrap());
 
     let url = ("DATABASE_URL".to_owned(), app.database().url());
     let store = Store::open(&Config::from_vars([url]).unwrap().database).unwrap();
@@ -83,7 +83,7 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
     assert!(!look_up(of_alice) && !is_remembered(of_alice));
     remembers(of_bob);
 
-    let renewed = CredentialDigest::of(bob.sign_in().as_bytes()).unwrap();
+    let renewed = CredentialDigest::parse(bob.sign_in().as_bytes()).unwrap();
     assert!(!is_remembered(of_bob) && !look_up(of_bob));
     remembers(renewed);
 }

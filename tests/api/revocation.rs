@@ -90,7 +90,7 @@ fn what_is_unknown_is_answered_alike(backend: Backend) {
     let alice = app.register("alice");
     let token = alice.sign_in();
     let key = app.create_key(&token, "").secret;
-    let digest = tokenhouse::credential::token::TokenDigest::of(token.as_bytes()).to_hex();
+    let digest = tokenhouse::credential::token::TokenDigest::new(token.as_bytes()).to_hex();
     let unknown = [
         "unknown",
         &digest,

@@ -163,7 +163,7 @@ fn deleted_and_disabled_users_are_out(backend: Backend) {
 fn a_stored_token_is_a_digest_that_opens_nothing(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
-    let digest = tokenhouse::credential::token::TokenDigest::of(token.as_bytes()).to_hex();
+    let digest = tokenhouse::credential::token::TokenDigest::new(token.as_bytes()).to_hex();
     let stored = |text: &str| {
         app.database()
             .count(&format!("access_tokens WHERE access_token = '{text}'"))

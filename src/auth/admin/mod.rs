@@ -94,7 +94,7 @@ impl Authority {
     /// Refuses a user who holds a scope of this service's own that the caller does not hold: an
     /// administrator does nothing to one who may do more.
     pub(super) fn check_may_act_on(&self, caller: &User, user: &User) -> Result<(), Error> {
-        let mut own = scope::OWN.into_iter();
+        let mut own = scope::RESERVED.into_iter();
         let is_beyond =
             |name: &&str| scope::contains(&user.scopes, name) && !self.holds(caller, name);
         match own.find(is_beyond) {
@@ -112,7 +112,7 @@ impl Authority {
         before: &str,
         after: &str,
     ) -> Result<(), Error> {
-        let may_give = |name: &str| self.holds(caller, name) || grantable.include(name);
+        let may_give = |name: &str| self.holds(caller, name) || grantable.matches(name);
         let given = scope::difference(after, before);
         match scope::names(&given).find(|name| !may_give(name)) {
             Some(name) => Err(Error::InsufficientScope(name.to_owned())),

@@ -137,7 +137,7 @@ impl Origin {
             spender: Some(Spender {
                 user_id: principal.user.id,
                 credential: mark,
-                is_administration: scope::OWN.contains(&level),
+                is_administration: scope::RESERVED.contains(&level),
             }),
             ..self
         }

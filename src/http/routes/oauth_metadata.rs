@@ -64,7 +64,7 @@ pub(crate) async fn metadata(
         token_endpoint_auth_methods_supported: ["none"],
         revocation_endpoint_auth_methods_supported: ["none"],
         introspection_endpoint_auth_methods_supported: ["client_secret_basic", "Bearer"],
-        scopes_supported: scope::OWN,
+        scopes_supported: scope::RESERVED,
     }))
 }
 

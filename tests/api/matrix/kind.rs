@@ -95,7 +95,7 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
     add("a key", &key, Standing::Key(""));
     add("the password", &of_plain.password, Standing::Bad);
     add("the address", &of_plain.email, Standing::Bad);
-    let digest = |secret: &str| TokenDigest::of(secret.as_bytes()).to_hex();
+    let digest = |secret: &str| TokenDigest::new(secret.as_bytes()).to_hex();
     add("the digest of a token", &digest(&token), Standing::Bad);
     add("the digest of a key", &digest(&key), Standing::Bad);
     add("a token in capitals", &token.to_uppercase(), Standing::Bad);
