@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pydantic_email::{EmailAddress, fold};
 
 use crate::config::TrustedProxies;
 use crate::credential::api_key;
 use crate::credential::{CredentialDigest, CredentialKind};
-use crate::email::{EmailAddress, fold};
 use crate::http::fuzzing as http;
 use crate::password::{Cost, needs_rehash, needs_update, verify_password_below};
 

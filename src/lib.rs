@@ -237,7 +237,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
-pub mod email;
 pub mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

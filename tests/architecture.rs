@@ -18,7 +18,6 @@ const LAYERS: [&[&str]; 7] = [
         "clock",
         "config",
         "credential",
-        "email",
         "metrics",
         "network",
         "password",

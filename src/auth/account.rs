@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pydantic_email::fold;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
@@ -10,7 +11,6 @@ use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
 use super::register::{check_name, check_text, refused_password};
-use crate::email::fold;
 use crate::error::{Error, FieldError};
 use crate::metrics::SignIn;
 use crate::store::{Account, ApiKey, Credential, Principal, User, UserChanges, administrators};

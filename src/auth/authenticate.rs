@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use pydantic_email::{EmailAddress, fold};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use super::throttle::Attempt;
-use crate::email::{EmailAddress, fold};
 use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::network::Network;

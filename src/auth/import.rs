@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
+use pydantic_email::EmailAddress;
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
-use crate::email::EmailAddress;
 use crate::error::Error;
 use crate::store::{BulkUser, NewAccessToken, StoreConnection, bulk_insert};
 use present::Present;

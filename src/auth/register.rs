@@ -1,12 +1,12 @@
 //! Making a user out of what a stranger sent.
 
+use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use super::throttle::ChangeError;
 use crate::config::Registration;
-use crate::email::EmailAddress;
 use crate::error::{Error, FieldError};
 use crate::password::PolicyViolation;
 use crate::store::{Account, MAX_TEXT, NewUser, StoreError, User};

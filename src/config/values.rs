@@ -6,6 +6,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -16,7 +17,6 @@ use super::service_links::is_service_link;
 use super::settings::{self, PREFIX};
 use super::{LogFormat, Registration, origins};
 use crate::credential::hex;
-use crate::email::EmailAddress;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
+use pydantic_email::EmailAddress;
 
 use super::layouts::token_forms;
 use super::strength::is_strong;
 use super::times;
 use crate::auth::{ImportedToken, ImportedUser};
 use crate::credential::token::TokenDigest;
-use crate::email::EmailAddress;
 use crate::password::{self, Cost};
 use crate::store::SourceRow;
 

@@ -1,6 +1,7 @@
 //! What is done to other people's passwords, tokens and keys, by administrators and by the operator.
 //! Whatever ends a credential here has ended it on every process when it returns.
 
+use pydantic_email::fold;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Administrator;
@@ -10,7 +11,6 @@ use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::register::refused_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyForm};
-use crate::email::fold;
 use crate::error::Error;
 use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, tombstone};
 

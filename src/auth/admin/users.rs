@@ -1,6 +1,8 @@
 //! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
 //! session here has ended it on every process when it returns.
 
+use pydantic_email::{EmailAddress, fold};
+
 use super::Administrator;
 use super::administration::LockFirst;
 use crate::auth::audit::{Action, Event};
@@ -9,7 +11,6 @@ use crate::auth::precondition::Precondition;
 use crate::auth::register::taken;
 use crate::auth::user_patch::{UserPatch, check_optional_scopes, record_changes};
 use crate::auth::{Auth, RegistrationForm};
-use crate::email::{EmailAddress, fold};
 use crate::error::{Error, FieldError};
 use crate::store::{Account, Slice, User};
 

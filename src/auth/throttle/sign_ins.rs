@@ -1,12 +1,12 @@
 //! How often an account may be signed in to with the right password.
 
 use chrono::TimeDelta;
+use pydantic_email::fold;
 
 use super::budget::Rate;
 use super::too_many;
 use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
-use crate::email::fold;
 use crate::error::Error;
 use crate::metrics::{Budget, SignIn};
 use crate::store::User;

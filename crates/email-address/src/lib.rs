@@ -1,17 +1,28 @@
 //! E-mail addresses: which are valid, how they are written, and when two are the same.
 //!
 //! The rules are those of pydantic 2's `EmailStr`, which is email-validator 2 without the DNS look-up:
-//! a bare address or `Name <address>`, no quoted local part, no IP address for a domain, and a
+//! a bare address or `Name <address>`, no quoted local part, no IP address as the domain, and a
 //! domain that can exist on the public Internet (RFC 5321, 5322, 6531 and 5891).
-//! `scripts/fuzz-email` compares the two.
+//!
+//! ```
+//! use pydantic_email::{EmailAddress, InvalidEmail};
+//!
+//! let address = EmailAddress::parse("Ann Lee <Ann.Lee@BÜCHER.example.com>")?;
+//! assert_eq!(address.to_string(), "Ann.Lee@bücher.example.com");
+//! assert_eq!(address.key(), "ann.lee@bücher.example.com");
+//!
+//! let reserved = EmailAddress::parse("ann@localhost.local");
+//! assert_eq!(reserved, Err(InvalidEmail::ReservedDomain));
+//! # Ok::<(), InvalidEmail>(())
+//! ```
+
+#![forbid(unsafe_code)]
 
 mod characters;
 mod display_name;
 mod domain;
 mod idna2008;
 mod local;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
@@ -20,14 +31,14 @@ use icu_normalizer::ComposingNormalizer;
 
 use domain::Domain;
 
-/// Characters that are looked at, at most: pydantic's bound on the work that one value can cause.
+/// pydantic's limit on the work that one value can cause.
 const MAX_INPUT_CHARS: usize = 2048;
 
-/// Octets of UTF-8 in an address: RFC 5321 section 4.5.3.1.3 leaves 254 inside the angle brackets
+/// In UTF-8: RFC 5321 section 4.5.3.1.3 leaves 254 octets inside the angle brackets
 /// (RFC 3696 erratum 1690).
 const MAX_ADDRESS_OCTETS: usize = 254;
 
-/// Why a text is not a valid e-mail address. Says nothing of the text itself.
+/// Why a text is not a valid e-mail address. Does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEmail {
@@ -37,7 +48,7 @@ pub enum InvalidEmail {
     /// A carriage return or line feed, anywhere.
     #[error("line breaks are not allowed")]
     LineBreak,
-    /// Angle brackets that are not those of `Name <address>`.
+    /// Angle brackets in any other form than `Name <address>`.
     #[error("the name and the angle brackets are not in the form: Name <address>")]
     DisplayName,
     /// Nothing separates a local part from a domain.
@@ -52,7 +63,7 @@ pub enum InvalidEmail {
     /// A character that RFC 5322 (`atext`) or RFC 6531 does not allow, or that does not print.
     #[error("a character before the @-sign is not allowed")]
     LocalPartCharacter,
-    /// A period first, last or next to another.
+    /// A period at the start, at the end or next to another.
     #[error("a period before the @-sign must have other characters on both sides")]
     LocalPartPeriod,
     /// Nothing after the @-sign.
@@ -61,13 +72,13 @@ pub enum InvalidEmail {
     /// An IP address in square brackets.
     #[error("an address in square brackets after the @-sign is not supported")]
     AddressLiteral,
-    /// A character that no domain name has, or that does not print.
+    /// A character that is not allowed in a domain name, or that does not print.
     #[error("a character after the @-sign is not allowed")]
     DomainCharacter,
     /// An empty or overlong label, a misplaced hyphen, or a breach of IDNA 2008.
     #[error("the part after the @-sign is not a valid domain name")]
     DomainName,
-    /// A top-level domain by itself.
+    /// A top-level domain alone.
     #[error("the domain must have a period")]
     NoPeriodInDomain,
     /// A top-level domain that does not end with a letter, such as a number.
@@ -78,7 +89,7 @@ pub enum InvalidEmail {
     ReservedDomain,
 }
 
-/// A valid e-mail address in its normal form. `Display` gives `local@domain`.
+/// A valid e-mail address in its normal form. `Display` writes `local@domain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailAddress {
     local: String,
@@ -86,14 +97,14 @@ pub struct EmailAddress {
 }
 
 impl EmailAddress {
-    /// Takes an address, or a name and an address in angle brackets; white space around it counts
-    /// for nothing.
+    /// Parses an address, or a name and an address in angle brackets. Surrounding white space is
+    /// ignored.
     ///
-    /// The local part is kept as written, in NFC; only the mailbox names of RFC 2142 (`Info@`) lose
-    /// their capitals. The domain is lower-cased, and shown in Unicode when it is internationalised.
+    /// The local part is kept as written, in NFC; only the mailbox names of RFC 2142 (`Info@`) are
+    /// lower-cased. The domain is lower-cased, and written in Unicode when it is internationalised.
     ///
     /// # Errors
-    /// [`InvalidEmail`] says what is wrong first.
+    /// The first [`InvalidEmail`] that applies.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         if text.chars().nth(MAX_INPUT_CHARS).is_some() {
             return Err(InvalidEmail::TooLong);
@@ -105,7 +116,7 @@ impl EmailAddress {
         let (local, domain) = split(address)?;
         let normal_local = local::normalise(local)?;
         let Domain { unicode, ascii } = domain::normalise(domain)?;
-        // Each form may be the one that travels, so each has to fit.
+        // Any of these forms may be sent over SMTP, so each must fit.
         let too_long = [
             (local, domain),
             (&normal_local, &unicode),
@@ -127,9 +138,9 @@ impl EmailAddress {
         &self.domain
     }
 
-    /// What makes two addresses the same account: NFKC and full case folding of the normal form.
+    /// The key for comparing addresses: [`fold`] of the normal form. Equal keys mean the same account.
     ///
-    /// For comparing only. It is no address: mail to it may go to somebody else.
+    /// It is not an address: mail sent to it may reach another person.
     pub fn key(&self) -> String {
         fold(&self.to_string())
     }
@@ -141,7 +152,8 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// Splits at the first @-sign. One inside quotes is no separator, but quotes are refused anyway.
+/// Splits at the first @-sign. An @-sign inside quotes is not a separator, but quotes are refused
+/// anyway.
 fn split(address: &str) -> Result<(&str, &str), InvalidEmail> {
     let (local, domain) = address.split_once('@').ok_or(InvalidEmail::NoAtSign)?;
     if local.starts_with('"') {
@@ -153,12 +165,17 @@ fn split(address: &str) -> Result<(&str, &str), InvalidEmail> {
     Ok((local, domain))
 }
 
-/// NFKC, full case folding (Unicode section 3.13, C and F), and NFKC again, because folding takes
-/// composed characters apart. Folding what comes out changes nothing more.
-pub(crate) fn fold(text: &str) -> String {
+/// NFKC, full case folding (Unicode section 3.13, C and F), and NFKC again, because folding
+/// decomposes some characters. The function is idempotent. It accepts any text, also one that is not
+/// a valid address.
+pub fn fold(text: &str) -> String {
     let nfkc = ComposingNormalizer::new_nfkc();
     let folded = CaseMapper::new()
         .fold_string(&nfkc.normalize(text))
         .into_owned();
     nfkc.normalize(&folded).into_owned()
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

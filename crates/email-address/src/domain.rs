@@ -4,40 +4,39 @@ use icu_normalizer::ComposingNormalizer;
 use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 
-use super::InvalidEmail;
-use super::characters::is_safe;
-use super::idna2008;
+use crate::InvalidEmail;
+use crate::characters::is_safe;
+use crate::idna2008;
 
-/// Octets in a domain name without its root: RFC 1035 section 2.3.4 less the length octets of the
-/// first label and the root.
+/// Without the root: RFC 1035 section 2.3.4 less the length octets of the first label and the root.
 const MAX_DOMAIN_OCTETS: usize = 253;
 
-/// Top-level domains that cannot have mail from outside: RFC 6761, 6762 (`local`), 7686 (`onion`),
-/// and all of `arpa`, which is for the network's own use.
+/// Top-level domains that cannot receive mail from outside: RFC 6761, 6762 (`local`), 7686
+/// (`onion`), and all of `arpa`, which is reserved for infrastructure.
 const RESERVED: [&str; 6] = ["arpa", "invalid", "local", "localhost", "onion", "test"];
 
-/// A domain name in its two forms, both in lower case.
-pub(super) struct Domain {
-    /// With U-labels, for people.
-    pub(super) unicode: String,
+/// A domain name in both forms, lower-cased.
+pub(crate) struct Domain {
+    /// With U-labels, for display.
+    pub(crate) unicode: String,
     /// With A-labels, for DNS.
-    pub(super) ascii: String,
+    pub(crate) ascii: String,
 }
 
 /// Checks a domain and maps it to its normal form.
-pub(super) fn normalise(domain: &str) -> Result<Domain, InvalidEmail> {
+pub(crate) fn normalise(domain: &str) -> Result<Domain, InvalidEmail> {
     check_characters(domain)?;
     let domain = to_idna(domain).ok_or(InvalidEmail::DomainName)?;
     check_deliverable(&domain.ascii)?;
     Ok(domain)
 }
 
-/// Looks at the domain as written, before UTS 46 would map or drop what does not belong there.
+/// Checks the domain as written, before UTS 46 maps or drops invalid characters.
 fn check_characters(domain: &str) -> Result<(), InvalidEmail> {
     if domain.is_empty() {
         return Err(InvalidEmail::NoDomain);
     }
-    // Ahead of IDNA, whose work grows faster than the length.
+    // Before IDNA, whose run time is not linear in the length.
     if domain.chars().nth(MAX_DOMAIN_OCTETS).is_some() {
         return Err(InvalidEmail::TooLong);
     }
@@ -54,8 +53,8 @@ fn is_hostname_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '.') || !c.is_ascii()
 }
 
-/// Whether a character such as U+2488 (a digit with a period) would bring in a separator of labels.
-/// The full-width period U+FF0E stands for one openly.
+/// Whether NFKC of a character such as U+2488 (a digit with a period) contains a label separator.
+/// The full-width period U+FF0E is allowed: it is visibly a separator.
 fn hides_period(domain: &str) -> bool {
     let nfkc = ComposingNormalizer::new_nfkc();
     let mut utf8 = [0; 4];
@@ -65,8 +64,7 @@ fn hides_period(domain: &str) -> bool {
         .any(|c| nfkc.normalize(c.encode_utf8(&mut utf8)).contains('.'))
 }
 
-/// Maps the domain by UTS 46 and checks it by IDNA 2008, which is stricter. `None` when it is not
-/// valid.
+/// Maps the domain by UTS 46 and checks it by IDNA 2008, which is stricter. `None` if it is invalid.
 fn to_idna(domain: &str) -> Option<Domain> {
     let uts46 = Uts46::new();
     let (unicode, validity) =

@@ -1,17 +1,17 @@
-//! What IDNA 2008 (RFC 5892) forbids in a label and UTS 46 lets through: symbols, emoji, and
-//! characters that make sense only beside certain others.
+//! What IDNA 2008 (RFC 5892) forbids in a label and UTS 46 allows: symbols, emoji, and characters
+//! that are valid only in the context of certain others.
 
 use std::ops::RangeInclusive;
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, HangulSyllableType, Script};
 
-use super::characters::category;
+use crate::characters::category;
 
-/// Valid by exception (RFC 5892 section 2.6): without it, these would not count as letters.
+/// Valid by exception (RFC 5892 section 2.6) although they are not letters or digits.
 const VALID_EXCEPTIONS: [char; 4] = ['\u{06FD}', '\u{06FE}', '\u{0F0B}', '\u{3007}'];
 
-/// Not valid by exception (RFC 5892 section 2.6), in spite of their category.
+/// Invalid by exception (RFC 5892 section 2.6) despite their category.
 const INVALID_EXCEPTIONS: [RangeInclusive<char>; 5] = [
     '\u{0640}'..='\u{0640}',
     '\u{07FA}'..='\u{07FA}',
@@ -27,11 +27,11 @@ const IGNORABLE_BLOCKS: [RangeInclusive<char>; 3] = [
     '\u{1D200}'..='\u{1D24F}',
 ];
 
-/// Whether every character may stand where it stands.
+/// Whether every character is valid in its position.
 ///
-/// Takes a label that UTS 46 has mapped and found valid; so what RFC 5892 calls unstable or
-/// ignorable, such as capitals, is gone already.
-pub(super) fn is_valid_label(label: &str) -> bool {
+/// Expects a label that UTS 46 has mapped and validated, which removes the characters that RFC 5892
+/// calls unstable or ignorable, such as capitals.
+pub(crate) fn is_valid_label(label: &str) -> bool {
     let characters: Vec<char> = label.chars().collect();
     (0..characters.len()).all(|at| is_valid_at(&characters, at))
 }
@@ -42,7 +42,7 @@ fn is_valid_at(label: &[char], at: usize) -> bool {
         .and_then(|before| label.get(before))
         .copied();
     let after = label.get(at + 1).copied();
-    // RFC 5892 appendix A, rules 3 to 9. Rules 1 and 2 are for joiners, which no address may have.
+    // RFC 5892 appendix A, rules 3 to 9. Rules 1 and 2 concern joiners, which are never allowed here.
     match label[at] {
         '\u{00B7}' => before == Some('l') && after == Some('l'),
         '\u{0375}' => after.is_some_and(|c| script(c) == Script::Greek),
@@ -54,7 +54,7 @@ fn is_valid_at(label: &[char], at: usize) -> bool {
     }
 }
 
-/// `PVALID` of RFC 5892 section 3, for a character that UTS 46 calls valid.
+/// `PVALID` of RFC 5892 section 3, for a character that is valid in UTS 46.
 fn is_valid_anywhere(c: char) -> bool {
     if c == '-' || VALID_EXCEPTIONS.contains(&c) {
         return true;
@@ -81,7 +81,7 @@ fn is_letter_or_digit(c: char) -> bool {
     )
 }
 
-/// `OldHangulJamo` of RFC 5892 section 2.9: parts of syllables, which are written whole.
+/// `OldHangulJamo` of RFC 5892 section 2.9: syllables must be precomposed.
 fn is_old_hangul(c: char) -> bool {
     matches!(
         CodePointMapData::<HangulSyllableType>::new().get(c),
@@ -91,7 +91,7 @@ fn is_old_hangul(c: char) -> bool {
     )
 }
 
-/// A script with which the Katakana middle dot belongs. The dot itself has none.
+/// Whether the script is one of those that use the Katakana middle dot. The dot itself has none.
 fn is_japanese(c: char) -> bool {
     matches!(script(c), Script::Hiragana | Script::Katakana | Script::Han)
 }

@@ -1,12 +1,12 @@
 //! The form `Name <address>`, as pydantic recognises it.
 
-use super::characters::{is_atext, is_space, is_word};
+use crate::characters::{is_atext, is_space, is_word};
 
-/// The address in `Name <address>` or `"Name" <address>`, with or without the name; all of `text`
-/// when it has no such form.
+/// Returns the address in `Name <address>`, `"Name" <address>` or `<address>`, and all of `text`
+/// when it has none of these forms.
 ///
-/// Brackets in another place are left for the caller to refuse.
-pub(super) fn strip(text: &str) -> &str {
+/// The caller refuses brackets in any other place.
+pub(crate) fn strip(text: &str) -> &str {
     bracketed(text.trim_matches(is_space)).unwrap_or(text)
 }
 
@@ -18,8 +18,8 @@ fn bracketed(text: &str) -> Option<&str> {
     }
 }
 
-/// `text` without the opening quote. The last quote that can close the name does, so a name may
-/// have quotes inside.
+/// Takes the text after the opening quote. The last quote that can close the name closes it, so a
+/// name may contain quotes.
 fn after_quoted_name(text: &str) -> Option<&str> {
     text.rmatch_indices('"')
         .filter(|(name_len, _quote)| *name_len > 0)
@@ -35,7 +35,7 @@ fn after_plain_name(text: &str) -> Option<&str> {
     (is_name && !address.is_empty()).then_some(address)
 }
 
-/// `\w`, the period and ASCII `atext`: more than RFC 5322 allows in a name without quotes.
+/// `\w`, the period and ASCII `atext`: more than RFC 5322 allows in an unquoted name.
 fn is_name_character(c: char) -> bool {
     is_word(c) || c == '.' || (c.is_ascii() && is_atext(c))
 }

@@ -1,10 +1,10 @@
-//! Reads addresses, one JSON string a line, and prints for each what Tokenhouse makes of it:
-//! `{"email": ...}` or `{"error": ...}`. `scripts/fuzz-email` compares this with pydantic.
+//! Reads addresses, one JSON string per line, and prints `{"email": ...}` or `{"error": ...}` for
+//! each. `scripts/fuzz-email` compares the output with pydantic's.
 
 use std::io::{self, BufRead, BufWriter, Write};
 
+use pydantic_email::EmailAddress;
 use serde_json::json;
-use tokenhouse::email::EmailAddress;
 
 fn main() -> io::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());

@@ -2,10 +2,10 @@
 
 use icu_normalizer::ComposingNormalizer;
 
-use super::InvalidEmail;
-use super::characters::{is_atext, is_safe};
+use crate::InvalidEmail;
+use crate::characters::{is_atext, is_safe};
 
-/// The mailboxes that RFC 2142 sections 3 to 5 name, the same in whatever case.
+/// The mailboxes of RFC 2142 sections 3 to 5, whose names are case-insensitive.
 const ROLE_MAILBOXES: [&str; 15] = [
     "abuse",
     "ftp",
@@ -24,8 +24,8 @@ const ROLE_MAILBOXES: [&str; 15] = [
     "www",
 ];
 
-/// Checks a local part and brings it to NFC (RFC 6532 section 3.1).
-pub(super) fn normalise(local: &str) -> Result<String, InvalidEmail> {
+/// Validates a local part and normalises it to NFC (RFC 6532 section 3.1).
+pub(crate) fn normalise(local: &str) -> Result<String, InvalidEmail> {
     check(local)?;
     let composed = ComposingNormalizer::new_nfc().normalize(local);
     // NFC turns some characters into ASCII that is not allowed: U+037E becomes a semicolon.
@@ -36,8 +36,8 @@ pub(super) fn normalise(local: &str) -> Result<String, InvalidEmail> {
     Ok(role.map_or_else(|| composed.into_owned(), str::to_owned))
 }
 
-/// `Dot-string` of RFC 5321 section 4.1.2, extended by RFC 6531. No bound of 64 octets: longer ones
-/// are in use.
+/// `Dot-string` of RFC 5321 section 4.1.2, extended by RFC 6531. The limit of 64 octets is not
+/// enforced: longer local parts are in use.
 fn check(local: &str) -> Result<(), InvalidEmail> {
     if local.is_empty() {
         return Err(InvalidEmail::NoLocalPart);
