@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Backend, Client, Person, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Person, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     a_profile_is_changed_in_part_and_for_every_process,
@@ -15,14 +15,14 @@ on_both_databases!(
 
 const NEW_PASSWORD: &str = "mulberry-Tram-71";
 
-fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Answer {
+fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
     let request = client.request(method, path).bearer(credential);
     request.json(body).send()
 }
 
 fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let token = app.register("alice").sign_in();
     let mut expected = json!({
         "id": 1, "name": "alice Example", "surname": "Example", "email": "alice@example.com",
@@ -105,7 +105,7 @@ fn a_key_changes_nothing_about_its_owner(backend: Backend) {
     assert_eq!(app.database().count(noted), 0);
 }
 
-fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Value>) -> Answer {
+fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Value>) -> Response {
     let mut body = json!({ "current_password": person.password, "new_password": NEW_PASSWORD });
     if let Some(kept) = kept {
         body["keep_keys"] = kept;
@@ -115,7 +115,7 @@ fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Valu
 
 fn a_new_password_ends_all_keys_but_those_that_are_kept(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let bob = app.register("bobby");
     let of_bob = bob.sign_in();
     let key_of_bob = app.create_key(&of_bob, "");
@@ -273,7 +273,7 @@ fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
 
 fn an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let alice = app.register("alice");
     let token = alice.sign_in();
     let key = app.create_key(&token, "").secret;

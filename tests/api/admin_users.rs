@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, text};
 
 on_both_databases!(
     a_disabled_user_is_out_everywhere_and_signs_in_again_after_it,
@@ -17,7 +17,7 @@ on_both_databases!(
     a_user_who_is_disabled_while_a_key_waits_gets_none,
 );
 
-fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Answer {
+fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
     let request = client.request(method, path).bearer(credential);
     request.json(body).send()
 }
@@ -31,7 +31,7 @@ fn set_disabled(server: &Client, admin: &str, disabled: bool) -> Value {
 
 fn a_disabled_user_is_out_everywhere_and_signs_in_again_after_it(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let admin = app
         .register_with("admin", "users:write users:read")
@@ -113,7 +113,7 @@ fn users_are_made_and_deleted(backend: Backend) {
         .setting("TOKENHOUSE_REGISTRATION", "closed")
         .start();
     let open = app
-        .beside()
+        .sibling()
         .setting("TOKENHOUSE_REGISTRATION", "open")
         .start();
     let admin = open
@@ -189,7 +189,7 @@ fn users_are_made_and_deleted(backend: Backend) {
 
 fn signing_out_ends_the_token_and_all_keys(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let admin = app.register_with("admin", "users:write").sign_in();
     let alice = app.register("alice");
     let token = alice.sign_in();
@@ -246,8 +246,8 @@ fn who_is_not_there_is_not_found(backend: Backend) {
 fn send_meanwhile(
     app: &TestApp,
     held: &str,
-    send: impl FnOnce() -> Answer + Send + 'static,
-) -> Answer {
+    send: impl FnOnce() -> Response + Send + 'static,
+) -> Response {
     let waiting = app.database().hold(held, || {
         let waiting = thread::spawn(send);
         thread::sleep(Duration::from_millis(300));

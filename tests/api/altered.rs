@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Backend, Client, Connection, Request, TestApp, on_both_databases, size,
+    Backend, Client, Connection, Request, Response, TestApp, on_both_databases, size,
 };
 
 on_both_databases!(
@@ -190,7 +190,7 @@ impl Place {
     }
 
     /// Whether nothing was opened.
-    fn is_refused(self, answer: &Answer) -> bool {
+    fn is_refused(self, answer: &Response) -> bool {
         match self {
             Self::Introspect if answer.status == 200 => answer.json() == json!({"active": false}),
             // Told alike, whatever was shown; what it does not end is looked at afterwards.
@@ -212,7 +212,7 @@ impl Line {
         Self { client, connection }
     }
 
-    fn send(&self, request: &Request) -> std::io::Result<Answer> {
+    fn send(&self, request: &Request) -> std::io::Result<Response> {
         let answer = self.connection.borrow_mut().send(request);
         // A head that is no HTTP never reaches the service: actix-web answers by itself, without the
         // id of the request, and cuts the connection without saying so.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenhouse::Clock;
 use tokenhouse::credential::token::TokenDigest;
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, text};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, text};
 
 on_both_databases!(
     a_key_is_shown_once_and_listed_without_its_secret,
@@ -29,7 +29,7 @@ fn clock() -> Clock {
     Clock::manual(DateTime::parse_from_rfc3339(START).unwrap().to_utc())
 }
 
-fn create(app: &Client, token: &str, form: &Value) -> Answer {
+fn create(app: &Client, token: &str, form: &Value) -> Response {
     app.post("/users/me/keys").bearer(token).json(form).send()
 }
 
@@ -399,7 +399,7 @@ fn a_key_does_not_see_to_the_account(backend: Backend) {
 
 fn a_revoked_key_is_refused_by_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let token = app.register("alice").sign_in();
     let of_bob = app.register("bobby").sign_in();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_types::Text};
 
-use crate::harness::{Backend, Client, Person, TestApp, scratch_folder};
+use crate::harness::{Backend, Client, Person, ScratchDir, TestApp};
 
 const COPIES: usize = 4;
 const CLIENTS: usize = 3;
@@ -27,7 +27,7 @@ struct Acknowledged {
 #[test]
 fn copies_made_under_load_are_consistent_and_miss_nothing() {
     let app = TestApp::start(Backend::Sqlite);
-    let folder = scratch_folder("backup");
+    let folder = ScratchDir::new("backup");
     let acknowledged = Mutex::new(Acknowledged::default());
     let ended = AtomicBool::new(false);
     let mut before_each = Vec::new();
@@ -66,7 +66,6 @@ fn copies_made_under_load_are_consistent_and_miss_nothing() {
     }
     println!("{COPIES} copies under load, {compared} rows compared");
     works_like_the_original(&app, &folder.join("restored-0.db"), &before_each[0]);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// Registers people, who sign in, make two keys and end one.
@@ -175,7 +174,7 @@ fn texts(file: &str, query: &str) -> Vec<String> {
 /// Serves a restored copy, on which people sign in with their passwords.
 fn works_like_the_original(app: &TestApp, restored: &Path, before: &Acknowledged) {
     let url = format!("sqlite://{}", restored.display());
-    let (_process, client) = app.process_beside_with(&[("DATABASE_URL", &url)]);
+    let (_process, client) = app.spawn_server_with(&[("DATABASE_URL", &url)]);
     for email in before.users.iter().take(3) {
         let name = email.trim_end_matches("@example.com");
         let person = Person {

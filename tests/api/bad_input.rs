@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     bad_json_is_answered_as_documented,
@@ -11,14 +11,14 @@ on_both_databases!(
     whatever_is_in_a_text_it_is_stored_or_refused,
 );
 
-fn post_json(app: &Client, body: impl Into<Vec<u8>>) -> Answer {
+fn post_json(app: &Client, body: impl Into<Vec<u8>>) -> Response {
     app.post("/register")
         .header("Content-Type", "application/json")
         .body(body)
         .send()
 }
 
-fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Answer {
+fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Response {
     app.post("/token")
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(body)
@@ -26,7 +26,7 @@ fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Answer {
 }
 
 /// The type of the first error of a 422, or the `detail` that is a text.
-pub fn kind(answer: &Answer) -> String {
+pub fn kind(answer: &Response) -> String {
     let detail = &answer.json()["detail"];
     let kind = detail.as_str().or_else(|| detail[0]["type"].as_str());
     kind.unwrap_or_else(|| panic!("{answer:?}")).to_owned()

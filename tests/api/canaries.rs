@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::harness::{
-    Answer, Backend, Client, Log, Request, Running, TestApp, on_both_databases, text,
+    Backend, Client, Log, Request, Response, Running, TestApp, on_both_databases, text,
 };
 
 on_both_databases!(
@@ -50,7 +50,7 @@ impl Subject {
         let mut process = Running::start(command.stderr(log.writer()));
         let first = process.line();
         let (_, address) = first.rsplit_once("http://").unwrap();
-        let client = Client::of(address.parse().unwrap());
+        let client = Client::new(address.parse().unwrap());
         let printed = format!("{first}\n{}\n{}", process.line(), process.line());
         Self {
             app,
@@ -90,7 +90,7 @@ fn assert_without(what: &str, bytes: &[u8], secret: &str) {
     }
 }
 
-fn bytes_of(answer: &Answer) -> Vec<u8> {
+fn bytes_of(answer: &Response) -> Vec<u8> {
     let headers = answer.headers.iter();
     let head: String = headers
         .map(|(name, value)| format!("{name}: {value}\n"))
@@ -396,10 +396,10 @@ fn no_secret_comes_out_or_is_kept(backend: Backend) {
     seen.push(("/metrics", static_key));
     seen.push(("/openapi.json", client.get("/openapi.json").send()));
 
-    subject.app.database().take_away();
+    subject.app.database().make_unavailable();
     let statuses = exercise(&client, &token, email);
     assert!(statuses.contains(&503), "the database was there");
-    subject.app.database().give_back();
+    subject.app.database().make_available();
 
     let secrets = [MARK, &token, &earlier, &key];
     for (path, answer) in &seen {
@@ -523,12 +523,12 @@ fn every_line_of_the_log_is_an_object_whatever_clients_send(backend: Backend) {
             .json(&named)
             .send();
     }
-    subject.app.database().take_away();
+    subject.app.database().make_unavailable();
     client
         .post("/token")
         .form(&[("username", hostile[2]), ("password", "x")])
         .send();
-    subject.app.database().give_back();
+    subject.app.database().make_available();
 
     let log = subject.log.bytes();
     let mut lines = 0;

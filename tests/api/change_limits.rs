@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock, Config};
 
-use crate::harness::{Answer, Backend, Client, TestApp, TestAppBuilder, on_both_databases};
+use crate::harness::{Backend, Client, Response, TestApp, TestAppBuilder, on_both_databases};
 
 on_both_databases!(
     a_thousand_changes_in_a_minute_are_too_many,
@@ -33,7 +33,7 @@ fn limited(backend: Backend, clock: &Clock) -> TestAppBuilder {
         .setting("TOKENHOUSE_LIMITS", "on")
 }
 
-fn rename(client: &Client, token: &str) -> Answer {
+fn rename(client: &Client, token: &str) -> Response {
     let request = client.request("PATCH", "/users/me").bearer(token);
     request.json(&json!({ "surname": "X" })).send()
 }
@@ -44,7 +44,7 @@ fn use_up(client: &Client, token: &str) -> usize {
     changed.count()
 }
 
-fn told_to_wait(answer: &Answer) -> i64 {
+fn told_to_wait(answer: &Response) -> i64 {
     assert_eq!(answer.status, 429, "{answer:?}");
     assert_eq!(answer.json(), json!({ "detail": "Too many attempts" }));
     answer.header("retry-after").unwrap().parse().unwrap()
@@ -141,7 +141,7 @@ fn administrators_have_ten_times_the_budget(backend: Backend) {
     assert_eq!(rename(&app, &admin).status, 200);
 }
 
-fn make_key(client: &Client, token: &str) -> Answer {
+fn make_key(client: &Client, token: &str) -> Response {
     let request = client.post("/users/me/keys").bearer(token);
     request.json(&json!({ "name": "a key" })).send()
 }

@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use serde_json::json;
 
-use crate::harness::{Backend, Client, TestApp, at_once, on_both_databases, size};
+use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, size};
 
 on_both_databases!(everybody_who_writes_gets_through);
 
@@ -40,7 +40,7 @@ fn change(client: &Client, token: &str, page: &str) -> (u16, Duration) {
 
 /// What becomes of so many changes by each client, all at once.
 fn change_at_once(app: &TestApp, token: &str, each: usize) -> Vec<(u16, Duration)> {
-    at_once(CLIENTS, CLIENTS * each, |number| {
+    concurrently(CLIENTS, CLIENTS * each, |number| {
         change(app, token, &number.to_string())
     })
 }

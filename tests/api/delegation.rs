@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Backend, Client, OWN_SCOPES, TestApp, at_once, on_both_databases, size,
+    Backend, Client, OWN_SCOPES, Response, TestApp, concurrently, on_both_databases, size,
 };
 
 on_both_databases!(
@@ -16,7 +16,7 @@ on_both_databases!(
     administrators_who_remove_each_other_at_once_leave_one,
 );
 
-fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Answer {
+fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
     let request = client.request(method, path).bearer(credential);
     request.header("If-Match", "*").json(body).send()
 }
@@ -320,7 +320,7 @@ fn the_last_administrator_stays(backend: Backend) {
 fn administrators_who_remove_each_other_at_once_leave_one(backend: Backend) {
     const ADMINISTRATORS: usize = 3;
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let left = "users WHERE disabled_at IS NULL AND scopes LIKE '%users:write%'";
     for round in 0..size("TOKENHOUSE_TEST_LAST_ADMINISTRATOR_ROUNDS", 10) {
@@ -334,7 +334,7 @@ fn administrators_who_remove_each_other_at_once_leave_one(backend: Backend) {
                 (person, token, id)
             })
             .collect();
-        let statuses = at_once(ADMINISTRATORS, ADMINISTRATORS, |number| {
+        let statuses = concurrently(ADMINISTRATORS, ADMINISTRATORS, |number| {
             let (person, token, own) = &people[number];
             // In turns: everyone the next one, and everyone themselves.
             let next = people[(number + 1) % ADMINISTRATORS].2;

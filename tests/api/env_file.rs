@@ -10,17 +10,17 @@ use secrecy::ExposeSecret;
 use tokenhouse::Config;
 use tokenhouse::config::EnvFile;
 
-use crate::harness::{Running, scratch_folder};
+use crate::harness::{Running, ScratchDir};
 
 /// The user `nobody`, and no user of this machine that runs tests.
 const NOBODY: u32 = 65_534;
 
-/// A folder that is gone with the test.
-struct Folder(PathBuf);
+/// A folder that is removed after the test.
+struct Folder(ScratchDir);
 
 impl Folder {
     fn new() -> Self {
-        Self(scratch_folder("env-file"))
+        Self(ScratchDir::new("env-file"))
     }
 
     /// A file that its owner alone can write to.
@@ -35,12 +35,6 @@ impl Folder {
     /// Runs the program in this folder with nothing in its environment.
     fn run(&self, arguments: &[&str]) -> Output {
         program(&self.0, arguments).output().unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -135,8 +129,9 @@ fn only_the_file_of_the_working_directory_is_read_and_it_is_named() {
         "{output:?}"
     );
 
-    let below = Folder(folder.0.join("a/b"));
-    fs::create_dir_all(&below.0).unwrap();
+    let below = folder.0.join("a/b");
+    fs::create_dir_all(&below).unwrap();
+    let below = Folder(ScratchDir::take_over(below).unwrap());
     assert!(!is_read(&below, "two folders above", &["migrate"]));
     assert_eq!(said(&below.run(&["config", "check"])), "");
 

@@ -1,6 +1,6 @@
 //! What is around every answer, and what is said about paths and methods that are not there.
 
-use crate::harness::{Answer, Backend, OWN_SCOPES, STATIC_KEY, TestApp};
+use crate::harness::{Backend, OWN_SCOPES, Response, STATIC_KEY, TestApp};
 
 const ROUTES: [(&str, &str); 28] = [
     ("/register", "POST"),
@@ -149,7 +149,7 @@ fn head_is_answered_to_those_who_may_as_well() {
         assert_eq!((get.status, head.status), (200, 200), "{path}");
         // Looking is an event, so that there is more to see the second time.
         if !path.contains("events") {
-            let length = |answer: &Answer| answer.header("content-length");
+            let length = |answer: &Response| answer.header("content-length");
             assert_eq!(length(&head), length(&get), "{path}");
         }
     }

@@ -8,7 +8,7 @@ use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Backend, Client, Person, Running, TestApp, scratch_folder};
+use crate::harness::{Backend, Client, Person, Running, ScratchDir, TestApp};
 
 /// How soon a service has to notice.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A database, a service on it in a process of its own, and a copy from before Alice signed in.
 struct Scene {
     app: TestApp,
-    folder: PathBuf,
+    folder: ScratchDir,
     database: PathBuf,
     copy: PathBuf,
     alice: Person,
@@ -32,7 +32,7 @@ impl Scene {
     /// The service runs on a file of its own; `app` only lends its settings.
     fn new() -> Self {
         let app = TestApp::start(Backend::Sqlite);
-        let folder = scratch_folder("files");
+        let folder = ScratchDir::new("files");
         let [database, copy] = ["t.db", "copy.db"].map(|name| folder.join(name));
         let (service, client) = serve(&app, &folder);
         let alice = client.register("alice");
@@ -53,7 +53,7 @@ impl Scene {
         scene
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
+    fn sidecar(&self, suffix: &str) -> PathBuf {
         self.folder.join(format!("t.db{suffix}"))
     }
 
@@ -75,12 +75,6 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.folder).unwrap();
-    }
-}
-
 fn url(database: &Path) -> String {
     format!("sqlite://{}", database.display())
 }
@@ -94,7 +88,7 @@ fn serve(app: &TestApp, folder: &Path) -> (Running, Client) {
 
 fn remove(scene: &Scene, suffixes: &[&str]) {
     for suffix in suffixes {
-        fs::remove_file(scene.beside(suffix)).unwrap();
+        fs::remove_file(scene.sidecar(suffix)).unwrap();
     }
 }
 
@@ -126,7 +120,7 @@ fn is_noticed(named: &str, what: impl Fn(&Scene)) -> Scene {
     };
     assert_eq!(status.code(), Some(1));
     let said = fs::read_to_string(scene.folder.join("stderr")).unwrap();
-    let named = format!("tokenhouse: {}", scene.beside(named).display());
+    let named = format!("tokenhouse: {}", scene.sidecar(named).display());
     assert!(said.contains(&named), "{said}");
     scene
 }
@@ -174,7 +168,7 @@ fn a_log_that_is_removed_is_noticed_and_nothing_in_it_is_lost() {
 #[test]
 fn a_log_that_is_replaced_is_noticed() {
     is_noticed("-wal", |scene| {
-        replace(&scene.beside("-wal"), &scene.beside("-wal"));
+        replace(&scene.sidecar("-wal"), &scene.sidecar("-wal"));
     });
 }
 
@@ -269,7 +263,7 @@ fn what_leaves_the_files_in_place_is_no_alarm() {
         assert!(execute("PRAGMA journal_mode = DELETE").is_err());
         let copied = scene.run(&[
             "backup",
-            scene.beside(&format!(".{round}")).to_str().unwrap(),
+            scene.sidecar(&format!(".{round}")).to_str().unwrap(),
         ]);
         assert!(copied.status.success(), "{copied:?}");
     }

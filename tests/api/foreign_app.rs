@@ -22,7 +22,7 @@ pub fn start_example(database_url: &str) -> (Running, Client) {
     );
     let line = example.line();
     let address = line.strip_prefix("http://").unwrap().parse().unwrap();
-    (example, Client::of(address))
+    (example, Client::new(address))
 }
 
 fn the_example_lets_in_whom_the_service_lets_in(backend: Backend) {
@@ -68,12 +68,12 @@ fn the_example_lets_in_whom_the_service_lets_in(backend: Backend) {
     );
     assert_eq!(get("/report", &token).0, 403);
 
-    app.database().take_away();
+    app.database().make_unavailable();
     // What is in memory is good for at most a second after the last word from Postgres.
     let taken_away = Instant::now();
     while get("/notes", &token).0 == 200 && taken_away.elapsed() < Duration::from_secs(1) {}
     assert_eq!((get("/notes", &token).0, get("/", &token).0), (503, 503));
-    app.database().give_back();
+    app.database().make_available();
 
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert_eq!(get("/notes", &token), (401, refused.to_owned()));

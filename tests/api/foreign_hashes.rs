@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::harness::{Answer, Backend, TestApp, on_both_databases};
+use crate::harness::{Backend, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     a_hash_of_any_maker_becomes_one_of_ours_at_the_sign_in,
@@ -39,7 +39,7 @@ fn insert(app: &TestApp, name: &str, hash: &str) {
     ));
 }
 
-fn sign_in(app: &TestApp, name: &str, password: &str) -> Answer {
+fn sign_in(app: &TestApp, name: &str, password: &str) -> Response {
     let name = format!("{name}@example.com");
     let fields = [("username", name.as_str()), ("password", password)];
     app.post("/token").form(&fields).send()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::harness::{Answer, Backend, Log, Running, TestApp, on_both_databases};
+use crate::harness::{Backend, Log, Response, Running, TestApp, on_both_databases};
 
 on_both_databases!(
     the_identity_is_in_every_200_under_any_method,
@@ -24,7 +24,7 @@ const IDENTITY: [&str; 5] = [
     "x-auth-method",
 ];
 
-fn identity(answer: &Answer) -> [Option<String>; 5] {
+fn identity(answer: &Response) -> [Option<String>; 5] {
     IDENTITY.map(|name| answer.header(name))
 }
 
@@ -288,7 +288,7 @@ fn without_the_database_nobody_passes(backend: Backend) {
     for path in ["/verify", "/verify?scope=a"] {
         assert_eq!(app.status(path, &token), 200);
     }
-    app.database().take_away();
+    app.database().make_unavailable();
     // What is in memory is good for at most a second after the last word from Postgres.
     let taken_away = Instant::now();
     while app.status("/verify", &token) == 200 {

@@ -92,7 +92,7 @@ fn hold_connections(server: &Running, client: &Client) {
 #[test]
 fn who_does_not_get_on_is_cut_and_nobody_else_notices() {
     let app = TestApp::start(Backend::Sqlite);
-    let (server, client) = app.process_beside();
+    let (server, client) = app.spawn_server();
     let token = app.register("alice").sign_in();
     let stop = AtomicBool::new(false);
     let mut took = thread::scope(|scope| {
@@ -116,7 +116,7 @@ fn who_does_not_get_on_is_cut_and_nobody_else_notices() {
 /// A proxy keeps a connection for the next request, and must not find it closed under it.
 fn connections_of_proxies_stay(app: &TestApp) {
     let trusting = [("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")];
-    let (_server, client) = app.process_beside_with(&trusting);
+    let (_server, client) = app.spawn_server_with(&trusting);
     let livez = client.get("/livez");
     let mut open: Vec<_> = (0..CONNECTIONS)
         .map(|_| client.connect().unwrap())

@@ -14,7 +14,7 @@ use diesel::{Connection, SqliteConnection};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Running, TestApp, TestDatabase, on_both_databases, scratch_folder};
+use crate::harness::{Backend, Running, ScratchDir, TestApp, TestDatabase, on_both_databases};
 
 on_both_databases!(
     the_tutorials_users_move_in,
@@ -40,24 +40,18 @@ struct Person {
     live: bool,
 }
 
-/// A folder that is gone with the test.
-struct Scratch(PathBuf);
+/// A folder that is removed after the test.
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new() -> Self {
-        Self(scratch_folder("import"))
+        Self(ScratchDir::new("import"))
     }
 
     fn file(&self, name: &str, content: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, content).unwrap();
         path.display().to_string()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
     }
 }
 
@@ -252,7 +246,7 @@ fn the_users_of_django_move_in(backend: Backend) {
 fn a_token_of_knox_is_one_like_any_other(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     let path = sqlite_source(&scratch, "django");
     let url = format!("sqlite://{}", path.display());
     import(&app, &[&url]);

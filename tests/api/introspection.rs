@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 use tokenhouse::Clock;
 
-use crate::harness::{Answer, Backend, Request, STATIC_KEY, TestApp, on_both_databases};
+use crate::harness::{Backend, Request, Response, STATIC_KEY, TestApp, on_both_databases};
 
 on_both_databases!(
     an_active_credential_is_told_in_full,
@@ -16,14 +16,14 @@ on_both_databases!(
 );
 
 /// The headers but for those that differ from answer to answer.
-fn lasting_headers(answer: &Answer) -> Vec<(String, String)> {
+fn lasting_headers(answer: &Response) -> Vec<(String, String)> {
     let mut headers = answer.headers.clone();
     headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
     headers.sort();
     headers
 }
 
-fn by_static_key(app: &TestApp, token: &str) -> Answer {
+fn by_static_key(app: &TestApp, token: &str) -> Response {
     let request = app.post("/introspect").bearer(STATIC_KEY);
     request.form(&[("token", token)]).send()
 }

@@ -111,7 +111,7 @@ fn a_role_without_rights_changes_nothing() {
     holder.batch_execute(LOCKS).expect("any role may");
 
     // Also a start: it does not wait for a lock that any role may take.
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let mut took = Vec::new();
     let mut check = |server: &Client, token: &str| {

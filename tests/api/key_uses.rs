@@ -32,7 +32,7 @@ fn a_mistyped_key_is_refused_without_the_database(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
-    app.database().take_away();
+    app.database().make_unavailable();
     if backend == Backend::Sqlite {
         app.database()
             .execute("ALTER TABLE api_keys RENAME TO keys_taken_away");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use regex::Regex;
 
-use crate::harness::{Backend, Client, Person, Running, TestApp, scratch_folder};
+use crate::harness::{Backend, Client, Person, Running, ScratchDir, TestApp};
 
 /// The expressions of the filter, with an address in the place of its tag.
 fn filter() -> Vec<Regex> {
@@ -36,7 +36,7 @@ fn found_in(log: &str) -> Vec<String> {
 fn log_of(format: &str, act: impl FnOnce(&Client, &Person)) -> String {
     let app = TestApp::start(Backend::Sqlite);
     let alice = app.register("alice");
-    let folder = scratch_folder("log");
+    let folder = ScratchDir::new("log");
     let path = folder.join("log");
     let mut command = app.program(&["serve"]);
     command
@@ -48,9 +48,7 @@ fn log_of(format: &str, act: impl FnOnce(&Client, &Person)) -> String {
     act(&client, &alice);
     server.signal("TERM");
     server.wait();
-    let log = fs::read_to_string(&path).unwrap();
-    fs::remove_dir_all(folder).unwrap();
-    log
+    fs::read_to_string(&path).unwrap()
 }
 
 fn guess(client: &Client, email: &str, from: &str) {

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokenhouse::auth::{Administrator, UserPatch};
 use tokenhouse::{Auth, Config};
 
-use crate::harness::{Answer, Backend, Client, TestApp, at_once, on_both_databases, size, text};
+use crate::harness::{
+    Backend, Client, Response, TestApp, concurrently, on_both_databases, size, text,
+};
 
 on_both_databases!(
     a_grant_beside_a_revocation_undoes_nothing,
@@ -17,7 +19,7 @@ on_both_databases!(
     every_change_gives_the_user_another_tag,
 );
 
-fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Answer {
+fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Response {
     let request = client.request("PATCH", "/admin/users/2").bearer(admin);
     let request = match tag {
         Some(tag) => request.header("If-Match", tag),
@@ -26,14 +28,14 @@ fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Answe
     request.json(body).send()
 }
 
-fn scopes_of(answer: &Answer) -> Vec<String> {
+fn scopes_of(answer: &Response) -> Vec<String> {
     let scopes = text(&answer.json()["scopes"]);
     let mut names: Vec<_> = scopes.split(' ').map(str::to_owned).collect();
     names.sort();
     names
 }
 
-fn read(client: &Client, admin: &str) -> Answer {
+fn read(client: &Client, admin: &str) -> Response {
     client.get("/admin/users/2").bearer(admin).send()
 }
 
@@ -52,10 +54,10 @@ fn start(backend: Backend) -> (TestApp, String) {
 fn a_grant_beside_a_revocation_undoes_nothing(backend: Backend) {
     const GRANTS: usize = 4;
     let (app, admin) = start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
-        let statuses = at_once(GRANTS + 1, GRANTS + 1, |number| {
+        let statuses = concurrently(GRANTS + 1, GRANTS + 1, |number| {
             let body = match number {
                 0 => json!({ "scopes_remove": "t:taken" }),
                 number => json!({ "scopes_add": format!("t:{number}") }),
@@ -215,7 +217,7 @@ fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
     // Of those who replace one view at once, one is right.
     for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
         let tag = read(&app, &admin).header("etag").unwrap();
-        let mut statuses = at_once(4, 4, |number| {
+        let mut statuses = concurrently(4, 4, |number| {
             let scopes = format!("t:{round}:{number}");
             patch(&app, &admin, Some(&tag), &all(&scopes)).status
         });

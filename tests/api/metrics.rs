@@ -284,7 +284,7 @@ fn a_listener_of_its_own_has_the_metrics_alone() {
     let mut program = app.program(&["serve"]);
     program.env("TOKENHOUSE_METRICS_BIND", &bind);
     let (_process, beside) = Running::serve(program.env_remove("API_KEY_TOKEN"));
-    let metrics = Client::of(bind.parse().unwrap());
+    let metrics = Client::new(bind.parse().unwrap());
     let answer = metrics.get("/metrics").send();
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.text().contains("tokenhouse_build_info{version="));

@@ -27,7 +27,7 @@ fn tokenhouse(app: &TestApp, arguments: &[&str]) -> String {
 
 fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let alice = app.register("alice");
     let servers = [*app, beside];
     let statuses =
@@ -115,7 +115,7 @@ fn users_are_made_and_given_scopes_by_the_operator(backend: Backend) {
 
 fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let alice = app.register_with("alice", "a b");
     let token = alice.sign_in();
     let key = app.create_key(&token, "a b").secret;
@@ -157,7 +157,7 @@ fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
 /// Who had the address before keeps nothing, unless the operator says so.
 fn an_account_that_is_handed_over_belongs_to_no_one_else(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let alice = app.register("alice");
     let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
     let mut password = alice.password.clone();
@@ -279,7 +279,7 @@ fn users_are_listed_in_pages(backend: Backend) {
 fn expired_tokens_are_pruned_and_others_kept(backend: Backend) {
     let long_ago = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(10_000));
     let app = TestApp::builder(backend).clock(long_ago).start();
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     app.register("alice").sign_in();
     let token = beside.register("bob").sign_in();
     // More than go into one transaction.

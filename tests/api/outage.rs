@@ -10,7 +10,7 @@ fn an_outage_is_503_everywhere_and_heals_by_itself(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let token = alice.sign_in();
-    app.database().take_away();
+    app.database().make_unavailable();
     // What is in memory is good for at most a second after the last word from Postgres.
     let taken_away = Instant::now();
     let use_token = || app.get("/users/me").bearer(&token).send().status;
@@ -50,7 +50,7 @@ fn an_outage_is_503_everywhere_and_heals_by_itself(backend: Backend) {
         200
     );
 
-    app.database().give_back();
+    app.database().make_available();
     let back = Instant::now();
     while app.get("/users/me").bearer(&token).send().status != 200 {
         assert!(back.elapsed() < Duration::from_secs(5), "did not recover");

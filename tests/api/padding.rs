@@ -48,7 +48,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
 
 fn a_dear_hash_makes_all_refusals_as_dear_until_it_is_renewed(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     app.register("alice");
     let cheap = refusal(&app, "nobody");
     let pbkdf2 = "pbkdf2_sha256$10000$salt$Eg+2z/z4syxD5yJSVsT4N6hlSMksz1w4VUxMGzwZr0M=";

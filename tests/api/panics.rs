@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use tokenhouse::store::{Store, StoreError};
 use tokenhouse::{Auth, Authenticated, Config};
 
-use crate::harness::{Backend, Client, SETTINGS, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, TestApp, on_both_databases, settings};
 
 on_both_databases!(
     handlers_that_panic_cost_their_connections,
@@ -26,7 +26,7 @@ fn panic_quietly() -> ! {
 }
 
 fn config(app: &TestApp) -> Config {
-    let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = settings();
     let url = ("DATABASE_URL".to_owned(), app.database().url());
     Config::from_vars(settings.into_iter().chain([url])).unwrap()
 }
@@ -34,7 +34,7 @@ fn config(app: &TestApp) -> Config {
 /// Somebody's app, with a handler that panics and one that does not.
 fn start_app(auth: Auth) -> (Client, ServerHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::of(listener.local_addr().unwrap());
+    let client = Client::new(listener.local_addr().unwrap());
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {

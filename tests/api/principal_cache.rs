@@ -264,7 +264,7 @@ fn states_after_two_recoveries_are_not_taken_for_one() {
 fn a_process_that_does_not_answer_is_waited_out() {
     let app = TestApp::start(Backend::Postgres);
     let alice = app.register("alice");
-    let (process, beside) = app.process_beside();
+    let (process, beside) = app.spawn_server();
     let token = alice.sign_in();
     for _ in 0..100 {
         assert_eq!(status(&beside, &token), 200);
@@ -299,7 +299,7 @@ fn a_process_that_does_not_answer_is_waited_out() {
 fn a_process_that_was_killed_costs_one_wait() {
     let app = TestApp::start(Backend::Postgres);
     let alice = app.register("alice");
-    let (process, beside) = app.process_beside();
+    let (process, beside) = app.spawn_server();
     let token = alice.sign_in();
     let has_lease = || {
         assert_eq!(status(&beside, &token), 200);
@@ -317,7 +317,7 @@ fn a_process_that_was_killed_costs_one_wait() {
 fn a_process_that_ends_well_leaves_no_lease() {
     let app = TestApp::start(Backend::Postgres);
     let token = app.register("alice").sign_in();
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     let has_lease =
         || status(&beside, &token) == 200 && app.database().count("session_leases") == 1;
     assert!(becomes(Duration::from_secs(5), has_lease));

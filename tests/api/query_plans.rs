@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokenhouse::auth::{Administrator, UserPatch};
 use tokenhouse::{Auth, Config, Origin};
 
-use crate::harness::{Backend, OF_THE_TESTS, Person, TestApp, on_both_databases};
+use crate::harness::{Backend, Person, TEST_QUERY, TestApp, on_both_databases};
 
 on_both_databases!(every_query_uses_an_index);
 
@@ -32,7 +32,7 @@ fn record() -> Option<Box<dyn Instrumentation>> {
             let is_planned = ["SELECT", "UPDATE", "DELETE"]
                 .iter()
                 .any(|verb| statement.starts_with(verb));
-            if is_planned && !statement.starts_with(OF_THE_TESTS) {
+            if is_planned && !statement.starts_with(TEST_QUERY) {
                 seen().insert(statement.to_owned());
             }
         }

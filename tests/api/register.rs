@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases, size};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, size};
 
 on_both_databases!(
     a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has,
@@ -14,7 +14,7 @@ on_both_databases!(
     registration_may_be_closed_or_limited,
 );
 
-fn register(app: &Client, email: &str, password: &str) -> Answer {
+fn register(app: &Client, email: &str, password: &str) -> Response {
     app.post("/register")
         .json(&json!({
             "name": "Alice Example", "surname": "Example", "email": email,
@@ -71,7 +71,7 @@ fn all_spellings_of_an_address_are_one_account(backend: Backend) {
 fn of_many_registrations_at_once_one_is_made(backend: Backend) {
     const AT_ONCE: usize = 64;
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     for round in 0..size("TOKENHOUSE_TEST_REGISTRATIONS", 10) {
         let spellings = [
             format!("user{round}@example.com"),
@@ -138,7 +138,7 @@ fn registration_may_be_closed_or_limited(backend: Backend) {
         403
     );
     let limited = closed
-        .beside()
+        .sibling()
         .setting("TOKENHOUSE_REGISTRATION", "domains")
         .setting("TOKENHOUSE_REGISTRATION_DOMAINS", "example.org")
         .start();

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::foreign_app;
 use crate::harness::{
-    Backend, Client, Request, Running, STATIC_KEY, TestApp, on_both_databases, scratch_folder,
+    Backend, Client, Request, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases,
 };
 
 on_both_databases!(
@@ -62,7 +62,7 @@ fn start_app_with(environment: &[(&str, &str)]) -> (Running, Client) {
     );
     let line = app.line();
     let address = line.strip_prefix("http://").unwrap().parse().unwrap();
-    (app, Client::of(address))
+    (app, Client::new(address))
 }
 
 fn grant(app: &TestApp, arguments: &[&str]) {
@@ -170,12 +170,12 @@ fn what_is_taken_away_is_refused_at_the_next_use(backend: Backend) {
 
     let token = alice.sign_in();
     assert_eq!(notes(&client, &token), 200);
-    app.database().take_away();
+    app.database().make_unavailable();
     // What is in the server's memory is good for at most a second after the last word of Postgres.
     let taken_away = Instant::now();
     while notes(&client, &token) == 200 && taken_away.elapsed() < Duration::from_secs(1) {}
     assert_eq!(notes(&client, &token), 503);
-    app.database().give_back();
+    app.database().make_available();
 }
 
 fn with_a_staleness_a_revoked_token_counts_for_so_long_and_no_longer(backend: Backend) {
@@ -232,7 +232,7 @@ fn an_app_that_the_server_refuses_lets_nobody_in(backend: Backend) {
 fn a_server_that_is_away_lets_nobody_in(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
-    let (server, address_of) = app.process_beside();
+    let (server, address_of) = app.spawn_server();
     let (_app, client) = start_app(address_of.address(), BY_STATIC_KEY, "0");
     assert_eq!(notes(&client, &token), 200);
     server.signal("STOP");
@@ -326,7 +326,7 @@ fn no_other_answer_lets_anybody_in() {
 #[test]
 fn https_wants_a_certificate_that_the_system_trusts() {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = scratch_folder("certificate");
+    let folder = ScratchDir::new("certificate");
     let file = folder.join("certificate.pem");
     fs::write(&file, certified.cert.pem()).unwrap();
     let trusted = ("SSL_CERT_FILE", file.to_str().unwrap());
@@ -363,5 +363,4 @@ fn https_wants_a_certificate_that_the_system_trusts() {
         let (_app, client) = start_app_with(&environment);
         assert_eq!(notes(&client, "a-credential"), expected, "{environment:?}");
     }
-    fs::remove_dir_all(folder).unwrap();
 }

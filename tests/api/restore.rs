@@ -12,7 +12,7 @@ use diesel::{Connection, SqliteConnection};
 use serde_json::Value;
 
 use crate::harness::{
-    Backend, Client, Person, Running, TestApp, TestDatabase, on_both_databases, scratch_folder,
+    Backend, Client, Person, Running, ScratchDir, TestApp, TestDatabase, on_both_databases,
 };
 
 on_both_databases!(
@@ -29,13 +29,13 @@ struct Scene {
     database: TestDatabase,
     /// Lends its settings.
     app: TestApp,
-    folder: PathBuf,
+    folder: ScratchDir,
     copy: PathBuf,
 }
 
 impl Scene {
     fn new(backend: Backend) -> Self {
-        let folder = scratch_folder("restore");
+        let folder = ScratchDir::new("restore");
         Self {
             backend,
             database: TestDatabase::create(backend),
@@ -47,7 +47,7 @@ impl Scene {
 
     fn serve(&self) -> (Running, Client) {
         let url = self.database.url();
-        self.app.process_beside_with(&[("DATABASE_URL", &url)])
+        self.app.spawn_server_with(&[("DATABASE_URL", &url)])
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -57,12 +57,12 @@ impl Scene {
     }
 
     /// Puts the copy back as an operator does, and returns the report.
-    fn put_back(&self, arguments: &[&str]) -> Value {
+    fn restore(&self, arguments: &[&str]) -> Value {
         let copy = self.copy.to_str().unwrap();
         let mut all = match self.backend {
             Backend::Sqlite => vec!["--json", "restore", "--replace", copy],
             Backend::Postgres => {
-                self.database.put_back(&self.copy);
+                self.database.restore(&self.copy);
                 vec!["--json", "after-restore"]
             }
         };
@@ -76,12 +76,6 @@ impl Scene {
         let query = "SELECT detail AS text FROM audit_events WHERE action = 'restore' \
                      AND actor LIKE 'operator:%' ORDER BY id DESC LIMIT 1";
         serde_json::from_str(&self.database.texts(query)[0]).unwrap()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.folder).unwrap();
     }
 }
 
@@ -122,7 +116,7 @@ fn what_is_put_back_revives_nothing_and_gives_no_id_twice(backend: Backend) {
         .database
         .texts("SELECT last_digest AS text FROM audit_head");
 
-    let report = scene.put_back(&[]);
+    let report = scene.restore(&[]);
     assert_eq!(report["ended_tokens"], 2);
     assert_eq!(report["ended_keys"], 2);
     let next = |table: &str| report["next_ids"][table].as_i64().unwrap();
@@ -156,7 +150,7 @@ fn what_is_put_back_revives_nothing_and_gives_no_id_twice(backend: Backend) {
 
 fn what_after_restore_ends_has_ended_on_services_that_run(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let alice = app.register("alice");
     let token = alice.sign_in();
     let key = app.create_key(&token, "").secret;
@@ -182,7 +176,7 @@ fn keys_are_kept_when_told_so(backend: Backend) {
     let key = client.create_key(&token, "").secret;
     scene.database.copy(&scene.copy);
     stop(service);
-    let report = scene.put_back(&["--keep-keys"]);
+    let report = scene.restore(&["--keep-keys"]);
     assert_eq!(report["ended_keys"], 0);
     assert_eq!(report["kept_keys"], true);
     assert_eq!(scene.event()["keep_keys"], true);
@@ -195,7 +189,7 @@ fn keys_are_kept_when_told_so(backend: Backend) {
 fn what_is_restored_twice_goes_further_each_time(backend: Backend) {
     let scene = Scene::new(backend);
     scene.database.copy(&scene.copy);
-    let first = scene.put_back(&[]);
+    let first = scene.restore(&[]);
     let (service, client) = scene.serve();
     assert_eq!(id_of(&client.register("alice")), first["next_ids"]["users"]);
     stop(service);
@@ -203,7 +197,7 @@ fn what_is_restored_twice_goes_further_each_time(backend: Backend) {
         // Nothing is known there of what was replaced: the copy has to be newer.
         scene.database.copy(&scene.copy);
     }
-    let second = scene.put_back(&[]);
+    let second = scene.restore(&[]);
     let next = |report: &Value| report["next_ids"]["users"].as_i64().unwrap();
     assert!(next(&second) > next(&first) + 999_999, "{first} {second}");
 }
@@ -262,7 +256,7 @@ fn a_copy_with_an_altered_trail_is_taken_only_by_order() {
          BEGIN\n    SELECT RAISE(ABORT, 'the audit trail is only appended to');\nEND",
     );
     is_refused(&scene, &[], "event 1 was altered");
-    let report = scene.put_back(&["--accept-altered-trail"]);
+    let report = scene.restore(&["--accept-altered-trail"]);
     assert!(report["trail_problems"].as_i64().unwrap() > 0, "{report}");
     assert_eq!(scene.event()["accepted_problems"], report["trail_problems"]);
     assert!(!scene.run(&["audit", "verify"]).status.success());
@@ -327,7 +321,7 @@ fn a_copy_of_an_earlier_version_is_taken() {
              INSERT INTO __diesel_schema_migrations (version) VALUES ('20261124000000'); {up}"
         ),
     );
-    scene.put_back(&[]);
+    scene.restore(&[]);
     let (service, client) = scene.serve();
     assert!(id_of(&client.register("alice")) > 1_000_000);
     stop(service);

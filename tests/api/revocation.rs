@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     whoever_has_a_credential_may_end_it_everywhere,
@@ -14,17 +14,17 @@ on_both_databases!(
     of_many_at_once_one_is_in_the_trail,
 );
 
-fn revoke(client: &Client, token: &str) -> Answer {
+fn revoke(client: &Client, token: &str) -> Response {
     client.post("/revoke").form(&[("token", token)]).send()
 }
 
-fn assert_revoked(answer: &Answer) {
+fn assert_revoked(answer: &Response) {
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
 }
 
 fn whoever_has_a_credential_may_end_it_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let alice = app.register("alice");
     let statuses = |credential: &str| servers.map(|server| server.status("/users/me", credential));
@@ -163,7 +163,7 @@ fn a_bad_request_ends_nothing(backend: Backend) {
 
 fn of_many_at_once_one_is_in_the_trail(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     let alice = app.register("alice");
     for _ in 0..5 {
         let token = alice.sign_in();

@@ -35,7 +35,7 @@ fn a_sign_in_may_ask_for_fewer_scopes_and_never_for_more(backend: Backend) {
         token = answer.json()["access_token"].as_str().unwrap().to_owned();
     }
     let strict = app
-        .beside()
+        .sibling()
         .setting("TOKENHOUSE_OAUTH_STRICT_STATUS", "true");
     let strict = strict.start();
     let description = "The user does not hold every scope that was asked for";
@@ -89,7 +89,7 @@ fn rights(servers: &[Client], credential: &str) -> Vec<[u16; 2]> {
 
 fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.process_beside();
+    let (_process, beside) = app.spawn_server();
     let servers = [*app, beside];
     let admin = app
         .register_with("admin", "users:write orders:read orders:write more")

@@ -2,17 +2,16 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::harness::{Client, Running, scratch_folder};
+use crate::harness::{Client, Running, ScratchDir};
 
 /// A folder of its own for each test, removed afterwards.
-struct Folder(PathBuf);
+struct Folder(ScratchDir);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        Self(scratch_folder(name))
+        Self(ScratchDir::new(name))
     }
 
     /// The program, run in this folder with nothing in its environment.
@@ -20,12 +19,6 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
         command.args(arguments).current_dir(&self.0).env_clear();
         command
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
@@ -56,7 +49,7 @@ fn it_serves_with_no_setup_and_protects_its_file() {
         "{rest:?}"
     );
 
-    let client = Client::of(address.parse().unwrap());
+    let client = Client::new(address.parse().unwrap());
     client.register("alice").sign_in();
     for file in ["tokenhouse.db", "tokenhouse.db-wal", "tokenhouse.db-shm"] {
         let mode = std::fs::metadata(folder.0.join(file))

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta};
 use serde_json::json;
 use tokenhouse::Clock;
 
-use crate::harness::{Answer, Backend, Client, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     a_token_is_answered_as_rfc_6749_has_it,
@@ -26,7 +26,7 @@ fn me(app: &Client, token: &str) -> u16 {
     app.get("/users/me").bearer(token).send().status
 }
 
-fn sign_in(app: &Client, username: &str, password: &str) -> Answer {
+fn sign_in(app: &Client, username: &str, password: &str) -> Response {
     app.post("/token")
         .form(&[("username", username), ("password", password)])
         .send()
@@ -83,7 +83,7 @@ fn every_refusal_is_the_same(backend: Backend) {
 
 fn of_64_sign_ins_at_once_one_token_is_left(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     let alice = app.register("alice");
     let tokens: Vec<String> = thread::scope(|scope| {
         let signing_in: Vec<_> = (0..64)
@@ -130,7 +130,7 @@ fn a_token_is_refused_from_the_moment_it_expires(backend: Backend) {
 
 fn logging_out_ends_the_token_for_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.beside().start();
+    let beside = app.sibling().start();
     let alice = app.register("alice");
     for round in 0..50 {
         let token = alice.sign_in();
@@ -181,7 +181,7 @@ fn a_hash_of_another_cost_is_renewed_and_one_above_the_ceiling_refused(backend: 
     };
     assert_eq!((of_cost("04"), of_cost("05")), (1, 0));
     let app = cheap
-        .beside()
+        .sibling()
         .setting("TOKENHOUSE_BCRYPT_COST", "5")
         .start();
     for (server, expected) in [(&app, (0, 1)), (&cheap, (1, 0)), (&app, (0, 1))] {
@@ -216,7 +216,7 @@ fn a_busy_hasher_refuses_at_once(backend: Backend) {
         .setting("TOKENHOUSE_BCRYPT_COST", "12")
         .setting("TOKENHOUSE_HASH_QUEUE_MS", "1")
         .start();
-    let answers: Vec<Answer> = thread::scope(|scope| {
+    let answers: Vec<Response> = thread::scope(|scope| {
         let client: Client = *app;
         let threads: Vec<_> = (0..8)
             .map(|_| scope.spawn(move || sign_in(&client, "nobody@example.com", "wrong password")))
@@ -226,7 +226,7 @@ fn a_busy_hasher_refuses_at_once(backend: Backend) {
             .map(|thread| thread.join().unwrap())
             .collect()
     });
-    let refused: Vec<&Answer> = answers
+    let refused: Vec<&Response> = answers
         .iter()
         .filter(|answer| answer.status == 503)
         .collect();

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
 use crate::harness::{
-    Answer, Backend, Client, Request, STATIC_KEY, TestApp, at_once, on_both_databases,
+    Backend, Client, Request, Response, STATIC_KEY, TestApp, concurrently, on_both_databases,
 };
 
 on_both_databases!(
@@ -37,7 +37,7 @@ fn limited(backend: Backend) -> (TestApp, Clock) {
     (app, clock)
 }
 
-fn by_token(client: &Client, key: &str) -> Answer {
+fn by_token(client: &Client, key: &str) -> Response {
     client.get("/protected").header("Token", key).send()
 }
 
@@ -111,7 +111,7 @@ fn a_burst_of_guesses_does_not_get_ahead_of_the_count(backend: Backend) {
     const GUESSES: usize = 400;
     let (app, _) = limited(backend);
     let guesser = app.from(GUESSER);
-    let statuses = at_once(16, GUESSES, |number| {
+    let statuses = concurrently(16, GUESSES, |number| {
         let is_late = number >= GUESSES / 2;
         let key = if is_late { STATIC_KEY } else { "a wrong key" };
         by_token(&guesser, key).status
@@ -146,7 +146,10 @@ fn a_right_key_is_refused_only_where_wrong_ones_come_from(backend: Backend) {
 
 fn processes_share_the_count(backend: Backend) {
     let (app, clock) = limited(backend);
-    let beside = app.beside().clock(clock).setting("TOKENHOUSE_LIMITS", "on");
+    let beside = app
+        .sibling()
+        .clock(clock)
+        .setting("TOKENHOUSE_LIMITS", "on");
     let beside = beside.start();
     for _ in 0..LIMIT {
         assert_eq!(by_token(&app.from(GUESSER), "wrong").status, 403);
@@ -197,7 +200,7 @@ fn the_first_use_from_an_address_is_on_record(backend: Backend) {
 
 fn a_right_key_needs_no_database(backend: Backend) {
     let (app, _) = limited(backend);
-    app.database().take_away();
+    app.database().make_unavailable();
     for _ in 0..20 {
         assert_eq!(by_token(&app, STATIC_KEY).status, 200);
     }

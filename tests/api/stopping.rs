@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Backend, Client, Running, TestApp, on_both_databases, scratch_folder};
+use crate::harness::{Backend, Client, Running, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
     readiness_ends_first_and_service_goes_on_for_a_while,
@@ -31,7 +31,7 @@ fn ends_in_time(process: Running, told: Instant) -> Duration {
 
 fn readiness_ends_first_and_service_goes_on_for_a_while(backend: Backend) {
     let app = TestApp::start(backend);
-    let (process, beside) = app.process_beside_with(&[("TOKENHOUSE_DRAIN_MS", "2000")]);
+    let (process, beside) = app.spawn_server_with(&[("TOKENHOUSE_DRAIN_MS", "2000")]);
     let token = app.register("alice").sign_in();
     let request = |client: &Client| client.get("/users/me").bearer(&token);
     let mut kept = beside.connect().unwrap();
@@ -58,7 +58,7 @@ fn readiness_ends_first_and_service_goes_on_for_a_while(backend: Backend) {
 
 fn requests_under_way_are_finished(backend: Backend) {
     let app = TestApp::start(backend);
-    let (process, beside) = app.process_beside_with(&[("TOKENHOUSE_DRAIN_MS", "0")]);
+    let (process, beside) = app.spawn_server_with(&[("TOKENHOUSE_DRAIN_MS", "0")]);
     let alice = app.register("alice");
     let form = form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("username", &alice.email), ("password", &alice.password)])
@@ -93,7 +93,7 @@ fn requests_under_way_are_finished(backend: Backend) {
 fn a_request_that_takes_too_long_does_not_hold_it_up() {
     let app = TestApp::start(Backend::Sqlite);
     // A hash of that cost takes longer than there is time.
-    let (process, beside) = app.process_beside_with(&[
+    let (process, beside) = app.spawn_server_with(&[
         ("TOKENHOUSE_BCRYPT_COST", "19"),
         ("TOKENHOUSE_BCRYPT_MAX_COST", "19"),
         ("TOKENHOUSE_HASH_QUEUE_MS", "600000"),
@@ -112,7 +112,7 @@ fn a_request_that_takes_too_long_does_not_hold_it_up() {
 #[test]
 fn an_interrupt_is_no_reason_to_wait() {
     let app = TestApp::start(Backend::Sqlite);
-    let (process, beside) = app.process_beside_with(&[("TOKENHOUSE_DRAIN_MS", "5000")]);
+    let (process, beside) = app.spawn_server_with(&[("TOKENHOUSE_DRAIN_MS", "5000")]);
     assert_eq!(beside.get("/readyz").send().status, 200);
     process.signal("INT");
     let took = ends_in_time(process, Instant::now());
@@ -122,7 +122,7 @@ fn an_interrupt_is_no_reason_to_wait() {
 #[test]
 fn systemd_is_told_when_it_serves_and_when_it_stops() {
     let app = TestApp::start(Backend::Sqlite);
-    let folder = scratch_folder("notify");
+    let folder = ScratchDir::new("notify");
     let path = folder.join("socket");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket
@@ -135,14 +135,13 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
     };
     let address = path.to_str().unwrap();
     let settings = [("NOTIFY_SOCKET", address), ("TOKENHOUSE_DRAIN_MS", "1000")];
-    let (process, beside) = app.process_beside_with(&settings);
+    let (process, beside) = app.spawn_server_with(&settings);
     assert_eq!(heard().trim_end(), "READY=1");
     assert_eq!(beside.get("/readyz").send().status, 200);
     process.signal("TERM");
     assert_eq!(heard().trim_end(), "STOPPING=1");
     assert_eq!(beside.get("/readyz").send().status, 503);
     process.wait();
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -150,11 +149,11 @@ fn the_metrics_are_there_to_the_end() {
     let app = TestApp::start(Backend::Sqlite);
     let port = crate::harness::free_port();
     let bind = format!("127.0.0.1:{port}");
-    let (process, beside) = app.process_beside_with(&[
+    let (process, beside) = app.spawn_server_with(&[
         ("TOKENHOUSE_METRICS_BIND", &bind),
         ("TOKENHOUSE_DRAIN_MS", "1000"),
     ]);
-    let metrics = Client::of(bind.parse().unwrap());
+    let metrics = Client::new(bind.parse().unwrap());
     assert_eq!(metrics.get("/metrics").send().status, 200);
     process.signal("TERM");
     wait_for_red(&beside);

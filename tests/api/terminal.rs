@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Log, Running, TestApp, scratch_folder};
+use crate::harness::{Backend, Log, Running, ScratchDir, TestApp};
 
 /// A colour by CSI in one character and in two, a title, overrides of direction, separators, a soft
 /// hyphen, a tag and a zero-width space.
@@ -42,7 +42,7 @@ fn no_command_prints_what_a_terminal_obeys() {
         "UPDATE users SET email = 'alice@example.com' || char(155) || char(8238), \
          scopes = 'a' || char(155) || char(8238)",
     );
-    let folder = scratch_folder("terminal");
+    let folder = ScratchDir::new("terminal");
     let source = folder.join("source.jsonl");
     let bad = json!({ "id": HOSTILE, "email": HOSTILE, "hashed_password": "x" });
     fs::write(&source, bad.to_string()).unwrap();
@@ -86,7 +86,6 @@ fn no_command_prints_what_a_terminal_obeys() {
             said.push_str(&stderr);
         }
     }
-    fs::remove_dir_all(folder).unwrap();
     assert!(said.contains("31m") && said.contains("\\u202e"), "{said}");
 }
 

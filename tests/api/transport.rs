@@ -1,6 +1,6 @@
 //! Behind a proxy with TLS, no answer leads a client back to plain HTTP.
 
-use crate::harness::{Answer, Backend, OWN_SCOPES, Request, STATIC_KEY, TestApp};
+use crate::harness::{Backend, OWN_SCOPES, Request, Response, STATIC_KEY, TestApp};
 use crate::matrix::policy::{Body, ROUTES, Route};
 
 /// How clients call the service.
@@ -59,7 +59,7 @@ fn request(app: &TestApp, route: &Route, end: &str, shown: Option<&str>) -> Requ
     }
 }
 
-fn check(route: &Route, end: &str, answer: &Answer) {
+fn check(route: &Route, end: &str, answer: &Response) {
     let what = format!("{} {}{end}: {}", route.method, route.target, answer.status);
     for (name, value) in &answer.headers {
         assert!(!value.contains("http:"), "{what}: {name}: {value}");

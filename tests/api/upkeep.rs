@@ -11,7 +11,7 @@ use std::time::Instant;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::harness::{Backend, TestApp, TestDatabase, on_both_databases, scratch_folder, size};
+use crate::harness::{Backend, ScratchDir, TestApp, TestDatabase, on_both_databases, size};
 
 on_both_databases!(
     a_database_of_a_newer_version_is_refused,
@@ -48,7 +48,7 @@ fn register_some(app: &TestApp, of: usize, acknowledged: &AtomicI64) {
 #[test]
 fn a_backup_under_load_is_the_database_at_one_moment() {
     let app = TestApp::start(Backend::Sqlite);
-    let folder = scratch_folder("backup");
+    let folder = ScratchDir::new("backup");
     let acknowledged = AtomicI64::new(0);
     let copies = thread::scope(|scope| {
         let (app, acknowledged) = (&app, &acknowledged);
@@ -73,7 +73,6 @@ fn a_backup_under_load_is_the_database_at_one_moment() {
     restore.env("DATABASE_URL", format!("sqlite://{}", new.display()));
     assert!(!run(restore).status.success());
     assert!(!new.exists());
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Makes a copy, puts it back as another database, and looks at that.

@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::json;
 
 use super::{administrator, page};
-use crate::harness::{Backend, TestApp, at_once, on_both_databases};
+use crate::harness::{Backend, TestApp, concurrently, on_both_databases};
 
 on_both_databases!(
     what_is_no_scope_is_repeated_nowhere,
@@ -174,7 +174,7 @@ fn many_pages_at_once_take_little_memory(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     insert_long_rows(&app, backend, 300);
-    let (process, server) = app.process_beside();
+    let (process, server) = app.spawn_server();
     let ask = || {
         let answer = server.get("/users/me/events?limit=500").bearer(&token);
         answer.send().status
@@ -189,7 +189,7 @@ fn many_pages_at_once_take_little_memory(backend: Backend) {
                 thread::sleep(std::time::Duration::from_millis(2));
             }
         });
-        let statuses = at_once(32, 128, |_| ask());
+        let statuses = concurrently(32, 128, |_| ask());
         is_over.store(true, Ordering::Relaxed);
         statuses
     });

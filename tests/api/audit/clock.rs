@@ -172,7 +172,7 @@ fn what_has_expired_stays_expired_when_the_clock_goes_back(backend: Backend) {
         .build()
         .unwrap();
     assert!(runtime.block_on(service.check_clock()).unwrap());
-    let later = app.beside().clock(Clock::manual(start)).start();
+    let later = app.sibling().clock(Clock::manual(start)).start();
     later.register("carol");
     assert_eq!(status(&later, &token), 401);
     let token = later.register("david").sign_in();
@@ -185,7 +185,7 @@ fn old_app(backend: Backend) -> TestApp {
     let app = TestApp::builder(backend).clock(days_ago(400)).start();
     let alice = app.register("alice");
     (0..4).for_each(|_| drop(alice.sign_in()));
-    let later = app.beside().clock(days_ago(10)).start();
+    let later = app.sibling().clock(days_ago(10)).start();
     let bob = later.register("bobby");
     (0..4).for_each(|_| drop(bob.sign_in()));
     app
@@ -221,7 +221,7 @@ fn a_mark_whose_event_was_pruned_cannot_be_judged(backend: Backend) {
 fn what_an_earlier_key_has_made_can_be_pruned(backend: Backend) {
     const KEY: &str = "an audit key of more than 32 characters";
     let app = old_app(backend);
-    let keyed = app.beside().setting("TOKENHOUSE_AUDIT_KEY", KEY).start();
+    let keyed = app.sibling().setting("TOKENHOUSE_AUDIT_KEY", KEY).start();
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
     let (code, printed) = run(&keyed, &["audit", "prune", "--confirm"]);
     assert_eq!((code, printed.as_str()), (Some(0), "pruned 5\n"));

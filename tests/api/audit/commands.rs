@@ -11,7 +11,7 @@ use tokenhouse::cli::Cli;
 use tokenhouse::{Auth, Config};
 
 use super::{administrator, make_key, page, sign_in};
-use crate::harness::{Backend, Running, STATIC_KEY, TestApp, on_both_databases, scratch_folder};
+use crate::harness::{Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
     every_command_is_on_record,
@@ -150,7 +150,7 @@ fn every_command_is_on_record(backend: Backend) {
         }
         assert_on_record(&app, words, arguments, action);
     }
-    let folder = scratch_folder("commands");
+    let folder = ScratchDir::new("commands");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let source = file("users.jsonl");
     std::fs::write(&source, json!({"email": "d@example.com"}).to_string()).unwrap();
@@ -165,7 +165,6 @@ fn every_command_is_on_record(backend: Backend) {
         let refused = format!("audit_events WHERE id > {before} AND result = 'refused'");
         assert_eq!(app.database().count(&refused), 1);
     }
-    std::fs::remove_dir_all(folder).unwrap();
     let verified = super::program(&app, &["audit", "verify"], "");
     assert!(verified.status.success(), "{verified:?}");
 }
@@ -214,13 +213,13 @@ fn a_start_that_cannot_be_written_is_written_later() {
         .enable_time()
         .build()
         .unwrap();
-    app.database().take_away();
+    app.database().make_unavailable();
     assert!(
         runtime
             .block_on(auth.note_start("1.2.3", "digest"))
             .is_err()
     );
-    app.database().give_back();
+    app.database().make_available();
     let starts = || {
         app.database()
             .count("audit_events WHERE action = 'service.start'")

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{administrator, make_key, program, sign_in};
-use crate::harness::{Answer, Backend, Request, TestApp, on_both_databases};
+use crate::harness::{Backend, Request, Response, TestApp, on_both_databases};
 
 on_both_databases!(
     every_operation_of_a_user_has_its_row,
@@ -67,7 +67,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Sends a request, which has to be answered with the status and to leave these rows only.
-    fn expect(&mut self, request: Request, status: u16, expected: &[Row]) -> Answer {
+    fn expect(&mut self, request: Request, status: u16, expected: &[Row]) -> Response {
         let id = format!("request-{:08}", self.seen);
         let request = request.header("X-Request-Id", &id);
         let answer = request.header("User-Agent", AGENT).send();

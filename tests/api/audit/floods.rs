@@ -24,7 +24,7 @@ const ROWS_IN_A_MINUTE: i64 = 20 + 1;
 fn a_flood_of_refusals_is_counted(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice");
-    let (process, served) = app.process_beside();
+    let (process, served) = app.spawn_server();
     let begun = std::time::Instant::now();
     // Of those that were not refused nobody knows whether they were counted.
     let (answered, unknown) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{Auditor, drop_triggers, program, some_life};
-use crate::harness::{Backend, TestApp, on_both_databases, scratch_folder};
+use crate::harness::{Backend, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
     a_key_takes_over_only_when_an_operator_says_so,
@@ -24,7 +24,7 @@ const KEY: &str = "an audit key of more than 32 characters";
 const OTHER: &str = "another key of more than 32 characters!";
 
 fn keyed(app: &TestApp, key: &str) -> TestApp {
-    app.beside().setting("TOKENHOUSE_AUDIT_KEY", key).start()
+    app.sibling().setting("TOKENHOUSE_AUDIT_KEY", key).start()
 }
 
 /// The exit code of a command, and what it prints.
@@ -127,7 +127,7 @@ fn every_edit_before_the_adoption_is_found(backend: Backend) {
 fn keys_can_be_changed_again_and_again(backend: Backend) {
     let app = TestApp::start(backend);
     some_life(&app);
-    let folder = scratch_folder("audit-keys");
+    let folder = ScratchDir::new("audit-keys");
     let old = folder.join("old");
     let file = old.to_str().unwrap();
     let mut changes = 0;
@@ -157,7 +157,6 @@ fn keys_can_be_changed_again_and_again(backend: Backend) {
     let (code, printed) = run(&app, &["audit", "adopt-key", "--old-key-file", file]);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
-    fs::remove_dir_all(folder).unwrap();
 }
 
 fn what_was_altered_is_not_adopted(backend: Backend) {
@@ -196,7 +195,7 @@ fn another_key_than_the_right_one_is_found(backend: Backend) {
     }
     // Who has another one cannot go on.
     assert_eq!(status_of_a_change(&keyed(&app, OTHER), "carol"), 503);
-    assert_eq!(status_of_a_change(&app.beside().start(), "carol"), 503);
+    assert_eq!(status_of_a_change(&app.sibling().start(), "carol"), 503);
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
 }
 
@@ -263,7 +262,7 @@ fn a_tail_that_was_forged_stays_found(backend: Backend) {
     );
     let problems = Auditor::new(&app, Some(KEY)).problems();
     assert!(problems.iter().any(|problem| problem.starts_with(&found)));
-    let (_process, server) = app.process_beside();
+    let (_process, server) = app.spawn_server();
     assert_eq!(server.get("/readyz").send().status, 200);
     app.register("david");
     assert!(is_found());
@@ -286,7 +285,7 @@ fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
         "DELETE FROM audit_events;
          UPDATE audit_head SET last_id = 0, last_digest = '', digest = ''",
     );
-    let forger = app.beside().start();
+    let forger = app.sibling().start();
     forger.register("mallory");
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0], "well forged");
     assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));

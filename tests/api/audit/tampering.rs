@@ -96,14 +96,14 @@ fn the_tables_refuse_changes_by_hand(backend: Backend) {
     for id in 1..=rows {
         for column in COLUMNS {
             let update = format!("UPDATE audit_events SET {column} = 'x' WHERE id = {id}");
-            assert!(!app.database().takes(&update), "{update}");
+            assert!(!app.database().accepts(&update), "{update}");
         }
         let delete = format!("DELETE FROM audit_events WHERE id = {id}");
-        assert!(!app.database().takes(&delete), "{delete}");
+        assert!(!app.database().accepts(&delete), "{delete}");
     }
-    assert!(!app.database().takes("DELETE FROM audit_events"));
+    assert!(!app.database().accepts("DELETE FROM audit_events"));
     if backend == Backend::Postgres {
-        assert!(!app.database().takes("TRUNCATE audit_events"));
+        assert!(!app.database().accepts("TRUNCATE audit_events"));
     }
     assert_eq!(app.database().count("audit_events"), rows);
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);

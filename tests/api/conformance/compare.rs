@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::case::{CompareBody, Expected};
-use crate::harness::Answer;
+use crate::harness::Response;
 
 /// The headers that are compared: what a client acts on.
 pub const HEADERS: [&str; 4] = ["content-type", "www-authenticate", "location", "allow"];
@@ -15,7 +15,7 @@ pub const ANY_TOKEN: &str = "<any token>";
 pub const ANY_ID: &str = "<any id>";
 
 /// A line for each difference; none when the answers are the same.
-pub fn differences(expected: &Expected, answer: &Answer, body: &CompareBody) -> Vec<String> {
+pub fn differences(expected: &Expected, answer: &Response, body: &CompareBody) -> Vec<String> {
     let mut lines = Vec::new();
     if expected.status != answer.status {
         lines.push(format!(
@@ -43,7 +43,12 @@ fn sorted(list: &str) -> String {
     items.join(", ")
 }
 
-fn compare_body(expected: &Expected, answer: &Answer, body: &CompareBody, lines: &mut Vec<String>) {
+fn compare_body(
+    expected: &Expected,
+    answer: &Response,
+    body: &CompareBody,
+    lines: &mut Vec<String>,
+) {
     let text = String::from_utf8_lossy(&answer.body);
     if let CompareBody::Contains(pieces) = body {
         let missing = pieces.iter().filter(|piece| !text.contains(*piece));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::SHORT_LIFETIME;
 use super::case::{Case, Expected, Profile, Tag};
 use super::compare::ANY_ID;
-use crate::harness::Answer;
+use crate::harness::Response;
 
 /// The challenge of every 401 (RFC 6750 section 3).
 const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
@@ -95,7 +95,7 @@ impl Expected {
 
     /// Takes over from the answer what is Python's wording in the recording, if it has the form
     /// that it should have.
-    pub fn without_wording(mut self, case: &Case, answer: &Answer) -> Self {
+    pub fn without_wording(mut self, case: &Case, answer: &Response) -> Self {
         let answered = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
         let email_is_free = case.tags.contains(&Tag::EmailMsg);
         let json_is_free = case.tags.contains(&Tag::JsonError);
@@ -135,7 +135,7 @@ impl Expected {
 }
 
 /// What is wrong with the headers that every answer carries, whatever it is about.
-pub fn envelope_problems(path: &str, answer: &Answer) -> Vec<String> {
+pub fn envelope_problems(path: &str, answer: &Response) -> Vec<String> {
     let mut expected = vec![("x-content-type-options", "nosniff")];
     // The pages of the documentation may be kept.
     if !["/docs", "/redoc"]

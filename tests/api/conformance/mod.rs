@@ -29,10 +29,10 @@ on_both_databases!(answers_are_the_recorded_ones_or_those_in_the_table);
 
 fn answers_are_the_recorded_ones_or_those_in_the_table(backend: Backend) {
     let plain = as_recorded(TestApp::builder(backend)).start();
-    let short_lived = as_recorded(plain.beside())
+    let short_lived = as_recorded(plain.sibling())
         .setting("TOKENHOUSE_TOKEN_LIFETIME", &SHORT_LIFETIME.to_string())
         .start();
-    let costly = as_recorded(plain.beside())
+    let costly = as_recorded(plain.sibling())
         .setting("TOKENHOUSE_BCRYPT_COST", "12")
         .start();
     let servers = Servers {

@@ -9,7 +9,7 @@ use super::case::{Case, Deviations, Exchange, Expected, Profile, RequestTemplate
 use super::compare::differences;
 use super::contract::envelope_problems;
 use super::variables::Variables;
-use crate::harness::{Answer, Client};
+use crate::harness::{Client, Response};
 
 /// Cases played at the same time; most of the time is spent in waiting.
 const PLAYERS: usize = 8;
@@ -145,7 +145,7 @@ impl Player<'_> {
     }
 
     /// What is wrong with an answer.
-    fn judge(&self, number: usize, exchange: &Exchange, answer: &Answer) -> Vec<String> {
+    fn judge(&self, number: usize, exchange: &Exchange, answer: &Response) -> Vec<String> {
         let recorded = self
             .variables
             .expand_answer(&exchange.expect)
@@ -173,7 +173,7 @@ impl Player<'_> {
         entries.find_map(|entry| entry.cases.get(&self.case.id)?.get(&number))
     }
 
-    fn echoed_secrets(&self, exchange: &Exchange, answer: &Answer) -> Vec<String> {
+    fn echoed_secrets(&self, exchange: &Exchange, answer: &Response) -> Vec<String> {
         let shown = format!(
             "{:?}\n{}",
             answer.headers,
@@ -188,7 +188,7 @@ impl Player<'_> {
         problems
     }
 
-    fn capture(&mut self, exchange: &Exchange, answer: &Answer) {
+    fn capture(&mut self, exchange: &Exchange, answer: &Response) {
         for (name, place) in &exchange.capture {
             let member = place
                 .strip_prefix("$.")

@@ -1,4 +1,4 @@
-//! A database per test, copied from one that was migrated once per process.
+//! A database for each test, copied from a template that is migrated once per process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
+use test_support::ScratchDir;
 use tokenhouse::Config;
 use tokenhouse::store::Store;
 
 use super::Backend;
-use super::guardian::{Guardian, scratch_folder};
 use super::postgres;
 
-/// How a query begins that a test makes for itself, and not the service.
-pub const OF_THE_TESTS: &str = "SELECT /* of the tests */";
+/// The start of a query by a test, to tell it from those of the service.
+pub const TEST_QUERY: &str = "SELECT /* of the tests */";
 
-/// The migrated database that the others are copies of.
+/// The migrated database from which the others are copied.
 const TEMPLATE: &str = "template_of_tests";
 
 /// An empty, migrated database, removed when dropped.
@@ -38,7 +38,7 @@ impl TestDatabase {
         Self { backend, name }
     }
 
-    /// A database without a table.
+    /// A database without tables.
     pub fn empty(backend: Backend) -> Self {
         let name = format!("empty_{:016x}", rand::random::<u64>());
         match backend {
@@ -48,7 +48,7 @@ impl TestDatabase {
         Self { backend, name }
     }
 
-    /// Its URL, as in the setting `DATABASE_URL`.
+    /// The URL, as in the setting `DATABASE_URL`.
     pub fn url(&self) -> String {
         match self.backend {
             Backend::Sqlite => format!("sqlite://{}", sqlite_file(&self.name).display()),
@@ -56,7 +56,7 @@ impl TestDatabase {
         }
     }
 
-    /// Runs statements on it, behind the back of whoever serves it.
+    /// Runs statements on a separate connection, unknown to the servers.
     pub fn execute(&self, statements: &str) {
         match self.backend {
             Backend::Sqlite => {
@@ -72,8 +72,8 @@ impl TestDatabase {
         }
     }
 
-    /// Runs statements in a transaction that is committed when `meanwhile` has ended. Until then
-    /// nobody sees what they change, and who wants to change it too has to wait.
+    /// Runs statements in a transaction that commits after `meanwhile`. Until then other connections
+    /// do not see the changes, and conflicting writes wait.
     pub fn hold<T>(&self, statements: &str, meanwhile: impl FnOnce() -> T) -> T {
         match self.backend {
             Backend::Sqlite => {
@@ -95,9 +95,9 @@ impl TestDatabase {
         }
     }
 
-    /// Counts the rows that a condition holds for, as in `access_tokens WHERE user_id = 1`.
+    /// Counts rows; `of` is a table and a condition, as in `access_tokens WHERE user_id = 1`.
     pub fn count(&self, of: &str) -> i64 {
-        let query = diesel::sql_query(format!("{OF_THE_TESTS} COUNT(*) AS count FROM {of}"));
+        let query = diesel::sql_query(format!("{TEST_QUERY} COUNT(*) AS count FROM {of}"));
         let counted: Counted = match self.backend {
             Backend::Sqlite => {
                 let mut conn = SqliteConnection::establish(&self.url()).expect("the file opens");
@@ -112,7 +112,7 @@ impl TestDatabase {
         counted.count
     }
 
-    /// The texts that a query selects `AS text`, in its order.
+    /// The values that a query selects `AS text`, in order.
     pub fn texts(&self, query: &str) -> Vec<String> {
         let query = diesel::sql_query(query);
         let rows: Vec<Text> = match self.backend {
@@ -129,8 +129,8 @@ impl TestDatabase {
         rows.into_iter().map(|row| row.text).collect()
     }
 
-    /// Whether the database takes these statements.
-    pub fn takes(&self, statements: &str) -> bool {
+    /// Whether the database accepts these statements.
+    pub fn accepts(&self, statements: &str) -> bool {
         match self.backend {
             Backend::Sqlite => SqliteConnection::establish(&self.url())
                 .expect("the file opens")
@@ -142,8 +142,8 @@ impl TestDatabase {
         .is_ok()
     }
 
-    /// How the database would carry out a query whose parameters are not known: the lines of its
-    /// plan. Postgres reads a table whole only if it has no other way.
+    /// The lines of the query plan for unknown parameters. Postgres uses a sequential scan only when
+    /// there is no alternative.
     pub fn plan(&self, query: &str) -> Vec<String> {
         match self.backend {
             Backend::Sqlite => {
@@ -171,10 +171,10 @@ impl TestDatabase {
         }
     }
 
-    /// Takes the database away from everybody; the server process of Postgres stays up.
-    pub fn take_away(&self) {
+    /// Makes the database unavailable to all clients. The Postgres server keeps running.
+    pub fn make_unavailable(&self) {
         match self.backend {
-            Backend::Sqlite => self.execute("ALTER TABLE access_tokens RENAME TO taken_away"),
+            Backend::Sqlite => self.execute("ALTER TABLE access_tokens RENAME TO unavailable"),
             Backend::Postgres => run_on_postgres(&format!(
                 "ALTER DATABASE {0} ALLOW_CONNECTIONS false; \
                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{0}'",
@@ -183,11 +183,11 @@ impl TestDatabase {
         }
     }
 
-    /// All that is kept: the files of SQLite and a backup that the program makes of them, or what
-    /// `pg_dump` writes. The settings are those of the servers on it.
+    /// Everything that the database stores: the files of SQLite and a backup by the program, or the
+    /// output of `pg_dump`. The settings are those of its servers.
     pub fn files(&self, settings: &[(&str, &str)]) -> Vec<Vec<u8>> {
         if self.backend == Backend::Postgres {
-            return vec![postgres::server().dump(&self.name)];
+            return vec![postgres::server().run("pg_dump", &[], &self.name, &[])];
         }
         let folder = sqlite_folder().join(&self.name);
         let backup = folder.join("backup");
@@ -206,7 +206,7 @@ impl TestDatabase {
         files
     }
 
-    /// A copy as operators make it: the file that the program writes, or an archive of `pg_dump`.
+    /// Makes a backup as operators do: with the program on SQLite, with `pg_dump` on Postgres.
     pub fn copy(&self, file: &Path) {
         match self.backend {
             Backend::Sqlite => {
@@ -226,17 +226,17 @@ impl TestDatabase {
         }
     }
 
-    /// Puts an archive of `pg_dump` back, without Tokenhouse.
-    pub fn put_back(&self, file: &Path) {
+    /// Restores an archive of `pg_dump`, without Tokenhouse.
+    pub fn restore(&self, file: &Path) {
         let arguments = ["--clean", "--if-exists", "--single-transaction"];
         let archive = fs::read(file).expect("it was made");
         postgres::server().run("pg_restore", &arguments, &self.name, &archive);
     }
 
-    /// Undoes [`Self::take_away`].
-    pub fn give_back(&self) {
+    /// Undoes [`Self::make_unavailable`].
+    pub fn make_available(&self) {
         match self.backend {
-            Backend::Sqlite => self.execute("ALTER TABLE taken_away RENAME TO access_tokens"),
+            Backend::Sqlite => self.execute("ALTER TABLE unavailable RENAME TO access_tokens"),
             Backend::Postgres => run_on_postgres(&format!(
                 "ALTER DATABASE {} ALLOW_CONNECTIONS true",
                 self.name
@@ -275,7 +275,7 @@ impl Drop for TestDatabase {
             Backend::Sqlite => {
                 fs::remove_dir_all(sqlite_folder().join(&self.name)).expect("the folder is ours");
             }
-            // By force: the pool may not have closed its last connection yet.
+            // With force: the pool may still have an open connection.
             Backend::Postgres => {
                 run_on_postgres(&format!("DROP DATABASE {} WITH (FORCE)", self.name))
             }
@@ -292,7 +292,7 @@ fn copy_sqlite_template(name: &str) {
     });
     let mut template = SqliteConnection::establish(&template.to_string_lossy()).expect("a file");
     let copy = new_sqlite_file(name);
-    // A plain copy would miss what still stands in the write-ahead log.
+    // A copy of the file would miss what is only in the write-ahead log.
     template
         .batch_execute(&format!(
             "PRAGMA busy_timeout = 5000; VACUUM INTO '{}'",
@@ -327,7 +327,7 @@ fn migrate(url: &str) {
     Store::open(&config.database).expect("the migrations run");
 }
 
-/// Makes the folder of an SQLite database, and says where in it the file goes.
+/// Makes the folder of an SQLite database, and returns the path of the database file.
 fn new_sqlite_file(name: &str) -> PathBuf {
     fs::create_dir(sqlite_folder().join(name)).expect("the name is new");
     sqlite_file(name)
@@ -337,13 +337,8 @@ fn sqlite_file(name: &str) -> PathBuf {
     sqlite_folder().join(name).join("tokenhouse.db")
 }
 
-/// The folder of all SQLite databases of this process, removed when the process is gone.
+/// The folder of all SQLite databases of this process, removed when the process ends.
 fn sqlite_folder() -> &'static Path {
-    static FOLDER: OnceLock<(PathBuf, Guardian)> = OnceLock::new();
-    let (folder, _guardian) = FOLDER.get_or_init(|| {
-        let folder = scratch_folder("sqlite");
-        let guardian = Guardian::start(r#"cat >/dev/null; rm -rf -- "$1""#, &folder, &[], None);
-        (folder, guardian)
-    });
-    folder
+    static FOLDER: OnceLock<ScratchDir> = OnceLock::new();
+    FOLDER.get_or_init(|| ScratchDir::new("sqlite"))
 }

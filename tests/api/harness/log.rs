@@ -1,4 +1,4 @@
-//! What a process logs.
+//! The log of a process.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};

@@ -1,52 +1,46 @@
-//! What every test stands on: a server, its database, and a client.
+//! The test harness: servers, their databases, and the programs around them.
 
-mod account;
-mod answer;
-mod client;
 mod credentials;
 mod database;
-mod guardian;
 mod log;
-mod packages;
-mod people;
 mod postgres;
-mod postgres_programs;
 mod process;
 pub mod proxy;
 mod recorder;
 mod server;
 mod tests;
 
-pub use answer::Answer;
-pub use client::{Client, Connection, Request};
 pub use credentials::{OWN_SCOPES, text};
-pub use database::{OF_THE_TESTS, TestDatabase};
-pub use guardian::{free_port, scratch_folder};
+pub use database::{TEST_QUERY, TestDatabase};
 pub use log::Log;
-pub use people::Person;
 pub use process::Running;
 pub use proxy::{Proxy, RunningProxy};
 pub use recorder::{Recorded, Recorder};
-pub use server::{SETTINGS, STATIC_KEY, TestApp, TestAppBuilder};
+pub use server::{STATIC_KEY, TestApp, TestAppBuilder, settings};
+pub use test_support::{Client, Connection, Person, Request, Response, ScratchDir, free_port};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
-/// Which database a test runs on.
+/// The database that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
     Postgres,
 }
 
-/// How large a test is: a number from the environment, or the usual one.
-pub fn size(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |number| number.parse().expect(name))
+/// The size of a test: a number from the environment, or the default.
+pub fn size(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |number| number.parse().expect(name))
 }
 
-/// Does something so many times, by as many threads, which begin together.
-pub fn at_once<T: Send>(threads: usize, times: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+/// Calls `work` this many times on this many threads, which start together.
+pub fn concurrently<T: Send>(
+    threads: usize,
+    times: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
     let (next, begin) = (AtomicUsize::new(0), Barrier::new(threads));
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -1,15 +1,11 @@
-//! Reverse proxies of Debian with the recipes of `deploy/`, changed in their addresses only.
+//! Reverse proxies from Debian packages, with the recipes of `deploy/`. Only the addresses are changed.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::account::Account;
-use super::client::Client;
-use super::guardian::{Guardian, free_port, scratch_folder};
-use super::packages;
+use test_support::{Account, Client, Guardian, free_port, guardian, packages, scratch_folder};
 
 /// Which proxy a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +27,12 @@ macro_rules! on_both_proxies {
 }
 pub(crate) use on_both_proxies;
 
-/// Where Tokenhouse, the app and the proxy are in the recipes.
+/// The addresses of Tokenhouse, the app and the proxy in the recipes.
 const TOKENHOUSE: &str = "127.0.0.1:8000";
 const APP: &str = "127.0.0.1:3000";
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// A file below `deploy/`, and where it goes.
+/// A file below `deploy/`, and its destination.
 type File = (&'static str, &'static str);
 
 const CADDY_FILES: [File; 1] = [("caddy/Caddyfile", "Caddyfile")];
@@ -53,7 +49,7 @@ const NGINX_FILES: [File; 3] = [
     ),
 ];
 
-/// What Debian's `nginx.conf` has around the recipe, as it has to be for an ordinary user.
+/// What Debian's `nginx.conf` has around the recipe, changed for an unprivileged user.
 const NGINX_CONF: &str = "
 pid nginx.pid;
 error_log error.log;
@@ -79,14 +75,14 @@ clean_up() {
     rm -rf -- "$folder"
 }
 trap clean_up EXIT
-# Whoever reads what is printed may be gone already.
+# The reader of the output may have ended.
 trap '' PIPE
 nginx >"$folder/start" 2>&1 || { cat "$folder/start"; exit 1; }
 echo ready
 cat >/dev/null
 "#;
 
-/// The same. The address for administration is a socket, since others may have Caddy's port.
+/// The same. The administration address is a socket, because another Caddy may use the default port.
 const CADDY_SCRIPT: &str = r#"
 folder=$1 program=$2
 export HOME=$folder XDG_CONFIG_HOME=$folder XDG_DATA_HOME=$folder CADDY_ADMIN=unix/$folder/admin
@@ -102,7 +98,7 @@ echo ready
 cat >/dev/null
 "#;
 
-/// A running proxy; it is a [`Client`] of itself.
+/// A running proxy. It dereferences to a [`Client`] of itself.
 pub struct RunningProxy {
     client: Client,
     _guardian: Guardian,
@@ -117,10 +113,10 @@ impl Deref for RunningProxy {
 }
 
 impl Proxy {
-    /// Starts it in front of an app, with Tokenhouse to ask.
+    /// Starts it in front of an app, with Tokenhouse for forward authentication.
     ///
     /// # Panics
-    /// When there is none to be had: tests fail then, they are never skipped.
+    /// When it cannot start: tests then fail, they are never skipped.
     pub fn start(self, tokenhouse: SocketAddr, app: SocketAddr) -> RunningProxy {
         let addresses = [(TOKENHOUSE, tokenhouse.to_string()), (APP, app.to_string())];
         let files = match self {
@@ -131,7 +127,7 @@ impl Proxy {
     }
 
     fn start_with(self, files: &[File], addresses: &[(&str, String)]) -> RunningProxy {
-        // Somebody else may take the port that was free a moment ago.
+        // Another process may take the port that was free a moment ago.
         self.try_start(files, addresses)
             .or_else(|_| self.try_start(files, addresses))
             .unwrap_or_else(|problem| panic!("no {self:?} to test on: {problem}"))
@@ -148,8 +144,8 @@ impl Proxy {
         };
         let find = || find_program(program);
         let program = packages::find_or_install(find, package, program)?;
-        // As it would run: not as root.
-        let account = Account::ordinary(&["nobody"])?;
+        // As in production: not as root.
+        let account = Account::unprivileged(&["nobody"])?;
         let port = free_port();
         let folder = scratch_folder(package);
         let listen = [
@@ -164,20 +160,23 @@ impl Proxy {
             })
         });
         if let Some(account) = account {
-            account.give(&folder).map_err(|error| error.to_string())?;
+            account
+                .take_ownership(&folder)
+                .map_err(|error| error.to_string())?;
         }
-        let mut guardian = Guardian::start(script, &folder, &[OsStr::new(&program)], account);
+        let mut command = guardian::script(script, &folder, account);
+        let mut guardian = Guardian::start(command.arg(&program)).expect("sh starts");
         guardian
             .wait_until_ready()
             .map_err(|printed| format!("{} does not start:\n{printed}", program.display()))?;
         Ok(RunningProxy {
-            client: Client::of(([127, 0, 0, 1], port).into()),
+            client: Client::new(([127, 0, 0, 1], port).into()),
             _guardian: guardian,
         })
     }
 }
 
-/// Starts nginx in front of several processes of Tokenhouse.
+/// Starts nginx in front of several Tokenhouse processes.
 ///
 /// # Panics
 /// As [`Proxy::start`].
@@ -192,7 +191,7 @@ pub fn start_before_cluster(processes: [SocketAddr; 3]) -> RunningProxy {
     Proxy::Nginx.start_with(&files, &addresses)
 }
 
-/// Copies the files of a recipe, changed in their addresses.
+/// Copies the files of a recipe with changed addresses.
 fn write_recipe(folder: &Path, files: &[File], change: impl Fn(&str) -> String) {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     fs::write(folder.join("nginx.conf"), NGINX_CONF).expect("the folder is ours");
@@ -204,7 +203,7 @@ fn write_recipe(folder: &Path, files: &[File], change: impl Fn(&str) -> String) 
     }
 }
 
-/// Looks on the PATH, and where Debian puts what only root is thought to need.
+/// Searches the PATH, and the folder where Debian puts programs for root.
 fn find_program(name: &str) -> Option<PathBuf> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)

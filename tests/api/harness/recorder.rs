@@ -1,4 +1,4 @@
-//! A server of the test's own that keeps what it is sent, byte for byte.
+//! An HTTP server that records the requests it gets, byte for byte.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The request line and the headers.
     pub head: String,
-    /// All that follows, as it came: chunk sizes and trailers are part of it.
+    /// Everything after the head, as it arrived, with chunk sizes and trailers.
     pub body: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Recorded {
             .map(|(_, value)| value)
     }
 
-    /// Whether these bytes are anywhere in it.
+    /// Whether this text is anywhere in the request.
     pub fn contains(&self, text: &str) -> bool {
         self.head.contains(text) || String::from_utf8_lossy(&self.body).contains(text)
     }
@@ -70,10 +70,10 @@ impl Recorded {
     }
 }
 
-/// Gives the bytes of the answer to a request. What is no whole head closes the connection.
+/// Returns the bytes of the response. Bytes without a complete head close the connection.
 type Respond = dyn Fn(&Recorded) -> Vec<u8> + Send + Sync;
 
-/// The server; it ends when it is dropped.
+/// The server. Dropping it stops it.
 pub struct Recorder {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -87,7 +87,7 @@ struct Shared {
 }
 
 impl Recorder {
-    /// A server on a free port that answers like this.
+    /// A server on a free port that responds with this function.
     pub fn start(respond: impl Fn(&Recorded) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
@@ -102,7 +102,7 @@ impl Recorder {
         Self { address, shared }
     }
 
-    /// A server that answers every request with what it got.
+    /// A server that returns every request as the body of its response.
     pub fn echo() -> Self {
         Self::start(|request| {
             let body = [request.head.as_bytes(), &request.body].concat();
@@ -117,17 +117,17 @@ impl Recorder {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it got since this was last asked.
+    /// The requests since the last call.
     pub fn take(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.shared.requests.lock().expect("no thread panics"))
     }
 
-    /// How many connections were opened to it.
+    /// The number of connections that clients have opened.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -160,13 +160,13 @@ impl Shared {
         let mut stream = BufReader::new(stream);
         loop {
             let request = Recorded::read(&mut stream)?;
-            let answer = (self.respond)(&request);
+            let response = (self.respond)(&request);
             self.requests
                 .lock()
                 .expect("no thread panics")
                 .push(request);
-            stream.get_mut().write_all(&answer)?;
-            if !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            stream.get_mut().write_all(&response)?;
+            if !response.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
                 return Ok(());
             }
         }

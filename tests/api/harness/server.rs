@@ -1,4 +1,4 @@
-//! The real server, in this process, on a port of its own.
+//! The real server, in this process, on its own port.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -8,60 +8,63 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use actix_web::dev::ServerHandle;
+use test_support::Client;
+use test_support::server::FAST_SETTINGS;
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock, Config};
 
 use super::Backend;
-use super::client::Client;
 use super::database::TestDatabase;
 use super::process::Running;
 
 /// The static key of every test server.
 pub const STATIC_KEY: &str = "test-key-of-24-characters";
 
-/// What differs from the defaults: cheap hashes, few threads, which other tests do not starve, and
-/// nobody turned away as too busy or for guessing.
-pub const SETTINGS: [(&str, &str); 8] = [
+/// What differs from the defaults, in addition to [`FAST_SETTINGS`]: few threads and connections.
+const SMALL_SETTINGS: [(&str, &str); 3] = [
     ("API_KEY_TOKEN", STATIC_KEY),
-    ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
-    ("TOKENHOUSE_HASH_LAST", "false"),
-    ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
-    ("TOKENHOUSE_HASH_THREADS", "1"),
-    ("TOKENHOUSE_LIMITS", "off"),
     ("TOKENHOUSE_WORKERS", "2"),
 ];
 
-/// A running server with a database of its own; both end when it is dropped.
+/// The settings of every test server.
+pub fn settings() -> BTreeMap<String, String> {
+    let settings = FAST_SETTINGS.into_iter().chain(SMALL_SETTINGS);
+    settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A running server with its own database. Dropping it ends both.
 ///
-/// It is a [`Client`] of itself: `app.get("/users/me").bearer(&token).send()`.
+/// It dereferences to a [`Client`] of itself: `app.get("/users/me").bearer(&token).send()`.
 pub struct TestApp {
     client: Client,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
     settings: BTreeMap<String, String>,
-    // The last field: the server lets go of the database before it is dropped.
+    // The last field: the server releases the database before the database is dropped.
     database: Arc<TestDatabase>,
 }
 
 impl TestApp {
-    /// A server with the settings of tests.
+    /// A server with the test settings.
     pub fn start(backend: Backend) -> Self {
         Self::builder(backend).start()
     }
 
-    /// A server still to be set up.
+    /// A builder of a server with its own database.
     pub fn builder(backend: Backend) -> TestAppBuilder {
         TestAppBuilder::on(Arc::new(TestDatabase::create(backend)))
     }
 
-    /// What it keeps its users and tokens in.
+    /// The database of this server.
     pub fn database(&self) -> &TestDatabase {
         &self.database
     }
 
-    /// The program itself with some arguments, on the same database and with the settings of
-    /// this server. Its server listens on a free port.
+    /// The program with these arguments, on the same database and with the settings of this server.
+    /// `serve` listens on a free port.
     pub fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
         command
@@ -73,19 +76,19 @@ impl TestApp {
         command
     }
 
-    /// Another server on the same database, as a process of its own.
-    pub fn process_beside(&self) -> (Running, Client) {
-        self.process_beside_with(&[])
+    /// Starts another server on the same database, as a process.
+    pub fn spawn_server(&self) -> (Running, Client) {
+        self.spawn_server_with(&[])
     }
 
-    /// The same, with settings of its own.
-    pub fn process_beside_with(&self, settings: &[(&str, &str)]) -> (Running, Client) {
+    /// The same with more settings.
+    pub fn spawn_server_with(&self, settings: &[(&str, &str)]) -> (Running, Client) {
         let mut command = self.program(&["serve"]);
         Running::serve(command.envs(settings.iter().copied()))
     }
 
-    /// Another server on the same database, still to be set up.
-    pub fn beside(&self) -> TestAppBuilder {
+    /// A builder of another server on the same database, in this process.
+    pub fn sibling(&self) -> TestAppBuilder {
         TestAppBuilder::on(Arc::clone(&self.database))
     }
 }
@@ -100,7 +103,7 @@ impl Deref for TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // The order is given here; the future only tells when it has been carried out.
+        // The call stops the server; the future only waits for the end.
         drop(self.server.stop(true));
         let ended = self.thread.take().map(JoinHandle::join);
         // A second panic in a failing test would abort the whole process and hide the first.
@@ -111,7 +114,7 @@ impl Drop for TestApp {
     }
 }
 
-/// Settings of a server that is not started yet.
+/// A server that has not been started.
 pub struct TestAppBuilder {
     database: Arc<TestDatabase>,
     settings: BTreeMap<String, String>,
@@ -120,39 +123,38 @@ pub struct TestAppBuilder {
 
 impl TestAppBuilder {
     fn on(database: Arc<TestDatabase>) -> Self {
-        let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             database,
-            settings: settings.into(),
+            settings: settings(),
             clock: Clock::system(),
         }
     }
 
-    /// Has it use the database of another server.
+    /// Uses the database of another server.
     pub fn on_database_of(mut self, other: &TestApp) -> Self {
         self.database = Arc::clone(&other.database);
         self
     }
 
-    /// Sets what an operator would set in the environment.
+    /// Sets a setting, as an operator does in the environment.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Leaves out what [`SETTINGS`] sets.
+    /// Removes one of the test settings.
     pub fn unset(mut self, name: &str) -> Self {
         self.settings.remove(name);
         self
     }
 
-    /// Lets the server go by this clock.
+    /// Sets the clock of the server.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Starts the server; it takes connections when this returns.
+    /// Starts the server. It accepts connections when this returns.
     pub fn start(mut self) -> TestApp {
         self.settings
             .insert("DATABASE_URL".to_owned(), self.database.url());
@@ -165,18 +167,18 @@ impl TestAppBuilder {
             .local_addr()
             .expect("a bound socket has an address");
 
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let server = tokenhouse::http::server(auth, &config.server, listener)
                     .expect("the server starts");
-                tell.send(server.handle()).expect("the test waits for it");
-                server.await.expect("the server ends well");
+                sender.send(server.handle()).expect("the test waits for it");
+                server.await.expect("the server stops without an error");
             });
         });
-        let server = told.recv().expect("the server starts");
+        let server = receiver.recv().expect("the server starts");
         TestApp {
-            client: Client::of(address),
+            client: Client::new(address),
             server,
             thread: Some(thread),
             settings,

@@ -26,7 +26,7 @@ fn every_app_has_a_database_of_its_own_unless_it_is_beside_another(backend: Back
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let status = |app: &TestApp| app.get("/users/me").bearer(&token).send().status;
-    assert_eq!(status(&app.beside().start()), 200);
+    assert_eq!(status(&app.sibling().start()), 200);
     assert_eq!(status(&TestApp::start(backend)), 401);
 }
 

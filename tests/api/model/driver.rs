@@ -10,7 +10,7 @@ use tokenhouse::Clock;
 use super::operation::{Administration, Keep, Operation, PASSWORDS, Scopes, Shown, Spoilt};
 use super::page::{Credential, LIFETIME, Page, User};
 use super::rules::{Expected, Made};
-use crate::harness::{Answer, Client, Connection, Person, Request, STATIC_KEY, text};
+use crate::harness::{Client, Connection, Person, Request, Response, STATIC_KEY, text};
 
 /// The administrator outside the sequences, who signs in again when the token has expired.
 pub struct Root {
@@ -109,7 +109,7 @@ impl<'a> Driver<'a> {
         &mut self,
         operation: Operation,
         expected: &Expected,
-        answer: &Answer,
+        answer: &Response,
     ) -> Result<(), TestCaseError> {
         let Some(made) = expected.made else {
             return Ok(());
@@ -373,7 +373,7 @@ fn ordered(scopes: &Value) -> Value {
 }
 
 /// As much of a good answer as the model foretells.
-fn told(operation: Operation, answer: &Answer) -> Option<Value> {
+fn told(operation: Operation, answer: &Response) -> Option<Value> {
     if answer.status != 200 {
         return None;
     }

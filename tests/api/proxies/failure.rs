@@ -25,7 +25,7 @@ fn without_a_database_nobody_gets_through(proxy: Proxy) {
         let get = || client.get("/").bearer(&token);
         guarded.passes(get(), &caller);
 
-        guarded.tokenhouse.database().take_away();
+        guarded.tokenhouse.database().make_unavailable();
         // What is in memory is good for at most a second after the last word from Postgres.
         let taken_away = Instant::now();
         while guarded.send(get(), Some(&caller)).status == 200
@@ -37,7 +37,7 @@ fn without_a_database_nobody_gets_through(proxy: Proxy) {
         }
         guarded.is_refused(client.get("/"), 401);
 
-        guarded.tokenhouse.database().give_back();
+        guarded.tokenhouse.database().make_available();
         let back = Instant::now();
         while guarded.send(get(), Some(&caller)).status != 200 {
             assert!(back.elapsed() < Duration::from_secs(5), "did not recover");
@@ -95,7 +95,7 @@ fn an_answer_that_is_no_permission_is_a_refusal(proxy: Proxy) {
     let mut tally = Tally::of(proxy);
     for (number, answer) in ANSWERS.iter().enumerate() {
         let request = running.get("/").bearer("x");
-        let refused = request.header("X-Answer", number.to_string()).send();
+        let refused = request.header("X-Response", number.to_string()).send();
         assert!(refused.status >= 300, "{answer:?}: {refused:?}");
         tally.count(&app.take(), None);
     }

@@ -11,7 +11,7 @@ mod unnamed;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Backend, Person, Proxy, Recorder, Request, RunningProxy, TestApp, TestAppBuilder,
+    Backend, Person, Proxy, Recorder, Request, Response, RunningProxy, TestApp, TestAppBuilder,
 };
 use tally::Tally;
 
@@ -97,14 +97,14 @@ impl Guarded {
     }
 
     /// Sends a request that may get through as this caller's, or not at all.
-    fn send(&mut self, request: Request, as_whom: Option<&Caller>) -> Answer {
+    fn send(&mut self, request: Request, as_whom: Option<&Caller>) -> Response {
         let answer = request.send();
         self.tally.count(&self.app.take(), as_whom);
         answer
     }
 
     /// Sends a request that has to get through.
-    fn passes(&mut self, request: Request, caller: &Caller) -> Answer {
+    fn passes(&mut self, request: Request, caller: &Caller) -> Response {
         let answer = self.send(request, Some(caller));
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("x-upstream").as_deref(), Some("reached"));

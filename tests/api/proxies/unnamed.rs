@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::harness::proxy::start_before_cluster;
 use crate::harness::{
-    Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, scratch_folder,
+    Backend, Client, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases,
 };
 
 on_both_databases!(
@@ -83,7 +83,7 @@ fn a_flood_behind_the_proxy_that_the_unit_names_keeps_no_one_else_out(backend: B
 
 fn a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out(backend: Backend) {
     let app = TestApp::start(backend);
-    let folder = scratch_folder("unnamed");
+    let folder = ScratchDir::new("unnamed");
     let path = folder.join("log");
     let mut command = app.program(&["serve"]);
     command
@@ -126,7 +126,6 @@ fn a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out(backend: Backend) {
     assert!(doctor("").contains(says), "{}", doctor(""));
     assert!(doctor("192.0.2.1").contains(says));
     assert!(!doctor("127.0.0.1,::1").contains(says));
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Every recipe tells Tokenhouse, or the reader, whom to trust.

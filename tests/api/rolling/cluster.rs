@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Backend, Client, Running, RunningProxy, SETTINGS, TestDatabase, free_port, proxy,
+    Backend, Client, Running, RunningProxy, TestDatabase, free_port, proxy, settings,
 };
 
 /// The cluster; all of it ends when it is dropped.
@@ -71,7 +71,7 @@ impl Cluster {
             .args(arguments)
             .current_dir(std::env::temp_dir())
             .env_clear()
-            .envs(SETTINGS)
+            .envs(settings())
             .env("DATABASE_URL", self.database.url())
             .env("TOKENHOUSE_LIMITS", "on")
             .env("TOKENHOUSE_LIMIT_ADDRESS", "100000")
@@ -99,7 +99,7 @@ impl Cluster {
 
 impl Member {
     pub fn client(&self) -> Client {
-        Client::of(self.address)
+        Client::new(self.address)
     }
 
     fn wait_until_ready(&self) {

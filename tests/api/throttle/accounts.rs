@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 
 use super::{LIMIT, accounts, accounts_with, ask, guess, source, standing_clock, throttled};
-use crate::harness::{Backend, Client, Person, TestApp, at_once, on_both_databases, size};
+use crate::harness::{Backend, Client, Person, TestApp, concurrently, on_both_databases, size};
 
 on_both_databases!(
     however_many_guess_no_more_are_compared,
@@ -29,13 +29,13 @@ fn however_many_guess_no_more_are_compared(backend: Backend) {
         let client = app.from(source(number));
         assert_eq!(guess(&client, &alice.email, "wrong password"), 401);
     };
-    at_once(64, size("TOKENHOUSE_TEST_GUESSES", 320), wrong);
+    concurrently(64, size("TOKENHOUSE_TEST_GUESSES", 320), wrong);
     assert_eq!(accounts_with(&app, LIMIT), 1);
     for failures in LIMIT + 1..=MANY {
         let client = app.from(source(failures));
         assert_eq!(guess(&client, &alice.email, &alice.password), 401);
         clock.advance(TimeDelta::hours(1));
-        at_once(3, 3, wrong);
+        concurrently(3, 3, wrong);
         assert_eq!(accounts_with(&app, failures), 1, "{failures}");
     }
     // An hour later it is open to everyone again.
@@ -53,7 +53,7 @@ fn guesses_at_once_are_counted_before_they_are_compared(backend: Backend) {
     for round in 0..rounds {
         app.database().execute("DELETE FROM login_failures");
         let right = rand::random_range(0..GUESSES);
-        let statuses = at_once(GUESSES, GUESSES, |number| {
+        let statuses = concurrently(GUESSES, GUESSES, |number| {
             let password = if number == right {
                 alice.password.as_str()
             } else {
@@ -117,7 +117,7 @@ fn all_spellings_and_ways_in_share_one_budget(backend: Backend) {
     let alice = app.register("alice");
     let token = alice.sign_in();
     app.database().execute("DELETE FROM login_failures");
-    let statuses = at_once(8, size("TOKENHOUSE_TEST_SPELLINGS", 150), |number| {
+    let statuses = concurrently(8, size("TOKENHOUSE_TEST_SPELLINGS", 150), |number| {
         let way = WAYS.choose(&mut rand::rng()).unwrap();
         way(
             &app.from(source(number)),

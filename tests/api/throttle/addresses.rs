@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{LIMIT, accounts, accounts_with, ask, guess, source, throttled};
-use crate::harness::{Backend, TestApp, at_once, on_both_databases, size};
+use crate::harness::{Backend, TestApp, concurrently, on_both_databases, size};
 
 on_both_databases!(
     a_noisy_address_keeps_nobody_else_out,
@@ -33,7 +33,7 @@ fn a_noisy_address_keeps_nobody_else_out(backend: Backend) {
             }
         };
         let noisy = [(); 4].map(|()| scope.spawn(noise));
-        let statuses = at_once(people.len(), 5 * people.len(), |number| {
+        let statuses = concurrently(people.len(), 5 * people.len(), |number| {
             let person = &people[number % people.len()];
             let client = app.from(source(number % people.len()));
             guess(&client, &person.email, &person.password)
@@ -50,7 +50,7 @@ fn a_spray_of_names_fills_no_memory_and_frees_no_counter(backend: Backend) {
     const WARM: usize = 50;
     let app = TestApp::start(backend);
     let victim = app.register("alice");
-    let (process, server) = app.process_beside_with(&[
+    let (process, server) = app.spawn_server_with(&[
         ("TOKENHOUSE_LIMITS", "on"),
         ("TOKENHOUSE_LIMIT_ADDRESS", "20"),
         ("TOKENHOUSE_SESSION_CACHE_MB", "0"),
@@ -72,9 +72,9 @@ fn a_spray_of_names_fills_no_memory_and_frees_no_counter(backend: Backend) {
             "wrong password",
         )
     };
-    at_once(8, WARM, spray);
+    concurrently(8, WARM, spray);
     let before = process.memory();
-    let statuses = at_once(8, names, |number| spray(WARM + number));
+    let statuses = concurrently(8, names, |number| spray(WARM + number));
     let grown = process.memory().saturating_sub(before);
     println!("{names} names: {grown} bytes more");
     assert!(grown < 20 << 20, "{grown} bytes");

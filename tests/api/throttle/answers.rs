@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{LIMIT, ask, guess, source, standing_clock, throttled};
-use crate::harness::{Answer, Backend, Client, on_both_databases};
+use crate::harness::{Backend, Client, Response, on_both_databases};
 
 on_both_databases!(
     all_refusals_are_equal_to_the_byte,
@@ -16,7 +16,7 @@ on_both_databases!(
 );
 
 /// All of an answer but for what differs between any two, the order of the headers among it.
-fn comparable(answer: Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
+fn comparable(answer: Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
     let mut headers = answer.headers;
     headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
     headers.sort();
@@ -30,7 +30,7 @@ fn all_refusals_are_equal_to_the_byte(backend: Backend) {
         .start();
     let [wrong, disabled, waits, unusable, over_long, imported] =
         ["alice", "bobby", "carol", "david", "fiona", "gregory"].map(|name| app.register(name));
-    let cheaper = app.beside().start().register("emily");
+    let cheaper = app.sibling().start().register("emily");
     app.database().execute(
         "UPDATE users SET disabled_at = created_at WHERE email = 'bobby@example.com'; \
          UPDATE users SET hashed_password = '!' WHERE email = 'david@example.com'; \
@@ -80,7 +80,7 @@ fn whoever_has_to_wait_cannot_change_a_password(backend: Backend) {
 }
 
 /// The refusal of an address, and the seconds it is told to wait.
-fn told_to_wait(answer: &Answer) -> i64 {
+fn told_to_wait(answer: &Response) -> i64 {
     assert_eq!(answer.status, 429, "{answer:?}");
     assert_eq!(answer.json(), json!({ "detail": "Too many attempts" }));
     let seconds = answer.header("retry-after").unwrap();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
-use crate::harness::{Answer, Backend, Client, TestApp, TestAppBuilder};
+use crate::harness::{Backend, Client, Response, TestApp, TestAppBuilder};
 
 /// Wrong passwords in a row before an account waits.
 const LIMIT: usize = 10;
@@ -41,7 +41,7 @@ fn source(number: usize) -> [u8; 4] {
     [127, 100 + high, middle, low]
 }
 
-fn ask(client: &Client, name: &str, password: &str) -> Answer {
+fn ask(client: &Client, name: &str, password: &str) -> Response {
     client
         .post("/token")
         .form(&[("username", name), ("password", password)])

@@ -8,7 +8,7 @@ use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock, Config};
 
 use super::{LIMIT, accounts_with, ask, guess, source, standing_clock, throttled};
-use crate::harness::{Backend, TestApp, at_once, on_both_databases, size};
+use crate::harness::{Backend, TestApp, concurrently, on_both_databases, size};
 
 on_both_databases!(
     a_killed_process_forgets_nothing,
@@ -28,13 +28,13 @@ fn a_killed_process_forgets_nothing(backend: Backend) {
     let alice = app.register("alice");
     for _ in 0..size("TOKENHOUSE_TEST_CRASHES", 2) {
         app.database().execute("DELETE FROM login_failures");
-        let (process, server) = app.process_beside_with(&ON);
+        let (process, server) = app.spawn_server_with(&ON);
         for _ in 0..LIMIT - 1 {
             assert_eq!(guess(&server, &alice.email, "wrong password"), 401);
         }
         process.signal("KILL");
         drop(process);
-        let (_process, server) = app.process_beside_with(&ON);
+        let (_process, server) = app.spawn_server_with(&ON);
         assert_eq!(guess(&server, &alice.email, "wrong password"), 401);
         for _ in 0..4 {
             assert_eq!(guess(&server, &alice.email, &alice.password), 401);
@@ -48,10 +48,10 @@ fn guesses_under_way_are_counted_when_the_process_is_killed(backend: Backend) {
     let alice = app.register("alice");
     for _ in 0..size("TOKENHOUSE_TEST_CRASHES", 2) {
         app.database().execute("DELETE FROM login_failures");
-        let (process, server) = app.process_beside_with(&ON);
+        let (process, server) = app.spawn_server_with(&ON);
         let answered = thread::scope(|scope| {
             let guesses = scope.spawn(|| {
-                at_once(6, 6, |_| {
+                concurrently(6, 6, |_| {
                     let form = [("username", alice.email.as_str()), ("password", "wrong")];
                     server.post("/token").form(&form).try_send().is_ok()
                 })
@@ -64,7 +64,7 @@ fn guesses_under_way_are_counted_when_the_process_is_killed(backend: Backend) {
         let few = (0..answered).map(|failures| accounts_with(&app, failures));
         assert_eq!(few.sum::<i64>(), 0, "{answered} guesses were answered");
         drop(process);
-        let (_process, server) = app.process_beside_with(&ON);
+        let (_process, server) = app.spawn_server_with(&ON);
         for _ in 0..LIMIT {
             assert_eq!(guess(&server, &alice.email, "wrong password"), 401);
         }
@@ -86,7 +86,7 @@ fn processes_share_the_budgets(backend: Backend) {
     };
     let alice = app.register("alice");
     let servers = [*app, *beside];
-    at_once(16, 40, |number| {
+    concurrently(16, 40, |number| {
         let client = servers[number % 2].from(source(number));
         assert_eq!(guess(&client, &alice.email, "wrong password"), 401);
     });

@@ -6,7 +6,9 @@ use std::thread;
 use chrono::TimeDelta;
 
 use super::{LIMIT, accounts_with, ask, source, standing_clock, throttled};
-use crate::harness::{Backend, Client, TestApp, TestAppBuilder, at_once, on_both_databases, size};
+use crate::harness::{
+    Backend, Client, TestApp, TestAppBuilder, concurrently, on_both_databases, size,
+};
 
 on_both_databases!(
     right_passwords_at_once_are_never_told_wrong,
@@ -18,7 +20,7 @@ on_both_databases!(
 
 /// Statuses of sign-ins that come together; those that are told to come back are not in it.
 fn sign_in_at_once(clients: &[Client], times: usize, email: &str, password: &str) -> Vec<u16> {
-    let answers = at_once(times, times, |number| {
+    let answers = concurrently(times, times, |number| {
         let answer = ask(&clients[number % clients.len()], email, password);
         if [429, 503].contains(&answer.status) {
             assert!(answer.header("retry-after").is_some(), "{answer:?}");
@@ -61,7 +63,7 @@ fn right_ones_among_wrong_ones_are_told_right(backend: Backend) {
     let alice = app.register("alice");
     for round in 0..size("TOKENHOUSE_TEST_ROUNDS", 5) {
         let wrong = AtomicUsize::new(0);
-        let statuses = at_once(32, 32, |number| {
+        let statuses = concurrently(32, 32, |number| {
             let client = app.from(source(round));
             // One less than it takes to be made to wait.
             let is_wrong = number % 3 == 0 && wrong.fetch_add(1, Ordering::SeqCst) + 1 < LIMIT;

@@ -1,26 +1,29 @@
-//! What a server answers, read off the wire as RFC 9112 has it.
+//! HTTP responses, parsed as RFC 9112 defines them.
 
 use std::io::{self, BufRead, Read};
 
 use serde_json::Value;
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
+    /// The status code.
     pub status: u16,
-    /// Names and values in the order sent; bytes above 127 as in Latin-1.
+    /// Names and values in the order received; bytes above 127 as in Latin-1.
     pub headers: Vec<(String, String)>,
+    /// The body without its transfer coding.
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// The header of that name, in any case. Several are joined by commas (RFC 9110 section 5.2).
+impl Response {
+    /// The value of a header, whatever its case. Several values are joined by commas (RFC 9110
+    /// section 5.2).
     pub fn header(&self, name: &str) -> Option<String> {
-        let of_name = self
+        let values = self
             .headers
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        let values: Vec<&str> = of_name.map(|(_, value)| value.as_str()).collect();
+        let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
@@ -35,7 +38,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is not, or is not labelled so.
+    /// When it is not JSON or has another content type.
     pub fn json(&self) -> Value {
         assert_eq!(
             self.header("content-type").as_deref(),
@@ -45,16 +48,31 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
-    /// Reads an answer up to its end; one to `HEAD` has no body whatever its headers say.
+    /// A member of a JSON object in the body, if the body is one.
+    pub fn member(&self, name: &str) -> Option<Value> {
+        let mut body: Value = serde_json::from_slice(&self.body).ok()?;
+        body.get_mut(name).map(Value::take)
+    }
+
+    /// Whether the server closes the connection after this response.
+    pub fn closes(&self) -> bool {
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    /// Reads a response to its end. The response to `HEAD` has no body, whatever its headers say.
+    ///
+    /// # Errors
+    /// When the connection ends early, or the bytes are no response.
     pub fn read(from: &mut impl BufRead, to_head: bool) -> io::Result<Self> {
-        let mut answer = Self::read_head(from)?;
-        while answer.status < 200 {
-            answer = Self::read_head(from)?;
+        let mut response = Self::read_head(from)?;
+        while response.status < 200 {
+            response = Self::read_head(from)?;
         }
-        if !to_head && !matches!(answer.status, 204 | 304) {
-            answer.body = answer.read_body(from)?;
+        if !to_head && !matches!(response.status, 204 | 304) {
+            response.body = response.read_body(from)?;
         }
-        Ok(answer)
+        Ok(response)
     }
 
     fn read_head(from: &mut impl BufRead) -> io::Result<Self> {
@@ -132,21 +150,33 @@ fn malformed(line: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("malformed: {line:?}"))
 }
 
-#[test]
-fn answers_are_read_up_to_their_end_and_no_further() {
-    let mut wire: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n\
-        HTTP/1.1 200 OK\r\nA: 1\r\na: \xe9\r\nContent-Length: 3\r\n\r\nabc\
-        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n\
-        HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\
-        HTTP/1.1 204 No Content\r\n\r\n\
-        HTTP/1.1 404 Not Found\r\n\r\nto the end";
-    let mut next = |to_head| Answer::read(&mut wire, to_head).unwrap();
-    let first = next(false);
-    assert_eq!((first.status, first.text()), (200, "abc"));
-    assert_eq!(first.header("A").as_deref(), Some("1, \u{e9}"));
-    assert_eq!(next(false).text(), "abc0123456789");
-    assert_eq!(next(true).text(), "");
-    assert_eq!(next(false).status, 204);
-    assert_eq!(next(false).text(), "to the end");
-    assert!(Answer::read(&mut wire, false).is_err());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_read_to_their_end_and_no_further() {
+        let mut wire: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n\
+            HTTP/1.1 200 OK\r\nA: 1\r\na: \xe9\r\nContent-Length: 3\r\n\r\nabc\
+            HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n\
+            HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\
+            HTTP/1.1 204 No Content\r\n\r\n\
+            HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\nto the end";
+        let mut next = |to_head| Response::read(&mut wire, to_head).unwrap();
+        let first = next(false);
+        assert_eq!((first.status, first.text()), (200, "abc"));
+        assert_eq!(first.header("A").as_deref(), Some("1, \u{e9}"));
+        assert_eq!(next(false).text(), "abc0123456789");
+        assert_eq!(next(true).text(), "");
+        assert_eq!(next(false).status, 204);
+        let last = next(false);
+        assert_eq!((last.text(), last.closes()), ("to the end", true));
+        assert!(Response::read(&mut wire, false).is_err());
+    }
+
+    #[test]
+    fn half_a_response_is_an_error() {
+        let mut wire: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx";
+        assert!(Response::read(&mut wire, false).is_err());
+    }
 }

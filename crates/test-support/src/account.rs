@@ -1,24 +1,26 @@
-//! Whom the programs run as that tests start.
+//! System accounts that programs under test run as.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-/// Who runs a program, by number.
-#[derive(Clone, Copy)]
+/// A user and a group of the system, by number.
+#[derive(Clone, Copy, Debug)]
 pub struct Account {
+    /// The user id.
     pub uid: u32,
+    /// The group id.
     pub gid: u32,
 }
 
 impl Account {
-    /// An ordinary user when we are root, the first of these names that exists; nobody else than
-    /// ourselves otherwise.
+    /// An unprivileged account when this process is root: the first of these names that exists.
+    /// `None` when this process is unprivileged already.
     ///
     /// # Errors
-    /// One sentence, when we are root and none of them exists.
-    pub fn ordinary(names: &[&str]) -> Result<Option<Self>, String> {
+    /// One sentence, when this process is root and none of the names exists.
+    pub fn unprivileged(names: &[&str]) -> Result<Option<Self>, String> {
         if !is_root() {
             return Ok(None);
         }
@@ -33,15 +35,15 @@ impl Account {
         }
     }
 
-    /// Makes a folder this account's own, with all that is in it.
+    /// Makes this account the owner of a folder and of everything in it.
     ///
     /// # Errors
-    /// When that is not ours to do.
-    pub fn give(self, folder: &Path) -> io::Result<()> {
+    /// When this process may not change the owner.
+    pub fn take_ownership(self, folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             match path.is_dir() {
-                true => self.give(&path)?,
+                true => self.take_ownership(&path)?,
                 false => chown(&path, Some(self.uid), Some(self.gid))?,
             }
         }
@@ -49,7 +51,7 @@ impl Account {
     }
 }
 
-/// Whether we may do everything.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }

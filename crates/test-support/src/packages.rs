@@ -1,20 +1,21 @@
-//! Programs that tests start and do not bring along: Debian has packages of them.
+//! Programs that tests need and that Debian packages provide.
 
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use super::account::is_root;
+use crate::account::is_root;
 
-/// What `find` finds. Root on a Debian gets `package` installed if it finds nothing.
+/// Returns the result of `find`. When it finds nothing, root on a Debian system installs `package`
+/// and tries again. `programs` names the missing programs in the error.
 ///
 /// # Errors
-/// One sentence that says what to do. `programs` names in it what is missing.
+/// One sentence that says what to do.
 pub fn find_or_install<T>(
     find: impl Fn() -> Option<T>,
     package: &str,
     programs: &str,
 ) -> Result<T, String> {
-    // Two at once would be in each other's way.
+    // Two concurrent installations would block each other.
     static INSTALLING: Mutex<()> = Mutex::new(());
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = find() {
@@ -22,13 +23,13 @@ pub fn find_or_install<T>(
     }
     if !is_root() {
         return Err(format!(
-            "{programs} cannot be found, and only root may install it: \
+            "{programs} not found, and only root may install it: \
              run `apt-get install {package}`, or put it on the PATH"
         ));
     }
     apt_get(&["update"])?;
     apt_get(&["install", "--yes", "--no-install-recommends", package])?;
-    find().ok_or_else(|| format!("Debian's package {package} brought no {programs}"))
+    find().ok_or_else(|| format!("the Debian package {package} does not contain {programs}"))
 }
 
 fn apt_get(arguments: &[&str]) -> Result<(), String> {
@@ -41,8 +42,8 @@ fn apt_get(arguments: &[&str]) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let complaint = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     Err(format!(
-        "a program is missing, and `{command}` fails:\n{complaint}"
+        "a program is missing, and `{command}` fails:\n{stderr}"
     ))
 }
