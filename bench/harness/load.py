@@ -1,31 +1,153 @@
-"""The harness's own load generator, bench/load: a steady pace of requests, and a flood of others
-beside them for a while."""
+"""HTTP clients: one connection for slow requests, wrk for as many requests as possible, and
+bench/load for a steady rate with a flood alongside it."""
 
+from __future__ import annotations
+
+import http.client
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from .contestants.bare import build_helper
-from .contestants.base import Request, Server
-from .failure import BenchmarkError
-from .machine import pinned
-from .paths import HELPERS_TARGET, WORK
-from .processes import resident_bytes
+from .processes import Tree, pinned, resident_bytes
+from .workspace import BENCH, HELPERS_TARGET, WORK, BenchmarkError
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class ClientError(Exception):
+    """The server did not respond."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """An HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Client:
+    """A kept-alive connection that reconnects after the server closes it."""
+
+    def __init__(self, port: int, timeout: float = 30.0) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.close()
+
+    def send(self, request: Request) -> Response:
+        """Sends a request and reads the whole response."""
+        try:
+            self._connection.request(
+                request.method, request.path, body=request.body or None, headers=request.headers
+            )
+            response = self._connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Response(response.status, headers, response.read())
+        except (http.client.HTTPException, OSError) as error:
+            self._connection.close()
+            raise ClientError(str(error)) from error
+
+
+WRK_CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Target:
+    """The URL of a token check, and how a token is sent to it."""
+
+    url: str
+    header: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class WrkResult:
+    """What wrk measured. Latencies are in milliseconds."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+    p999: float
+    failures: int
+    generator_busy: float
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.seconds
+
+
+def require_wrk() -> None:
+    """Installs Debian's package if wrk is missing and the user is root; otherwise fails."""
+    if shutil.which("wrk"):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise BenchmarkError("wrk is missing: install it (Debian: apt-get install wrk)")
+    for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "wrk"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BenchmarkError(f"wrk is missing, and {' '.join(command)} fails:\n{done.stderr}")
+
+
+def run_wrk(
+    target: Target,
+    tokens: Path,
+    seconds: float,
+    cores: tuple[int, ...],
+    *,
+    connections: int = WRK_CONNECTIONS,
+    seed: int = 1,
+) -> WrkResult:
+    """Loads the target as hard as possible, with one thread per core."""
+    threads = min(len(cores), connections)
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
+    command += ["--timeout", "10s", "-s", str(BENCH / "lua" / "check.lua"), target.url, "--"]
+    command += [str(tokens), target.header, target.prefix, str(seed)]
+    done = subprocess.run(pinned(cores, command), capture_output=True, text=True, check=False)
+    printed = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not printed:
+        raise BenchmarkError(f"wrk failed on {target.url}:\n{done.stdout}{done.stderr}")
+    return _parse_wrk(json.loads(printed[-1]))
+
+
+def _parse_wrk(output: dict) -> WrkResult:
+    seconds = output["micros"] / 1e6
+    return WrkResult(
+        requests=output["requests"],
+        seconds=seconds,
+        p50=output["p50"] / 1e3,
+        p99=output["p99"] / 1e3,
+        p999=output["p999"] / 1e3,
+        failures=output["bad_status"] + output["broken"] + output["timeouts"],
+        generator_busy=output["busy"] / (seconds * output["threads"]),
+    )
+
 
 SAMPLE_SECONDS = 0.1
 
 
-def build() -> None:
-    """Builds it."""
-    build_helper("load")
-
-
 def on_the_wire(request: Request, port: int) -> str:
-    """The request as bench/load sends it."""
+    """Formats a request as bench/load sends it."""
     lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     if request.body:
@@ -35,38 +157,38 @@ def on_the_wire(request: Request, port: int) -> str:
 
 @dataclass
 class Plan:
-    """See bench/load/src/plan.rs. Requests are whole texts."""
+    """The input of bench-load: see bench/load/src/main.rs. Requests are complete HTTP messages."""
 
     port: int
     phases: tuple[float, float, float]
     paced: list[dict] = field(default_factory=list)
     flood: dict = field(default_factory=dict)
 
-    def pace(self, name: str, requests: list[str], rate: float, connections: int) -> None:
-        """Adds requests at so many a second."""
+    def add_paced(self, name: str, requests: list[str], rate: float, connections: int) -> None:
+        """Adds a load of `rate` requests per second."""
         load = {"name": name, "requests": requests, "rate": rate, "connections": connections}
         self.paced.append(load)
 
-    def hammer(self, name: str, requests: list[str], clients: int, pause_ms: int) -> None:
-        """Sets the flood."""
+    def set_flood(self, name: str, requests: list[str], clients: int, pause_ms: int) -> None:
+        """Sets the load of the flood phase."""
         load = {"name": name, "requests": requests, "clients": clients, "pause_ms": pause_ms}
         self.flood = load
 
 
-def play(plan: Plan, server: Server, cores: tuple[int, ...]) -> tuple[dict, list[int]]:
-    """Plays the plan. Returns what bench/load saw (see its report.rs), and the resident bytes of
-    the server in each tenth of a second."""
+def run_plan(plan: Plan, tree: Tree, cores: tuple[int, ...]) -> tuple[dict, list[int]]:
+    """Runs bench-load. Returns its report (see bench/load/src/report.rs) and the resident bytes of
+    the server's process tree, sampled ten times a second."""
     WORK.mkdir(exist_ok=True)
-    given, result = WORK / "plan.json", WORK / "load.json"
-    given.write_text(json.dumps(vars(plan)))
-    command = [str(HELPERS_TARGET / "release" / "bench-load"), str(given), str(result)]
+    plan_file, result = WORK / "plan.json", WORK / "load.json"
+    plan_file.write_text(json.dumps(vars(plan)))
+    command = [str(HELPERS_TARGET / "release" / "bench-load"), str(plan_file), str(result)]
     with subprocess.Popen(pinned(cores, command), stdout=subprocess.PIPE) as process:
         try:
             process.stdout.readline()
-            with _sampling(server, cores) as sizes:
+            with _sampling(tree, cores) as sizes:
                 process.wait()
         finally:
-            # Otherwise a run that is told to end would wait for the rest of the plan.
+            # Without this, an interrupted run would wait for the rest of the plan.
             process.kill()
     if process.returncode != 0:
         raise BenchmarkError("bench-load failed")
@@ -74,16 +196,16 @@ def play(plan: Plan, server: Server, cores: tuple[int, ...]) -> tuple[dict, list
 
 
 @contextmanager
-def _sampling(server: Server, cores: tuple[int, ...]) -> Iterator[list[int]]:
-    """Notes the server's size until the block ends."""
+def _sampling(tree: Tree, cores: tuple[int, ...]) -> Iterator[list[int]]:
+    """Samples the memory of the server until the block ends."""
     sizes: list[int] = []
-    ended = threading.Event()
-    pids = server.tree.pids()
+    stopped = threading.Event()
+    pids = tree.pids()
 
     def sample() -> None:
-        # Of this thread: the sampling must not disturb what it looks at.
+        # Affects this thread only: sampling must not disturb the server.
         os.sched_setaffinity(0, cores)
-        while not ended.wait(SAMPLE_SECONDS):
+        while not stopped.wait(SAMPLE_SECONDS):
             sizes.append(sum(map(resident_bytes, pids)))
 
     thread = threading.Thread(target=sample)
@@ -91,5 +213,5 @@ def _sampling(server: Server, cores: tuple[int, ...]) -> Iterator[list[int]]:
     try:
         yield sizes
     finally:
-        ended.set()
+        stopped.set()
         thread.join()

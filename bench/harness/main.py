@@ -8,21 +8,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import report
-from .contestants import OURS, PEERS, TOKENS, Contestant
-from .failure import BenchmarkError
-from .machine import layout
-from .results import Result
+from .contestant import Bare, Contestant, Setup
+from .peers import DjangoKnox, Express, FastApiUsers, Tutorial
+from .postgres import Postgres
+from .processes import layout
+from .report import Result
 from .scenarios import check, flood, growth, sign_in, size
-from .setup import Postgres, Setup
+from .tokenhouse import StaticKey, TokenhousePostgres, TokenhouseSqlite
+from .workspace import BenchmarkError
+
+# In the order of the tables.
+TOKENS: tuple[Contestant, ...] = (TokenhouseSqlite(), TokenhousePostgres())
+OURS: tuple[Contestant, ...] = (Bare(), StaticKey(), *TOKENS)
+PEERS: tuple[Contestant, ...] = (Tutorial(), FastApiUsers(), DjangoKnox(), Express())
 
 SCENARIOS = {
-    "check": "token checks of everybody",
+    "check": "token checks",
     "sign-in": "sign-ins with the right password",
-    "flood": "token checks while wrong passwords pour in",
-    "growth": "the same work on ever larger databases",
-    "size": "programs, memory, time to start",
+    "flood": "token checks during a flood of wrong passwords",
+    "growth": "the same work on databases of increasing size",
+    "size": "program size, memory, start time",
     "all": "all of these",
-    "report": "BENCHMARKS.md and the plots anew from what was kept with --save",
+    "report": "write BENCHMARKS.md and the plots from the saved results",
 }
 
 SIGN_IN_CLIENTS = 64
@@ -31,8 +38,8 @@ LARGE = 10_000_000
 
 
 def main() -> int:
-    """Runs what is asked for; returns the exit status."""
-    # So that a run that is told to end ends its servers first.
+    """Runs the scenario of the command line and returns the exit status."""
+    # Exit through the `finally` blocks, which stop the servers.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
     options = _parser().parse_args()
     cores = layout(options.cores)
@@ -52,26 +59,26 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench/run",
-        description="Measures Tokenhouse and what people use in its place.",
+        description="Measures Tokenhouse and its alternatives.",
         epilog="scenarios: " + "; ".join(f"{name}: {what}" for name, what in SCENARIOS.items()),
     )
     parser.add_argument("scenario", nargs="?", default="check", choices=SCENARIOS)
     add = parser.add_argument
-    add("--only", metavar="NAMES", help="contestants, by commas, or how their names begin")
+    add("--only", metavar="NAMES", help="contestants or prefixes of their names, comma-separated")
     add("--skip-peers", action="store_true", help="only Tokenhouse and the bare handler")
     add("--rounds", type=int, default=5, help="default: %(default)s")
-    add("--seconds", type=float, help="of each measurement; each scenario has its own default")
+    add("--seconds", type=float, help="length of a measurement; scenarios have defaults")
     add("--rows", type=int, default=1_000_000, help="users and tokens, default: %(default)s")
     add("--clients", type=_counts, default=[64, 256, 1000], metavar="N,...",
-        help="flood: how many clients, default: 64,256,1000")
+        help="flood: numbers of clients, default: 64,256,1000")
     add("--pause-ms", type=int, default=0,
-        help="flood: what a client waits after a 429 or 503, default: %(default)s")
-    add("--large", action="store_true", help=f"growth: {LARGE:,} users too")
-    add("--cold-build", action="store_true", help="size: time a build from nothing too")
+        help="flood: delay of a client after a 429 or 503, default: %(default)s")
+    add("--large", action="store_true", help=f"growth: also {LARGE:,} users")
+    add("--cold-build", action="store_true", help="size: also time a clean build")
     add("--cores", choices=["apart", "all"], default="apart",
-        help="servers and load generator on half of the cores each, or on all")
-    add("--binary", type=Path, help="a tokenhouse to measure in place of building one")
-    add("--save", action="store_true", help="keep the figures; write BENCHMARKS.md and the plots")
+        help="servers and load generator on separate halves of the cores, or both on all")
+    add("--binary", type=Path, help="measure this program instead of building one")
+    add("--save", action="store_true", help="save the results; write BENCHMARKS.md and the plots")
     return parser
 
 
@@ -94,26 +101,26 @@ def _run(options: argparse.Namespace, setup: Setup) -> None:
 
 
 def _check(options: argparse.Namespace, setup: Setup) -> Result:
-    contestants = chosen(options, [*OURS, *PEERS])
+    contestants = select(options, [*OURS, *PEERS])
     prepare(setup, contestants)
     return check.run(setup, contestants, options.rounds, options.seconds or 5)
 
 
 def _flood(options: argparse.Namespace, setup: Setup) -> Result:
-    # Peers only when they are named: the scenario is about what Tokenhouse promises.
-    contestants = chosen(options, [*TOKENS, *PEERS] if options.only else TOKENS)
+    # Peers take part only when named: the scenario tests what Tokenhouse promises.
+    contestants = select(options, [*TOKENS, *PEERS] if options.only else TOKENS)
     prepare(setup, contestants)
     return flood.run(setup, contestants, options.clients, options.seconds or 20, options.pause_ms)
 
 
 def _sign_in(options: argparse.Namespace, setup: Setup) -> Result:
-    contestants = chosen(options, [*TOKENS, *PEERS])
+    contestants = select(options, [*TOKENS, *PEERS])
     prepare(setup, contestants)
     return sign_in.run(setup, contestants, SIGN_IN_CLIENTS, options.seconds or 30)
 
 
 def _growth(options: argparse.Namespace, setup: Setup) -> Result:
-    contestants = chosen(options, TOKENS)
+    contestants = select(options, TOKENS)
     for contestant in contestants:
         contestant.build(setup)
     sizes = [size for size in SIZES if size <= options.rows]
@@ -123,7 +130,7 @@ def _growth(options: argparse.Namespace, setup: Setup) -> Result:
 
 
 def _size(options: argparse.Namespace, setup: Setup) -> Result:
-    contestants = chosen(options, [*OURS, *PEERS])
+    contestants = select(options, [*OURS, *PEERS])
     setup = replace(setup, rows=min(setup.rows, SIZES[0]))
     prepare(setup, contestants)
     return size.run(setup, contestants, options.cold_build)
@@ -138,22 +145,22 @@ RUNNERS = {
 }
 
 
-def chosen(options: argparse.Namespace, candidates: Sequence[Contestant]) -> list[Contestant]:
-    """Those among the candidates whom the options leave."""
+def select(options: argparse.Namespace, candidates: Sequence[Contestant]) -> list[Contestant]:
+    """Returns the candidates that the options select."""
     if options.skip_peers:
         candidates = [each for each in candidates if each not in PEERS]
     if not options.only:
         return list(candidates)
-    starts = tuple(options.only.split(","))
-    found = [each for each in candidates if each.name.startswith(starts)]
-    if not found:
+    prefixes = tuple(options.only.split(","))
+    selected = [each for each in candidates if each.name.startswith(prefixes)]
+    if not selected:
         names = ", ".join(each.name for each in candidates)
-        raise BenchmarkError(f"--only {options.only}: there are {names}")
-    return found
+        raise BenchmarkError(f"--only {options.only}: the contestants are {names}")
+    return selected
 
 
 def prepare(setup: Setup, contestants: list[Contestant]) -> None:
-    """Builds and fills everything before anything is measured."""
+    """Builds and seeds every contestant before the first measurement."""
     for contestant in contestants:
         print(f"building {contestant.name} ...", flush=True)
         contestant.build(setup)

@@ -1,23 +1,97 @@
-"""Process trees: starting and ending them, and what they have used."""
+"""The machine's cores, and process trees: starting, stopping and measuring them."""
 
 import contextlib
 import os
+import platform
+import re
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
-from .failure import BenchmarkError
+
+@dataclass(frozen=True)
+class Layout:
+    """The cores of the servers and of the load generator."""
+
+    servers: tuple[int, ...]
+    load: tuple[int, ...]
+
+    def __str__(self) -> str:
+        if self.servers == self.load:
+            return f"Servers and load generator share all cores ({len(self.servers)})"
+        return f"Servers on {_cores(self.servers)}, load generator on {_cores(self.load)}"
+
+
+def _cores(cores: tuple[int, ...]) -> str:
+    return ("core " if len(cores) == 1 else "cores ") + ",".join(map(str, cores))
+
+
+def layout(arrangement: str) -> Layout:
+    """`apart`: the first half of the cores for the servers, the rest for the load generator.
+    `all`, or a machine with one core: both use every core."""
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    half = len(cores) // 2
+    if arrangement == "all" or half == 0:
+        return Layout(cores, cores)
+    return Layout(cores[:half], cores[half:])
+
+
+def pinned(cores: tuple[int, ...], command: list[str]) -> list[str]:
+    """Returns the command pinned to these cores. taskset execs it, so the process id stays."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
+
+
+def busy_seconds(cores: tuple[int, ...]) -> float:
+    """Busy time of these cores since boot, including time stolen by the hypervisor."""
+    ticks = 0
+    names = {f"cpu{core}" for core in cores}
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name in names:
+            user, nice, system, _idle, _iowait, _irq, _softirq, steal = map(int, fields[:8])
+            ticks += user + nice + system + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def facts() -> dict[str, str]:
+    """Describes the machine, so that readers can compare figures with their own."""
+    return {
+        "CPU": _cpu_model(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "rustc": _first_line(["rustc", "--version"]),
+        "Python": platform.python_version(),
+        "wrk": _first_line(["wrk", "--version"]),
+    }
+
+
+def _cpu_model() -> str:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        # wrk --version exits with a status other than 0.
+        printed = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "not installed"
+    return (printed.stdout + printed.stderr).strip().split("\n")[0]
+
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-STOPS_WITHIN = 15.0
+STOP_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a process tree, in bytes. The proportional size counts a page that n processes share as
-    an nth in each, so that its sum is right for servers that fork."""
+    """Of a process tree, in bytes. The proportional size (PSS) divides shared pages among the
+    processes that share them, so its sum is correct for servers that fork."""
 
     resident: int
     proportional: int
@@ -30,18 +104,17 @@ class Tree:
     root: int
 
     def pids(self) -> list[int]:
-        """Those that live now."""
+        """The processes that are alive."""
         children = _children_by_parent()
-        found, waiting = [], [self.root]
-        while waiting:
-            pid = waiting.pop()
+        found, pending = [], [self.root]
+        while pending:
+            pid = pending.pop()
             found.append(pid)
-            waiting += children.get(pid, [])
+            pending += children.get(pid, [])
         return found
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, of the living and of those among the dead that were waited
-        for."""
+        """User and system time so far, including children that have exited and were waited for."""
         ticks = 0
         for pid in self.pids():
             fields = _stat(pid)
@@ -51,7 +124,7 @@ class Tree:
         return ticks / TICKS_PER_SECOND
 
     def memory(self) -> Memory:
-        """What the tree holds now."""
+        """Current memory use."""
         sizes = [_rollup(pid) for pid in self.pids()]
         return Memory(sum(size[0] for size in sizes), sum(size[1] for size in sizes))
 
@@ -67,7 +140,8 @@ def _children_by_parent() -> dict[int, list[int]]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name, which may hold spaces; none for the dead."""
+    """The fields of /proc/PID/stat after the name, or nothing if the process has exited. The name
+    may contain spaces."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -76,7 +150,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _rollup(pid: int) -> tuple[int, int]:
-    """Resident and proportional bytes; zeros for the dead."""
+    """Resident and proportional bytes; zero for a process that has exited."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -86,7 +160,7 @@ def _rollup(pid: int) -> tuple[int, int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Of one process alone, and cheap enough to ask ten times a second; 0 for the dead."""
+    """Resident size of one process, cheap enough for ten samples a second; 0 if it has exited."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (FileNotFoundError, ProcessLookupError):
@@ -94,33 +168,34 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def end(process: subprocess.Popen) -> None:
-    """Asks the process to end, and kills what is left of its session after a while."""
+def stop_process(process: subprocess.Popen) -> None:
+    """Terminates the process, and kills what is left of its session after a timeout."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOPS_WITHIN)
+        process.wait(STOP_TIMEOUT)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def run_logged(command: list[str], log: Path, **options) -> None:
-    """Runs a build step; what it printed is shown only when it fails."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        done = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, check=False, **options
-        )
-    if done.returncode != 0:
-        tail = "\n".join(log.read_text().splitlines()[-30:])
-        raise BenchmarkError(f"{' '.join(map(str, command))} failed, see {log}:\n{tail}")
-
-
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the time since its creation."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._start = time.monotonic()
 
     def seconds(self) -> float:
-        return time.monotonic() - self._begun
+        return time.monotonic() - self._start
+
+
+def free_port() -> int:
+    """Returns a port that is currently free."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Returns the value below which this share of the others lies."""
+    ordered = sorted(values)
+    return ordered[ceil((len(ordered) - 1) * share)]

@@ -1,7 +1,7 @@
--- Sends a token from a file in each request, drawn at random, and prints one line of JSON.
+-- Sends a random token from a file in each request, and prints one line of JSON at the end.
 --   wrk ... -s check.lua URL -- TOKENS HEADER PREFIX SEED
--- Every request is made before the clock starts: while it runs, a draw and a table look-up are
--- all that this adds to wrk's own work, for whatever is measured.
+-- All requests are formatted before the clock starts. While it runs, this script adds only a random
+-- number and a table look-up to wrk's own work.
 
 local threads = {}
 
@@ -18,7 +18,7 @@ function init(args)
    end
    count = #requests
    math.randomseed(seed * 1000 + number)
-   -- Process time, so the last thread's counts: the others are ready before it.
+   -- CPU time of the process when this thread is ready; the last thread's value is used.
    ready = os.clock()
 end
 

@@ -1,5 +1,5 @@
-//! The floor of the comparison: an actix-web server that answers `GET /users/me` with the bytes it
-//! was given and checks nothing.
+//! The baseline of the benchmarks: an actix-web server that responds to `GET /users/me` with fixed
+//! bytes and checks nothing.
 //!
 //! `bench-bare PORT WORKERS BODY`
 
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = move || {
         App::new()
             .app_data(body.clone())
-            .route("/users/me", web::get().to(answer))
+            .route("/users/me", web::get().to(respond))
     };
     HttpServer::new(app)
         .workers(workers)
@@ -30,10 +30,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn answer(body: Data<Bytes>) -> HttpResponse {
+async fn respond(body: Data<Bytes>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        // What Tokenhouse has in every head, so that the bytes are the same.
+        // The headers of Tokenhouse, so that the responses have the same size.
         .insert_header(("x-request-id", "0123456789abcdef0123456789abcdef"))
         .insert_header(("x-content-type-options", "nosniff"))
         .insert_header(("cache-control", "no-store"))

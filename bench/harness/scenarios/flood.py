@@ -1,27 +1,26 @@
-"""A flood of sign-ins with wrong passwords, and what the token checks beside it notice."""
+"""A flood of sign-ins with wrong passwords, and its effect on concurrent token checks."""
 
 from statistics import median
 
-from .. import load, wrk
-from ..contestants.base import Contestant, Request, Server
-from ..people import WRONG_PASSWORD, User, sign_in_numbers
-from ..results import Result
-from ..setup import Setup
-from ..tables import Table, mebibytes, number
+from ..contestant import Contestant, Server, Setup
+from ..load import Plan, Request, on_the_wire, require_wrk, run_plan, run_wrk
+from ..report import Result, Table, format_mebibytes, format_number
+from ..seeding import WRONG_PASSWORD, User, sign_in_numbers
+from ..workspace import build_helper
 
 CAPACITY_SECONDS = 3
 SHARE_OF_CAPACITY = 0.5
 CHECK_CONNECTIONS = 64
 HEALTH_RATE = 20.0
-# All clients have one address; behind many, the throttles would not be in the way.
+# All clients share one address, which the limits would block.
 NO_LIMITS = {"TOKENHOUSE_LIMITS": "off"}
 PHASES = ("before", "flood", "after")
 
-CHECK_HEADS = (
+CHECK_COLUMNS = (
     "contestant", "clients", "phase", "checks due/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms",
     "failed", "health p50 ms", "health p99 ms", "health failed", "RSS MiB",
 )
-SIGN_IN_HEADS = ("contestant", "clients", "answer", "a second", "p50 ms", "p99 ms", "max ms")
+SIGN_IN_COLUMNS = ("contestant", "clients", "response", "per second", "p50 ms", "p99 ms", "max ms")
 
 
 def run(
@@ -31,9 +30,9 @@ def run(
     seconds: float,
     pause_ms: int,
 ) -> Result:
-    """Plays a flood of `seconds` for each number of clients against each contestant."""
-    wrk.require()
-    load.build()
+    """Runs a flood of `seconds` per number of clients against each contestant."""
+    require_wrk()
+    build_helper("load")
     phases = (seconds / 2, seconds, seconds / 4)
     rows = []
     for contestant in contestants:
@@ -41,8 +40,8 @@ def run(
             rows.append(_measure(setup, contestant, count, phases, pause_ms))
             print(f"flood  {contestant.name}  {count} clients: done", flush=True)
     tables = [
-        Table("Token checks and health beside the flood", CHECK_HEADS, _check_cells(rows)),
-        Table("What became of the wrong passwords", SIGN_IN_HEADS, _sign_in_cells(rows)),
+        Table("Token checks and health checks during the flood", CHECK_COLUMNS, _check_cells(rows)),
+        Table("Responses to the wrong passwords", SIGN_IN_COLUMNS, _sign_in_cells(rows)),
     ]
     return Result(
         name="flood",
@@ -64,13 +63,13 @@ def _measure(
     with contestant.running(setup, setup.layout.servers, NO_LIMITS) as server:
         contestant.verify(setup, server)
         capacity = _capacity(setup, contestant, server)
-        plan = load.Plan(server.port, phases)
+        plan = Plan(server.port, phases)
         rate = capacity * SHARE_OF_CAPACITY
-        plan.pace("checks", _checks(setup, contestant, server), rate, CHECK_CONNECTIONS)
-        health = load.on_the_wire(Request("GET", contestant.health_path), server.port)
-        plan.pace("health", [health], HEALTH_RATE, 2)
-        plan.hammer("sign_ins", _wrong(setup, contestant, server), clients, pause_ms)
-        seen, sizes = load.play(plan, server, setup.layout.load)
+        plan.add_paced("checks", _checks(setup, contestant, server), rate, CHECK_CONNECTIONS)
+        health = on_the_wire(Request("GET", contestant.health_path), server.port)
+        plan.add_paced("health", [health], HEALTH_RATE, 2)
+        plan.set_flood("sign_ins", _wrong_passwords(setup, contestant, server), clients, pause_ms)
+        seen, sizes = run_plan(plan, server.tree, setup.layout.load)
     return {
         "name": contestant.name,
         "title": contestant.title,
@@ -85,54 +84,54 @@ def _measure(
 def _capacity(setup: Setup, contestant: Contestant, server: Server) -> float:
     tokens = contestant.tokens(setup, "hot")
     target = contestant.target(server.port)
-    return wrk.run(target, tokens, CAPACITY_SECONDS, setup.layout.load).rate
+    return run_wrk(target, tokens, CAPACITY_SECONDS, setup.layout.load).rate
 
 
 def _checks(setup: Setup, contestant: Contestant, server: Server) -> list[str]:
     tokens = contestant.tokens(setup, "hot").read_text().split()
-    return [load.on_the_wire(contestant.check(token), server.port) for token in tokens]
+    return [on_the_wire(contestant.check(token), server.port) for token in tokens]
 
 
-def _wrong(setup: Setup, contestant: Contestant, server: Server) -> list[str]:
-    """Of users who exist, each with another's turn before it comes again."""
+def _wrong_passwords(setup: Setup, contestant: Contestant, server: Server) -> list[str]:
+    """Sign-ins of existing users, one request per user."""
     emails = [User(number, "", None).email for number in sign_in_numbers(setup.rows, 12)]
     requests = [contestant.sign_in(email, WRONG_PASSWORD) for email in emails]
-    return [load.on_the_wire(request, server.port) for request in requests]
+    return [on_the_wire(request, server.port) for request in requests]
 
 
 def _check_cells(rows: list[dict]) -> list[list[str]]:
     cells = []
     for row in rows:
         for index, phase in enumerate(PHASES):
-            checks = _one(row["checks"]["phases"][index])
-            health = _one(row["health"]["phases"][index])
+            checks = _successes(row["checks"]["phases"][index])
+            health = _successes(row["health"]["phases"][index])
             cells.append([
                 row["title"],
                 str(row["clients"]),
                 phase,
-                number(checks["count"] / row["seconds"][index]),
-                number(checks["p50"]),
-                number(checks["p99"]),
-                number(checks["p999"]),
-                number(checks["max"]),
+                format_number(checks["count"] / row["seconds"][index]),
+                format_number(checks["p50"]),
+                format_number(checks["p99"]),
+                format_number(checks["p999"]),
+                format_number(checks["max"]),
                 str(checks["failed"]),
-                number(health["p50"]),
-                number(health["p99"]),
+                format_number(health["p50"]),
+                format_number(health["p99"]),
                 str(health["failed"]),
-                mebibytes(_resident(row, index)),
+                format_mebibytes(_resident(row, index)),
             ])
     return cells
 
 
-def _one(by_status: dict[str, dict]) -> dict:
-    """The answers with status 200, and how many others there were."""
+def _successes(by_status: dict[str, dict]) -> dict:
+    """Statistics of the responses with status 200, and the number of other responses."""
     none = {"count": 0, "p50": None, "p99": None, "p999": None, "max": None}
     others = [seen["count"] for status, seen in by_status.items() if status != "200"]
     return {**none, **by_status.get("200", {}), "failed": sum(others)}
 
 
 def _resident(row: dict, phase: int) -> float:
-    """The median of the phase; its samples are tenths of a second."""
+    """The median of a phase, from samples every tenth of a second."""
     begin = sum(row["seconds"][:phase])
     end = begin + row["seconds"][phase]
     sizes = row["resident"][round(begin * 10) : round(end * 10)]
@@ -147,10 +146,10 @@ def _sign_in_cells(rows: list[dict]) -> list[list[str]]:
                 row["title"],
                 str(row["clients"]),
                 "none" if status == "0" else status,
-                number(seen["count"] / row["seconds"][1]),
-                number(seen["p50"]),
-                number(seen["p99"]),
-                number(seen["max"]),
+                format_number(seen["count"] / row["seconds"][1]),
+                format_number(seen["p50"]),
+                format_number(seen["p99"]),
+                format_number(seen["max"]),
             ])
     return cells
 
@@ -159,13 +158,13 @@ def _method(setup: Setup, phases: tuple[float, float, float], pause_ms: int) -> 
     before, during, after = phases
     waits = f"waits {pause_ms} ms after a 429 or 503" if pause_ms else "never waits"
     return [
-        f"{before:g} s of calm, {during:g} s of flood, {after:g} s after it. {setup.layout}.",
-        f"Token checks arrive at {SHARE_OF_CAPACITY * 100:.0f} % of the rate that the server "
-        f"managed just before, over {CHECK_CONNECTIONS} connections, whether or not it keeps up; "
-        "their latency counts from when they should have been sent.",
-        "Throttling by address is off: it would turn such a flood away, as it comes from one.",
-        f"Each client of the flood signs in with a wrong password for a user who exists, sends "
-        f"the next request once it has an answer, and {waits}. Latencies of the flood count those "
-        "that began in it.",
-        f"{setup.rows:,} users; hashes of cost 12; health is asked {HEALTH_RATE:g} times a second.",
+        f"{before:g} s before, {during:g} s with, and {after:g} s after the flood. {setup.layout}.",
+        f"Token checks arrive at {SHARE_OF_CAPACITY * 100:.0f} % of the rate measured "
+        f"just before, over {CHECK_CONNECTIONS} connections, at a constant rate even if the server "
+        "falls behind; latency counts from the time at which a request was due.",
+        "Limits are off: they would block a flood from a single address.",
+        f"Each client of the flood signs in with a wrong password of an existing user, sends the "
+        f"next request as soon as it has a response, and {waits}. Latencies of the flood include "
+        "only requests that started in it.",
+        f"{setup.rows:,} users; hashes of cost 12; {HEALTH_RATE:g} health checks per second.",
     ]

@@ -1,39 +1,35 @@
-"""The same work on ever larger databases: what grows with them, and what does not."""
+"""The same work on databases of increasing size."""
 
 import time
 from dataclasses import replace
 from statistics import median
 
-from .. import wrk
-from ..client import Client
-from ..contestants.base import Request, Server
-from ..contestants.tokenhouse import Tokenhouse
-from ..contestants.tokenhouse import run as run_command
-from ..failure import BenchmarkError
-from ..measure import cpu_around
-from ..people import PASSWORD, User, sign_in_numbers
-from ..quantiles import quantile
-from ..results import Result
-from ..setup import Setup
-from ..tables import Table, mebibytes, number
+from ..contestant import Server, Setup, cpu_around
+from ..load import WRK_CONNECTIONS, Client, Request, require_wrk, run_wrk
+from ..processes import quantile
+from ..report import Result, Table, format_mebibytes, format_number
+from ..seeding import PASSWORD, User, sign_in_numbers
+from ..tokenhouse import Tokenhouse
+from ..tokenhouse import run as run_command
+from ..workspace import BenchmarkError
 
 STARTS = 3
 REQUESTS = 300
 
-# So that what a registration and a sign-in cost is the database's part of them.
+# Cheap hashes, so that registrations and sign-ins measure the database.
 CHEAP_HASHES = {"TOKENHOUSE_BCRYPT_COST": "4"}
 COST = 4
 
-# So that a check asks the database at every size: 10,000 sessions would fit into the memory.
-NO_MEMORY = {"TOKENHOUSE_SESSION_CACHE_MB": "0"}
+# No session cache, so that checks query the database at every size.
+NO_CACHE = {"TOKENHOUSE_SESSION_CACHE_MB": "0"}
 
-HEADS = (
+COLUMNS = (
     "contestant", "users", "check: CPU us", "check: p50 ms", "check: p99 ms",
     "register: CPU us", "register: p50 ms", "sign-in: CPU us", "sign-in: p50 ms",
     "start ms", "database MiB", "RSS MiB",
 )
 
-# Commands that look at everybody, where this version has them.
+# Commands that read all users or tokens, if this version has them.
 COMMANDS = {
     "user list ms": ["user", "list", "--limit", "100"],
     "token prune ms": ["token", "prune"],
@@ -42,7 +38,7 @@ COMMANDS = {
 
 def run(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], seconds: float) -> Result:
     """Measures each contestant at each number of users."""
-    wrk.require()
+    require_wrk()
     rows = []
     commands = {name: each for name, each in COMMANDS.items() if _has(setup, each)}
     for size in sizes:
@@ -52,7 +48,7 @@ def run(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], seconds: 
             rows.append(_measure(sized, contestant, commands, seconds))
             print(f"growth  {contestant.name:22} {size:>10,} users: done", flush=True)
     rows.sort(key=lambda row: row["name"], reverse=True)
-    heads = [*HEADS, *commands]
+    heads = [*COLUMNS, *commands]
     return Result(
         name="growth",
         title="Growth",
@@ -79,11 +75,11 @@ def _measure(
         "start_ms": median(_start_milliseconds(setup, contestant) for _ in range(STARTS)),
     }
     cores = setup.layout.servers
-    with contestant.running(setup, cores, CHEAP_HASHES | NO_MEMORY) as server:
+    with contestant.running(setup, cores, CHEAP_HASHES | NO_CACHE) as server:
         contestant.verify(setup, server)
         row |= _checks(setup, contestant, server, seconds)
     with contestant.running(setup, cores, CHEAP_HASHES) as server:
-        # Names that no earlier run has used.
+        # Unique across runs.
         run_id = time.time_ns()
         registrations = [
             contestant.register(f"grown{run_id}x{index}@example.com", PASSWORD)
@@ -112,71 +108,71 @@ def _checks(setup: Setup, contestant: Tokenhouse, server: Server, seconds: float
     """What a check costs under load, and how long one alone takes, drawn from all tokens."""
     tokens, target = contestant.tokens(setup, "cold"), contestant.target(server.port)
     cores = setup.layout.load
-    loaded, spent = cpu_around(
-        setup, contestant, server, lambda: wrk.run(target, tokens, seconds, cores, seed=1)
+    loaded, usage = cpu_around(
+        setup, contestant, server, lambda: run_wrk(target, tokens, seconds, cores, seed=1)
     )
-    alone = wrk.run(target, tokens, seconds, cores, connections=1, seed=2)
+    alone = run_wrk(target, tokens, seconds, cores, connections=1, seed=2)
     if loaded.failures or alone.failures:
         raise BenchmarkError(f"{contestant.name}: checks failed at {setup.rows:,} users")
-    cpu = spent.total / loaded.requests * 1e6
+    cpu = usage.total / loaded.requests * 1e6
     return {"check_cpu": cpu, "check_p50": alone.p50, "check_p99": alone.p99}
 
 
 def _one_by_one(
     setup: Setup, contestant: Tokenhouse, server: Server, name: str, requests: list[Request]
 ) -> dict:
-    """What each of these requests costs and how long it takes when it is alone."""
+    """CPU time and latency of each request, sent one after another."""
     with Client(server.port) as client:
-        latencies, spent = cpu_around(
+        latencies, usage = cpu_around(
             setup, contestant, server, lambda: [_timed(client, each) for each in requests]
         )
-    cpu = spent.total / len(requests) * 1e6
+    cpu = usage.total / len(requests) * 1e6
     return {f"{name}_cpu": cpu, f"{name}_p50": quantile(latencies, 0.5)}
 
 
 def _timed(client: Client, request: Request) -> float:
-    """In milliseconds."""
-    begun = time.perf_counter()
-    answer = client.send(request)
-    if answer.status not in (200, 201):
-        raise BenchmarkError(f"{request.path}: {answer}")
-    return (time.perf_counter() - begun) * 1e3
+    """Returns the latency in milliseconds."""
+    start = time.perf_counter()
+    response = client.send(request)
+    if response.status not in (200, 201):
+        raise BenchmarkError(f"{request.path}: {response}")
+    return (time.perf_counter() - start) * 1e3
 
 
 def _command_milliseconds(setup: Setup, contestant: Tokenhouse, command: list[str]) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     done = run_command(setup, contestant.database_url(setup), *command)
     if done.returncode != 0:
         raise BenchmarkError(f"tokenhouse {' '.join(command)} failed: {done.stderr}")
-    return (time.perf_counter() - begun) * 1e3
+    return (time.perf_counter() - start) * 1e3
 
 
 def _cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
     return [
         row["title"],
         f"{row['users']:,}",
-        number(row["check_cpu"]),
-        number(row["check_p50"]),
-        number(row["check_p99"]),
-        number(row["register_cpu"]),
-        number(row["register_p50"]),
-        number(row["sign_in_cpu"]),
-        number(row["sign_in_p50"]),
-        number(row["start_ms"]),
-        mebibytes(row["bytes"]),
-        mebibytes(row["resident"]),
-        *(number(row["commands"][name]) for name in commands),
+        format_number(row["check_cpu"]),
+        format_number(row["check_p50"]),
+        format_number(row["check_p99"]),
+        format_number(row["register_cpu"]),
+        format_number(row["register_p50"]),
+        format_number(row["sign_in_cpu"]),
+        format_number(row["sign_in_p50"]),
+        format_number(row["start_ms"]),
+        format_mebibytes(row["bytes"]),
+        format_mebibytes(row["resident"]),
+        *(format_number(row["commands"][name]) for name in commands),
     ]
 
 
 def _method(setup: Setup, seconds: float) -> list[str]:
     return [
-        f"Each size has a database of its own, with a token for every user. {setup.layout}; "
-        "CPU time counts that of Postgres.",
-        "Checks were made without sessions in memory, so that all of them ask the database.",
-        f"A check draws from all tokens: its CPU time is that under {wrk.CONNECTIONS} connections "
-        f"for {seconds:g} s, its latency that of one connection alone.",
-        f"{REQUESTS} registrations and {REQUESTS} sign-ins one after the other, with hashes of "
-        f"cost {COST}, so that the database's part shows. Each is on the disk when it is answered.",
-        f"Start: from the start of the process to its first answer, median of {STARTS}.",
+        f"Each size has its own database, with a token for every user. {setup.layout}; "
+        "CPU time includes Postgres.",
+        "Checks run without the session cache, so that all of them query the database.",
+        f"Checks draw from all tokens: CPU time is measured with {WRK_CONNECTIONS} connections "
+        f"for {seconds:g} s, latency with a single connection.",
+        f"{REQUESTS} registrations and {REQUESTS} sign-ins one after another, with hashes of "
+        f"cost {COST}, so that the database dominates. Each is durable when it is acknowledged.",
+        f"Start: from the start of the process to its first response, median of {STARTS}.",
     ]

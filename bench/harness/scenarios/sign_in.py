@@ -1,64 +1,60 @@
-"""Sign-ins with the right password: how many a second, and how close that is to what the cores
-could do if they did nothing but hash."""
+"""Sign-ins with the correct password: their rate, compared with what the cores could reach if they
+did nothing but hash."""
 
 import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
 
-from ..client import Answer, Client, ClientError
-from ..contestants.bare import BCRYPT_PROGRAM, build_helper
-from ..contestants.base import Contestant, Server
-from ..failure import BenchmarkError
-from ..machine import pinned
-from ..measure import cpu_around
-from ..people import PASSWORD, User, sign_in_numbers
-from ..quantiles import quantile
-from ..results import Result
-from ..setup import Setup
-from ..tables import Table, number, percent
+from ..contestant import BCRYPT_PROGRAM, Contestant, Server, Setup, cpu_around
+from ..load import Client, ClientError, Response
+from ..processes import pinned, quantile
+from ..report import Result, Table, format_number, format_percent
+from ..seeding import PASSWORD, User, sign_in_numbers
+from ..workspace import BenchmarkError, build_helper
 
 COST = 12
 HASH_SECONDS = 2
-LONE_SECONDS = 5.0
+SINGLE_CLIENT_SECONDS = 5.0
 
-# What a client waits that is refused without being told for how long, in seconds.
-DEFAULT_RETRY = 1.0
+# Seconds that a client waits after a refusal without Retry-After.
+DEFAULT_RETRY_AFTER = 1.0
 
-HEADS = (
-    "contestant", "sign-ins/s", "of the cores", "p50 s", "p99 s", "refusals", "never in",
-    "CPU ms/sign-in", "alone: p50 ms", "alone: p99 ms", "one hash ms",
+COLUMNS = (
+    "contestant", "sign-ins/s", "of the cores", "p50 s", "p99 s", "refusals", "abandoned",
+    "CPU ms/sign-in", "single client: p50 ms", "single client: p99 ms", "one hash ms",
 )
 
 
 @dataclass
-class Seen:
-    """By all clients: seconds from the first attempt until in, how often they were refused on the
-    way, and the time up to the last who was let in."""
+class SignIns:
+    """The sign-ins of all clients: seconds from the first attempt to success, the number of
+    refusals on the way, and the time of the last success."""
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
     refusals: int = 0
-    # Refused so late that coming back would have been after the time was up.
-    left: int = 0
+    # Clients whose retry would have come after the end.
+    abandoned: int = 0
     failures: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def record(self, start: float, begun: float) -> None:
-        """Somebody is in who began then; all of them started at `start`."""
+    def record_success(self, start: float, attempt: float) -> None:
+        """Records a sign-in that was first attempted at `attempt`, in a run begun at `start`."""
         now = time.monotonic()
         with self.lock:
-            self.latencies.append(now - begun)
+            self.latencies.append(now - attempt)
             self.seconds = max(self.seconds, now - start)
 
-    def refuse(self, leaves: bool) -> None:
-        """Somebody was told to come back, and will or will not."""
+    def record_refusal(self, is_final: bool) -> None:
+        """Records a refusal; after a final one, the client does not retry."""
         with self.lock:
             self.refusals += 1
-            self.left += leaves
+            self.abandoned += is_final
+
 
 def run(setup: Setup, contestants: list[Contestant], clients: int, seconds: float) -> Result:
-    """Lets `clients` sign in for `seconds` at each contestant, and one alone for a while."""
+    """Measures `clients` clients for `seconds` at each contestant, and a single client."""
     build_helper("bare")
     rows = []
     for contestant in contestants:
@@ -70,20 +66,20 @@ def run(setup: Setup, contestants: list[Contestant], clients: int, seconds: floa
         name="sign-in",
         title="Sign-ins",
         method=_method(setup, clients, seconds, contestants),
-        tables=[Table("A sign-in with the right password", HEADS, [_cells(row) for row in rows])],
+        tables=[Table("A sign-in with the right password", COLUMNS, [_cells(row) for row in rows])],
         data={"rows": rows},
         versions={k: v for c in contestants for k, v in c.versions().items()},
     )
 
 
 def _measure(setup: Setup, contestant: Contestant, clients: int, seconds: float) -> dict:
-    # All of them: the clients need next to nothing.
+    # All cores: the clients need hardly any CPU time.
     cores = tuple(sorted({*setup.layout.servers, *setup.layout.load}))
     hash_ms = _hash_milliseconds(cores)
     with contestant.running(setup, cores) as server:
-        alone = _play(setup, contestant, server, 1, LONE_SECONDS)
-        crowd, spent = cpu_around(
-            setup, contestant, server, lambda: _play(setup, contestant, server, clients, seconds)
+        alone = _sign_in(setup, contestant, server, 1, SINGLE_CLIENT_SECONDS)
+        crowd, usage = cpu_around(
+            setup, contestant, server, lambda: _sign_in(setup, contestant, server, clients, seconds)
         )
     count = len(crowd.latencies)
     rate = count / crowd.seconds
@@ -96,19 +92,19 @@ def _measure(setup: Setup, contestant: Contestant, clients: int, seconds: float)
         "p50": quantile(crowd.latencies, 0.5),
         "p99": quantile(crowd.latencies, 0.99),
         "refused": crowd.refusals,
-        "left": crowd.left,
-        "cpu_ms": spent.total * 1e3 / count,
+        "abandoned": crowd.abandoned,
+        "cpu_ms": usage.total * 1e3 / count,
         "alone_p50_ms": quantile(alone.latencies, 0.5) * 1e3,
         "alone_p99_ms": quantile(alone.latencies, 0.99) * 1e3,
     }
 
 
 def _compare_with_cores(rows: list[dict]) -> None:
-    """Against the quickest hash of the run: what slows one of them says nothing about the cores."""
-    quickest = min(row["hash_ms"] for row in rows)
+    """Compares with the fastest hash of the run: slower ones were disturbed."""
+    fastest = min(row["hash_ms"] for row in rows)
     for row in rows:
-        row["hash_ms"] = quickest
-        row["of_cores"] = row["rate"] / (row["cores"] * 1e3 / quickest)
+        row["hash_ms"] = fastest
+        row["of_cores"] = row["rate"] / (row["cores"] * 1e3 / fastest)
 
 
 def _hash_milliseconds(cores: tuple[int, ...]) -> float:
@@ -116,18 +112,18 @@ def _hash_milliseconds(cores: tuple[int, ...]) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def _play(
+def _sign_in(
     setup: Setup, contestant: Contestant, server: Server, clients: int, seconds: float
-) -> Seen:
-    """Until everybody is in who was not refused after the time was up: up to then the server has
-    always something to do."""
-    seen = Seen()
+) -> SignIns:
+    """Runs the clients to completion. Sign-ins under way at the end are completed, so the server is
+    busy for the whole time that counts."""
+    results = SignIns()
     start = time.monotonic()
     numbers = sign_in_numbers(setup.rows, COST)
     threads = [
         threading.Thread(
             target=_client,
-            args=(contestant, server, numbers[index::clients], start, seconds, seen),
+            args=(contestant, server, numbers[index::clients], start, seconds, results),
         )
         for index in range(clients)
     ]
@@ -135,9 +131,9 @@ def _play(
         thread.start()
     for thread in threads:
         thread.join()
-    if seen.failures or not seen.latencies:
-        raise BenchmarkError(f"{contestant.name}: sign-ins failed: {seen.failures[:3]}")
-    return seen
+    if results.failures or not results.latencies:
+        raise BenchmarkError(f"{contestant.name}: sign-ins failed: {results.failures[:3]}")
+    return results
 
 
 def _client(
@@ -146,42 +142,42 @@ def _client(
     numbers: range,
     start: float,
     seconds: float,
-    seen: Seen,
+    results: SignIns,
 ) -> None:
-    """Signs in as one user after the other."""
+    """Signs in as one user after another."""
     turn, until = 0, start + seconds
-    # Longer than the slowest contestant lets the last of 64 clients wait.
+    # Longer than the slowest contestant takes to serve 64 clients.
     with Client(server.port, timeout=120) as client:
         while time.monotonic() < until:
             email = User(numbers[turn % len(numbers)], "", None).email
-            begun = time.monotonic()
-            answer = _until_decided(contestant, client, email, until, seen)
-            if answer is None:
+            attempt = time.monotonic()
+            response = _retry_while_busy(contestant, client, email, until, results)
+            if response is None:
                 return
-            if answer.status != 200:
-                seen.failures.append(str(answer))
+            if response.status != 200:
+                results.failures.append(str(response))
                 return
-            seen.record(start, begun)
+            results.record_success(start, attempt)
             turn += 1
 
 
-def _until_decided(
-    contestant: Contestant, client: Client, email: str, until: float, seen: Seen
-) -> Answer | None:
-    """Asks again after the time that a busy server says; None without an answer, or when the time
-    is up by then."""
+def _retry_while_busy(
+    contestant: Contestant, client: Client, email: str, until: float, results: SignIns
+) -> Response | None:
+    """Retries after the time that a busy server names. Returns None if there is no response, or if
+    the retry would come after the end."""
     while True:
         try:
-            answer = client.send(contestant.sign_in(email, PASSWORD))
+            response = client.send(contestant.sign_in(email, PASSWORD))
         except ClientError as error:
-            seen.failures.append(str(error))
+            results.failures.append(str(error))
             return None
-        if answer.status not in (429, 503):
-            return answer
-        pause = float(answer.headers.get("retry-after", DEFAULT_RETRY))
-        leaves = time.monotonic() + pause >= until
-        seen.refuse(leaves)
-        if leaves:
+        if response.status not in (429, 503):
+            return response
+        pause = float(response.headers.get("retry-after", DEFAULT_RETRY_AFTER))
+        is_final = time.monotonic() + pause >= until
+        results.record_refusal(is_final)
+        if is_final:
             return None
         time.sleep(pause)
 
@@ -189,16 +185,16 @@ def _until_decided(
 def _cells(row: dict) -> list[str]:
     return [
         row["title"],
-        number(row["rate"]),
-        percent(row["of_cores"]),
-        number(row["p50"]),
-        number(row["p99"]),
+        format_number(row["rate"]),
+        format_percent(row["of_cores"]),
+        format_number(row["p50"]),
+        format_number(row["p99"]),
         str(row["refused"]),
-        str(row["left"]),
-        number(row["cpu_ms"]),
-        number(row["alone_p50_ms"]),
-        number(row["alone_p99_ms"]),
-        number(row["hash_ms"]),
+        str(row["abandoned"]),
+        format_number(row["cpu_ms"]),
+        format_number(row["alone_p50_ms"]),
+        format_number(row["alone_p99_ms"]),
+        format_number(row["hash_ms"]),
     ]
 
 
@@ -209,12 +205,12 @@ def _method(
         f"{each.title}: {each.sign_in_note}." for each in contestants if each.sign_in_note
     ]
     return [
-        f"{clients} clients for {seconds:g} s, each signing in as another user once it is in, and "
-        "asking again after the time given in Retry-After when the server is busy. Latencies run "
-        "from the first attempt until in; whoever would have to come back after the end counts as "
-        "never in. Then one client alone.",
-        f"Servers on all cores. 'Of the cores' is the share of cores / time of one hash, with the "
-        f"time that the bcrypt crate takes for one at cost {COST}, measured in the same run.",
-        f"{setup.rows:,} users; hashes of cost {COST}, made alike for everybody.",
+        f"{clients} clients for {seconds:g} s, each signing in as one user after another and "
+        "retrying after Retry-After when the server is busy. Latencies count from the first "
+        "attempt to success; a client whose retry would come after the end counts as abandoned. "
+        "Then a single client.",
+        f"Servers on all cores. 'Of the cores' compares with cores / time of one hash, where the "
+        f"bcrypt crate's time for cost {COST} is measured in the same run.",
+        f"{setup.rows:,} users; hashes of cost {COST}, the same for all users.",
         *notes,
     ]

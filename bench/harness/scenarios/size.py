@@ -1,41 +1,39 @@
-"""How large the programs are, what they hold in memory, and how soon they answer."""
+"""Program size, memory, and start time."""
 
 import os
 import shutil
 from pathlib import Path
 from statistics import median
 
-from .. import wrk
-from ..contestants.base import Contestant
-from ..paths import LOGS, ROOT, WORK
-from ..processes import Memory, Stopwatch, run_logged
-from ..results import Result
-from ..setup import Setup
-from ..tables import Table, mebibytes, number
+from ..contestant import Contestant, Setup
+from ..load import require_wrk, run_wrk
+from ..processes import Memory, Stopwatch
+from ..report import Result, Table, format_mebibytes, format_number
+from ..workspace import LOGS, ROOT, WORK, run_logged
 
 STARTS = 5
 LOAD_SECONDS = 2
 
-HEADS = (
+COLUMNS = (
     "contestant", "program MiB", "start ms", "processes", "idle: resident MiB",
     "idle: proportional MiB", "after load: proportional MiB",
 )
 
 
 def run(setup: Setup, contestants: list[Contestant], cold_build: bool) -> Result:
-    """Measures each contestant, and a build of Tokenhouse from nothing if that is wanted."""
-    wrk.require()
+    """Measures each contestant, and optionally a clean build of Tokenhouse."""
+    require_wrk()
     rows = []
     for contestant in contestants:
         rows.append(_measure(setup, contestant))
         print(f"size  {contestant.name}: done", flush=True)
-    tables = [Table("Programs and memory", HEADS, [_cells(row) for row in rows])]
+    tables = [Table("Programs and memory", COLUMNS, [_cells(row) for row in rows])]
     data: dict = {"rows": rows}
     if cold_build:
         data["cold_build_seconds"] = _cold_build_seconds()
         heads = ("build", "seconds", "cores")
-        row = ("Tokenhouse", number(data["cold_build_seconds"]), str(os.cpu_count()))
-        tables.append(Table("A release build from nothing", heads, [row]))
+        row = ("Tokenhouse", format_number(data["cold_build_seconds"]), str(os.cpu_count()))
+        tables.append(Table("A clean release build", heads, [row]))
     return Result(
         name="size",
         title="Size",
@@ -51,12 +49,12 @@ def _measure(setup: Setup, contestant: Contestant) -> dict:
     starts = []
     for _ in range(STARTS):
         with contestant.running(setup, cores) as server:
-            starts.append(server.seconds_to_answer * 1e3)
+            starts.append(server.start_seconds * 1e3)
     with contestant.running(setup, cores) as server:
         contestant.verify(setup, server)
         idle, processes = server.tree.memory(), len(server.tree.pids())
         tokens, target = contestant.tokens(setup, "hot"), contestant.target(server.port)
-        wrk.run(target, tokens, LOAD_SECONDS, setup.layout.load)
+        run_wrk(target, tokens, LOAD_SECONDS, setup.layout.load)
         loaded: Memory = server.tree.memory()
     return {
         "name": contestant.name,
@@ -71,14 +69,14 @@ def _measure(setup: Setup, contestant: Contestant) -> dict:
 
 
 def _bytes(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
+    """Size of a file, or of all files in a folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(each.lstat().st_size for each in path.rglob("*") if not each.is_dir())
 
 
 def _cold_build_seconds() -> float:
-    """With all cores, the sources downloaded already."""
+    """Times a build on all cores. Downloading the sources does not count."""
     target = WORK / "cold-build"
     run_logged(["cargo", "fetch", "--locked"], LOGS / "fetch.log", cwd=ROOT)
     shutil.rmtree(target, ignore_errors=True)
@@ -94,22 +92,22 @@ def _cold_build_seconds() -> float:
 def _cells(row: dict) -> list[str]:
     return [
         row["title"],
-        mebibytes(row["program"]),
-        number(row["start_ms"]),
+        format_mebibytes(row["program"]),
+        format_number(row["start_ms"]),
         str(row["processes"]),
-        mebibytes(row["idle_resident"]),
-        mebibytes(row["idle_proportional"]),
-        mebibytes(row["loaded_proportional"]),
+        format_mebibytes(row["idle_resident"]),
+        format_mebibytes(row["idle_proportional"]),
+        format_mebibytes(row["loaded_proportional"]),
     ]
 
 
 def _method(setup: Setup) -> list[str]:
     return [
         "Program: the file, or the virtual environment (with pip) or the folder of packages, "
-        "without Python or Node themselves. Start: from the start of the process to its first "
-        f"answer over HTTP, median of {STARTS}.",
-        "Memory is that of the server's processes, without Postgres; proportional counts what n "
-        "of them share as an nth in each. Idle: after a few token checks; after load: after "
-        f"{LOAD_SECONDS} s of token checks at the limit.",
+        "without Python or Node itself. Start: from the start of the process to its first HTTP "
+        f"response, median of {STARTS}.",
+        "Memory of the server's processes, without Postgres; proportional (PSS) divides shared "
+        "pages among the processes that share them. Idle: after a few token checks; after load: "
+        f"after {LOAD_SECONDS} s of token checks at the maximum rate.",
         f"{setup.rows:,} users; {setup.layout}; workers: {len(setup.layout.servers)}.",
     ]

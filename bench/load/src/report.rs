@@ -1,23 +1,23 @@
-//! What was seen, by phase and by tenth of a second.
+//! The report: latencies by status, per phase and per tenth of a second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::Plan;
 
-/// Tenths of a second: how finely the result follows time.
-const SAMPLE: Duration = Duration::from_millis(100);
+/// The time resolution of the report.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// An answer, or none.
+/// A request and its outcome.
 #[derive(Clone, Copy)]
 pub struct Event {
-    /// When the request was sent or should have been, from the start of the clock.
+    /// When the request was sent or due, relative to the start of the clock.
     pub at: Duration,
-    /// From then to the end of the answer.
+    /// Time until the end of the response.
     pub latency: Duration,
-    /// Of the answer.
+    /// Status of the response.
     pub status: u16,
 }
 
@@ -28,7 +28,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Of a client of that load.
+    /// Creates the log of a client of this load.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -36,25 +36,25 @@ impl Log {
         }
     }
 
-    /// Remembers an event.
+    /// Appends an event.
     pub fn push(&mut self, event: Event) {
         self.events.push(event);
     }
 }
 
-/// For each load.
+/// Reports by the name of the load.
 pub type Report = BTreeMap<String, LoadReport>;
 
-/// What became of one load.
+/// The report of one load.
 #[derive(Serialize)]
 pub struct LoadReport {
-    /// Before, in and after the flood, by when the request was due; by status.
+    /// Before, during and after the flood, by the time the request was due; keyed by status.
     phases: Vec<BTreeMap<u16, Latencies>>,
-    /// For each tenth of a second; by status.
+    /// Per tenth of a second; keyed by status.
     samples: Vec<BTreeMap<u16, Latencies>>,
 }
 
-/// Of some answers, in milliseconds.
+/// Latencies in milliseconds.
 #[derive(Serialize)]
 struct Latencies {
     count: usize,
@@ -64,7 +64,7 @@ struct Latencies {
     max: f64,
 }
 
-/// Sorts what all clients saw by the time of the request.
+/// Groups the events of all clients by load, phase and sample.
 pub fn summarise(plan: &Plan, logs: Vec<Log>) -> Report {
     let mut events: BTreeMap<String, Vec<Event>> = BTreeMap::new();
     for log in logs {
@@ -72,7 +72,7 @@ pub fn summarise(plan: &Plan, logs: Vec<Log>) -> Report {
     }
     let ends = plan.ends();
     let phase = |event: &Event| ends.iter().take_while(|end| event.at >= **end).count();
-    // Of a flood, what counts is when the answers come.
+    // Samples of the flood count responses, so they go by the time of the response.
     let sample = |name: &str, event: &Event| {
         let done = event.at + event.latency;
         samples(if name == plan.flood.name {
@@ -93,12 +93,12 @@ pub fn summarise(plan: &Plan, logs: Vec<Log>) -> Report {
         .collect()
 }
 
-/// Whole samples in that time.
+/// Number of whole samples in this time.
 fn samples(time: Duration) -> usize {
-    (time.as_nanos() / SAMPLE.as_nanos()) as usize
+    (time.as_nanos() / SAMPLE_INTERVAL.as_nanos()) as usize
 }
 
-/// Puts each event where `part` says; what is past the last part is left out.
+/// Groups events into parts. Events past the last part are dropped.
 fn split(
     events: &[Event],
     parts: usize,
@@ -118,15 +118,15 @@ fn split(
         .map(|statuses| {
             statuses
                 .into_iter()
-                .map(|(status, latencies)| (status, Latencies::of(latencies)))
+                .map(|(status, latencies)| (status, Latencies::new(latencies)))
                 .collect()
         })
         .collect()
 }
 
 impl Latencies {
-    /// Of at least one.
-    fn of(mut latencies: Vec<Duration>) -> Self {
+    /// Summarises at least one latency.
+    fn new(mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
         let last = latencies.len() - 1;
         let at = |share: f64| {
@@ -148,9 +148,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_the_sorted_latencies() {
+    fn latencies_are_summarised_as_quantiles() {
         let latencies = (0..=1_000).rev().map(Duration::from_millis).collect();
-        let seen = Latencies::of(latencies);
+        let seen = Latencies::new(latencies);
         assert_eq!(seen.count, 1_001);
         assert!((seen.p50 - 500.0).abs() < 1e-9);
         assert!((seen.p99 - 990.0).abs() < 1e-9);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn events_go_to_the_phase_they_began_in() {
+    fn events_count_in_the_phase_of_their_request() {
         let event = |at| Event {
             at: Duration::from_secs(at),
             latency: Duration::from_secs(9),

@@ -1,4 +1,5 @@
-// Opaque tokens with Express, one process for each core.
+// Opaque tokens with Express, one process per core.
+//   DATABASE=FILE node server.js create-tables
 //   DATABASE=FILE PORT=N WORKERS=N node server.js
 
 import cluster from 'node:cluster';
@@ -11,7 +12,27 @@ import express from 'express';
 
 const LIFETIME_MS = 24 * 60 * 60 * 1000;
 
-if (cluster.isPrimary) {
+const TABLES = `
+  CREATE TABLE users (
+      id INTEGER PRIMARY KEY,
+      name TEXT NOT NULL,
+      surname TEXT NOT NULL,
+      email TEXT NOT NULL UNIQUE,
+      website TEXT NOT NULL,
+      password_hash TEXT NOT NULL
+  );
+
+  -- SHA-256 digests: the tokens cannot be recovered from the table.
+  CREATE TABLE tokens (
+      digest BLOB PRIMARY KEY,
+      user_id INTEGER NOT NULL REFERENCES users (id),
+      expires_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+`;
+
+if (process.argv[2] === 'create-tables') {
+  new Database(process.env.DATABASE).exec(TABLES);
+} else if (cluster.isPrimary) {
   for (let number = 0; number < Number(process.env.WORKERS); number += 1) {
     cluster.fork();
   }
@@ -47,7 +68,7 @@ function serve() {
   app.post('/token', express.urlencoded({ extended: false }), async (request, response) => {
     const { username = '', password = '' } = request.body ?? {};
     const user = findByEmail.get(username);
-    // On libuv's threads, four of them.
+    // Runs on libuv's four threads.
     if (!user || !(await bcrypt.compare(password, user.password_hash))) {
       return response.status(401).json({ detail: 'Unauthorized' });
     }

@@ -1,21 +1,78 @@
 """The FastAPI tutorial's token service, as Tokenhouse's conformance cases describe it: users with
-passlib's bcrypt hashes, one random token for each who is in, and a static key."""
+passlib's bcrypt hashes, one random token per signed-in user, and a static key.
+
+    python app.py           creates the tables
+    uvicorn app:app         serves
+"""
 
 import hmac
 import os
 import secrets
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from database import AccessToken, Database, User
 from fastapi import Depends, FastAPI, Header, HTTPException
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 from passlib.context import CryptContext
 from pydantic import BaseModel, ConfigDict, EmailStr, Field
-from sqlalchemy import select
+from sqlalchemy import ForeignKey, String, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+PATH = os.environ["DATABASE"]
+
+
+class Base(DeclarativeBase):
+    """The registry of the tables."""
+
+
+class User(Base):
+    """A registered user."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    surname: Mapped[str]
+    email: Mapped[str] = mapped_column(unique=True, index=True)
+    website: Mapped[str]
+    hashed_password: Mapped[str] = mapped_column(String(255))
+
+
+class AccessToken(Base):
+    """One row per signed-in user, with the token in plain text as in the tutorial."""
+
+    __tablename__ = "access_tokens"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    access_token: Mapped[str] = mapped_column(String(255), index=True)
+    # UTC without a zone, since SQLite does not store one.
+    expiration_date: Mapped[datetime]
+
+
+engine = create_async_engine(f"sqlite+aiosqlite:///{PATH}", connect_args={"timeout": 30})
+new_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+@event.listens_for(engine.sync_engine, "connect")
+def _configure(connection, _record) -> None:
+    cursor = connection.cursor()
+    for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
+
+
+async def _session() -> AsyncIterator[AsyncSession]:
+    async with new_session() as session:
+        yield session
+
+
+Database = Annotated[AsyncSession, Depends(_session)]
+
 
 STATIC_KEY = os.environ.get("API_KEY_TOKEN", "")
 LIFETIME = timedelta(days=1)
@@ -26,7 +83,7 @@ app = FastAPI()
 
 
 class UserRead(BaseModel):
-    """A user as others see one."""
+    """The public fields of a user."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -37,7 +94,7 @@ class UserRead(BaseModel):
 
 
 class UserCreate(UserRead):
-    """A registration."""
+    """The body of a registration."""
 
     password: str
 
@@ -51,7 +108,7 @@ async def current_user(
     presented: Annotated[str | None, Depends(bearer)],
     token: Annotated[str | None, Header()] = None,
 ) -> User:
-    """Whose token stands in `Token` or in `Authorization`."""
+    """Returns the user whose token is in `Token` or `Authorization`."""
     challenge = {"WWW-Authenticate": "Bearer"}
     credential = token or presented
     if not credential:
@@ -68,14 +125,14 @@ async def current_user(
 
 
 async def require_static_key(token: Annotated[str | None, Header()] = None) -> None:
-    """Refuses whoever does not have it."""
+    """Rejects requests without the static key."""
     if not token or not hmac.compare_digest(token.encode(), STATIC_KEY.encode()):
         raise HTTPException(403)
 
 
 @app.post("/register", status_code=201, response_model=UserRead)
 async def register(form: UserCreate, database: Database) -> User:
-    """Makes a user."""
+    """Creates a user."""
     taken = HTTPException(409, "User email already exist")
     if await database.scalar(select(User.id).where(User.email == form.email)):
         raise taken
@@ -93,9 +150,9 @@ async def register(form: UserCreate, database: Database) -> User:
 async def create_token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()], database: Database
 ) -> dict[str, str]:
-    """Gives a token in place of the user's earlier one."""
+    """Issues a token, which replaces the user's earlier one."""
     user = await database.scalar(select(User).where(User.email == form.username))
-    # In a thread, as FastAPI runs the handlers of the reference, which are no coroutines.
+    # In a thread pool, where FastAPI runs the synchronous handlers of the original.
     if user is None or not await run_in_threadpool(
         passwords.verify, form.password, user.hashed_password
     ):
@@ -111,11 +168,15 @@ async def create_token(
 
 @app.get("/users/me", response_model=UserRead)
 async def read_users_me(user: Annotated[User, Depends(current_user)]) -> User:
-    """Who am I?"""
+    """Returns the authenticated user."""
     return user
 
 
 @app.get("/protected", dependencies=[Depends(require_static_key)])
 async def protected() -> dict[str, str]:
-    """For whoever has the static key."""
+    """A route guarded by the static key."""
     return {"hello": "FASTAPI"}
+
+
+if __name__ == "__main__":
+    Base.metadata.create_all(create_engine(f"sqlite:///{PATH}"))

@@ -1,6 +1,6 @@
-//! How long one bcrypt takes here, with the crate that everybody uses.
+//! Measures a single bcrypt hash with crate `bcrypt`.
 //!
-//! `bench-bcrypt COST SECONDS` hashes on one thread for that long, and prints the median in
+//! `bench-bcrypt COST SECONDS` hashes on one thread for that long and prints the median time in
 //! milliseconds.
 
 use std::time::{Duration, Instant};
@@ -13,15 +13,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let mut times = Vec::new();
     while started.elapsed() < duration || times.is_empty() {
-        let begun = Instant::now();
+        let hash_start = Instant::now();
         let digest = bcrypt::bcrypt(cost, [7; 16], b"mulberry-Tram-71");
-        times.push(begun.elapsed());
+        times.push(hash_start.elapsed());
         std::hint::black_box(digest);
     }
     times.sort_unstable();
     let median = times
         .get(times.len() / 2)
-        .ok_or("no hash was made in the given time")?;
+        .ok_or("no hash finished in time")?;
     println!("{:.3}", median.as_secs_f64() * 1_000.0);
     Ok(())
 }

@@ -1,19 +1,17 @@
-"""Tokenhouse itself, in three ways: the static key, and login tokens on either database."""
+"""Tokenhouse in three configurations: the static key, and login tokens on either database."""
 
 import hashlib
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
-from .. import seeding
-from ..client import Client
-from ..failure import BenchmarkError
-from ..paths import DATA, LOGS, MIGRATIONS, ROOT, server_target
-from ..people import CREATED, EXPIRES, User
-from ..processes import run_logged
-from ..setup import Setup
-from .base import BASE_ENVIRONMENT, Command, Contestant, Request, Server
+from . import seeding
+from .contestant import BASE_ENVIRONMENT, Command, Contestant, Server, Setup
+from .load import Client, Request
+from .seeding import CREATED, EXPIRES, User
+from .workspace import DATA, LOGS, MIGRATIONS, ROOT, BenchmarkError, run_logged, server_target
 
 STATIC_KEY = "the-static-key-of-the-benchmarks-43-letters"
 
@@ -24,22 +22,22 @@ TOKEN_COLUMNS = "user_id, access_token, expiration_date, scopes, created_at"
 
 
 def build(setup: Setup) -> None:
-    """Builds the release binary, unless one was given."""
+    """Builds the release binary unless --binary was given."""
     if setup.binary is None:
         command = ["cargo", "build", "--release", "--locked", "--bin", "tokenhouse"]
         run_logged(command, LOGS / "build-tokenhouse.log", cwd=ROOT)
 
 
 def binary(setup: Setup) -> Path:
-    """The program."""
+    """The program that is measured."""
     path = setup.binary or server_target() / "release" / "tokenhouse"
     if not path.exists():
-        raise BenchmarkError(f"{path} is not there")
+        raise BenchmarkError(f"{path} does not exist")
     return path.resolve()
 
 
 def run(setup: Setup, url: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Runs a command of the program on a database."""
+    """Runs a tokenhouse command on a database."""
     return subprocess.run(
         [binary(setup), *arguments],
         env={**BASE_ENVIRONMENT, "DATABASE_URL": url},
@@ -52,8 +50,8 @@ def run(setup: Setup, url: str, *arguments: str) -> subprocess.CompletedProcess:
 
 def user_row(user: User) -> tuple:
     """In the order of USER_COLUMNS."""
-    shown = (user.name, user.surname, user.email, user.email, user.website)
-    return (user.number, *shown, user.password_hash, "", CREATED, None)
+    profile = (user.name, user.surname, user.email, user.email, user.website)
+    return (user.number, *profile, user.password_hash, "", CREATED, None)
 
 
 def token_row(user: User) -> tuple | None:
@@ -65,7 +63,7 @@ def token_row(user: User) -> tuple | None:
 
 
 class Tokenhouse(Contestant):
-    """What its three ways share."""
+    """What the three configurations have in common."""
 
     def build(self, setup: Setup) -> None:
         build(setup)
@@ -74,7 +72,7 @@ class Tokenhouse(Contestant):
         return binary(setup)
 
     def database_url(self, setup: Setup) -> str:
-        """Of the database with `setup.rows` users."""
+        """The URL of the database with `setup.rows` users."""
         raise NotImplementedError
 
     def command(self, setup: Setup, port: int, workers: int) -> Command:
@@ -92,7 +90,7 @@ class Tokenhouse(Contestant):
         return Request("POST", "/token", headers, form.encode())
 
     def register(self, email: str, password: str) -> Request:
-        """A registration."""
+        """Returns the request of a registration."""
         user = User(1, "", None)
         body = {"name": user.name, "surname": user.surname, "website": user.website}
         body |= {"email": email, "password": password}
@@ -117,14 +115,14 @@ class TokenhouseSqlite(Tokenhouse):
     note = "default settings"
 
     def path(self, setup: Setup) -> Path:
-        """The file of the database."""
+        """The database file."""
         return DATA / f"tokenhouse-{setup.rows}.db"
 
     def database_url(self, setup: Setup) -> str:
         return f"sqlite://{self.path(setup)}"
 
     def seed(self, setup: Setup) -> None:
-        seeding.once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
+        seeding.seed_once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
 
     def _seed(self, setup: Setup) -> None:
         path = self.path(setup)
@@ -159,7 +157,7 @@ class TokenhousePostgres(Tokenhouse):
         marker = DATA / f"postgres-{self.database(setup)}"
         if not setup.cluster().exists(self.database(setup)):
             marker.unlink(missing_ok=True)
-        seeding.once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
+        seeding.seed_once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
 
     def _seed(self, setup: Setup, marker: Path) -> None:
         cluster, database = setup.cluster(), self.database(setup)
@@ -182,28 +180,33 @@ class TokenhousePostgres(Tokenhouse):
 
 
 class StaticKey(TokenhouseSqlite):
-    """The static key: no database is asked."""
+    """The static key, which needs no database access."""
 
     name = "tokenhouse-static-key"
     title = "Tokenhouse, static key"
-    note = "GET /protected with the header Token"
+    # A wrong key, which `verify` sends, makes the limits count all keys in the database for a minute.
+    note = "GET /protected with the header Token, without limits"
     loads = ("hot",)
     check_path = "/protected"
     token_header = "Token"
     token_prefix = ""
 
+    def command(self, setup: Setup, port: int, workers: int) -> Command:
+        command = super().command(setup, port, workers)
+        return replace(command, environment={**command.environment, "TOKENHOUSE_LIMITS": "off"})
+
     def tokens(self, setup: Setup, load: str) -> Path:
         path = DATA / "static-key.txt"
-        # A thousand, so that the load generator does the same work as for tokens.
+        # A thousand lines, so that the load generator does the same work as for tokens.
         path.write_text(f"{STATIC_KEY}\n" * 1_000)
         return path
 
     def verify(self, setup: Setup, server: Server) -> None:
         with Client(server.port) as client:
-            good = client.send(self.check(STATIC_KEY))
-            bad = client.send(self.check(STATIC_KEY[:-1] + "X"))
-        if (good.status, bad.status) != (200, 403):
-            raise BenchmarkError(f"{self.name}: {good} for the right key, {bad} for a wrong one")
+            valid = client.send(self.check(STATIC_KEY))
+            invalid = client.send(self.check(STATIC_KEY[:-1] + "X"))
+        if (valid.status, invalid.status) != (200, 403):
+            raise BenchmarkError(f"{self.name}: {valid} and {invalid} instead of 200 and 403")
 
 
 def _migrate(setup: Setup, url: str) -> None:
@@ -213,6 +216,6 @@ def _migrate(setup: Setup, url: str) -> None:
 
 
 def _migrations(database: str) -> str:
-    """Changes when the tables do."""
+    """A text that changes whenever the tables change."""
     files = sorted((MIGRATIONS / database).glob("*/up.sql"))
     return "\n".join(file.read_text() for file in files)

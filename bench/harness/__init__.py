@@ -1,1 +1,0 @@
-"""The benchmark harness of Tokenhouse: Python 3.11 and its standard library."""

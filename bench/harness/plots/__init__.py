@@ -1,1 +1,0 @@
-"""The plots, drawn inside a virtual environment with matplotlib."""

@@ -1,1 +1,0 @@
-"""What is measured: a module each, with a function `run` that returns what it found."""
