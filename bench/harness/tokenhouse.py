@@ -184,7 +184,7 @@ class StaticKey(TokenhouseSqlite):
 
     name = "tokenhouse-static-key"
     title = "Tokenhouse, static key"
-    # A wrong key, which `verify` sends, makes the limits count all keys in the database for a minute.
+    # Limits are off: after the wrong key of `verify`, they would count every key for a minute.
     note = "GET /protected with the header Token, without limits"
     loads = ("hot",)
     check_path = "/protected"

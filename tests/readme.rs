@@ -1,0 +1,135 @@
+//! The tour in README.md runs as printed: its shell block, pasted into bash against a new server,
+//! prints what its `#>` lines show.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail the test"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// Stands for any text in an expected line.
+const WILDCARD: &str = "…";
+
+/// Marks a line of expected output.
+const OUTPUT_MARK: &str = "#> ";
+
+/// A server on an empty database in a temporary folder; both go when it is dropped.
+struct Server {
+    process: Child,
+    folder: PathBuf,
+    url: String,
+}
+
+impl Server {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let name = format!("tokenhouse-readme-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_tokenhouse"))
+            .current_dir(&folder)
+            .env_clear()
+            .envs(settings.iter().copied())
+            .env("TOKENHOUSE_BIND", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The first line is "Tokenhouse 0.1.0 on http://127.0.0.1:40123".
+        let mut line = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let mut server = Self {
+            process,
+            folder,
+            url: String::new(),
+        };
+        server.url = line.split_whitespace().last().expect("a URL").to_owned();
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Errors would hide the failure of the test.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn readme() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    fs::read_to_string(path).unwrap()
+}
+
+/// The static key in the command that starts the server.
+fn static_key(readme: &str) -> &str {
+    let line = readme
+        .lines()
+        .find(|line| line.ends_with("cargo run --release"));
+    let (setting, _) = line.unwrap().trim().split_once(' ').unwrap();
+    setting.strip_prefix("API_KEY_TOKEN=").unwrap()
+}
+
+/// The only block of shell commands.
+fn tour(readme: &str) -> &str {
+    let mut blocks = readme.split("```bash\n").skip(1);
+    let block = blocks.next().expect("a block of shell commands");
+    assert!(blocks.next().is_none(), "the tour is a single block");
+    block.split("```").next().unwrap()
+}
+
+fn matches(expected: &str, line: &str) -> bool {
+    match expected.split_once(WILDCARD) {
+        Some((start, end)) => {
+            line.len() >= start.len() + end.len() && line.starts_with(start) && line.ends_with(end)
+        }
+        None => expected == line,
+    }
+}
+
+#[test]
+fn tour_prints_the_documented_output() {
+    let readme = readme();
+    let server = Server::start(&[("API_KEY_TOKEN", static_key(&readme))]);
+    let tour = tour(&readme);
+    let output = Command::new("bash")
+        .args(["-c", tour])
+        .current_dir(&server.folder)
+        .env("URL", &server.url)
+        .output()
+        .expect("bash");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(errors, "");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed: Vec<_> = printed.lines().collect();
+    let expected: Vec<_> = tour
+        .lines()
+        .filter_map(|line| line.strip_prefix(OUTPUT_MARK))
+        .collect();
+    assert!(expected.len() >= 6, "the tour shows its output");
+    let agrees = expected.len() == printed.len()
+        && expected.iter().zip(&printed).all(|(e, p)| matches(e, p));
+    if !agrees {
+        panic!("README.md shows\n{expected:#?}\nbut the tour prints\n{printed:#?}");
+    }
+}
+
+#[test]
+fn readme_is_short() {
+    let words = readme().split_whitespace().count();
+    assert!(words <= 1_000, "README.md has {words} words");
+}
+
+#[test]
+fn wildcard_matches_any_text_in_its_place() {
+    assert!(matches(r#"{"a":"…"}"#, r#"{"a":"xyz"}"#));
+    assert!(!matches(r#"{"a":"…"}"#, r#"{"b":"xyz"}"#));
+    assert!(!matches("aa…aa", "aaa"));
+}
