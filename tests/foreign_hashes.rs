@@ -1,5 +1,5 @@
 //! Verifying the hashes of other programs, held to hashes that their own libraries made
-//! (`scripts/hash-vectors`).
+//! (`scripts/hash-vectors.py`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

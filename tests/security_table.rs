@@ -153,7 +153,7 @@ fn a_name_that_is_wrong_is_found() {
     for right in [
         "tests/security_table.rs::a_name_that_is_wrong_is_found",
         "tests/api/sign_in.rs::strict_status_is_rfc_6749s",
-        "scripts/check-dependencies",
+        "scripts/check-dependencies.sh",
         "reliability races --rounds 1000",
     ] {
         assert_eq!(problem_with(right), None);

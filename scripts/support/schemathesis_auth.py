@@ -1,4 +1,4 @@
-"""How schemathesis signs in: loaded by it, told where by scripts/schemathesis."""
+"""Credentials for schemathesis, which loads this module. scripts/api-fuzz.py sets the environment."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ SCOPES = ["users:read", "users:write", "events:read", "introspect"]
 
 
 def operator(*arguments: str) -> int:
-    """Runs a command of the operator on the database of the server; gives its exit status."""
+    """Runs a `tokenhouse user` command on the server's database and returns its exit status."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {"PATH": os.environ["PATH"], **defaults(folder), "DATABASE_URL": DATABASE}
         command = [BINARY, "user", *arguments]
@@ -25,10 +25,10 @@ def operator(*arguments: str) -> int:
 
 
 def restore_administrator() -> None:
-    """The requests delete and disable users, and take their scopes: also those of the one who
-    sends them."""
-    granted = [argument for scope in SCOPES for argument in ("--scope", scope)]
-    if operator("create", EMAIL, "--name", "Administrator", *granted) != 0:
+    """Recreates the administrator, whom the generated requests may delete, disable or strip of
+    scopes."""
+    scopes = [argument for scope in SCOPES for argument in ("--scope", scope)]
+    if operator("create", EMAIL, "--name", "Administrator", *scopes) != 0:
         operator("enable", EMAIL)
         operator("grant", EMAIL, *SCOPES)
 
@@ -36,8 +36,8 @@ def restore_administrator() -> None:
 @schemathesis.auth(refresh_interval=None).apply_to(
     path_regex="^/(users|admin|logout|verify|introspect|revoke)"
 )
-class AdministratorsToken:
-    """A new token for every request, since the one before may have been logged out with."""
+class AdministratorToken:
+    """A new token for every request, since the previous one may have been revoked."""
 
     def get(self, case, context):
         scope = " ".join(SCOPES)
@@ -53,7 +53,7 @@ class AdministratorsToken:
 
 @schemathesis.auth(refresh_interval=None).apply_to(path=["/page", "/protected"])
 class StaticKey:
-    """The header of the tutorial's guarded routes."""
+    """The static key for the tutorial's guarded routes."""
 
     def get(self, case, context):
         return STATIC_KEY

@@ -1,4 +1,5 @@
-"""A server of the script's own: a free port, an empty SQLite file, gone at the end."""
+"""What the scripts share: a virtual environment, and a server on a free port with an empty SQLite
+database."""
 
 import argparse
 import contextlib
@@ -12,18 +13,34 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from support.venv import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent.parent
 STATIC_KEY = "the-static-key-of-the-scripts"
 PASSWORD = "mulberry-Tram-71"
 
-# Seconds.
-STOPS_WITHIN = 15
-ANSWERS_WITHIN = 10
+# In seconds.
+STOP_TIMEOUT = 15
+RESPONSE_TIMEOUT = 10
+
+
+def enter_venv(name, packages):
+    """Restarts the calling script in the virtual environment target/venvs/<name>, which the first
+    run creates with these packages. Returns in the restarted script."""
+    venv = ROOT / "target" / "venvs" / name
+    if Path(sys.prefix).resolve() == venv.resolve():
+        return
+    python = venv / "bin" / "python"
+    # Written last, so that an interrupted or outdated installation is repeated.
+    stamp = venv / "packages.txt"
+    required = "\n".join(packages)
+    if not stamp.exists() or stamp.read_text() != required:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
+        stamp.write_text(required)
+    os.execv(python, [python, *sys.argv])
 
 
 def argument_parser(description):
-    """A parser with the option that every script has."""
+    """Returns a parser with the option that all scripts have."""
     parser = argparse.ArgumentParser(description=description.split("\n", 1)[0])
     binary = ROOT / "target" / "release" / "tokenhouse"
     parser.add_argument("--binary", type=Path, default=binary, help="default: %(default)s")
@@ -32,16 +49,16 @@ def argument_parser(description):
 
 @contextlib.contextmanager
 def running(binary, **settings):
-    """Serves until the block ends; gives the base URL. Fails when the server does not start, or
-    does not end with status 0 when it is told to."""
+    """Runs a server until the block ends and yields its base URL. Fails if the server does not start,
+    or does not exit with status 0 on SIGTERM."""
     if not binary.exists():
-        sys.exit(f"{binary} is not there: build it first, or say where it is with --binary")
+        sys.exit(f"{binary} does not exist: build it, or pass --binary")
     with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
         log = Path(folder) / "log"
         with log.open("w") as log_file:
             process = subprocess.Popen(
                 [binary.resolve(), "serve"],
-                # Not the caller's: a .env there, or a setting in its environment, would count.
+                # Not the caller's folder and environment, which may contain settings.
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], **defaults(folder), **settings},
                 stdout=subprocess.PIPE,
@@ -58,14 +75,14 @@ def running(binary, **settings):
             status = stop(process)
             if status != 0:
                 print(log.read_text())
-                raise RuntimeError(f"the server ended with status {status}")
+                raise RuntimeError(f"the server exited with status {status}")
 
 
 def stop(process):
-    """Asks the server to end; gives its exit status, which is negative when it had to be killed."""
+    """Stops the server and returns its exit status, which is negative if it had to be killed."""
     process.terminate()
     try:
-        return process.wait(timeout=STOPS_WITHIN)
+        return process.wait(timeout=STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
@@ -74,6 +91,7 @@ def stop(process):
 
 
 def defaults(folder):
+    """Returns the settings of a test server."""
     return {
         "TOKENHOUSE_BIND": "127.0.0.1:0",
         "DATABASE_URL": f"sqlite://{folder}/tokenhouse.db",
@@ -85,7 +103,7 @@ def defaults(folder):
 
 
 def registration(email):
-    """A body for POST /register."""
+    """Returns a body for POST /register."""
     return {
         "name": "Ada Lovelace",
         "surname": "Lovelace",
@@ -95,14 +113,19 @@ def registration(email):
     }
 
 
+def register(base, email):
+    """Registers a user."""
+    return send("POST", f"{base}/register", registration(email))
+
+
 def sign_in(base, email, scope=""):
-    """A new login token of that user, with these scopes or with all."""
+    """Returns a new login token of the user, with these scopes or with all."""
     form = urllib.parse.urlencode({"username": email, "password": PASSWORD, "scope": scope})
     return send("POST", f"{base}/token", form)["access_token"]
 
 
 def send(method, url, body=None):
-    """Sends a form (a text) or JSON (anything else); gives the JSON of the answer."""
+    """Sends a form (a string) or JSON (anything else), and returns the JSON of the response."""
     if isinstance(body, str):
         data, content_type = body.encode(), "application/x-www-form-urlencoded"
     else:
@@ -112,8 +135,8 @@ def send(method, url, body=None):
         request.data = data
         request.add_header("Content-Type", content_type)
     try:
-        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=RESPONSE_TIMEOUT) as response:
+            return json.load(response)
     except urllib.error.HTTPError as error:
         text = error.read().decode(errors="replace")
         raise RuntimeError(f"{method} {url}: {error.code} {text}") from None

@@ -1,4 +1,4 @@
-//! Moving in: databases that the libraries themselves have made (`scripts/import-sources`), and
+//! Moving in: databases that the libraries themselves have made (`scripts/import-sources.py`), and
 //! files. Afterwards old passwords sign in and old tokens pass.
 
 mod again;

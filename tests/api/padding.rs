@@ -1,6 +1,6 @@
 //! Refusals take as long as those by the dearest hash that is stored, and no longer than that.
 //!
-//! The fastest of a few samples, with wide margins: `scripts/timing` measures it well.
+//! The fastest of a few samples, with wide margins: `scripts/timing.py` measures it well.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! Reads addresses, one JSON string per line, and prints `{"email": ...}` or `{"error": ...}` for
-//! each. `scripts/fuzz-email` compares the output with pydantic's.
+//! each. `scripts/fuzz-email.py` compares the output with pydantic's.
 
 use std::io::{self, BufRead, BufWriter, Write};
 

@@ -1,19 +1,18 @@
-"""What is tried with every client. A case ends with a sentence, or fails with an exception."""
+"""The cases of every client. A case returns a sentence, or raises an exception."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from support.oauth.client import Client, Refused, Setup
-from support.oauth.service import SCOPES, Service
+from support.oauth.service import SCOPES, Client, Refused, Service, Setup
 
 Case = Callable[[type[Client], Setup, Service], str]
 
 
 def registration_as_json(make: type[Client], setup: Setup, _service: Service) -> str:
     email = setup.email.replace("+test", "+registered")
-    found = make(setup).register(email)
-    expect(found["email"], email)
-    return f"POST /register made user {found['id']}"
+    user = make(setup).register(email)
+    expect(user["email"], email)
+    return f"POST /register created user {user['id']}"
 
 
 def password_grant(make: type[Client], setup: Setup, service: Service) -> str:
@@ -39,7 +38,7 @@ def scope_beyond_the_user(make: type[Client], setup: Setup, _service: Service) -
 
 def wrong_password(make: type[Client], setup: Setup, service: Service) -> str:
     refused = refusal(make(replace(setup, password="not-the-password")).sign_in)
-    # RFC 6749's status leaves no challenge to stop at.
+    # With RFC 6749's status there is no challenge.
     if make.stops_at_challenge and not service.strict:
         expect((refused.status, refused.error), (401, None))
         return "the client reports status 401"
@@ -56,15 +55,15 @@ def authorised_request(make: type[Client], setup: Setup, _service: Service) -> s
 
 def new_token_after_401(make: type[Client], setup: Setup, service: Service) -> str:
     client = make(setup)
-    ended = client.sign_in()["access_token"]
+    revoked = client.sign_in()["access_token"]
     expect(client.read_me()["email"], setup.email)
-    service.log_out(ended)
+    service.log_out(revoked)
     refused = refusal(client.read_me)
     expect((refused.status, refused.error), (401, "invalid_token"))
-    if client.sign_in()["access_token"] == ended:
-        raise AssertionError("the token that has ended was given again")
+    if client.sign_in()["access_token"] == revoked:
+        raise AssertionError("the revoked token was issued again")
     expect(client.read_me()["email"], setup.email)
-    return "401 invalid_token once it had ended, then a new one works"
+    return "401 invalid_token after the logout, then a new token works"
 
 
 def revocation(make: type[Client], setup: Setup, service: Service) -> str:
@@ -74,9 +73,9 @@ def revocation(make: type[Client], setup: Setup, service: Service) -> str:
     client.revoke()
     expect(service.accepts(token), False)
     expect(refusal(client.read_me).error, "invalid_token")
-    # RFC 7009 section 2.2: a token that is none is no error.
+    # RFC 7009 section 2.2: revoking an invalid token is not an error.
     client.revoke()
-    return "the token has ended, and ending it again is no error"
+    return "the token is revoked, and revoking it again is not an error"
 
 
 def introspection(make: type[Client], setup: Setup, service: Service) -> str:
@@ -89,8 +88,8 @@ def introspection_with_key(make: type[Client], setup: Setup, service: Service) -
 
 def introspection_with_wrong_secret(make: type[Client], setup: Setup, service: Service) -> str:
     token = service.sign_in(setup.email)
-    stranger = make(replace(setup, secret=setup.secret + "x"))
-    refused = refusal(lambda: stranger.introspect(token))
+    client = make(replace(setup, secret=setup.secret + "x"))
+    refused = refusal(lambda: client.introspect(token))
     if make.stops_at_challenge:
         expect((refused.status, refused.error), (401, None))
         return "the client reports status 401"
@@ -102,13 +101,13 @@ def introspected(
     user: Client, introspect: Callable[[str], dict], setup: Setup, service: Service
 ) -> str:
     token = user.sign_in("orders:read")["access_token"]
-    told = introspect(token)
-    known = {name: told[name] for name in ("active", "scope", "username")}
+    response = introspect(token)
+    known = {name: response[name] for name in ("active", "scope", "username")}
     expect(known, {"active": True, "scope": "orders:read", "username": setup.email})
     service.log_out(token)
     expect(introspect(token), {"active": False})
     expect(introspect("never-issued"), {"active": False})
-    return "active with scope and user, then only inactive"
+    return "active with scope and user, then inactive"
 
 
 CASES: list[Case] = [
@@ -126,25 +125,25 @@ CASES: list[Case] = [
 
 
 def cases_for(make: type[Client]) -> list[Case]:
-    """The cases; registering is one for the clients that send any request."""
+    """Returns the cases of a client. Only generic HTTP clients can register."""
     return [registration_as_json, *CASES] if hasattr(make, "register") else CASES
 
 
 def scopes_of(response: dict) -> list[str]:
-    """requests-oauthlib makes a list of them."""
+    """Returns the scopes of a token response, which requests-oauthlib parses into a list."""
     scope = response["scope"]
     return sorted(scope.split() if isinstance(scope, str) else scope)
 
 
 def refusal(call: Callable[[], object]) -> Refused:
-    """How the client reports that it was refused."""
+    """Returns the refusal that the client reports."""
     try:
-        given = call()
+        result = call()
     except Refused as refused:
         return refused
-    raise AssertionError(f"not refused, but given {given}")
+    raise AssertionError(f"not refused: {result}")
 
 
-def expect(found: object, wanted: object) -> None:
-    if found != wanted:
-        raise AssertionError(f"{found!r} in place of {wanted!r}")
+def expect(actual: object, expected: object) -> None:
+    if actual != expected:
+        raise AssertionError(f"{actual!r} instead of {expected!r}")

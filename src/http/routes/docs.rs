@@ -20,7 +20,7 @@ use crate::http::openapi;
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
 const SWAGGER_INIT: &str = include_str!("../assets/swagger-init.js");
 const REDOC_PAGE: &str = include_str!("../assets/redoc.html");
-/// Redoc 2.5.4 (MIT), as made by `scripts/pack-redoc`.
+/// Redoc 2.5.4 (MIT), as made by `scripts/pack-redoc.sh`.
 const REDOC_PACKED: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
 
 /// What the pages may do. Both libraries put style sheets into the page, and Redoc searches in a

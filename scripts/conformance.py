@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Plays the reference's own player against the release binary, on SQLite and on Postgres.
+"""Runs an independent conformance player against the release binary, on SQLite and on Postgres.
 
-    scripts/conformance [--player PATH] [--only sqlite|postgres]
+    scripts/conformance.py --player PATH [--only sqlite|postgres]
 
-`cargo test` plays the same cases, more strictly, with a player of its own; this is the second
-opinion. PATH is differential.py, with contract.json beside it. Needs Postgres's initdb and pg_ctl
-on the PATH or where Debian puts them.
+`cargo test` runs the same cases, more strictly, with its own player; this is a second opinion. PATH
+is the player, differential.py, with contract.json in the same folder. Needs Postgres's initdb and
+pg_ctl on the PATH or in Debian's folder.
 
-Two cases fail there whatever is answered, register.errors.name-and-email and register.errors.mixed:
-the player's --relax email-msg wants every message to be about an e-mail address, also those of the
-other fields. The reference fails them too.
+Two cases always fail, register.errors.name-and-email and register.errors.mixed: with --relax
+email-msg, the player expects every message to be about an e-mail address, including those of other
+fields. The reference fails them too.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def postgres():
             subprocess.run([pg_ctl, "-D", data, "-m", "immediate", "-w", "stop"], **quiet)
 
 
-def play(player, database_url):
+def run_player(player, database_url):
     settings = {**SETTINGS, "DATABASE_URL": database_url}
     short = {**settings, "TOKENHOUSE_TOKEN_LIFETIME": "2"}
     with running(BINARY, **settings) as plain, running(BINARY, **short) as short_lived:
@@ -84,19 +84,19 @@ def play(player, database_url):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--player", type=Path, default=ROOT / "../shared/conformance/differential.py")
+    parser.add_argument("--player", type=Path, required=True, help="differential.py")
     parser.add_argument("--only", choices=["sqlite", "postgres"])
     options = parser.parse_args()
     if not options.player.is_file():
-        parser.error(f"no player at {options.player}: name one with --player")
+        parser.error(f"{options.player} does not exist")
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    well = True
+    passed = True
     for database in [sqlite, postgres]:
         if options.only in (None, database.__name__):
             print(f"==> {database.__name__}", flush=True)
             with database() as url:
-                well &= play(options.player, url)
-    return 0 if well else 1
+                passed &= run_player(options.player, url)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

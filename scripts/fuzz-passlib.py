@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Compares `tokenhouse hash` and `tokenhouse verify` with passlib 1.7.4, both ways round.
+"""Compares `tokenhouse hash` and `tokenhouse verify` with passlib 1.7.4 in both directions.
 
-    scripts/fuzz-passlib [--binary PATH] [--rounds N] [--seconds S] [--seed N]
+    scripts/fuzz-passlib.py [--binary PATH] [--rounds N] [--seconds S] [--seed N]
 
-A round is one password: hashed by passlib and by the program, then verified by both against either
-hash, or a damaged one, as it is and slightly changed. Every answer has to be the same, the kind of
-error included. Exit status 1 when some are not; they are printed. The first run installs passlib
+A round takes one password: passlib and the program hash it, then both verify it, unchanged and
+slightly changed, against either hash and a damaged one. All results must be equal, including the kind
+of error. Prints the differences; the exit status is 1 if there are any. The first run installs passlib
 into target/venvs/passlib.
 
-Not asked, since a command line cannot carry it: hashes with NUL. Bytes on standard input have no
-type, so those that are UTF-8 (surrogates included) are given to passlib as str, others as bytes.
+Hashes with NUL are not tested, since a command line cannot contain them. Bytes on standard input have
+no type: valid UTF-8 (including surrogates) is passed to passlib as str, everything else as bytes.
 """
 
 import collections
@@ -21,20 +21,19 @@ import sys
 import time
 import warnings
 
-from support import venv
-from support.server import argument_parser
+from support.server import argument_parser, enter_venv
 
-venv.enter("passlib", ["passlib==1.7.4", "bcrypt==4.0.1"])
+enter_venv("passlib", ["passlib==1.7.4", "bcrypt==4.0.1"])
 
 from passlib import exc  # noqa: E402
 from passlib.context import CryptContext  # noqa: E402
 from passlib.hash import bcrypt  # noqa: E402
 
-# passlib warns of each hash whose spare bits it clears.
+# passlib warns about each hash whose padding bits it clears.
 warnings.simplefilter("ignore", exc.PasslibHashWarning)
 
 CONTEXT = CryptContext(schemes=["bcrypt"])
-# The first that fits: all of them are ValueErrors.
+# The first match counts: all of them are ValueErrors.
 ERRORS = [
     (exc.UnknownHashError, "unknown-hash"),
     (exc.PasswordSizeError, "password-size"),
@@ -44,9 +43,9 @@ ERRORS = [
 ]
 ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 IDENTS = ["2", "2a", "2b", "2y"]
-MOST_COST = 8
-SHOWN = 40
-PER_TASK = 25
+MAX_COST = 8
+MAX_PRINTED = 40
+ROUNDS_PER_TASK = 25
 
 ASCII = [chr(code) for code in range(1, 128)]
 POOLS = [ASCII, ASCII, [chr(code) for code in range(0x80, 0x800)], list("é€😀\u0301\ufeff\uffff")]
@@ -60,13 +59,13 @@ def random_char(rng):
 
 
 def random_length(rng):
-    """Most often near one of the limits."""
+    """Mostly near one of the limits."""
     near = rng.choice([0, 8, 8, 20, 72, 72, 72, 255, 1024, 1366, 2048, 4096])
     return max(0, near + rng.randrange(-4, 5))
 
 
 def random_password(rng):
-    """Bytes, and mostly UTF-8."""
+    """Bytes, mostly UTF-8."""
     length = random_length(rng)
     if rng.random() < 0.15:
         password = rng.randbytes(length).replace(b"\0", b"\1")
@@ -75,11 +74,11 @@ def random_password(rng):
     else:
         char = random_char(rng).encode()
         password = (char * (length // len(char) + 1))[: length + rng.randrange(4)]
-    return spoil(rng, password)
+    return corrupt(rng, password)
 
 
-def spoil(rng, password):
-    """Now and then, something that passlib refuses."""
+def corrupt(rng, password):
+    """Occasionally inserts something that passlib rejects."""
     at = rng.randrange(len(password) + 1)
     if rng.random() < 0.04:
         password = password[:at] + b"\0" + password[at:]
@@ -90,7 +89,7 @@ def spoil(rng, password):
 
 
 def changed(rng, password):
-    """Another password, most often one that differs in a byte near the 72nd."""
+    """A different password, often by a byte near the 72nd."""
     at = min(rng.choice([rng.randrange(len(password) + 1), 70, 71, 72]), len(password))
     byte = rng.randbytes(1) if rng.random() < 0.9 else b"\0"
     return rng.choice(
@@ -106,8 +105,8 @@ def changed(rng, password):
     )
 
 
-def in_python(password):
-    """What these bytes are in Python."""
+def as_python(password):
+    """Converts the bytes to what passlib receives."""
     try:
         return password.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -115,7 +114,7 @@ def in_python(password):
 
 
 def damaged(rng, hash):
-    """The hash with something changed that may or may not matter."""
+    """The hash with a change that may or may not matter."""
     at = rng.randrange(len(hash) + 1)
     salt_end, head = len(hash) - 32, len(hash) - 56
     char = rng.choice([rng.choice(ALPHABET), rng.choice(ALPHABET), rng.choice("$=+-_ \n\u00e9\uff11\u0661")])
@@ -138,10 +137,10 @@ def damaged(rng, hash):
     )
 
 
-def costs_too_much(hash):
-    """Whether the damage made it dear."""
+def is_too_expensive(hash):
+    """Whether the damage has raised the cost."""
     field = hash.split("$", 3)[2] if hash.count("$") > 2 else ""
-    return field.isdecimal() and MOST_COST < int(field) <= 31
+    return field.isdecimal() and MAX_COST < int(field) <= 31
 
 
 def error_name(error):
@@ -150,7 +149,7 @@ def error_name(error):
 
 def passlib_verifies(password, hash):
     try:
-        return "true" if CONTEXT.verify(in_python(password), hash) else "false"
+        return "true" if CONTEXT.verify(as_python(password), hash) else "false"
     except ValueError as error:
         return error_name(error)
 
@@ -158,7 +157,7 @@ def passlib_verifies(password, hash):
 def passlib_hashes(rng, password):
     ident, cost = rng.choice(IDENTS), rng.choice([4, 4, 4, 4, 4, 4, 5, 6])
     try:
-        return bcrypt.using(ident=ident, rounds=cost).hash(in_python(password))
+        return bcrypt.using(ident=ident, rounds=cost).hash(as_python(password))
     except ValueError as error:
         return error_name(error)
 
@@ -170,12 +169,12 @@ class Program:
         self.binary = binary
 
     def run(self, password, *arguments):
-        done = subprocess.run([self.binary, *arguments], input=password, capture_output=True)
-        answer = done.stdout.decode()
-        expected = self.EXITS.get(answer.strip().split(":")[0], 0)
-        if done.returncode != expected or answer.count("\n") != 1 or done.stderr:
-            return f"{answer!r}, exit {done.returncode}, {done.stderr!r}"
-        return answer.rstrip("\n")
+        process = subprocess.run([self.binary, *arguments], input=password, capture_output=True)
+        result = process.stdout.decode()
+        expected = self.EXITS.get(result.strip().split(":")[0], 0)
+        if process.returncode != expected or result.count("\n") != 1 or process.stderr:
+            return f"{result!r}, exit {process.returncode}, {process.stderr!r}"
+        return result.rstrip("\n")
 
     def verifies(self, password, hash):
         return self.run(password, "verify", "--", hash)
@@ -185,7 +184,7 @@ class Program:
 
 
 class Comparison:
-    """The questions of one task and how they were answered."""
+    """The comparisons of one task."""
 
     def __init__(self, program, seed):
         self.program = program
@@ -194,13 +193,13 @@ class Comparison:
         self.differences = []
 
     def compare(self, kind, password, hash, ours, theirs):
-        answer = theirs if theirs.startswith(("true", "false", "error")) else "hash"
-        self.counts[f"{kind}, {answer}"] += 1
+        result = theirs if theirs.startswith(("true", "false", "error")) else "hash"
+        self.counts[f"{kind}, {result}"] += 1
         if ours != theirs:
             self.differences.append(f"{kind}: {password!r} {hash!r}: {ours}, passlib {theirs}")
 
     def verify(self, kind, password, hash):
-        if "\0" in hash or costs_too_much(hash):
+        if "\0" in hash or is_too_expensive(hash):
             return
         ours = self.program.verifies(password, hash)
         self.compare(kind, password, hash, ours, passlib_verifies(password, hash))
@@ -213,7 +212,7 @@ class Comparison:
             self.compare("hash", password, None, ours, theirs)
             hash = bcrypt.using(rounds=4).hash("x")
         else:
-            # Two salts, so not the same text: each has to verify with the other.
+            # The salts differ, so the hashes do too: each program must verify the other's.
             form = "hash" if len(ours) == 60 and ours.startswith("$2b$04$") else ours
             self.compare("hash", password, None, form, "hash")
             self.verify("our hash", password, ours)
@@ -227,7 +226,7 @@ class Comparison:
 
 def task(program, seed, deadline):
     comparison = Comparison(program, seed)
-    for _ in range(PER_TASK):
+    for _ in range(ROUNDS_PER_TASK):
         if time.monotonic() < deadline:
             comparison.round()
     return comparison
@@ -236,14 +235,14 @@ def task(program, seed, deadline):
 def main():
     parser = argument_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5_000, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
-    parser.add_argument("--seed", type=int, default=None, help="default: another every time")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
+    parser.add_argument("--seed", type=int, default=None, help="default: random")
     options = parser.parse_args()
     seed = random.randrange(10**9) if options.seed is None else options.seed
     print(f"seed {seed}")
 
     program, deadline = Program(options.binary.resolve()), time.monotonic() + options.seconds
-    seeds = [f"{seed}/{number}" for number in range(-(-options.rounds // PER_TASK))]
+    seeds = [f"{seed}/{number}" for number in range(-(-options.rounds // ROUNDS_PER_TASK))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         tasks = list(pool.map(lambda each: task(program, each, deadline), seeds))
 
@@ -251,9 +250,9 @@ def main():
     differences = [text for each in tasks for text in each.differences]
     for kind, count in sorted(counts.items()):
         print(f"{count:8} {kind}")
-    for difference in differences[:SHOWN]:
+    for difference in differences[:MAX_PRINTED]:
         print(difference)
-    print(f"{counts.total()} answers compared, {len(differences)} differ")
+    print(f"{counts.total()} results compared, {len(differences)} differ")
     return 1 if differences or not counts else 0
 
 

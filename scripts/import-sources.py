@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes tests/data/import: what `tokenhouse import` reads, made by the libraries themselves.
+"""Writes tests/data/import: sources for `tokenhouse import`, created by the libraries themselves.
 
-    scripts/import-sources                      the small databases that the tests import
-    scripts/import-sources --users N --out FILE a database of the tutorial's with N users
+    scripts/import-sources.py                       small databases for the tests
+    scripts/import-sources.py --users N --out FILE  a database of the tutorial with N users
 
-Each folder holds an SQLite database as SQL text, `sqlite.sql`, the same for Postgres where SQLAlchemy
-makes the tables, `postgres.sql`, and `people.json`: the passwords and tokens of its users, and what
-is to become of them. Tokens that live are given a hundred years. The first run installs the
-libraries into target/venvs/import-sources.
+Each folder has an SQLite database as SQL text, `sqlite.sql`, the same for Postgres if SQLAlchemy
+creates the tables, `postgres.sql`, and `people.json`: the passwords and tokens of its users, and the
+expected result. Valid tokens live for a hundred years. The first run installs the libraries into
+target/venvs/import-sources.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from support import venv
+from support.server import ROOT, enter_venv
 
 PACKAGES = [
     "SQLAlchemy==2.0.58",
@@ -33,7 +33,7 @@ PACKAGES = [
     "djangorestframework==3.18.3",
     "django-rest-knox==5.1.0",
 ]
-venv.enter("import-sources", PACKAGES)
+enter_venv("import-sources", PACKAGES)
 
 from passlib.context import CryptContext  # noqa: E402
 from sqlalchemy import (  # noqa: E402
@@ -50,10 +50,10 @@ from sqlalchemy.dialects import postgresql  # noqa: E402
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column  # noqa: E402
 from sqlalchemy.schema import CreateTable  # noqa: E402
 
-OUT = venv.ROOT / "tests" / "data" / "import"
+OUT = ROOT / "tests" / "data" / "import"
 CENTURY = timedelta(days=36_525)
-ROWS_AT_ONCE = 10_000
-# Tables of Django's that are not about users.
+BATCH_SIZE = 10_000
+# Tables of Django without user data.
 NOT_USERS = ["django_", "auth_permission", "auth_group", "auth_user_groups", "_user_permissions"]
 Person = dict[str, object]
 Made = tuple[list[Person], MetaData | None]
@@ -83,12 +83,12 @@ class AccessToken(Tutorial):
 
 
 def person(email: str, password: str | None, token: str | None, live: bool = True) -> Person:
-    """What the tests are to know of a user."""
+    """What the tests expect of a user."""
     return {"email": email, "password": password, "token": token, "live": live}
 
 
 def make_tutorial(file: Path) -> Made:
-    """Users of the tutorial's service; one address in two spellings, and one that is none."""
+    """Users of the tutorial, including a second spelling of an address and an invalid address."""
     context = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4)
     engine = create_engine(f"sqlite:///{file}")
     Tutorial.metadata.create_all(engine)
@@ -119,7 +119,7 @@ def make_tutorial(file: Path) -> Made:
 
 
 def make_fastapi_users(file: Path) -> Made:
-    """Users of fastapi-users with its database strategy, by its own managers."""
+    """Users of fastapi-users with its database strategy."""
     return asyncio.run(fastapi_users(file))
 
 
@@ -127,12 +127,12 @@ async def fastapi_users(file: Path) -> Made:
     from fastapi_users.authentication.strategy.db import DatabaseStrategy
     from fastapi_users.db import SQLAlchemyBaseUserTableUUID, SQLAlchemyUserDatabase
     from fastapi_users.password import PasswordHelper
-    from pwdlib import PasswordHash
-    from pwdlib.hashers.argon2 import Argon2Hasher
     from fastapi_users_db_sqlalchemy.access_token import (
         SQLAlchemyAccessTokenDatabase,
         SQLAlchemyBaseAccessTokenTableUUID,
     )
+    from pwdlib import PasswordHash
+    from pwdlib.hashers.argon2 import Argon2Hasher
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     class Base(DeclarativeBase):
@@ -147,7 +147,7 @@ async def fastapi_users(file: Path) -> Made:
     engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    # As by default, but cheap.
+    # The default scheme at a low cost.
     argon2 = Argon2Hasher(time_cost=1, memory_cost=512, parallelism=2)
     helper = PasswordHelper(PasswordHash((argon2,)))
     people = []
@@ -163,7 +163,7 @@ async def fastapi_users(file: Path) -> Made:
                     "is_active": number != 3,
                 }
             )
-            # The older one works too at the source; here there is one for each user.
+            # The source accepts both tokens; Tokenhouse keeps one per user.
             await strategy.write_token(user)
             token = await strategy.write_token(user)
             active = number != 3
@@ -173,7 +173,7 @@ async def fastapi_users(file: Path) -> Made:
 
 
 def make_django(file: Path) -> Made:
-    """Users of Django with tokens of its REST framework and of knox."""
+    """Users of Django with tokens of Django REST framework and knox."""
     import django
     from django.conf import settings
 
@@ -208,7 +208,7 @@ def make_django(file: Path) -> Made:
         user.password = make_password(password, hasher=hasher)
         user.save()
         people.append(person(email, password, Token.objects.create(user=user).key))
-    # Signs in with an address for a name, and has tokens of knox, of which only digests are kept.
+    # The user name is an address. knox stores digests of tokens only.
     user = DjangoUser.objects.create(username="knox@example.com", password=make_password("knox 1"))
     _row, token = AuthToken.objects.create(user, expiry=None)
     people.append(person("knox@example.com", "knox 1", token))
@@ -224,7 +224,7 @@ SOURCES = {
 
 
 def tables_only(file: Path) -> Iterator[str]:
-    """The database as statements; what the programs keep for themselves left out."""
+    """Dumps the database as SQL, without tables that have no user data."""
     with sqlite3.connect(file) as connection:
         for statement in connection.iterdump():
             if not any(name in statement for name in NOT_USERS):
@@ -232,7 +232,7 @@ def tables_only(file: Path) -> Iterator[str]:
 
 
 def on_postgres(file: Path, metadata: MetaData) -> Iterator[str]:
-    """The same database as SQLAlchemy makes it on Postgres."""
+    """Dumps the same database as SQLAlchemy creates it on Postgres."""
     dialect = postgresql.dialect()
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
@@ -247,7 +247,7 @@ def on_postgres(file: Path, metadata: MetaData) -> Iterator[str]:
 
 
 def at_utc(value: object) -> object:
-    """SQLite forgets the zone of a time."""
+    """Restores the zone of a timestamp, which SQLite does not store."""
     if isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=timezone.utc)
     return value
@@ -265,18 +265,18 @@ def make_small() -> None:
                 lines = on_postgres(file, metadata)
                 (folder / "postgres.sql").write_text("\n".join(lines) + "\n")
         (folder / "people.json").write_text(json.dumps(people, indent=1, ensure_ascii=False) + "\n")
-        print(f"{folder.relative_to(venv.ROOT)}: {len(people)} people")
+        print(f"{folder.relative_to(ROOT)}: {len(people)} people")
 
 
 def make_large(count: int, file: Path) -> None:
-    """A database of the tutorial's; the hashes are one and the same, for a hash takes long."""
+    """Creates a large database of the tutorial. All users share a hash, since hashing is slow."""
     engine = create_engine(f"sqlite:///{file}")
     Tutorial.metadata.create_all(engine)
     hashed = CryptContext(schemes=["bcrypt"], bcrypt__rounds=4).hash("one password for all")
     ends = datetime.now(timezone.utc) + CENTURY
     with engine.begin() as connection:
-        for first in range(1, count + 1, ROWS_AT_ONCE):
-            ids = range(first, min(first + ROWS_AT_ONCE, count + 1))
+        for first in range(1, count + 1, BATCH_SIZE):
+            ids = range(first, min(first + BATCH_SIZE, count + 1))
             users = [
                 {
                     "id": id,
@@ -291,7 +291,7 @@ def make_large(count: int, file: Path) -> None:
             tokens = [
                 {
                     "user_id": id,
-                    # A weak one would be left out.
+                    # The import skips weak tokens.
                     "access_token": hashlib.sha256(str(id).encode()).hexdigest(),
                     "expiration_date": ends,
                 }
@@ -304,11 +304,11 @@ def make_large(count: int, file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--users", type=int, help="make a large database of so many users")
-    parser.add_argument("--out", type=Path, help="where the large database goes")
+    parser.add_argument("--users", type=int, help="create a large database with this many users")
+    parser.add_argument("--out", type=Path, help="path of the large database")
     args = parser.parse_args()
     if args.users:
-        make_large(args.users, args.out or parser.error("say where with --out"))
+        make_large(args.users, args.out or parser.error("--users requires --out"))
     else:
         make_small()
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Writes the bill of materials of the release binary as CycloneDX 1.6 JSON.
+"""Writes the software bill of materials of the release binary as CycloneDX 1.6 JSON.
 
-    scripts/sbom [--output FILE] [--features F,F] [--validate]
+    scripts/sbom.py [--output FILE] [--features F,F] [--validate]
 
-It lists every crate that the build takes for this platform and these features, with version, licence
-and checksum, and which asks for which; what is needed to build only, and not in the binary, has the
-scope "excluded". The C and JavaScript that some crates carry is listed too. The same Cargo.lock
-gives the same bytes. `--validate` holds it against the schema of CycloneDX, with a package that the
-first run installs into target/venvs/cyclonedx.
+Lists every crate of the build for this platform and these features, with version, licence, checksum
+and dependencies. Crates that are needed only to build have the scope "excluded". The C and JavaScript
+code that crates bundle is listed too, which cargo-cyclonedx cannot do. The output depends only on
+Cargo.lock. `--validate` checks it against the CycloneDX schema, with a package that the first run
+installs into target/venvs/cyclonedx.
 """
 
 import argparse
@@ -21,9 +21,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from support import venv
+from support.server import ROOT, enter_venv
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tokenhouse"
 
 Crate = tuple[str, str]
@@ -36,7 +35,7 @@ def cargo(*arguments: str) -> str:
 
 
 def tree(edges: str, features: str) -> dict[Crate, set[Crate]]:
-    """Which crate asks for which, beginning with our own."""
+    """Returns the dependency graph, starting with our own crate."""
     lines = cargo(
         "tree", "--package", PACKAGE, "--features", features,
         "--edges", edges, "--prefix", "depth", "--format", " {p}",
@@ -54,7 +53,7 @@ def tree(edges: str, features: str) -> dict[Crate, set[Crate]]:
 
 
 def purl(crate: Crate) -> str:
-    # A plus sign, as in 0.3.14+libpq-18.6, has a meaning of its own in a URL.
+    # A plus sign, as in 0.3.14+libpq-18.6, must be escaped in a URL.
     return f"pkg:cargo/{crate[0]}@{crate[1].replace('+', '%2B')}"
 
 
@@ -74,7 +73,7 @@ def manifests(features: str) -> dict[Crate, dict[str, Any]]:
 
 
 def component(crate: Crate, manifest: dict[str, Any], checksum: str | None) -> Component:
-    found: Component = {
+    described: Component = {
         "type": "library",
         "bom-ref": purl(crate),
         "name": crate[0],
@@ -82,17 +81,17 @@ def component(crate: Crate, manifest: dict[str, Any], checksum: str | None) -> C
         "purl": purl(crate),
     }
     if manifest["license"]:
-        # "MIT/Apache-2.0" is how it was written before SPDX expressions.
+        # "MIT/Apache-2.0" is the notation before SPDX expressions.
         expression = manifest["license"].replace("/", " OR ")
-        found["licenses"] = [{"expression": expression}]
+        described["licenses"] = [{"expression": expression}]
     if checksum:
-        found["hashes"] = [{"alg": "SHA-256", "content": checksum}]
+        described["hashes"] = [{"alg": "SHA-256", "content": checksum}]
     if manifest["repository"]:
-        found["externalReferences"] = [{"type": "vcs", "url": manifest["repository"]}]
-    return found
+        described["externalReferences"] = [{"type": "vcs", "url": manifest["repository"]}]
+    return described
 
 
-def carried(name: str, version: str, expression: str) -> Component:
+def bundled(name: str, version: str, expression: str) -> Component:
     reference = f"pkg:generic/{name}@{version}"
     return {
         "type": "library",
@@ -107,28 +106,28 @@ def carried(name: str, version: str, expression: str) -> Component:
 def first(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     if not found:
-        sys.exit(f"sbom: no version is found by {pattern!r}")
+        sys.exit(f"sbom: no version matches {pattern!r}")
     return found[1]
 
 
-def carried_by(crate: Crate, manifest: dict[str, Any]) -> list[Component]:
-    """What is in a crate besides Rust, and gets into the binary."""
+def bundled_components(crate: Crate, manifest: dict[str, Any]) -> list[Component]:
+    """Returns the code in other languages that a crate adds to the binary."""
     folder = Path(manifest["manifest_path"]).parent
     match crate[0]:
         case "libsqlite3-sys":
             header = (folder / "sqlite3" / "sqlite3.h").read_text()
             version = first(r'#define SQLITE_VERSION\s+"([\d.]+)"', header)
-            return [carried("sqlite", version, "blessing")]
+            return [bundled("sqlite", version, "blessing")]
         case "pq-src":
-            return [carried("libpq", first(r"\+libpq-([\d.]+)", crate[1]), "PostgreSQL")]
+            return [bundled("libpq", first(r"\+libpq-([\d.]+)", crate[1]), "PostgreSQL")]
         case "openssl-src":
-            return [carried("openssl", first(r"\+([\d.]+)", crate[1]), "Apache-2.0")]
+            return [bundled("openssl", first(r"\+([\d.]+)", crate[1]), "Apache-2.0")]
         case "utoipa-swagger-ui-vendored":
             archives = " ".join(file.name for file in (folder / "res").iterdir())
-            return [carried("swagger-ui", first(r"v([\d.]+)\.zip", archives), "Apache-2.0")]
+            return [bundled("swagger-ui", first(r"v([\d.]+)\.zip", archives), "Apache-2.0")]
         case "tokenhouse":
-            pack = (ROOT / "scripts" / "pack-redoc").read_text()
-            return [carried("redoc", first(r"version=([\d.]+)", pack), "MIT")]
+            pack = (ROOT / "scripts" / "pack-redoc.sh").read_text()
+            return [bundled("redoc", first(r"version=([\d.]+)", pack), "MIT")]
         case _:
             return []
 
@@ -136,18 +135,18 @@ def carried_by(crate: Crate, manifest: dict[str, Any]) -> list[Component]:
 def bill(features: str) -> dict[str, Any]:
     graph = tree("normal,build", features)
     linked = tree("normal,no-proc-macro", features)
-    sums, known = checksums(), manifests(features)
+    sums, packages = checksums(), manifests(features)
     own = next(iter(graph))
     components, dependencies = [], []
     for crate in sorted(graph):
-        parts = carried_by(crate, known[crate])
-        described = component(crate, known[crate], sums.get(crate))
+        parts = bundled_components(crate, packages[crate])
+        described = component(crate, packages[crate], sums.get(crate))
         if crate == own:
             main = described | {"type": "application"}
         else:
             described["scope"] = "required" if crate in linked else "excluded"
             components.append(described)
-        # The archive of Swagger UI gets into the binary by way of a crate that does not.
+        # Swagger UI is in the binary, though the crate that bundles it is not.
         components += [part | {"scope": "required"} for part in parts]
         needed = sorted([purl(other) for other in graph[crate]] + [p["bom-ref"] for p in parts])
         dependencies.append({"ref": purl(crate), "dependsOn": needed})
@@ -165,7 +164,7 @@ def bill(features: str) -> dict[str, Any]:
 
 
 def validate(text: str) -> str | None:
-    """What the schema says against it."""
+    """Returns the violation of the schema, if any."""
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
@@ -174,14 +173,14 @@ def validate(text: str) -> str | None:
 
 
 def problems(bom: dict[str, Any]) -> list[str]:
-    """What a schema cannot say."""
+    """Checks what a schema cannot express."""
     listed = [bom["metadata"]["component"], *bom["components"]]
     references = [part["bom-ref"] for part in listed]
-    found = [f"{ref}: is listed twice" for ref in set(references) if references.count(ref) > 1]
+    found = [f"{ref}: listed twice" for ref in set(references) if references.count(ref) > 1]
     named = {ref for entry in bom["dependencies"] for ref in [entry["ref"], *entry["dependsOn"]]}
-    found += [f"{ref}: is needed, and not listed" for ref in named - set(references)]
-    found += [f"{ref}: is listed, and nobody needs it" for ref in set(references) - named]
-    found += [f"{part['bom-ref']}: states no licence" for part in listed if "licenses" not in part]
+    found += [f"{ref}: required but not listed" for ref in named - set(references)]
+    found += [f"{ref}: listed but not required" for ref in set(references) - named]
+    found += [f"{part['bom-ref']}: has no licence" for part in listed if "licenses" not in part]
     return sorted(found)
 
 
@@ -189,26 +188,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, help="a file; without it, standard output")
-    parser.add_argument("--features", default="", help="of the build, as for cargo")
-    parser.add_argument("--validate", action="store_true", help="against the schema, too")
+    parser.add_argument("--output", type=Path, help="default: standard output")
+    parser.add_argument("--features", default="", help="the features of the build, as for cargo")
+    parser.add_argument("--validate", action="store_true", help="also validate against the schema")
     args = parser.parse_args()
     if args.validate:
-        venv.enter("cyclonedx", ["cyclonedx-python-lib[json-validation]==11.12.0"])
+        enter_venv("cyclonedx", ["cyclonedx-python-lib[json-validation]==11.12.0"])
     bom = bill(args.features)
     text = json.dumps(bom, indent=2) + "\n"
-    wrong = problems(bom)
+    found = problems(bom)
     if args.validate and (error := validate(text)):
-        wrong.append(error)
+        found.append(error)
     if args.output:
         args.output.write_text(text)
     else:
         print(text, end="")
     in_binary = sum(part["scope"] == "required" for part in bom["components"])
     print(f"{len(bom['components'])} components, {in_binary} in the binary", file=sys.stderr)
-    for problem in wrong:
+    for problem in found:
         print(f"sbom: {problem}", file=sys.stderr)
-    return 1 if wrong else 0
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

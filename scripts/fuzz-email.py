@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
+<<<<<<< HEAD:scripts/fuzz-email
 """Compares crates/email-address with pydantic's EmailStr on generated addresses.
+=======
+"""Compares address validation with pydantic's EmailStr on generated addresses.
+>>>>>>> 67865c9 (scripts: Add suffixes and an index, and merge small modules):scripts/fuzz-email.py
 
-Each address must be valid for both or for neither, and have the same normal form. Exit status 1
-when some are not; they are printed.
+Each address must be valid for both or for neither, and have the same normal form. Prints the
+differences; the exit status is 1 if there are any.
 
-    scripts/fuzz-email [--count N] [--seed S] [--binary PATH]
+    scripts/fuzz-email.py [--count N] [--seed S] [--binary PATH]
 
-The first run installs pydantic into target/venvs/pydantic. Without --binary the example
-normalise_email is built with cargo.
+The first run installs pydantic into target/venvs/pydantic. Without --binary it builds the
+example normalise_email.
 
-Not counted as differences: addresses with characters that this Python's unicodedata does not know
-as Unicode 18 does. Those are code points assigned later (Python says Cn), and the four of
-RECLASSIFIED below. The Rust crates and the idna package both have Unicode 18; only the general
-category, bidi class and NFC that Python itself supplies are older.
+Not counted as differences: addresses with characters that Unicode 18 and this Python's unicodedata
+classify differently, that is code points assigned later (Cn in Python) and the four of RECLASSIFIED
+below. The Rust crates and the idna package use Unicode 18; only the general category, bidi class and
+NFC of Python itself are older.
 """
 
 import argparse
@@ -27,11 +31,11 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from support.venv import ROOT, enter
+from support.server import ROOT, enter_venv
 
 PACKAGES = ["pydantic==2.14.3", "email-validator==2.4.0", "idna==3.20"]
 BATCH = 20_000
-SHOWN = 40
+MAX_PRINTED = 40
 
 # Marks that Unicode moved from the bidi class NSM to L after version 15.1.
 RECLASSIFIED = set("\u1b3a\u1b3c\u1b42\U0001171e")
@@ -46,7 +50,7 @@ def build_example():
 
 
 def code_points():
-    """Characters by category and bidi class, so that rare kinds come as often as common ones."""
+    """Groups characters by category and bidi class, so that rare kinds are as frequent as common ones."""
     kinds = collections.defaultdict(list)
     for code in range(0x110000):
         if not 0xD800 <= code <= 0xDFFF:
@@ -56,7 +60,7 @@ def code_points():
 
 
 def scripts():
-    """Letters that go together, so that many labels are valid."""
+    """Alphabets whose letters can be combined, so that many labels are valid."""
     ranges = ["az", "az", "az", "09", "àÿ", "\u0391\u03c9", "\u0410\u044f", "\u05d0\u05ea"]
     ranges += ["\u0621\u064a", "\u0660\u0669", "\u06f0\u06f9", "\u0905\u0939", "\u093a\u094f"]
     ranges += ["\u3041\u3096", "\u30a1\u30ff", "\u4e00\u4fff", "\uac00\uacff", "\u1100\u11ff"]
@@ -101,7 +105,7 @@ class Generator:
         return chr(code if code < 0xD800 else code + 0x800)
 
     def length(self):
-        """Mostly short, and often near the limits of 63, 64 and beyond."""
+        """Mostly short, often near the limits of 63 and 64."""
         if self.random.random() < 0.9:
             return self.random.randint(1, 8)
         return self.random.choice([1, 2, 3, 30, 57, 58, 59, 60, 61, 62, 63, 64, 65, 120])
@@ -141,13 +145,13 @@ class Generator:
         return self.a_label()
 
     def contextual(self):
-        """Characters with a rule of RFC 5892 appendix A, beside fitting and unfitting ones."""
+        """Characters with a contextual rule (RFC 5892 appendix A), in valid and invalid contexts."""
         around = ["l", "a", "α", "א", "ア", "中", "हि", "क्", "ب", "ـ", "٣", "۳", "1", ""]
         middle = self.random.choice("\u00b7\u0375\u05f3\u05f4\u30fb\u200c\u200d\u0660\u06f0\u0640")
         return self.random.choice(around) + middle + self.random.choice(around)
 
     def a_label(self):
-        """Punycode of something, sometimes spoilt afterwards."""
+        """A Punycode label, sometimes damaged."""
         text = self.contextual() if self.random.random() < 0.2 else self.run_of(self.random.choice(SCRIPTS))
         if self.random.random() < 0.3:
             text = self.mutate(text)
@@ -170,7 +174,7 @@ class Generator:
         return dot.join(labels)
 
     def long_address(self):
-        """Around 254 octets in all, or 253 in the domain."""
+        """An address around the limits of 254 octets, or 253 in the domain."""
         size = self.random.randint(245, 258)
         label = self.random.choice(["a" * 60, "b" * 63, "ü" * 20, "中" * 15, "ａ" * 40])
         domain = ".".join([label] * self.random.randint(1, 5) + ["com"])
@@ -214,7 +218,7 @@ class Generator:
         return text
 
     def addresses(self):
-        """All different, but for the odd one after a hundred thousand others."""
+        """Yields addresses without repetition within a hundred thousand."""
         seen = set()
         while True:
             text = self.address()
@@ -236,8 +240,8 @@ def expected(text):
 
 
 def is_too_new(text):
-    """Whether this Python and Unicode 18 may see `text` differently, in A-labels too."""
-    # NFKC leaves one period other than the ASCII one, U+3002.
+    """Whether this Python and Unicode 18 may classify `text`, or its A-labels, differently."""
+    # U+3002 is the only other period that NFKC keeps.
     for label in re.split("[.@\u3002]", unicodedata.normalize("NFKC", text).lower()):
         if label.startswith("xn--"):
             try:
@@ -249,18 +253,18 @@ def is_too_new(text):
 
 def actual(binary, batch):
     lines = "".join(json.dumps(text) + "\n" for text in batch)
-    answer = subprocess.run([binary], input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=True)
-    results = [json.loads(line) for line in answer.stdout.splitlines()]
+    process = subprocess.run([binary], input=lines, stdout=subprocess.PIPE, encoding="utf-8", check=True)
+    results = [json.loads(line) for line in process.stdout.splitlines()]
     if len(results) != len(batch):
-        raise SystemExit(f"{len(batch)} addresses gave {len(results)} answers")
+        raise SystemExit(f"{len(batch)} addresses gave {len(results)} results")
     return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=300_000, help="addresses to compare (default 300000)")
-    parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
-    parser.add_argument("--binary", type=Path, help="a normalise_email that is built already")
+    parser.add_argument("--seed", type=int, default=None, help="default: random")
+    parser.add_argument("--binary", type=Path, help="an existing build of normalise_email")
     arguments = parser.parse_args()
     seed = random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed
     binary = arguments.binary or build_example()
@@ -269,17 +273,17 @@ def main():
     addresses = itertools.islice(Generator(seed).addresses(), arguments.count)
     while batch := list(itertools.islice(addresses, BATCH)):
         for text, result in zip(batch, actual(binary, batch)):
-            wanted = expected(text)
+            reference = expected(text)
             counts["compared"] += 1
-            counts["valid"] += wanted is not None
-            if result.get("email") == wanted:
+            counts["valid"] += reference is not None
+            if result.get("email") == reference:
                 continue
             if is_too_new(text):
                 counts["too new"] += 1
                 continue
             counts["different"] += 1
-            if counts["different"] <= SHOWN:
-                print(f"{ascii(text)}: pydantic {ascii(wanted)}, tokenhouse {ascii(result)}")
+            if counts["different"] <= MAX_PRINTED:
+                print(f"{ascii(text)}: pydantic {ascii(reference)}, tokenhouse {ascii(result)}")
     print(
         f"seed {seed}, Unicode {unicodedata.unidata_version}: {counts['compared']} compared,"
         f" {counts['valid']} valid, {counts['too new']} too new for this Python,"
@@ -289,5 +293,5 @@ def main():
 
 
 if __name__ == "__main__":
-    enter("pydantic", PACKAGES)
+    enter_venv("pydantic", PACKAGES)
     sys.exit(main())

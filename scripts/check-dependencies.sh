@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Refuses dependencies that are known to be unsafe or that we may not ship. Works offline, on what
-# Cargo.lock says; `cargo deny check` (deny.toml) asks the advisory database too.
+# Rejects dependencies with known vulnerabilities or incompatible licences. Works offline, from
+# Cargo.lock, so that CI needs no further tool; `cargo deny check` (deny.toml) also uses the advisory
+# database.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The first version without the advisory.
+# The first versions without the advisories.
 floors="
 actix-http 3.18.11 RUSTSEC-2021-0081 and later fixes of request smuggling
 bcrypt     0.19.2  RUSTSEC-2026-0199
@@ -26,20 +27,20 @@ tokio      1.44.2  RUSTSEC-2025-0023
 tokio-postgres 0.7.18 RUSTSEC-2026-0178
 tracing-subscriber 0.3.20 RUSTSEC-2025-0055
 "
-# Must not be there in any version; deny.toml has the same.
+# Banned in every version, as in deny.toml.
 banned="
-h2 RUSTSEC-2026-0258, RUSTSEC-2024-0332; we speak no HTTP/2
+h2 RUSTSEC-2026-0258, RUSTSEC-2024-0332; we do not support HTTP/2
 "
-# A licence has to leave a way without these.
+# Licences that must not be the only option.
 copyleft='GPL'
 
 problems=0
-complain() {
+report() {
     echo "$*" >&2
     problems=$((problems + 1))
 }
 
-# For all features and platforms, a line each: name version licence.
+# For all features and platforms, one line each: name version licence.
 packages=$(cargo tree --locked --workspace --all-features --target all --edges normal,build,dev --prefix none \
     --format '{p}|{l}' | sed -e 's/ (\*)$//' -e '/^$/d' |
     awk -F'|' '{split($1, package, " "); print package[1], substr(package[2], 2), $2}' | sort -u)
@@ -52,7 +53,7 @@ while read -r name floor reason; do
     [ -n "$name" ] || continue
     while read -r _ version _; do
         if is_below "$version" "$floor"; then
-            complain "$name $version: at least $floor is wanted ($reason)"
+            report "$name $version: at least $floor is required ($reason)"
         fi
     done < <(grep "^$name " <<<"$packages")
 done <<<"$floors"
@@ -60,15 +61,15 @@ done <<<"$floors"
 while read -r name reason; do
     [ -n "$name" ] || continue
     if grep -q "^$name " <<<"$packages"; then
-        complain "$name: is not to be used ($reason); cargo tree --invert $name shows who does"
+        report "$name: banned ($reason); see cargo tree --invert $name"
     fi
 done <<<"$banned"
 
 while read -r name version licence; do
     if [ -z "$licence" ]; then
-        complain "$name $version: states no licence"
+        report "$name $version: has no licence"
     elif ! tr -d '()' <<<"$licence" | sed 's, OR \|/,\n,g' | grep -qv "$copyleft"; then
-        complain "$name $version: $licence is not compatible with ours"
+        report "$name $version: $licence is incompatible"
     fi
 done <<<"$packages"
 
@@ -76,4 +77,4 @@ if [ "$problems" -gt 0 ]; then
     echo "$problems problem(s) with dependencies" >&2
     exit 1
 fi
-echo "$(wc -l <<<"$packages") packages: versions and licences are fine"
+echo "$(wc -l <<<"$packages") packages: no problems"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Validates what `tokenhouse openapi` prints, and compares it with the route table.
+"""Validates the output of `tokenhouse openapi` and compares it with the route table.
 
-    scripts/validate-openapi [--binary PATH]
+    scripts/validate-openapi.py [--binary PATH]
 
-The document must be valid OpenAPI 3.1, every example in it must fit its schema, and every path of
-src/http/routes/mod.rs must be in it, and no other. The first run installs openapi-spec-validator into
+The document must be valid OpenAPI 3.1, every example must match its schema, and the paths must be
+those of src/http/routes/mod.rs. The first run installs openapi-spec-validator into
 target/venvs/openapi.
 """
 
@@ -13,10 +13,9 @@ import re
 import subprocess
 import sys
 
-from support import venv
-from support.server import ROOT, argument_parser
+from support.server import ROOT, argument_parser, enter_venv
 
-# In the route table, and left out of the document.
+# In the route table but not in the document.
 UNDOCUMENTED = {
     "/livez": "the same as /health/live",
     "/readyz": "the same as /health/ready",
@@ -29,33 +28,33 @@ UNDOCUMENTED = {
 
 
 def route_table():
-    """The path of each `resource("/register", …)`, and of each constant that stands for one. Their
-    methods are compared by tests/api/matrix, which has a request for each."""
-    source = (ROOT / "src" / "http" / "mod.rs").read_text()
+    """Returns the paths of all `resource("/register", …)`, resolving constants. Methods are compared
+    by tests/api/matrix."""
+    source = (ROOT / "src" / "http" / "routes" / "mod.rs").read_text()
     constants = dict(re.findall(r'const (\w+): &str = "([^"]+)";', source))
     paths = re.findall(r'resource\(\s*("[^"]+"|[A-Z]+)[,)]', source)
     if len(paths) < 20:
-        sys.exit("src/http/routes/mod.rs: hardly a route found; has the table another form now?")
+        sys.exit("src/http/routes/mod.rs: found hardly any routes; has the format changed?")
     return {constants.get(path, path.strip('"')) for path in paths}
 
 
 def compare_routes(document):
     table = route_table()
-    wanted, given = table - set(UNDOCUMENTED), set(document["paths"])
-    for path in sorted(wanted - given):
-        yield f"{path}: is in the route table, and not in the document"
-    for path in sorted(given - wanted):
-        yield f"{path}: is in the document, and not in the route table"
+    required, documented = table - set(UNDOCUMENTED), set(document["paths"])
+    for path in sorted(required - documented):
+        yield f"{path}: in the route table but not in the document"
+    for path in sorted(documented - required):
+        yield f"{path}: in the document but not in the route table"
     for path in sorted(set(UNDOCUMENTED) - table):
-        yield f"{path}: is named in this script, and not in the route table"
+        yield f"{path}: in this script but not in the route table"
 
 
 def dangling_references(document):
-    """A reference to nothing ends the validator in a traceback, so these are looked for first."""
+    """Finds dangling references, on which the validator would crash."""
     schemas = document["components"]["schemas"]
     for reference in sorted(set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))):
         if reference not in schemas:
-            yield f"{reference}: is referred to, and not in components/schemas"
+            yield f"{reference}: referenced but not in components/schemas"
 
 
 def validate(document):
@@ -66,11 +65,11 @@ def validate(document):
 
 
 def examples(document):
-    """Every example, with a name for it and the schema it has to fit."""
+    """Yields every example with a name and its schema."""
     for name, schema in document["components"]["schemas"].items():
-        for field, of_field in schema.get("properties", {}).items():
-            if "example" in of_field:
-                yield f"{name}.{field}", of_field["example"], of_field
+        for field, property in schema.get("properties", {}).items():
+            if "example" in property:
+                yield f"{name}.{field}", property["example"], property
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for status, response in operation["responses"].items():
@@ -84,11 +83,11 @@ def wrong_examples(document):
     from jsonschema import Draft202012Validator, FormatChecker
 
     for name, example, schema in examples(document):
-        # With the components beside it, so that its references lead somewhere.
+        # With the components, so that references resolve.
         whole = {**schema, "components": document["components"]}
         checker = Draft202012Validator(whole, format_checker=FormatChecker())
         for error in checker.iter_errors(example):
-            yield f"{name}: the example does not fit: {error.message}"
+            yield f"{name}: the example does not match: {error.message}"
 
 
 def main():
@@ -96,7 +95,7 @@ def main():
     command = [options.binary, "openapi"]
     document = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     if not document["openapi"].startswith("3.1."):
-        sys.exit(f"OpenAPI {document['openapi']}: 3.1 is wanted")
+        sys.exit(f"OpenAPI {document['openapi']}: 3.1 is required")
     problems = list(dangling_references(document)) or [
         *validate(document),
         *wrong_examples(document),
@@ -112,5 +111,5 @@ def main():
     print("valid OpenAPI {}: {} operations, {} schemas, {} examples".format(document["openapi"], *counts))
 
 
-venv.enter("openapi", ["openapi-spec-validator==0.9.0"])
+enter_venv("openapi", ["openapi-spec-validator==0.9.0"])
 main()

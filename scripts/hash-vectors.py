@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
-"""Makes tests/data/foreign_hashes.json: hashes that other programs' libraries made.
+"""Writes tests/data/foreign_hashes.json: hashes created by other libraries.
 
-    scripts/hash-vectors
+    scripts/hash-vectors.py
 
-Each vector is a password, a hash that its maker wrote, and whether its maker says that they match.
-The salts are random, so that a second run makes other hashes. The first run installs the libraries
-into target/venvs/hash-vectors.
+Each vector is a password, a hash by one of the libraries, and whether that library says that they
+match. Salts are random, so every run creates other hashes. The first run installs the libraries into
+target/venvs/hash-vectors.
 """
 
 import base64
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from support import venv
+from support.server import ROOT, enter_venv
 
 PACKAGES = [
     "passlib==1.7.4",
@@ -22,7 +21,7 @@ PACKAGES = [
     "argon2-cffi==25.1.0",
     "pwdlib[argon2]==0.3.1",
 ]
-venv.enter("hash-vectors", PACKAGES)
+enter_venv("hash-vectors", PACKAGES)
 
 import django.contrib.auth.hashers as django_hashers  # noqa: E402
 from argon2 import PasswordHasher, exceptions  # noqa: E402
@@ -33,7 +32,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: E402
 Hash = Callable[[str], str]
 Verify = Callable[[str, str], bool]
 
-OUT = Path(venv.ROOT) / "tests" / "data" / "foreign_hashes.json"
+OUT = ROOT / "tests" / "data" / "foreign_hashes.json"
 
 PASSWORDS = [
     "correct horse battery staple",
@@ -46,7 +45,7 @@ PASSWORDS = [
     "\u20ac" * 60,
     "long" * 250,
 ]
-# What is tried besides the password itself; the last one is alike in the first 72 bytes.
+# Other passwords to try.
 WRONG = [lambda text: text + "x", lambda text: text[:-1] + "\u00df", lambda text: "y" * 72 + text]
 
 HASHERS = "django.contrib.auth.hashers."
@@ -63,8 +62,8 @@ settings.configure(
 )
 
 
-def of_django(name: str, **cheaper: int) -> tuple[Hash, Verify]:
-    """A hasher of Django's, at its own cost or a cheaper one."""
+def django_hasher(name: str, **cheaper: int) -> tuple[Hash, Verify]:
+    """A hasher of Django, optionally at a lower cost."""
     hasher = django_hashers.get_hasher(name)
     for attribute, value in cheaper.items():
         setattr(type(hasher), attribute, value)
@@ -74,7 +73,7 @@ def of_django(name: str, **cheaper: int) -> tuple[Hash, Verify]:
     )
 
 
-def of_argon2(hasher: PasswordHasher) -> tuple[Hash, Verify]:
+def argon2_hasher(hasher: PasswordHasher) -> tuple[Hash, Verify]:
     """A hasher of argon2-cffi."""
 
     def verify(password: str, encoded: str) -> bool:
@@ -86,37 +85,37 @@ def of_argon2(hasher: PasswordHasher) -> tuple[Hash, Verify]:
     return hasher.hash, verify
 
 
-def of_passlib(handler: object) -> tuple[Hash, Verify]:
-    """A handler of passlib's."""
+def passlib_hasher(handler: object) -> tuple[Hash, Verify]:
+    """A handler of passlib."""
     return handler.hash, handler.verify
 
 
 def bcrypt_sha256_v1() -> tuple[Hash, Verify]:
-    """passlib's format before 1.7.3, which 1.7.4 still writes when asked to."""
-    return of_passlib(bcrypt_sha256.using(version=1, rounds=5))
+    """passlib's format before 1.7.3, which 1.7.4 can still write."""
+    return passlib_hasher(bcrypt_sha256.using(version=1, rounds=5))
 
 
 MAKERS = {
-    "passlib bcrypt_sha256 v2": lambda: of_passlib(bcrypt_sha256.using(rounds=4)),
+    "passlib bcrypt_sha256 v2": lambda: passlib_hasher(bcrypt_sha256.using(rounds=4)),
     "passlib bcrypt_sha256 v1": bcrypt_sha256_v1,
-    "passlib pbkdf2_sha256": lambda: of_passlib(pbkdf2_sha256.using(rounds=1_000)),
-    "django pbkdf2_sha256": lambda: of_django("pbkdf2_sha256", iterations=1_000),
-    "django bcrypt_sha256": lambda: of_django("bcrypt_sha256", rounds=4),
-    "django bcrypt": lambda: of_django("bcrypt", rounds=4),
-    "django argon2": lambda: of_django("argon2", time_cost=1, memory_cost=512, parallelism=2),
-    "argon2-cffi": lambda: of_argon2(PasswordHasher(time_cost=2, memory_cost=256, parallelism=3)),
+    "passlib pbkdf2_sha256": lambda: passlib_hasher(pbkdf2_sha256.using(rounds=1_000)),
+    "django pbkdf2_sha256": lambda: django_hasher("pbkdf2_sha256", iterations=1_000),
+    "django bcrypt_sha256": lambda: django_hasher("bcrypt_sha256", rounds=4),
+    "django bcrypt": lambda: django_hasher("bcrypt", rounds=4),
+    "django argon2": lambda: django_hasher("argon2", time_cost=1, memory_cost=512, parallelism=2),
+    "argon2-cffi": lambda: argon2_hasher(PasswordHasher(time_cost=2, memory_cost=256, parallelism=3)),
 }
 
-# At the cost that the libraries have by default, and once each: they take a while to verify.
+# At the libraries' default cost, once each, because they are slow to verify.
 AT_FULL_COST = {
-    "passlib pbkdf2_sha256 at full cost": lambda: of_passlib(pbkdf2_sha256),
-    "argon2-cffi at full cost": lambda: of_argon2(PasswordHasher()),
+    "passlib pbkdf2_sha256 at full cost": lambda: passlib_hasher(pbkdf2_sha256),
+    "argon2-cffi at full cost": lambda: argon2_hasher(PasswordHasher()),
     "pwdlib at full cost": lambda: (lambda hasher: (hasher.hash, hasher.verify))(Argon2Hasher()),
 }
 
 
 def vectors() -> Iterator[dict[str, object]]:
-    """All of them, in a fixed order."""
+    """Yields all vectors in a fixed order."""
     for maker, make in MAKERS.items():
         make_hash, verify = make()
         for number, password in enumerate(PASSWORDS):
@@ -132,7 +131,7 @@ def vectors() -> Iterator[dict[str, object]]:
 
 
 def vector(maker: str, password: str, encoded: str, matches: bool) -> dict[str, object]:
-    """One of them, as it is written."""
+    """Formats a vector."""
     return {
         "maker": maker,
         "password_b64": base64.b64encode(password.encode()).decode(),
@@ -144,7 +143,7 @@ def vector(maker: str, password: str, encoded: str, matches: bool) -> dict[str, 
 def main() -> None:
     lines = [json.dumps(one) for one in vectors()]
     OUT.write_text("[\n" + ",\n".join(lines) + "\n]\n")
-    print(f"{OUT.relative_to(venv.ROOT)}: {len(lines)} vectors")
+    print(f"{OUT.relative_to(ROOT)}: {len(lines)} vectors")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Tests clients/python/tokenhouse_fastapi.py in its example app, against a real server.
 
-    scripts/python-client [--binary PATH]
+    scripts/python-client.py [--binary PATH]
 
-The app runs under uvicorn. It is asked with every kind of credential in every kind of header, good
-and bad; while tokens are revoked under it; and with a server that is stopped, gone, refuses the
-app's own key, or is no Tokenhouse server. The first run installs FastAPI and uvicorn into
+The app runs under uvicorn. It receives requests with every kind of credential in every kind of
+header, valid and invalid, while tokens are revoked, and with a server that is stopped, unreachable,
+rejects the app's own key, or is not a Tokenhouse server. The first run installs FastAPI and uvicorn into
 target/venvs/python-client.
 """
 
@@ -28,13 +28,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from support import venv
-from support.server import ROOT, argument_parser, register, running, sign_in
+from support.server import ROOT, argument_parser, enter_venv, register, running, sign_in
 
 CLIENT = ROOT / "clients" / "python"
 ROUNDS = 200
-# Seconds. More than the 5 that the client waits for the server.
-ANSWERS_WITHIN = 15
+# Seconds; more than the client's own timeout of 5.
+RESPONSE_TIMEOUT = 15
 INSUFFICIENT = 'Bearer realm="tokenhouse", error="insufficient_scope", scope="{}"'
 CHALLENGES = {
     "none": 'Bearer realm="tokenhouse"',
@@ -53,38 +52,38 @@ GOOD = {
 }
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     body: object
 
 
 class Checks:
-    """Counts what holds and says what does not."""
+    """Counts checks and prints failures."""
 
     def __init__(self) -> None:
         self.done = 0
         self.failed = 0
 
-    def equal(self, what: str, found: object, expected: object) -> None:
+    def equal(self, what: str, actual: object, expected: object) -> None:
         self.done += 1
-        if found != expected:
+        if actual != expected:
             self.failed += 1
-            print(f"FAILED: {what}: {found!r} in place of {expected!r}", flush=True)
+            print(f"FAILED: {what}: {actual!r} instead of {expected!r}", flush=True)
 
 
-def ask(url: str, headers: dict[str, str], method: str = "GET") -> Answer:
+def ask(url: str, headers: dict[str, str], method: str = "GET") -> Response:
     request = urllib.request.Request(url, headers=headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
-            return Answer(answer.status, dict(answer.headers), json.load(answer))
+        with urllib.request.urlopen(request, timeout=RESPONSE_TIMEOUT) as response:
+            return Response(response.status, dict(response.headers), json.load(response))
     except urllib.error.HTTPError as error:
-        return Answer(error.code, dict(error.headers), json.load(error))
+        return Response(error.code, dict(error.headers), json.load(error))
 
 
 @contextlib.contextmanager
 def running_app(server: str, key: str) -> Iterator[str]:
-    """Runs the example app until the block ends; gives its base URL."""
+    """Runs the example app until the block ends and yields its base URL."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -96,15 +95,15 @@ def running_app(server: str, key: str) -> Iterator[str]:
         uvicorn, cwd=CLIENT, env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
-        yield announced(process)
+        yield base_url(process)
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
 
 
-def announced(process: subprocess.Popen) -> str:
-    """The base URL that uvicorn tells; whatever else it logs is read and thrown away."""
+def base_url(process: subprocess.Popen) -> str:
+    """Returns the base URL that uvicorn logs, and discards the rest of its output."""
     printed = []
     for line in process.stderr:
         printed.append(line)
@@ -124,18 +123,18 @@ def create_key(server: str, token: str, scopes: str) -> str:
     body = json.dumps({"name": "a key", "scopes": scopes}).encode()
     headers = {"Content-Type": "application/json", "Token": token}
     request = urllib.request.Request(f"{server}/users/me/keys", body, headers)
-    with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
-        return json.load(answer)["key"]
+    with urllib.request.urlopen(request, timeout=RESPONSE_TIMEOUT) as response:
+        return json.load(response)["key"]
 
 
 def revoke(server: str, credential: str) -> None:
     form = urllib.parse.urlencode({"token": credential}).encode()
-    with urllib.request.urlopen(f"{server}/revoke", form, timeout=ANSWERS_WITHIN) as answer:
-        answer.read()
+    with urllib.request.urlopen(f"{server}/revoke", form, timeout=RESPONSE_TIMEOUT) as response:
+        response.read()
 
 
-def check_refusal(checks: Checks, what: str, answer: Answer, status: int, challenge: str) -> None:
-    found = (answer.status, answer.headers.get("www-authenticate"))
+def check_refusal(checks: Checks, what: str, response: Response, status: int, challenge: str) -> None:
+    found = (response.status, response.headers.get("www-authenticate"))
     checks.equal(what, found, (status, CHALLENGES[challenge]))
 
 
@@ -148,11 +147,11 @@ def check_credentials(checks: Checks, app: str, ada: str, bob: str, key: str) ->
         header, _, scheme = name.partition(":")
         shown = {what: {header: f"{scheme} {what}".strip()} for what in (ada, bob, key)}
         for credential in (ada, key):
-            answer = ask(notes, shown[credential])
-            checks.equal(f"{name} at /notes", (answer.status, answer.body), (200, of_ada))
+            response = ask(notes, shown[credential])
+            checks.equal(f"{name} at /notes", (response.status, response.body), (200, of_ada))
             checks.equal(f"{name} at /orders", ask(orders, shown[credential]).status, 200)
-            answer = ask(orders, shown[credential], "POST")
-            check_refusal(checks, f"{name} at POST /orders", answer, 403, "write")
+            response = ask(orders, shown[credential], "POST")
+            check_refusal(checks, f"{name} at POST /orders", response, 403, "write")
         checks.equal(f"{name}, no scope, /notes", ask(notes, shown[bob]).status, 200)
         check_refusal(checks, f"{name}, no scope", ask(orders, shown[bob]), 403, "read")
     both = {"Token": ada, "Authorization": f"Bearer {ada}"}
@@ -186,12 +185,12 @@ def check_documentation(checks: Checks, app: str, server: str) -> None:
             shown |= requirement
         checks.equal(f"{method} {path}", shown.get("OAuth2PasswordBearer"), scopes)
         checks.equal(f"{method} {path}", "APIKeyHeader" in shown, True)
-    with urllib.request.urlopen(f"{app}/docs", timeout=ANSWERS_WITHIN) as page:
+    with urllib.request.urlopen(f"{app}/docs", timeout=RESPONSE_TIMEOUT) as page:
         checks.equal("/docs", page.status, 200)
 
 
 def check_revocation(checks: Checks, app: str, server: str, key: str) -> None:
-    """What was revoked is refused at the first use after the revocation was acknowledged."""
+    """Credentials are rejected at the first use after the revocation is acknowledged."""
     stale = 0
     for _ in range(ROUNDS):
         token = {"Token": sign_in(server, "ada@example.com")}
@@ -206,19 +205,19 @@ def check_revocation(checks: Checks, app: str, server: str, key: str) -> None:
 
 
 def check_scopes(checks: Checks, app: str, server: str, binary: Path, database: str) -> None:
-    """A scope counts from when it is granted until it is taken."""
+    """A scope is effective from the grant to the revocation."""
     grant(binary, database, "bob@example.com", "orders:read")
     bob = {"Token": sign_in(server, "bob@example.com")}
     checks.equal("a granted scope", ask(f"{app}/orders", bob).status, 200)
     grant(binary, database, "bob@example.com", "orders:read", "--take")
-    check_refusal(checks, "a scope taken", ask(f"{app}/orders", bob), 403, "read")
+    check_refusal(checks, "a revoked scope", ask(f"{app}/orders", bob), 403, "read")
 
 
 def measure(app: str, key: str) -> None:
-    """What it takes longer to answer when the server has to be asked."""
+    """Prints the time that a query of the server adds to a request."""
     asked = median_milliseconds(f"{app}/notes", {"Token": key})
     not_asked = median_milliseconds(f"{app}/notes", {})
-    print(f"asking the server takes {asked - not_asked:.1f} ms (median of {ROUNDS})")
+    print(f"querying the server adds {asked - not_asked:.1f} ms (median of {ROUNDS})")
 
 
 def median_milliseconds(url: str, headers: dict[str, str]) -> float:
@@ -232,32 +231,32 @@ def median_milliseconds(url: str, headers: dict[str, str]) -> float:
 
 def check_unavailable(checks: Checks, what: str, app: str, credential: str) -> None:
     for path in ["/notes", "/orders"]:
-        answer = ask(f"{app}{path}", {"Token": credential})
-        found = (answer.status, answer.headers.get("retry-after"))
+        response = ask(f"{app}{path}", {"Token": credential})
+        found = (response.status, response.headers.get("retry-after"))
         checks.equal(f"{what}: {path}", found, (503, "1"))
 
 
 def check_outage(checks: Checks, binary: Path, database: str, key: str, token: str) -> None:
-    """A server that goes away, and one that takes questions and does not answer."""
+    """A server that stops, and one that accepts connections but does not respond."""
     with contextlib.ExitStack() as until_gone, contextlib.ExitStack() as stack:
         server = until_gone.enter_context(running(binary, DATABASE_URL=database))
         app = stack.enter_context(running_app(server, key))
         checks.equal("before", ask(f"{app}/notes", {"Token": token}).status, 200)
         until_gone.close()
-        check_unavailable(checks, "a server that is gone", app, token)
+        check_unavailable(checks, "an unreachable server", app, token)
         check_refusal(checks, "no credential", ask(f"{app}/notes", {}), 401, "none")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with running_app(f"http://127.0.0.1:{silent.getsockname()[1]}", key) as app:
-            check_unavailable(checks, "a server that is silent", app, token)
+            check_unavailable(checks, "a silent server", app, token)
 
 
 class Impostor(http.server.BaseHTTPRequestHandler):
-    """Gives the answer that is set."""
+    """Sends the configured response."""
 
-    answer: tuple[int, bytes] = (200, b"")
+    response: tuple[int, bytes] = (200, b"")
 
     def do_POST(self) -> None:
-        status, body = Impostor.answer
+        status, body = Impostor.response
         self.send_response(status)
         self.send_header("Location", "/introspect")
         self.send_header("Content-Length", str(len(body)))
@@ -272,38 +271,38 @@ class Impostor(http.server.BaseHTTPRequestHandler):
 
 
 def check_impostor(checks: Checks) -> None:
-    """Whatever is not the answer of a Tokenhouse server lets nobody in."""
+    """Responses of other servers are treated as an outage."""
     good = json.dumps(GOOD).encode()
     needed = ["active", "scope", "username", "name", "sub"]
-    lacking = [{name: GOOD[name] for name in GOOD if name != left} for left in needed]
+    incomplete = [{name: GOOD[name] for name in GOOD if name != omitted} for omitted in needed]
     bad = [b"", b"null", b"[]", b"true", b"<html>", good[:-1], b" " * 70_000 + good]
-    bad += [json.dumps(body).encode() for body in lacking]
+    bad += [json.dumps(body).encode() for body in incomplete]
     bad += [json.dumps(GOOD | {"active": active}).encode() for active in (1, "true", None, "false")]
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Impostor)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with running_app(f"http://127.0.0.1:{server.server_port}", "a-key") as app:
-        # What the others are told from.
-        Impostor.answer = (200, good)
-        checks.equal("the good answer", ask(f"{app}/orders", {"Token": "x"}).status, 200)
+        # The valid response, for comparison.
+        Impostor.response = (200, good)
+        checks.equal("the valid response", ask(f"{app}/orders", {"Token": "x"}).status, 200)
         for status in [201, 204, 301, 302, 307, 400, 401, 403, 404, 500, 503]:
-            Impostor.answer = (status, good)
+            Impostor.response = (status, good)
             check_unavailable(checks, f"status {status}", app, "x")
         for body in bad:
-            Impostor.answer = (200, body)
+            Impostor.response = (200, body)
             check_unavailable(checks, f"{body[:80]}", app, "x")
     server.shutdown()
     server.server_close()
 
 
 def check_server(checks: Checks, binary: Path, database: str) -> None:
-    """All that the app does with a server that works, and without it."""
+    """Runs the checks that need a server."""
     with running(binary, DATABASE_URL=database) as server:
         for name in ["ada", "bob", "app"]:
             register(server, f"{name}@example.com")
         grant(binary, database, "ada@example.com", "orders:read")
         grant(binary, database, "app@example.com", "introspect")
         of_app = sign_in(server, "app@example.com")
-        app_key, useless_key = (create_key(server, of_app, scopes) for scopes in ("introspect", ""))
+        app_key, unprivileged_key = (create_key(server, of_app, scopes) for scopes in ("introspect", ""))
         ada, bob = sign_in(server, "ada@example.com"), sign_in(server, "bob@example.com")
         key = create_key(server, ada, "orders:read")
         with running_app(server, app_key) as app:
@@ -312,9 +311,9 @@ def check_server(checks: Checks, binary: Path, database: str) -> None:
             measure(app, key)
             check_revocation(checks, app, server, key)
             check_scopes(checks, app, server, binary, database)
-        for refused in [useless_key, "wrong"]:
-            with running_app(server, refused) as app:
-                check_unavailable(checks, "an app that may not ask", app, bob)
+        for rejected in [unprivileged_key, "wrong"]:
+            with running_app(server, rejected) as app:
+                check_unavailable(checks, "an app without the scope", app, bob)
         with running_app(server, app_key) as app:
             revoke(server, app_key)
             check_unavailable(checks, "an app whose key was revoked", app, bob)
@@ -329,9 +328,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
         check_server(checks, options.binary, f"sqlite://{folder}/shared.db")
     check_impostor(checks)
-    print(f"{checks.done - checks.failed} of {checks.done} checks hold")
+    print(f"{checks.done - checks.failed} of {checks.done} checks pass")
     sys.exit(0 if checks.failed == 0 else 1)
 
 
-venv.enter("python-client", ["fastapi==0.165.0", "uvicorn==0.54.0"])
+enter_venv("python-client", ["fastapi==0.165.0", "uvicorn==0.54.0"])
 main()

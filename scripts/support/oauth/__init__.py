@@ -1,1 +1,0 @@
-"""What scripts/oauth-clients lets real OAuth2 clients do, and with which of them."""
