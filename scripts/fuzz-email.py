@@ -1,9 +1,5 @@
 #!/usr/bin/env python3
-<<<<<<< HEAD:scripts/fuzz-email
-"""Compares crates/email-address with pydantic's EmailStr on generated addresses.
-=======
 """Compares address validation with pydantic's EmailStr on generated addresses.
->>>>>>> 67865c9 (scripts: Add suffixes and an index, and merge small modules):scripts/fuzz-email.py
 
 Each address must be valid for both or for neither, and have the same normal form. Prints the
 differences; the exit status is 1 if there are any.
