@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares address validation with pydantic's EmailStr on generated addresses.
+"""Compares crates/email-address with pydantic's EmailStr on generated addresses.
 
 Each address must be valid for both or for neither, and have the same normal form. Prints the
 differences; the exit status is 1 if there are any.
