@@ -199,6 +199,12 @@ impl From<NoRandomness> for Error {
     }
 }
 
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         // The cause stays here, in the log: the client only learns that it should come back.

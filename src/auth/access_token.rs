@@ -26,6 +26,15 @@ pub struct IssuedToken {
     pub lifetime: TimeDelta,
 }
 
+/// What a sign-in with the right password has stored.
+enum Stored {
+    Token(AccessToken),
+    /// Nothing: the user was changed since the password was verified.
+    AccountChanged,
+    /// Only that the password was right: the account has used up its sign-ins, for this long.
+    TooManySignIns(TimeDelta),
+}
+
 impl Auth {
     /// Signs a user in: [`Auth::authenticate`], then [`Auth::create_access_token`].
     ///
@@ -93,33 +102,34 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
-        let stored = self.change(&origin, move |conn, events| {
-            if !account.lock_if_unchanged(conn)? {
-                return Ok(Ok(None));
+        let stored = self.change(&origin, move |tx, events| {
+            if !account.lock_if_unchanged(tx)? {
+                return Ok(Stored::AccountChanged);
             }
-            if let Err(wait) = attempt.sign_in(conn, now)? {
-                return Ok(Err(wait));
+            // Committed: the password was right, whatever the budget for sign-ins says.
+            if let Some(wait) = attempt.sign_in(tx, now)? {
+                return Ok(Stored::TooManySignIns(wait));
             }
             let event = Event::new(Action::Login).on_user(account.user.id);
             events.record(event.with("scopes", token.scopes.as_str()));
-            token.replace_for_user(conn).map(Some).map(Ok)
+            Ok(Stored::Token(token.replace_for_user(tx)?))
         });
         let stored = stored.await;
         if stored.is_err() {
             self.take_back(&proven.attempt).await;
         }
-        let stored = match stored? {
-            Ok(stored) => stored,
-            Err(wait) => return Err(self.refuse_sign_in(&origin, &user, wait).await?),
-        };
-        Ok(stored.map(|token| {
-            self.0.metrics.sign_in(SignIn::Ok);
-            IssuedToken {
-                secret,
-                token,
-                lifetime,
+        match stored? {
+            Stored::Token(token) => {
+                self.0.metrics.sign_in(SignIn::Ok);
+                Ok(Some(IssuedToken {
+                    secret,
+                    token,
+                    lifetime,
+                }))
             }
-        }))
+            Stored::AccountChanged => Ok(None),
+            Stored::TooManySignIns(wait) => Err(self.refuse_sign_in(&origin, &user, wait).await?),
+        }
     }
 
     /// A token that nobody has yet, and how long one lives.
@@ -224,13 +234,13 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn revoke_token(&self, origin: &Origin, token: &AccessToken) -> Result<(), Error> {
         let token = token.clone();
-        let revoked = self.change(origin, move |conn, events| {
-            if token.revoke(conn)? {
+        self.change(origin, move |tx, events| {
+            if token.revoke(tx)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }
             Ok(())
-        });
-        Ok(revoked.await?)
+        })
+        .await
     }
 }
 

@@ -91,18 +91,15 @@ impl Auth {
     ) -> Result<User, Error> {
         let changes = form.check()?;
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        let changed = self.change(origin, move |conn, events| {
-            let Some(user) = lock_caller(conn, &principal, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
+        self.change(origin, move |tx, events| {
+            let user = lock_caller(tx, &principal, now)?;
             if !changes.is_empty() {
                 let event = Event::new(Action::UserUpdate).on_user(user.id);
                 events.record(event.with("fields", changed_fields(&changes)));
             }
-            let changed = User::change(conn, user.id, &changes)?;
-            Ok(changed.ok_or(Error::InvalidToken))
-        });
-        changed.await?
+            User::change(tx, user.id, &changes)?.ok_or(Error::InvalidToken)
+        })
+        .await
     }
 
     /// Gives the user of a session a new password, forgets the failures that are held against the
@@ -131,27 +128,26 @@ impl Auth {
             }
         };
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
-        let changed = self.change(origin, move |conn, events| {
-            let Some(user) = lock_caller(conn, &principal, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
-            if !account.replace_hash(conn, &hashed)? {
-                return Ok(Err(Error::InvalidToken));
+        let succeeding = attempt.clone();
+        let changed = self.change(origin, move |tx, events| {
+            let user = lock_caller(tx, &principal, now)?;
+            if !account.replace_hash(tx, &hashed)? {
+                return Err(Error::InvalidToken);
             }
-            attempt.succeed(conn, now)?;
-            auth.forget_failures(conn, &fold(&user.email))?;
+            succeeding.succeed(tx, now)?;
+            auth.forget_failures(tx, &fold(&user.email))?;
             if let Credential::LoginToken(token) = &principal.credential {
-                token.revoke_others(conn)?;
+                token.revoke_others(tx)?;
             }
             let ended = match &kept {
                 KeptKeys::All => Vec::new(),
-                KeptKeys::These(ids) => ApiKey::revoke_all_but(conn, user.id, ids, now)?,
+                KeptKeys::These(ids) => ApiKey::revoke_all_but(tx, user.id, ids, now)?,
             };
             let event = Event::new(action).on_user(user.id);
             events.record(event.with("keys", ended));
-            Ok(Ok(()))
+            Ok(())
         });
-        changed.await?
+        self.or_decide(attempt, changed.await).await
     }
 
     /// Deletes the user of a session, with all tokens and keys.
@@ -170,22 +166,18 @@ impl Auth {
         let ProvenAccount { account, attempt } =
             self.prove(origin, principal, &current, action).await?;
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
-        let deleted = self.change(origin, move |conn, events| {
-            administrators::lock(conn)?;
-            let Some(user) = lock_caller(conn, &principal, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
-            if !account.lock_if_unchanged(conn)? {
-                return Ok(Err(Error::InvalidToken));
+        let succeeding = attempt.clone();
+        let deleted = self.change(origin, move |tx, events| {
+            administrators::lock(tx)?;
+            let user = lock_caller(tx, &principal, now)?;
+            if !account.lock_if_unchanged(tx)? {
+                return Err(Error::InvalidToken);
             }
-            attempt.succeed(conn, now)?;
-            if let Err(error) = check_another_administers(conn, &user)? {
-                return Ok(Err(error));
-            }
-            auth.delete_in(conn, events, principal.user.id)?;
-            Ok(Ok(()))
+            succeeding.succeed(tx, now)?;
+            check_another_administers(tx, &user)?;
+            Ok(auth.delete_in(tx, events, principal.user.id)?)
         });
-        deleted.await?
+        self.or_decide(attempt, deleted.await).await
     }
 
     /// Has the user of a session show the password once more.

@@ -1,9 +1,9 @@
 //! What has to be done to a database that was put back from a copy, before it is used.
 
-use super::audit::{Action, Event};
+use super::audit::{Action, Event, Events};
 use super::{Administrator, Auth};
 use crate::error::Error;
-use crate::store::{AccessToken, ApiKey, AuditHead, Sequence};
+use crate::store::{AccessToken, ApiKey, AuditHead, Revoking, Sequence};
 
 /// How far ids jump. So many may have been given out since the copy was made.
 const ID_DISTANCE: i64 = 1_000_000;
@@ -47,27 +47,27 @@ impl Auth {
         restore: Restore,
     ) -> Result<Restored, Error> {
         let (auth, origin) = (self.clone(), operator.origin.clone());
-        let work = move |conn: &mut _| {
-            auth.0.trail.run(conn, &origin, |conn, events| {
-                let mark = AuditHead::find(conn)?
-                    .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
-                let next_ids = Sequence::jump(conn, &restore.replaced_sequences, ID_DISTANCE)?;
-                let tokens = AccessToken::delete_all(conn)?;
-                let keys = match restore.keep_keys {
-                    true => 0,
-                    false => ApiKey::revoke_all(conn, auth.0.clock.now())?,
-                };
-                let restored = Restored {
-                    mark,
-                    tokens,
-                    keys,
-                    next_ids,
-                };
-                events.record(event(&restore, &restored));
-                Ok(restored)
-            })
+        let work = move |tx: &mut Revoking<'_>| {
+            let mark = AuditHead::find(tx)?
+                .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
+            let next_ids = Sequence::jump(tx, &restore.replaced_sequences, ID_DISTANCE)?;
+            let tokens = AccessToken::delete_all(tx)?;
+            let keys = match restore.keep_keys {
+                true => 0,
+                false => ApiKey::revoke_all(tx, auth.0.clock.now())?,
+            };
+            let restored = Restored {
+                mark,
+                tokens,
+                keys,
+                next_ids,
+            };
+            let mut events = Events::default();
+            events.record(event(&restore, &restored));
+            auth.0.trail.append(tx, &origin, events)?;
+            Ok(restored)
         };
-        Ok(self.0.store.rewrite(work).await?)
+        self.0.store.rewriting(work).await
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 use secrecy::SecretString;
 
 use super::Auth;
@@ -15,7 +14,7 @@ use super::user_patch::check_scopes;
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::{Error, FieldError};
 use crate::scope;
-use crate::store::{ApiKey, Credential, NewApiKey, Principal, StoreConnection, UsedKey};
+use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
 
 /// How long a key lives when its owner does not say, in days.
 pub const DEFAULT_DAYS: i64 = 90;
@@ -106,23 +105,24 @@ impl Auth {
             None => return Err(Error::RecentSignInRequired),
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
-        let stored = self.change(origin, move |conn, events| {
-            let Some(owner) = lock_caller(conn, &principal, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
+        let attempt = proven.as_ref().map(|proven| proven.attempt.clone());
+        let stored = self.change(origin, move |tx, events| {
+            let owner = lock_caller(tx, &principal, now)?;
             if let Some(ProvenAccount { account, attempt }) = proven {
-                if !account.lock_if_unchanged(conn)? {
-                    return Ok(Err(Error::InvalidToken));
+                if !account.lock_if_unchanged(tx)? {
+                    return Err(Error::InvalidToken);
                 }
-                attempt.succeed(conn, now)?;
+                attempt.succeed(tx, now)?;
             }
-            if let Err(error) = auth.check_keys_of_day(conn, owner.id, now)? {
-                return Ok(Err(error));
-            }
+            auth.check_keys_of_day(tx, owner.id, now)?;
             let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
-            insert_key(conn, events, &held, &new)
+            insert_key(tx, events, &held, &new)
         });
-        let key = stored.await??;
+        let stored = stored.await;
+        let key = match attempt {
+            Some(attempt) => self.or_decide(attempt, stored).await?,
+            None => stored?,
+        };
         Ok(IssuedKey { secret, key })
     }
 
@@ -168,17 +168,15 @@ impl Auth {
         id: i64,
     ) -> Result<(), Error> {
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        let revoked = self.change(origin, move |conn, events| {
-            let Some(owner) = lock_caller(conn, &principal, now)? else {
-                return Ok(Err(Error::InvalidToken));
-            };
-            if !ApiKey::revoke(conn, owner.id, id, now)? {
-                return Ok(Err(Error::KeyNotFound));
+        self.change(origin, move |tx, events| {
+            let owner = lock_caller(tx, &principal, now)?;
+            if !ApiKey::revoke(tx, owner.id, id, now)? {
+                return Err(Error::KeyNotFound);
             }
             events.record(Event::new(Action::KeyRevoke).on_key(id));
-            Ok(Ok(()))
-        });
-        revoked.await?
+            Ok(())
+        })
+        .await
     }
 
     /// Deletes the keys that were revoked long ago, and returns how many there were: none while the
@@ -195,9 +193,11 @@ impl Auth {
         };
         let mut pruned = 0;
         loop {
-            let prune = move |conn: &mut _| ApiKey::prune_revoked(conn, before, PRUNED_AT_ONCE);
+            let prune = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(ApiKey::prune_revoked(tx, before, PRUNED_AT_ONCE)?)
+            };
             // No process accepts them any more, so none has to be told.
-            match self.0.store.note(prune).await? {
+            match self.0.store.writing(prune).await? {
                 0 => return Ok(pruned),
                 rows => pruned += rows,
             }
@@ -226,14 +226,14 @@ impl Auth {
         for batch in uses.chunks(WRITTEN_AT_ONCE) {
             let batch = batch.to_vec();
             let origin = Origin::service();
-            let written = self.note(&origin, move |conn, events| {
+            let written = self.note(&origin, move |tx, events| {
                 for (id, Use { at, principal }) in batch {
-                    if ApiKey::note_use(conn, id, at)? {
+                    if ApiKey::note_use(tx, id, at)? {
                         let event = Event::new(Action::KeyFirstUse).on_key(id);
                         events.record_by(Origin::service().by(&principal, ""), event);
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(())
             });
             written.await?;
         }
@@ -243,21 +243,21 @@ impl Auth {
 
 /// Stores a key with some of the scopes in `held`; the row of its owner has to be locked.
 pub(super) fn insert_key(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     events: &mut Events,
     held: &str,
     new: &NewApiKey,
-) -> QueryResult<Result<ApiKey, Error>> {
+) -> Result<ApiKey, Error> {
     if let Some(missing) = scope::first_missing(held, &new.scopes) {
-        return Ok(Err(Error::ScopeNotHeld(missing.to_owned())));
+        return Err(Error::ScopeNotHeld(missing.to_owned()));
     }
-    if ApiKey::count_of_user(conn, new.user_id)? >= MAX_KEYS {
-        return Ok(Err(Error::TooManyKeys));
+    if ApiKey::count_of_user(tx, new.user_id)? >= MAX_KEYS {
+        return Err(Error::TooManyKeys);
     }
-    let key = new.insert(conn)?;
+    let key = new.insert(tx)?;
     let event = Event::new(Action::KeyCreate).on_key(key.id);
     events.record(event.with("scopes", key.scopes.as_str()));
-    Ok(Ok(key))
+    Ok(key)
 }
 
 impl KeyUses {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::network::Network;
 use crate::password::{self, Cost, HashClass, PreparedVerification};
-use crate::store::{Account, StoredHash, stored_hash_classes};
+use crate::store::{Account, StoreError, StoredHash, stored_hash_classes};
 
 /// An account whose password was shown.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ impl Auth {
         let replaced = self
             .0
             .store
-            .note(move |conn| account.replace_hash(conn, &renewed))
+            .writing(move |tx| Ok::<_, StoreError>(account.replace_hash(tx, &renewed)?))
             .await;
         if replaced.is_err() {
             log::warn!("user {id}: the renewed password hash was not stored");

@@ -1,26 +1,31 @@
-//! Whoever asks for a change has to be in still when it is made.
+//! Re-checks the caller inside the transaction of a change.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
-use crate::store::{Credential, Principal, StoreConnection, User};
+use crate::error::Error;
+use crate::store::{Credential, Principal, User, Writing};
 
-/// Holds the row of the caller until the transaction ends. Returns the user as they are now;
-/// `None` when the user was disabled or deleted, or the credential ended, since the principal was
-/// looked up. A change that began before that must not be made after it.
+/// Locks the row of the caller until the transaction ends, and returns the user as they are now. A
+/// change that began before the caller lost access must not be made after it.
+///
+/// # Errors
+/// [`Error::InvalidToken`] when the user was disabled or deleted, or the credential ended, since the
+/// principal was looked up; [`Error::Unavailable`].
 pub(super) fn lock_caller(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     principal: &Principal,
     now: NaiveDateTime,
-) -> QueryResult<Option<User>> {
-    let user = User::lock(conn, principal.user.id)?;
-    let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
-        return Ok(None);
-    };
+) -> Result<User, Error> {
+    let user = User::lock(tx, principal.user.id)?
+        .filter(|user| user.disabled_at.is_none())
+        .ok_or(Error::InvalidToken)?;
     let is_stored = match &principal.credential {
-        Credential::LoginToken(token) => token.is_stored(conn)?,
-        Credential::ApiKey(used) => used.key.is_stored(conn)?,
+        Credential::LoginToken(token) => token.is_stored(tx)?,
+        Credential::ApiKey(used) => used.key.is_stored(tx)?,
     };
-    let is_good = is_stored && principal.credential.expires_at() > now;
-    Ok(is_good.then_some(user))
+    if is_stored && principal.credential.expires_at() > now {
+        Ok(user)
+    } else {
+        Err(Error::InvalidToken)
+    }
 }

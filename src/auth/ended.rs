@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use super::audit::{Action, Event, Events};
-use crate::store::{AccessToken, ApiKey, StoreConnection, User};
+use crate::store::{AccessToken, ApiKey, Revoking, User};
 
 /// What was ended.
 #[derive(Clone, Copy, Debug)]
@@ -19,20 +19,20 @@ impl Ended {
     /// Ends the login token and all keys of a user, whose row has to be locked: otherwise one may
     /// be made meanwhile.
     pub(super) fn all_of_user(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         user_id: i64,
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
         Ok(Self {
-            token: AccessToken::revoke_of_user(conn, user_id)?,
-            keys: ApiKey::revoke_all_of_user(conn, user_id, now)?,
+            token: AccessToken::revoke_of_user(tx, user_id)?,
+            keys: ApiKey::revoke_all_of_user(tx, user_id, now)?,
         })
     }
 
     /// Ends the login token of a user and leaves the keys.
-    pub(super) fn token_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Self> {
+    pub(super) fn token_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<Self> {
         Ok(Self {
-            token: AccessToken::revoke_of_user(conn, user_id)?,
+            token: AccessToken::revoke_of_user(tx, user_id)?,
             keys: 0,
         })
     }
@@ -41,7 +41,7 @@ impl Ended {
     /// when the user is enabled, and records it. So does enabling, for a user who was disabled in
     /// another way.
     pub(super) fn by_disabling(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         events: &mut Events,
         user: &User,
         disabled: bool,
@@ -51,7 +51,7 @@ impl Ended {
         if !disabled && !is_changed {
             return Ok(());
         }
-        let ended = Self::all_of_user(conn, user.id, now)?;
+        let ended = Self::all_of_user(tx, user.id, now)?;
         let action = match disabled {
             true => Action::UserDisable,
             false => Action::UserEnable,

@@ -11,7 +11,7 @@ use pydantic_email::EmailAddress;
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::error::Error;
-use crate::store::{BulkUser, NewAccessToken, StoreConnection, bulk_insert};
+use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, bulk_insert};
 use present::Present;
 
 /// A user of another program.
@@ -136,34 +136,35 @@ impl Importer {
         let (auth, again, mut present) = (self.auth.clone(), self.mode.again, self.present.empty());
         let now = self.auth.0.clock.now();
         let operator = Origin::operator();
-        let stored = self.auth.note(&operator, move |conn, events| {
-            let key = auth.0.deletion_key.find(conn)?;
-            present.look(conn, &users, key.as_ref())?;
-            let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();
-            let mut outcome = BatchOutcome {
-                users: outcomes,
-                tokens,
-            };
-            if outcome.users.contains(&Outcome::Imported) {
-                let (users, tokens) = insert(conn, &users, &mut outcome, now)?;
-                let event = Event::new(Action::Import).with("users", users);
-                let event = event.with("tokens", tokens);
-                // That users come back who were deleted has to be on record.
-                events.record(if again {
-                    event.with("again", true)
-                } else {
-                    event
-                });
-            }
-            Ok(outcome)
-        });
-        Ok(stored.await?)
+        self.auth
+            .note(&operator, move |tx, events| {
+                let key = auth.0.deletion_key.find(tx)?;
+                present.look(tx, &users, key.as_ref())?;
+                let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();
+                let mut outcome = BatchOutcome {
+                    users: outcomes,
+                    tokens,
+                };
+                if outcome.users.contains(&Outcome::Imported) {
+                    let (users, tokens) = insert(tx, &users, &mut outcome, now)?;
+                    let event = Event::new(Action::Import).with("users", users);
+                    let event = event.with("tokens", tokens);
+                    // That users come back who were deleted has to be on record.
+                    events.record(if again {
+                        event.with("again", true)
+                    } else {
+                        event
+                    });
+                }
+                Ok(outcome)
+            })
+            .await
     }
 }
 
 /// Stores those who are to be, with their tokens. Returns how many users and tokens there were.
 fn insert(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     users: &[ImportedUser],
     outcome: &mut BatchOutcome,
     now: NaiveDateTime,
@@ -174,7 +175,7 @@ fn insert(
         .filter(|(_, outcome)| **outcome == Outcome::Imported)
         .map(|(user, _)| row_of(user, now))
         .collect();
-    let stored = bulk_insert::insert_users(conn, &new)?;
+    let stored = bulk_insert::insert_users(tx, &new)?;
     let ids: HashMap<String, i64> = stored.into_iter().map(|(id, key)| (key, id)).collect();
     let mut tokens = Vec::new();
     let outcomes = outcome.users.iter_mut().zip(&mut outcome.tokens);
@@ -192,7 +193,7 @@ fn insert(
         }
     }
     if !tokens.is_empty() {
-        bulk_insert::insert_tokens(conn, &tokens)?;
+        bulk_insert::insert_tokens(tx, &tokens)?;
     }
     Ok((ids.len(), tokens.len()))
 }

@@ -6,7 +6,7 @@ use diesel::QueryResult;
 
 use crate::credential::keyed_digest::DigestKey;
 use crate::credential::token::generate_token;
-use crate::store::{StoreConnection, instance_secret};
+use crate::store::{StoreConnection, Writing, instance_secret};
 
 /// A key by its name, made when it is first wanted.
 pub(super) struct InstanceKey {
@@ -25,16 +25,16 @@ impl InstanceKey {
 
     /// The key itself, in a transaction that may write. One just made is remembered the next time
     /// only: this transaction may come to nothing.
-    pub(super) fn get(&self, conn: &mut StoreConnection) -> QueryResult<DigestKey> {
+    pub(super) fn get(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {
         if let Some(key) = self.key.get() {
             return Ok(key.clone());
         }
-        if let Some(key) = self.find(conn)? {
+        if let Some(key) = self.find(tx)? {
             return Ok(self.key.get_or_init(|| key).clone());
         }
         let new = generate_token()
             .map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
-        let secret = instance_secret::find_or_insert(conn, self.name, new.expose())?;
+        let secret = instance_secret::find_or_insert(tx, self.name, new.expose())?;
         Ok(DigestKey::new(secret.into()))
     }
 

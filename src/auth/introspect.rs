@@ -75,14 +75,14 @@ impl Auth {
             None => origin.clone().by(&principal, "possession"),
         };
         let now = self.0.clock.now();
-        let revoked = self.change(&origin, move |conn, events| {
+        let revoked = self.change(&origin, move |tx, events| {
             let event = Event::new(Action::TokenRevoke);
             let (was_there, event) = match &principal.credential {
                 Credential::LoginToken(token) => {
-                    (token.revoke(conn)?, event.on_user(principal.user.id))
+                    (token.revoke(tx)?, event.on_user(principal.user.id))
                 }
                 Credential::ApiKey(used) => (
-                    ApiKey::revoke(conn, principal.user.id, used.key.id, now)?,
+                    ApiKey::revoke(tx, principal.user.id, used.key.id, now)?,
                     event.on_key(used.key.id),
                 ),
             };
@@ -91,6 +91,6 @@ impl Auth {
             }
             Ok(())
         });
-        Ok(revoked.await?)
+        revoked.await
     }
 }

@@ -5,11 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
-use super::throttle::ChangeError;
 use crate::config::Registration;
 use crate::error::{Error, FieldError};
 use crate::password::PolicyViolation;
-use crate::store::{Account, MAX_TEXT, NewUser, StoreError, User};
+use crate::store::{Account, MAX_TEXT, NewUser, StoreError, User, Writing};
 
 /// The shortest name, in code points: the tutorial's `Field(min_length=5)`.
 const NAME_MIN_LENGTH: usize = 5;
@@ -60,12 +59,12 @@ impl Auth {
         }
         self.count_registration(origin).await?;
         let user = self.prepare_user(origin, checked, String::new()).await?;
-        let registered = self.change(origin, move |conn, events| {
-            let user = user.insert(conn)?;
+        self.change(origin, move |tx, events| {
+            let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
             Ok(user)
-        });
-        registered.await.map_err(taken)
+        })
+        .await
     }
 
     /// Hashes the password and puts the row together. The address is looked up before, to spare
@@ -179,12 +178,16 @@ impl Auth {
     }
 }
 
-/// Why a user was not stored.
-pub(super) fn taken(error: ChangeError) -> Error {
-    match error {
-        ChangeError::Store(StoreError::Conflict) => Error::EmailTaken,
-        error => error.into(),
-    }
+/// Stores a user.
+///
+/// # Errors
+/// [`Error::EmailTaken`]; [`Error::Unavailable`].
+pub(super) fn insert_user(tx: &mut Writing<'_>, user: &NewUser) -> Result<User, Error> {
+    user.insert(tx)
+        .map_err(|error| match StoreError::from(error) {
+            StoreError::Conflict => Error::EmailTaken,
+            error => error.into(),
+        })
 }
 
 /// Postgres keeps no U+0000 in a text. What is longer than a column takes cannot come in a body, but

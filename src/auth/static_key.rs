@@ -135,16 +135,15 @@ impl Auth {
             return Ok(());
         }
         let (service, to_write) = (Origin::service(), first_uses.clone());
-        let written = self.note(&service, move |_conn, events| {
+        let written = self.note(&service, move |_tx, events| {
             for origin in to_write {
                 events.record_by(origin, Event::new(Action::StaticKeyFirstUse));
             }
             Ok(())
         });
-        written.await.map_err(|error| {
-            self.0.static_key_uses.lock().first_uses.extend(first_uses);
-            error.into()
-        })
+        written
+            .await
+            .inspect_err(|_error| self.0.static_key_uses.lock().first_uses.extend(first_uses))
     }
 }
 

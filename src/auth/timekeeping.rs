@@ -9,7 +9,7 @@ use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
 use crate::clock::MAX_STEP;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, clock_mark};
+use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, Writing, clock_mark};
 
 /// How far the clock moves before that is stored.
 const STORE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
@@ -65,8 +65,9 @@ impl Auth {
         }
         let now = clock.now();
         if stored.is_none_or(|stored| now - stored >= STORE_INTERVAL) {
-            let advance = move |conn: &mut _| clock_mark::advance(conn, now);
-            self.0.store.note(advance).await?;
+            let advance =
+                move |tx: &mut Writing<'_>| clock_mark::advance(tx, now).map_err(StoreError::from);
+            self.0.store.writing(advance).await?;
         }
         Ok(true)
     }
@@ -83,13 +84,13 @@ impl Auth {
         if is_trusted && self.0.clock.now() - now < STORE_INTERVAL {
             return Ok(());
         }
-        let confirm = move |conn: &mut StoreConnection, events: &mut Events| {
+        let confirm = move |tx: &mut Writing<'_>, events: &mut Events| {
             let mut event = Event::new(Action::ClockConfirm);
-            if let Some(seen) = clock_mark::find(conn)? {
+            if let Some(seen) = clock_mark::find(tx)? {
                 event = event.with("latest_before", seen.and_utc().to_rfc3339());
             }
             events.record(event);
-            clock_mark::set(conn, now)
+            Ok::<_, Error>(clock_mark::set(tx, now)?)
         };
         self.note(&Origin::operator(), confirm).await?;
         self.0.clock.reset(now);

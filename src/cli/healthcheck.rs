@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::Config;
 
 /// The longest that anything in the exchange may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Asks the service of these settings whether it is ready.
 pub(super) fn run(config: &Config) -> Result<(), String> {
@@ -32,9 +32,9 @@ fn reachable(mut bind: SocketAddr) -> SocketAddr {
 
 /// The status of `/health/ready`.
 fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    let mut stream = TcpStream::connect_timeout(&address, QUERY_TIMEOUT)?;
+    stream.set_read_timeout(Some(QUERY_TIMEOUT))?;
+    stream.set_write_timeout(Some(QUERY_TIMEOUT))?;
     write!(
         stream,
         "GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"

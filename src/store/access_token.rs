@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::bulk_insert::{as_column, as_column_or_null};
 use super::schema::{access_tokens, users};
 use super::user::{USER_COLUMNS, User};
-use super::{StoreConnection, text};
+use super::{Revoking, StoreConnection, Writing, text};
 
 /// A login token, as stored: its digest in its place.
 #[derive(Clone, Queryable)]
@@ -79,21 +79,21 @@ pub struct NewAccessToken {
 impl NewAccessToken {
     /// Stores the token in place of the user's earlier one. The user's row has to be locked:
     /// otherwise two sign-ins at once may both find nothing to delete.
-    pub(crate) fn replace_for_user(&self, conn: &mut StoreConnection) -> QueryResult<AccessToken> {
+    pub(crate) fn replace_for_user(&self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
         text::check([&self.access_token, &self.scopes])?;
         let earlier = access_tokens::table.find(self.user_id);
-        diesel::delete(earlier).execute(conn)?;
+        diesel::delete(earlier).execute(tx.conn())?;
         diesel::insert_into(access_tokens::table)
             .values(self)
             .returning(TOKEN_COLUMNS)
-            .get_result(conn)
+            .get_result(tx.conn())
     }
 }
 
 impl AccessToken {
     /// Deletes the tokens of all users. Returns how many there were.
-    pub(crate) fn delete_all(conn: &mut StoreConnection) -> QueryResult<usize> {
-        diesel::delete(access_tokens::table).execute(conn)
+    pub(crate) fn delete_all(tx: &mut Revoking<'_>) -> QueryResult<usize> {
+        diesel::delete(access_tokens::table).execute(tx.conn())
     }
 
     /// Whether this token was not revoked, replaced or deleted.
@@ -133,28 +133,30 @@ impl AccessToken {
     }
 
     /// Deletes this token, and not one that has replaced it. Returns whether it was there.
-    pub(crate) fn revoke(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
+    pub fn revoke(&self, tx: &mut Revoking<'_>) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
-        diesel::delete(this).execute(conn).map(|rows| rows == 1)
+        diesel::delete(this)
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
     }
 
     /// Deletes the token of a user. Returns whether there was one.
-    pub(crate) fn revoke_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<bool> {
-        let rows = diesel::delete(access_tokens::table.find(user_id)).execute(conn)?;
+    pub(crate) fn revoke_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<bool> {
+        let rows = diesel::delete(access_tokens::table.find(user_id)).execute(tx.conn())?;
         Ok(rows == 1)
     }
 
     /// Deletes the tokens of this token's user, but not this one. Returns how many there were.
-    pub(crate) fn revoke_others(&self, conn: &mut StoreConnection) -> QueryResult<usize> {
+    pub(crate) fn revoke_others(&self, tx: &mut Revoking<'_>) -> QueryResult<usize> {
         let others = access_tokens::table
             .filter(access_tokens::user_id.eq(self.user_id))
             .filter(access_tokens::access_token.ne(&self.access_token));
-        diesel::delete(others).execute(conn)
+        diesel::delete(others).execute(tx.conn())
     }
 
     /// Deletes tokens that have expired before `now`, `limit` at most. Returns how many.
     pub(crate) fn prune(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
@@ -164,7 +166,7 @@ impl AccessToken {
             .order(access_tokens::expiration_date)
             .limit(limit)
             .select(access_tokens::user_id)
-            .load(conn)?;
+            .load(tx.conn())?;
         if owners.is_empty() {
             return Ok(0);
         }
@@ -172,6 +174,6 @@ impl AccessToken {
         let still = access_tokens::table
             .filter(access_tokens::user_id.eq_any(owners))
             .filter(expired);
-        diesel::delete(still).execute(conn)
+        diesel::delete(still).execute(tx.conn())
     }
 }

@@ -4,8 +4,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::StoreConnection;
 use super::schema::{administrators_lock, users};
+use super::{StoreConnection, Writing};
 
 /// The condition of the index `users_administrators`, word for word: otherwise neither database
 /// uses the index.
@@ -14,10 +14,10 @@ const HOLDS_USERS_WRITE: &str =
 
 /// Makes transactions that may remove an administrator wait for each other, until this one ends.
 /// Locked before the row of any user.
-pub(crate) fn lock(conn: &mut StoreConnection) -> QueryResult<()> {
+pub(crate) fn lock(tx: &mut Writing<'_>) -> QueryResult<()> {
     let rows = diesel::update(administrators_lock::table.find(1))
         .set(administrators_lock::id.eq(1))
-        .execute(conn)?;
+        .execute(tx.conn())?;
     // Without the row there is no lock, so nothing may be removed.
     match rows {
         1 => Ok(()),

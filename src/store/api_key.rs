@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::schema::api_keys;
-use super::{StoreConnection, text};
+use super::{Revoking, StoreConnection, Writing, text};
 
 /// A personal API key, without its digest.
 #[derive(Clone, Debug, Queryable)]
@@ -74,21 +74,21 @@ pub struct NewApiKey {
 
 impl NewApiKey {
     /// Stores the key. The user's row has to be locked, so that nobody disables the user meanwhile.
-    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<ApiKey> {
+    pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<ApiKey> {
         text::check([&self.name, &self.hint, &self.key_digest, &self.scopes])?;
         diesel::insert_into(api_keys::table)
             .values(self)
             .returning(KEY_COLUMNS)
-            .get_result(conn)
+            .get_result(tx.conn())
     }
 }
 
 impl ApiKey {
     /// Revokes the keys of all users at `now`. Returns how many there were.
-    pub(crate) fn revoke_all(conn: &mut StoreConnection, now: NaiveDateTime) -> QueryResult<usize> {
+    pub(crate) fn revoke_all(tx: &mut Revoking<'_>, now: NaiveDateTime) -> QueryResult<usize> {
         diesel::update(api_keys::table.filter(api_keys::revoked_at.is_null()))
             .set(api_keys::revoked_at.eq(now))
-            .execute(conn)
+            .execute(tx.conn())
     }
 
     /// The keys of a user that were not revoked, the oldest first.
@@ -129,7 +129,7 @@ impl ApiKey {
 
     /// Deletes keys that were revoked before then, `limit` at most. Returns how many.
     pub(crate) fn prune_revoked(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         before: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
@@ -138,11 +138,11 @@ impl ApiKey {
             .order(api_keys::revoked_at)
             .limit(limit)
             .select(api_keys::id)
-            .load(conn)?;
+            .load(tx.conn())?;
         if ids.is_empty() {
             return Ok(0);
         }
-        diesel::delete(api_keys::table.filter(api_keys::id.eq_any(ids))).execute(conn)
+        diesel::delete(api_keys::table.filter(api_keys::id.eq_any(ids))).execute(tx.conn())
     }
 
     /// Whether this key was not revoked or deleted.
@@ -156,7 +156,7 @@ impl ApiKey {
 
     /// Revokes a key of a user at `now`. Returns whether there was one that was not revoked.
     pub(crate) fn revoke(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         user_id: i64,
         id: i64,
         now: NaiveDateTime,
@@ -167,14 +167,14 @@ impl ApiKey {
             .filter(api_keys::revoked_at.is_null());
         diesel::update(this)
             .set(api_keys::revoked_at.eq(now))
-            .execute(conn)
+            .execute(tx.conn())
             .map(|rows| rows == 1)
     }
 
     /// Revokes the keys of a user at `now`, except those of `kept`. Returns which were not revoked
     /// before, in their order.
     pub(crate) fn revoke_all_but(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         user_id: i64,
         kept: &[i64],
         now: NaiveDateTime,
@@ -186,14 +186,14 @@ impl ApiKey {
         let mut ended = diesel::update(others)
             .set(api_keys::revoked_at.eq(now))
             .returning(api_keys::id)
-            .get_results(conn)?;
+            .get_results(tx.conn())?;
         ended.sort_unstable();
         Ok(ended)
     }
 
     /// Revokes all keys of a user at `now`. Returns how many there were.
     pub(crate) fn revoke_all_of_user(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         user_id: i64,
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
@@ -202,21 +202,17 @@ impl ApiKey {
             .filter(api_keys::revoked_at.is_null());
         diesel::update(live)
             .set(api_keys::revoked_at.eq(now))
-            .execute(conn)
+            .execute(tx.conn())
     }
 
     /// Notes that a key was used at `at`. Returns whether that was the first time.
-    pub(crate) fn note_use(
-        conn: &mut StoreConnection,
-        id: i64,
-        at: NaiveDateTime,
-    ) -> QueryResult<bool> {
+    pub(crate) fn note_use(tx: &mut Writing<'_>, id: i64, at: NaiveDateTime) -> QueryResult<bool> {
         let unused = api_keys::table
             .find(id)
             .filter(api_keys::last_used_at.is_null());
         let first = diesel::update(unused)
             .set(api_keys::last_used_at.eq(at))
-            .execute(conn)?;
+            .execute(tx.conn())?;
         if first == 1 {
             return Ok(true);
         }
@@ -225,7 +221,7 @@ impl ApiKey {
             .filter(api_keys::last_used_at.lt(at));
         diesel::update(earlier)
             .set(api_keys::last_used_at.eq(at))
-            .execute(conn)?;
+            .execute(tx.conn())?;
         Ok(false)
     }
 }

@@ -4,9 +4,9 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::StoreConnection;
 use super::schema::{audit_events, audit_head};
 use super::slice::{Row, Slice};
+use super::{StoreConnection, Writing};
 
 /// The one row of the head.
 const HEAD: i64 = 1;
@@ -107,18 +107,18 @@ impl AuditHead {
 
     /// The head, held against other writers until the transaction ends; the last thing that a
     /// transaction locks, so that no two can wait for each other.
-    pub(crate) fn lock(conn: &mut StoreConnection) -> QueryResult<Self> {
+    pub(crate) fn lock(tx: &mut Writing<'_>) -> QueryResult<Self> {
         diesel::update(audit_head::table.find(HEAD))
             .set(audit_head::id.eq(HEAD))
             .returning(audit_head::all_columns)
-            .get_result(conn)
+            .get_result(tx.conn())
     }
 
     /// Stores a head that was locked.
-    pub(crate) fn update(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+    pub(crate) fn update(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::update(audit_head::table.find(HEAD))
             .set(self)
-            .execute(conn)
+            .execute(tx.conn())
             .map(drop)
     }
 }
@@ -165,10 +165,10 @@ impl Row for AuditEvent {
 
 impl AuditEvent {
     /// Stores an event whose digests were made under the locked head.
-    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+    pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::insert_into(audit_events::table)
             .values(self)
-            .execute(conn)
+            .execute(tx.conn())
             .map(drop)
     }
 
@@ -276,7 +276,7 @@ impl AuditEvent {
     }
 
     /// Deletes the events up to this id. The head has to say so before.
-    pub(crate) fn delete_through(conn: &mut StoreConnection, id: i64) -> QueryResult<usize> {
-        diesel::delete(audit_events::table.filter(audit_events::id.le(id))).execute(conn)
+    pub(crate) fn delete_through(tx: &mut Writing<'_>, id: i64) -> QueryResult<usize> {
+        diesel::delete(audit_events::table.filter(audit_events::id.le(id))).execute(tx.conn())
     }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::schema::users;
 use super::user::USER_COLUMNS;
-use super::{Account, NewAccessToken, StoreConnection, text};
+use super::{Account, NewAccessToken, StoreConnection, Writing, text};
 
 /// A user to be stored together with others.
 #[derive(Clone, Serialize)]
@@ -73,7 +73,7 @@ struct Inserted {
 
 /// Stores the users whose addresses are free, and returns their ids and addresses.
 pub(crate) fn insert_users(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     users: &[BulkUser],
 ) -> QueryResult<Vec<(i64, String)>> {
     for user in users {
@@ -87,7 +87,7 @@ pub(crate) fn insert_users(
         ])?;
     }
     let rows = to_json(users)?;
-    let inserted: Vec<Inserted> = match conn {
+    let inserted: Vec<Inserted> = match tx.conn() {
         StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_USERS)
             .bind::<Text, _>(rows)
             .load(conn)?,
@@ -103,10 +103,7 @@ pub(crate) fn insert_users(
 
 /// Stores tokens of users who have none, and marks them as spent: none of them is imported again.
 /// Returns how many were stored; a token of another user stays theirs.
-pub(crate) fn insert_tokens(
-    conn: &mut StoreConnection,
-    tokens: &[NewAccessToken],
-) -> QueryResult<usize> {
+pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> QueryResult<usize> {
     for token in tokens {
         text::check([&token.access_token, &token.scopes])?;
     }
@@ -116,7 +113,7 @@ pub(crate) fn insert_tokens(
         (POSTGRES_SPENT, SQLITE_SPENT),
         (POSTGRES_TOKENS, SQLITE_TOKENS),
     ] {
-        stored = match conn {
+        stored = match tx.conn() {
             StoreConnection::Postgres(conn) => diesel::sql_query(postgres)
                 .bind::<Text, _>(&rows)
                 .execute(conn)?,

@@ -8,7 +8,7 @@ use diesel::sql_types::Integer;
 
 use super::connection::BUSY_TIMEOUT;
 use super::execute;
-use super::{Store, StoreConnection, StoreError};
+use super::{QUERY_TIMEOUT, Store, StoreConnection, StoreError};
 
 /// A log of fewer bytes is left alone. SQLite writes it back by itself at half of this, but
 /// begins it anew only when nobody reads at that moment: beside readers who take turns, such as
@@ -38,7 +38,7 @@ impl Store {
             return Ok(true);
         }
         let trim = |conn: &mut _| execute::read(conn, empty);
-        self.run(self.writing.as_ref(), trim).await
+        self.run(QUERY_TIMEOUT, self.writing.as_ref(), trim).await
     }
 }
 

@@ -4,8 +4,8 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::StoreConnection;
 use super::schema::clock_mark;
+use super::{StoreConnection, Writing};
 
 /// The one row.
 const MARK: i64 = 1;
@@ -21,20 +21,20 @@ pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<NaiveDateTi
 }
 
 /// Stores a later time; an earlier one changes nothing.
-pub(crate) fn advance(conn: &mut StoreConnection, at: NaiveDateTime) -> QueryResult<()> {
+pub(crate) fn advance(tx: &mut Writing<'_>, at: NaiveDateTime) -> QueryResult<()> {
     let earlier = clock_mark::table
         .find(MARK)
         .filter(clock_mark::at.is_null().or(clock_mark::at.lt(at)));
     diesel::update(earlier)
         .set(clock_mark::at.eq(at))
-        .execute(conn)
+        .execute(tx.conn())
         .map(drop)
 }
 
 /// Stores a time, whatever was stored before.
-pub(crate) fn set(conn: &mut StoreConnection, at: NaiveDateTime) -> QueryResult<()> {
+pub(crate) fn set(tx: &mut Writing<'_>, at: NaiveDateTime) -> QueryResult<()> {
     diesel::update(clock_mark::table.find(MARK))
         .set(clock_mark::at.eq(at))
-        .execute(conn)
+        .execute(tx.conn())
         .map(drop)
 }

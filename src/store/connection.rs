@@ -4,7 +4,7 @@ use std::path::Path;
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 use secrecy::ExposeSecret;
 
@@ -35,23 +35,26 @@ impl StoreConnection {
         }
     }
 
-    /// Ends what [`Self::begin_write`] began: commits what worked, and rolls back the rest.
-    pub(super) fn end_write<T>(&mut self, outcome: QueryResult<T>) -> QueryResult<T> {
-        match outcome {
-            Ok(value) => {
-                Transactions::commit_transaction(self)?;
-                Ok(value)
-            }
-            Err(error) => {
-                // The first error is the one to report; a connection whose rollback fails is
-                // found broken when it goes back to the pool.
-                if Transactions::rollback_transaction(self).is_err() {
-                    log::debug!("database: a rollback failed");
-                }
-                Err(error)
-            }
-        }
+    /// Commits what [`Self::begin_write`] began.
+    pub(super) fn commit_write(&mut self) -> QueryResult<()> {
+        Transactions::commit_transaction(self)
     }
+
+    /// Rolls back what [`Self::begin_write`] began.
+    pub(super) fn roll_back_write(&mut self) -> QueryResult<()> {
+        Transactions::rollback_transaction(self)
+    }
+}
+
+/// Whether the other end of the connection is gone.
+pub(super) fn is_lost(error: &DieselError) -> bool {
+    matches!(
+        error,
+        DieselError::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _
+        )
+    )
 }
 
 /// SQLite's locks are waited for no longer than this.

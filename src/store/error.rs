@@ -19,6 +19,13 @@ pub enum StoreError {
     Migration(String),
 }
 
+impl StoreError {
+    /// There is no connection to the database.
+    pub(super) fn no_connection() -> Self {
+        Self::Unavailable("no connection".to_owned())
+    }
+}
+
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         match error {

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::StoreConnection;
 use super::schema::instance_secrets;
+use super::{StoreConnection, Writing};
 
 /// The key of this name, if it was made.
 pub(crate) fn find(conn: &mut StoreConnection, name: &str) -> QueryResult<Option<String>> {
@@ -17,17 +17,13 @@ pub(crate) fn find(conn: &mut StoreConnection, name: &str) -> QueryResult<Option
 
 /// The key of this name, which is `new` if it was not there. Of several processes at once, all get
 /// the same.
-pub(crate) fn find_or_insert(
-    conn: &mut StoreConnection,
-    name: &str,
-    new: &str,
-) -> QueryResult<String> {
+pub(crate) fn find_or_insert(tx: &mut Writing<'_>, name: &str, new: &str) -> QueryResult<String> {
     // The derive of the connection has no ON CONFLICT; both databases write it alike.
     diesel::sql_query(
         "INSERT INTO instance_secrets (name, secret) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
     )
     .bind::<Text, _>(name)
     .bind::<Text, _>(new)
-    .execute(conn)?;
-    find(conn, name)?.ok_or(diesel::result::Error::NotFound)
+    .execute(tx.conn())?;
+    find(tx, name)?.ok_or(diesel::result::Error::NotFound)
 }

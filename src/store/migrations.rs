@@ -40,17 +40,15 @@ fn run_once(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
     }
     conn.begin_write()?;
     let outcome = run_locked(conn);
-    match outcome {
-        Ok(names) => {
-            conn.end_write(Ok(()))?;
-            Ok(names)
-        }
-        Err(failure) => {
-            let rolled_back = conn.end_write::<()>(Err(diesel::result::Error::RollbackTransaction));
-            debug_assert!(rolled_back.is_err());
-            Err(failure)
+    match &outcome {
+        Ok(_) => conn.commit_write()?,
+        Err(_) => {
+            if conn.roll_back_write().is_err() {
+                log::debug!("database: a rollback failed");
+            }
         }
     }
+    outcome
 }
 
 fn run_locked(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! Queries are synchronous, so they run on the runtime's blocking threads, never on the thread
 //! that serves requests. A query waits for its turn without holding a thread, and nobody waits
-//! longer than [`ANSWER_WITHIN`]: a database that does not answer is reported as unavailable.
+//! longer than [`QUERY_TIMEOUT`]: a database that does not answer is reported as unavailable.
 
 pub mod access_token;
 pub(crate) mod administrators;
@@ -21,7 +21,6 @@ mod file_watch;
 mod hash_class;
 pub(crate) mod instance_secret;
 mod migrations;
-mod pool;
 mod principal;
 mod principal_cache;
 mod replaced_files;
@@ -35,6 +34,7 @@ mod status;
 mod text;
 pub mod throttle_counter;
 pub(crate) mod tombstone;
+mod transaction;
 pub mod user;
 
 use std::path::{Path, PathBuf};
@@ -43,9 +43,7 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
-use diesel::connection::SimpleConnection;
 use diesel::r2d2::Pool;
-use diesel::result::Error as DieselError;
 use tokio::sync::Semaphore;
 
 pub use access_token::{AccessToken, NewAccessToken};
@@ -66,6 +64,7 @@ pub use source::{SourceDatabase, SourceQuery, SourceRow};
 pub use status::{DatabaseState, inspect};
 pub use text::MAX_TEXT;
 pub use throttle_counter::LoginFailures;
+pub use transaction::{Revoking, Writing};
 pub use user::{Account, NewUser, StoredHash, User, UserChanges};
 
 use crate::config::DatabaseConfig;
@@ -74,17 +73,16 @@ use crate::credential::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
 use file::beside;
 use file_watch::FileWatch;
-use pool::unreachable_database;
-use principal_cache::{PrincipalCache, Revocation};
+use principal_cache::PrincipalCache;
 
 /// The longest that anyone waits for the database, from asking to the answer.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that [`Store::rewrite`] may take.
+/// The longest that [`Store::rewriting`] may take.
 pub const REWRITE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The longest wait for a connection to open.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A handle to the database. Cheap to clone.
 #[derive(Clone)]
@@ -128,7 +126,7 @@ impl Store {
         let pool = Pool::builder()
             .max_size(config.pool_size)
             .min_idle(Some(1))
-            .connection_timeout(CONNECT_WITHIN)
+            .connection_timeout(CONNECT_TIMEOUT)
             .max_lifetime(Some(Duration::from_secs(30 * 60)))
             .test_on_check_out(false)
             .error_handler(Box::new(LogConnectionErrors(manager.clone())))
@@ -169,77 +167,13 @@ impl Store {
     /// turns out to be dead, as after a restart of Postgres.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
+    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
     pub async fn read<T: Send + 'static>(
         &self,
         query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(None, move |conn| execute::read(conn, &query))
+        self.run(QUERY_TIMEOUT, None, move |conn| execute::read(conn, &query))
             .await
-    }
-
-    /// Runs `work` in one transaction, which is committed when this returns `Ok`. It takes effect
-    /// on all processes at the same moment: no session is remembered past it.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when a UNIQUE rule stands against it; nothing is changed then.
-    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest; if the commit itself
-    /// was under way, the change may or may not have been made.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.transact(self.principals.revocation(), work).await
-    }
-
-    /// As [`Self::write`], for what changes no session: nobody is asked to pause for it.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub async fn note<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.transact(None, work).await
-    }
-
-    /// As [`Self::write`], for an operator's work on whole tables, which may take up to
-    /// [`REWRITE_TIMEOUT`]. Others cannot write meanwhile.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
-    pub async fn rewrite<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mut revocation = self.principals.revocation();
-        let mut work = Some(work);
-        self.run_within(REWRITE_TIMEOUT, self.writing.as_ref(), move |conn| {
-            execute::change(conn, revocation.as_mut(), |conn| {
-                if let StoreConnection::Postgres(conn) = conn {
-                    conn.batch_execute("SET LOCAL statement_timeout = 0")?;
-                }
-                work.take()
-                    .map_or(Err(DieselError::NotFound), |work| work(conn))
-            })
-        })
-        .await
-    }
-
-    async fn transact<T: Send + 'static>(
-        &self,
-        mut revocation: Option<Revocation>,
-        work: impl FnOnce(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mut work = Some(work);
-        self.run(self.writing.as_ref(), move |conn| {
-            execute::change(conn, revocation.as_mut(), |conn| {
-                // Taken once: past BEGIN there is no second attempt.
-                work.take()
-                    .map_or(Err(DieselError::NotFound), |work| work(conn))
-            })
-        })
-        .await
     }
 
     /// The session of a credential, from memory. `None` says nothing: [`Self::find_principal`] knows.
@@ -260,7 +194,7 @@ impl Store {
     /// has expired at `now` or its user is disabled is not looked at.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
+    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
     pub async fn find_principal(
         &self,
         credential: CredentialDigest,
@@ -289,8 +223,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Migration`] when it does not.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
-        let pending = self.read(|conn| Ok(migrations::pending(conn))).await??;
-        match pending {
+        let count = |conn: &mut _| execute::Attempt::Done(migrations::pending(conn));
+        match self.run(QUERY_TIMEOUT, None, count).await? {
             0 => Ok(()),
             count => Err(StoreError::Migration(format!("{count} pending"))),
         }

@@ -5,8 +5,8 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::StoreConnection;
 use super::schema::{api_keys, users};
+use super::{StoreConnection, Writing};
 
 /// A table that numbers its rows, and an id of it: the last one given out, or the next one.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
@@ -48,28 +48,28 @@ impl Sequence {
     /// Lets the next id of each be `distance` beyond all that were given out, here or in another
     /// state of the database that is described by `others`. Returns the next ids.
     pub(crate) fn jump(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         others: &[Self],
         distance: i64,
     ) -> QueryResult<Vec<Self>> {
-        let mut all = Self::list(conn)?;
+        let mut all = Self::list(tx)?;
         for sequence in &mut all {
             let of_others = others
                 .iter()
                 .filter(|other| other.table == sequence.table)
                 .map(|other| other.id);
-            let stored = largest_id(conn, &sequence.table)?;
+            let stored = largest_id(tx, &sequence.table)?;
             let last = of_others.chain([sequence.id, stored]).max().unwrap_or(0);
             sequence.id = last.saturating_add(distance);
-            sequence.set(conn)?;
+            sequence.set(tx)?;
             sequence.id = sequence.id.saturating_add(1);
         }
         Ok(all)
     }
 
     /// Says that this id is the last one that was given out.
-    fn set(&self, conn: &mut StoreConnection) -> QueryResult<()> {
-        match conn {
+    fn set(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
+        match tx.conn() {
             StoreConnection::Sqlite(conn) => {
                 diesel::sql_query("DELETE FROM sqlite_sequence WHERE name = ?")
                     .bind::<Text, _>(&self.table)

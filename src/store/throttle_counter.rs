@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
-use super::StoreConnection;
+use super::Writing;
 use super::schema::login_failures;
 
 /// The attempts that are held against a subject: an account, an address or network, or an account
@@ -36,7 +36,7 @@ impl LoginFailures {
     /// What is held against a subject, held against changes until the transaction ends; made when
     /// it is not there. An account is locked before what belongs to it, and addresses after that.
     pub(crate) fn lock(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         subject: &str,
         account: Option<&str>,
         now: NaiveDateTime,
@@ -54,24 +54,21 @@ impl LoginFailures {
         .bind::<Nullable<Text>, _>(account)
         .bind::<BigInt, _>(0)
         .bind::<Timestamp, _>(now)
-        .get_result(conn)
+        .get_result(tx.conn())
     }
 
     /// As [`Self::lock`], if it is there.
-    pub(crate) fn lock_existing(
-        conn: &mut StoreConnection,
-        subject: &str,
-    ) -> QueryResult<Option<Self>> {
+    pub(crate) fn lock_existing(tx: &mut Writing<'_>, subject: &str) -> QueryResult<Option<Self>> {
         diesel::update(login_failures::table.find(subject))
             .set(login_failures::failures.eq(login_failures::failures))
             .returning(login_failures::all_columns)
-            .get_result(conn)
+            .get_result(tx.conn())
             .optional()
     }
 
     /// An attempt is decided, and stays counted as a failure. `held` is 1 for one that was under way,
     /// and 0 for one that was refused, which takes as long.
-    pub(crate) fn decide(conn: &mut StoreConnection, subject: &str, held: i64) -> QueryResult<()> {
+    pub(crate) fn decide(tx: &mut Writing<'_>, subject: &str, held: i64) -> QueryResult<()> {
         diesel::sql_query(
             "UPDATE login_failures \
              SET under_way = CASE WHEN under_way > $1 THEN under_way - $1 ELSE 0 END \
@@ -79,13 +76,13 @@ impl LoginFailures {
         )
         .bind::<BigInt, _>(held)
         .bind::<Text, _>(subject)
-        .execute(conn)
+        .execute(tx.conn())
         .map(drop)
     }
 
     /// An attempt was under way and no password was compared: it does not count.
     pub(crate) fn withdraw(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         subject: &str,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
@@ -97,27 +94,27 @@ impl LoginFailures {
         )
         .bind::<Text, _>(subject)
         .bind::<Timestamp, _>(now)
-        .execute(conn)
+        .execute(tx.conn())
         .map(drop)
     }
 
     /// Stores what was locked.
-    pub(crate) fn update(&self, conn: &mut StoreConnection) -> QueryResult<()> {
+    pub(crate) fn update(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::update(login_failures::table.find(&self.subject))
             .set(self)
-            .execute(conn)
+            .execute(tx.conn())
             .map(drop)
     }
 
     /// Forgets the attempts that are held against an account, from wherever they came. Returns in
     /// how many rows there were any. The rows stay: they tell which addresses are known.
     pub(crate) fn forget_account(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         account: &str,
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
         // Locked even when it has to be made first: who holds it is alone with what belongs to it.
-        Self::lock(conn, account, Some(account), now)?;
+        Self::lock(tx, account, Some(account), now)?;
         let of_account = login_failures::table
             .filter(login_failures::account.eq(account))
             .filter(login_failures::failures.gt(0));
@@ -127,12 +124,12 @@ impl LoginFailures {
                 login_failures::next_at.eq(None::<NaiveDateTime>),
                 login_failures::alerts.eq(0),
             ))
-            .execute(conn)
+            .execute(tx.conn())
     }
 
     /// Deletes rows that say nothing any more, `limit` at most. Returns how many.
     pub(crate) fn prune(
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
@@ -142,7 +139,7 @@ impl LoginFailures {
             .order(login_failures::expires_at)
             .limit(limit)
             .select(login_failures::subject)
-            .load(conn)?;
+            .load(tx.conn())?;
         if subjects.is_empty() {
             return Ok(0);
         }
@@ -150,6 +147,6 @@ impl LoginFailures {
         let still = login_failures::table
             .filter(login_failures::subject.eq_any(subjects))
             .filter(expired);
-        diesel::delete(still).execute(conn)
+        diesel::delete(still).execute(tx.conn())
     }
 }

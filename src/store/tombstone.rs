@@ -5,25 +5,25 @@ use std::collections::HashSet;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::StoreConnection;
 use super::schema::{access_tokens, deleted_users, spent_tokens};
+use super::{StoreConnection, Writing};
 
 /// Remembers that the user of an address was deleted. `address_digest` is a keyed digest.
 pub(super) fn remember_user(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     address_digest: &str,
     now: NaiveDateTime,
 ) -> QueryResult<()> {
     let known = diesel::update(deleted_users::table.find(address_digest))
         .set(deleted_users::deleted_at.eq(now))
-        .execute(conn)?;
+        .execute(tx.conn())?;
     if known == 0 {
         diesel::insert_into(deleted_users::table)
             .values((
                 deleted_users::address_digest.eq(address_digest),
                 deleted_users::deleted_at.eq(now),
             ))
-            .execute(conn)?;
+            .execute(tx.conn())?;
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(crate) fn find_tokens(
 /// Forgets tokens that have expired before `now`, `limit` at most, but for imported ones. Returns
 /// how many.
 pub(crate) fn prune_tokens(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<usize> {
@@ -70,10 +70,10 @@ pub(crate) fn prune_tokens(
         .order(spent_tokens::expiration_date)
         .limit(limit)
         .select(spent_tokens::access_token)
-        .load(conn)?;
+        .load(tx.conn())?;
     if expired.is_empty() {
         return Ok(0);
     }
     let these = spent_tokens::table.filter(spent_tokens::access_token.eq_any(expired));
-    diesel::delete(these).execute(conn)
+    diesel::delete(these).execute(tx.conn())
 }

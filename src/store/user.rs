@@ -7,7 +7,7 @@ use diesel::prelude::*;
 
 use super::schema::users;
 use super::slice::{Row, Slice};
-use super::{StoreConnection, text, tombstone};
+use super::{Revoking, StoreConnection, Writing, text, tombstone};
 use crate::credential::keyed_digest::DigestKey;
 
 /// A password hash as stored. Does not print.
@@ -113,7 +113,7 @@ pub struct NewUser {
 
 impl NewUser {
     /// Stores the user. A UNIQUE violation means that the address is taken.
-    pub(crate) fn insert(&self, conn: &mut StoreConnection) -> QueryResult<User> {
+    pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<User> {
         text::check([
             &self.name,
             &self.surname,
@@ -126,7 +126,7 @@ impl NewUser {
         diesel::insert_into(users::table)
             .values(self)
             .returning(USER_COLUMNS)
-            .get_result(conn)
+            .get_result(tx.conn())
     }
 }
 
@@ -219,22 +219,22 @@ impl User {
     /// Holds the row of a user against changes until the transaction ends, and returns the user as
     /// they are then: an UPDATE is the row lock that both databases share. It changes nothing that
     /// a session shows.
-    pub(crate) fn lock(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
+    pub(crate) fn lock(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(users::hashed_password))
             .returning(USER_COLUMNS)
-            .get_result(conn)
+            .get_result(tx.conn())
             .optional()
     }
 
     /// Makes the changes. Returns the user, if there is one.
     pub(crate) fn change(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         id: i64,
         changes: &UserChanges,
     ) -> QueryResult<Option<Self>> {
         if changes.is_empty() {
-            return Self::find(conn, id);
+            return Self::find(tx, id);
         }
         let texts = [
             &changes.name,
@@ -246,24 +246,24 @@ impl User {
         diesel::update(users::table.find(id))
             .set(changes)
             .returning(USER_COLUMNS)
-            .get_result(conn)
+            .get_result(tx.conn())
             .optional()
     }
 
     /// Deletes a user, with all tokens and keys, and remembers the address by its digest under
     /// `key`, so that an import leaves it out. Returns whether there was such a user.
     pub(crate) fn delete(
-        conn: &mut StoreConnection,
+        tx: &mut Revoking<'_>,
         id: i64,
         key: &DigestKey,
         now: NaiveDateTime,
     ) -> QueryResult<bool> {
         let email_key: Option<String> = diesel::delete(users::table.find(id))
             .returning(users::email_key)
-            .get_result(conn)
+            .get_result(tx.conn())
             .optional()?;
         if let Some(email_key) = &email_key {
-            tombstone::remember_user(conn, &address_digest(key, email_key), now)?;
+            tombstone::remember_user(tx, &address_digest(key, email_key), now)?;
         }
         Ok(email_key.is_some())
     }
@@ -321,28 +321,28 @@ impl Account {
 
     /// Whether the user may still come in with this password, and holds the row against changes
     /// until the transaction ends: an UPDATE is the row lock that both databases share.
-    pub(crate) fn lock_if_unchanged(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
-        self.replace_hash(conn, self.hashed_password.as_str())
+    pub(crate) fn lock_if_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {
+        self.replace_hash(tx, self.hashed_password.as_str())
     }
 
     /// Stores a hash, whatever was there.
-    pub(crate) fn set_hash(conn: &mut StoreConnection, id: i64, new: &str) -> QueryResult<()> {
+    pub(crate) fn set_hash(tx: &mut Revoking<'_>, id: i64, new: &str) -> QueryResult<()> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(new))
-            .execute(conn)
+            .execute(tx.conn())
             .map(drop)
     }
 
     /// Puts `new` in the place of the hash, unless the password was changed or the user disabled
     /// in the meantime. Returns whether it did.
-    pub(crate) fn replace_hash(&self, conn: &mut StoreConnection, new: &str) -> QueryResult<bool> {
+    pub(crate) fn replace_hash(&self, tx: &mut Writing<'_>, new: &str) -> QueryResult<bool> {
         let unchanged = users::table
             .filter(users::id.eq(self.user.id))
             .filter(users::hashed_password.eq(self.hashed_password.as_str()))
             .filter(users::disabled_at.is_null());
         diesel::update(unchanged)
             .set(users::hashed_password.eq(new))
-            .execute(conn)
+            .execute(tx.conn())
             .map(|rows| rows == 1)
     }
 }

@@ -66,5 +66,6 @@ mod static_key_guesses;
 mod stopping;
 mod terminal;
 mod throttle;
+mod transactions;
 mod transport;
 mod upkeep;

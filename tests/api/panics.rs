@@ -25,7 +25,7 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("on purpose"))
 }
 
-fn config(app: &TestApp) -> Config {
+pub fn config(app: &TestApp) -> Config {
     let settings = settings();
     let url = ("DATABASE_URL".to_owned(), app.database().url());
     Config::from_vars(settings.into_iter().chain([url])).unwrap()
@@ -84,7 +84,7 @@ fn queries_that_panic_cost_their_answers(backend: Backend) {
         .unwrap();
     for number in 0..PANICS / 10 {
         let outcome = match number % 2 {
-            0 => runtime.block_on(store.write(|_| panic_quietly())),
+            0 => runtime.block_on(store.revoking(|_| panic_quietly())),
             _ => runtime.block_on(store.read(|_| panic_quietly())),
         };
         let outcome: Result<(), _> = outcome;
@@ -95,6 +95,8 @@ fn queries_that_panic_cost_their_answers(backend: Backend) {
     }
     assert_eq!(store.connections().0, 0, "connections are still in use");
     runtime.block_on(store.check_ready()).unwrap();
-    runtime.block_on(store.write(|_| Ok(()))).unwrap();
+    runtime
+        .block_on(store.writing(|_| Ok::<_, StoreError>(())))
+        .unwrap();
     app.register("alice");
 }

@@ -2,7 +2,6 @@
 //! are locked.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::{Administrator, Authority, check_another_administers};
 use crate::auth::Auth;
@@ -10,7 +9,7 @@ use crate::auth::audit::Events;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{StoreConnection, User, UserChanges, administrators};
+use crate::store::{Revoking, User, UserChanges, Writing, administrators};
 
 impl Auth {
     /// As [`Self::administer_if`], for what removes no administrator.
@@ -18,12 +17,10 @@ impl Auth {
         &self,
         admin: &Administrator,
         id: i64,
-        work: impl FnOnce(&mut StoreConnection, &mut Events, &User) -> QueryResult<Result<T, Error>>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events, &User) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.administer_if(admin, id, LockFirst::Nothing, |conn, events, locked| {
-            work(conn, events, locked.user)
+        self.administer_if(admin, id, LockFirst::Nothing, |tx, events, locked| {
+            work(tx, events, locked.user)
         })
         .await
     }
@@ -37,48 +34,37 @@ impl Auth {
         admin: &Administrator,
         id: i64,
         lock_first: LockFirst,
-        work: impl FnOnce(
-            &mut StoreConnection,
-            &mut Events,
-            &Locked<'_>,
-        ) -> QueryResult<Result<T, Error>>
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events, &Locked<'_>) -> Result<T, Error>
         + Send
         + 'static,
     ) -> Result<T, Error> {
         let (by, now) = (admin.by.clone(), self.0.clock.now());
         let auth = self.clone();
-        let outcome = self.change(&admin.origin, move |conn, events| {
+        let outcome = self.change(&admin.origin, move |tx, events| {
             if let LockFirst::Administrators = lock_first {
-                administrators::lock(conn)?;
+                administrators::lock(tx)?;
             }
             let mut user = None;
             if by.as_ref().is_none_or(|by| id < by.principal.user.id) {
-                user = User::lock(conn, id)?;
+                user = User::lock(tx, id)?;
             }
             let caller = match &by {
-                Some(by) => match by.lock(conn, now)? {
-                    Ok(caller) => Some((by, caller)),
-                    Err(error) => return Ok(Err(error)),
-                },
+                Some(by) => Some((by, by.lock(tx, now)?)),
                 None => None,
             };
             if by.is_some() && user.is_none() {
-                user = User::lock(conn, id)?;
+                user = User::lock(tx, id)?;
             }
-            let Some(user) = user else {
-                return Ok(Err(Error::UserNotFound));
-            };
+            let user = user.ok_or(Error::UserNotFound)?;
             let locked = Locked {
                 user: &user,
                 by: caller.as_ref().map(|(by, caller)| (*by, caller)),
                 grantable: &auth.0.config.grantable_scopes,
             };
-            match locked.check_may_be_acted_on() {
-                Ok(()) => work(conn, events, &locked),
-                Err(error) => Ok(Err(error)),
-            }
+            locked.check_may_be_acted_on()?;
+            work(tx, events, &locked)
         });
-        self.note_if_refused(admin, outcome.await?).await
+        self.note_if_refused(admin, outcome.await).await
     }
 
     /// Puts a refusal into the trail, when what an administrator wanted takes another scope.
@@ -115,26 +101,21 @@ impl Locked<'_> {
     /// What a patch comes to on the row as it is now, once it was found allowed.
     pub(super) fn changes(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         patch: &CheckedPatch,
         now: NaiveDateTime,
-    ) -> QueryResult<Result<UserChanges, Error>> {
-        let is_meant = patch.only_if.check(self.user);
-        let changes = match is_meant.and_then(|()| patch.changes(self.user, now)) {
-            Ok(changes) => changes,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> Result<UserChanges, Error> {
+        patch.only_if.check(self.user)?;
+        let changes = patch.changes(self.user, now)?;
         let mut is_removed = patch.disabled == Some(true);
         if let Some(scopes) = &changes.scopes {
-            if let Err(error) = self.check_may_give(scopes) {
-                return Ok(Err(error));
-            }
+            self.check_may_give(scopes)?;
             is_removed |= !scope::contains(scopes, scope::USERS_WRITE);
         }
-        if is_removed && let Err(error) = self.check_another_administers(conn)? {
-            return Ok(Err(error));
+        if is_removed {
+            self.check_another_administers(tx)?;
         }
-        Ok(Ok(changes))
+        Ok(changes)
     }
 
     fn check_may_be_acted_on(&self) -> Result<(), Error> {
@@ -154,13 +135,10 @@ impl Locked<'_> {
     }
 
     /// The operator may remove the last administrator, and can make another.
-    pub(super) fn check_another_administers(
-        &self,
-        conn: &mut StoreConnection,
-    ) -> QueryResult<Result<(), Error>> {
+    pub(super) fn check_another_administers(&self, tx: &mut Writing<'_>) -> Result<(), Error> {
         match self.by {
-            Some(_) => check_another_administers(conn, self.user),
-            None => Ok(Ok(())),
+            Some(_) => check_another_administers(tx, self.user),
+            None => Ok(()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::auth::ended::Ended;
 use crate::auth::register::refused_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyForm};
 use crate::error::Error;
-use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, tombstone};
+use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, tombstone};
 
 /// Rows that are pruned in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -24,10 +24,10 @@ impl Auth {
     /// As [`Auth::delete_user`].
     pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
         let now = self.0.clock.now();
-        let ended = self.administer(admin, id, move |conn, events, _user| {
-            let ended = Ended::all_of_user(conn, id, now)?;
+        let ended = self.administer(admin, id, move |tx, events, _user| {
+            let ended = Ended::all_of_user(tx, id, now)?;
             events.record(ended.told_in(Event::new(Action::UserSignOut).on_user(id)));
-            Ok(Ok(ended.count()))
+            Ok(ended.count())
         });
         ended.await
     }
@@ -58,15 +58,15 @@ impl Auth {
             .hash_new_password(&admin.origin, &password, &user)
             .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
-        let changed = self.administer(admin, id, move |conn, events, user| {
-            Account::set_hash(conn, id, &hashed)?;
-            auth.forget_failures(conn, &fold(&user.email))?;
+        let changed = self.administer(admin, id, move |tx, events, user| {
+            Account::set_hash(tx, id, &hashed)?;
+            auth.forget_failures(tx, &fold(&user.email))?;
             let ended = match keep_keys {
-                true => Ended::token_of_user(conn, id)?,
-                false => Ended::all_of_user(conn, id, now)?,
+                true => Ended::token_of_user(tx, id)?,
+                false => Ended::all_of_user(tx, id, now)?,
             };
             events.record(ended.told_in(Event::new(Action::PasswordChange).on_user(id)));
-            Ok(Ok(()))
+            Ok(())
         });
         changed.await
     }
@@ -85,14 +85,11 @@ impl Auth {
         let (secret, lifetime) = self.new_token()?;
         let digest = secret.digest().to_hex();
         let now = self.0.clock.now();
-        let issued = self.administer(admin, id, move |conn, events, user| {
+        let issued = self.administer(admin, id, move |tx, events, user| {
             if user.disabled_at.is_some() {
-                return Ok(Err(Error::Disabled));
+                return Err(Error::Disabled);
             }
-            let scopes = match choose_scopes(&user.scopes, scope.as_deref()) {
-                Ok(scopes) => scopes,
-                Err(error) => return Ok(Err(error)),
-            };
+            let scopes = choose_scopes(&user.scopes, scope.as_deref())?;
             let token = NewAccessToken {
                 user_id: id,
                 access_token: digest,
@@ -103,7 +100,7 @@ impl Auth {
             };
             let event = Event::new(Action::TokenIssue).on_user(id);
             events.record(event.with("scopes", token.scopes.as_str()));
-            token.replace_for_user(conn).map(Ok)
+            Ok(token.replace_for_user(tx)?)
         });
         let token = issued.await?;
         Ok(IssuedToken {
@@ -142,11 +139,11 @@ impl Auth {
         form: KeyForm,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(id, form)?;
-        let created = self.administer(admin, id, move |conn, events, user| {
+        let created = self.administer(admin, id, move |tx, events, user| {
             if user.disabled_at.is_some() {
-                return Ok(Err(Error::Disabled));
+                return Err(Error::Disabled);
             }
-            insert_key(conn, events, &user.scopes, &new)
+            insert_key(tx, events, &user.scopes, &new)
         });
         let key = created.await?;
         Ok(IssuedKey { secret, key })
@@ -163,12 +160,12 @@ impl Auth {
         key: i64,
     ) -> Result<(), Error> {
         let now = self.0.clock.now();
-        let revoked = self.administer(admin, id, move |conn, events, user| {
-            if !ApiKey::revoke(conn, user.id, key, now)? {
-                return Ok(Err(Error::KeyNotFound));
+        let revoked = self.administer(admin, id, move |tx, events, user| {
+            if !ApiKey::revoke(tx, user.id, key, now)? {
+                return Err(Error::KeyNotFound);
             }
             events.record(Event::new(Action::KeyRevoke).on_key(key));
-            Ok(Ok(()))
+            Ok(())
         });
         revoked.await
     }
@@ -178,12 +175,12 @@ impl Auth {
     /// # Errors
     /// As [`Auth::delete_user`].
     pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let revoked = self.administer(admin, id, move |conn, events, _user| {
-            let was_there = AccessToken::revoke_of_user(conn, id)?;
+        let revoked = self.administer(admin, id, move |tx, events, _user| {
+            let was_there = AccessToken::revoke_of_user(tx, id)?;
             if was_there {
                 events.record(Event::new(Action::TokenRevoke).on_user(id));
             }
-            Ok(Ok(was_there))
+            Ok(was_there)
         });
         revoked.await
     }
@@ -195,10 +192,10 @@ impl Auth {
     /// As [`Auth::delete_user`].
     pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let auth = self.clone();
-        let unlocked = self.administer(admin, id, move |conn, events, user| {
-            let were_any = auth.forget_failures(conn, &fold(&user.email))?;
+        let unlocked = self.administer(admin, id, move |tx, events, user| {
+            let were_any = auth.forget_failures(tx, &fold(&user.email))?;
             events.record(Event::new(Action::UserUnlock).on_user(id));
-            Ok(Ok(were_any))
+            Ok(were_any)
         });
         unlocked.await
     }
@@ -216,9 +213,11 @@ impl Auth {
         let now = self.0.clock.now();
         let mut pruned = 0;
         loop {
-            let prune = move |conn: &mut _| AccessToken::prune(conn, now, PRUNED_AT_ONCE);
-            // Nobody accepts them any more, so nobody has to be told.
-            match self.0.store.note(prune).await? {
+            let prune = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(AccessToken::prune(tx, now, PRUNED_AT_ONCE)?)
+            };
+            // No process accepts them any more, so no cache has to be fenced.
+            match self.0.store.writing(prune).await? {
                 0 => break,
                 rows => {
                     self.0.metrics.tokens_purged.add(rows as u64);
@@ -227,8 +226,10 @@ impl Auth {
             }
         }
         loop {
-            let prune = move |conn: &mut _| tombstone::prune_tokens(conn, now, PRUNED_AT_ONCE);
-            if self.0.store.note(prune).await? == 0 {
+            let prune = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(tombstone::prune_tokens(tx, now, PRUNED_AT_ONCE)?)
+            };
+            if self.0.store.writing(prune).await? == 0 {
                 return Ok(pruned);
             }
         }

@@ -7,13 +7,12 @@ mod users;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use crate::auth::audit::Origin;
 use crate::auth::caller::lock_caller;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{Credential, Principal, StoreConnection, User, administrators};
+use crate::store::{Credential, Principal, User, Writing, administrators};
 
 pub use users::UserPage;
 
@@ -67,19 +66,13 @@ pub(super) struct Authority {
 impl Authority {
     /// Holds the row of the administrator until the transaction ends, and returns them as they are
     /// now; the error when they are not in any more, or have lost the scope.
-    pub(super) fn lock(
-        &self,
-        conn: &mut StoreConnection,
-        now: NaiveDateTime,
-    ) -> QueryResult<Result<User, Error>> {
-        let caller = lock_caller(conn, &self.principal, now)?;
-        Ok(match caller {
-            None => Err(Error::InvalidToken),
-            Some(caller) if !scope::contains(&caller.scopes, &self.level) => {
-                Err(Error::InsufficientScope(self.level.clone()))
-            }
-            Some(caller) => Ok(caller),
-        })
+    pub(super) fn lock(&self, tx: &mut Writing<'_>, now: NaiveDateTime) -> Result<User, Error> {
+        let caller = lock_caller(tx, &self.principal, now)?;
+        if scope::contains(&caller.scopes, &self.level) {
+            Ok(caller)
+        } else {
+            Err(Error::InsufficientScope(self.level.clone()))
+        }
     }
 
     /// Refuses API keys, whatever their scopes: a program neither makes nor deletes users, nor
@@ -128,14 +121,11 @@ impl Authority {
 
 /// Refuses to let a user go who is the last that may administer others and sign in. For the
 /// transaction that holds [`administrators::lock`] and the row of the user.
-pub(super) fn check_another_administers(
-    conn: &mut StoreConnection,
-    user: &User,
-) -> QueryResult<Result<(), Error>> {
+pub(super) fn check_another_administers(tx: &mut Writing<'_>, user: &User) -> Result<(), Error> {
     let administers =
         user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
-    if administers && !administrators::is_another(conn, user.id)? {
-        return Ok(Err(Error::LastAdministrator));
+    if administers && !administrators::is_another(tx, user.id)? {
+        return Err(Error::LastAdministrator);
     }
-    Ok(Ok(()))
+    Ok(())
 }

@@ -8,7 +8,7 @@ use super::administration::LockFirst;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::precondition::Precondition;
-use crate::auth::register::taken;
+use crate::auth::register::insert_user;
 use crate::auth::user_patch::{UserPatch, check_optional_scopes, record_changes};
 use crate::auth::{Auth, RegistrationForm};
 use crate::error::{Error, FieldError};
@@ -109,23 +109,18 @@ impl Auth {
             .await?;
         let (by, now) = (admin.by.clone(), self.0.clock.now());
         let auth = self.clone();
-        let created = self.change(&admin.origin, move |conn, events| {
+        let created = self.change(&admin.origin, move |tx, events| {
             if let Some(by) = &by {
                 let grantable = &auth.0.config.grantable_scopes;
-                let allowed = by
-                    .lock(conn, now)?
-                    .and_then(|caller| by.check_may_give(&caller, grantable, "", &user.scopes));
-                if let Err(error) = allowed {
-                    return Ok(Err(error));
-                }
+                let caller = by.lock(tx, now)?;
+                by.check_may_give(&caller, grantable, "", &user.scopes)?;
             }
-            let created = user.insert(conn)?;
+            let created = insert_user(tx, &user)?;
             let event = Event::new(Action::UserCreate).on_user(created.id);
             events.record(event.with("scopes", created.scopes.as_str()));
-            Ok(Ok(created))
+            Ok(created)
         });
-        let created = created.await.map_err(taken)?;
-        self.note_if_refused(admin, created).await
+        self.note_if_refused(admin, created.await).await
     }
 
     /// Changes a user, and returns the user as they are then. Disabling ends the login token and
@@ -154,18 +149,15 @@ impl Auth {
             true => LockFirst::Administrators,
             false => LockFirst::Nothing,
         };
-        let updated = self.administer_if(admin, id, lock_first, move |conn, events, locked| {
-            let changes = match locked.changes(conn, &patch, now)? {
-                Ok(changes) => changes,
-                Err(error) => return Ok(Err(error)),
-            };
+        self.administer_if(admin, id, lock_first, move |tx, events, locked| {
+            let changes = locked.changes(tx, &patch, now)?;
             record_changes(events, locked.user, &changes);
             if let Some(disabled) = patch.disabled {
-                Ended::by_disabling(conn, events, locked.user, disabled, now)?;
+                Ended::by_disabling(tx, events, locked.user, disabled, now)?;
             }
-            Ok(User::change(conn, id, &changes)?.ok_or(Error::UserNotFound))
-        });
-        updated.await
+            User::change(tx, id, &changes)?.ok_or(Error::UserNotFound)
+        })
+        .await
     }
 
     /// Deletes a user, with all tokens and keys.
@@ -188,15 +180,10 @@ impl Auth {
             admin,
             id,
             LockFirst::Administrators,
-            move |conn, events, locked| {
-                if let Err(error) = only_if.check(locked.user) {
-                    return Ok(Err(error));
-                }
-                if let Err(error) = locked.check_another_administers(conn)? {
-                    return Ok(Err(error));
-                }
-                auth.delete_in(conn, events, id)?;
-                Ok(Ok(()))
+            move |tx, events, locked| {
+                only_if.check(locked.user)?;
+                locked.check_another_administers(tx)?;
+                Ok(auth.delete_in(tx, events, id)?)
             },
         );
         deleted.await

@@ -9,7 +9,7 @@ use super::{Action, Event, Events, Origin, Problem};
 use crate::auth::Auth;
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
-use crate::store::{AuditHead, StoreConnection};
+use crate::store::{AuditHead, Writing};
 
 /// How often it begins again when a process has appended meanwhile.
 const MAX_ATTEMPTS: usize = 3;
@@ -51,8 +51,8 @@ impl Auth {
         let old = old.map(DigestKey::new);
         for _ in 0..MAX_ATTEMPTS {
             let auth = self.clone();
-            let make = move |conn: &mut StoreConnection| auth.0.trail.key(conn);
-            let new = self.0.store.note(make).await?;
+            let make = move |tx: &mut Writing<'_>| Ok::<_, Error>(auth.0.trail.key(tx)?);
+            let new = self.0.store.writing(make).await?;
             let verifier = Verifier::of_adoption(self, old.clone(), new).await?;
             let Some(verifier) = verifier else {
                 return Err(Error::Unavailable);
@@ -82,8 +82,8 @@ impl Auth {
     async fn write_adoption(&self, verified: AuditHead, walk: &Walk) -> Result<Option<i64>, Error> {
         let (auth, digest) = (self.clone(), walk.commitment.clone());
         let is_good = walk.problems.is_empty();
-        let write = move |conn: &mut StoreConnection| {
-            let mut head = AuditHead::lock(conn)?;
+        let write = move |tx: &mut Writing<'_>| {
+            let mut head = AuditHead::lock(tx)?;
             if head != verified {
                 return Ok(None);
             }
@@ -97,10 +97,10 @@ impl Auth {
             head.adopted_start = String::new();
             head.adopted_digest = digest;
             let trail = &auth.0.trail;
-            let key = trail.key(conn)?;
-            let head = trail.append_rows(conn, head, &key, &Origin::operator(), events)?;
+            let key = trail.key(tx)?;
+            let head = trail.append_rows(tx, head, &key, &Origin::operator(), events)?;
             Ok(Some(head.last_id))
         };
-        Ok(self.0.store.note(write).await?)
+        self.0.store.writing(write).await
     }
 }

@@ -6,7 +6,7 @@ use super::chain::{digest_of_event, digest_of_head};
 use super::{Events, Origin, Trail};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, User};
+use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, User, Writing};
 
 /// What the log says when the trail cannot be appended to.
 const OTHER_KEY: &str = "the audit trail was signed with another key than the present one";
@@ -104,11 +104,12 @@ impl Auth {
             State::Signed => {}
             State::ToSign => {
                 let auth = self.clone();
-                let sign = move |conn: &mut _| {
+                let sign = move |tx: &mut Writing<'_>| {
                     let trail = &auth.0.trail;
-                    trail.extend(conn, &Origin::service(), Events::default())
+                    trail.extend(tx, &Origin::service(), Events::default())?;
+                    Ok::<_, StoreError>(())
                 };
-                self.0.store.note(sign).await?;
+                self.0.store.writing(sign).await?;
             }
         }
         // Before the first event: its time must not be what the clock is compared with.

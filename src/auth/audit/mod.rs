@@ -21,6 +21,7 @@ mod walk;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::QueryResult;
+use diesel::result::Error as DieselError;
 
 pub use adopt::Adoption;
 use chain::{digest_of_event, digest_of_head};
@@ -38,11 +39,10 @@ pub use verify::Verification;
 
 use super::Auth;
 use super::instance_key::InstanceKey;
-use super::throttle::ChangeError;
 use crate::clock::Clock;
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError};
+use crate::store::{AuditEvent, AuditHead, Revoking, StoreError, Writing};
 
 /// What happens in one transaction, in order.
 #[derive(Default)]
@@ -98,50 +98,32 @@ impl Trail {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Does the work of a transaction, and appends what it records.
-    pub(super) fn run<T>(
-        &self,
-        conn: &mut StoreConnection,
-        origin: &Origin,
-        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T>,
-    ) -> QueryResult<T> {
-        let mut events = Events::default();
-        let value = work(conn, &mut events)?;
-        self.append(conn, origin, events)?;
-        Ok(value)
-    }
-
     /// Appends events, as the last thing that a transaction does: whoever appends keeps all others
     /// from it until the commit.
-    fn append(
+    pub(super) fn append(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         origin: &Origin,
         events: Events,
     ) -> QueryResult<()> {
         if events.0.is_empty() {
             return Ok(());
         }
-        self.extend(conn, origin, events)
+        self.extend(tx, origin, events)
     }
 
     /// As [`Self::append`], and looks at the head even when there is nothing to append.
-    fn extend(
-        &self,
-        conn: &mut StoreConnection,
-        origin: &Origin,
-        events: Events,
-    ) -> QueryResult<()> {
-        let LockedHead { head, key, found } = self.lock_head(conn)?;
+    fn extend(&self, tx: &mut Writing<'_>, origin: &Origin, events: Events) -> QueryResult<()> {
+        let LockedHead { head, key, found } = self.lock_head(tx)?;
         let found = found.map(|event| (Some(Origin::service()), event));
         let all = Events(found.into_iter().chain(events.0).collect());
-        self.append_rows(conn, head, &key, origin, all).map(drop)
+        self.append_rows(tx, head, &key, origin, all).map(drop)
     }
 
     /// Appends to a head that was locked, and signs it. Returns it as it is then.
     fn append_rows(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         mut head: AuditHead,
         key: &DigestKey,
         origin: &Origin,
@@ -149,21 +131,21 @@ impl Trail {
     ) -> QueryResult<AuditHead> {
         for (other, event) in events.0 {
             let row = self.next_row(key, &head, other.as_ref().unwrap_or(origin), &event);
-            row.insert(conn)?;
+            row.insert(tx)?;
             head.last_id = row.id;
             head.last_digest = row.digest;
         }
         head.digest = digest_of_head(key, &head);
-        head.update(conn)?;
+        head.update(tx)?;
         Ok(head)
     }
 
     /// Takes the head to sign it anew. A head that somebody has altered must not become a good one
     /// by that: what is found goes into the trail, and stays there.
-    fn lock_head(&self, conn: &mut StoreConnection) -> QueryResult<LockedHead> {
-        let head = AuditHead::lock(conn)?;
-        let key = self.key(conn)?;
-        let is_good = digest_of_head(&key, &head) == head.digest || self.is_fresh(conn, &head)?;
+    fn lock_head(&self, tx: &mut Writing<'_>) -> QueryResult<LockedHead> {
+        let head = AuditHead::lock(tx)?;
+        let key = self.key(tx)?;
+        let is_good = digest_of_head(&key, &head) == head.digest || self.is_fresh(tx, &head)?;
         let found = (!is_good).then(|| Event::refused(Action::AuditAltered));
         Ok(LockedHead { head, key, found })
     }
@@ -200,51 +182,61 @@ impl Trail {
     }
 
     /// The key to go by.
-    fn key(&self, conn: &mut StoreConnection) -> QueryResult<DigestKey> {
+    fn key(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {
         match &self.configured {
             Some(key) => Ok(key.clone()),
-            None => self.own.get(conn),
+            None => self.own.get(tx),
         }
     }
 }
 
 impl Auth {
-    /// Makes a change, and writes the events that it records into the trail, in one transaction.
-    /// It holds on every process when this returns. What a session asks for is taken out of the
-    /// budget of its user.
+    /// Makes a change and appends the events that it records, in one transaction: committed when
+    /// `work` returns `Ok`, rolled back when it returns `Err`. When this returns, the change is
+    /// effective on every process. A change by a principal is taken out of its user's budget.
     ///
     /// # Errors
-    /// [`ChangeError::TooMany`] when that is used up.
+    /// What `work` returns; [`Error::TooManyAttempts`] when the budget is used up;
+    /// [`Error::Unavailable`].
     pub(super) async fn change<T: Send + 'static>(
         &self,
         origin: &Origin,
-        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, ChangeError> {
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         self.count_change(origin)?;
         self.require_trail().await?;
         let (auth, origin) = (self.clone(), origin.clone());
-        let changed = self
-            .0
-            .store
-            .write(move |conn| auth.0.trail.run(conn, &origin, work));
-        Ok(changed.await?)
+        let change = move |tx: &mut Revoking<'_>| {
+            let mut events = Events::default();
+            let value = work(tx, &mut events)?;
+            auth.0.trail.append(tx, &origin, events)?;
+            Ok(value)
+        };
+        self.0.store.revoking(change).await
     }
 
-    /// As [`Self::change`], for what changes no session and is not asked for by one.
-    pub(super) async fn note<T: Send + 'static>(
+    /// As [`Self::change`], for what ends no credential and is not requested by a principal.
+    pub(super) async fn note<T, E>(
         &self,
         origin: &Origin,
-        work: impl FnOnce(&mut StoreConnection, &mut Events) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        work: impl FnOnce(&mut Writing<'_>, &mut Events) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<DieselError> + Send + 'static,
+    {
         self.require_trail().await?;
         let (auth, origin) = (self.clone(), origin.clone());
-        self.0
-            .store
-            .note(move |conn| auth.0.trail.run(conn, &origin, work))
-            .await
+        let write = move |tx: &mut Writing<'_>| {
+            let mut events = Events::default();
+            let value = work(tx, &mut events)?;
+            auth.0.trail.append(tx, &origin, events)?;
+            Ok(value)
+        };
+        self.0.store.writing(write).await
     }
 
-    /// Writes an event that changes nothing. That of a session is taken out of the budget of its
+    /// Writes an event that changes nothing. One of a principal is taken out of the budget of its
     /// user, unless it is a refusal: those have their own.
     ///
     /// # Errors
@@ -254,10 +246,10 @@ impl Auth {
         if !event.refused {
             self.count_change(origin)?;
         }
-        let noted = self.note(origin, |_conn, events| {
+        self.note(origin, |_tx, events| {
             events.record(event);
             Ok(())
-        });
-        Ok(noted.await?)
+        })
+        .await
     }
 }

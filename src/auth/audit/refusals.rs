@@ -57,14 +57,13 @@ impl Auth {
         }
         let to_write = sums.clone();
         let service = Origin::service();
-        let written = self.note(&service, move |_conn, events| {
+        let written = self.note(&service, move |_tx, events| {
             record_sums(events, to_write);
             Ok(())
         });
-        written.await.map_err(|error| {
-            self.0.refusals.lock().put_back(sums);
-            error.into()
-        })
+        written
+            .await
+            .inspect_err(|_error| self.0.refusals.lock().put_back(sums))
     }
 }
 

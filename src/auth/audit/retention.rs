@@ -7,7 +7,7 @@ use super::chain::{digest_of_earlier, digest_of_head};
 use super::{Action, Event, Events, LockedHead, Origin};
 use crate::auth::{Administrator, Auth};
 use crate::error::Error;
-use crate::store::{AuditEvent, StoreConnection};
+use crate::store::{AuditEvent, Writing};
 
 /// Rows that are deleted in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -55,14 +55,13 @@ impl Auth {
         let mut pruned = 0;
         loop {
             let auth = self.clone();
-            let prune = move |conn: &mut StoreConnection, events: &mut Events| {
+            let prune = move |tx: &mut Writing<'_>, events: &mut Events| {
                 let LockedHead {
                     mut head,
                     key,
                     found,
-                } = auth.0.trail.lock_head(conn)?;
-                let old =
-                    AuditEvent::list_older_than(conn, head.pruned_id, before, PRUNED_AT_ONCE)?;
+                } = auth.0.trail.lock_head(tx)?;
+                let old = AuditEvent::list_older_than(tx, head.pruned_id, before, PRUNED_AT_ONCE)?;
                 // Of what an earlier key has made, the head keeps the digest of what is deleted.
                 for event in old.iter().filter(|event| event.id <= head.adopted_id) {
                     head.adopted_start = digest_of_earlier(&key, &head.adopted_start, event);
@@ -76,8 +75,8 @@ impl Auth {
                 head.pruned_id = last.id;
                 head.pruned_digest = last.digest;
                 head.digest = digest_of_head(&key, &head);
-                head.update(conn)?;
-                AuditEvent::delete_through(conn, last.id)
+                head.update(tx)?;
+                Ok::<_, Error>(AuditEvent::delete_through(tx, last.id)?)
             };
             match self.note(&Origin::service(), prune).await? {
                 0 => return Ok(pruned),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{Action, Event, Origin, origin};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::{ANSWER_WITHIN, AuditEvent, AuditHead, EventFilter, Slice};
+use crate::store::{AuditEvent, AuditHead, EventFilter, QUERY_TIMEOUT, Slice};
 
 /// Pages of users' own events that a process has under way at most, from the query to the last byte
 /// of the answer: each takes up to a megabyte.
@@ -66,7 +66,7 @@ impl PageTurn {
     /// # Errors
     /// [`Error::Unavailable`] when there is none in time.
     async fn wait(turns: &Arc<Semaphore>) -> Result<Self, Error> {
-        let turn = timeout(ANSWER_WITHIN, Arc::clone(turns).acquire_owned()).await;
+        let turn = timeout(QUERY_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
         match turn {
             Ok(Ok(permit)) => Ok(Self(permit)),
             _ => Err(Error::Unavailable),

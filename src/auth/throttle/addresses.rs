@@ -36,13 +36,13 @@ impl Auth {
         let budgets = AddressBudget::all("register", origin.address(), rate);
         self.check_turned_away(&budgets, now, Budget::Registrations)?;
         let (auth, counted) = (self.clone(), budgets.clone());
-        let counted = self.0.store.note(move |conn| {
-            let key = auth.0.throttle_key.get(conn)?;
-            take(conn, &subjects_of(&key, &counted), now)
+        let counted = self.0.store.writing(move |tx| {
+            let key = auth.0.throttle_key.get(tx)?;
+            Ok::<_, Error>(take(tx, &subjects_of(&key, &counted), now)?)
         });
         match counted.await? {
-            Ok(()) => Ok(()),
-            Err(used_up) => Err(self
+            None => Ok(()),
+            Some(used_up) => Err(self
                 .turn_away(origin, budgets, now, used_up, Action::Register)
                 .await?),
         }
@@ -66,18 +66,18 @@ impl Auth {
         let budgets = AddressBudget::all("sign-in", origin.address(), rate);
         self.check_turned_away(&budgets, now, Budget::Address)?;
         let (auth, counted) = (self.clone(), budgets.clone());
-        let counted = self.0.store.note(move |conn| {
-            let key = auth.0.throttle_key.get(conn)?;
+        let counted = self.0.store.writing(move |tx| {
+            let key = auth.0.throttle_key.get(tx)?;
             let subjects = subjects_of(&key, &counted);
-            let taken = take(conn, &subjects, now)?;
-            if is_right && taken.is_ok() {
-                put_back(conn, &subjects, now)?;
+            let used_up = take(tx, &subjects, now)?;
+            if is_right && used_up.is_none() {
+                put_back(tx, &subjects, now)?;
             }
-            Ok(taken)
+            Ok::<_, Error>(used_up)
         });
         match counted.await? {
-            Ok(()) => Ok(()),
-            Err(used_up) => Err(self
+            None => Ok(()),
+            Some(used_up) => Err(self
                 .turn_away(origin, budgets, now, used_up, Action::StaticKeyRefused)
                 .await?),
         }

@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use super::budget::{Alert, Rate, forget};
 use super::reservation::{Admission, Reservation, lapses_at, reserve};
 use crate::auth::Auth;
-use crate::store::{LoginFailures, StoreConnection};
+use crate::store::{LoginFailures, Writing};
 
 /// How long an address stays known after a success.
 const KNOWN_FOR: TimeDelta = TimeDelta::days(90);
@@ -100,53 +100,56 @@ impl Attempt {
     /// now on. In the transaction of what the password was for.
     pub(in crate::auth) fn succeed(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        self.succeed_as(conn, false, now).map(drop)
+        self.succeed_as(tx, false, now).map(drop)
     }
 
-    /// As [`Self::succeed`], and takes a sign-in out of the account's budget for those. The inner error
-    /// is how long it takes until there is one again.
+    /// As [`Self::succeed`], and takes a sign-in out of the account's budget for those. Returns how
+    /// long it takes until there is one again, if the budget is used up.
     pub(in crate::auth) fn sign_in(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         now: NaiveDateTime,
-    ) -> QueryResult<Result<(), TimeDelta>> {
-        self.succeed_as(conn, true, now)
+    ) -> QueryResult<Option<TimeDelta>> {
+        self.succeed_as(tx, true, now)
     }
 
     fn succeed_as(
         &self,
-        conn: &mut StoreConnection,
+        tx: &mut Writing<'_>,
         is_sign_in: bool,
         now: NaiveDateTime,
-    ) -> QueryResult<Result<(), TimeDelta>> {
+    ) -> QueryResult<Option<TimeDelta>> {
         let Some(subjects) = &self.subjects else {
-            return Ok(Ok(()));
+            return Ok(None);
         };
         let held = self.decide();
         let own = Some(subjects.account.as_str());
-        let mut account = LoginFailures::lock(conn, &subjects.account, own, now)?;
+        let mut account = LoginFailures::lock(tx, &subjects.account, own, now)?;
         if self.used == Used::Strangers {
             decide(&mut account, held);
             account.expires_at = now + COUNTED_FOR;
         }
-        let spent = match is_sign_in {
-            true => subjects.sign_ins.spend(&mut account.signed_in_until, now),
-            false => Ok(()),
+        let wait = match is_sign_in {
+            true => {
+                let spent = subjects.sign_ins.spend(&mut account.signed_in_until, now);
+                spent.err()
+            }
+            false => None,
         };
         account.expires_at = account
             .expires_at
             .max(account.signed_in_until.unwrap_or(now));
-        account.update(conn)?;
+        account.update(tx)?;
         let known = [
             (&subjects.exact, Used::Exact),
             (&subjects.nearby, Used::Nearby),
         ];
         for (subject, budget) in known {
             let Some(subject) = subject else { continue };
-            let mut row = LoginFailures::lock(conn, subject, own, now)?;
+            let mut row = LoginFailures::lock(tx, subject, own, now)?;
             // A budget that the owner has not used stays as it is, or each success of theirs would
             // give an attacker nearby a new one.
             if self.used == budget {
@@ -155,10 +158,10 @@ impl Attempt {
                 forget(&mut row);
             }
             row.expires_at = now + KNOWN_FOR;
-            row.update(conn)?;
+            row.update(tx)?;
         }
-        put_back(conn, &subjects.addresses, now)?;
-        Ok(spent)
+        put_back(tx, &subjects.addresses, now)?;
+        Ok(wait)
     }
 }
 
@@ -185,14 +188,14 @@ fn decide(row: &mut LoginFailures, held: i64) {
 /// Takes the attempt out of the budgets.
 pub(super) fn count(
     auth: &Auth,
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     subjects: Subjects,
     now: NaiveDateTime,
 ) -> QueryResult<Counted> {
     let own = Some(subjects.account.as_str());
-    let mut account = LoginFailures::lock(conn, &subjects.account, own, now)?;
-    let exact = find_known(conn, subjects.exact.as_deref(), now)?;
-    let nearby = find_known(conn, subjects.nearby.as_deref(), now)?;
+    let mut account = LoginFailures::lock(tx, &subjects.account, own, now)?;
+    let exact = find_known(tx, subjects.exact.as_deref(), now)?;
+    let nearby = find_known(tx, subjects.nearby.as_deref(), now)?;
     if account.expires_at <= now {
         forget(&mut account);
     }
@@ -208,13 +211,13 @@ pub(super) fn count(
         Admission::Refused(alert) => (false, alert),
         Admission::Undecided => return Ok(Counted::Undecided),
     };
-    if let Err(used_up) = take(conn, &subjects.addresses, now)? {
+    if let Some(used_up) = take(tx, &subjects.addresses, now)? {
         return Ok(Counted::UsedUp(used_up));
     }
     if used == Used::Strangers && is_allowed {
         row.expires_at = now + COUNTED_FOR;
     }
-    row.update(conn)?;
+    row.update(tx)?;
     let reserved = || Reservation::new(auth.clone(), subjects.of(used).to_owned());
     Ok(Counted::Yes(Attempt {
         is_allowed,
@@ -227,48 +230,49 @@ pub(super) fn count(
 
 /// The budget of an address or network from which the owner signed in, held against changes.
 fn find_known(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     subject: Option<&str>,
     now: NaiveDateTime,
 ) -> QueryResult<Option<LoginFailures>> {
     let found = match subject {
-        Some(subject) => LoginFailures::lock_existing(conn, subject)?,
+        Some(subject) => LoginFailures::lock_existing(tx, subject)?,
         None => None,
     };
     Ok(found.filter(|row| row.expires_at > now))
 }
 
-/// Takes an attempt out of all of these budgets of an address, or out of none.
+/// Takes an attempt out of all of these budgets of an address, or out of none. Returns the one that is
+/// used up, if there is one.
 pub(super) fn take(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     budgets: &[(String, Rate)],
     now: NaiveDateTime,
-) -> QueryResult<Result<(), UsedUp>> {
+) -> QueryResult<Option<UsedUp>> {
     let mut rows = Vec::new();
     for (number, (subject, rate)) in budgets.iter().enumerate() {
-        let mut row = LoginFailures::lock(conn, subject, None, now)?;
+        let mut row = LoginFailures::lock(tx, subject, None, now)?;
         if let Err(wait) = rate.take(&mut row, now) {
-            return Ok(Err((number, wait)));
+            return Ok(Some((number, wait)));
         }
         row.expires_at = now + COUNTED_FOR;
         rows.push(row);
     }
     for row in rows {
-        row.update(conn)?;
+        row.update(tx)?;
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 /// Puts an attempt back into the budgets of its address: it was none that counts.
 pub(super) fn put_back(
-    conn: &mut StoreConnection,
+    tx: &mut Writing<'_>,
     budgets: &[(String, Rate)],
     now: NaiveDateTime,
 ) -> QueryResult<()> {
     for (subject, rate) in budgets {
-        let mut row = LoginFailures::lock(conn, subject, None, now)?;
+        let mut row = LoginFailures::lock(tx, subject, None, now)?;
         rate.put_back(&mut row);
-        row.update(conn)?;
+        row.update(tx)?;
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::budget::Rate;
 use super::too_many;
@@ -14,7 +13,7 @@ use crate::auth::Auth;
 use crate::auth::audit::{Origin, Spender};
 use crate::error::Error;
 use crate::metrics::Budget;
-use crate::store::{ApiKey, StoreConnection, StoreError};
+use crate::store::{ApiKey, StoreConnection};
 
 /// How many times the budget of a user an administrator has for changes of other users.
 const ADMINISTRATOR_SHARE: u32 = 10;
@@ -26,30 +25,6 @@ const RESERVED: u32 = 5;
 
 /// Users whose budgets are remembered, at most. One is full again after a minute, and forgotten.
 const MAX_USERS: usize = 100_000;
-
-/// Why a change was not made.
-#[derive(Debug)]
-pub(in crate::auth) enum ChangeError {
-    /// The user has to wait for so long.
-    TooMany(TimeDelta),
-    /// The database did not take it.
-    Store(StoreError),
-}
-
-impl From<StoreError> for ChangeError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<ChangeError> for Error {
-    fn from(error: ChangeError) -> Self {
-        match error {
-            ChangeError::TooMany(wait) => too_many(wait),
-            ChangeError::Store(error) => error.into(),
-        }
-    }
-}
 
 /// What users have used of their budgets, apart for their own accounts and for others'.
 #[derive(Default)]
@@ -106,8 +81,8 @@ impl Auth {
     /// as the operator, have no such budget.
     ///
     /// # Errors
-    /// [`ChangeError::TooMany`] when it is used up.
-    pub(in crate::auth) fn count_change(&self, origin: &Origin) -> Result<(), ChangeError> {
+    /// [`Error::TooManyAttempts`] when it is used up.
+    pub(in crate::auth) fn count_change(&self, origin: &Origin) -> Result<(), Error> {
         self.spend_change(origin, true)
     }
 
@@ -116,10 +91,10 @@ impl Auth {
     /// # Errors
     /// [`Error::TooManyAttempts`]
     pub(in crate::auth) fn check_changes(&self, origin: &Origin) -> Result<(), Error> {
-        Ok(self.spend_change(origin, false)?)
+        self.spend_change(origin, false)
     }
 
-    fn spend_change(&self, origin: &Origin, is_taken: bool) -> Result<(), ChangeError> {
+    fn spend_change(&self, origin: &Origin, is_taken: bool) -> Result<(), Error> {
         let limits = self.0.config.limits;
         let Some(spender) = origin.spender().filter(|_| limits.on) else {
             return Ok(());
@@ -138,31 +113,33 @@ impl Auth {
         let taken = self.0.changes.take(spender, rate, now, is_taken);
         taken.map_err(|wait| {
             self.0.metrics.throttled(Budget::Changes);
-            ChangeError::TooMany(wait)
+            too_many(wait)
         })
     }
 
-    /// Whether the user may make one more key today. The user's row has to be locked. The inner
-    /// error is [`Error::TooManyAttempts`].
+    /// Whether the user may make one more key today. The user's row has to be locked.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when not; [`Error::Unavailable`].
     pub(in crate::auth) fn check_keys_of_day(
         &self,
         conn: &mut StoreConnection,
         user_id: i64,
         now: NaiveDateTime,
-    ) -> QueryResult<Result<(), Error>> {
+    ) -> Result<(), Error> {
         let limits = self.0.config.limits;
         let day = TimeDelta::days(1);
         let Some(since) = now.checked_sub_signed(day).filter(|_| limits.on) else {
-            return Ok(Ok(()));
+            return Ok(());
         };
         let made = ApiKey::made_since(conn, user_id, since, limits.keys.into())?;
-        Ok(match made.last() {
+        match made.last() {
             Some(oldest) if made.len() >= limits.keys as usize => {
                 self.0.metrics.throttled(Budget::Keys);
                 Err(too_many(*oldest + day - now))
             }
             _ => Ok(()),
-        })
+        }
     }
 }
 

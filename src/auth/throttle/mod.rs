@@ -21,14 +21,14 @@ use chrono::TimeDelta;
 use diesel::QueryResult;
 
 pub(super) use attempt::Attempt;
-pub(super) use changes::{ChangeError, Changes};
+pub(super) use changes::Changes;
 pub(super) use lines::Lines;
 pub(super) use network::{around, client_of, network};
 pub(super) use turned_away::TurnedAway;
 
 use super::Auth;
 use crate::error::Error;
-use crate::store::{LoginFailures, StoreConnection};
+use crate::store::{LoginFailures, Writing};
 
 /// Rows that are deleted in one transaction.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -36,15 +36,11 @@ const PRUNED_AT_ONCE: i64 = 1_000;
 impl Auth {
     /// Forgets the failures that are held against the account of this canonical name. Returns
     /// whether there were any.
-    pub(super) fn forget_failures(
-        &self,
-        conn: &mut StoreConnection,
-        name: &str,
-    ) -> QueryResult<bool> {
-        let key = self.0.throttle_key.get(conn)?;
+    pub(super) fn forget_failures(&self, tx: &mut Writing<'_>, name: &str) -> QueryResult<bool> {
+        let key = self.0.throttle_key.get(tx)?;
         let account = key.digest(&["account", name]);
         let now = self.0.clock.now();
-        LoginFailures::forget_account(conn, &account, now).map(|rows| rows > 0)
+        LoginFailures::forget_account(tx, &account, now).map(|rows| rows > 0)
     }
 
     /// Deletes what is too old to count, and returns how many rows that were: none while the clock is
@@ -59,8 +55,10 @@ impl Auth {
         let now = self.0.clock.now();
         let mut pruned = 0;
         loop {
-            let prune = move |conn: &mut _| LoginFailures::prune(conn, now, PRUNED_AT_ONCE);
-            match self.0.store.note(prune).await? {
+            let prune = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::prune(tx, now, PRUNED_AT_ONCE)?)
+            };
+            match self.0.store.writing(prune).await? {
                 0 => return Ok(pruned),
                 rows => pruned += rows,
             }

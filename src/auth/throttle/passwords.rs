@@ -9,7 +9,7 @@ use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
 use crate::error::Error;
 use crate::metrics::Budget;
-use crate::store::LoginFailures;
+use crate::store::{LoginFailures, Writing};
 
 impl Auth {
     /// Counts an attempt to prove to be the user of this canonical name.
@@ -41,8 +41,8 @@ impl Auth {
         loop {
             let now = self.0.clock.now();
             let (auth, name, addresses) = (self.clone(), name.to_owned(), budgets.clone());
-            let counted = self.0.store.note(move |conn| {
-                let key = auth.0.throttle_key.get(conn)?;
+            let counted = self.0.store.writing(move |tx| {
+                let key = auth.0.throttle_key.get(tx)?;
                 let from = |network: String| key.digest(&["pair", &name, &network]);
                 let subjects = Subjects {
                     account: key.digest(&["account", &name]),
@@ -51,7 +51,7 @@ impl Auth {
                     addresses: subjects_of(&key, &addresses),
                     sign_ins: sign_ins_per_minute(limits.sign_ins),
                 };
-                count(&auth, conn, subjects, now)
+                Ok::<_, Error>(count(&auth, tx, subjects, now)?)
             });
             match counted.await? {
                 Counted::Yes(attempt) => {
@@ -84,8 +84,10 @@ impl Auth {
     ) -> Result<(), Error> {
         if let Some(subject) = attempt.budget().map(str::to_owned) {
             let held = attempt.decide();
-            let decide = move |conn: &mut _| LoginFailures::decide(conn, &subject, held);
-            self.0.store.note(decide).await?;
+            let decide = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::decide(tx, &subject, held)?)
+            };
+            self.0.store.writing(decide).await?;
         }
         self.report_wait(origin, attempt, user_id).await
     }
@@ -110,8 +112,10 @@ impl Auth {
         };
         if attempt.decide() == 1 {
             let now = self.0.clock.now();
-            let withdraw = move |conn: &mut _| LoginFailures::withdraw(conn, &subject, now);
-            if self.0.store.note(withdraw).await.is_err() {
+            let withdraw = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::withdraw(tx, &subject, now)?)
+            };
+            if self.0.store.writing(withdraw).await.is_err() {
                 log::warn!("an attempt without a comparison is counted as a failure");
             }
         }
@@ -156,7 +160,28 @@ impl Auth {
             return Ok(());
         }
         let now = self.0.clock.now();
-        let excuse = move |conn: &mut _| attempt.succeed(conn, now);
-        Ok(self.0.store.note(excuse).await?)
+        let excuse = move |tx: &mut Writing<'_>| Ok::<_, Error>(attempt.succeed(tx, now)?);
+        self.0.store.writing(excuse).await
+    }
+
+    /// Decides an attempt with the right password whose transaction may have been rolled back. A
+    /// refusal is not held against the account; an attempt of a caller who has lost access meanwhile
+    /// is.
+    pub(in crate::auth) async fn or_decide<T>(
+        &self,
+        attempt: Attempt,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        match &outcome {
+            Ok(_) | Err(Error::InvalidToken) => {}
+            Err(Error::Unavailable) => self.take_back(&attempt).await,
+            Err(_) => {
+                if let Some(reservation) = &attempt.reservation {
+                    reservation.reopen();
+                }
+                self.excuse(attempt).await?;
+            }
+        }
+        outcome
     }
 }

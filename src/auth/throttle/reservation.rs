@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::budget::{Alert, take_from_account};
 use crate::auth::Auth;
-use crate::store::LoginFailures;
+use crate::store::{LoginFailures, StoreError, Writing};
 
 /// What an attempt may take besides its wait for a hash thread.
 const DECIDED_WITHIN: TimeDelta = TimeDelta::seconds(5);
@@ -88,8 +88,11 @@ impl Drop for Reservation {
             let (auth, subject) = (self.auth.clone(), std::mem::take(&mut self.subject));
             let store = auth.0.store.clone();
             runtime.spawn(async move {
-                let decide = move |conn: &mut _| LoginFailures::decide(conn, &subject, 1);
-                let _logged_or_lapses = store.note(decide).await;
+                let decide = move |tx: &mut Writing<'_>| {
+                    Ok::<_, StoreError>(LoginFailures::decide(tx, &subject, 1)?)
+                };
+                // On an error the reservation lapses.
+                let _ = store.writing(decide).await;
             });
         }
     }

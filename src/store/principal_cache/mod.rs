@@ -31,7 +31,7 @@ pub(super) use revocation::Revocation;
 pub(super) use wal_index::open_for_good;
 
 use super::connection::Manager;
-use super::{ANSWER_WITHIN, Principal, StoreConnection, StoreError};
+use super::{Principal, QUERY_TIMEOUT, StoreConnection, StoreError};
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use lease::Lease;
@@ -113,7 +113,7 @@ impl PrincipalCache {
     /// with it. It is `now`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], after [`ANSWER_WITHIN`] at the latest.
+    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
     pub(super) async fn find(
         &self,
         credential: CredentialDigest,
@@ -128,7 +128,7 @@ impl PrincipalCache {
         // The requests that have arrived with this one put theirs first: one call for all.
         yield_now().await;
         self.inbox.call();
-        match timeout(ANSWER_WITHIN, answer).await {
+        match timeout(QUERY_TIMEOUT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_dropped)) => Err(StoreError::Unavailable("the look-up panicked".to_owned())),
             Err(_elapsed) => Err(StoreError::Unavailable("no answer in time".to_owned())),

@@ -22,10 +22,8 @@ use super::moment::Moment;
 use super::query;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
-use crate::store::Principal;
-use crate::store::connection::Manager;
-use crate::store::execute::is_lost;
-use crate::store::{StoreError, unreachable_database};
+use crate::store::connection::{Manager, is_lost};
+use crate::store::{Principal, StoreError};
 
 /// How often the owner of a lease reads the tables, heard or not.
 const LOOK_INTERVAL: Duration = Duration::from_millis(300);
@@ -336,7 +334,7 @@ impl Lookups {
             let conn = self.manager.open_postgres()?;
             self.connect(conn)?;
         }
-        self.conn.as_mut().ok_or_else(unreachable_database)
+        self.conn.as_mut().ok_or_else(StoreError::no_connection)
     }
 
     /// Starts with new connections. What was remembered before them is not to be trusted.
