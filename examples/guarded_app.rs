@@ -1,8 +1,8 @@
-//! Somebody else's actix-web app behind Tokenhouse's guards: one `app_data`, and a parameter for
-//! each handler that wants to know who calls.
+//! An actix-web app with Tokenhouse's guards: one `app_data`, and a parameter for each handler that
+//! needs the caller.
 //!
-//! It shares the database of the service, so run both with the same `DATABASE_URL`. An app that has
-//! no access to it is in `remote_app.rs`.
+//! It shares the database of the service, so run both with the same `DATABASE_URL`. `remote_app.rs`
+//! shows an app without access to the database.
 //!
 //! ```text
 //! cargo run --example guarded_app 127.0.0.1:9000
@@ -14,26 +14,26 @@ use tokenhouse::{
     Auth, Authenticated, Authorized, Config, MaybeAuthenticated, RequiredScope, StaticKey,
 };
 
-/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` gives it to a user.
+/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
 struct OrdersRead;
 
 impl RequiredScope for OrdersRead {
     const SCOPE: &'static str = "orders:read";
 }
 
-/// For users only: there is no way to write this handler so that it runs for anybody else.
+/// For authenticated users: with this parameter, the handler cannot run for other callers.
 #[get("/notes")]
 async fn notes(caller: Authenticated) -> String {
     format!("The notes of {}\n", caller.user.email)
 }
 
-/// For users who hold the scope, by a token or key that has it.
+/// For users who hold the scope, with a token or key that has it.
 #[get("/orders")]
 async fn orders(caller: Authorized<OrdersRead>) -> String {
     format!("The orders of {}\n", caller.user.email)
 }
 
-/// For everybody, with a word for those who are in.
+/// For all callers; greets authenticated users by name.
 #[get("/")]
 async fn home(MaybeAuthenticated(caller): MaybeAuthenticated) -> String {
     match caller {
@@ -42,7 +42,7 @@ async fn home(MaybeAuthenticated(caller): MaybeAuthenticated) -> String {
     }
 }
 
-/// For whoever has the static key.
+/// For callers with the static key.
 #[get("/report")]
 async fn report(_key: StaticKey) -> &'static str {
     "All is well\n"

@@ -1,13 +1,13 @@
-//! Somebody else's actix-web app that has no access to the users' database: its guards ask a
-//! Tokenhouse server at every request.
+//! An actix-web app without access to the users' database: its guards query a Tokenhouse server at
+//! every request.
 //!
 //! ```text
 //! TOKENHOUSE_URL=http://127.0.0.1:8000 TOKENHOUSE_CLIENT_KEY=tkh_… \
 //!     cargo run --features remote --example remote_app 127.0.0.1:9000
 //! ```
 //!
-//! The key is an API key with the scope `introspect`. With `TOKENHOUSE_STATIC_KEY` in its place,
-//! the app shows the server's static key. `TOKENHOUSE_STALENESS_MS` lets answers count for a while.
+//! The key is an API key with the scope `introspect`. With `TOKENHOUSE_STATIC_KEY` instead,
+//! the app sends the server's static key. `TOKENHOUSE_STALENESS_MS` lets it reuse responses for a while.
 
 use std::env;
 use std::error::Error;
@@ -18,20 +18,20 @@ use actix_web::{App, HttpServer, get};
 use tokenhouse::RequiredScope;
 use tokenhouse::remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 
-/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` gives it to a user.
+/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
 struct OrdersRead;
 
 impl RequiredScope for OrdersRead {
     const SCOPE: &'static str = "orders:read";
 }
 
-/// For users only: there is no way to write this handler so that it runs for anybody else.
+/// For authenticated users: with this parameter, the handler cannot run for other callers.
 #[get("/notes")]
 async fn notes(caller: RemoteAuthenticated) -> String {
     format!("The notes of {}\n", caller.user.email)
 }
 
-/// For users who hold the scope, by a token or key that has it.
+/// For users who hold the scope, with a token or key that has it.
 #[get("/orders")]
 async fn orders(caller: RemoteAuthorized<OrdersRead>) -> String {
     format!("The orders of {}\n", caller.user.email)
@@ -41,7 +41,7 @@ fn routes(app: &mut ServiceConfig) {
     app.service(notes).service(orders);
 }
 
-/// Set up from the environment.
+/// Reads the configuration from the environment.
 fn remote_auth() -> Result<RemoteAuth, Box<dyn Error>> {
     let url = env::var("TOKENHOUSE_URL").unwrap_or_else(|_| "http://127.0.0.1:8000".to_owned());
     let credential = match env::var("TOKENHOUSE_STATIC_KEY") {
@@ -58,7 +58,7 @@ fn remote_auth() -> Result<RemoteAuth, Box<dyn Error>> {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Says why the server was not reached.
+    // Logs why the server could not be reached.
     env_logger::init();
     let address = env::args()
         .nth(1)

@@ -1,4 +1,4 @@
-"""An app behind Tokenhouse: TOKENHOUSE_CLIENT_KEY=tkh_… uvicorn example_app:app --port 9000"""
+"""An app that authenticates with Tokenhouse: TOKENHOUSE_CLIENT_KEY=tkh_… uvicorn example_app:app --port 9000"""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI, Security
 
 from tokenhouse_fastapi import User, current_user, requires
 
-app = FastAPI(title="An app of somebody else's")
+app = FastAPI(title="Example app")
 
 
 @app.get("/notes")

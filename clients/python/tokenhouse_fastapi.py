@@ -1,11 +1,11 @@
-"""FastAPI dependencies that ask a Tokenhouse server who calls, at every request.
+"""FastAPI dependencies that authenticate every request with a Tokenhouse server.
 
     def notes(user: Annotated[User, Depends(current_user)]): ...
     def orders(user: Annotated[User, Depends(requires("orders:read"))]): ...
     def orders(user: Annotated[User, Security(current_user, scopes=["orders:read"])]): ...
 
 TOKENHOUSE_URL is the server. TOKENHOUSE_CLIENT_KEY is an API key with the scope `introspect`.
-TOKENHOUSE_TOKEN_URL is where the app's /docs signs in, if that is not TOKENHOUSE_URL + "/token".
+TOKENHOUSE_TOKEN_URL is where the app's /docs signs in (default: TOKENHOUSE_URL + "/token").
 """
 
 import http.client
@@ -25,21 +25,21 @@ from pydantic import BaseModel, Field
 _URL = os.environ.get("TOKENHOUSE_URL", "http://127.0.0.1:8000").rstrip("/")
 _SERVER = urllib.parse.urlsplit(_URL)
 _CLIENT_KEY = os.environ["TOKENHOUSE_CLIENT_KEY"].strip()
-_TIMEOUT = 5  # seconds; longer than the 3 after which the server gives up on its database
-_ANSWER_LIMIT = 64 * 1024  # bytes
-# Other systems use the scheme `Token` too: only what looks like Tokenhouse's is taken from it.
+_TIMEOUT = 5  # seconds; longer than the server's database timeout of 3
+_MAX_RESPONSE = 64 * 1024  # bytes
+# Other systems use the scheme `Token` too: only tokens in Tokenhouse's format are accepted.
 _SCHEMES = re.compile(r"(?i:bearer) +(\S.*)|(?i:token) +([\w-]{43}|tkh_[\w-]{49})", re.ASCII)
-_PLAUSIBLE = re.compile(r"[!-~]{1,2000}")  # nothing else is a credential: nobody need be asked
+_PLAUSIBLE = re.compile(r"[!-~]{1,2000}")  # other values are rejected without a query
 _CHALLENGE = 'Bearer realm="tokenhouse"'
 
-# For /docs. They refuse nobody: what the request carries is read below.
+# For /docs only: they reject nothing. Credentials are read below.
 _TOKEN_URL = os.environ.get("TOKENHOUSE_TOKEN_URL", f"{_URL}/token")
 _oauth2 = OAuth2PasswordBearer(_TOKEN_URL, scopes={}, auto_error=False)
 _header = APIKeyHeader(name="Token", auto_error=False)
 
 
 class User(BaseModel):
-    """Who calls, and the scopes that the user and the credential both hold."""
+    """The caller, and the scopes that both the user and the credential hold."""
 
     id: int = Field(validation_alias="sub")
     email: str = Field(validation_alias="username")
@@ -49,14 +49,14 @@ class User(BaseModel):
 
 def current_user(
     request: Request,
-    wanted: SecurityScopes,
-    _shown_in_docs: Annotated[str | None, Depends(_oauth2)],
-    _shown_too: Annotated[str | None, Depends(_header)],
+    required: SecurityScopes,
+    _oauth2_in_docs: Annotated[str | None, Depends(_oauth2)],
+    _header_in_docs: Annotated[str | None, Depends(_header)],
 ) -> User:
-    """The user: 401 for anybody else, 403 without the scopes, 503 when the server does not tell.
-    A plain `def`, so that FastAPI calls it in a thread and the app goes on meanwhile."""
+    """Returns the user. Raises 401 for invalid credentials, 403 without the scopes, 503 if the server
+    does not respond. A plain `def`, so that FastAPI runs it in a thread."""
     user = _introspect(_find_credential(request))
-    for scope in wanted.scopes:
+    for scope in required.scopes:
         if scope not in user.scope.split():
             challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
             raise HTTPException(403, "Not enough permissions", {"WWW-Authenticate": challenge})
@@ -64,8 +64,8 @@ def current_user(
 
 
 def requires(*scopes: str) -> Callable[[User], User]:
-    """A dependency: a user who holds these scopes, by a credential that has them too."""
-    # So that the dialog "Authorize" of /docs offers them.
+    """Returns a dependency that requires these scopes of both the user and the credential."""
+    # Offers them in the "Authorize" dialog of /docs.
     _oauth2.model.flows.password.scopes.update(dict.fromkeys(scopes, ""))
 
     def authorized(user: Annotated[User, Security(current_user, scopes=scopes)]) -> User:
@@ -87,21 +87,22 @@ def _find_credential(request: Request) -> str:
 
 def _introspect(credential: str) -> User:
     try:
-        answer = _ask(credential) if _PLAUSIBLE.fullmatch(credential) else {"active": False}
-        if answer["active"] is True:
-            return User.model_validate(answer)
-        if answer["active"] is not False:
+        response = _query(credential) if _PLAUSIBLE.fullmatch(credential) else {"active": False}
+        if response["active"] is True:
+            return User.model_validate(response)
+        if response["active"] is not False:
             raise ValueError
     except (OSError, http.client.HTTPException) as error:
         raise _unavailable(repr(error)) from None
     except (ValueError, LookupError, TypeError):
-        raise _unavailable("it is no Tokenhouse server") from None
+        raise _unavailable("not a Tokenhouse server") from None
     challenge = f'{_CHALLENGE}, error="invalid_token"'
     raise HTTPException(401, "Could not validate credentials", {"WWW-Authenticate": challenge})
 
 
-def _ask(credential: str) -> dict:
-    """RFC 7662. Follows no redirect and takes no proxy: the credential goes to nobody else."""
+def _query(credential: str) -> dict:
+    """Introspects a credential (RFC 7662). Follows no redirects and uses no proxy, so that the
+    credential goes to the server only."""
     is_https = _SERVER.scheme == "https"
     connect = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
     bearer = {"Authorization": f"Bearer {_CLIENT_KEY}"}
@@ -109,12 +110,12 @@ def _ask(credential: str) -> dict:
     form = urllib.parse.urlencode({"token": credential})
     with closing(connect(_SERVER.hostname, _SERVER.port, timeout=_TIMEOUT)) as connection:
         connection.request("POST", f"{_SERVER.path}/introspect", form, bearer | content)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise http.client.HTTPException(f"status {answer.status}")
-        return json.loads(answer.read(_ANSWER_LIMIT))
+        response = connection.getresponse()
+        if response.status != 200:
+            raise http.client.HTTPException(f"status {response.status}")
+        return json.loads(response.read(_MAX_RESPONSE))
 
 
 def _unavailable(reason: str) -> HTTPException:
-    logging.getLogger(__name__).error("no answer from %s: %s", _URL, reason)
+    logging.getLogger(__name__).error("no valid response from %s: %s", _URL, reason)
     return HTTPException(503, "Service Unavailable", {"Retry-After": "1"})
