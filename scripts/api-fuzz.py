@@ -24,7 +24,7 @@ EMAIL = "schemathesis@example.com"
 GUARDED = "^/(users|admin|logout|verify|introspect|revoke|page|protected)"
 
 # Valid bodies may still be rejected: JSON Schema cannot express existing domains, guessable passwords,
-# the current password, scopes that a user holds, strings without U+0000, or times.
+# the current password, the current ETag, scopes that a user holds, strings without U+0000, or times.
 CONFIG = """
 [[operations]]
 include-name = "POST /register"
@@ -34,7 +34,7 @@ expected-statuses = ["2xx", 409, 422]
 [[operations]]
 include-path-regex = "^/(users/me|admin/)"
 [operations.checks.positive_data_acceptance]
-expected-statuses = ["2xx", 401, 403, 404, 409, 422]
+expected-statuses = ["2xx", 401, 403, 404, 409, 412, 422, 428]
 """
 
 
