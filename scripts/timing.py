@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that the response time of a refused sign-in does not reveal the reason.
 
-    scripts/timing.py [--binary PATH] [--samples 1000] [--cost 7 9]
+    scripts/timing.py [--binary PATH] [--samples 1000] [--cost 6 8]
 
 Signs in at a real server over loopback with different classes of refusals, in random order, one at a
 time, and compares each pair of classes: Welch's t, Welch's t without the slowest twentieth, and the
@@ -9,10 +9,10 @@ AUC, the probability that a sample of one class takes longer than one of the oth
 |t| < 4.5 and 0.45 <= AUC <= 0.55 for all pairs. Some hashes, of bcrypt and argon2id, are more expensive
 than the server's own: with the first cost argon2id is the most expensive, with the second bcrypt.
 
-The last class is the negative control: correct passwords, responseed as soon as they are verified. It
+The last class is the negative control: correct passwords, answered as soon as they are verified. It
 must be distinguishable from every other class, or the run proves nothing.
 
-With the default costs, 40 and 60 ms per refusal, a run takes twenty minutes on an idle machine. With
+With the default costs, 30 and 45 ms per refusal, a run takes fifteen minutes on an idle machine. With
 fewer than 1,000 samples per class, an AUC may leave its bounds by chance. Hash threads run at idle
 priority: on a busy Linux machine, `setsid -w scripts/timing.py` gives the run a fair share.
 """
@@ -56,7 +56,7 @@ CONTROL = "control"
 SETTLE_TIME = 10
 
 # The hash of an unknown password.
-ARGON2ID = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "a" * 42 + "A"
+ARGON2ID = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$" + "a" * 42 + "A"
 PBKDF2 = "pbkdf2_sha256$30000$salt$Eg+2z/z4syxD5yJSVsT4N6hlSMksz1w4VUxMGzwZr0M="
 
 RESPONSE_TIMEOUT = 60
@@ -256,7 +256,7 @@ def main() -> int:
     parser = argument_parser(__doc__)
     parser.add_argument("--samples", type=int, default=1_000, help="per class; default: %(default)s")
     parser.add_argument(
-        "--cost", type=int, nargs="+", default=[7, 9], help="bcrypt costs, 6 to 14; default: %(default)s"
+        "--cost", type=int, nargs="+", default=[6, 8], help="bcrypt costs, 6 to 14; %(default)s"
     )
     args = parser.parse_args()
     outcomes = []
