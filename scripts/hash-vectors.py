@@ -8,6 +8,7 @@ match. Salts are random, so every run creates other hashes. The first run instal
 target/venvs/hash-vectors.
 """
 
+import argparse
 import base64
 import json
 from collections.abc import Callable, Iterator
@@ -141,6 +142,7 @@ def vector(maker: str, password: str, encoded: str, matches: bool) -> dict[str, 
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]).parse_args()
     lines = [json.dumps(one) for one in vectors()]
     OUT.write_text("[\n" + ",\n".join(lines) + "\n]\n")
     print(f"{OUT.relative_to(ROOT)}: {len(lines)} vectors")

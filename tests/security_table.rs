@@ -1,5 +1,5 @@
-//! docs/security-tests.md stays true: it has a row for everything that was to be looked at, and what
-//! its rows name is there.
+//! Keeps docs/security-tests.md true: it has a row for every requirement, and the tests and scripts
+//! that its rows name exist.
 
 #![expect(clippy::panic, reason = "the helpers of a test fail the test")]
 
@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is said of a row. The first two need something that shows it.
+/// The possible states of a row. The first two require evidence.
 const STATES: [&str; 4] = ["yes", "in part", "no", "does not apply"];
 
 struct Row {
     ids: Vec<String>,
     state: String,
-    named: Vec<String>,
+    names: Vec<String>,
 }
 
 fn root() -> PathBuf {
@@ -25,24 +25,24 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The rows of all tables, without their heads.
+/// Returns the rows of all tables without their headers.
 fn rows() -> Vec<Row> {
     let document = read("docs/security-tests.md");
     let cells = document.lines().filter_map(|line| {
-        let inside = line.strip_prefix("| ")?.strip_suffix(" |")?;
-        Some(inside.split(" | ").collect::<Vec<_>>())
+        let content = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        Some(content.split(" | ").collect::<Vec<_>>())
     });
     cells
         .filter(|cells| cells[0] != "id" && !cells[0].starts_with("---"))
         .map(|cells| Row {
             ids: cells[0].split(", ").map(str::to_owned).collect(),
             state: cells[1].to_owned(),
-            named: code_in(&cells[2..].join(" ")),
+            names: code_in(&cells[2..].join(" ")),
         })
         .collect()
 }
 
-/// What stands between backticks.
+/// Returns the code spans of a text.
 fn code_in(text: &str) -> Vec<String> {
     text.split('`')
         .skip(1)
@@ -51,26 +51,25 @@ fn code_in(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether this names something that shows a thing: a test, a script, or a run of `reliability` or
-/// of the benchmarks.
-fn shows(name: &str) -> bool {
+/// Whether a name is evidence: a test, a script, or a run of `reliability` or of the benchmarks.
+fn is_evidence(name: &str) -> bool {
     name.contains(".rs::")
         || ["scripts/", "reliability ", "bench/run "]
             .iter()
             .any(|s| name.starts_with(s))
 }
 
-/// Whether a source has a test of this name: by itself, or in the list of a macro that makes tests,
-/// as `on_both_databases!` does.
+/// Whether a source file has a test of this name, as a function or in the arguments of a macro that
+/// creates tests, such as `on_both_databases!`.
 fn has_test(source: &str, name: &str) -> bool {
     let defined = source.split_once(&format!("fn {name}("));
     let attributes = defined.and_then(|(before, _)| before.rsplit("\n\n").next());
     attributes.is_some_and(|attributes| attributes.contains("#[test]"))
-        || macro_lists(source).any(|list| list.split(',').any(|listed| listed.trim() == name))
+        || macro_arguments(source).any(|list| list.split(',').any(|listed| listed.trim() == name))
 }
 
-/// What macros get that stand among the items, not in a function.
-fn macro_lists(source: &str) -> impl Iterator<Item = &str> {
+/// Returns the arguments of macros at the level of items.
+fn macro_arguments(source: &str) -> impl Iterator<Item = &str> {
     source
         .split("!(")
         .zip(source.split("!(").skip(1))
@@ -81,11 +80,11 @@ fn macro_lists(source: &str) -> impl Iterator<Item = &str> {
         })
 }
 
-/// What is wrong with a name in a row.
+/// Returns what is wrong with a name in a row.
 fn problem_with(name: &str) -> Option<String> {
     if let Some((path, test)) = name.split_once("::") {
         if !root().join(path).is_file() {
-            return Some(format!("{path} is not there"));
+            return Some(format!("{path} does not exist"));
         }
         return (!has_test(&read(path), test)).then(|| format!("{path} has no test {test}"));
     }
@@ -96,54 +95,58 @@ fn problem_with(name: &str) -> Option<String> {
         "bench/run" => format!("bench/harness/scenarios/{second}.py"),
         script => script.to_owned(),
     };
-    (!root().join(&file).is_file()).then(|| format!("{name}: {file} is not there"))
+    (!root().join(&file).is_file()).then(|| format!("{name}: {file} does not exist"))
 }
 
 #[test]
-fn everything_that_was_to_be_looked_at_has_one_row() {
-    let wanted = read("tests/data/security/requirements.txt");
-    let wanted: BTreeSet<String> = wanted.lines().map(str::to_owned).collect();
-    let given: Vec<String> = rows().into_iter().flat_map(|row| row.ids).collect();
-    let once: BTreeSet<String> = given.iter().cloned().collect();
-    assert!(wanted.len() > 180, "the list is short: {}", wanted.len());
-    let missing: Vec<_> = wanted.difference(&once).collect();
+fn every_requirement_has_exactly_one_row() {
+    let required = read("tests/data/security/requirements.txt");
+    let required: BTreeSet<String> = required.lines().map(str::to_owned).collect();
+    let ids: Vec<String> = rows().into_iter().flat_map(|row| row.ids).collect();
+    let listed: BTreeSet<String> = ids.iter().cloned().collect();
+    assert!(
+        required.len() > 180,
+        "the list is short: {}",
+        required.len()
+    );
+    let missing: Vec<_> = required.difference(&listed).collect();
     assert!(missing.is_empty(), "without a row: {missing:?}");
-    let surplus: Vec<_> = once.difference(&wanted).collect();
+    let surplus: Vec<_> = listed.difference(&required).collect();
     assert!(surplus.is_empty(), "not in the list: {surplus:?}");
-    assert_eq!(given.len(), once.len(), "some have two rows");
+    assert_eq!(ids.len(), listed.len(), "some ids have two rows");
 }
 
 #[test]
-fn what_the_rows_name_is_there() {
+fn evidence_of_every_row_exists() {
     let mut problems = Vec::new();
-    let mut tests = 0;
+    let mut found = 0;
     for row in rows() {
         let ids = row.ids.join(", ");
         if !STATES.contains(&row.state.as_str()) {
-            problems.push(format!("{ids}: {:?} says nothing", row.state));
+            problems.push(format!("{ids}: {:?} is not a state", row.state));
         }
-        let shown: Vec<_> = row.named.iter().filter(|name| shows(name)).collect();
-        let needs_some = ["yes", "in part"].contains(&row.state.as_str());
-        if needs_some && shown.is_empty() {
-            problems.push(format!("{ids}: nothing shows it"));
+        let evidence: Vec<_> = row.names.iter().filter(|name| is_evidence(name)).collect();
+        let needs_evidence = ["yes", "in part"].contains(&row.state.as_str());
+        if needs_evidence && evidence.is_empty() {
+            problems.push(format!("{ids}: no evidence"));
         }
-        tests += shown.len();
-        let wrong = shown.into_iter().filter_map(|name| problem_with(name));
+        found += evidence.len();
+        let wrong = evidence.into_iter().filter_map(|name| problem_with(name));
         problems.extend(wrong.map(|problem| format!("{ids}: {problem}")));
     }
     assert!(problems.is_empty(), "{problems:#?}");
     assert!(
-        tests > 150,
-        "only {tests} names found: the test has gone blind"
+        found > 150,
+        "only {found} names found: does the parser still match the table?"
     );
 }
 
 #[test]
-fn a_name_that_is_wrong_is_found() {
+fn wrong_names_are_detected() {
     for wrong in [
         "tests/security_table.rs::no_such_test",
         "tests/security_table.rs::problem_with",
-        "tests/no_such_file.rs::a_name_that_is_wrong_is_found",
+        "tests/no_such_file.rs::wrong_names_are_detected",
         "tests/api/sign_in.rs::sign_in",
         "scripts/no-such-script --fast",
         "reliability no-such-run",
@@ -151,7 +154,7 @@ fn a_name_that_is_wrong_is_found() {
         assert!(problem_with(wrong).is_some(), "{wrong}");
     }
     for right in [
-        "tests/security_table.rs::a_name_that_is_wrong_is_found",
+        "tests/security_table.rs::wrong_names_are_detected",
         "tests/api/sign_in.rs::strict_status_is_rfc_6749s",
         "scripts/check-dependencies.sh",
         "reliability races --rounds 1000",

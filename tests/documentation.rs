@@ -1,5 +1,5 @@
 //! The tour in README.md runs as printed: its shell block, pasted into bash against a new server,
-//! prints what its `#>` lines show.
+//! prints what its `#>` lines show. Links between documents lead to files.
 
 #![expect(
     clippy::expect_used,
@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Stands for any text in an expected line.
@@ -62,9 +62,44 @@ impl Drop for Server {
     }
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn readme() -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The Markdown files in the root folder and `docs`, and the READMEs of other folders.
+fn documents() -> Vec<PathBuf> {
+    let in_folder = |folder: PathBuf| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+    };
+    let readmes = [
+        "bench",
+        "clients/python",
+        "deploy",
+        "reliability",
+        "scripts",
+    ];
+    in_folder(root().to_owned())
+        .chain(in_folder(root().join("docs")))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .chain(readmes.map(|folder| root().join(folder).join("README.md")))
+        .collect()
+}
+
+/// The targets of links to files, without fragments.
+fn linked_files(document: &str) -> impl Iterator<Item = &str> {
+    document
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', ' ']).next())
+        .filter(|target| !target.contains("://"))
+        .filter_map(|target| target.split('#').next())
+        .filter(|path| !path.is_empty())
 }
 
 /// The static key in the command that starts the server.
@@ -119,6 +154,20 @@ fn tour_prints_the_documented_output() {
         agrees,
         "README.md shows\n{expected:#?}\nbut the tour prints\n{printed:#?}"
     );
+}
+
+#[test]
+fn links_lead_to_files() {
+    let mut links = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for path in linked_files(&text) {
+            let target = document.parent().unwrap().join(path);
+            assert!(target.exists(), "{}: no {path}", document.display());
+            links += 1;
+        }
+    }
+    assert!(links > 60, "only {links} links found");
 }
 
 #[test]
