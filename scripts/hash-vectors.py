@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/foreign_hashes.json: hashes created by other libraries.
+"""Writes crates/passlib/tests/data/other_formats.json: hashes created by other libraries.
 
     scripts/hash-vectors.py
 
@@ -33,7 +33,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher  # noqa: E402
 Hash = Callable[[str], str]
 Verify = Callable[[str, str], bool]
 
-OUT = ROOT / "tests" / "data" / "foreign_hashes.json"
+OUT = ROOT / "crates" / "passlib" / "tests" / "data" / "other_formats.json"
 
 PASSWORDS = [
     "correct horse battery staple",

@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("RUST_LOG", "error"),
     ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_DOCS", "false"),
-    ("TOKENHOUSE_HASH_LAST", "false"),
+    ("TOKENHOUSE_HASH_LOW_PRIORITY", "false"),
     ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
     ("TOKENHOUSE_HASH_THREADS", "1"),
     ("TOKENHOUSE_LIMITS", "off"),

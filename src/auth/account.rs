@@ -193,7 +193,7 @@ impl Auth {
         action: Action,
     ) -> Result<ProvenAccount, Error> {
         self.check_changes(origin)?;
-        self.check_room(origin.network())?;
+        self.check_capacity(origin.network())?;
         let id = principal.user.id;
         let name = fold(&principal.user.email);
         let attempt = self.count_attempt(origin, &name).await?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pydantic_email::{EmailAddress, fold};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Auth;
 use super::audit::{Action, Event, Origin};
@@ -11,8 +11,8 @@ use super::throttle::Attempt;
 use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::network::Network;
-use crate::password::{self, Cost, HashClass, PreparedVerification};
-use crate::store::{Account, StoreError, StoredHash, stored_hash_classes};
+use crate::password::{HashError, StoredHash};
+use crate::store::{Account, StoreError, stored_hash_classes};
 
 /// An account whose password was shown.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Busy`] when more wait than that.
-    pub(crate) fn check_room(&self, network: Network) -> Result<(), Error> {
-        Ok(self.0.hasher.check_room(network)?)
+    pub(crate) fn check_capacity(&self, network: Network) -> Result<(), Error> {
+        Ok(self.0.hasher.check_capacity(network)?)
     }
 
     /// Finds the user with this e-mail address, in any spelling, and this password.
@@ -46,7 +46,7 @@ impl Auth {
         name: &str,
         password: &SecretString,
     ) -> Result<ProvenAccount, Error> {
-        self.check_room(origin.network())?;
+        self.check_capacity(origin.network())?;
         let email = EmailAddress::parse(name).ok();
         let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
         self.check_sign_ins(origin, &canonical)?;
@@ -83,70 +83,44 @@ impl Auth {
         }
     }
 
-    /// Whether the password is that of the hash; never without a hash. Every refusal takes as long as
-    /// one by the dearest hash that is stored.
+    /// [`PasswordHasher::verify`](crate::password::PasswordHasher::verify), with its duration in the
+    /// metrics.
     pub(super) async fn verify(
         &self,
         origin: &Origin,
         password: &SecretString,
         hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
-        let config = &self.0.config;
-        let bytes = password.expose_secret().as_bytes();
-        let prepared = hash
-            .map(|hash| password::prepare_any_verification(bytes, hash.as_str(), config.max_cost));
-        let prepared = match prepared {
-            Some(Ok(prepared)) => prepared,
-            Some(Err(error)) => {
-                // passlib raises here and the tutorial answers 500; to the client it is a refusal.
-                log::debug!(
-                    "a sign-in was refused without a comparison: {}",
-                    error.code()
-                );
-                dummy(config.cost)
-            }
-            None => dummy(config.cost),
-        };
-        let begun = Instant::now();
-        let network = origin.network();
-        let matches = self.0.hasher.verify(network, prepared, password).await?;
-        self.0.metrics.hashes.observe(begun.elapsed());
+        let started = Instant::now();
+        let matches = self.0.hasher.verify(origin.network(), password, hash);
+        let matches = matches.await?;
+        self.0.metrics.hashes.observe(started.elapsed());
         Ok(matches)
     }
 
-    /// Looks which classes of hashes are stored, and has refusals take as long as those by the dearest.
-    /// While the database does not answer, that is what was found last.
+    /// Finds the classes of the stored hashes, and pads refusals to the most expensive one. If the
+    /// database does not answer, the last result stays in force.
     pub(super) async fn pad_refusals(&self) {
-        let Ok(classes) = self.0.store.read(stored_hash_classes).await else {
-            return;
-        };
-        let max_cost = self.0.config.max_cost;
-        let hasher = &self.0.hasher;
-        let compared = classes
-            .into_iter()
-            .filter(|class| class.is_within(max_cost));
-        let dearest = HashClass::dearest_of_each_kind(compared).into_iter();
-        let rounds = dearest.map(|class| hasher.rounds_of(class)).max();
-        hasher.pad_refusals_to(rounds.unwrap_or(0));
+        if let Ok(classes) = self.0.store.read(stored_hash_classes).await {
+            self.0.hasher.pad_refusals(classes);
+        }
     }
 
-    /// Hashes a password that was checked.
+    /// Hashes a validated password.
     pub(super) async fn hash(
         &self,
         origin: &Origin,
         password: &SecretString,
     ) -> Result<String, Error> {
-        let cost = self.0.config.cost;
-        let password = password.expose_secret().as_bytes();
-        match password::prepare_hash(password, cost) {
-            Ok((computation, hash)) => {
-                let begun = Instant::now();
-                let digest = self.0.hasher.compute(origin.network(), computation).await?;
-                self.0.metrics.hashes.observe(begun.elapsed());
-                Ok(hash.finish(&digest))
+        let started = Instant::now();
+        match self.0.hasher.hash(origin.network(), password).await {
+            Ok(hash) => {
+                self.0.metrics.hashes.observe(started.elapsed());
+                Ok(hash)
             }
-            Err(error) => {
-                log::error!("a checked password cannot be hashed: {}", error.code());
+            Err(HashError::Busy(busy)) => Err(busy.into()),
+            Err(HashError::Password(error)) => {
+                log::error!("a validated password cannot be hashed: {}", error.code());
                 Err(Error::Internal)
             }
         }
@@ -160,9 +134,8 @@ impl Auth {
         account: Account,
         password: SecretString,
     ) {
-        let hash = account.hashed_password.as_str();
-        let is_due = password::needs_rehash(hash, self.0.config.cost)
-            || password::is_to_be_replaced(hash, password.expose_secret().as_bytes());
+        let hasher = &self.0.hasher;
+        let is_due = hasher.needs_rehash(&account.hashed_password, &password);
         if !is_due {
             return;
         }
@@ -180,11 +153,6 @@ impl Auth {
             log::warn!("user {id}: the renewed password hash was not stored");
         }
     }
-}
-
-fn dummy(cost: Cost) -> PreparedVerification {
-    let (computation, verification) = password::prepare_dummy_verification(cost);
-    PreparedVerification::Bcrypt(computation, verification)
 }
 
 /// Why a sign-in is refused.

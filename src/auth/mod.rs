@@ -61,7 +61,7 @@ use crate::config::{AuthConfig, Config};
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
-use crate::password::PasswordHasher;
+use crate::password::{HasherConfig, PasswordHasher};
 pub use crate::store::{Credential, Principal};
 use crate::store::{Store, StoreError};
 
@@ -126,12 +126,13 @@ impl Auth {
     /// # Errors
     /// [`OpenError::Threads`] when the threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
-        let hasher = PasswordHasher::start(
-            config.hash_threads,
-            config.hash_queue,
-            config.cost,
-            config.hash_priority,
-        )?;
+        let hasher = PasswordHasher::start(HasherConfig {
+            threads: config.hash_threads,
+            max_wait: config.hash_queue,
+            cost: config.cost,
+            max_cost: config.max_cost,
+            priority: config.hash_priority,
+        })?;
         let chain_key = config.audit_key.clone().map(DigestKey::new);
         let (chores, chores_thread) = Chores::new();
         let auth = Self(Arc::new(Inner {
@@ -174,7 +175,7 @@ impl Auth {
     pub fn metrics_text(&self) -> String {
         let (connections_used, connections_max) = self.0.store.connections();
         self.0.metrics.text(Gauges {
-            hash_queue: self.0.hasher.waiting(),
+            hash_queue: self.0.hasher.queue_depth(),
             connections_used,
             connections_max,
         })

@@ -75,7 +75,7 @@ impl Auth {
         checked: Checked,
         scopes: String,
     ) -> Result<NewUser, Error> {
-        self.check_room(origin.network())?;
+        self.check_capacity(origin.network())?;
         let email_key = checked.email.key();
         let key = email_key.clone();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);

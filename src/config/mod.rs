@@ -98,13 +98,13 @@ pub struct AuthConfig {
     pub token_lifetime: Duration,
     /// `TOKENHOUSE_BCRYPT_COST`: the cost of new hashes.
     pub cost: Cost,
-    /// `TOKENHOUSE_BCRYPT_MAX_COST`: a stored hash that costs more is refused without hashing.
+    /// `TOKENHOUSE_BCRYPT_MAX_COST`: stored hashes of a higher cost are refused without hashing.
     pub max_cost: Cost,
-    /// `TOKENHOUSE_HASH_THREADS`: threads that hash passwords, and do nothing else.
+    /// `TOKENHOUSE_HASH_THREADS`: the number of threads that hash passwords.
     pub hash_threads: usize,
-    /// `TOKENHOUSE_HASH_LAST`: whether they give way to everything else, but for a tenth of a core.
+    /// `TOKENHOUSE_HASH_LOW_PRIORITY`: their scheduling priority.
     pub hash_priority: Priority,
-    /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for one of them.
+    /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for a hash thread.
     pub hash_queue: Duration,
     /// `TOKENHOUSE_PASSWORD_MIN_LENGTH` and `TOKENHOUSE_PASSWORD_REFUSE_COMMON`.
     pub password_policy: PasswordPolicy,
@@ -333,8 +333,8 @@ impl AuthConfig {
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
             // On every core: they run when nobody else wants it.
             hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS")?,
-            hash_priority: if values.flag("TOKENHOUSE_HASH_LAST")? {
-                Priority::Last
+            hash_priority: if values.flag("TOKENHOUSE_HASH_LOW_PRIORITY")? {
+                Priority::Low
             } else {
                 Priority::Normal
             },

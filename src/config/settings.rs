@@ -129,37 +129,37 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_BCRYPT_COST",
         "12",
-        "The bcrypt cost of new hashes, 4 to 31; others are renewed to it at sign-in",
+        "The bcrypt cost of new hashes, 4 to 31; hashes of another cost are renewed at sign-in",
     ),
     plain(
         "TOKENHOUSE_BCRYPT_MAX_COST",
         "15",
-        "A stored hash of a higher cost is refused without hashing, 4 to 31",
+        "Stored bcrypt hashes of a higher cost are refused without hashing, 4 to 31",
     ),
     plain(
         "TOKENHOUSE_HASH_THREADS",
         "",
-        "Threads that hash passwords; one per core when empty",
+        "Number of threads that hash passwords; one per core if empty",
     ),
     plain(
-        "TOKENHOUSE_HASH_LAST",
+        "TOKENHOUSE_HASH_LOW_PRIORITY",
         "true",
-        "Whether they give way to all others but for a tenth of a core; false where others keep it busy",
+        "Run hash threads at niceness 10; false if other programs keep the cores busy",
     ),
     plain(
         "TOKENHOUSE_HASH_QUEUE_MS",
         "5000",
-        "Milliseconds a password may wait for a hash thread; past that, 503 at once",
+        "Milliseconds a password may wait for a hash thread; if it would wait longer, the answer is 503",
     ),
     plain(
         "TOKENHOUSE_PASSWORD_MIN_LENGTH",
         "8",
-        "Characters a new password has at least, 0 to 72",
+        "Minimum length of a new password in characters, 0 to 72",
     ),
     plain(
         "TOKENHOUSE_PASSWORD_REFUSE_COMMON",
         "true",
-        "Whether a new password that is easily guessed is refused",
+        "Refuse new passwords that are easy to guess",
     ),
     plain(
         "TOKENHOUSE_OAUTH_STRICT_STATUS",

@@ -45,7 +45,7 @@ fn a_bad_value_is_refused_by_name_and_never_shown() {
         ("TOKENHOUSE_BCRYPT_COST", "16"),
         ("TOKENHOUSE_BCRYPT_MAX_COST", "hush"),
         ("TOKENHOUSE_HASH_THREADS", "0"),
-        ("TOKENHOUSE_HASH_LAST", "hush"),
+        ("TOKENHOUSE_HASH_LOW_PRIORITY", "hush"),
         ("TOKENHOUSE_HASH_QUEUE_MS", "hush"),
         ("TOKENHOUSE_PASSWORD_MIN_LENGTH", "73"),
         ("TOKENHOUSE_PASSWORD_REFUSE_COMMON", "hush"),

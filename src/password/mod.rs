@@ -1,30 +1,36 @@
-//! Passwords: hashed and verified as passlib 1.7.4 does it, and the rules for new ones.
+//! Passwords: the threads that hash and verify them, and the policy for new ones.
 //!
-//! passlib's `CryptContext(schemes=["bcrypt"])` is what the tutorial uses, so a hash made here
-//! verifies there and the reverse, and what one refuses the other refuses for the same reason.
-//! `tests/passlib_vectors.rs` holds this module to it.
+//! The formats of hashes are those of crate [`passlib`]. [`hash_password`] and [`verify_password`]
+//! block; the service uses a [`PasswordHasher`].
 
-mod computation;
-mod cost;
-mod encoded;
-mod error;
-mod filler;
-mod foreign;
 mod hasher;
-mod passlib;
 mod policy;
-mod python;
 
-pub use computation::{Computation, Digest};
-pub use cost::{Cost, InvalidCost};
-pub use error::PasswordError;
-pub use foreign::{
-    HashClass, OtherVerification, PreparedVerification, check_hash, is_to_be_replaced,
-    prepare_any_verification, verify_any_password,
-};
-pub use hasher::{Busy, PasswordHasher, Priority};
-pub use passlib::{
-    NewHash, Verification, hash_password, needs_rehash, needs_update, prepare_dummy_verification,
-    prepare_hash, prepare_verification, verify_password, verify_password_below,
-};
+use std::fmt;
+
+pub use hasher::{Busy, HashError, HasherConfig, MAX_BATCH, PasswordHasher, Priority, run_batch};
+pub use passlib::{Cost, HashClass, PasswordError, check_hash, hash_password, verify_password};
 pub use policy::{PasswordPolicy, PolicyViolation};
+
+/// A password hash as stored. `Debug` does not print it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredHash(String);
+
+impl StoredHash {
+    /// The hash itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for StoredHash {
+    fn from(hash: String) -> Self {
+        Self(hash)
+    }
+}
+
+impl fmt::Debug for StoredHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoredHash(..)")
+    }
+}

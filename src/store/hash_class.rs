@@ -43,7 +43,7 @@ pub(crate) fn stored_hash_classes(conn: &mut StoreConnection) -> QueryResult<Vec
             let Some(found) = first_between(conn, &next, &end)? else {
                 break;
             };
-            next = match HashClass::of(&found) {
+            next = match HashClass::parse_prefix(&found) {
                 Some((class, length)) => {
                     classes.push(class);
                     after_all(&found[..length])

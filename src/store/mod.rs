@@ -65,7 +65,7 @@ pub use status::{DatabaseState, inspect};
 pub use text::MAX_TEXT;
 pub use throttle_counter::LoginFailures;
 pub use transaction::{Revoking, Writing};
-pub use user::{Account, NewUser, StoredHash, User, UserChanges};
+pub use user::{Account, NewUser, User, UserChanges};
 
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;

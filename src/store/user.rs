@@ -1,7 +1,5 @@
 //! Users, and the queries on them.
 
-use std::fmt;
-
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
@@ -9,29 +7,7 @@ use super::schema::users;
 use super::slice::{Row, Slice};
 use super::{Revoking, StoreConnection, Writing, text, tombstone};
 use crate::credential::keyed_digest::DigestKey;
-
-/// A password hash as stored. Does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredHash(String);
-
-impl StoredHash {
-    /// The hash itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for StoredHash {
-    fn from(hash: String) -> Self {
-        Self(hash)
-    }
-}
-
-impl fmt::Debug for StoredHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoredHash(..)")
-    }
-}
+use crate::password::StoredHash;
 
 /// A registered user, without what proves it: that is an [`Account`].
 #[derive(Clone, Debug, Queryable)]

@@ -27,7 +27,10 @@ impl Vector {
 }
 
 fn vectors() -> Vec<Vector> {
-    serde_json::from_str(include_str!("../data/foreign_hashes.json")).unwrap()
+    serde_json::from_str(include_str!(
+        "../../crates/passlib/tests/data/other_formats.json"
+    ))
+    .unwrap()
 }
 
 /// Makes a user with this hash.

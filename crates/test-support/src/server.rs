@@ -24,7 +24,7 @@ wait "$server"
 /// starve, and no client turned away because of load or request rate.
 pub const FAST_SETTINGS: [(&str, &str); 5] = [
     ("TOKENHOUSE_BCRYPT_COST", "4"),
-    ("TOKENHOUSE_HASH_LAST", "false"),
+    ("TOKENHOUSE_HASH_LOW_PRIORITY", "false"),
     ("TOKENHOUSE_HASH_QUEUE_MS", "60000"),
     ("TOKENHOUSE_HASH_THREADS", "1"),
     ("TOKENHOUSE_LIMITS", "off"),

@@ -52,7 +52,7 @@ pub(super) async fn read_if_admitted(
     limit: usize,
 ) -> Result<Body, Error> {
     let body = read(payload, limit).await?;
-    if let Err(busy) = auth(request)?.check_room(network(request)) {
+    if let Err(busy) = auth(request)?.check_capacity(network(request)) {
         sleep(rand::random_range(TURN_AWAY_AFTER)).await;
         return Err(busy);
     }

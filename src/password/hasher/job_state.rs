@@ -1,39 +1,39 @@
-//! Who decides what becomes of a job: the thread that begins it, or the caller who gives it up.
+//! Who decides what happens to a job: the thread that starts it, or the caller that cancels it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether a job waits, was begun, or was given up: whoever changes it first decides.
+/// Whether a job is waiting, started or cancelled. The first change wins.
 #[derive(Clone, Default)]
 pub(super) struct JobState(Arc<AtomicU8>);
 
 impl JobState {
     const WAITING: u8 = 0;
-    const BEGUN: u8 = 1;
-    const GIVEN_UP: u8 = 2;
+    const STARTED: u8 = 1;
+    const CANCELLED: u8 = 2;
 
-    /// Says that it is begun; false when it was given up before.
-    pub(super) fn begin(&self) -> bool {
-        self.settle(Self::BEGUN)
+    /// Marks the job as started. Returns `false` if it was cancelled before.
+    pub(super) fn start(&self) -> bool {
+        self.leave_waiting(Self::STARTED)
     }
 
-    /// Says that it is not wanted any more; false when it was begun before.
-    pub(super) fn give_up(&self) -> bool {
-        self.settle(Self::GIVEN_UP)
+    /// Marks the job as cancelled. Returns `false` if it was started before.
+    pub(super) fn cancel(&self) -> bool {
+        self.leave_waiting(Self::CANCELLED)
     }
 
-    fn settle(&self, next: u8) -> bool {
+    fn leave_waiting(&self, next: u8) -> bool {
         self.0
             .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
     }
 }
 
-/// Tells the threads that nobody waits any more, as when a client hangs up.
-pub(super) struct GiveUpOnDrop(pub(super) JobState);
+/// Cancels a job when the caller stops waiting for it, for example because the client disconnects.
+pub(super) struct CancelOnDrop(pub(super) JobState);
 
-impl Drop for GiveUpOnDrop {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.give_up();
+        self.0.cancel();
     }
 }

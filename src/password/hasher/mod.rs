@@ -1,12 +1,14 @@
-//! Threads that hash passwords and do nothing else, behind a bounded queue.
+//! Threads that only hash passwords, behind a bounded queue.
 //!
-//! One bcrypt takes a quarter of a second of a core. Done where requests are served it would stop
-//! them all, and on the runtime's blocking pool it would fill that pool and stop every query. Here
-//! a flood of sign-ins meets a queue that admits what can be done in time and refuses the rest at
-//! once. Networks take turns in it, so that one that floods it waits for itself.
+//! One bcrypt takes a quarter of a second of CPU time. On the threads that serve requests it would block
+//! all of them, and on the runtime's blocking pool it would fill the pool and block every query. Here
+//! a flood of sign-ins meets a queue that admits what can be hashed in time and refuses the rest
+//! immediately. Networks take turns in it, so that one that floods the queue delays only itself.
 
+mod batch;
 mod job_state;
 mod pace;
+mod padding;
 mod priority;
 mod queue;
 #[cfg(test)]
@@ -15,25 +17,55 @@ mod tests;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use passlib::{
+    AnyVerification, BcryptJob, Cost, HashClass, PasswordError, needs_migration, needs_rehash,
+    prepare_any_verification, prepare_dummy_verification, prepare_hash,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::job_state::{GiveUpOnDrop, JobState};
+pub use self::batch::{MAX_BATCH, run_batch};
+use self::job_state::{CancelOnDrop, JobState};
 use self::pace::Pace;
+use self::padding::{pad_to_rounds, thread_time};
 pub use self::priority::Priority;
-use self::queue::{Batch, Queue, Reply, Work};
-use super::computation::{Computation, Digest};
-use super::filler::{fill, thread_time};
-use super::{Cost, HashClass, PreparedVerification};
+use self::queue::{Batch, BcryptTask, Queue, Work};
+use super::StoredHash;
 use crate::network::Network;
 
-/// There is more to hash than can be hashed in time.
+/// More passwords are waiting than can be hashed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are waiting to be hashed")]
 pub struct Busy {
-    /// After how long it is worth asking again.
+    /// How long to wait before another attempt.
     pub retry_after: Duration,
+}
+
+/// Why a password was not hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashError {
+    /// The queue is full.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The password cannot be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+}
+
+/// How passwords are hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct HasherConfig {
+    /// The number of hash threads.
+    pub threads: usize,
+    /// How long work waits for a thread at most.
+    pub max_wait: Duration,
+    /// The cost of new hashes.
+    pub cost: Cost,
+    /// Stored bcrypt hashes of a higher cost are not verified.
+    pub max_cost: Cost,
+    /// The priority of the threads.
+    pub priority: Priority,
 }
 
 /// A queue of work and the threads that do it. Cheap to clone; the threads end with the last clone.
@@ -42,188 +74,211 @@ pub struct PasswordHasher(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    threads: usize,
-    longest_wait: Duration,
-    /// Of new hashes.
-    cost: Cost,
+    config: HasherConfig,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     pace: Arc<Pace>,
-    /// Those refused since that was last logged, and when it was.
+    /// How much work was refused since the last log message, and the time of the message.
     refused: Mutex<(u64, Option<Instant>)>,
 }
 
-/// How often it is logged that work is refused.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Refusals are logged at most this often.
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PasswordHasher {
-    /// Starts `threads` threads. Work waits for one of them no longer than `longest_wait`. New hashes,
-    /// and so most of what is computed, have this `cost`.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
-        threads: usize,
-        longest_wait: Duration,
-        cost: Cost,
-        priority: Priority,
-    ) -> std::io::Result<Self> {
+    /// If the system cannot start a thread.
+    pub fn start(config: HasherConfig) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            pace: Arc::new(Pace::new(cost)),
+            pace: Arc::new(Pace::new(config.cost)),
             refused: Mutex::default(),
         });
         let hasher = Self(Arc::new(Handle {
             shared: Arc::clone(&shared),
-            threads,
-            longest_wait,
-            cost,
+            config,
         }));
-        for number in 0..threads {
+        for number in 0..config.threads {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
                 .spawn(move || {
-                    priority.apply();
-                    shared.work();
+                    config.priority.apply();
+                    shared.run_thread();
                 })?;
         }
         Ok(hasher)
     }
 
-    /// Whether a bcrypt of the cost of new hashes would be admitted now, for a client of this
-    /// network: to be asked before anything that costs.
+    /// Whether the queue has room for a password of a client in this network. Check it before any
+    /// expensive work.
     ///
     /// # Errors
-    /// [`Busy`] when it would not.
-    pub fn check_room(&self, network: Network) -> Result<(), Busy> {
+    /// [`Busy`] if the queue is full.
+    pub fn check_capacity(&self, network: Network) -> Result<(), Busy> {
         let queue = self.0.shared.lock();
-        if self.is_full(&queue, Some(self.0.cost)) && !queue.may_displace(network) {
+        if self.is_full(&queue, Some(self.0.config.cost)) && !queue.can_displace(network) {
             return Err(self.busy());
         }
         Ok(())
     }
 
-    /// How much waits for a thread.
-    pub fn waiting(&self) -> usize {
+    /// How many jobs are waiting for a thread.
+    pub fn queue_depth(&self) -> usize {
         self.0.shared.lock().len()
     }
 
-    /// The rounds of bcrypt that take as long as a hash of this class: measured here, and roughly
-    /// until it is.
-    pub fn rounds_of(&self, class: HashClass) -> u32 {
-        let HashClass::Bcrypt(cost) = class else {
-            let measured = match self.0.shared.pace.measured(class) {
-                Ok(measured) => measured,
-                Err(measurement) => {
-                    let work = Work::Call(Box::new(move || measurement.make()));
-                    // Without room it is dropped, and asked for again the next time.
-                    let _later = self.admit(Network::default(), work, JobState::default());
-                    None
-                }
-            };
-            return measured.unwrap_or(class.rough_rounds());
-        };
-        cost.rounds()
-    }
-
-    /// Has every refusal by [`Self::verify`] take as long as this many rounds of bcrypt, and never less
-    /// than a new hash takes.
-    pub fn pad_refusals_to(&self, rounds: u32) {
-        self.0.shared.pace.pad_refusals_to(rounds);
-    }
-
-    /// Verifies a password on a hash thread, a bcrypt together with others of equal cost if they wait
-    /// too. Every refusal takes as long, by work and not by sleep, whatever was compared.
+    /// Whether the password matches the hash. Without a hash it does not.
+    ///
+    /// Every mismatch takes equally long, by computation and not by sleeping, also if there is no hash,
+    /// or one that cannot be verified: as long as with the most expensive stored hash, see
+    /// [`Self::pad_refusals`].
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn verify(
         &self,
         network: Network,
-        prepared: PreparedVerification,
         password: &SecretString,
+        hash: Option<&StoredHash>,
     ) -> Result<bool, Busy> {
-        let (reply, answer) = oneshot::channel();
-        let work = match prepared {
-            PreparedVerification::Bcrypt(computation, verification) => {
-                Work::Bcrypt(computation, Reply::Verdict(verification, reply))
-            }
-            PreparedVerification::Other(verification) => {
+        let (reply, result) = oneshot::channel();
+        let work = match self.prepare_verification(password, hash) {
+            AnyVerification::Bcrypt(pending) => Work::Bcrypt(BcryptTask::Verify(pending, reply)),
+            AnyVerification::Other(verification) => {
                 let (password, pace) = (password.clone(), Arc::clone(&self.0.shared.pace));
                 Work::Call(Box::new(move || {
-                    let begun = thread_time();
+                    let started = thread_time();
                     let matches = verification.run(password.expose_secret().as_bytes());
                     if !matches {
-                        fill(begun, pace.thread_round(), pace.refusal_rounds());
+                        pad_to_rounds(started, pace.thread_round(), pace.refusal_rounds());
                     }
-                    let _unheard = reply.send(matches);
+                    // Fails if the caller has stopped waiting.
+                    let _ = reply.send(matches);
                 }))
             }
         };
-        self.submit(network, work, answer).await
+        self.submit(network, work, result).await
     }
 
-    /// Computes a bcrypt on a hash thread, together with others of equal cost if they wait too.
+    /// A comparison with the hash, or one that never matches.
+    fn prepare_verification(
+        &self,
+        password: &SecretString,
+        hash: Option<&StoredHash>,
+    ) -> AnyVerification {
+        let HasherConfig { cost, max_cost, .. } = self.0.config;
+        let password = password.expose_secret().as_bytes();
+        let prepared = hash.map(|hash| prepare_any_verification(password, hash.as_str(), max_cost));
+        match prepared {
+            Some(Ok(verification)) => return verification,
+            // passlib raises an exception here. To the client it must look like any mismatch.
+            Some(Err(error)) => log::debug!("a stored hash was not verified: {}", error.code()),
+            None => {}
+        }
+        AnyVerification::Bcrypt(prepare_dummy_verification(cost))
+    }
+
+    /// Hashes a new password.
     ///
     /// # Errors
-    /// As [`Self::run`].
-    pub async fn compute(
+    /// [`HashError::Password`] if the password cannot be hashed, and [`HashError::Busy`] as
+    /// [`Self::run`].
+    pub async fn hash(
         &self,
         network: Network,
-        computation: Computation,
-    ) -> Result<Digest, Busy> {
-        let (reply, answer) = oneshot::channel();
-        let work = Work::Bcrypt(computation, Reply::Digest(reply));
-        self.submit(network, work, answer).await
+        password: &SecretString,
+    ) -> Result<String, HashError> {
+        let password = password.expose_secret().as_bytes();
+        let pending = prepare_hash(password, self.0.config.cost)?;
+        let (reply, result) = oneshot::channel();
+        let work = Work::Bcrypt(BcryptTask::Hash(pending, reply));
+        Ok(self.submit(network, work, result).await?)
     }
 
-    /// Runs `work` on a hash thread.
-    ///
-    /// Work whose caller has gone away before it began is not done.
+    /// Whether to replace a hash that this password matches: if it has another cost than new hashes, or
+    /// is in another program's format.
+    pub fn needs_rehash(&self, hash: &StoredHash, password: &SecretString) -> bool {
+        needs_rehash(hash.as_str(), self.0.config.cost)
+            || needs_migration(hash.as_str(), password.expose_secret().as_bytes())
+    }
+
+    /// Pads every mismatch to the run time of the most expensive of these classes of stored hashes, and
+    /// at least to that of a new hash.
+    pub fn pad_refusals(&self, stored: impl IntoIterator<Item = HashClass>) {
+        let max_cost = self.0.config.max_cost;
+        let verified = stored.into_iter().filter(|class| class.is_within(max_cost));
+        let rounds = HashClass::most_expensive_per_algorithm(verified)
+            .into_iter()
+            .map(|class| self.rounds_of(class))
+            .max();
+        let pace = &self.0.shared.pace;
+        pace.set_refusal_rounds(rounds.unwrap_or(0));
+    }
+
+    /// The rounds of bcrypt that take as long as a hash of this class: an estimate until the class is
+    /// measured on a hash thread.
+    fn rounds_of(&self, class: HashClass) -> u32 {
+        if let HashClass::Bcrypt(cost) = class {
+            return cost.rounds();
+        }
+        let measured = match self.0.shared.pace.measured(class) {
+            Ok(measured) => measured,
+            Err(measurement) => {
+                let work = Work::Call(Box::new(move || measurement.run()));
+                // A full queue drops the measurement; the next call makes another one.
+                let _ = self.admit(Network::default(), work, JobState::default());
+                None
+            }
+        };
+        measured.unwrap_or(class.estimated_rounds())
+    }
+
+    /// Runs `work` on a hash thread, unless the caller stops waiting before it starts.
     ///
     /// # Errors
-    /// [`Busy`], at once when the queue is longer than can be worked off in time and the network has
-    /// its share of it, and otherwise when no thread got to the work in time, or when it gave way to
-    /// other networks.
+    /// [`Busy`]: immediately if the queue is full and the network has its share of it, and later if no
+    /// thread was free in time, or if work of another network displaced this one.
     pub async fn run<T: Send + 'static>(
         &self,
         network: Network,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let work = Box::new(move || {
-            // It is no error that the caller has gone away.
+            // Fails if the caller has stopped waiting.
             drop(reply.send(work()));
         });
-        self.submit(network, Work::Call(work), answer).await
+        self.submit(network, Work::Call(work), result).await
     }
 
     async fn submit<T>(
         &self,
         network: Network,
         work: Work,
-        mut answer: oneshot::Receiver<T>,
+        mut result: oneshot::Receiver<T>,
     ) -> Result<T, Busy> {
         let state = JobState::default();
         self.admit(network, work, state.clone())?;
-        let abandoned = GiveUpOnDrop(state.clone());
-        let outcome = match timeout(self.0.longest_wait, &mut answer).await {
+        let cancel_on_drop = CancelOnDrop(state.clone());
+        let outcome = match timeout(self.0.config.max_wait, &mut result).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) if state.give_up() => return Err(self.busy()),
-            Err(_elapsed) => answer.await,
+            Err(_elapsed) if state.cancel() => return Err(self.busy()),
+            Err(_elapsed) => result.await,
         };
-        drop(abandoned);
-        // The sender is gone without an answer when the work panicked, or gave way to others.
+        drop(cancel_on_drop);
+        // The sender is dropped without a result if the work panicked or was displaced.
         outcome.map_err(|_closed| self.busy())
     }
 
-    /// Puts work into the queue. When that is full, work of a network with less than its share takes
-    /// the place of work of the one with most.
+    /// Queues work. If the queue is full, work of a network with less than its share displaces work of
+    /// the network with most.
     fn admit(&self, network: Network, work: Work, state: JobState) -> Result<(), Busy> {
         let mut queue = self.0.shared.lock();
         if self.is_full(&queue, work.cost()) && !queue.displace_for(network) {
@@ -235,18 +290,18 @@ impl PasswordHasher {
         Ok(())
     }
 
-    /// Whether a newcomer would wait for too long: the batches before it, spread over the threads.
+    /// Whether new work would wait too long for the batches before it, spread over the threads.
     fn is_full(&self, queue: &Queue, cost: Option<Cost>) -> bool {
-        let rounds = queue.batches_before(cost) / self.0.threads;
+        let batches = queue.batches_before(cost) / self.0.config.threads;
         let batch = self.0.shared.pace.batch();
-        let wait = batch.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
-        wait > self.0.longest_wait
+        let wait = batch.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX));
+        wait > self.0.config.max_wait
     }
 
     fn busy(&self) -> Busy {
-        self.0.shared.note_refusal();
+        self.0.shared.log_refusal();
         Busy {
-            retry_after: self.0.longest_wait,
+            retry_after: self.0.config.max_wait,
         }
     }
 }
@@ -259,12 +314,12 @@ impl Drop for Handle {
 }
 
 impl Shared {
-    /// The life of a hash thread.
-    fn work(&self) {
+    /// The main loop of a hash thread.
+    fn run_thread(&self) {
         while let Some(batch) = self.next() {
-            // A panic in one piece of work must not take the thread from all the others.
+            // A panic in one job must not end the thread, which all others need.
             let work = std::panic::AssertUnwindSafe(|| match batch {
-                Batch::Bcrypt(together) => self.compute(together),
+                Batch::Bcrypt(tasks) => self.compute(tasks),
                 Batch::Call(call) => call(),
             });
             if std::panic::catch_unwind(work).is_err() {
@@ -274,7 +329,7 @@ impl Shared {
         }
     }
 
-    /// Waits for work; `None` when the service ends.
+    /// Waits for work. Returns `None` when the hasher is dropped.
     fn next(&self) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
@@ -292,50 +347,44 @@ impl Shared {
         }
     }
 
-    /// Computes a batch, which holds no more than go together, and answers: what is refused once it has
-    /// taken as long as any refusal, all of them at the same time.
-    fn compute(&self, together: Vec<(Computation, Reply)>) {
-        let (computations, replies): (Vec<_>, Vec<_>) = together.into_iter().unzip();
-        let rounds = computations.first().map_or(0, |one| one.cost().rounds());
-        let digests = self.pace.observe(rounds, || match computations.as_slice() {
-            [a, b, c, d] => Computation::run_together([a, b, c, d]).to_vec(),
-            [a, b, c] => Computation::run_together([a, b, c]).to_vec(),
-            [a, b] => Computation::run_together([a, b]).to_vec(),
-            alone => alone.iter().map(Computation::run).collect(),
-        });
-        let mut refused = Vec::new();
-        for (reply, digest) in replies.into_iter().zip(digests) {
-            // It is no error that a caller has gone away.
-            match reply {
-                Reply::Digest(reply) => _ = reply.send(digest),
-                Reply::Verdict(verification, reply) => match verification.finish(&digest) {
+    /// Computes a batch and sends the results. Mismatches are sent together, after the padding.
+    fn compute(&self, tasks: Vec<BcryptTask>) {
+        let jobs: Vec<&BcryptJob> = tasks.iter().map(BcryptTask::job).collect();
+        let rounds = jobs.first().map_or(0, |job| job.cost().rounds());
+        let digests = self.pace.observe(rounds, || run_batch(&jobs));
+        let mut mismatches = Vec::new();
+        for (task, digest) in tasks.into_iter().zip(digests) {
+            // Sending fails if the caller has stopped waiting.
+            match task {
+                BcryptTask::Hash(pending, reply) => _ = reply.send(pending.finish(&digest)),
+                BcryptTask::Verify(pending, reply) => match pending.finish(&digest) {
                     Ok(true) => _ = reply.send(true),
-                    _ => refused.push(reply),
+                    _ => mismatches.push(reply),
                 },
             }
         }
-        if !refused.is_empty() {
+        if !mismatches.is_empty() {
             let missing = self.pace.refusal_rounds().saturating_sub(rounds);
             self.pace.spend(missing);
         }
-        for reply in refused {
+        for reply in mismatches {
             _ = reply.send(false);
         }
     }
 
-    /// Logs refusals, but not each of them.
-    fn note_refusal(&self) {
+    /// Logs refusals, at most one message per [`REFUSAL_LOG_INTERVAL`].
+    fn log_refusal(&self) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, logged) = &mut *refused;
         *count += 1;
-        if logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
-            log::warn!("{count} password(s) refused: more wait than can be hashed in time");
+        if logged.is_none_or(|logged| logged.elapsed() > REFUSAL_LOG_INTERVAL) {
+            log::warn!("{count} password(s) refused: hash queue full");
             (*count, *logged) = (0, Some(Instant::now()));
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // The queue is whole between any two statements, so a panic elsewhere does not spoil it.
+        // The queue is consistent between any two statements, so a panic does not corrupt it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

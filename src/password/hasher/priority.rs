@@ -1,44 +1,45 @@
-//! How the hash threads are scheduled.
+//! The scheduling priority of the hash threads.
 
 use thread_priority::{
     NormalThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id,
 };
 
-/// What the hash threads give way to.
+/// The scheduling priority of the hash threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Priority {
-    /// To everything else on the machine, but for a tenth of a core each. A flood of sign-ins hardly
-    /// slows anything else down, and where others keep the cores busy sign-ins take longer.
-    Last,
-    /// To nothing: they have a share of the cores like any thread.
+    /// Niceness 10: a tenth of the weight of other threads. A flood of sign-ins hardly slows down
+    /// anything else, and sign-ins take longer where other programs keep the cores busy.
+    Low,
+    /// The same priority as other threads.
     Normal,
 }
 
-/// Niceness 10, as the crate counts from 0 to 99. The scheduler gives such a thread a tenth of what one
-/// of niceness 0 gets beside it; with 19, or `SCHED_IDLE`, next to nothing, and a program that keeps the cores
-/// busy by cheap requests would keep others from signing in.
+/// Niceness 10 on the crate's scale from 0 to 99. The scheduler gives such a thread a tenth of the time
+/// of a thread of niceness 0. With niceness 19 or `SCHED_IDLE` it would get next to nothing, and a client
+/// that keeps the cores busy with cheap requests could keep others from signing in.
 const NICENESS_10: u8 = 22;
 
 impl Priority {
-    /// Gives it to the thread that calls.
+    /// Applies the priority to the calling thread.
     pub(super) fn apply(self) {
         match self {
-            Self::Last => step_back(),
+            Self::Low => lower_priority(),
             Self::Normal => {}
         }
     }
 }
 
-/// Lets others go first. A system that does not know how to runs the threads like others.
-fn step_back() {
+/// Lowers the priority of the calling thread. Where the system does not support it, the thread keeps
+/// its priority.
+fn lower_priority() {
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
     let is_set = ThreadPriorityValue::try_from(NICENESS_10).is_ok_and(|priority| {
         let priority = ThreadPriority::Crossplatform(priority);
         set_thread_priority_and_policy(thread_native_id(), priority, policy).is_ok()
     });
     if !is_set {
-        log::debug!("the hash threads cannot be scheduled behind the others");
+        log::debug!("the priority of the hash threads cannot be lowered");
     }
 }

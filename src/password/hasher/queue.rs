@@ -1,68 +1,75 @@
-//! What waits for a hash thread, in turns by network, and how long that will take.
+//! The queue of the hash threads. Networks take turns in it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use passlib::{BcryptJob, Cost, PendingHash, PendingVerification};
 use tokio::sync::oneshot;
 
+use super::MAX_BATCH;
 use super::job_state::JobState;
 use crate::network::Network;
-use crate::password::computation::{Computation, Digest};
-use crate::password::{Cost, Verification};
 
-/// Something for a hash thread to do.
+/// Work for a hash thread.
 pub(super) enum Work {
-    /// A bcrypt, and what becomes of its digest.
-    Bcrypt(Computation, Reply),
+    /// A bcrypt, which a thread can compute together with others.
+    Bcrypt(BcryptTask),
     /// Anything else.
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// What becomes of a digest.
-pub(super) enum Reply {
-    /// It goes to the caller.
-    Digest(oneshot::Sender<Digest>),
-    /// It is compared, and the caller is told whether it matches.
-    Verdict(Verification, oneshot::Sender<bool>),
+/// A bcrypt to compute, and the channel for its result.
+pub(super) enum BcryptTask {
+    Hash(PendingHash, oneshot::Sender<String>),
+    Verify(PendingVerification, oneshot::Sender<bool>),
 }
 
-/// Work, and whether it is still wanted.
+/// Queued work and its state.
 struct Job {
     work: Work,
     state: JobState,
 }
 
-/// What a thread takes at a time.
+/// The work that a thread takes at a time.
 pub(super) enum Batch {
-    /// Bcrypts of equal cost, [`Computation::TOGETHER`] at most.
-    Bcrypt(Vec<(Computation, Reply)>),
+    /// Up to [`MAX_BATCH`] bcrypts of equal cost.
+    Bcrypt(Vec<BcryptTask>),
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// Work by network, each network's in the order in which it came. Networks take turns, so that one that
-/// sends much waits for itself and not others for it.
+/// Work by network, in order of arrival within each network. Networks take turns, so that one that
+/// sends a lot of work delays only itself.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// No queue in it is empty.
+    /// None of the queues is empty.
     waiting: HashMap<Network, VecDeque<Job>>,
-    /// The networks that have work waiting, the next one first.
+    /// The networks with waiting work, the next one first.
     turns: VecDeque<Network>,
-    /// Batches that threads are busy with.
+    /// How many batches the threads are working on.
     pub(super) running: usize,
     pub(super) closed: bool,
+}
+
+impl BcryptTask {
+    pub(super) fn job(&self) -> &BcryptJob {
+        match self {
+            Self::Hash(pending, _) => pending.job(),
+            Self::Verify(pending, _) => pending.job(),
+        }
+    }
 }
 
 impl Work {
     /// The cost of a bcrypt; other work has none.
     pub(super) fn cost(&self) -> Option<Cost> {
         match self {
-            Self::Bcrypt(computation, _) => Some(computation.cost()),
+            Self::Bcrypt(task) => Some(task.job().cost()),
             Self::Call(_) => None,
         }
     }
 }
 
 impl Queue {
-    /// How much waits.
+    /// How many jobs are waiting.
     pub(super) fn len(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
     }
@@ -75,31 +82,31 @@ impl Queue {
         own.push_back(Job { work, state });
     }
 
-    /// The next work that is still wanted; with a bcrypt, those of equal cost that wait too.
-    /// It is never held back for company: there is some, or it is taken alone.
+    /// The next work that is not cancelled; a bcrypt together with waiting ones of equal cost. A bcrypt
+    /// is never held back to wait for others.
     pub(super) fn take(&mut self) -> Option<Batch> {
-        let (first, reply) = match self.take_one(None)? {
+        let first = match self.take_one(None)? {
             Work::Call(call) => return Some(Batch::Call(call)),
-            Work::Bcrypt(computation, reply) => (computation, reply),
+            Work::Bcrypt(task) => task,
         };
-        let cost = first.cost();
-        let mut together = vec![(first, reply)];
-        while together.len() < Computation::TOGETHER
-            && let Some(Work::Bcrypt(computation, reply)) = self.take_one(Some(cost))
+        let cost = first.job().cost();
+        let mut batch = vec![first];
+        while batch.len() < MAX_BATCH
+            && let Some(Work::Bcrypt(task)) = self.take_one(Some(cost))
         {
-            together.push((computation, reply));
+            batch.push(task);
         }
-        Some(Batch::Bcrypt(together))
+        Some(Batch::Bcrypt(batch))
     }
 
-    /// The first work that is still wanted, bcrypts of this `cost` only if one is given, of the first
-    /// network that has such work. It is the last one's turn then.
+    /// The first work that is not cancelled, of the first network that has any. With a `cost`, only
+    /// bcrypts of this cost count. The network moves to the end of the turns.
     fn take_one(&mut self, cost: Option<Cost>) -> Option<Work> {
         let mut turn = 0;
         while let Some(network) = self.turns.get(turn).copied() {
             let own = self.waiting.entry(network).or_default();
-            let is_meant = |job: &Job| cost.is_none() || job.work.cost() == cost;
-            let Some(job) = own.iter().position(is_meant).and_then(|at| own.remove(at)) else {
+            let matches = |job: &Job| cost.is_none() || job.work.cost() == cost;
+            let Some(job) = own.iter().position(matches).and_then(|at| own.remove(at)) else {
                 turn += 1;
                 continue;
             };
@@ -108,7 +115,7 @@ impl Queue {
                 self.waiting.remove(&network);
                 self.turns.remove(turn);
             }
-            if job.state.begin() {
+            if job.state.start() {
                 if !is_empty {
                     self.turns.remove(turn);
                     self.turns.push_back(network);
@@ -119,46 +126,45 @@ impl Queue {
         None
     }
 
-    /// Whether a newcomer of this network may displace work of another that has more than its share.
-    pub(super) fn may_displace(&self, newcomer: Network) -> bool {
-        self.longest_beside(newcomer).is_some()
+    /// Whether new work of this network may displace work of another that has more than its share.
+    pub(super) fn can_displace(&self, newcomer: Network) -> bool {
+        self.longest_other(newcomer).is_some()
     }
 
-    /// Drops the newest work of the network with most of it, if a newcomer of this `network` has less
-    /// than that one even when it has been admitted. The caller of what is dropped learns it by the
-    /// end of its channel.
+    /// Drops the newest work of the network with most work, if the network `newcomer` would still have
+    /// less with one job more. The caller of the dropped work notices that its channel is closed.
     pub(super) fn displace_for(&mut self, newcomer: Network) -> bool {
-        let Some(longest) = self.longest_beside(newcomer) else {
+        let Some(longest) = self.longest_other(newcomer) else {
             return false;
         };
-        // More than one waits there, so the queue is not empty afterwards.
+        // At least two jobs are waiting there, so the queue is not empty afterwards.
         let dropped = self.waiting.get_mut(&longest).and_then(VecDeque::pop_back);
         dropped.is_some()
     }
 
-    fn longest_beside(&self, newcomer: Network) -> Option<Network> {
+    fn longest_other(&self, newcomer: Network) -> Option<Network> {
         let own = self.waiting.get(&newcomer).map_or(0, VecDeque::len);
         let lengths = self.waiting.iter().map(|(net, jobs)| (jobs.len(), *net));
         let (length, longest) = lengths.max()?;
         (length > own + 1).then_some(longest)
     }
 
-    /// How many batches come before a newcomer, those under way included. A bcrypt of this `cost`
-    /// joins the last batch of its kind if there is room in it; other work has `None`.
+    /// How many batches come before new work, including the running ones. A bcrypt of this `cost`
+    /// joins the last batch of that cost if it has room; other work has the cost `None`.
     pub(super) fn batches_before(&self, cost: Option<Cost>) -> usize {
-        let mut of_cost: BTreeMap<Cost, usize> = BTreeMap::new();
+        let mut jobs_by_cost: BTreeMap<Cost, usize> = BTreeMap::new();
         let mut batches = self.running;
         for job in self.waiting.values().flatten() {
             match job.work.cost() {
-                Some(cost) => *of_cost.entry(cost).or_default() += 1,
+                Some(cost) => *jobs_by_cost.entry(cost).or_default() += 1,
                 None => batches += 1,
             }
         }
-        for (other, jobs) in of_cost {
+        for (other, jobs) in jobs_by_cost {
             batches += if Some(other) == cost {
-                jobs / Computation::TOGETHER
+                jobs / MAX_BATCH
             } else {
-                jobs.div_ceil(Computation::TOGETHER)
+                jobs.div_ceil(MAX_BATCH)
             };
         }
         batches
@@ -168,6 +174,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
+
+    use passlib::prepare_hash;
 
     use super::*;
 
@@ -179,28 +187,30 @@ mod tests {
         Network::of(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))))
     }
 
-    /// A bcrypt of this cost with a password of one byte, 0 standing for other work.
+    /// A bcrypt of this cost with a password of one byte; cost 0 stands for other work.
     fn work(number: u32, password: u8) -> Work {
         match number {
             0 => Work::Call(Box::new(|| ())),
-            number => {
-                let (answer, _unheard) = oneshot::channel();
-                let computation = Computation::new(cost(number), &[password], [0; 16]);
-                Work::Bcrypt(computation, Reply::Digest(answer))
-            }
+            number => hash(cost(number), password).0,
         }
     }
 
-    /// A queue of bcrypts of these costs of one network, 0 standing for other work.
+    fn hash(cost: Cost, password: u8) -> (Work, oneshot::Receiver<String>) {
+        let (reply, caller) = oneshot::channel();
+        let pending = prepare_hash(&[password], cost).unwrap();
+        (Work::Bcrypt(BcryptTask::Hash(pending, reply)), caller)
+    }
+
+    /// A queue with bcrypts of these costs, all of one network; 0 stands for other work.
     fn queue_of(costs: &[u32]) -> Queue {
         let mut queue = Queue::default();
         for number in costs {
-            queue.push(network(1), work(*number, 0), JobState::default());
+            queue.push(network(1), work(*number, 1), JobState::default());
         }
         queue
     }
 
-    /// A queue in which these networks have so many bcrypts, those of the first one come first.
+    /// A queue with this many bcrypts per network, those of the first network first.
     fn queue_of_networks(lengths: &[(u8, usize)]) -> Queue {
         let mut queue = Queue::default();
         for (number, length) in lengths {
@@ -211,24 +221,23 @@ mod tests {
         queue
     }
 
-    /// The sizes of the batches that are taken one after the other, 0 standing for other work.
-    fn sizes(mut queue: Queue) -> Vec<usize> {
+    /// The sizes of all batches in order; 0 stands for other work.
+    fn batch_sizes(mut queue: Queue) -> Vec<usize> {
         let next = || queue.take();
         std::iter::from_fn(next)
             .map(|batch| match batch {
-                Batch::Bcrypt(together) => together.len(),
+                Batch::Bcrypt(batch) => batch.len(),
                 Batch::Call(_) => 0,
             })
             .collect()
     }
 
-    /// The networks whose work is in the next batch.
+    /// The networks of the work in the next batch.
     fn next_networks(queue: &mut Queue) -> Vec<u8> {
         match queue.take() {
-            Some(Batch::Bcrypt(together)) => together
-                .iter()
-                .map(|(computation, _)| computation.password()[0])
-                .collect(),
+            Some(Batch::Bcrypt(batch)) => {
+                batch.iter().map(|task| task.job().password()[0]).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -238,31 +247,31 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_taken_together_and_nothing_waits_for_company() {
-        assert_eq!(sizes(queue_of(&[])), [0; 0]);
-        assert_eq!(sizes(queue_of(&[4])), [1]);
-        assert_eq!(sizes(queue_of(&[4, 4, 4])), [3]);
-        assert_eq!(sizes(queue_of(&[4; 9])), [4, 4, 1]);
+    fn waiting_jobs_form_batches_and_none_is_held_back() {
+        assert_eq!(batch_sizes(queue_of(&[])), [0; 0]);
+        assert_eq!(batch_sizes(queue_of(&[4])), [1]);
+        assert_eq!(batch_sizes(queue_of(&[4, 4, 4])), [3]);
+        assert_eq!(batch_sizes(queue_of(&[4; 9])), [4, 4, 1]);
     }
 
     #[test]
-    fn only_equal_costs_go_together_and_the_first_come_goes_first() {
-        assert_eq!(sizes(queue_of(&[5, 4, 5, 0, 4, 5, 4])), [3, 3, 0]);
-        assert_eq!(sizes(queue_of(&[0, 4, 0, 4])), [0, 2, 0]);
+    fn batches_have_one_cost_and_keep_the_order_of_arrival() {
+        assert_eq!(batch_sizes(queue_of(&[5, 4, 5, 0, 4, 5, 4])), [3, 3, 0]);
+        assert_eq!(batch_sizes(queue_of(&[0, 4, 0, 4])), [0, 2, 0]);
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_is_left_out() {
+    fn cancelled_jobs_are_skipped() {
         let queue = queue_of(&[4, 4, 4, 4]);
         let own = &queue.waiting[&network(1)];
         for place in [0, 2] {
-            assert!(own[place].state.give_up());
+            assert!(own[place].state.cancel());
         }
-        assert_eq!(sizes(queue), [2]);
+        assert_eq!(batch_sizes(queue), [2]);
     }
 
     #[test]
-    fn a_newcomer_joins_the_last_batch_of_its_cost() {
+    fn new_job_joins_the_last_batch_of_its_cost() {
         let queue = queue_of(&[4, 4, 4, 5, 0]);
         assert_eq!(queue.batches_before(Some(cost(4))), 2);
         assert_eq!(queue.batches_before(Some(cost(5))), 2);
@@ -284,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_gives_way_until_its_share_is_left() {
+    fn displacement_stops_at_equal_shares() {
         let mut queue = queue_of_networks(&[(1, 10)]);
         assert!(!queue.displace_for(network(1)));
         for newcomer in [2, 3] {
@@ -295,28 +304,26 @@ mod tests {
         let lengths = [1, 2, 3].map(|number| length_of(&queue, number));
         assert_eq!(lengths.iter().sum::<usize>(), 10);
         assert!(lengths.iter().all(|length| (3..=4).contains(length)));
-        assert!(!queue.may_displace(network(1)));
+        assert!(!queue.can_displace(network(1)));
     }
 
     #[test]
-    fn what_is_dropped_is_the_newest_and_its_caller_learns_it() {
+    fn newest_job_is_displaced_and_its_channel_closed() {
         let mut queue = queue_of_networks(&[(1, 1)]);
         let mut callers = Vec::new();
         for _ in 0..2 {
-            let (answer, caller) = oneshot::channel();
-            let computation = Computation::new(cost(4), b"", [0; 16]);
-            let work = Work::Bcrypt(computation, Reply::Digest(answer));
+            let (work, caller) = hash(cost(4), 1);
             queue.push(network(1), work, JobState::default());
             callers.push(caller);
         }
         assert!(queue.displace_for(network(2)));
-        let told = |caller: &mut oneshot::Receiver<Digest>| {
+        let is_closed = |caller: &mut oneshot::Receiver<String>| {
             caller
                 .try_recv()
                 .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
         };
         assert_eq!(
-            callers.iter_mut().map(told).collect::<Vec<_>>(),
+            callers.iter_mut().map(is_closed).collect::<Vec<_>>(),
             [false, true]
         );
     }

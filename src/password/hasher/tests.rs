@@ -1,4 +1,4 @@
-//! The queue, before one thread that is kept busy.
+//! The hasher with one thread that is kept busy.
 
 use std::sync::mpsc;
 
@@ -12,79 +12,99 @@ fn on_runtime<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
+fn config(threads: usize, max_wait: Duration) -> HasherConfig {
+    HasherConfig {
+        threads,
+        max_wait,
+        cost: Cost::MIN,
+        max_cost: Cost::MIN,
+        priority: Priority::Low,
+    }
+}
+
+fn start(threads: usize, max_wait: Duration) -> PasswordHasher {
+    PasswordHasher::start(config(threads, max_wait)).unwrap()
+}
+
 /// Keeps the only thread busy until the returned sender is used or dropped.
 async fn occupy(hasher: &PasswordHasher) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel();
-    let (begun, has_begun) = oneshot::channel();
+    let (started, has_started) = oneshot::channel();
     let hasher = hasher.clone();
     tokio::task::spawn_local(async move {
         hasher
             .run(Network::default(), move || {
-                begun.send(()).unwrap();
-                let _released_or_gone = held.recv();
+                started.send(()).unwrap();
+                // Fails when the sender is dropped, which is the other way to release the thread.
+                let _ = held.recv();
             })
             .await
             .unwrap();
     });
-    has_begun.await.unwrap();
+    has_started.await.unwrap();
     release
 }
 
 #[test]
-fn work_is_done_and_answered() {
-    let hasher =
-        PasswordHasher::start(2, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
+fn work_runs_and_returns_its_result() {
+    let hasher = start(2, Duration::from_secs(5));
     assert_eq!(on_runtime(hasher.run(Network::default(), || 6 * 7)), Ok(42));
 }
 
 #[test]
-fn a_wait_past_the_limit_is_refused_and_the_work_not_done() {
-    // Long enough for a thread that the scheduler runs last to begin while other tests run.
-    const LIMIT: Duration = Duration::from_secs(5);
+fn work_that_waits_too_long_is_refused_and_not_run() {
+    // Long enough for a low-priority thread to start while other tests run.
+    const MAX_WAIT: Duration = Duration::from_secs(5);
     let local = tokio::task::LocalSet::new();
     on_runtime(local.run_until(async {
-        let hasher = PasswordHasher::start(1, LIMIT, Cost::MIN, Priority::Last).unwrap();
+        let hasher = start(1, MAX_WAIT);
         let release = occupy(&hasher).await;
         let (sender, done) = mpsc::channel();
         let refused = hasher
             .run(Network::default(), move || sender.send(()).unwrap())
             .await;
-        assert_eq!(refused, Err(Busy { retry_after: LIMIT }));
+        assert_eq!(
+            refused,
+            Err(Busy {
+                retry_after: MAX_WAIT
+            })
+        );
         release.send(()).unwrap();
         let mut tries = 0;
         while hasher.run(Network::default(), || 1).await != Ok(1) {
             tries += 1;
-            assert!(tries < 10, "the thread does not go on");
+            assert!(tries < 10, "the thread does not continue");
         }
-        assert!(done.recv().is_err(), "given-up work is dropped, not done");
+        assert!(done.recv().is_err(), "refused work is dropped, not run");
     }));
 }
 
 #[test]
-fn a_queue_that_is_too_long_refuses_at_once() {
+fn full_queue_refuses_immediately() {
     let local = tokio::task::LocalSet::new();
     on_runtime(local.run_until(async {
-        let hasher =
-            PasswordHasher::start(1, Duration::from_secs(3_600), Cost::MIN, Priority::Last)
-                .unwrap();
-        hasher.0.shared.pace.pretend(Duration::from_secs(4_000));
+        let hasher = start(1, Duration::from_secs(3_600));
+        hasher
+            .0
+            .shared
+            .pace
+            .set_batch_duration(Duration::from_secs(4_000));
         let release = occupy(&hasher).await;
-        let asked = Instant::now();
+        let started = Instant::now();
         assert!(hasher.run(Network::default(), || ()).await.is_err());
         assert!(
-            asked.elapsed() < Duration::from_secs(60),
-            "did not wait in line"
+            started.elapsed() < Duration::from_secs(60),
+            "the refusal waited in the queue"
         );
         drop(release);
     }));
 }
 
 #[test]
-fn work_of_a_caller_that_went_away_is_not_done() {
+fn work_of_a_caller_that_stopped_waiting_is_not_run() {
     let local = tokio::task::LocalSet::new();
     on_runtime(local.run_until(async {
-        let hasher =
-            PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last).unwrap();
+        let hasher = start(1, Duration::from_secs(60));
         let release = occupy(&hasher).await;
         let (sender, done) = mpsc::channel::<()>();
         let waiting = hasher.run(Network::default(), move || sender.send(()).unwrap());
@@ -96,9 +116,8 @@ fn work_of_a_caller_that_went_away_is_not_done() {
 }
 
 #[test]
-fn a_panic_costs_one_answer_and_no_thread() {
-    let hasher =
-        PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, Priority::Last).unwrap();
+fn panic_fails_one_call_and_keeps_the_thread() {
+    let hasher = start(1, Duration::from_secs(5));
     let panicking = || {
         assert!(std::thread::current().name().is_none(), "on a hash thread");
     };
@@ -107,41 +126,62 @@ fn a_panic_costs_one_answer_and_no_thread() {
 }
 
 #[test]
-fn computed_together_or_alone_the_digest_is_the_same() {
+fn hashes_computed_in_batches_verify_one_by_one() {
     let local = tokio::task::LocalSet::new();
     on_runtime(local.run_until(async {
-        let hasher =
-            PasswordHasher::start(1, Duration::from_secs(60), Cost::MIN, Priority::Last).unwrap();
+        let hasher = start(1, Duration::from_secs(60));
         let release = occupy(&hasher).await;
-        let computation = |number: u8| Computation::new(Cost::MIN, &[number], [number; 16]);
-        let waiting: Vec<_> = (1..=9)
+        let pending: Vec<_> = (1..=9)
             .map(|number| {
-                let (hasher, computation) = (hasher.clone(), computation(number));
-                tokio::task::spawn_local(async move {
-                    hasher.compute(Network::default(), computation).await
-                })
+                let (hasher, password) = (hasher.clone(), SecretString::from(number.to_string()));
+                tokio::task::spawn_local(
+                    async move { hasher.hash(Network::default(), &password).await },
+                )
             })
             .collect();
-        // Until all of them are in the queue.
         while hasher.0.shared.lock().batches_before(Some(Cost::MIN)) < 3 {
             tokio::task::yield_now().await;
         }
         release.send(()).unwrap();
-        for (number, digest) in (1..=9).zip(waiting) {
-            let digest = digest.await.unwrap().unwrap();
-            assert_eq!(digest.bytes(), computation(number).run().bytes());
+        for (number, hash) in (1..=9).zip(pending) {
+            let hash = hash.await.unwrap().unwrap();
+            let password = number.to_string();
+            assert_eq!(
+                passlib::verify_password(password.as_bytes(), &hash),
+                Ok(true)
+            );
         }
     }));
 }
 
 #[test]
+fn only_the_right_password_of_a_readable_hash_within_the_limits_verifies() {
+    let hasher = start(1, Duration::from_secs(60));
+    let verify = |password: &str, hash: Option<&str>| {
+        let (password, hash) = (SecretString::from(password), hash.map(str::to_owned));
+        let hash = hash.map(StoredHash::from);
+        on_runtime(hasher.verify(Network::default(), &password, hash.as_ref())).unwrap()
+    };
+    let [own, expensive] = [4, 5].map(|cost| bcrypt::hash("pencil", cost).unwrap());
+    assert!(verify("pencil", Some(&own)));
+    assert!(!verify("pencil ", Some(&own)));
+    assert!(!verify("pencil", Some(&expensive)));
+    assert!(!verify("pencil", Some("!")));
+    assert!(!verify("", None));
+}
+
+#[test]
 #[cfg(target_os = "linux")]
-fn the_threads_give_way_and_have_a_share_still() {
-    for (priority, niceness) in [(Priority::Last, "10"), (Priority::Normal, "0")] {
-        let hasher = PasswordHasher::start(1, Duration::from_secs(5), Cost::MIN, priority).unwrap();
+fn low_priority_is_niceness_10() {
+    for (priority, niceness) in [(Priority::Low, "10"), (Priority::Normal, "0")] {
+        let hasher = PasswordHasher::start(HasherConfig {
+            priority,
+            ..config(1, Duration::from_secs(5))
+        })
+        .unwrap();
         let read = || std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let stat = on_runtime(hasher.run(Network::default(), read)).unwrap();
-        // After the name in parentheses: the state is field 3, and niceness is field 19.
+        // After the name in parentheses: the state is field 3, and the niceness is field 19.
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let fields: Vec<&str> = fields.split(' ').collect();
         assert_eq!(fields[16], niceness, "{stat}");

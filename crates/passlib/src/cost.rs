@@ -1,21 +1,21 @@
 //! The cost of a hash.
 
-/// How much work a hash is: 2 to this power rounds of bcrypt. From 4 to 31.
+/// How much work a hash takes: 2 to the power of the cost rounds of bcrypt. From 4 to 31.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cost(u32);
 
-/// The number is no bcrypt cost.
+/// The number is not a bcrypt cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a bcrypt cost, 4 to 31")]
 pub struct InvalidCost;
 
 impl Cost {
-    /// The cheapest that bcrypt knows: some 2 ms a hash, where 12 is some 250 ms.
+    /// The lowest cost of bcrypt: about 1 ms per hash, where 12 is about 250 ms.
     pub const MIN: Self = Self(4);
-    /// The dearest that bcrypt knows: more than a day a hash.
+    /// The highest cost of bcrypt: more than a day per hash.
     pub const MAX: Self = Self(31);
 
-    /// The rounds of a bcrypt of this cost.
+    /// The number of rounds of a bcrypt of this cost.
     pub const fn rounds(self) -> u32 {
         1 << self.0
     }

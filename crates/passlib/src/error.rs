@@ -1,27 +1,27 @@
 //! Why a password or a hash is refused.
 
-/// Why a question about a password has no answer. Holds neither the password nor the hash.
+/// Why a password cannot be hashed or verified. Contains neither the password nor the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasswordError {
-    /// The hash is not one of bcrypt; passlib's `UnknownHashError`.
-    #[error("the hash is not one of bcrypt")]
+    /// The format of the hash is unknown; passlib's `UnknownHashError`.
+    #[error("the format of the hash is unknown")]
     UnknownHash,
-    /// The hash begins like one of bcrypt and is broken or unsupported; passlib's `ValueError`.
-    #[error("the bcrypt hash is malformed")]
+    /// The format is known and the hash is broken or unsupported; passlib's `ValueError`.
+    #[error("the hash is malformed")]
     MalformedHash,
     /// The password is longer than 4096 characters or bytes; passlib's `PasswordSizeError`.
     #[error("the password is longer than 4096 characters or bytes")]
     PasswordSize,
-    /// U+0000 is in the password, which bcrypt would take for its end; passlib's
+    /// The password contains U+0000, which ends a password in bcrypt; passlib's
     /// `PasswordValueError`.
     #[error("the password contains the NUL character")]
     PasswordNul,
-    /// The password holds surrogates, which UTF-8 has no place for; Python's `UnicodeEncodeError`.
+    /// The password contains surrogates, which UTF-8 cannot encode; Python's `UnicodeEncodeError`.
     #[error("the password cannot be encoded as UTF-8")]
     NotUtf8,
-    /// The hash costs more than the caller is ready to spend. Not an error of passlib's.
-    #[error("the hash costs more than is allowed")]
+    /// The hash is more expensive than the caller allows. passlib has no such error.
+    #[error("the hash is more expensive than allowed")]
     TooCostly,
     /// The system's random generator failed, so there is no salt.
     #[error("the system's random generator failed")]
@@ -29,7 +29,7 @@ pub enum PasswordError {
 }
 
 impl PasswordError {
-    /// A name for programs, as `tokenhouse verify` prints it.
+    /// A name for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownHash => "unknown-hash",

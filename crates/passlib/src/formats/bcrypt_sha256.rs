@@ -1,25 +1,22 @@
-//! bcrypt over a SHA-256 of the password, which takes away bcrypt's limit of 72 bytes.
+//! bcrypt of a SHA-256 of the password, which avoids bcrypt's limit of 72 bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::malformed;
-use crate::credential::hex;
-use crate::password::encoded::is_clean_salt_end;
-use crate::password::{Computation, Cost, PasswordError, Verification, prepare_verification};
+use crate::encoded::is_clean_salt_end;
+use crate::{Cost, PasswordError, PendingVerification, prepare_verification};
 
-type Prepared = (Computation, Verification);
-
-/// passlib's `bcrypt_sha256`: `v=2,t=2b,r=12$salt$digest` or, until passlib 1.7.3,
-/// `2a,12$salt$digest`, after the prefix.
+/// passlib's `bcrypt_sha256`, after the prefix: `v=2,t=2b,r=12$salt$digest` or, before passlib 1.7.3,
+/// `2a,12$salt$digest`.
 pub(super) fn passlib(
     password: &[u8],
     rest: &str,
     max_cost: Cost,
-) -> Result<Prepared, PasswordError> {
+) -> Result<PendingVerification, PasswordError> {
     let (parameters, data) = rest.split_once('$').ok_or(PasswordError::MalformedHash)?;
     let (salt, digest) = data.split_once('$').ok_or(PasswordError::MalformedHash)?;
     let fields: Vec<&str> = parameters.split(',').collect();
@@ -35,13 +32,13 @@ pub(super) fn passlib(
     if rounds.starts_with('0') {
         return Err(PasswordError::MalformedHash);
     }
-    let key = SecretString::from(STANDARD.encode(key));
+    let key = Zeroizing::new(STANDARD.encode(key));
     let hash = format!("${ident}${rounds:0>2}${salt}{digest}");
-    prepare_verification(key.expose_secret().as_bytes(), &hash, max_cost)
+    prepare_verification(key.as_bytes(), &hash, max_cost)
 }
 
-/// The salt is the key, as it stands in the hash, so that nobody can use a table of SHA-256
-/// digests that were leaked elsewhere.
+/// The encoded salt is the HMAC key, so that leaked SHA-256 digests of passwords cannot be tried
+/// against the hash.
 fn keyed_digest(password: &[u8], salt: &str) -> Result<[u8; 32], PasswordError> {
     if !salt.chars().next_back().is_some_and(is_clean_salt_end) {
         return Err(PasswordError::MalformedHash);
@@ -52,13 +49,18 @@ fn keyed_digest(password: &[u8], salt: &str) -> Result<[u8; 32], PasswordError> 
     Ok(mac.finalize().into_bytes().into())
 }
 
-/// Django's `BCryptSHA256PasswordHasher`: a whole hash of the library `bcrypt` after the prefix.
+/// Django's `BCryptSHA256PasswordHasher`: after the prefix, a whole hash of the library `bcrypt`.
 pub(super) fn django(
     password: &[u8],
     rest: &str,
     max_cost: Cost,
-) -> Result<Prepared, PasswordError> {
-    let mut key = [0; 64];
-    hex::write(&Sha256::digest(password), &mut key);
+) -> Result<PendingVerification, PasswordError> {
+    let key = Zeroizing::new(hex(&Sha256::digest(password)));
     prepare_verification(&key, rest, max_cost).map_err(malformed)
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 0xF].map(|digit| DIGITS[usize::from(digit)]);
+    bytes.iter().flat_map(digits).collect()
 }

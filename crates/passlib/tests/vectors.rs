@@ -1,7 +1,8 @@
-//! Hashing and verifying, held to vectors that were made with passlib 1.7.4 and bcrypt 4.0.1.
+//! Compares hashing and verifying with recorded results of the Python libraries.
 //!
-//! `vectors.json` has questions with passlib's answers, `public_pairs.json` passwords and hashes
-//! that other bcrypt projects published.
+//! - `vectors.json`: calls with the results of passlib 1.7.4 and bcrypt 4.0.1
+//! - `public_pairs.json`: passwords and hashes that other bcrypt projects published
+//! - `other_formats.json`: hashes that passlib, Django and argon2-cffi made (`scripts/hash-vectors.py`)
 
 #![expect(
     clippy::expect_used,
@@ -16,20 +17,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use passlib::{
+    BCRYPT_MAX_BYTES, Cost, PasswordError, hash_password, needs_update, prepare_dummy_verification,
+    verify_any_password, verify_password, verify_password_within,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokenhouse::password::{
-    Cost, PasswordError, PasswordPolicy, PolicyViolation, hash_password, needs_update,
-    prepare_dummy_verification, verify_password, verify_password_below,
-};
 
-const NO_POLICY: PasswordPolicy = PasswordPolicy {
-    min_length: 0,
-    refuse_common: false,
-};
-
-/// Vectors about Python's `None` in the place of a hash or password, which no `&str` or `&[u8]`
-/// is, and about a salt or variant of the caller's choosing, which `hash_password` does not offer.
+/// Vectors that pass Python's `None` as a hash or password, which `&str` and `&[u8]` cannot express,
+/// and vectors with a salt or variant chosen by the caller, which `hash_password` does not support.
 const NOT_EXPRESSIBLE: [&str; 11] = [
     "nopassword/none-2b",
     "nopassword/none-2a",
@@ -69,32 +65,32 @@ impl Vector {
         self.hash.as_deref().expect("a hash")
     }
 
-    /// A cost of the configuration, by its name there.
+    /// A cost of the configuration, by its name.
     fn cost(&self, name: &str) -> Option<u32> {
         let number = self.config.get(name)?.as_u64().expect("a number");
         Some(u32::try_from(number).unwrap())
     }
 
-    /// Our answer, in passlib's words.
-    fn play(&self) -> String {
+    /// Our result, written as passlib's.
+    fn replay(&self) -> String {
         match self.op.as_str() {
             "verify" if self.hash.is_none() => {
-                let (computation, verification) = prepare_dummy_verification(Cost::MIN);
-                answer(verification.finish(&computation.run()))
+                let pending = prepare_dummy_verification(Cost::MIN);
+                python_result(pending.finish(&pending.job().run()))
             }
-            "verify" => answer(verify_password(&self.password(), self.hash())),
-            "needs_update" => self.play_needs_update(),
-            // What passlib calls identifying is our first check; whatever comes after it will do.
+            "verify" => python_result(verify_password(&self.password(), self.hash())),
+            "needs_update" => self.replay_needs_update(),
+            // passlib's `identify` is our first check, so any other result means that it passed.
             "identify" => {
-                let answer = verify_password_below(b"", self.hash(), Cost::MIN);
-                (answer != Err(PasswordError::UnknownHash)).to_string()
+                let result = verify_password_within(b"", self.hash(), Cost::MIN);
+                (result != Err(PasswordError::UnknownHash)).to_string()
             }
-            "hash" => self.play_hash(),
+            "hash" => self.replay_hash(),
             op => panic!("unknown op {op}"),
         }
     }
 
-    fn play_needs_update(&self) -> String {
+    fn replay_needs_update(&self) -> String {
         let bound = |name| -> Bound<Cost> {
             let number = self.cost("bcrypt__rounds").or_else(|| self.cost(name));
             number.map_or(Bound::Unbounded, |number| {
@@ -106,13 +102,13 @@ impl Vector {
             Err(PasswordError::MalformedHash) if self.expected == "error:IndexError" => {
                 self.expected.clone()
             }
-            outcome => answer(outcome),
+            result => python_result(result),
         }
     }
 
-    /// A hash with the given salt is the same as passlib's if the password verifies against
-    /// passlib's; also with the salt as it was given, its spare bits still set.
-    fn play_hash(&self) -> String {
+    /// `hash_password` takes no salt, so the hash is compared by verifying the password against
+    /// passlib's hash, and against the same hash with the unused bits of the given salt still set.
+    fn replay_hash(&self) -> String {
         let Ok(cost) = Cost::try_from(self.cost("rounds").expect("a cost")) else {
             return "error:ValueError".to_owned();
         };
@@ -120,35 +116,35 @@ impl Vector {
         if self.config.contains_key("truncate_error")
             && let Ok(text) = std::str::from_utf8(&password)
             && text.chars().count() <= 4096
-            && NO_POLICY.check_shape(text) == Err(PolicyViolation::TooLong)
+            && text.len() > BCRYPT_MAX_BYTES
         {
             return "error:PasswordTruncateError".to_owned();
         }
         if let Err(error) = hash_password(&password, cost) {
-            return answer(Err(error));
+            return python_result(Err(error));
         }
         let salt = self.config["salt"].as_str().expect("a salt");
         let (head, digest) = self.hash().split_at(self.hash().len() - 31);
-        let unrepaired = format!("{}{salt}{digest}", &head[..head.len() - 22]);
+        let with_unused_bits = format!("{}{salt}{digest}", &head[..head.len() - 22]);
         assert_eq!(
-            verify_password(&password, &unrepaired),
+            verify_password(&password, &with_unused_bits),
             Ok(true),
             "{}",
             self.name
         );
-        answer(verify_password(&password, self.hash()))
+        python_result(verify_password(&password, self.hash()))
     }
 }
 
-fn answer(outcome: Result<bool, PasswordError>) -> String {
-    match outcome {
+fn python_result(result: Result<bool, PasswordError>) -> String {
+    match result {
         Ok(matches) => matches.to_string(),
         Err(PasswordError::UnknownHash) => "error:UnknownHashError".to_owned(),
         Err(PasswordError::MalformedHash) => "error:ValueError".to_owned(),
         Err(PasswordError::PasswordSize) => "error:PasswordSizeError".to_owned(),
         Err(PasswordError::PasswordNul) => "error:PasswordValueError".to_owned(),
         Err(PasswordError::NotUtf8) => "error:UnicodeEncodeError".to_owned(),
-        Err(other) => panic!("not an error of passlib's: {other}"),
+        Err(other) => panic!("passlib has no such error: {other}"),
     }
 }
 
@@ -156,15 +152,18 @@ fn decode(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).expect("base64")
 }
 
-/// Does `work` on each item, on all cores, and returns the complaints.
-fn on_all_cores<T: Sync>(items: &[T], work: impl Fn(&T) -> Option<String> + Sync) -> Vec<String> {
+/// Calls `work` with each item, on all cores, and returns the results.
+fn filter_map_parallel<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> Option<String> + Sync,
+) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let share = || {
-        let mut complaints = Vec::new();
+        let mut results = Vec::new();
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            complaints.extend(work(item));
+            results.extend(work(item));
         }
-        complaints
+        results
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -177,16 +176,16 @@ fn on_all_cores<T: Sync>(items: &[T], work: impl Fn(&T) -> Option<String> + Sync
 }
 
 #[test]
-fn every_vector_has_passlibs_answer() {
-    let all: Vec<Vector> = serde_json::from_str(include_str!("data/passlib/vectors.json")).unwrap();
+fn every_vector_has_passlibs_result() {
+    let all: Vec<Vector> = serde_json::from_str(include_str!("data/vectors.json")).unwrap();
     assert_eq!(all.len(), 1_312);
-    let (left_out, played): (Vec<_>, Vec<_>) = all
+    let (skipped, replayed): (Vec<_>, Vec<_>) = all
         .into_iter()
         .partition(|vector| NOT_EXPRESSIBLE.contains(&vector.name.as_str()));
-    assert_eq!(left_out.len(), NOT_EXPRESSIBLE.len());
+    assert_eq!(skipped.len(), NOT_EXPRESSIBLE.len());
 
     let mut counts = BTreeMap::new();
-    for vector in &played {
+    for vector in &replayed {
         *counts.entry(vector.op.as_str()).or_insert(0) += 1;
     }
     let expected = [
@@ -197,10 +196,10 @@ fn every_vector_has_passlibs_answer() {
     ];
     assert_eq!(counts, BTreeMap::from(expected));
 
-    let wrong = on_all_cores(&played, |vector| {
-        let got = vector.play();
-        let complaint = || format!("{}: expected {}, got {got}", vector.name, vector.expected);
-        (got != vector.expected).then(complaint)
+    let wrong = filter_map_parallel(&replayed, |vector| {
+        let got = vector.replay();
+        let message = || format!("{}: expected {}, got {got}", vector.name, vector.expected);
+        (got != vector.expected).then(message)
     });
     assert!(
         wrong.is_empty(),
@@ -210,17 +209,16 @@ fn every_vector_has_passlibs_answer() {
     );
 }
 
-/// passlib takes none of the `$2x$` hashes, nor a password with NUL; and two hashes were published
-/// for showing the countermeasure of `crypt_blowfish`, an algorithm of its own under `$2a$`.
+/// passlib refuses `$2x$` hashes and passwords with NUL. Two hashes were published to demonstrate the
+/// countermeasure of `crypt_blowfish`, which is a different algorithm under the name `$2a$`.
 #[test]
-fn pairs_published_elsewhere_match_as_far_as_passlib_has_them_match() {
-    let pairs: Vec<Pair> =
-        serde_json::from_str(include_str!("data/passlib/public_pairs.json")).unwrap();
+fn published_pairs_have_passlibs_result() {
+    let pairs: Vec<Pair> = serde_json::from_str(include_str!("data/public_pairs.json")).unwrap();
     assert_eq!(pairs.len(), 88);
-    let outcome = |pair: &Pair| verify_password(&decode(&pair.password_b64), &pair.hash);
+    let verify = |pair: &Pair| verify_password(&decode(&pair.password_b64), &pair.hash);
     let mut counts = BTreeMap::new();
-    for answer in on_all_cores(&pairs, |pair| Some(answer(outcome(pair)))) {
-        *counts.entry(answer).or_insert(0) += 1;
+    for result in filter_map_parallel(&pairs, |pair| Some(python_result(verify(pair)))) {
+        *counts.entry(result).or_insert(0) += 1;
     }
     let expected = [
         ("error:PasswordValueError", 3),
@@ -231,7 +229,38 @@ fn pairs_published_elsewhere_match_as_far_as_passlib_has_them_match() {
     assert_eq!(
         counts,
         expected
-            .map(|(answer, count)| (answer.to_owned(), count))
+            .map(|(result, count)| (result.to_owned(), count))
             .into()
     );
+}
+
+#[derive(Deserialize)]
+struct OtherFormat {
+    maker: String,
+    password_b64: String,
+    hash: String,
+    matches: bool,
+}
+
+#[test]
+fn hashes_in_other_formats_verify_as_in_the_libraries_that_made_them() {
+    let vectors: Vec<OtherFormat> =
+        serde_json::from_str(include_str!("data/other_formats.json")).unwrap();
+    assert!(vectors.len() > 100, "{}", vectors.len());
+    for vector in &vectors {
+        let password = decode(&vector.password_b64);
+        assert_eq!(
+            verify_any_password(&password, &vector.hash, Cost::MAX),
+            Ok(vector.matches),
+            "{}: {} on {}",
+            vector.maker,
+            vector.password_b64,
+            vector.hash
+        );
+        // To passlib's CryptContext(schemes=["bcrypt"]) all of them are unknown.
+        assert_eq!(
+            verify_password(&password, &vector.hash),
+            Err(PasswordError::UnknownHash)
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! PBKDF2 with HMAC-SHA-256, as passlib and as Django write it.
+//! PBKDF2 with HMAC-SHA-256, in the formats of passlib and Django.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -6,17 +6,17 @@ use pbkdf2::pbkdf2_hmac_array;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::password::PasswordError;
+use crate::PasswordError;
 
-/// Rounds that are computed at most, about a second. Django 6 makes 1.2 million.
+/// As many take about a second. Django 6 writes hashes of 1.2 million.
 pub(super) const MAX_ROUNDS: u32 = 4_000_000;
 
-/// Bytes of salt that passlib takes at most.
-const MAX_SALT: usize = 1_024;
+/// passlib's limit.
+const MAX_SALT_BYTES: usize = 1_024;
 
 const DIGEST_BYTES: usize = 32;
 
-/// A hash, taken apart.
+/// A parsed hash.
 pub(super) struct Pbkdf2Hash {
     rounds: u32,
     salt: Vec<u8>,
@@ -32,34 +32,34 @@ impl Pbkdf2Hash {
             }
             STANDARD_NO_PAD.decode(text.replace('.', "+")).ok()
         };
-        Self::read(rest, decode, decode)
+        Self::parse(rest, decode, decode)
     }
 
-    /// Django's `PBKDF2PasswordHasher`: `rounds$salt$digest`, where the salt is text.
+    /// Django's `PBKDF2PasswordHasher`: `rounds$salt$digest`, where the salt is plain text.
     pub(super) fn django(rest: &str) -> Result<Self, PasswordError> {
         let salt = |text: &str| Some(text.as_bytes().to_vec());
-        Self::read(rest, salt, |text| STANDARD.decode(text).ok())
+        Self::parse(rest, salt, |text| STANDARD.decode(text).ok())
     }
 
-    fn read(
+    fn parse(
         rest: &str,
-        salt_of: impl Fn(&str) -> Option<Vec<u8>>,
-        digest_of: impl Fn(&str) -> Option<Vec<u8>>,
+        parse_salt: impl Fn(&str) -> Option<Vec<u8>>,
+        parse_digest: impl Fn(&str) -> Option<Vec<u8>>,
     ) -> Result<Self, PasswordError> {
         let fields: Vec<&str> = rest.split('$').collect();
         let [rounds, salt, digest] = fields.as_slice() else {
             return Err(PasswordError::MalformedHash);
         };
-        let salt = salt_of(salt).filter(|salt| salt.len() <= MAX_SALT);
-        let digest = digest_of(digest).and_then(|digest| digest.try_into().ok());
+        let salt = parse_salt(salt).filter(|salt| salt.len() <= MAX_SALT_BYTES);
+        let digest = parse_digest(digest).and_then(|digest| digest.try_into().ok());
         Ok(Self {
-            rounds: read_rounds(rounds)?,
+            rounds: parse_rounds(rounds)?,
             salt: salt.ok_or(PasswordError::MalformedHash)?,
             digest: digest.ok_or(PasswordError::MalformedHash)?,
         })
     }
 
-    /// Computes and compares, in constant time.
+    /// Computes and compares in constant time.
     pub(super) fn verify(&self, password: &[u8]) -> bool {
         let digest: [u8; DIGEST_BYTES] =
             pbkdf2_hmac_array::<Sha256, DIGEST_BYTES>(password, &self.salt, self.rounds);
@@ -67,14 +67,14 @@ impl Pbkdf2Hash {
     }
 }
 
-/// Computes so many rounds, for their time alone.
-pub(super) fn spend(rounds: u32) {
+/// Computes this many rounds and discards the result.
+pub(super) fn compute_and_discard(rounds: u32) {
     let digest = pbkdf2_hmac_array::<Sha256, DIGEST_BYTES>(b"", &[0; 16], rounds);
     std::hint::black_box(digest);
 }
 
-/// Digits alone, the first of them no zero: `parse` alone would take `+4`.
-fn read_rounds(text: &str) -> Result<u32, PasswordError> {
+/// Accepts digits only, the first of them not a zero. `str::parse` alone would accept `+4`.
+fn parse_rounds(text: &str) -> Result<u32, PasswordError> {
     let is_plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u64>() {
         Ok(rounds) if is_plain => u32::try_from(rounds)

@@ -1,42 +1,40 @@
-//! What a stored hash costs to verify, as its parameters say.
+//! How expensive a hash is to verify, by its parameters.
 
 use std::mem::discriminant;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 
-use super::{Maker, argon2id, pbkdf2_sha256};
-use crate::password::computation::Computation;
-use crate::password::encoded::Ident;
-use crate::password::{Cost, PasswordError};
+use super::{Format, argon2id, pbkdf2_sha256};
+use crate::encoded::Ident;
+use crate::{BcryptJob, Cost, PasswordError};
 
-/// The hashes that take equally long to verify: those of one algorithm with the same parameters.
+/// Hashes that take equally long to verify: those of one algorithm with the same parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HashClass {
-    /// bcrypt, alone or over a SHA-256.
+    /// bcrypt, of the password or of a SHA-256 of it.
     Bcrypt(Cost),
     /// PBKDF2 with HMAC-SHA-256.
     Pbkdf2 {
-        /// Its iterations.
+        /// The iterations.
         rounds: u32,
     },
     /// argon2id.
     Argon2id {
-        /// KiB of memory.
+        /// The memory in KiB.
         memory: u32,
-        /// Passes over the memory.
+        /// The passes over the memory.
         passes: u32,
     },
 }
 
-/// Iterations of PBKDF2 that take about as long as one round of bcrypt, for as long as nothing was
-/// measured.
-const PBKDF2_ROUNDS_A_ROUND: u64 = 100;
+/// An estimate.
+const PBKDF2_ROUNDS_PER_BCRYPT_ROUND: u64 = 100;
 
-/// KiB that argon2id passes over in about the time of one round of bcrypt, likewise.
-const ARGON2ID_KIB_A_ROUND: u64 = 30;
+/// An estimate.
+const ARGON2ID_KIB_PER_BCRYPT_ROUND: u64 = 30;
 
 impl HashClass {
-    /// The beginnings of all hashes that have a class.
+    /// The prefixes of all hashes that have a class.
     pub const PREFIXES: [&'static str; 8] = [
         "$2",
         "$argon2id$",
@@ -48,30 +46,30 @@ impl HashClass {
         "pbkdf2_sha256$",
     ];
 
-    /// The class of a hash, and how many bytes of the hash tell it: its parameters and the dollar sign
-    /// after them. What follows is not looked at, so the beginning of a hash is enough. `None` for what
-    /// is no hash that is known here.
-    pub fn of(hash: &str) -> Option<(Self, usize)> {
-        let (class, rest) = match Maker::split(hash) {
+    /// The class of a hash, and the length in bytes of the prefix that determines it: up to the dollar
+    /// sign after the parameters. The rest is not parsed, so a truncated hash is enough. `None` if the
+    /// format is unknown.
+    pub fn parse_prefix(hash: &str) -> Option<(Self, usize)> {
+        let (class, rest) = match Format::split(hash) {
             None => bcrypt(hash)?,
-            Some((Maker::DjangoBcrypt | Maker::DjangoBcryptSha256, rest)) => bcrypt(rest)?,
-            Some((Maker::PasslibBcryptSha256, rest)) => {
+            Some((Format::DjangoBcrypt | Format::DjangoBcryptSha256, rest)) => bcrypt(rest)?,
+            Some((Format::PasslibBcryptSha256, rest)) => {
                 let (parameters, rest) = rest.split_once('$')?;
                 let cost = parameters.rsplit([',', '=']).next()?;
-                (Self::Bcrypt(read_cost(cost)?), rest)
+                (Self::Bcrypt(parse_cost(cost)?), rest)
             }
-            Some((Maker::PasslibPbkdf2 | Maker::DjangoPbkdf2, rest)) => {
+            Some((Format::PasslibPbkdf2 | Format::DjangoPbkdf2, rest)) => {
                 let (rounds, rest) = rest.split_once('$')?;
                 let rounds = rounds.parse().ok()?;
                 (Self::Pbkdf2 { rounds }, rest)
             }
-            Some((Maker::DjangoArgon2, rest)) => argon2id(rest.strip_prefix("argon2id$")?)?,
-            Some((Maker::Argon2id, rest)) => argon2id(rest)?,
+            Some((Format::DjangoArgon2, rest)) => argon2id(rest.strip_prefix("argon2id$")?)?,
+            Some((Format::Argon2id, rest)) => argon2id(rest)?,
         };
         Some((class, hash.len() - rest.len()))
     }
 
-    /// Whether such a hash is verified at all: dearer ones are refused without hashing.
+    /// Whether such hashes are verified. More expensive ones are refused without hashing.
     pub fn is_within(self, max_cost: Cost) -> bool {
         match self {
             Self::Bcrypt(cost) => cost <= max_cost,
@@ -82,40 +80,40 @@ impl HashClass {
         }
     }
 
-    /// The rounds of bcrypt that take as long, exactly for bcrypt and roughly for the others.
-    pub fn rough_rounds(self) -> u32 {
+    /// The number of rounds of bcrypt that take as long: exact for bcrypt, an estimate for the others.
+    pub fn estimated_rounds(self) -> u32 {
         let rounds = match self {
             Self::Bcrypt(cost) => cost.rounds().into(),
-            Self::Pbkdf2 { rounds } => u64::from(rounds) / PBKDF2_ROUNDS_A_ROUND,
+            Self::Pbkdf2 { rounds } => u64::from(rounds) / PBKDF2_ROUNDS_PER_BCRYPT_ROUND,
             Self::Argon2id { memory, passes } => {
-                u64::from(memory) * u64::from(passes) / ARGON2ID_KIB_A_ROUND
+                u64::from(memory) * u64::from(passes) / ARGON2ID_KIB_PER_BCRYPT_ROUND
             }
         };
         u32::try_from(rounds).unwrap_or(u32::MAX)
     }
 
-    /// The dearest class of each algorithm, as far as parameters tell.
-    pub fn dearest_of_each_kind(classes: impl IntoIterator<Item = Self>) -> Vec<Self> {
-        let mut dearest: Vec<Self> = Vec::new();
+    /// The most expensive class of each algorithm, by [`Self::estimated_rounds`].
+    pub fn most_expensive_per_algorithm(classes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
         for class in classes {
-            let is_kin = |other: &&mut Self| discriminant(*other) == discriminant(&class);
-            match dearest.iter_mut().find(is_kin) {
-                Some(other) if other.rough_rounds() >= class.rough_rounds() => {}
+            let same_algorithm = |other: &&mut Self| discriminant(*other) == discriminant(&class);
+            match found.iter_mut().find(same_algorithm) {
+                Some(other) if other.estimated_rounds() >= class.estimated_rounds() => {}
                 Some(other) => *other = class,
-                None => dearest.push(class),
+                None => found.push(class),
             }
         }
-        dearest
+        found
     }
 
-    /// Computes a hash of this class, for its time alone.
+    /// Computes a hash of this class and discards it, to measure its run time.
     ///
     /// # Errors
-    /// [`PasswordError::MalformedHash`] for parameters that the algorithm does not take.
-    pub fn spend(self) -> Result<(), PasswordError> {
+    /// [`PasswordError::MalformedHash`] for parameters that the algorithm does not accept.
+    pub fn compute_and_discard(self) -> Result<(), PasswordError> {
         match self {
-            Self::Bcrypt(cost) => _ = Computation::new(cost, b"", Default::default()).run(),
-            Self::Pbkdf2 { rounds } => pbkdf2_sha256::spend(rounds),
+            Self::Bcrypt(cost) => _ = BcryptJob::new(cost, b"", Default::default()).run(),
+            Self::Pbkdf2 { rounds } => pbkdf2_sha256::compute_and_discard(rounds),
             Self::Argon2id { memory, passes } => {
                 let params = Params::new(memory, passes, 1, None);
                 let params = params.map_err(|_error| PasswordError::MalformedHash)?;
@@ -129,18 +127,19 @@ impl HashClass {
     }
 }
 
-/// The class of a hash in the form of bcrypt itself, and what follows its parameters.
+/// The class of a plain bcrypt hash, and the text after its parameters.
 fn bcrypt(hash: &str) -> Option<(HashClass, &str)> {
     let (_ident, rest) = Ident::split(hash).ok()?;
     let (cost, rest) = rest.split_once('$')?;
-    Some((HashClass::Bcrypt(read_cost(cost)?), rest))
+    Some((HashClass::Bcrypt(parse_cost(cost)?), rest))
 }
 
-fn read_cost(text: &str) -> Option<Cost> {
+fn parse_cost(text: &str) -> Option<Cost> {
     text.parse::<u32>().ok()?.try_into().ok()
 }
 
-/// The class of what follows the name in the PHC string format, and what follows the parameters.
+/// The class of an argon2id hash, given the text after the algorithm's name, and the text after its
+/// parameters.
 fn argon2id(fields: &str) -> Option<(HashClass, &str)> {
     let fields = match fields.strip_prefix("v=") {
         Some(version) => version.split_once('$')?.1,
@@ -149,7 +148,7 @@ fn argon2id(fields: &str) -> Option<(HashClass, &str)> {
     let (parameters, rest) = fields.split_once('$')?;
     let number = |name: &str| {
         let mut parameters = parameters.split(',');
-        parameters.find_map(|one| one.strip_prefix(name)?.parse().ok())
+        parameters.find_map(|parameter| parameter.strip_prefix(name)?.parse().ok())
     };
     let class = HashClass::Argon2id {
         memory: number("m=")?,
@@ -172,7 +171,7 @@ mod tests {
     };
 
     #[test]
-    fn the_parameters_tell_the_class_and_the_rest_is_not_looked_at() {
+    fn class_depends_on_the_parameters_and_not_on_the_rest() {
         let pbkdf2 = HashClass::Pbkdf2 { rounds: 600_000 };
         for (prefix, class) in [
             ("$2b$12$", cost(12)),
@@ -188,13 +187,13 @@ mod tests {
             ("argon2$argon2id$v=19$m=65536,t=3,p=8$", ARGON2ID),
         ] {
             for rest in ["", "salt$digest"] {
-                let found = HashClass::of(&format!("{prefix}{rest}"));
+                let found = HashClass::parse_prefix(&format!("{prefix}{rest}"));
                 assert_eq!(found, Some((class, prefix.len())), "{prefix}{rest}");
             }
             let mut known = HashClass::PREFIXES.into_iter();
             assert!(known.any(|known| prefix.starts_with(known)));
         }
-        for other in [
+        for unknown in [
             "",
             "!",
             "$2b$1",
@@ -202,12 +201,12 @@ mod tests {
             "$argon2i$v=19$m=8,t=1,p=1$",
             "sha1$a$b",
         ] {
-            assert_eq!(HashClass::of(other), None, "{other}");
+            assert_eq!(HashClass::parse_prefix(unknown), None, "{unknown}");
         }
     }
 
     #[test]
-    fn what_is_refused_without_hashing_is_not_within() {
+    fn classes_above_the_limits_are_not_within() {
         let max = 12.try_into().unwrap();
         assert!(cost(12).is_within(max) && ARGON2ID.is_within(max));
         assert!(!cost(13).is_within(max));
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn of_each_kind_the_dearest_is_left() {
+    fn most_expensive_class_of_each_algorithm_is_found() {
         let pbkdf2 = |rounds| HashClass::Pbkdf2 { rounds };
         let classes = [
             cost(4),
@@ -228,12 +227,12 @@ mod tests {
             pbkdf2(6_000),
             cost(11),
         ];
-        let dearest = HashClass::dearest_of_each_kind(classes);
-        assert_eq!(dearest, [cost(12), pbkdf2(7_000), ARGON2ID]);
+        let found = HashClass::most_expensive_per_algorithm(classes);
+        assert_eq!(found, [cost(12), pbkdf2(7_000), ARGON2ID]);
     }
 
     #[test]
-    fn any_class_can_be_computed() {
+    fn every_class_can_be_computed() {
         for class in [
             cost(4),
             HashClass::Pbkdf2 { rounds: 1 },
@@ -242,13 +241,13 @@ mod tests {
                 passes: 1,
             },
         ] {
-            assert_eq!(class.spend(), Ok(()));
+            assert_eq!(class.compute_and_discard(), Ok(()));
         }
         let too_little = HashClass::Argon2id {
             memory: 0,
             passes: 0,
         };
-        assert!(too_little.spend().is_err());
-        assert_eq!(cost(12).rough_rounds(), 4_096);
+        assert!(too_little.compute_and_discard().is_err());
+        assert_eq!(cost(12).estimated_rounds(), 4_096);
     }
 }

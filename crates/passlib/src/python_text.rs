@@ -1,27 +1,28 @@
-//! What the bytes of a password would be in Python.
+//! The type that a password would have in Python.
 //!
 //! passlib counts the characters of a `str` and the bytes of a `bytes`, and can fail to encode a
-//! `str`. A password reaches us as bytes in every case, and their form tells which it was.
+//! `str`. Here a password is always bytes, and the type is inferred from them.
 
-use super::PasswordError;
+use crate::PasswordError;
 
-/// The longest password, counted twice: in what its type consists of, then in encoded bytes.
+/// passlib checks it twice: in characters of a `str` or bytes of a `bytes`, then in encoded bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// The type of a password in Python, judged by its bytes.
+/// The type of a password in Python, inferred from its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PythonType {
-    /// UTF-8: a `str`. A `bytes` of the same content differs only in how its length is counted.
+pub(crate) enum PythonType {
+    /// UTF-8: a `str`. For a `bytes` of the same content passlib would only count the length
+    /// differently.
     Str,
-    /// UTF-8 but for surrogates (ED A0 80 to ED BF BF), as the error handler `surrogatepass`
-    /// writes them: a `str` that cannot be encoded.
+    /// UTF-8 except for surrogates (ED A0 80 to ED BF BF), as written with the error handler
+    /// `surrogatepass`: a `str` that cannot be encoded.
     StrWithSurrogates,
     /// Anything else: a `bytes`.
     Bytes,
 }
 
 impl PythonType {
-    pub(super) fn of(password: &[u8]) -> Self {
+    pub(crate) fn infer(password: &[u8]) -> Self {
         let mut python_type = Self::Str;
         let mut rest = password;
         while let Err(error) = std::str::from_utf8(rest) {
@@ -34,8 +35,8 @@ impl PythonType {
         python_type
     }
 
-    /// passlib's first check, made before it has parsed the hash.
-    pub(super) fn check_length(self, password: &[u8]) -> Result<(), PasswordError> {
+    /// passlib's first check, before it parses the hash.
+    pub(crate) fn check_length(self, password: &[u8]) -> Result<(), PasswordError> {
         let length = match self {
             Self::Bytes => password.len(),
             Self::Str | Self::StrWithSurrogates => password
@@ -50,8 +51,8 @@ impl PythonType {
         }
     }
 
-    /// passlib's checks once the hash is parsed, in its order.
-    pub(super) fn check_encoded(self, password: &[u8]) -> Result<(), PasswordError> {
+    /// passlib's checks after it has parsed the hash, in its order.
+    pub(crate) fn check_encoded(self, password: &[u8]) -> Result<(), PasswordError> {
         if self == Self::StrWithSurrogates {
             Err(PasswordError::NotUtf8)
         } else if password.len() > MAX_LENGTH {
@@ -64,7 +65,7 @@ impl PythonType {
     }
 }
 
-/// Whether the byte goes on with a character of UTF-8 and does not begin one.
+/// Whether the byte is a continuation byte of UTF-8.
 fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_is_told_from_the_bytes() {
+    fn type_is_inferred_from_the_bytes() {
         let cases: [(&[u8], PythonType); 9] = [
             (b"", PythonType::Str),
             ("p\u{e9}\u{1f600}\0".as_bytes(), PythonType::Str),
@@ -87,7 +88,7 @@ mod tests {
             (b"\xc3\xed\xa0\x80\xa9", PythonType::Bytes),
         ];
         for (bytes, expected) in cases {
-            assert_eq!(PythonType::of(bytes), expected, "{bytes:x?}");
+            assert_eq!(PythonType::infer(bytes), expected, "{bytes:x?}");
         }
     }
 }
