@@ -10,7 +10,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Stands for any text in an expected line.
 const WILDCARD: &str = "…";
@@ -23,6 +23,8 @@ struct Server {
     process: Child,
     folder: PathBuf,
     url: String,
+    // The server exits when it cannot write to its standard output.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -35,6 +37,7 @@ impl Server {
             .env_clear()
             .envs(settings.iter().copied())
             .env("TOKENHOUSE_BIND", "127.0.0.1:0")
+            .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -43,13 +46,12 @@ impl Server {
         let mut line = String::new();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
-        let mut server = Self {
+        Self {
             process,
             folder,
-            url: String::new(),
-        };
-        server.url = line.split_whitespace().last().expect("a URL").to_owned();
-        server
+            url: line.split_whitespace().last().expect("a URL").to_owned(),
+            _output: output,
+        }
     }
 }
 
