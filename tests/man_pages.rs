@@ -1,4 +1,4 @@
-//! `tokenhouse man`: a page for every command that there is, with every option of it.
+//! `tokenhouse man`: a page for every command, with all of its options.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs the program, which is to succeed, and returns what it prints.
+/// Runs the program, which must succeed, and returns its output.
 fn tokenhouse(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tokenhouse"))
         .args(arguments)
@@ -18,48 +18,48 @@ fn tokenhouse(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What `--help` says of a command and of those below it, by the names that their pages should have.
-fn helps(words: &[&str], found: &mut BTreeMap<String, String>) {
-    let help = tokenhouse(&[words, &["--help"]].concat());
+/// Collects the `--help` text of a command and its subcommands, by page name.
+fn collect_help(command: &[&str], found: &mut BTreeMap<String, String>) {
+    let help = tokenhouse(&[command, &["--help"]].concat());
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     for line in listed.take_while(|line| !line.is_empty()) {
         let name = line.split_whitespace().next().unwrap();
         if name != "help" {
-            helps(&[words, &[name]].concat(), found);
+            collect_help(&[command, &[name]].concat(), found);
         }
     }
-    let page = [&["tokenhouse"], words].concat().join("-") + ".1";
+    let page = [&["tokenhouse"], command].concat().join("-") + ".1";
     found.insert(page, help);
 }
 
-/// The long options and the arguments that a help explains, each at the beginning of a line.
-fn explained(help: &str) -> Vec<&str> {
+/// The long options and arguments in a help text, each at the beginning of a line.
+fn options_in(help: &str) -> Vec<&str> {
     let lines = help.lines().map(str::trim_start);
-    let words = lines.filter_map(|line| {
+    let tokens = lines.filter_map(|line| {
         let line = line.strip_prefix("-h, ").unwrap_or(line);
         let line = line.strip_prefix("-V, ").unwrap_or(line);
         line.split([' ', '=']).next()
     });
-    words
+    tokens
         .filter(|word| word.starts_with("--") || word.starts_with('<') || word.starts_with('['))
         .collect()
 }
 
-/// A folder of this test's own, which goes with it.
+/// A scratch folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
         let name = format!("tokenhouse-man-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
-        let _removed_or_not_there = fs::remove_dir_all(&folder);
+        _ = fs::remove_dir_all(&folder);
         Self(folder)
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _removed_or_not_there = fs::remove_dir_all(&self.0);
+        _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -69,7 +69,7 @@ fn pages_in(folder: &Path) -> BTreeMap<String, String> {
         .map(|entry| {
             let name = entry.file_name().into_string().unwrap();
             let page = fs::read_to_string(entry.path()).unwrap();
-            // Without roff's escape of hyphens.
+            // Without roff's escaping of hyphens.
             (name, page.replace("\\-", "-"))
         })
         .collect()
@@ -82,9 +82,9 @@ fn every_command_has_a_page_with_all_its_options() {
     tokenhouse(&["man", nested.to_str().unwrap()]);
     let pages = pages_in(&nested);
     let mut helps_by_page = BTreeMap::new();
-    helps(&[], &mut helps_by_page);
+    collect_help(&[], &mut helps_by_page);
 
-    let names = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>();
+    let names = |pages: &BTreeMap<String, String>| pages.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&pages), names(&helps_by_page));
     let mut compared = 0;
     for (name, help) in &helps_by_page {
@@ -92,7 +92,7 @@ fn every_command_has_a_page_with_all_its_options() {
         for section in [".TH tokenhouse", ".SH NAME", ".SH SYNOPSIS"] {
             assert!(page.contains(section), "{name} lacks {section}");
         }
-        for word in explained(help) {
+        for word in options_in(help) {
             compared += 1;
             let word = word.trim_matches(['<', '>', '[', ']', '.']);
             assert!(page.contains(word), "{name} lacks {word}");
@@ -100,13 +100,13 @@ fn every_command_has_a_page_with_all_its_options() {
     }
     assert!(
         pages.len() > 30 && compared > 100,
-        "{} pages, {compared} options: the test has gone blind",
+        "{} pages, {compared} options: the test no longer finds them",
         pages.len()
     );
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_told_of_in_one_line() {
+fn unusable_folder_is_reported_in_one_line() {
     let folder = Folder::new("file");
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.0.join("file");

@@ -155,7 +155,7 @@ fn wrong_names_are_detected() {
     }
     for right in [
         "tests/security_table.rs::wrong_names_are_detected",
-        "tests/api/sign_in.rs::strict_status_is_rfc_6749s",
+        "tests/api/sign_in.rs::strict_status_follows_rfc_6749",
         "scripts/check-dependencies.sh",
         "reliability races --rounds 1000",
     ] {

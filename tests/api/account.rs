@@ -1,16 +1,16 @@
-//! What users do with their own accounts.
+//! Users manage their own accounts.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Client, Person, Response, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_profile_is_changed_in_part_and_for_every_process,
-    a_new_password_ends_all_keys_but_those_that_are_kept,
-    a_key_changes_nothing_about_its_owner,
-    a_wrong_current_password_changes_nothing_and_is_in_the_trail,
-    a_new_password_has_the_rules_of_the_first,
-    an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail,
+    profile_update_is_partial_and_visible_on_every_process,
+    password_change_revokes_all_keys_except_kept_ones,
+    api_key_cannot_change_its_owner,
+    wrong_current_password_changes_nothing_and_is_audited,
+    new_password_follows_the_registration_policy,
+    account_deletion_removes_everything_except_the_audit_trail,
 );
 
 const NEW_PASSWORD: &str = "mulberry-Tram-71";
@@ -20,9 +20,9 @@ fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Valu
     request.json(body).send()
 }
 
-fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
+fn profile_update_is_partial_and_visible_on_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let token = app.register("alice").sign_in();
     let mut expected = json!({
         "id": 1, "name": "alice Example", "surname": "Example", "email": "alice@example.com",
@@ -41,7 +41,7 @@ fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
         }
         let answer = send(&app, "PATCH", "/users/me", &token, &change);
         assert_eq!((answer.status, answer.json()), (200, expected.clone()));
-        for server in [*app, beside] {
+        for server in [*app, second] {
             let seen = server.get("/users/me").bearer(&token).send().json();
             assert_eq!(seen, expected);
         }
@@ -67,12 +67,12 @@ fn a_profile_is_changed_in_part_and_for_every_process(backend: Backend) {
     let answer = send(&app, "PATCH", "/users/me", &token, &wrong);
     assert_eq!(answer.json()["detail"].as_array().unwrap().len(), 3);
     assert_eq!(app.get("/users/me").bearer(&token).send().json(), expected);
-    let noted = "audit_events WHERE action = 'user.update' AND actor = 'user:1'";
-    assert_eq!(app.database().count(noted), 4);
+    let recorded = "audit_events WHERE action = 'user.update' AND actor = 'user:1'";
+    assert_eq!(app.database().count(recorded), 4);
 }
 
-/// With the names that apps are told, and at whatever scopes the key has.
-fn a_key_changes_nothing_about_its_owner(backend: Backend) {
+/// Including the name passed to upstream apps, and with any scopes on the key.
+fn api_key_cannot_change_its_owner(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app
         .register_with("alice", "users:read users:write")
@@ -95,14 +95,14 @@ fn a_key_changes_nothing_about_its_owner(backend: Backend) {
             (verified.status, name.as_deref()),
             (200, Some("alice Example"))
         );
-        // A key without scopes does not tell where its owner was, either.
+        // A key without scopes does not reveal the owner's addresses either.
         let events = app.get("/users/me/events").bearer(&key).send();
         assert_eq!(events.status, if scopes.is_empty() { 403 } else { 200 });
         assert_eq!(app.status("/users/me", &key), 200);
     }
     assert_eq!(shown(), before);
-    let noted = "audit_events WHERE action = 'user.update'";
-    assert_eq!(app.database().count(noted), 0);
+    let recorded = "audit_events WHERE action = 'user.update'";
+    assert_eq!(app.database().count(recorded), 0);
 }
 
 fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Value>) -> Response {
@@ -113,30 +113,30 @@ fn change_password(app: &Client, token: &str, person: &Person, kept: Option<Valu
     send(app, "POST", "/users/me/password", token, &body)
 }
 
-fn a_new_password_ends_all_keys_but_those_that_are_kept(backend: Backend) {
+fn password_change_revokes_all_keys_except_kept_ones(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let bob = app.register("bobby");
-    let of_bob = bob.sign_in();
-    let key_of_bob = app.create_key(&of_bob, "");
-    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    let bob_token = bob.sign_in();
+    let bob_key = app.create_key(&bob_token, "");
+    let statuses = |credential: &str| [*app, second].map(|s| s.status("/users/me", credential));
     let (works, ended) = ([200, 200], [401, 401]);
-    /// What is sent, given the ids of the three keys.
+    /// The value of `keep_keys`, given the ids of the three keys.
     type Keep = fn(&[i64]) -> Option<Value>;
-    let ways: [(&str, Keep, [bool; 3]); 6] = [
+    let cases: [(&str, Keep, [bool; 3]); 6] = [
         ("erin1", |_| None, [false; 3]),
         ("erin2", |_| Some(json!(false)), [false; 3]),
         ("erin3", |_| Some(json!([])), [false; 3]),
         ("erin4", |_| Some(json!(true)), [true; 3]),
         ("erin5", |ids| Some(json!([ids[1]])), [false, true, false]),
-        // One twice, one of another user, and one that is not there.
+        // A duplicate, a key of another user, and an unknown id.
         (
             "erin6",
             |ids| Some(json!([ids[2], ids[2], ids[0] - 3, 4_711])),
             [false, false, true],
         ),
     ];
-    for (name, keep, kept) in ways {
+    for (name, keep, kept) in cases {
         let erin = app.register(name);
         let token = erin.sign_in();
         let keys: Vec<_> = (0..3).map(|_| app.create_key(&token, "")).collect();
@@ -150,28 +150,28 @@ fn a_new_password_ends_all_keys_but_those_that_are_kept(backend: Backend) {
             let expected = if is_kept { works } else { ended };
             assert_eq!(statuses(&key.secret), expected, "{name}");
         }
-        // The session that asked for it stays; there is no other.
+        // The token that made the request stays valid; the user has no other.
         assert_eq!(statuses(&token), works, "{name}");
         assert_eq!(erin.try_sign_in(&erin.password, "").status, 401);
         assert_eq!(erin.try_sign_in(NEW_PASSWORD, "").status, 200);
         assert_eq!(statuses(&token), ended, "{name}");
-        // The trail names those that have ended.
+        // The audit event names the keys that were revoked.
         let ended = ids.iter().zip(kept).filter(|(_, is_kept)| !is_kept);
         let ended: Vec<i64> = ended.map(|(id, _)| *id).collect();
-        let noted = format!(
+        let recorded = format!(
             "audit_events WHERE action = 'password.change' AND result = 'ok'
              AND actor = target AND detail LIKE '%\"keys\":{}%'",
             json!(ended)
         );
-        assert!(app.database().count(&noted) > 0, "{name}");
+        assert!(app.database().count(&recorded) > 0, "{name}");
     }
-    for credential in [&of_bob, &key_of_bob.secret] {
+    for credential in [&bob_token, &bob_key.secret] {
         assert_eq!(statuses(credential), works);
     }
     assert_eq!(bob.try_sign_in(&bob.password, "").status, 200);
 }
 
-fn a_wrong_current_password_changes_nothing_and_is_in_the_trail(backend: Backend) {
+fn wrong_current_password_changes_nothing_and_is_audited(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let token = alice.sign_in();
@@ -200,15 +200,19 @@ fn a_wrong_current_password_changes_nothing_and_is_in_the_trail(backend: Backend
     assert_eq!(app.status("/users/me", &key.secret), 200);
     assert_eq!(alice.try_sign_in(&alice.password, "").status, 200);
     for action in ["password.change", "user.delete"] {
-        let noted = format!(
+        let recorded = format!(
             "audit_events WHERE action = '{action}' AND result = 'refused' AND actor = 'user:1'
              AND detail LIKE '%wrong-password%'"
         );
-        assert_eq!(app.database().count(&noted), wrong.len() as i64, "{action}");
+        assert_eq!(
+            app.database().count(&recorded),
+            wrong.len() as i64,
+            "{action}"
+        );
     }
 }
 
-fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
+fn new_password_follows_the_registration_policy(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let token = alice.sign_in();
@@ -271,16 +275,16 @@ fn a_new_password_has_the_rules_of_the_first(backend: Backend) {
     assert_eq!(changed.status, 204);
 }
 
-fn an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail(backend: Backend) {
+fn account_deletion_removes_everything_except_the_audit_trail(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let alice = app.register("alice");
     let token = alice.sign_in();
     let key = app.create_key(&token, "").secret;
-    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    let statuses = |credential: &str| [*app, second].map(|s| s.status("/users/me", credential));
     assert_eq!((statuses(&token), statuses(&key)), ([200, 200], [200, 200]));
-    let of_alice = "audit_events WHERE actor = 'user:1' OR target = 'user:1'";
-    let before = app.database().count(of_alice);
+    let alice_events = "audit_events WHERE actor = 'user:1' OR target = 'user:1'";
+    let before = app.database().count(alice_events);
     assert!(before >= 2, "{before}");
 
     let deletion = json!({ "current_password": alice.password });
@@ -291,11 +295,11 @@ fn an_account_is_deleted_with_all_that_hangs_on_it_but_the_trail(backend: Backen
     for table in ["users", "access_tokens", "api_keys"] {
         assert_eq!(app.database().count(table), 0, "{table}");
     }
-    assert_eq!(app.database().count(of_alice), before + 1);
+    assert_eq!(app.database().count(alice_events), before + 1);
     let output = app.program(&["audit", "verify"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 
-    // The address is free again, and the number is not given twice.
+    // The address is free again, and the id is not reused.
     let token = app.register("alice").sign_in();
     assert_eq!(app.id_of(&token), 2);
     let events = app.get("/users/me/events").bearer(&token).send().json();

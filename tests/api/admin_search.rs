@@ -1,12 +1,12 @@
-//! `/admin/users`: users are found, and shown page by page.
+//! `/admin/users`: search and pagination.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Client, TestApp, on_both_databases, text};
 
 on_both_databases!(
-    users_are_found_by_the_beginning_of_the_address_in_any_spelling,
-    pages_show_every_user_once_while_others_come_and_go,
+    search_matches_address_prefixes_in_any_spelling,
+    pagination_lists_every_user_once_under_concurrent_changes,
 );
 
 /// The users of a page, and the link to the next one.
@@ -24,7 +24,7 @@ fn search(prefix: &str) -> String {
         .finish()
 }
 
-fn users_are_found_by_the_beginning_of_the_address_in_any_spelling(backend: Backend) {
+fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app.register_with("admin", "users:read").sign_in();
     for email in [
@@ -36,7 +36,7 @@ fn users_are_found_by_the_beginning_of_the_address_in_any_spelling(backend: Back
         "zo\u{eb}@b\u{fc}cher.example",
     ] {
         let user = json!({
-            "name": "Somebody", "surname": "", "email": email, "website": "",
+            "name": "Some User", "surname": "", "email": email, "website": "",
             "password": "mulberry-Tram-71",
         });
         assert_eq!(
@@ -71,7 +71,7 @@ fn users_are_found_by_the_beginning_of_the_address_in_any_spelling(backend: Back
         );
     }
     let (users, _) = page(&app, "/admin/users?search=", &admin);
-    assert_eq!(users.len(), 7, "nothing to look for is everybody");
+    assert_eq!(users.len(), 7, "an empty search lists all users");
     let members: Vec<_> = users[0].as_object().unwrap().keys().cloned().collect();
     let expected = [
         "id",
@@ -113,7 +113,7 @@ fn users_are_found_by_the_beginning_of_the_address_in_any_spelling(backend: Back
         );
         assert_eq!(error["loc"][0], json!("query"));
     }
-    // Bytes that are no text are looked for as what stands for them.
+    // Invalid UTF-8 is searched for as replacement characters.
     assert_eq!(
         page(&app, "/admin/users?search=%ff", &admin).0,
         Vec::<Value>::new()
@@ -136,10 +136,10 @@ fn follow(app: &Client, first: &str, admin: &str, mut between: impl FnMut(usize)
     seen
 }
 
-fn pages_show_every_user_once_while_others_come_and_go(backend: Backend) {
+fn pagination_lists_every_user_once_under_concurrent_changes(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app.register_with("admin", "users:read").sign_in();
-    // The order of the addresses is not that of the numbers.
+    // Address order differs from id order.
     let insert = |from: usize, to: usize| {
         app.database().execute(&format!(
             "INSERT INTO users (name, surname, email, email_key, website, hashed_password, created_at)
@@ -172,12 +172,12 @@ fn pages_show_every_user_once_while_others_come_and_go(backend: Backend) {
         let mut once = seen.clone();
         once.sort_unstable();
         once.dedup();
-        assert_eq!(once.len(), seen.len(), "somebody twice");
+        assert_eq!(once.len(), seen.len(), "a user is listed twice");
         for id in all.iter().filter(|id| !deleted.contains(id)) {
-            assert!(seen.contains(id), "{id} was there all the time: {first}");
+            assert!(seen.contains(id), "{id} existed throughout: {first}");
         }
     }
-    // A link that somebody has altered begins where it can.
+    // A cursor that the client has changed starts at the nearest position.
     let (users, _) = page(&app, "/admin/users?limit=1&after=x", &admin);
     assert_eq!(users[0]["id"], json!(1));
     assert_eq!(

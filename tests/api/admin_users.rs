@@ -1,4 +1,4 @@
-//! `/admin/users`: other people's accounts, seen and changed by administrators.
+//! `/admin/users`: administrators read and change other accounts.
 
 use std::thread;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, text};
 
 on_both_databases!(
-    a_disabled_user_is_out_everywhere_and_signs_in_again_after_it,
-    who_was_disabled_by_hand_has_no_old_credential_either,
-    users_are_made_and_deleted,
-    signing_out_ends_the_token_and_all_keys,
-    who_is_not_there_is_not_found,
-    a_scope_that_is_taken_while_a_change_waits_counts,
-    a_user_who_is_disabled_while_a_key_waits_gets_none,
+    disabled_user_is_rejected_everywhere_until_enabled,
+    enabling_a_user_disabled_in_sql_revokes_old_credentials,
+    admin_creates_and_deletes_users,
+    admin_sign_out_revokes_token_and_all_keys,
+    unknown_user_ids_are_not_found,
+    scope_revoked_while_a_change_waits_is_enforced,
+    user_disabled_while_key_creation_waits_gets_no_key,
 );
 
 fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
@@ -29,10 +29,10 @@ fn set_disabled(server: &Client, admin: &str, disabled: bool) -> Value {
     answer.json()["disabled_at"].clone()
 }
 
-fn a_disabled_user_is_out_everywhere_and_signs_in_again_after_it(backend: Backend) {
+fn disabled_user_is_rejected_everywhere_until_enabled(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     let admin = app
         .register_with("admin", "users:write users:read")
         .sign_in();
@@ -54,13 +54,13 @@ fn a_disabled_user_is_out_everywhere_and_signs_in_again_after_it(backend: Backen
             [[401, 401]; 3]
         );
         assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
-        let again = set_disabled(&servers[(round + 1) % 2], &admin, true);
-        assert_eq!(again, since, "it stays as it was");
+        let repeated = set_disabled(&servers[(round + 1) % 2], &admin, true);
+        assert_eq!(repeated, since, "the time does not change");
         assert_eq!(
             set_disabled(&servers[round % 2], &admin, false),
             Value::Null
         );
-        // What the user had before has ended for good.
+        // Credentials from before stay revoked.
         old.extend([token, keys[0].clone(), keys[1].clone()]);
         for credential in &old {
             assert_eq!(statuses(credential), [401, 401], "{round}");
@@ -77,16 +77,16 @@ fn a_disabled_user_is_out_everywhere_and_signs_in_again_after_it(backend: Backen
         ("user.disable", r#"{"keys":2,"token":true}"#),
         ("user.enable", r#"{"keys":0,"token":false}"#),
     ] {
-        let noted = format!(
+        let recorded = format!(
             "audit_events WHERE action = '{action}' AND actor = 'user:1' AND target = 'user:2'
              AND level = 'users:write' AND result = 'ok' AND detail = '{detail}'"
         );
-        assert_eq!(app.database().count(&noted), 5, "{action}");
+        assert_eq!(app.database().count(&recorded), 5, "{action}");
     }
 }
 
-/// Also one who was disabled by an earlier version, which left the credentials.
-fn who_was_disabled_by_hand_has_no_old_credential_either(backend: Backend) {
+/// Also a user disabled by an earlier version, which kept the credentials.
+fn enabling_a_user_disabled_in_sql_revokes_old_credentials(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app
         .register_with("admin", "users:write users:read")
@@ -108,7 +108,7 @@ fn who_was_disabled_by_hand_has_no_old_credential_either(backend: Backend) {
     }
 }
 
-fn users_are_made_and_deleted(backend: Backend) {
+fn admin_creates_and_deletes_users(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_REGISTRATION", "closed")
         .start();
@@ -120,19 +120,19 @@ fn users_are_made_and_deleted(backend: Backend) {
         .register_with("admin", "users:read users:write orders:read b")
         .sign_in();
     let user = json!({
-        "name": "Somebody", "surname": "S", "email": "New@EXAMPLE.com", "website": "w",
+        "name": "New User", "surname": "S", "email": "New@EXAMPLE.com", "website": "w",
         "password": "mulberry-Tram-71", "scopes": " orders:read  orders:read b ",
     });
     assert_eq!(app.post("/register").json(&user).send().status, 403);
     let answer = send(&app, "POST", "/admin/users", &admin, &user);
     assert_eq!(answer.status, 201, "{answer:?}");
-    let made = answer.json();
-    assert!(made["created_at"].as_str().unwrap().ends_with('Z'));
+    let created = answer.json();
+    assert!(created["created_at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(
-        made,
+        created,
         json!({
-            "id": 2, "name": "Somebody", "surname": "S", "email": "New@example.com", "website": "w",
-            "scopes": "orders:read b", "created_at": made["created_at"], "disabled_at": null,
+            "id": 2, "name": "New User", "surname": "S", "email": "New@example.com", "website": "w",
+            "scopes": "orders:read b", "created_at": created["created_at"], "disabled_at": null,
         })
     );
     let form = [
@@ -174,7 +174,7 @@ fn users_are_made_and_deleted(backend: Backend) {
     );
 
     let seen = app.get("/admin/users/2").bearer(&admin).send();
-    assert_eq!((seen.status, seen.json()), (200, made));
+    assert_eq!((seen.status, seen.json()), (200, created));
     assert_eq!(app.status("/users/me", &token), 200);
     let answer = send(&app, "DELETE", "/admin/users/2", &admin, &Value::Null);
     assert_eq!((answer.status, answer.body.len()), (204, 0));
@@ -187,9 +187,9 @@ fn users_are_made_and_deleted(backend: Backend) {
     assert_eq!(app.database().count(trail), 3);
 }
 
-fn signing_out_ends_the_token_and_all_keys(backend: Backend) {
+fn admin_sign_out_revokes_token_and_all_keys(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let admin = app.register_with("admin", "users:write").sign_in();
     let alice = app.register("alice");
     let token = alice.sign_in();
@@ -197,9 +197,9 @@ fn signing_out_ends_the_token_and_all_keys(backend: Backend) {
         app.create_key(&token, "").secret,
         app.create_key(&token, "").secret,
     ];
-    let of_bob = app.register("bobby").sign_in();
-    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
-    for credential in [&token, &keys[0], &keys[1], &of_bob] {
+    let bob_token = app.register("bobby").sign_in();
+    let statuses = |credential: &str| [*app, second].map(|s| s.status("/users/me", credential));
+    for credential in [&token, &keys[0], &keys[1], &bob_token] {
         assert_eq!(statuses(credential), [200, 200]);
     }
     for _ in 0..2 {
@@ -215,11 +215,11 @@ fn signing_out_ends_the_token_and_all_keys(backend: Backend) {
             assert_eq!(statuses(credential), [401, 401]);
         }
     }
-    assert_eq!(statuses(&of_bob), [200, 200]);
+    assert_eq!(statuses(&bob_token), [200, 200]);
     assert_eq!(statuses(&alice.sign_in()), [200, 200]);
 }
 
-fn who_is_not_there_is_not_found(backend: Backend) {
+fn unknown_user_ids_are_not_found(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app
         .register_with("admin", "users:read users:write")
@@ -242,7 +242,7 @@ fn who_is_not_there_is_not_found(backend: Backend) {
     assert_eq!(app.status("/admin/users/1", &admin), 200);
 }
 
-/// Sends a request while its change has to wait for the one that is held.
+/// Sends a request while its transaction waits for the one that holds the lock.
 fn send_meanwhile(
     app: &TestApp,
     held: &str,
@@ -251,13 +251,13 @@ fn send_meanwhile(
     let waiting = app.database().hold(held, || {
         let waiting = thread::spawn(send);
         thread::sleep(Duration::from_millis(300));
-        assert!(!waiting.is_finished(), "it did not wait");
+        assert!(!waiting.is_finished(), "the request did not wait");
         waiting
     });
     waiting.join().unwrap()
 }
 
-fn a_scope_that_is_taken_while_a_change_waits_counts(backend: Backend) {
+fn scope_revoked_while_a_change_waits_is_enforced(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app
         .register_with("admin", "users:read users:write")
@@ -281,7 +281,7 @@ fn a_scope_that_is_taken_while_a_change_waits_counts(backend: Backend) {
     assert_eq!(app.database().count("users WHERE disabled_at IS NULL"), 2);
 }
 
-fn a_user_who_is_disabled_while_a_key_waits_gets_none(backend: Backend) {
+fn user_disabled_while_key_creation_waits_gets_no_key(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     assert_eq!(app.status("/users/me", &token), 200);

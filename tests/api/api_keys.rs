@@ -1,4 +1,4 @@
-//! Personal API keys: made, shown once, listed, expired and revoked.
+//! Personal API keys: creation, listing, expiry and revocation.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,19 @@ use tokenhouse::credential::token::TokenDigest;
 use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, text};
 
 on_both_databases!(
-    a_key_is_shown_once_and_listed_without_its_secret,
-    a_key_holds_no_more_than_its_owner,
-    a_key_holds_no_more_than_the_sign_in_that_made_it,
-    a_key_takes_the_password_or_a_recent_sign_in,
-    a_token_that_no_password_was_proved_for_makes_no_key_without_one,
-    a_key_lives_as_long_as_it_was_made_for,
-    names_and_lifetimes_have_rules,
-    a_user_has_a_hundred_keys_at_most,
-    a_key_does_not_see_to_the_account,
-    a_revoked_key_is_refused_by_every_process,
+    key_is_shown_once_and_listed_without_its_secret,
+    key_scopes_are_limited_to_the_owners_scopes,
+    key_scopes_are_limited_to_the_creating_tokens_scopes,
+    key_creation_requires_password_or_recent_sign_in,
+    token_issued_without_password_cannot_create_keys_without_one,
+    key_expires_after_its_requested_lifetime,
+    key_names_and_lifetimes_are_validated,
+    user_has_at_most_one_hundred_keys,
+    api_key_cannot_manage_the_account,
+    revoked_key_is_rejected_by_every_process,
 );
 
-/// The clock of a test begins here.
+/// Start time of the manual clock.
 const START: &str = "2026-05-06T07:08:09.123456Z";
 
 fn clock() -> Clock {
@@ -39,7 +39,7 @@ fn list(app: &Client, token: &str) -> Vec<Value> {
     answer.json()["keys"].as_array().unwrap().clone()
 }
 
-fn a_key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
+fn key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
     let app = TestApp::builder(backend).clock(clock()).start();
     let token = app.register_with("alice", "orders:read").sign_in();
     let answer = create(
@@ -48,16 +48,16 @@ fn a_key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
         &json!({ "name": "backup", "scopes": "orders:read" }),
     );
     assert_eq!(answer.status, 201, "{answer:?}");
-    let mut made = answer.json();
-    let key = text(&made["key"].take());
+    let mut created = answer.json();
+    let key = text(&created["key"].take());
     assert!(key.len() == 53 && key.starts_with("tkh_"), "{key}");
     let shown = json!({
-        "id": made["id"], "name": "backup", "hint": &key[..8], "scopes": "orders:read",
+        "id": created["id"], "name": "backup", "hint": &key[..8], "scopes": "orders:read",
         "created_at": START, "expires_at": "2026-08-04T07:08:09.123456Z", "last_used_at": null,
     });
     let mut expected = shown.clone();
     expected["key"] = Value::Null;
-    assert_eq!(made, expected);
+    assert_eq!(created, expected);
 
     let second = app.create_key(&token, "").secret;
     assert_ne!(key, second);
@@ -76,19 +76,19 @@ fn a_key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
 
     let bob = app.register("bobby").sign_in();
     assert_eq!(list(&app, &bob), Vec::<Value>::new());
-    let is_noted = "audit_events WHERE action = 'key.create' AND target = 'key:1' \
+    let recorded = "audit_events WHERE action = 'key.create' AND target = 'key:1' \
                     AND actor = 'user:1' AND credential = 'login' AND result = 'ok'";
-    assert_eq!(app.database().count(is_noted), 1);
+    assert_eq!(app.database().count(recorded), 1);
 }
 
-fn a_key_holds_no_more_than_its_owner(backend: Backend) {
+fn key_scopes_are_limited_to_the_owners_scopes(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "orders:read users:read");
     let token = alice.sign_in();
-    for beyond in ["orders:write", "orders:read users:write", "Orders:read"] {
-        let answer = create(&app, &token, &json!({ "name": "k", "scopes": beyond }));
+    for scopes in ["orders:write", "orders:read users:write", "Orders:read"] {
+        let answer = create(&app, &token, &json!({ "name": "k", "scopes": scopes }));
         assert_eq!(answer.status, 422, "{answer:?}");
-        let missing = beyond.split(' ').next_back().unwrap();
+        let missing = scopes.split(' ').next_back().unwrap();
         let error = &answer.json()["detail"][0];
         assert_eq!(error["loc"], json!(["body", "scopes"]));
         assert_eq!(
@@ -97,7 +97,7 @@ fn a_key_holds_no_more_than_its_owner(backend: Backend) {
         );
     }
     assert_eq!(app.database().count("api_keys"), 0);
-    // Nothing, unless it is said.
+    // No scopes by default.
     let key = create(&app, &token, &json!({ "name": "k" })).json();
     assert_eq!(key["scopes"], json!(""));
     assert_eq!(app.status("/admin/users", &text(&key["key"])), 403);
@@ -105,14 +105,14 @@ fn a_key_holds_no_more_than_its_owner(backend: Backend) {
     assert_eq!(app.status("/admin/users", &key), 200);
     app.set_scopes(&alice, "orders:read");
     let lost = Instant::now();
-    // By hand, so that Postgres may take a moment.
+    // The scopes were changed in SQL, which a Postgres process notices with a delay.
     while app.status("/admin/users", &key) == 200 {
         assert!(lost.elapsed() < Duration::from_secs(1));
     }
     assert_eq!(app.status("/admin/users", &key), 403);
 }
 
-fn a_key_holds_no_more_than_the_sign_in_that_made_it(backend: Backend) {
+fn key_scopes_are_limited_to_the_creating_tokens_scopes(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "orders:read users:read");
     let token = alice.sign_in_for("orders:read");
@@ -130,7 +130,7 @@ fn a_key_holds_no_more_than_the_sign_in_that_made_it(backend: Backend) {
 const STALE: &str =
     r#"{"detail":"Send current_password, or sign in again: the last sign-in is too long ago"}"#;
 
-fn a_key_takes_the_password_or_a_recent_sign_in(backend: Backend) {
+fn key_creation_requires_password_or_recent_sign_in(backend: Backend) {
     let clock = clock();
     let app = TestApp::builder(backend)
         .clock(clock.clone())
@@ -150,15 +150,15 @@ fn a_key_takes_the_password_or_a_recent_sign_in(backend: Backend) {
     assert_eq!((stale.status, stale.text()), (403, STALE));
     let right = json!(alice.password);
     assert_eq!(with(&right).status, 201);
-    // The proof is for this one key, and says nothing of the next.
+    // The password authorizes this one key, not the next.
     assert_eq!(without().status, 403);
-    for unreadable in [Value::Null, json!(1), json!([alice.password])] {
-        let answer = with(&unreadable);
+    for invalid in [Value::Null, json!(1), json!([alice.password])] {
+        let answer = with(&invalid);
         assert_eq!(answer.status, 422, "{answer:?}");
         assert!(!answer.text().contains(&alice.password));
     }
     assert_eq!(app.database().count("api_keys"), 2);
-    // A wrong one is refused after a sign-in, too, and counts like one at a sign-in.
+    // A wrong password is refused after a recent sign-in too, and counts as a failed sign-in.
     let recent = alice.sign_in();
     for attempt in 0..11 {
         let form = json!({ "name": "k", "current_password": "wrong" });
@@ -170,14 +170,18 @@ fn a_key_takes_the_password_or_a_recent_sign_in(backend: Backend) {
         );
     }
     let form = json!({ "name": "k", "current_password": right });
-    assert_eq!(create(&app, &recent, &form).status, 403, "it has to wait");
-    let noted = "audit_events WHERE action = 'key.create' AND result = 'refused'
+    assert_eq!(
+        create(&app, &recent, &form).status,
+        403,
+        "the user is throttled"
+    );
+    let refusals = "audit_events WHERE action = 'key.create' AND result = 'refused'
                  AND actor = 'user:1' AND detail LIKE '%wrong-password%'";
-    assert_eq!(app.database().count(noted), 10);
+    assert_eq!(app.database().count(refusals), 10);
     assert_eq!(app.database().count("api_keys"), 2);
 }
 
-fn a_token_that_no_password_was_proved_for_makes_no_key_without_one(backend: Backend) {
+fn token_issued_without_password_cannot_create_keys_without_one(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let issued = app.program(&["token", "issue", &alice.email]).output();
@@ -189,26 +193,26 @@ fn a_token_that_no_password_was_proved_for_makes_no_key_without_one(backend: Bac
     let form = json!({ "name": "k", "current_password": alice.password });
     assert_eq!(create(&app, issued, &form).status, 201);
 
-    // The same for a token that was there before the time of the sign-in was kept, or was imported.
+    // The same for a token from before sign-in times were stored, or an imported one.
     let token = alice.sign_in();
     assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 201);
     let token = alice.sign_in();
     app.database()
         .execute("UPDATE access_tokens SET authenticated_at = NULL");
     assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 403);
-    // A time to come is not a recent one.
+    // A time in the future does not count as recent.
     app.database()
         .execute("UPDATE access_tokens SET authenticated_at = '2999-01-01 00:00:00'");
     assert_eq!(create(&app, &token, &json!({ "name": "k" })).status, 403);
     assert_eq!(app.database().count("api_keys"), 2);
 }
 
-fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
+fn key_expires_after_its_requested_lifetime(backend: Backend) {
     let clock = clock();
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
     let token = alice.sign_in();
-    let of_days = |days: Value| {
+    let create_for_days = |days: Value| {
         let answer = create(
             &app,
             &token,
@@ -220,8 +224,8 @@ fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
             text(&answer.json()["expires_at"]),
         )
     };
-    let (one, first) = of_days(json!(1));
-    let (longest, last) = of_days(json!(366));
+    let (one, first) = create_for_days(json!(1));
+    let (longest, last) = create_for_days(json!(366));
     let default = app.create_key(&token, "").secret;
     assert_eq!(first, "2026-05-07T07:08:09.123456Z");
     assert_eq!(last, "2027-05-07T07:08:09.123456Z");
@@ -238,11 +242,11 @@ fn a_key_lives_as_long_as_it_was_made_for(backend: Backend) {
         );
         passed = TimeDelta::days(days);
     }
-    // The owner still sees them, and that they have expired.
+    // The owner still sees expired keys.
     assert_eq!(list(&app, &alice.sign_in()).len(), 3);
 }
 
-fn names_and_lifetimes_have_rules(backend: Backend) {
+fn key_names_and_lifetimes_are_validated(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let many = "\u{e4}".repeat(100);
@@ -329,7 +333,7 @@ fn names_and_lifetimes_have_rules(backend: Backend) {
     assert_eq!(app.database().count("api_keys"), 3);
 }
 
-fn a_user_has_a_hundred_keys_at_most(backend: Backend) {
+fn user_has_at_most_one_hundred_keys(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let first = app.create_key(&token, "").id;
@@ -338,7 +342,7 @@ fn a_user_has_a_hundred_keys_at_most(backend: Backend) {
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
          SELECT 1, 'k', 'tkh_0000', 'digest ' || i, '2026-01-01', '2099-01-01' FROM n",
     );
-    let full = create(&app, &token, &json!({ "name": "one more" }));
+    let full = create(&app, &token, &json!({ "name": "key 101" }));
     assert_eq!(
         (full.status, full.json()),
         (
@@ -346,7 +350,7 @@ fn a_user_has_a_hundred_keys_at_most(backend: Backend) {
             json!({ "detail": "You have as many keys as one may have" })
         )
     );
-    // Not for somebody else, and not when there is room again.
+    // The limit is per user, and a revoked key makes room.
     app.create_key(&app.register("bobby").sign_in(), "");
     let revoke = app.request("DELETE", format!("/users/me/keys/{first}"));
     assert_eq!(revoke.bearer(&token).send().status, 204);
@@ -354,17 +358,17 @@ fn a_user_has_a_hundred_keys_at_most(backend: Backend) {
     assert_eq!(create(&app, &token, &json!({ "name": "x" })).status, 409);
 }
 
-fn a_key_does_not_see_to_the_account(backend: Backend) {
+fn api_key_cannot_manage_the_account(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "users:read users:write");
     let token = alice.sign_in();
     let key = app.create_key(&token, "users:read users:write");
     let change = json!({ "current_password": alice.password, "new_password": "mulberry-Tram-71" });
-    let of_key = format!("/users/me/keys/{}", key.id);
+    let key_path = format!("/users/me/keys/{}", key.id);
     for (method, path, body) in [
         ("POST", "/users/me/keys", json!({ "name": "another" })),
         ("GET", "/users/me/keys", Value::Null),
-        ("DELETE", &of_key, Value::Null),
+        ("DELETE", &key_path, Value::Null),
         ("POST", "/logout", Value::Null),
         ("PATCH", "/users/me", json!({ "name": "someone else" })),
         ("POST", "/users/me/password", change),
@@ -392,17 +396,17 @@ fn a_key_does_not_see_to_the_account(backend: Backend) {
     assert_eq!(app.status("/users/me", &token), 200);
     assert_eq!(app.status("/users/me", &key.secret), 200);
     assert_eq!(app.database().count("api_keys"), 1);
-    // A key outlives the sign-in that it was made in.
+    // A key outlives the sign-in that created it.
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert_eq!(app.status("/users/me", &key.secret), 200);
 }
 
-fn a_revoked_key_is_refused_by_every_process(backend: Backend) {
+fn revoked_key_is_rejected_by_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     let token = app.register("alice").sign_in();
-    let of_bob = app.register("bobby").sign_in();
+    let bob_token = app.register("bobby").sign_in();
     for round in 0..10 {
         let key = app.create_key(&token, "");
         let statuses = || servers.map(|server| server.status("/users/me", &key.secret));
@@ -412,15 +416,15 @@ fn a_revoked_key_is_refused_by_every_process(backend: Backend) {
             let request = server.request("DELETE", format!("/users/me/keys/{}", key.id));
             request.bearer(token).send().status
         };
-        assert_eq!(revoke(&of_bob), 404);
+        assert_eq!(revoke(&bob_token), 404);
         assert_eq!(statuses(), [200, 200]);
         assert_eq!(revoke(&token), 204);
         assert_eq!(statuses(), [401, 401]);
         assert_eq!(revoke(&token), 404);
     }
     assert_eq!(list(&app, &token), Vec::<Value>::new());
-    for nothing in ["0", "-1", "x", "1.0", "99999999999999999999", "%31x"] {
-        let request = app.request("DELETE", format!("/users/me/keys/{nothing}"));
+    for unknown in ["0", "-1", "x", "1.0", "99999999999999999999", "%31x"] {
+        let request = app.request("DELETE", format!("/users/me/keys/{unknown}"));
         let answer = request.bearer(&token).send();
         assert_eq!(
             (answer.status, answer.text()),

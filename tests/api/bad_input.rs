@@ -1,14 +1,16 @@
-//! Every kind of bad input has its documented answer, and none of them is a 5xx.
+//! Every kind of invalid input gets its documented response, never a 5xx.
 
 use serde_json::json;
 
-use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, OWN_SCOPES, Response, TestApp, on_both_databases};
 
 on_both_databases!(
-    bad_json_is_answered_as_documented,
-    bad_forms_are_answered_as_documented,
-    large_bodies_are_refused_and_the_answer_can_be_read,
-    whatever_is_in_a_text_it_is_stored_or_refused,
+    invalid_json_gets_the_documented_errors,
+    invalid_forms_get_the_documented_errors,
+    large_bodies_are_rejected_with_a_readable_response,
+    hostile_text_is_stored_verbatim,
+    every_json_route_rejects_invalid_json_alike,
+    every_oauth_form_rejects_invalid_forms_alike,
 );
 
 fn post_json(app: &Client, body: impl Into<Vec<u8>>) -> Response {
@@ -25,14 +27,14 @@ fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Response {
         .send()
 }
 
-/// The type of the first error of a 422, or the `detail` that is a text.
-pub fn kind(answer: &Response) -> String {
+/// The type of the first error of a 422, or the `detail` string.
+fn kind(answer: &Response) -> String {
     let detail = &answer.json()["detail"];
     let kind = detail.as_str().or_else(|| detail[0]["type"].as_str());
     kind.unwrap_or_else(|| panic!("{answer:?}")).to_owned()
 }
 
-fn bad_json_is_answered_as_documented(backend: Backend) {
+fn invalid_json_gets_the_documented_errors(backend: Backend) {
     let app = TestApp::start(backend);
     let unreadable = "There was an error parsing the body";
     let with = |name: &str| {
@@ -84,7 +86,7 @@ fn bad_json_is_answered_as_documented(backend: Backend) {
     assert_eq!(echoed.json()["detail"][0]["input"], json!(null));
 }
 
-fn bad_forms_are_answered_as_documented(backend: Backend) {
+fn invalid_forms_get_the_documented_errors(backend: Backend) {
     let app = TestApp::start(backend);
     for (body, status, expected, error) in [
         ("", 422, "missing", "invalid_request"),
@@ -157,7 +159,7 @@ fn bad_forms_are_answered_as_documented(backend: Backend) {
     }
 }
 
-fn large_bodies_are_refused_and_the_answer_can_be_read(backend: Backend) {
+fn large_bodies_are_rejected_with_a_readable_response(backend: Backend) {
     let app = TestApp::start(backend);
     let too_large = (413, r#"{"detail":"Request Entity Too Large"}"#);
     for size in [17 << 10, 1 << 20] {
@@ -173,7 +175,7 @@ fn large_bodies_are_refused_and_the_answer_can_be_read(backend: Backend) {
             .raw_body(chunked)
             .send();
         assert_eq!((answer.status, answer.text()), too_large);
-        // Routes that read no body.
+        // A route that reads no body.
         let answer = app.post("/page").body("x".repeat(size)).send();
         assert_eq!(answer.status, 405);
     }
@@ -184,7 +186,7 @@ fn large_bodies_are_refused_and_the_answer_can_be_read(backend: Backend) {
     assert_eq!(post_json(&app, body).status, 201);
 }
 
-fn whatever_is_in_a_text_it_is_stored_or_refused(backend: Backend) {
+fn hostile_text_is_stored_verbatim(backend: Backend) {
     let app = TestApp::start(backend);
     let texts = [
         "'; DROP TABLE users; --",
@@ -219,7 +221,7 @@ fn whatever_is_in_a_text_it_is_stored_or_refused(backend: Backend) {
 }
 
 #[test]
-fn a_body_that_does_not_arrive_is_not_waited_for() {
+fn incomplete_body_times_out() {
     let app = TestApp::start(Backend::Sqlite);
     let mut connection = app.connect().expect("the server listens");
     let unfinished = app
@@ -233,4 +235,128 @@ fn a_body_that_does_not_arrive_is_not_waited_for() {
         (408, r#"{"detail":"Request Timeout"}"#)
     );
     assert_eq!(answer.header("connection").as_deref(), Some("close"));
+}
+
+/// Authenticated routes that take JSON, each with a string member.
+const JSON_ROUTES: [(&str, &str, &str); 6] = [
+    ("PATCH", "/users/me", "name"),
+    ("DELETE", "/users/me", "current_password"),
+    ("POST", "/users/me/password", "new_password"),
+    ("POST", "/users/me/keys", "name"),
+    ("POST", "/admin/users", "email"),
+    ("PATCH", "/admin/users/1", "scopes"),
+];
+
+fn every_json_route_rejects_invalid_json_alike(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register_with("admin", OWN_SCOPES).sign_in();
+    let unreadable = "There was an error parsing the body";
+    let too_large = "Request Entity Too Large";
+    let json = "application/json";
+    for (method, path, member) in JSON_ROUTES {
+        let with = |value: &str| format!(r#"{{"{member}":{value}}}"#).into_bytes();
+        let deep = format!("{}{}", "[".repeat(600), "]".repeat(600));
+        let large = format!("\"{}\"", "x".repeat(17 << 10));
+        for (content_type, body, status, expected) in [
+            (json, b"".to_vec(), 422, "missing"),
+            (json, b"{".to_vec(), 422, "json_invalid"),
+            (json, b"[]".to_vec(), 422, "model_attributes_type"),
+            (json, b"null".to_vec(), 422, "model_attributes_type"),
+            (json, with("NaN"), 422, "json_invalid"),
+            (json, with("1"), 422, "string_type"),
+            (json, with("[\"a\"]"), 422, "string_type"),
+            (json, with("{\"password\":\"hush\"}"), 422, "string_type"),
+            (json, with("\"\\ud800\""), 422, "string_unicode"),
+            (json, with(&deep), 400, unreadable),
+            (json, with(&"1".repeat(5_000)), 400, unreadable),
+            (json, with("\"\u{0}\""), 422, "json_invalid"),
+            (json, b"{\"a\":\"\xff\"}".to_vec(), 400, unreadable),
+            (json, br#"{"hush":1}"#.to_vec(), 422, "extra_forbidden"),
+            (
+                json,
+                [&with("1")[..1], br#""a":1,"a":2}"#].concat(),
+                422,
+                "json_invalid",
+            ),
+            (json, br#"{"a":1,"\u0061":2}"#.to_vec(), 422, "json_invalid"),
+            (json, with(&large), 413, too_large),
+            ("text/plain", b"{}".to_vec(), 422, "model_attributes_type"),
+        ] {
+            let shown = body[..body.len().min(60)].escape_ascii().to_string();
+            let request = app.request(method, path).bearer(&token);
+            let answer = request
+                .header("Content-Type", content_type)
+                .body(body)
+                .send();
+            // Missing members may be reported first.
+            let errors = answer.json()["detail"].clone();
+            let kinds = errors.as_array().map_or(vec![kind(&answer)], |errors| {
+                errors
+                    .iter()
+                    .map(|error| error["type"].as_str().unwrap().to_owned())
+                    .collect()
+            });
+            assert_eq!(answer.status, status, "{method} {path} {shown} {answer:?}");
+            assert!(
+                kinds.iter().any(|kind| kind == expected),
+                "{method} {path} {shown} {kinds:?}"
+            );
+            assert!(
+                !answer.text().contains("hush"),
+                "{method} {path} {shown} {answer:?}"
+            );
+        }
+    }
+    assert_eq!(app.status("/users/me", &token), 200);
+    assert_eq!(app.database().count("users"), 1);
+    assert_eq!(app.database().count("api_keys"), 0);
+}
+
+fn every_oauth_form_rejects_invalid_forms_alike(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register_with("admin", OWN_SCOPES).sign_in();
+    let file =
+        "--x\r\nContent-Disposition: form-data; name=\"token\"; filename=\"f\"\r\n\r\na\r\n--x--";
+    let part = "--x\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\na\r\n--x--";
+    let urlencoded = "application/x-www-form-urlencoded";
+    let multipart = "multipart/form-data; boundary=x";
+    let (many, large) = (
+        format!("token=a{}", "&f=1".repeat(1_000)),
+        "x".repeat(9 << 10),
+    );
+    for path in ["/revoke", "/introspect"] {
+        for (content_type, body, status) in [
+            (urlencoded, "token=%00", 200),
+            (urlencoded, "token=%ff%fe&x=%", 200),
+            (urlencoded, "token=a&x=1&x=2", 200),
+            (multipart, part, 200),
+            (urlencoded, "", 400),
+            (urlencoded, "token", 400),
+            (urlencoded, "token=&token=a", 400),
+            (urlencoded, "token=a&token=b", 400),
+            (urlencoded, &many, 400),
+            (multipart, file, 400),
+            (multipart, "--y\r\n", 400),
+            ("multipart/form-data", part, 400),
+            ("application/json", r#"{"token":"a"}"#, 400),
+            ("", "token=a", 400),
+            (urlencoded, &large, 413),
+        ] {
+            let request = app
+                .post(path)
+                .bearer(&token)
+                .header("Content-Type", content_type);
+            let answer = request.body(body).send();
+            let shown = &body[..body.len().min(60)];
+            assert_eq!(
+                answer.status, status,
+                "{path} {content_type} {shown} {answer:?}"
+            );
+            assert!(
+                status == 200 || answer.json()["detail"].is_string(),
+                "{answer:?}"
+            );
+        }
+    }
+    assert_eq!(app.status("/users/me", &token), 200);
 }

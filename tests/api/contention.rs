@@ -1,6 +1,6 @@
-//! Many who write at once, somebody else who has SQLite's lock, and readers who never stop.
+//! Many concurrent writers, another holder of SQLite's write lock, and permanent readers.
 //!
-//! `TOKENHOUSE_TEST_CONTENTION_SECONDS` says for how long the last are at it, 5 unless it is set.
+//! `TOKENHOUSE_TEST_CONTENTION_SECONDS` is how long the readers run; the default is 5.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,84 +13,84 @@ use serde_json::json;
 
 use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, size};
 
-on_both_databases!(everybody_who_writes_gets_through);
+on_both_databases!(every_concurrent_write_succeeds);
 
-/// Clients who write at once.
+/// Clients that write concurrently.
 const CLIENTS: usize = 64;
 
-/// Nobody waits longer for the database, but for what a busy machine adds.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
+/// Maximum wait for the database, plus slack for a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What the log has at most. It would have half as much again after [`CHANGES_LEAST`].
-const LOG_MOST: u64 = 64 << 20;
+/// Maximum size of the write-ahead wal. Without checkpoints, [`MIN_CHANGES`] would exceed it by half.
+const MAX_WAL_BYTES: u64 = 64 << 20;
 
-/// How many changes are made beside the readers, however fast that goes.
-const CHANGES_LEAST: usize = 3_000;
+/// Minimum number of changes made outcomes the reads, however fast the machine is.
+const MIN_CHANGES: usize = 3_000;
 
-/// The status of a change of the own profile, and how long it took.
+/// Updates the profile; returns the status and the duration.
 fn change(client: &Client, token: &str, page: &str) -> (u16, Duration) {
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = client
         .request("PATCH", "/users/me")
         .bearer(token)
         .json(&json!({ "website": format!("https://example.com/{page}") }))
         .send();
-    (answer.status, begun.elapsed())
+    (answer.status, started.elapsed())
 }
 
-/// What becomes of so many changes by each client, all at once.
-fn change_at_once(app: &TestApp, token: &str, each: usize) -> Vec<(u16, Duration)> {
+/// Makes this many changes per client concurrently; returns their outcomes.
+fn change_concurrently(app: &TestApp, token: &str, each: usize) -> Vec<(u16, Duration)> {
     concurrently(CLIENTS, CLIENTS * each, |number| {
         change(app, token, &number.to_string())
     })
 }
 
-fn everybody_who_writes_gets_through(backend: Backend) {
+fn every_concurrent_write_succeeds(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
-    let outcomes = change_at_once(&app, &token, 10);
+    let outcomes = change_concurrently(&app, &token, 10);
     let longest = outcomes.iter().map(|(_, took)| *took).max();
     println!("{} changes, the longest {longest:?}", outcomes.len());
     assert!(outcomes.iter().all(|(status, _)| *status == 200));
 }
 
 #[test]
-fn who_has_the_lock_is_waited_for_and_not_for_ever() {
+fn writers_wait_for_the_sqlite_lock_until_a_timeout() {
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register("alice").sign_in();
     let reads = || app.get("/users/me").bearer(&token).send().status;
 
-    let during = thread::scope(|scope| {
+    let outcomes = thread::scope(|scope| {
         let changes = app.database().hold("", || {
-            let changes = scope.spawn(|| change_at_once(&app, &token, 1));
+            let changes = scope.spawn(|| change_concurrently(&app, &token, 1));
             thread::sleep(Duration::from_secs(1));
             changes
         });
         changes.join().unwrap()
     });
     assert!(
-        during.iter().all(|(status, _)| *status == 200),
-        "{during:?}"
+        outcomes.iter().all(|(status, _)| *status == 200),
+        "{outcomes:?}"
     );
 
-    let during = app.database().hold("", || {
+    let outcomes = app.database().hold("", || {
         thread::scope(|scope| {
-            let changes = scope.spawn(|| change_at_once(&app, &token, 1));
+            let changes = scope.spawn(|| change_concurrently(&app, &token, 1));
             while !changes.is_finished() {
                 assert_eq!(reads(), 200);
             }
             changes.join().unwrap()
         })
     });
-    for (status, took) in during {
+    for (status, took) in outcomes {
         assert_eq!(status, 503);
-        assert!(took < ANSWERED_WITHIN, "{took:?}");
+        assert!(took < RESPONSE_TIMEOUT, "{took:?}");
     }
     assert_eq!(change(&app, &token, "").0, 200);
 }
 
-/// Reads for `every` at a time without an end between, as a copy or a report does.
-fn read_on(url: &str, every: Duration, stop: &AtomicBool) {
+/// Keeps overlapping read transactions open, `every` long each, as a backup or a report does.
+fn read_until_stopped(url: &str, every: Duration, stop: &AtomicBool) {
     let connect = || SqliteConnection::establish(url).unwrap();
     let (mut one, mut other) = (connect(), connect());
     let begin = "BEGIN; SELECT COUNT(*) FROM users";
@@ -104,28 +104,28 @@ fn read_on(url: &str, every: Duration, stop: &AtomicBool) {
 }
 
 #[test]
-fn the_log_stays_small_beside_readers_who_never_stop() {
+fn wal_stays_small_under_permanent_readers() {
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register("alice").sign_in();
     let url = app.database().url();
-    let log = format!("{}-wal", url.trim_start_matches("sqlite://"));
+    let wal = format!("{}-wal", url.trim_start_matches("sqlite://"));
     let time = size("TOKENHOUSE_TEST_CONTENTION_SECONDS", 5);
     let end = Instant::now() + Duration::from_secs(time as u64);
     let stop = AtomicBool::new(false);
     let (mut largest, mut statuses) = (0, Vec::new());
     thread::scope(|scope| {
-        scope.spawn(|| read_on(&url, Duration::from_millis(50), &stop));
-        while Instant::now() < end || statuses.len() < CHANGES_LEAST {
-            let outcomes = change_at_once(&app, &token, 4);
-            largest = largest.max(fs::metadata(&log).unwrap().len());
+        scope.spawn(|| read_until_stopped(&url, Duration::from_millis(50), &stop));
+        while Instant::now() < end || statuses.len() < MIN_CHANGES {
+            let outcomes = change_concurrently(&app, &token, 4);
+            largest = largest.max(fs::metadata(&wal).unwrap().len());
             statuses.extend(outcomes.iter().map(|(status, _)| *status));
         }
         stop.store(true, Ordering::Relaxed);
     });
     assert!(statuses.iter().all(|status| *status == 200));
     println!(
-        "{} changes, the log had {largest} bytes at most",
+        "{} changes, the wal had {largest} bytes at most",
         statuses.len()
     );
-    assert!(largest < LOG_MOST, "{largest} bytes");
+    assert!(largest < MAX_WAL_BYTES, "{largest} bytes");
 }

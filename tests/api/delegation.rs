@@ -1,6 +1,6 @@
-//! What administrators may do with other administrators, and which scopes they may give away.
+//! What administrators may do to other administrators, and which scopes they may grant.
 //!
-//! `TOKENHOUSE_TEST_LAST_ADMINISTRATOR_ROUNDS` says how many rounds of the race, 10 unless it is set.
+//! `TOKENHOUSE_TEST_LAST_ADMINISTRATOR_ROUNDS` is the number of rounds of the race; the default is 10.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    scopes_are_given_by_who_holds_them_or_as_the_settings_say,
-    a_user_who_may_do_more_is_out_of_reach,
-    api_keys_make_and_delete_no_users_and_change_no_scopes,
-    the_last_administrator_stays,
-    administrators_who_remove_each_other_at_once_leave_one,
+    scopes_are_granted_by_holders_or_as_configured,
+    administrators_cannot_change_users_with_more_scopes,
+    api_keys_cannot_create_or_delete_users_or_change_scopes,
+    last_administrator_cannot_be_removed,
+    concurrent_mutual_removals_leave_one_administrator,
 );
 
 fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
@@ -21,7 +21,7 @@ fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Valu
     request.header("If-Match", "*").json(body).send()
 }
 
-/// The subsets of some names, each separated by spaces.
+/// All subsets of these names, separated by spaces.
 fn subsets(names: &[&str]) -> Vec<String> {
     let subset = |bits: usize| {
         let chosen = names.iter().enumerate();
@@ -32,17 +32,17 @@ fn subsets(names: &[&str]) -> Vec<String> {
 }
 
 fn difference(first: &str, second: &str) -> String {
-    let is_left = |name: &&str| !second.split(' ').any(|other| other == *name);
+    let is_unmatched = |name: &&str| !second.split(' ').any(|other| other == *name);
     first
         .split_whitespace()
-        .filter(is_left)
+        .filter(is_unmatched)
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-/// Every caller, user and change there is with one scope of each kind: one of the service's own,
-/// one that the caller may hold, and one that the settings let administrators give.
-fn scopes_are_given_by_who_holds_them_or_as_the_settings_say(backend: Backend) {
+/// All combinations of caller, user and change with one scope of each kind: one built into the
+/// service, one that the caller may hold, and one that the settings make grantable.
+fn scopes_are_granted_by_holders_or_as_configured(backend: Backend) {
     const FREE: &str = "reports:monthly";
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_GRANTABLE_SCOPES", "reports:*, other")
@@ -54,31 +54,31 @@ fn scopes_are_given_by_who_holds_them_or_as_the_settings_say(backend: Backend) {
     let mut refused = 0;
     for held in subsets(&["introspect", "orders:read"]) {
         let held = format!("users:write {held}");
-        // Held by the user and not by the credential, and the other way around.
-        let loser = app.register_with(&format!("loser{}", held.len()), everything);
-        let of_loser = loser.sign_in();
-        app.set_scopes(&loser, &held);
-        let callers = [(narrow.sign_in_for(&held), true), (of_loser, false)];
+        // Held by the user but not by the credential, and the other way around.
+        let former = app.register_with(&format!("former{}", held.len()), everything);
+        let former_token = former.sign_in();
+        app.set_scopes(&former, &held);
+        let callers = [(narrow.sign_in_for(&held), true), (former_token, false)];
         for (credential, replaces) in &callers {
             for (before, after) in states
                 .iter()
                 .flat_map(|before| states.iter().map(move |after| (before, after)))
             {
                 app.set_scopes(&user, before);
-                let given = difference(after, before);
+                let granted = difference(after, before);
                 let change = match replaces {
                     true => json!({ "scopes": after }),
                     false => json!({
-                        "scopes_add": given, "scopes_remove": difference(before, after),
+                        "scopes_add": granted, "scopes_remove": difference(before, after),
                     }),
                 };
                 let may_act = !before.contains("introspect") || held.contains("introspect");
-                let may_give = difference(&difference(&given, &held), FREE).is_empty();
-                let expected = if may_act && may_give { 200 } else { 403 };
+                let may_grant = difference(&difference(&granted, &held), FREE).is_empty();
+                let expected = if may_act && may_grant { 200 } else { 403 };
                 let answer = send(&app, "PATCH", "/admin/users/1", credential, &change);
                 let case = format!("{held:?}, {replaces}: {before:?} -> {after:?}");
                 assert_eq!(answer.status, expected, "{case}: {answer:?}");
-                let (is, was) = if expected == 200 {
+                let (expected_scopes, other_scopes) = if expected == 200 {
                     (after, before)
                 } else {
                     refused += 1;
@@ -88,12 +88,15 @@ fn scopes_are_given_by_who_holds_them_or_as_the_settings_say(backend: Backend) {
                     .database()
                     .texts("SELECT scopes AS text FROM users WHERE id = 1");
                 assert_eq!(
-                    (difference(&shown[0], is), difference(is, &shown[0])),
+                    (
+                        difference(&shown[0], expected_scopes),
+                        difference(expected_scopes, &shown[0])
+                    ),
                     (String::new(), String::new()),
-                    "{case}, was {was:?}"
+                    "{case}, not {other_scopes:?}"
                 );
             }
-            // The same for a user who is made.
+            // The same for a user being created.
             for scopes in &states {
                 let body = json!({
                     "name": "Newcomer", "surname": "", "email": "new@example.com", "website": "",
@@ -109,12 +112,12 @@ fn scopes_are_given_by_who_holds_them_or_as_the_settings_say(backend: Backend) {
         }
     }
     assert!(refused > 100, "{refused}");
-    let noted =
+    let denials =
         "audit_events WHERE action = 'scope.refused' AND level IN ('introspect', 'orders:read')";
-    assert!(app.database().count(noted) > 0);
+    assert!(app.database().count(denials) > 0);
 }
 
-fn a_user_who_may_do_more_is_out_of_reach(backend: Backend) {
+fn administrators_cannot_change_users_with_more_scopes(backend: Backend) {
     let app = TestApp::start(backend);
     let low = app.register_with("low", "users:write users:read");
     let high = app.register_with("high", OWN_SCOPES);
@@ -124,9 +127,9 @@ fn a_user_who_may_do_more_is_out_of_reach(backend: Backend) {
         app.create_key(&low.sign_in(), "users:write").secret,
     ];
     let low_token = low.sign_in();
-    let of_high = app.create_key(&narrow, "users:write").secret;
+    let high_key = app.create_key(&narrow, "users:write").secret;
     assert_eq!(app.status("/users/me", &credentials[0]), 401);
-    for credential in [&low_token, &credentials[1], &narrow, &of_high] {
+    for credential in [&low_token, &credentials[1], &narrow, &high_key] {
         for (method, path, body) in [
             ("PATCH", "/admin/users/2", json!({ "disabled": true })),
             ("PATCH", "/admin/users/2", json!({ "disabled": false })),
@@ -150,7 +153,7 @@ fn a_user_who_may_do_more_is_out_of_reach(backend: Backend) {
          AND name = 'high Example'"
     );
     assert_eq!(app.database().count(&unchanged), 1);
-    // Who may do as much may act, also on themselves.
+    // Administrators with the same scopes may act, also on themselves.
     let full = high.sign_in();
     for body in [
         json!({ "name": "Renamed" }),
@@ -171,7 +174,7 @@ fn a_user_who_may_do_more_is_out_of_reach(backend: Backend) {
     assert_eq!(answer.status, 200);
 }
 
-fn api_keys_make_and_delete_no_users_and_change_no_scopes(backend: Backend) {
+fn api_keys_cannot_create_or_delete_users_or_change_scopes(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_GRANTABLE_SCOPES", "*")
         .start();
@@ -216,7 +219,7 @@ fn api_keys_make_and_delete_no_users_and_change_no_scopes(backend: Backend) {
         app.database().count("users WHERE scopes LIKE '%payments%'"),
         0
     );
-    // What is left for programs: to look, to keep users out and let them in, to end credentials.
+    // Keys can still read users, disable and enable them, and revoke credentials.
     assert_eq!(app.status("/admin/users/2", &key), 200);
     assert_eq!(app.status("/users/me", &token), 200);
     for disabled in [true, false] {
@@ -232,14 +235,15 @@ fn api_keys_make_and_delete_no_users_and_change_no_scopes(backend: Backend) {
     assert_eq!((out.status, app.status("/users/me", &token)), (204, 401));
 }
 
-const LAST: &str = r#"{"detail":"The last administrator who can sign in has to stay"}"#;
+const LAST_ADMINISTRATOR: &str =
+    r#"{"detail":"The last administrator who can sign in has to stay"}"#;
 
-fn the_last_administrator_stays(backend: Backend) {
+fn last_administrator_cannot_be_removed(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app.register_with("admin", "users:read users:write");
     let token = admin.sign_in();
     let other = app.register_with("other", "users:write");
-    // These administer nothing: one is disabled, the others hold scopes that only look alike.
+    // These are not administrators: one is disabled, the others hold scopes that merely look similar.
     app.database()
         .execute("UPDATE users SET disabled_at = created_at WHERE id = 2");
     app.register_with("alike1", "USERS:WRITE xusers:write");
@@ -260,12 +264,12 @@ fn the_last_administrator_stays(backend: Backend) {
         let answer = send(&app, method, path, &token, body);
         assert_eq!(
             (answer.status, answer.text()),
-            (409, LAST),
+            (409, LAST_ADMINISTRATOR),
             "{method} {body}"
         );
         assert_eq!(app.status("/admin/users/1", &token), 200);
     }
-    // What leaves the administrator is not in the way.
+    // Changes that keep the administrator are allowed.
     for body in [
         json!({ "scopes_remove": "x" }),
         json!({ "scopes": "users:write users:read" }),
@@ -275,7 +279,7 @@ fn the_last_administrator_stays(backend: Backend) {
             200
         );
     }
-    // Neither is the end of one who cannot sign in anyhow.
+    // So is disabling one who cannot sign in anyway.
     let disabled = send(
         &app,
         "PATCH",
@@ -284,7 +288,7 @@ fn the_last_administrator_stays(backend: Backend) {
         &json!({ "disabled": true }),
     );
     assert_eq!(disabled.status, 200);
-    // With another one, all of it is allowed.
+    // With a second administrator, all of it is allowed.
     let enabled = send(
         &app,
         "PATCH",
@@ -307,7 +311,7 @@ fn the_last_administrator_stays(backend: Backend) {
             "{method} {path} {answer:?}"
         );
     }
-    // The operator can take the last one away, and make another.
+    // The operator can delete the last one and create another.
     for name in ["admin", "other"] {
         let delete = ["user", "delete", &format!("{name}@example.com")];
         let output = app.program(&delete).output().unwrap();
@@ -316,13 +320,13 @@ fn the_last_administrator_stays(backend: Backend) {
     assert_eq!(other.try_sign_in(&other.password, "").status, 401);
 }
 
-/// Each removes another, or themselves, in every way there is.
-fn administrators_who_remove_each_other_at_once_leave_one(backend: Backend) {
+/// Each removes another administrator or themselves, in every possible way.
+fn concurrent_mutual_removals_leave_one_administrator(backend: Backend) {
     const ADMINISTRATORS: usize = 3;
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
-    let left = "users WHERE disabled_at IS NULL AND scopes LIKE '%users:write%'";
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
+    let remaining = "users WHERE disabled_at IS NULL AND scopes LIKE '%users:write%'";
     for round in 0..size("TOKENHOUSE_TEST_LAST_ADMINISTRATOR_ROUNDS", 10) {
         app.database().execute("DELETE FROM users");
         let people: Vec<_> = (0..ADMINISTRATORS)
@@ -335,18 +339,18 @@ fn administrators_who_remove_each_other_at_once_leave_one(backend: Backend) {
             })
             .collect();
         let statuses = concurrently(ADMINISTRATORS, ADMINISTRATORS, |number| {
-            let (person, token, own) = &people[number];
-            // In turns: everyone the next one, and everyone themselves.
+            let (person, token, own_id) = &people[number];
+            // Odd rounds: each removes themselves; even rounds: each removes the next.
             let next = people[(number + 1) % ADMINISTRATORS].2;
-            let id = if round % 2 == 0 { next } else { *own };
+            let id = if round % 2 == 0 { next } else { *own_id };
             let path = format!("/admin/users/{id}");
             let (method, path, body) = match (round / 2 + number) % 4 {
                 0 => ("PATCH", path, json!({ "disabled": true })),
                 1 => ("PATCH", path, json!({ "scopes_remove": "users:write" })),
                 2 => ("DELETE", path, Value::Null),
                 _ => {
-                    let proof = json!({ "current_password": person.password });
-                    ("DELETE", "/users/me".to_owned(), proof)
+                    let confirmation = json!({ "current_password": person.password });
+                    ("DELETE", "/users/me".to_owned(), confirmation)
                 }
             };
             send(&servers[number % 2], method, &path, token, &body).status
@@ -356,11 +360,14 @@ fn administrators_who_remove_each_other_at_once_leave_one(backend: Backend) {
             statuses.iter().all(|status| expected.contains(status)),
             "{statuses:?}"
         );
-        assert!(app.database().count(left) >= 1, "{round}: {statuses:?}");
+        assert!(
+            app.database().count(remaining) >= 1,
+            "{round}: {statuses:?}"
+        );
         if round % 2 == 1 {
             let refused = statuses.iter().filter(|status| **status == 409).count();
             assert_eq!(
-                (refused, app.database().count(left)),
+                (refused, app.database().count(remaining)),
                 (1, 1),
                 "{statuses:?}"
             );

@@ -1,5 +1,4 @@
-//! The file `.env`: which one is read, by whom it may have been written, and that what stands in it
-//! arrives as it is.
+//! `.env` files: which one is read, whose files are trusted, and that values arrive unchanged.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -12,7 +11,7 @@ use tokenhouse::config::EnvFile;
 
 use crate::harness::{Running, ScratchDir};
 
-/// The user `nobody`, and no user of this machine that runs tests.
+/// The user `nobody`, who runs no tests.
 const NOBODY: u32 = 65_534;
 
 /// A folder that is removed after the test.
@@ -23,7 +22,7 @@ impl Folder {
         Self(ScratchDir::new("env-file"))
     }
 
-    /// A file that its owner alone can write to.
+    /// Writes a file that only its owner can write to.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -32,7 +31,7 @@ impl Folder {
         path
     }
 
-    /// Runs the program in this folder with nothing in its environment.
+    /// Runs the program in this folder with an empty environment.
     fn run(&self, arguments: &[&str]) -> Output {
         program(&self.0, arguments).output().unwrap()
     }
@@ -44,24 +43,24 @@ fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Makes a migration run with this file, and sees whether it went by it: it names the database.
+/// Runs a migration and returns whether it used this file, which names the database.
 fn is_read(folder: &Folder, text: &str, arguments: &[&str]) -> bool {
     let output = folder.run(arguments);
     assert!(output.status.success(), "{text}: {output:?}");
     let by_file = fs::remove_file(folder.0.join("named.db")).is_ok();
     let by_default = fs::remove_file(folder.0.join("tokenhouse.db")).is_ok();
-    assert!(by_file != by_default, "one database was made");
+    assert!(by_file != by_default, "exactly one database was created");
     by_file
 }
 
 const NAMES_DATABASE: &str = "DATABASE_URL=sqlite://named.db\n";
 
 #[test]
-fn every_secret_arrives_byte_for_byte() {
+fn secrets_are_read_byte_for_byte() {
     let folder = Folder::new();
     for secret in [
         "abc$def0123456789abcdef0123456789",
@@ -83,8 +82,8 @@ fn every_secret_arrives_byte_for_byte() {
         if !secret.contains(['\'', '"', '\\', ' ', '\t']) {
             forms.push(secret.to_owned());
         }
-        let in_file = folder.file("secret", &format!("{secret}\n"));
-        let in_file = in_file.display();
+        let secret_file = folder.file("secret", &format!("{secret}\n"));
+        let secret_file = secret_file.display();
         let mut configs = Vec::new();
         for form in forms {
             let text = format!("API_KEY_TOKEN={form}\nexport TOKENHOUSE_AUDIT_KEY={form} # so\n");
@@ -96,7 +95,7 @@ fn every_secret_arrives_byte_for_byte() {
             names.map(|name| (name.to_owned(), secret.to_owned())),
         ));
         configs.push(Config::from_vars(
-            names.map(|name| (format!("{name}_FILE"), in_file.to_string())),
+            names.map(|name| (format!("{name}_FILE"), secret_file.to_string())),
         ));
         for config in configs {
             let auth = config.unwrap().auth;
@@ -107,7 +106,7 @@ fn every_secret_arrives_byte_for_byte() {
 }
 
 #[test]
-fn a_server_takes_the_key_as_it_stands_in_the_file() {
+fn server_uses_the_key_exactly_as_written() {
     let folder = Folder::new();
     let text = "API_KEY_TOKEN=abcdefgh$def0123456789\nTOKENHOUSE_BIND=127.0.0.1:0\n";
     folder.file(".env", text);
@@ -119,74 +118,74 @@ fn a_server_takes_the_key_as_it_stands_in_the_file() {
 }
 
 #[test]
-fn only_the_file_of_the_working_directory_is_read_and_it_is_named() {
+fn only_the_env_file_of_the_working_directory_is_read_and_reported() {
     let folder = Folder::new();
     let path = folder.file(".env", NAMES_DATABASE);
     assert!(is_read(&folder, "its own", &["migrate"]));
     let output = folder.run(&["config", "check"]);
     assert!(
-        said(&output).contains(&format!("settings: read {}", path.display())),
+        stderr(&output).contains(&format!("settings: read {}", path.display())),
         "{output:?}"
     );
 
-    let below = folder.0.join("a/b");
-    fs::create_dir_all(&below).unwrap();
-    let below = Folder(ScratchDir::take_over(below).unwrap());
-    assert!(!is_read(&below, "two folders above", &["migrate"]));
-    assert_eq!(said(&below.run(&["config", "check"])), "");
+    let subfolder = folder.0.join("a/b");
+    fs::create_dir_all(&subfolder).unwrap();
+    let subfolder = Folder(ScratchDir::take_over(subfolder).unwrap());
+    assert!(!is_read(&subfolder, "two folders above", &["migrate"]));
+    assert_eq!(stderr(&subfolder.run(&["config", "check"])), "");
 
     let named = path.to_str().unwrap();
     for arguments in [
         ["--env-file", named, "migrate"],
         ["migrate", "--env-file", named],
     ] {
-        assert!(is_read(&below, "named", &arguments));
+        assert!(is_read(&subfolder, "named", &arguments));
     }
-    // A folder of this name is a virtual environment of Python.
-    fs::create_dir(below.0.join(".env")).unwrap();
-    assert!(!is_read(&below, "a folder", &["migrate"]));
+    // A folder of this name is a Python virtual environment.
+    fs::create_dir(subfolder.0.join(".env")).unwrap();
+    assert!(!is_read(&subfolder, "a folder", &["migrate"]));
 }
 
 #[test]
-fn a_file_that_others_may_have_written_is_not_read() {
+fn env_file_writable_by_others_is_not_read() {
     let folder = Folder::new();
     let path = folder.file(".env", NAMES_DATABASE);
     let path_text = path.to_str().unwrap();
-    let refused = |reason: &str| {
+    let assert_ignored = |reason: &str| {
         assert!(!is_read(&folder, reason, &["migrate"]));
         let output = folder.run(&["config", "check"]);
         let line = format!("tokenhouse: {path_text}: is not read: {reason}");
         assert!(output.status.success(), "{output:?}");
-        assert!(said(&output).starts_with(&line), "{output:?}");
-        assert_eq!(said(&output).lines().count(), 1, "{output:?}");
+        assert!(stderr(&output).starts_with(&line), "{output:?}");
+        assert_eq!(stderr(&output).lines().count(), 1, "{output:?}");
         let named = folder.run(&["config", "check", "--env-file", path_text]);
         assert_eq!(
-            (named.status.code(), said(&named)),
-            (Some(2), said(&output))
+            (named.status.code(), stderr(&named)),
+            (Some(2), stderr(&output))
         );
     };
     for mode in [0o664, 0o646, 0o666, 0o622] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        refused("other users can write to it");
+        assert_ignored("other users can write to it");
     }
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     assert!(is_read(&folder, "its owner's alone", &["migrate"]));
 
-    // Who may give files away is root, as where these tests usually run.
+    // Only root can change file owners.
     if fs::metadata(&path).unwrap().uid() != 0 {
         return;
     }
     chown(&path, Some(NOBODY), None).unwrap();
-    refused("it belongs to another user");
+    assert_ignored("it belongs to another user");
     fs::remove_file(&path).unwrap();
     symlink(folder.file("trusted", NAMES_DATABASE), &path).unwrap();
     assert!(is_read(&folder, "a link of one's own", &["migrate"]));
     std::os::unix::fs::lchown(&path, Some(NOBODY), None).unwrap();
-    refused("it belongs to another user");
+    assert_ignored("it belongs to another user");
 }
 
 #[test]
-fn what_is_wrong_in_the_file_is_named_by_file_and_line_and_never_shown() {
+fn errors_name_file_and_line_and_hide_the_value() {
     let folder = Folder::new();
     let path = folder.file(
         ".env",
@@ -194,7 +193,7 @@ fn what_is_wrong_in_the_file_is_named_by_file_and_line_and_never_shown() {
     );
     let path = path.display();
     let output = folder.run(&["config", "check"]);
-    let lines = said(&output);
+    let lines = stderr(&output);
     let mut lines: Vec<&str> = lines.lines().collect();
     lines.sort_unstable();
     assert_eq!(output.status.code(), Some(2));
@@ -215,9 +214,9 @@ fn what_is_wrong_in_the_file_is_named_by_file_and_line_and_never_shown() {
     folder.file(".env", "A=1\nB='hush\n");
     let output = folder.run(&["migrate"]);
     let line = format!("tokenhouse: {path}: line 2: the quote is not closed\n");
-    assert_eq!((output.status.code(), said(&output)), (Some(2), line));
+    assert_eq!((output.status.code(), stderr(&output)), (Some(2), line));
 
-    // The environment comes first, and is to blame for what stands there.
+    // The environment takes precedence over the file.
     folder.file(".env", "TOKENHOUSE_WORKERS=hush\n");
     let mut command = program(&folder.0, &["config", "check"]);
     let output = command.env("TOKENHOUSE_WORKERS", "2").output().unwrap();
@@ -226,18 +225,18 @@ fn what_is_wrong_in_the_file_is_named_by_file_and_line_and_never_shown() {
     let absent = folder.run(&["migrate", "--env-file", "nowhere"]);
     assert_eq!(absent.status.code(), Some(2), "{absent:?}");
     assert!(
-        said(&absent).starts_with("tokenhouse: nowhere: cannot be read"),
+        stderr(&absent).starts_with("tokenhouse: nowhere: cannot be read"),
         "{absent:?}"
     );
 }
 
 #[test]
-fn a_secret_that_is_no_text_is_refused_and_not_changed() {
+fn secret_that_is_not_utf8_is_rejected() {
     use std::os::unix::ffi::OsStrExt;
     let folder = Folder::new();
     let mut command = program(&folder.0, &["config", "check"]);
     let value = std::ffi::OsStr::from_bytes(b"hush-hush-\xff-hush");
     let output = command.env("API_KEY_TOKEN", value).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(said(&output), "tokenhouse: API_KEY_TOKEN: is not UTF-8\n");
+    assert_eq!(stderr(&output), "tokenhouse: API_KEY_TOKEN: is not UTF-8\n");
 }

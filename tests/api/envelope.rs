@@ -1,4 +1,4 @@
-//! What is around every answer, and what is said about paths and methods that are not there.
+//! Headers of every response, and responses for unknown paths and methods.
 
 use crate::harness::{Backend, OWN_SCOPES, Response, STATIC_KEY, TestApp};
 
@@ -35,7 +35,7 @@ const ROUTES: [(&str, &str); 28] = [
 ];
 
 #[test]
-fn every_answer_has_the_headers() {
+fn every_response_has_the_security_headers() {
     let app = TestApp::start(Backend::Sqlite);
     for (path, _) in ROUTES.into_iter().chain([("/nope", ""), ("/page/", "")]) {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "FOO"] {
@@ -66,7 +66,7 @@ fn every_answer_has_the_headers() {
 }
 
 #[test]
-fn a_request_id_that_is_missing_or_unfit_is_replaced() {
+fn missing_or_invalid_request_id_is_replaced() {
     let app = TestApp::start(Backend::Sqlite);
     let too_long = "a".repeat(129);
     let mut seen = std::collections::HashSet::new();
@@ -82,7 +82,7 @@ fn a_request_id_that_is_missing_or_unfit_is_replaced() {
 }
 
 #[test]
-fn methods_that_a_path_does_not_take_are_405_with_those_that_it_takes() {
+fn unsupported_methods_are_405_with_allow() {
     let app = TestApp::start(Backend::Sqlite);
     for (path, allow) in ROUTES.into_iter().filter(|(path, _)| *path != "/verify") {
         for method in [
@@ -104,7 +104,7 @@ fn methods_that_a_path_does_not_take_are_405_with_those_that_it_takes() {
 }
 
 #[test]
-fn head_is_answered_as_get_without_the_body() {
+fn head_returns_the_headers_of_get() {
     let app = TestApp::start(Backend::Sqlite);
     for path in [
         "/page",
@@ -132,7 +132,7 @@ fn head_is_answered_as_get_without_the_body() {
 }
 
 #[test]
-fn head_is_answered_to_those_who_may_as_well() {
+fn head_works_for_authorized_callers() {
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register_with("admin", OWN_SCOPES).sign_in();
     for path in [
@@ -147,7 +147,7 @@ fn head_is_answered_to_those_who_may_as_well() {
         let get = app.get(path).bearer(&token).send();
         let head = app.request("HEAD", path).bearer(&token).send();
         assert_eq!((get.status, head.status), (200, 200), "{path}");
-        // Looking is an event, so that there is more to see the second time.
+        // Each read adds an event, so the second page is longer.
         if !path.contains("events") {
             let length = |answer: &Response| answer.header("content-length");
             assert_eq!(length(&head), length(&get), "{path}");
@@ -156,7 +156,7 @@ fn head_is_answered_to_those_who_may_as_well() {
 }
 
 #[test]
-fn health_is_answered_without_a_credential() {
+fn health_needs_no_credential() {
     let app = TestApp::start(Backend::Sqlite);
     for path in ["/livez", "/readyz", "/health/live", "/health/ready"] {
         let answer = app.get(path).send();
@@ -169,7 +169,7 @@ fn health_is_answered_without_a_credential() {
 }
 
 #[test]
-fn scripts_of_listed_origins_may_call_and_no_others() {
+fn cors_allows_only_listed_origins() {
     let app = TestApp::builder(Backend::Sqlite)
         .setting(
             "TOKENHOUSE_CORS_ORIGINS",
@@ -191,7 +191,7 @@ fn scripts_of_listed_origins_may_call_and_no_others() {
     );
     let refused = preflight("https://evil.example");
     assert_eq!(refused.header("access-control-allow-origin"), None);
-    // A page of an administrator sends the tag of the user that it shows.
+    // An administrator's page sends the ETag of the displayed user.
     let conditional = app
         .request("OPTIONS", "/admin/users/1")
         .header("Origin", "https://app.example")
@@ -210,7 +210,7 @@ fn scripts_of_listed_origins_may_call_and_no_others() {
 }
 
 #[test]
-fn the_docs_can_be_turned_off() {
+fn docs_can_be_disabled() {
     let app = TestApp::builder(Backend::Sqlite)
         .setting("TOKENHOUSE_DOCS", "false")
         .start();
@@ -220,7 +220,7 @@ fn the_docs_can_be_turned_off() {
 }
 
 #[test]
-fn the_docs_come_whole_from_this_server() {
+fn docs_are_served_without_external_resources() {
     let app = TestApp::start(Backend::Sqlite);
     for path in [
         "/docs/init.js",

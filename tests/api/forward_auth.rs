@@ -1,4 +1,4 @@
-//! `/verify`: what a reverse proxy is told.
+//! `/verify`: forward authentication for reverse proxies.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use serde_json::json;
 use crate::harness::{Backend, Log, Response, Running, TestApp, on_both_databases};
 
 on_both_databases!(
-    the_identity_is_in_every_200_under_any_method,
-    what_is_not_printable_is_escaped_and_can_be_read_back,
-    scopes_are_asked_for_in_the_query,
-    a_question_that_the_proxy_cannot_have_meant_is_refused,
-    nothing_but_200_401_and_403_is_answered,
-    without_the_database_nobody_passes,
+    every_200_carries_the_identity_for_any_method,
+    non_printable_characters_are_escaped_reversibly,
+    required_scopes_come_from_the_query,
+    invalid_proxy_queries_are_rejected_and_logged,
+    verify_only_answers_200_401_or_403,
+    verify_fails_closed_without_the_database,
 );
 
 const IDENTITY: [&str; 5] = [
@@ -28,7 +28,7 @@ fn identity(answer: &Response) -> [Option<String>; 5] {
     IDENTITY.map(|name| answer.header(name))
 }
 
-fn the_identity_is_in_every_200_under_any_method(backend: Backend) {
+fn every_200_carries_the_identity_for_any_method(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "orders:read orders:write");
     let token = alice.sign_in();
@@ -48,7 +48,7 @@ fn the_identity_is_in_every_200_under_any_method(backend: Backend) {
             (&without, by("", "key")),
         ] {
             let request = app.request(method, "/verify").bearer(credential);
-            // What the proxy's client says of itself is not taken over.
+            // Identity headers sent by the proxy's client are ignored.
             let request = request
                 .header("X-Auth-User-Id", "7")
                 .header("X-Auth-Scopes", "all");
@@ -66,7 +66,7 @@ fn the_identity_is_in_every_200_under_any_method(backend: Backend) {
         );
         assert_eq!(identity(&answer), [const { None }; 5]);
     }
-    // A body is not waited for, as proxies announce one and do not send it.
+    // The body is not awaited: proxies announce one and do not send it.
     let announced = app
         .post("/verify")
         .bearer(&key)
@@ -74,7 +74,7 @@ fn the_identity_is_in_every_200_under_any_method(backend: Backend) {
     assert_eq!(announced.send().status, 200);
 }
 
-fn what_is_not_printable_is_escaped_and_can_be_read_back(backend: Backend) {
+fn non_printable_characters_are_escaped_reversibly(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     for (name, header) in [
@@ -123,7 +123,7 @@ fn what_is_not_printable_is_escaped_and_can_be_read_back(backend: Backend) {
     );
 }
 
-fn scopes_are_asked_for_in_the_query(backend: Backend) {
+fn required_scopes_come_from_the_query(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register_with("alice", "a b c").sign_in();
     let key = app.create_key(&token, "a b").secret;
@@ -142,7 +142,7 @@ fn scopes_are_asked_for_in_the_query(backend: Backend) {
         ("?scope=c&scope=a", Some("c")),
         ("?scope=A", Some("A")),
         ("?scope=a,b", Some("a,b")),
-        // What is no scope is not repeated.
+        // Invalid scopes are not echoed.
         ("?scope=a%00", Some("")),
         ("?scope=%22,%20error=%22none", Some("")),
         ("?scope=%0d%0aX-Auth-User-Id:7", Some("")),
@@ -168,9 +168,9 @@ fn scopes_are_asked_for_in_the_query(backend: Backend) {
     assert_eq!(app.database().count(refused), 13);
 }
 
-/// A misspelt parameter must not let in who lacks the scope, nor who has it: then the operator would
-/// not notice.
-fn a_question_that_the_proxy_cannot_have_meant_is_refused(backend: Backend) {
+/// A misspelt parameter must neither accept a caller without the scope, nor one who has it: the
+/// operator would not notice the mistake.
+fn invalid_proxy_queries_are_rejected_and_logged(backend: Backend) {
     let app = TestApp::start(backend);
     let mut log = Log::new();
     let mut command = app.program(&["serve"]);
@@ -178,7 +178,7 @@ fn a_question_that_the_proxy_cannot_have_meant_is_refused(backend: Backend) {
     let (_process, server) = Running::serve(command);
     let token = app.register_with("alice", "a").sign_in();
     let long = "x".repeat(1_000);
-    let questions = [
+    let queries = [
         ("scopes=a", "the unknown parameter scopes,"),
         ("Scope=a", "the unknown parameter Scope,"),
         ("scope%20=a", "the unknown parameter scope ,"),
@@ -196,27 +196,27 @@ fn a_question_that_the_proxy_cannot_have_meant_is_refused(backend: Backend) {
         ("scope=+%20", "a scope without a name,"),
         ("scope=a&scope=", "a scope without a name,"),
     ];
-    for (query, _) in &questions {
+    for (query, _) in &queries {
         let request = server.get(&format!("/verify?{query}")).bearer(&token);
         let answer = request.send();
         assert_eq!(answer.status, 403, "{query}");
         let detail = "The reverse proxy asked a question that is not valid";
         assert_eq!(answer.json(), json!({ "detail": detail }));
         assert_eq!(identity(&answer), [const { None }; 5], "{query}");
-        // Who has not shown a credential cannot write into the log by it.
+        // Unauthenticated clients cannot write to the log this way.
         let anonymous = server.get(&format!("/verify?{query}")).send();
         assert_eq!(anonymous.status, 401, "{query}");
     }
-    let written = log.bytes();
-    let lines: Vec<_> = written
+    let logged = log.bytes();
+    let lines: Vec<_> = logged
         .split(|byte| *byte == b'\n')
         .filter(|line| line.windows(5).any(|word| word == b"ERROR"))
         .map(|line| String::from_utf8(line.to_vec()).unwrap())
         .collect();
-    assert_eq!(lines.len(), questions.len(), "{lines:#?}");
-    for (line, (query, said)) in lines.iter().zip(&questions) {
+    assert_eq!(lines.len(), queries.len(), "{lines:#?}");
+    for (line, (query, message)) in lines.iter().zip(&queries) {
         assert!(
-            line.contains(&format!("was asked with {said}")),
+            line.contains(&format!("was asked with {message}")),
             "{query}: {line}"
         );
         assert!(line.len() < 250 && line.is_ascii(), "{line}");
@@ -225,13 +225,13 @@ fn a_question_that_the_proxy_cannot_have_meant_is_refused(backend: Backend) {
         assert_eq!(server.status("/verify?scopes=a", &token), 403);
     }
     assert!(
-        log.bytes().len() < written.len() + 2_000,
+        log.bytes().len() < logged.len() + 2_000,
         "the log is flooded"
     );
     assert_eq!(server.status("/verify?scope=a", &token), 200);
 }
 
-fn nothing_but_200_401_and_403_is_answered(backend: Backend) {
+fn verify_only_answers_200_401_or_403(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let long = "x".repeat(20_000);
@@ -282,7 +282,7 @@ fn nothing_but_200_401_and_403_is_answered(backend: Backend) {
     }
 }
 
-fn without_the_database_nobody_passes(backend: Backend) {
+fn verify_fails_closed_without_the_database(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register_with("alice", "a").sign_in();
     for path in ["/verify", "/verify?scope=a"] {

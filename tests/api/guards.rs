@@ -1,27 +1,33 @@
-//! The static key, and the credential of a user: where they count, and where they do not.
+//! The static key and user credentials: where they are accepted, and where not. Also in an embedding app,
+//! `examples/guarded_app.rs`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::harness::{Backend, STATIC_KEY, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_credential_counts_wherever_it_stands_but_only_one,
-    altered_tokens_are_refused,
+    single_credential_is_accepted_in_any_header,
+    mutated_tokens_are_rejected,
+    example_app_accepts_the_credentials_of_the_service,
 );
 
-fn a_credential_counts_wherever_it_stands_but_only_one(backend: Backend) {
+fn single_credential_is_accepted_in_any_header(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let other = app.register("bob").sign_in();
     let bearer = format!("bEaReR {token}");
-    let of_token = format!("token {token}");
+    let token_scheme = format!("token {token}");
     let other_bearer = format!("Bearer {other}");
     for (headers, status) in [
         (vec![("Token", token.as_str())], 200),
         (vec![("Authorization", &bearer)], 200),
-        (vec![("Authorization", &of_token)], 200),
+        (vec![("Authorization", &token_scheme)], 200),
         (vec![("Token", &token), ("Authorization", &bearer)], 200),
         (vec![("Token", ""), ("Authorization", &bearer)], 200),
         (
@@ -58,11 +64,11 @@ fn a_credential_counts_wherever_it_stands_but_only_one(backend: Backend) {
     }
 }
 
-fn altered_tokens_are_refused(backend: Backend) {
+fn mutated_tokens_are_rejected(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let mut connection = app.connect().expect("the server listens");
-    let mut altered = vec![
+    let mut mutated = vec![
         token.to_lowercase(),
         token.to_uppercase(),
         token[..42].to_owned(),
@@ -71,12 +77,12 @@ fn altered_tokens_are_refused(backend: Backend) {
         format!("\"{token}\""),
         token.repeat(50),
     ];
-    for place in 0..token.len() {
+    for position in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
-        bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
-        altered.push(String::from_utf8(bytes).expect("ASCII"));
+        bytes[position] = if bytes[position] == b'x' { b'y' } else { b'x' };
+        mutated.push(String::from_utf8(bytes).expect("ASCII"));
     }
-    for other in altered.into_iter().filter(|other| *other != token) {
+    for other in mutated.into_iter().filter(|other| *other != token) {
         let answer = connection
             .send(&app.get("/users/me").bearer(&other))
             .expect("an answer");
@@ -87,9 +93,9 @@ fn altered_tokens_are_refused(backend: Backend) {
     }
 }
 
-/// Whichever of them is good, and wherever they stand.
+/// Whichever of the two is valid, in any order.
 #[test]
-fn two_different_credentials_are_refused_where_the_static_key_is_wanted_too() {
+fn two_different_credentials_are_rejected_at_static_key_routes() {
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register("alice").sign_in();
     let (bearer, key_bearer) = (format!("Bearer {token}"), format!("Bearer {STATIC_KEY}"));
@@ -136,7 +142,7 @@ fn two_different_credentials_are_refused_where_the_static_key_is_wanted_too() {
     for pair in &with_basic {
         assert_eq!(status("POST", "/introspect", pair), 400, "{pair:?}");
     }
-    // The same twice is one.
+    // Repeating the same credential counts as one.
     for same in [
         vec![(token_header, STATIC_KEY), (token_header, STATIC_KEY)],
         vec![(token_header, STATIC_KEY), (authorization, &key_bearer)],
@@ -148,7 +154,7 @@ fn two_different_credentials_are_refused_where_the_static_key_is_wanted_too() {
 }
 
 #[test]
-fn without_a_static_key_nobody_has_it() {
+fn unset_static_key_matches_nothing() {
     let app = TestApp::builder(Backend::Sqlite)
         .unset("API_KEY_TOKEN")
         .start();
@@ -162,7 +168,7 @@ fn without_a_static_key_nobody_has_it() {
 }
 
 #[test]
-fn two_static_keys_hold_during_a_rotation() {
+fn previous_static_key_is_accepted_during_rotation() {
     let app = TestApp::builder(Backend::Sqlite)
         .setting("API_KEY_TOKEN", "the new key, long enough")
         .setting("API_KEY_TOKEN_PREVIOUS", "the old key, long enough")
@@ -179,4 +185,75 @@ fn two_static_keys_hold_during_a_rotation() {
             "{key}"
         );
     }
+}
+
+/// Starts the example on the database of the service.
+pub fn start_example(database_url: &str) -> (Running, Client) {
+    // `cargo test` builds it; `cargo test --test api` alone does not: cargo build --examples.
+    let folder = Path::new(env!("CARGO_BIN_EXE_tokenhouse"))
+        .parent()
+        .unwrap();
+    let mut example = Running::start(
+        Command::new(folder.join("examples/guarded_app"))
+            .arg("127.0.0.1:0")
+            .env("DATABASE_URL", database_url)
+            .env("API_KEY_TOKEN", STATIC_KEY),
+    );
+    let line = example.line();
+    let address = line.strip_prefix("http://").unwrap().parse().unwrap();
+    (example, Client::new(address))
+}
+
+fn example_app_accepts_the_credentials_of_the_service(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let without_scope = alice.sign_in();
+    let grant = ["user", "grant", &alice.email, "orders:read"];
+    let granted = app.program(&grant).output().unwrap();
+    assert!(granted.status.success(), "{granted:?}");
+    let (_example, client) = start_example(&app.database().url());
+    let get = |path: &str, token: &str| {
+        let answer = client.get(path).header("Token", token).send();
+        (answer.status, answer.text().to_owned())
+    };
+    let refused = r#"{"detail":"Could not validate credentials"}"#;
+    // The token keeps the scopes of its sign-in, whatever the user holds now.
+    let missing = client.get("/orders").bearer(&without_scope).send();
+    assert_eq!(missing.status, 403);
+    assert_eq!(missing.text(), r#"{"detail":"Not enough permissions"}"#);
+    assert_eq!(
+        missing.header("WWW-Authenticate").unwrap(),
+        r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="orders:read""#
+    );
+    let token = alice.sign_in();
+    assert_eq!(
+        get("/orders", &token),
+        (200, "The orders of alice@example.com\n".to_owned())
+    );
+    assert_eq!(get("/orders", "").0, 401);
+    assert_eq!(
+        get("/notes", &token),
+        (200, "The notes of alice@example.com\n".to_owned())
+    );
+    assert_eq!(
+        get("/", &token),
+        (200, "Welcome back, alice Example!\n".to_owned())
+    );
+    assert_eq!(get("/", ""), (200, "Welcome!\n".to_owned()));
+    assert_eq!(get("/", "wrong"), (401, refused.to_owned()));
+    assert_eq!(
+        get("/report", STATIC_KEY),
+        (200, "All is well\n".to_owned())
+    );
+    assert_eq!(get("/report", &token).0, 403);
+
+    app.database().make_unavailable();
+    // What is in memory is good for at most a second after the last word from Postgres.
+    let taken_away = Instant::now();
+    while get("/notes", &token).0 == 200 && taken_away.elapsed() < Duration::from_secs(1) {}
+    assert_eq!((get("/notes", &token).0, get("/", &token).0), (503, 503));
+    app.database().make_available();
+
+    assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
+    assert_eq!(get("/notes", &token), (401, refused.to_owned()));
 }

@@ -1,8 +1,8 @@
-//! Moving in: databases that the libraries themselves have made (`scripts/import-sources.py`), and
-//! files. Afterwards old passwords sign in and old tokens pass.
+//! Import of databases created by other libraries (`scripts/import-sources.py`) and of files. Old
+//! passwords and tokens keep working.
 
-mod again;
 mod limits;
+mod reimport;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ use serde_json::{Value, json};
 use crate::harness::{Backend, Running, ScratchDir, TestApp, TestDatabase, on_both_databases};
 
 on_both_databases!(
-    the_tutorials_users_move_in,
-    the_users_of_fastapi_users_move_in,
-    the_users_of_django_move_in,
-    a_token_of_knox_is_one_like_any_other,
-    csv_and_json_lines_are_read_with_their_time_zone,
-    conflicts_are_reported_and_nobody_is_overwritten,
-    a_token_that_was_ended_here_does_not_come_back,
-    an_import_that_broke_off_is_completed_by_another,
-    none_of_ten_thousand_is_signed_out,
-    what_cannot_be_imported_is_said_in_one_line,
+    tutorial_users_are_imported,
+    fastapi_users_are_imported,
+    django_users_are_imported,
+    knox_token_works_like_any_other,
+    csv_and_json_lines_use_the_given_time_zone,
+    conflicts_are_reported_and_overwrite_nothing,
+    revoked_token_is_not_imported_again,
+    interrupted_import_is_completed_by_the_next,
+    import_of_ten_thousand_users_keeps_all_signed_in,
+    import_errors_are_one_line,
 );
 
-/// A hundred years: the sources do not say how long their tokens live.
+/// A hundred years: the sources do not record token lifetimes.
 const LIFETIME: &str = "3155760000";
 
 #[derive(Deserialize)]
@@ -60,22 +60,22 @@ fn data(source: &str, name: &str) -> String {
     fs::read_to_string(folder.join(source).join(name)).unwrap()
 }
 
-fn people_of(source: &str) -> Vec<Person> {
+fn people(source: &str) -> Vec<Person> {
     serde_json::from_str(&data(source, "people.json")).unwrap()
 }
 
 /// The SQLite database of a source.
 fn sqlite_source(scratch: &Scratch, source: &str) -> PathBuf {
     let path = scratch.0.join(format!("{source} #1 %41.db"));
-    // SQLite takes a name with these characters for a file as it is, unless it begins with `file:`.
+    // SQLite opens such names as plain files unless they begin with `file:`.
     let mut conn = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
-    // The tables come in the order of their names.
+    // The dump orders tables by name, not by dependency.
     conn.batch_execute("PRAGMA foreign_keys = OFF").unwrap();
     conn.batch_execute(&data(source, "sqlite.sql")).unwrap();
     path
 }
 
-/// A token for this name, as hard to guess as those of programs look.
+/// A token with this prefix, as random as tokens of other programs look.
 fn token(name: &str) -> String {
     format!("{name}-9944b09199c62bcf9418ad846dd0e4bb")
 }
@@ -91,9 +91,9 @@ fn import(app: &TestApp, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Imports a database, dry and in earnest, and sees that both tell the same; then uses all that
-/// was imported, and imports once more. Returns the report.
-fn move_in(app: &TestApp, source: &str, url: &str) -> Value {
+/// Imports a database as a dry run and for real, and checks that the reports agree; then uses all
+/// imported credentials and imports again. Returns the report.
+fn import_and_verify(app: &TestApp, source: &str, url: &str) -> Value {
     let without_times = |mut report: Value| {
         for time in ["seconds", "users_per_second", "dry_run"] {
             report.as_object_mut().unwrap().remove(time);
@@ -113,15 +113,15 @@ fn move_in(app: &TestApp, source: &str, url: &str) -> Value {
     );
     assert!(app.database().count("audit_events WHERE action = 'import'") > 0);
 
-    for person in people_of(source) {
+    for person in people(source) {
         let answer = app.get("/users/me").bearer(&person.token).send();
         let expected = if person.live { 200 } else { 401 };
         assert_eq!(answer.status, expected, "{}", person.email);
-        // As clients of Django's say it.
-        let as_in_django = format!("Token {}", person.token);
+        // In the form that Django clients send.
+        let django_header = format!("Token {}", person.token);
         let answer = app
             .get("/users/me")
-            .header("Authorization", as_in_django)
+            .header("Authorization", django_header)
             .send();
         assert_eq!(answer.status, expected, "{}", person.email);
         if person.live {
@@ -140,10 +140,13 @@ fn move_in(app: &TestApp, source: &str, url: &str) -> Value {
             );
         }
     }
-    let again = import(app, &[url]);
-    assert_eq!(again["users"]["imported"], 0);
-    assert_eq!(again["tokens"]["imported"], 0);
-    assert_eq!(again["users"]["already_there"], report["users"]["imported"]);
+    let repeated = import(app, &[url]);
+    assert_eq!(repeated["users"]["imported"], 0);
+    assert_eq!(repeated["tokens"]["imported"], 0);
+    assert_eq!(
+        repeated["users"]["already_there"],
+        report["users"]["imported"]
+    );
     report
 }
 
@@ -153,13 +156,13 @@ fn sign_in(app: &TestApp, email: &str, password: &str) -> u16 {
 }
 
 /// Imports the SQLite form of a source, and the Postgres form if there is one.
-fn move_in_from_both(backend: Backend, source: &str, check: impl Fn(&TestApp, &Value)) {
+fn import_from_both_databases(backend: Backend, source: &str, check: impl Fn(&TestApp, &Value)) {
     let scratch = Scratch::new();
     let path = sqlite_source(&scratch, source);
     let before = fs::read(&path).unwrap();
     let app = TestApp::start(backend);
     let url = format!("sqlite+aiosqlite://{}", path.display());
-    let report = move_in(&app, source, &url);
+    let report = import_and_verify(&app, source, &url);
     check(&app, &report);
     assert_eq!(fs::read(&path).unwrap(), before, "the source is read only");
 
@@ -173,11 +176,11 @@ fn move_in_from_both(backend: Backend, source: &str, check: impl Fn(&TestApp, &V
     let url = database
         .url()
         .replace("postgres://", "postgresql+asyncpg://");
-    check(&app, &move_in(&app, source, &url));
+    check(&app, &import_and_verify(&app, source, &url));
 }
 
-fn the_tutorials_users_move_in(backend: Backend) {
-    move_in_from_both(backend, "tutorial", |_app, report| {
+fn tutorial_users_are_imported(backend: Backend) {
+    import_from_both_databases(backend, "tutorial", |_app, report| {
         assert_eq!(
             (&report["users"], &report["tokens"]),
             (
@@ -203,8 +206,8 @@ fn the_tutorials_users_move_in(backend: Backend) {
     });
 }
 
-fn the_users_of_fastapi_users_move_in(backend: Backend) {
-    move_in_from_both(backend, "fastapi-users", |app, report| {
+fn fastapi_users_are_imported(backend: Backend) {
+    import_from_both_databases(backend, "fastapi-users", |app, report| {
         assert_eq!(report["users"]["imported"], 4);
         assert_eq!(report["hashes"], json!({}));
         assert_eq!(
@@ -222,10 +225,10 @@ fn the_users_of_fastapi_users_move_in(backend: Backend) {
     });
 }
 
-fn the_users_of_django_move_in(backend: Backend) {
-    move_in_from_both(backend, "django", |app, report| {
+fn django_users_are_imported(backend: Backend) {
+    import_from_both_databases(backend, "django", |app, report| {
         assert_eq!(report["users"]["imported"], 4);
-        // Has neither an address nor an address for a name.
+        // The skipped user has no email address and no address as user name.
         assert_eq!(
             report["problems"],
             json!([{"id": "5", "problem": "invalid-address"}])
@@ -243,31 +246,36 @@ fn the_users_of_django_move_in(backend: Backend) {
     });
 }
 
-fn a_token_of_knox_is_one_like_any_other(backend: Backend) {
+fn knox_token_works_like_any_other(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     let path = sqlite_source(&scratch, "django");
     let url = format!("sqlite://{}", path.display());
     import(&app, &[&url]);
-    let person = people_of("django").pop().unwrap();
+    let person = people("django").pop().unwrap();
     let token = person.token.as_str();
-    let statuses = |token: &str| [&app, &beside].map(|server| server.status("/users/me", token));
+    let statuses = |token: &str| [&app, &second].map(|server| server.status("/users/me", token));
     assert_eq!(statuses(token), [200, 200]);
     assert_eq!(app.get("/verify").bearer(token).send().status, 200);
 
-    // Neither what knox has stored, nor what is stored here, nor anything near it.
-    let here = app.database().texts(
+    // Neither knox's digest, nor ours, nor a similar token is accepted.
+    let stored_here = app.database().texts(
         "SELECT access_token AS text FROM access_tokens JOIN users ON id = user_id \
          WHERE email = 'knox@example.com'",
     );
-    let here = here.first().unwrap();
+    let stored_here = stored_here.first().unwrap();
     let dump = data("django", "sqlite.sql");
     let (_, after) = dump
         .split_once(r#"INSERT INTO "knox_authtoken" VALUES('"#)
         .unwrap();
-    let at_the_source = &after[..128];
-    for other in [here, at_the_source, &token[..63], &token.to_uppercase()] {
+    let stored_at_source = &after[..128];
+    for other in [
+        stored_here,
+        stored_at_source,
+        &token[..63],
+        &token.to_uppercase(),
+    ] {
         assert_eq!(statuses(other), [401, 401], "{other}");
     }
 
@@ -278,10 +286,10 @@ fn a_token_of_knox_is_one_like_any_other(backend: Backend) {
     assert_eq!(statuses(token), [401, 401]);
 }
 
-fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
+fn csv_and_json_lines_use_the_given_time_zone(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    // Past in UTC, and to come in New York, which is four or five hours behind.
+    // In the past in UTC, and in the future in New York, which is four or five hours behind.
     let naive = (Utc::now() - TimeDelta::hours(2)).format("%Y-%m-%d %H:%M:%S");
     let [alice, bob, carol, dave] = ["alice", "bob", "carol", "dave"].map(token);
     let csv = format!(
@@ -307,7 +315,7 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
         [&alice, &bob, &carol].map(|token| status(token)),
         [200, 401, 401]
     );
-    // Nothing is lost: the hash may be of use to somebody.
+    // The unknown hash is kept: the operator may still need it.
     assert_eq!(
         app.database()
             .count("users WHERE hashed_password = 'sha1$salt$digest'"),
@@ -330,7 +338,7 @@ fn csv_and_json_lines_are_read_with_their_time_zone(backend: Backend) {
     assert_eq!(status(&dave), 200);
 }
 
-fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
+fn conflicts_are_reported_and_overwrite_nothing(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let alice = app.register("alice");
@@ -353,7 +361,7 @@ fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
                 {"id": "5", "problem": "invalid-address"},
             ])
         );
-        // The same names as those of the third: the same person, twice in the file.
+        // Same names as the third row: the same user, twice in the file.
         assert_eq!(report["users"]["already_there"], 1);
         assert_eq!(report["users"]["imported"], 1);
         assert_eq!(report["tokens"]["imported"], 1);
@@ -373,7 +381,7 @@ fn conflicts_are_reported_and_nobody_is_overwritten(backend: Backend) {
     );
 }
 
-fn a_token_that_was_ended_here_does_not_come_back(backend: Backend) {
+fn revoked_token_is_not_imported_again(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let token = token("alice");
@@ -386,7 +394,7 @@ fn a_token_that_was_ended_here_does_not_come_back(backend: Backend) {
     assert_eq!(app.status("/users/me", &token), 401);
 }
 
-/// The token of a user among many, of 32 digits that look like random ones.
+/// The token of this user: 32 hex digits that look random.
 fn numbered_token(id: usize) -> String {
     let id = u128::try_from(id + 1).unwrap();
     format!(
@@ -395,8 +403,8 @@ fn numbered_token(id: usize) -> String {
     )
 }
 
-/// A CSV of so many users, each with a token.
-fn many(count: usize) -> String {
+/// A CSV of `count` users, each with a token.
+fn csv_of_users(count: usize) -> String {
     let mut csv = "id,email,hashed_password,name,access_token\n".to_owned();
     for id in 0..count {
         let token = numbered_token(id);
@@ -405,16 +413,16 @@ fn many(count: usize) -> String {
     csv
 }
 
-fn an_import_that_broke_off_is_completed_by_another(backend: Backend) {
+fn interrupted_import_is_completed_by_the_next(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    let file = scratch.file("users.csv", &many(2_000));
+    let file = scratch.file("users.csv", &csv_of_users(2_000));
     let arguments = ["import", &file, "--batch", "2"];
     let running = Running::start(&mut app.program(&arguments));
-    let begun = Instant::now();
+    let started = Instant::now();
     while app.database().count("users") < 20 {
         assert!(
-            begun.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_secs(60),
             "nothing is imported"
         );
     }
@@ -435,10 +443,10 @@ fn an_import_that_broke_off_is_completed_by_another(backend: Backend) {
     assert_eq!(app.database().count("access_tokens"), 2_000);
 }
 
-fn none_of_ten_thousand_is_signed_out(backend: Backend) {
+fn import_of_ten_thousand_users_keeps_all_signed_in(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    let file = scratch.file("users.csv", &many(10_000));
+    let file = scratch.file("users.csv", &csv_of_users(10_000));
     assert_eq!(import(&app, &[&file])["tokens"]["imported"], 10_000);
     let mut connection = app.connect().unwrap();
     let mut signed_out = 0;
@@ -451,7 +459,7 @@ fn none_of_ten_thousand_is_signed_out(backend: Backend) {
     assert_eq!(signed_out, 0);
 }
 
-fn what_cannot_be_imported_is_said_in_one_line(backend: Backend) {
+fn import_errors_are_one_line(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let empty = scratch.file("empty.db", "");
@@ -473,10 +481,10 @@ fn what_cannot_be_imported_is_said_in_one_line(backend: Backend) {
     ];
     for (source, problem) in cases {
         let output = app.program(&["import", source]).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(problem), "{source}: {said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(problem), "{source}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
     assert!(!Path::new("/nowhere/to/be.db").exists());
 }

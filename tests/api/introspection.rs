@@ -9,14 +9,14 @@ use tokenhouse::Clock;
 use crate::harness::{Backend, Request, Response, STATIC_KEY, TestApp, on_both_databases};
 
 on_both_databases!(
-    an_active_credential_is_told_in_full,
-    every_inactive_one_is_told_in_the_same_bytes,
-    who_may_ask,
-    a_client_with_the_static_key_may_ask,
+    active_credential_is_described_in_full,
+    inactive_credentials_get_identical_responses,
+    callers_need_the_introspect_scope,
+    clients_authenticate_with_the_static_key,
 );
 
-/// The headers but for those that differ from answer to answer.
-fn lasting_headers(answer: &Response) -> Vec<(String, String)> {
+/// The headers, without those that differ between responses.
+fn stable_headers(answer: &Response) -> Vec<(String, String)> {
     let mut headers = answer.headers.clone();
     headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
     headers.sort();
@@ -28,7 +28,7 @@ fn by_static_key(app: &TestApp, token: &str) -> Response {
     request.form(&[("token", token)]).send()
 }
 
-fn an_active_credential_is_told_in_full(backend: Backend) {
+fn active_credential_is_described_in_full(backend: Backend) {
     let start = DateTime::from_timestamp_micros(1_800_000_000_999_999).unwrap();
     let clock = Clock::manual(start);
     let app = TestApp::builder(backend).clock(clock.clone()).start();
@@ -38,24 +38,27 @@ fn an_active_credential_is_told_in_full(backend: Backend) {
         .secret;
     clock.advance(TimeDelta::seconds(10));
     let token = alice.sign_in_for("users:read orders:write");
-    let of = |scope: &str, iat: i64, exp: i64| {
+    let expected_body = |scope: &str, iat: i64, exp: i64| {
         json!({
             "active": true, "scope": scope, "username": "alice@example.com",
             "token_type": "Bearer", "exp": exp, "iat": iat, "sub": "1", "name": "alice Example",
         })
     };
-    let made = 1_800_000_000;
-    let (ends, signed_in) = (made + 90 * 86_400, made + 10);
+    let created_at = 1_800_000_000;
+    let (expires_at, signed_in) = (created_at + 90 * 86_400, created_at + 10);
     let answer = by_static_key(&app, &token);
-    let expected = of("users:read orders:write", signed_in, signed_in + 86_400);
+    let expected = expected_body("users:read orders:write", signed_in, signed_in + 86_400);
     assert_eq!((answer.status, answer.json()), (200, expected));
     let answer = by_static_key(&app, &key);
     assert_eq!(
         (answer.status, answer.json()),
-        (200, of("orders:read users:read", made, ends))
+        (
+            200,
+            expected_body("orders:read users:read", created_at, expires_at)
+        )
     );
     assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
-    // Never more than the user may do now.
+    // Never more than the user's current scopes.
     let admin = app
         .register_with("admin", "users:write users:read")
         .sign_in();
@@ -74,20 +77,20 @@ fn an_active_credential_is_told_in_full(backend: Backend) {
     );
 }
 
-fn every_inactive_one_is_told_in_the_same_bytes(backend: Backend) {
+fn inactive_credentials_get_identical_responses(backend: Backend) {
     let app = TestApp::start(backend);
-    let ended = |name: &str| {
+    let user_with_credentials = |name: &str| {
         let person = app.register(name);
         let token = person.sign_in();
         let key = app.create_key(&token, "").secret;
         (person, token, key)
     };
-    let (alice, replaced, _) = ended("alice");
+    let (alice, replaced, _) = user_with_credentials("alice");
     let live = alice.sign_in();
-    let (_, expired, expired_key) = ended("bobby");
-    let (_, disabled, disabled_key) = ended("carol");
-    let (_, deleted, deleted_key) = ended("david");
-    let (_, revoked, revoked_key) = ended("erica");
+    let (_, expired, expired_key) = user_with_credentials("bobby");
+    let (_, disabled, disabled_key) = user_with_credentials("carol");
+    let (_, deleted, deleted_key) = user_with_credentials("david");
+    let (_, revoked, revoked_key) = user_with_credentials("erica");
     app.database().execute(
         "UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00' WHERE user_id = 2;
          UPDATE api_keys SET expires_at = '2020-01-01 00:00:00' WHERE user_id = 2;
@@ -129,15 +132,15 @@ fn every_inactive_one_is_told_in_the_same_bytes(backend: Backend) {
             "{inactive}"
         );
         assert_eq!(
-            lasting_headers(&answer),
-            lasting_headers(&first),
+            stable_headers(&answer),
+            stable_headers(&first),
             "{inactive}"
         );
     }
     assert_eq!(by_static_key(&app, &live).json()["active"], json!(true));
 }
 
-fn who_may_ask(backend: Backend) {
+fn callers_need_the_introspect_scope(backend: Backend) {
     let app = TestApp::start(backend);
     let client = app.register_with("client", "introspect users:read");
     let token = client.sign_in();
@@ -146,27 +149,30 @@ fn who_may_ask(backend: Backend) {
         app.create_key(&token, "users:read").secret,
     );
     let alice = app.register("alice").sign_in();
-    let ask = |request: Request| request.form(&[("token", &alice)]).send();
-    let by = |credential: &str| ask(app.post("/introspect").bearer(credential));
+    let introspect = |request: Request| request.form(&[("token", &alice)]).send();
+    let introspect_as = |credential: &str| introspect(app.post("/introspect").bearer(credential));
     for good in [&token, &key] {
-        assert_eq!(by(good).json()["username"], json!("alice@example.com"));
-        let by_header = ask(app.post("/introspect").header("Token", good));
+        assert_eq!(
+            introspect_as(good).json()["username"],
+            json!("alice@example.com")
+        );
+        let by_header = introspect(app.post("/introspect").header("Token", good));
         assert_eq!(by_header.json()["active"], json!(true));
     }
     let insufficient =
         r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="introspect""#;
     let invalid = r#"Bearer realm="tokenhouse", error="invalid_token""#;
-    let nothing = r#"Bearer realm="tokenhouse""#;
+    let no_credential = r#"Bearer realm="tokenhouse""#;
     for (answer, status, challenge) in [
-        // Not about oneself either.
-        (by(&alice), 403, insufficient),
-        (by(&other), 403, insufficient),
-        (by("unknown"), 401, invalid),
-        (by(&STATIC_KEY.to_uppercase()), 401, invalid),
-        (ask(app.post("/introspect")), 401, nothing),
-        // The header of the tutorial's routes is not the one for clients.
+        // Not even about their own token.
+        (introspect_as(&alice), 403, insufficient),
+        (introspect_as(&other), 403, insufficient),
+        (introspect_as("unknown"), 401, invalid),
+        (introspect_as(&STATIC_KEY.to_uppercase()), 401, invalid),
+        (introspect(app.post("/introspect")), 401, no_credential),
+        // The header of the tutorial routes is not accepted from introspection clients.
         (
-            ask(app.post("/introspect").header("Token", STATIC_KEY)),
+            introspect(app.post("/introspect").header("Token", STATIC_KEY)),
             401,
             invalid,
         ),
@@ -191,7 +197,7 @@ fn who_may_ask(backend: Backend) {
     assert_eq!(by_get.send().status, 405);
 }
 
-fn a_client_with_the_static_key_may_ask(backend: Backend) {
+fn clients_authenticate_with_the_static_key(backend: Backend) {
     let static_key = "k\u{e9}y: with 100% +/=& of many";
     let app = TestApp::builder(backend)
         .setting("API_KEY_TOKEN", static_key)
@@ -199,14 +205,14 @@ fn a_client_with_the_static_key_may_ask(backend: Backend) {
         .start();
     let alice = app.register("alice").sign_in();
     let form = [("token", alice.as_str())];
-    let ask = |authorization: &str| {
+    let introspect = |authorization: &str| {
         let request = app
             .post("/introspect")
             .header("Authorization", authorization);
         request.form(&form).send()
     };
     let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-    // RFC 6749 section 2.3.1 has both parts form-encoded, and many a client does not.
+    // RFC 6749 section 2.3.1 requires form encoding of both parts, which many clients omit.
     let encoded: String = form_urlencoded::byte_serialize(static_key.as_bytes()).collect();
     for good in [
         basic(&format!("client:{static_key}")),
@@ -218,7 +224,7 @@ fn a_client_with_the_static_key_may_ask(backend: Backend) {
         format!("Bearer {STATIC_KEY}"),
         format!("Bearer {static_key}"),
     ] {
-        let answer = ask(&good);
+        let answer = introspect(&good);
         assert_eq!(answer.status, 200, "{good} {answer:?}");
         assert_eq!(answer.json()["active"], json!(true), "{good}");
     }
@@ -241,7 +247,7 @@ fn a_client_with_the_static_key_may_ask(backend: Backend) {
         "Basic !!!".to_owned(),
         "Basic ".to_owned() + &STANDARD.encode(b"client:\xff"),
     ] {
-        let answer = ask(&wrong);
+        let answer = introspect(&wrong);
         assert_eq!(
             (answer.status, answer.json()),
             (401, refused.clone()),
@@ -254,7 +260,7 @@ fn a_client_with_the_static_key_may_ask(backend: Backend) {
             "{wrong}"
         );
     }
-    // Two ways at once are one too many.
+    // Two credentials are rejected.
     let both = app
         .post("/introspect")
         .bearer(&alice)
@@ -263,13 +269,50 @@ fn a_client_with_the_static_key_may_ask(backend: Backend) {
         .post("/introspect")
         .header("Authorization", basic("client:x"))
         .bearer(&alice);
-    let beside = app.post("/introspect").header("Token", &alice);
-    let beside = beside.header("Authorization", basic(&format!("client:{STATIC_KEY}")));
-    for request in [both, twice, beside] {
+    let both_headers = app.post("/introspect").header("Token", &alice);
+    let both_headers = both_headers.header("Authorization", basic(&format!("client:{STATIC_KEY}")));
+    for request in [both, twice, both_headers] {
         let answer = request.form(&form).send();
         assert_eq!(
             (answer.status, &answer.json()["error"]),
             (400, &json!("invalid_request"))
         );
+    }
+}
+
+const KEY: &str = "a+b/c=d e%41.-_~&f:g;h?i'j(k)*!";
+
+#[test]
+fn basic_secret_is_accepted_raw_or_form_encoded() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("API_KEY_TOKEN", KEY)
+        .start();
+    let encoded: String = form_urlencoded::byte_serialize(KEY.as_bytes()).collect();
+    // As npm's oauth4webapi does it: all characters are percent-encoded.
+    let all_encoded: String = KEY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for (secret, status) in [
+        (KEY.to_owned(), 200),
+        (encoded.clone(), 200),
+        (all_encoded, 200),
+        (format!("{encoded}&more"), 401),
+        (format!("{encoded}&"), 401),
+        (format!("{KEY}&more"), 401),
+        (format!("&{KEY}"), 401),
+        (KEY.replace('+', " "), 401),
+        (KEY.replace("%41", "A"), 401),
+        (encoded.replace('%', "%25"), 401),
+        (String::new(), 401),
+    ] {
+        let basic = STANDARD.encode(format!("any-app:{secret}"));
+        let request = app
+            .post("/introspect")
+            .header("Authorization", format!("Basic {basic}"));
+        let answer = request.form(&[("token", "never-issued")]).send();
+        assert_eq!(answer.status, status, "{secret}");
+        if status == 200 {
+            assert_eq!(answer.json(), json!({"active": false}));
+        } else {
+            assert_eq!(answer.json()["error"], json!("invalid_client"));
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! On Postgres, a role that may connect to the database and has no rights in it. Whatever it sends,
-//! hears, repeats and locks: what has ended is refused, changes go through, and checks are answered.
+//! A Postgres role that may connect and has no rights. Whatever it sends, hears, replays and locks:
+//! revoked credentials are rejected, changes succeed, and checks are answered.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,19 +15,19 @@ use crate::harness::{Backend, Client, TestApp};
 
 const ROLE: &str = "intruder";
 
-/// What every other check takes at most, with the intruder's work on the same processors.
+/// Maximum median duration of a check while the intruder uses the same processors.
 const MEDIAN_LIMIT: Duration = Duration::from_millis(100);
 
 const CHANNEL: &str = "tokenhouse_sessions";
 
-/// Advisory locks of earlier versions; any role may take them.
+/// Advisory locks of earlier versions, which any role may take.
 const LOCKS: &str = "SELECT pg_advisory_lock(7161543302183), pg_advisory_lock(7161543302184)";
 
-/// So many at once as a single statement sends in a second or two.
+/// As many notifications as one statement sends in a second or two.
 const FLOOD: &str = "SELECT pg_notify('tokenhouse_sessions', 'pause x ' || g) \
      FROM generate_series(1, 200000) AS g";
 
-/// Everything that some version has ever said to another process, and some that none has.
+/// Every message that some version has sent to other processes, and some that none has.
 const FORGED: [&str; 8] = [
     "",
     "*",
@@ -60,7 +60,7 @@ fn notify(conn: &mut PgConnection, payload: &str) {
         .expect("any role may");
 }
 
-/// Hears what the processes tell each other, repeats it, and forges what they might have told.
+/// Listens to the notifications between processes, replays them, and forges others.
 fn interfere(conn: &mut PgConnection, stop: &AtomicBool, heard: &Mutex<Vec<String>>) {
     conn.batch_execute(&format!("LISTEN {CHANNEL}"))
         .expect("any role may");
@@ -71,9 +71,9 @@ fn interfere(conn: &mut PgConnection, stop: &AtomicBool, heard: &Mutex<Vec<Strin
         let sent: Vec<_> = conn.notifications_iter().take(1_000).flatten().collect();
         for notification in sent {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_ours = FORGED.contains(&notification.payload.as_str())
+            let is_forged = FORGED.contains(&notification.payload.as_str())
                 || notification.payload.starts_with("pause x ");
-            if !is_ours && !heard.contains(&notification.payload) {
+            if !is_forged && !heard.contains(&notification.payload) {
                 heard.push(notification.payload.clone());
             }
             drop(heard);
@@ -91,17 +91,17 @@ fn flood(conn: &mut PgConnection, stop: &AtomicBool, floods: &AtomicUsize) {
     }
 }
 
-/// Ends the intruder's threads, also when the test fails.
-struct StopAtEnd<'a>(&'a AtomicBool);
+/// Stops the intruder's threads, also when the test fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for StopAtEnd<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 #[test]
-fn a_role_without_rights_changes_nothing() {
+fn unprivileged_role_cannot_interfere() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
     let alice = app.register("alice");
@@ -110,18 +110,18 @@ fn a_role_without_rights_changes_nothing() {
     let mut holder = connect(&app);
     holder.batch_execute(LOCKS).expect("any role may");
 
-    // Also a start: it does not wait for a lock that any role may take.
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    // Starting a process must not wait for a lock that any role may take.
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     let mut took = Vec::new();
     let mut check = |server: &Client, token: &str| {
-        let asked = Instant::now();
+        let started = Instant::now();
         let status = server.status("/users/me", token);
-        took.push(asked.elapsed());
+        took.push(started.elapsed());
         status
     };
     thread::scope(|scope| {
-        let _stop = StopAtEnd(&stop);
+        let _stop = StopOnDrop(&stop);
         scope.spawn(|| interfere(&mut connect(&app), &stop, &heard));
         scope.spawn(|| flood(&mut connect(&app), &stop, &floods));
         let mut rounds = 0;
@@ -142,11 +142,11 @@ fn a_role_without_rights_changes_nothing() {
     took.sort_unstable();
     assert!(took[took.len() / 2] < MEDIAN_LIMIT, "{:?}", took.last());
     let heard = heard.into_inner().unwrap();
-    assert!(heard.is_empty(), "a notification says something: {heard:?}");
+    assert!(heard.is_empty(), "a notification has a payload: {heard:?}");
 }
 
 #[test]
-fn a_notification_of_an_ended_token_does_not_name_it() {
+fn notification_does_not_name_the_revoked_token() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
     let mut intruder = connect(&app);
@@ -157,20 +157,20 @@ fn a_notification_of_an_ended_token_does_not_name_it() {
     let token = alice.sign_in();
     let digest = TokenDigest::new(token.as_bytes()).to_hex();
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
-    let begun = Instant::now();
-    let mut said = Vec::new();
-    while said.is_empty() && begun.elapsed() < Duration::from_secs(5) {
-        said.extend(intruder.notifications_iter().flatten());
+    let started = Instant::now();
+    let mut output = Vec::new();
+    while output.is_empty() && started.elapsed() < Duration::from_secs(5) {
+        output.extend(intruder.notifications_iter().flatten());
     }
-    assert!(!said.is_empty(), "there was something to be heard");
-    for notification in said {
+    assert!(!output.is_empty(), "a notification was sent");
+    for notification in output {
         assert_eq!((notification.payload.as_str(), digest.len()), ("", 64));
     }
 }
 
-/// Neither by statements nor through the functions of the triggers, from a table of its own.
+/// Neither with statements nor through the trigger functions, from its own table.
 #[test]
-fn a_role_without_rights_reaches_none_of_the_tables() {
+fn unprivileged_role_cannot_access_any_table() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
     for statement in [
@@ -194,10 +194,10 @@ fn a_role_without_rights_reaches_none_of_the_tables() {
     }
 }
 
-/// Who may change users sees to it that processes learn of it, with no right to the tables for that,
-/// and cannot put a table of its own in their place.
+/// A role that may change users triggers notifications without rights to the tables behind them,
+/// and cannot substitute its own table.
 #[test]
-fn a_change_by_a_role_with_few_rights_counts() {
+fn change_by_a_limited_role_takes_effect() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
     app.database()
@@ -212,20 +212,20 @@ fn a_change_by_a_role_with_few_rights_counts() {
              DELETE FROM access_tokens",
         )
         .unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     while app.status("/users/me", &token) != 401 {
         assert!(
-            begun.elapsed() < Duration::from_secs(1),
+            started.elapsed() < Duration::from_secs(1),
             "it is still remembered"
         );
     }
 }
 
 #[test]
-fn doctor_tells_what_other_roles_can_do() {
+fn doctor_reports_rights_of_other_roles() {
     let app = TestApp::start(Backend::Postgres);
     create_role(&app);
-    let says = || {
+    let doctor = || {
         let output = app.program(&["doctor"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
@@ -234,12 +234,15 @@ fn doctor_tells_what_other_roles_can_do() {
         "temporary tables",
         "other roles can read or change the tables",
     ];
-    let said = says();
-    assert!(said.contains(connect) && said.contains(temporary), "{said}");
-    assert!(said.contains("is a superuser"), "{said}");
+    let output = doctor();
     assert!(
-        said.contains("as the migrations make them") && !said.contains(others),
-        "{said}"
+        output.contains(connect) && output.contains(temporary),
+        "{output}"
+    );
+    assert!(output.contains("is a superuser"), "{output}");
+    assert!(
+        output.contains("as the migrations make them") && !output.contains(others),
+        "{output}"
     );
 
     let url = app.database().url();
@@ -248,11 +251,11 @@ fn doctor_tells_what_other_roles_can_do() {
         "REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT SELECT ON users TO {ROLE}; \
          ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"
     ));
-    let said = says();
+    let output = doctor();
     assert!(
-        !said.contains(connect) && !said.contains(temporary),
-        "{said}"
+        !output.contains(connect) && !output.contains(temporary),
+        "{output}"
     );
-    assert!(said.contains(others) && said.contains(ROLE), "{said}");
-    assert!(said.contains("'serializable'"), "{said}");
+    assert!(output.contains(others) && output.contains(ROLE), "{output}");
+    assert!(output.contains("'serializable'"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! Personal API keys in use: looked up, and noted now and then.
+//! Uses of API keys: lookup, and recording of the last use.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use tokenhouse::Clock;
 use crate::harness::{Backend, Client, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_mistyped_key_is_refused_without_the_database,
-    a_use_is_noted_once_a_minute,
-    a_use_does_not_wait_to_be_noted,
+    mistyped_key_is_rejected_without_the_database,
+    key_use_is_recorded_once_per_minute,
+    request_does_not_wait_for_use_recording,
 );
 
-/// The clock of a test begins here.
+/// Start time of the manual clock.
 const START: &str = "2026-05-06T07:08:09.123456Z";
 
 fn clock() -> Clock {
@@ -28,7 +28,7 @@ fn list(app: &Client, token: &str) -> Vec<Value> {
     answer.json()["keys"].as_array().unwrap().clone()
 }
 
-fn a_mistyped_key_is_refused_without_the_database(backend: Backend) {
+fn mistyped_key_is_rejected_without_the_database(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
@@ -42,11 +42,15 @@ fn a_mistyped_key_is_refused_without_the_database(backend: Backend) {
     while app.status("/users/me", &key) == 200 {
         assert!(taken_away.elapsed() < Duration::from_secs(2));
     }
-    for place in 4..key.len() {
+    for position in 4..key.len() {
         let mut mistyped = key.clone().into_bytes();
-        mistyped[place] = if mistyped[place] == b'x' { b'y' } else { b'x' };
+        mistyped[position] = if mistyped[position] == b'x' {
+            b'y'
+        } else {
+            b'x'
+        };
         let mistyped = String::from_utf8(mistyped).unwrap();
-        assert_eq!(app.status("/users/me", &mistyped), 401, "{place}");
+        assert_eq!(app.status("/users/me", &mistyped), 401, "{position}");
     }
     for cut in ["tkh_", &key[..10], &key[..52], &format!("{key}0")] {
         assert_eq!(app.status("/users/me", cut), 401, "{cut}");
@@ -59,18 +63,18 @@ fn a_mistyped_key_is_refused_without_the_database(backend: Backend) {
             json!("Could not validate credentials")
         );
     }
-    // One that could be right has to be looked for.
+    // A well-formed key must be looked up.
     assert_eq!(app.status("/users/me", &key), 503);
     let unknown = tokenhouse::credential::api_key::generate_api_key().unwrap();
     assert_eq!(app.status("/users/me", unknown.expose()), 503);
 }
 
-/// Waits until the list says that the last use was then.
+/// Waits until the key list shows this last use.
 fn wait_for_last_use(app: &Client, token: &str, at: &str) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while list(app, token)[0]["last_used_at"] != json!(at) {
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            started.elapsed() < Duration::from_secs(10),
             "{:?}",
             list(app, token)
         );
@@ -78,7 +82,7 @@ fn wait_for_last_use(app: &Client, token: &str, at: &str) {
     }
 }
 
-fn a_use_is_noted_once_a_minute(backend: Backend) {
+fn key_use_is_recorded_once_per_minute(backend: Backend) {
     let clock = clock();
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let token = app.register("alice").sign_in();
@@ -89,15 +93,16 @@ fn a_use_is_noted_once_a_minute(backend: Backend) {
     use_it(&key);
     wait_for_last_use(&app, &token, "2026-05-06T07:08:10.123456Z");
     assert_eq!(list(&app, &token)[1]["last_used_at"], Value::Null);
-    // Within the minute, until one that is noted passes: whatever was noted before it is written.
+    // Within the minute nothing is recorded. The use of another key is: once it is visible, earlier
+    // ones would be too.
     clock.advance(TimeDelta::seconds(60) - TimeDelta::microseconds(1));
     for _ in 0..100 {
         use_it(&key);
     }
     use_it(&other);
-    let begun = Instant::now();
+    let started = Instant::now();
     while list(&app, &token)[1]["last_used_at"] == Value::Null {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(10));
     }
     let last = &list(&app, &token)[0]["last_used_at"];
     assert_eq!(*last, json!("2026-05-06T07:08:10.123456Z"));
@@ -108,26 +113,26 @@ fn a_use_is_noted_once_a_minute(backend: Backend) {
     assert_eq!(app.database().count(first_uses), 1);
 }
 
-fn a_use_does_not_wait_to_be_noted(backend: Backend) {
+fn request_does_not_wait_for_use_recording(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
     let slowest = app
         .database()
         .hold("UPDATE api_keys SET last_used_at = NULL", || {
-            let ask = || {
-                let asked = Instant::now();
+            let request = || {
+                let started = Instant::now();
                 assert_eq!(app.status("/users/me", &key), 200);
-                asked.elapsed()
+                started.elapsed()
             };
-            (0..10).map(|_| ask()).max().unwrap()
+            (0..10).map(|_| request()).max().unwrap()
         });
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    let begun = Instant::now();
+    let started = Instant::now();
     while list(&app, &token)[0]["last_used_at"] == Value::Null {
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "it is noted afterwards"
+            started.elapsed() < Duration::from_secs(10),
+            "the use is recorded later"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! Changes of one user by several administrators at once: none of them is undone by another.
+//! Concurrent changes of one user by several administrators: none overwrites another.
 //!
-//! `TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS` says how many rounds on each database, 25 unless it is set.
+//! `TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS` is the number of rounds per database; the default is 25.
 
 use std::thread;
 
@@ -13,10 +13,10 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    a_grant_beside_a_revocation_undoes_nothing,
-    the_command_line_beside_http_undoes_nothing,
-    all_scopes_are_replaced_from_a_current_view_only,
-    every_change_gives_the_user_another_tag,
+    concurrent_grants_and_revocations_are_all_kept,
+    concurrent_cli_and_http_changes_are_all_kept,
+    replacing_all_scopes_requires_a_current_etag,
+    every_change_gives_the_user_a_new_etag,
 );
 
 fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Response {
@@ -50,12 +50,12 @@ fn start(backend: Backend) -> (TestApp, String) {
     (app, admin)
 }
 
-/// In each round, one scope is taken and four others are given, all at one moment.
-fn a_grant_beside_a_revocation_undoes_nothing(backend: Backend) {
+/// In each round, one scope is revoked and four others are granted at the same time.
+fn concurrent_grants_and_revocations_are_all_kept(backend: Backend) {
     const GRANTS: usize = 4;
     let (app, admin) = start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
         let statuses = concurrently(GRANTS + 1, GRANTS + 1, |number| {
             let body = match number {
@@ -67,16 +67,16 @@ fn a_grant_beside_a_revocation_undoes_nothing(backend: Backend) {
         assert_eq!(statuses, [200; GRANTS + 1], "{round}");
         let expected = ["t:1", "t:2", "t:3", "t:4", "t:kept"];
         assert_eq!(scopes_of(&read(&app, &admin)), expected, "{round}");
-        let back = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2 t:3 t:4" });
+        let reset = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2 t:3 t:4" });
         assert_eq!(
-            scopes_of(&patch(&app, &admin, None, &back)),
+            scopes_of(&patch(&app, &admin, None, &reset)),
             ["t:kept", "t:taken"]
         );
     }
 }
 
-/// As the command `user grant` does it, without a process for each.
-fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
+/// Calls what `user grant` calls, without a process for each.
+fn concurrent_cli_and_http_changes_are_all_kept(backend: Backend) {
     let (app, admin) = start(backend);
     let settings = [("DATABASE_URL".to_owned(), app.database().url())];
     let auth = Auth::open(&Config::from_vars(settings).unwrap()).unwrap();
@@ -98,8 +98,8 @@ fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
                     ..UserPatch::none()
                 });
             });
-            let given = patch(&app, &admin, None, &json!({ "scopes_add": "t:1" }));
-            assert_eq!(given.status, 200);
+            let granted = patch(&app, &admin, None, &json!({ "scopes_add": "t:1" }));
+            assert_eq!(granted.status, 200);
         });
         assert_eq!(scopes_of(&read(&app, &admin)), ["t:1", "t:kept"], "{round}");
         thread::scope(|scope| {
@@ -109,8 +109,8 @@ fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
                     ..UserPatch::none()
                 });
             });
-            let taken = patch(&app, &admin, None, &json!({ "scopes_remove": "t:1" }));
-            assert_eq!(taken.status, 200);
+            let revoked = patch(&app, &admin, None, &json!({ "scopes_remove": "t:1" }));
+            assert_eq!(revoked.status, 200);
         });
         assert_eq!(
             scopes_of(&read(&app, &admin)),
@@ -118,7 +118,7 @@ fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
             "{round}"
         );
     }
-    // And the program itself.
+    // And the program.
     for round in 0..3 {
         let mut running: Vec<_> = ["t:1", "t:2"]
             .map(|name| {
@@ -127,8 +127,8 @@ fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
             })
             .into_iter()
             .collect();
-        let taken = patch(&app, &admin, None, &json!({ "scopes_remove": "t:taken" }));
-        assert_eq!(taken.status, 200);
+        let revoked = patch(&app, &admin, None, &json!({ "scopes_remove": "t:taken" }));
+        assert_eq!(revoked.status, 200);
         for command in &mut running {
             assert!(command.wait().unwrap().success());
         }
@@ -137,12 +137,12 @@ fn the_command_line_beside_http_undoes_nothing(backend: Backend) {
             ["t:1", "t:2", "t:kept"],
             "{round}"
         );
-        let back = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2" });
-        assert_eq!(patch(&app, &admin, None, &back).status, 200);
+        let reset = json!({ "scopes_add": "t:taken", "scopes_remove": "t:1 t:2" });
+        assert_eq!(patch(&app, &admin, None, &reset).status, 200);
     }
 }
 
-fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
+fn replacing_all_scopes_requires_a_current_etag(backend: Backend) {
     let (app, admin) = start(backend);
     let all = |scopes: &str| json!({ "scopes": scopes });
     let without = patch(&app, &admin, None, &all("t:1"));
@@ -169,10 +169,10 @@ fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
     }
     let delete = app.request("DELETE", "/admin/users/2").bearer(&admin);
     assert_eq!(delete.header("If-Match", &stale).send().status, 412);
-    let now = read(&app, &admin);
-    assert_eq!(scopes_of(&now), ["t:kept"]);
-    let tag = now.header("etag").unwrap();
-    // Weak tags match nothing, and neither does what is no tag.
+    let current = read(&app, &admin);
+    assert_eq!(scopes_of(&current), ["t:kept"]);
+    let tag = current.header("etag").unwrap();
+    // Weak tags match nothing, and neither do malformed ones.
     let bare = tag.trim_matches('"').to_owned();
     for other in [
         format!("W/{tag}"),
@@ -209,12 +209,12 @@ fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
         );
     }
     for (tag, status) in [("*", 404), (tag.as_str(), 404)] {
-        let nobody = app.request("PATCH", "/admin/users/99").bearer(&admin);
-        let answer = nobody.header("If-Match", tag).json(&all("")).send();
+        let unknown = app.request("PATCH", "/admin/users/99").bearer(&admin);
+        let answer = unknown.header("If-Match", tag).json(&all("")).send();
         assert_eq!(answer.status, status);
     }
 
-    // Of those who replace one view at once, one is right.
+    // Of several concurrent replacements of the same view, one succeeds.
     for round in 0..size("TOKENHOUSE_TEST_LOST_UPDATE_ROUNDS", 25) {
         let tag = read(&app, &admin).header("etag").unwrap();
         let mut statuses = concurrently(4, 4, |number| {
@@ -226,7 +226,7 @@ fn all_scopes_are_replaced_from_a_current_view_only(backend: Backend) {
     }
 }
 
-fn every_change_gives_the_user_another_tag(backend: Backend) {
+fn every_change_gives_the_user_a_new_etag(backend: Backend) {
     let (app, admin) = start(backend);
     let alice = app.post("/token").form(&[
         ("username", "alice@example.com"),
@@ -234,10 +234,10 @@ fn every_change_gives_the_user_another_tag(backend: Backend) {
     ]);
     let alice = text(&alice.send().json()["access_token"]);
     let tag = || read(&app, &admin).header("etag").unwrap();
-    let mut seen = vec![tag()];
-    assert_eq!(tag(), seen[0], "reading changes nothing");
+    let mut seen_tags = vec![tag()];
+    assert_eq!(tag(), seen_tags[0], "reading changes nothing");
     let is_strong = |tag: &str| tag.starts_with('"') && tag.ends_with('"') && tag.len() > 20;
-    assert!(is_strong(&seen[0]), "{seen:?}");
+    assert!(is_strong(&seen_tags[0]), "{seen_tags:?}");
     for body in [
         json!({ "name": "Alice B" }),
         json!({ "surname": "C" }),
@@ -247,12 +247,12 @@ fn every_change_gives_the_user_another_tag(backend: Backend) {
         json!({ "disabled": true }),
         json!({ "disabled": false, "surname": "D" }),
     ] {
-        let last = seen.last().cloned();
+        let last = seen_tags.last().cloned();
         let answer = patch(&app, &admin, last.as_deref(), &body);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("etag"), Some(tag()), "{body}");
-        assert!(!seen.contains(&tag()), "{body}");
-        seen.push(tag());
+        assert!(!seen_tags.contains(&tag()), "{body}");
+        seen_tags.push(tag());
     }
     assert_eq!(app.status("/users/me", &alice), 401);
     let alice = app.post("/token").form(&[
@@ -260,14 +260,17 @@ fn every_change_gives_the_user_another_tag(backend: Backend) {
         ("password", "the password of alice"),
     ]);
     let alice = text(&alice.send().json()["access_token"]);
-    let own = app.request("PATCH", "/users/me").bearer(&alice);
-    assert_eq!(own.json(&json!({ "surname": "E" })).send().status, 200);
-    assert!(!seen.contains(&tag()));
-    // A text that moves from one field to the next is a change too.
-    let moved = [
+    let own_change = app.request("PATCH", "/users/me").bearer(&alice);
+    assert_eq!(
+        own_change.json(&json!({ "surname": "E" })).send().status,
+        200
+    );
+    assert!(!seen_tags.contains(&tag()));
+    // Moving text from one field to the next is a change too.
+    let shifted = [
         json!({ "surname": "ab", "website": "c" }),
         json!({ "surname": "a", "website": "bc" }),
     ];
-    let tags = moved.map(|body| patch(&app, &admin, None, &body).header("etag"));
+    let tags = shifted.map(|body| patch(&app, &admin, None, &body).header("etag"));
     assert_ne!(tags[0], tags[1]);
 }

@@ -1,4 +1,4 @@
-//! What is counted, who may read it, and what is never in it.
+//! The metrics: what is counted, who may read them, and what they never contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,18 +10,18 @@ use tokenhouse::metrics::METRICS;
 use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, free_port, on_both_databases};
 
 on_both_databases!(
-    requests_and_their_outcomes_are_counted,
+    requests_are_counted_by_route_and_status,
     sign_ins_are_counted_by_reason,
-    what_is_turned_away_is_counted,
-    a_scrape_does_not_tell_whether_a_user_exists,
-    nothing_that_a_client_sends_is_in_it,
+    throttled_requests_are_counted,
+    metrics_do_not_reveal_whether_a_user_exists,
+    metrics_contain_no_client_input,
 );
 
-/// The metrics as they are now: series and their values.
+/// The series and their values at one moment.
 struct Snapshot(BTreeMap<String, f64>);
 
 impl Snapshot {
-    fn of(app: &Client) -> Self {
+    fn take(app: &Client) -> Self {
         let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
         assert_eq!(answer.status, 200, "{answer:?}");
         let lines = answer.text().lines().filter(|line| !line.starts_with('#'));
@@ -32,14 +32,14 @@ impl Snapshot {
         Self(series.collect())
     }
 
-    /// The value of a series, 0 before it is first counted.
+    /// The value of a series; 0 before it is first counted.
     fn value(&self, series: &str) -> f64 {
         self.0.get(series).copied().unwrap_or(0.0)
     }
 
-    /// By how much series have grown since an earlier moment, in whole numbers; all others of the
-    /// same metrics have to be as they were.
-    fn has_grown(&self, since: &Self, expected: &[(&str, i64)]) {
+    /// Asserts how much these series have grown since an earlier snapshot, in whole numbers; all
+    /// other series of the same metrics must be unchanged.
+    fn assert_growth(&self, since: &Self, expected: &[(&str, i64)]) {
         let metric = |series: &str| series.split('{').next().unwrap_or_default().to_owned();
         let metrics: BTreeSet<_> = expected.iter().map(|(series, _)| metric(series)).collect();
         let grown: BTreeMap<&str, i64> = self
@@ -55,11 +55,11 @@ impl Snapshot {
     }
 }
 
-fn requests_and_their_outcomes_are_counted(backend: Backend) {
+fn requests_are_counted_by_route_and_status(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").id;
-    let before = Snapshot::of(&app);
+    let before = Snapshot::take(&app);
     for _ in 0..3 {
         assert_eq!(app.status("/users/me", &token), 200);
     }
@@ -67,8 +67,8 @@ fn requests_and_their_outcomes_are_counted(backend: Backend) {
     assert_eq!(app.get("/users/me").send().status, 401);
     assert_eq!(app.status(&format!("/users/me/keys/{key}"), &token), 405);
     assert_eq!(app.get("/no/such/path").send().status, 404);
-    let after = Snapshot::of(&app);
-    after.has_grown(
+    let after = Snapshot::take(&app);
+    after.assert_growth(
         &before,
         &[
             (
@@ -107,15 +107,15 @@ fn sign_ins_are_counted_by_reason(backend: Backend) {
     let [alice, bob, carol] = ["alice", "bobby", "carol"].map(|name| app.register(name));
     let output = app.program(&["user", "disable", &carol.email]).output();
     assert!(output.unwrap().status.success());
-    let before = Snapshot::of(&app);
+    let before = Snapshot::take(&app);
     alice.sign_in();
     assert_eq!(alice.try_sign_in(&alice.password, "a").status, 400);
     assert_eq!(bob.try_sign_in("a wrong guess", "").status, 401);
     assert_eq!(bob.try_sign_in(&bob.password, "").status, 401);
     assert_eq!(carol.try_sign_in(&carol.password, "").status, 401);
-    let nobody = [("username", "nobody@example.com"), ("password", "x")];
-    assert_eq!(app.post("/token").form(&nobody).send().status, 401);
-    let after = Snapshot::of(&app);
+    let unknown = [("username", "nobody@example.com"), ("password", "x")];
+    assert_eq!(app.post("/token").form(&unknown).send().status, 401);
+    let after = Snapshot::take(&app);
     let refused = |reason: &str| {
         format!(r#"tokenhouse_sign_ins_total{{result="refused",reason="{reason}"}}"#)
     };
@@ -123,7 +123,7 @@ fn sign_ins_are_counted_by_reason(backend: Backend) {
     let mut expected = vec![(credentials.as_str(), 4), (scope.as_str(), 1)];
     expected.push((r#"tokenhouse_sign_ins_total{result="ok",reason=""}"#, 1));
     expected.push((r#"tokenhouse_throttled_total{by="account"}"#, 1));
-    after.has_grown(&before, &expected);
+    after.assert_growth(&before, &expected);
     let hashes = "tokenhouse_hash_duration_seconds_count";
     assert_eq!(after.value(hashes) - before.value(hashes), 6.0);
     let all = r#"tokenhouse_hash_duration_seconds_bucket{le="+Inf"}"#;
@@ -131,26 +131,26 @@ fn sign_ins_are_counted_by_reason(backend: Backend) {
     assert_eq!(after.value("tokenhouse_hash_queue_depth"), 0.0);
 }
 
-/// The series that have grown by a sign-in, but for how long it took.
+/// The series that a sign-in increments, except timings.
 fn grown_by_sign_in(app: &Client, name: &str) -> BTreeMap<String, i64> {
-    let is_of_time = |series: &str| {
-        let of_time = ["_sum", "_bucket", "connections_used"];
-        of_time.iter().any(|part| series.contains(part))
+    let is_timing = |series: &str| {
+        let timing = ["_sum", "_bucket", "connections_used"];
+        timing.iter().any(|part| series.contains(part))
     };
-    let before = Snapshot::of(app);
+    let before = Snapshot::take(app);
     let form = [("username", name), ("password", "a wrong guess")];
     assert_eq!(app.post("/token").form(&form).send().status, 401);
-    let after = Snapshot::of(app);
-    let counted = after.0.iter().filter(|(series, _)| !is_of_time(series));
+    let after = Snapshot::take(app);
+    let counters = after.0.iter().filter(|(series, _)| !is_timing(series));
     let growth =
         |(series, value): (&String, &f64)| (series.clone(), (value - before.value(series)) as i64);
-    counted
+    counters
         .map(growth)
         .filter(|(_, growth)| *growth != 0)
         .collect()
 }
 
-fn a_scrape_does_not_tell_whether_a_user_exists(backend: Backend) {
+fn metrics_do_not_reveal_whether_a_user_exists(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_LIMITS", "on")
         .setting("TOKENHOUSE_LIMIT_ADDRESS", "1000")
@@ -166,7 +166,7 @@ fn a_scrape_does_not_tell_whether_a_user_exists(backend: Backend) {
         ));
     };
     set_hash("carol", "!unusable");
-    // Of other programs, cheaper and dearer.
+    // Hashes of other programs, cheaper and more expensive.
     set_hash(
         "david",
         "pbkdf2_sha256$1000$salt$bm90IGEgZGlnZXN0IGJ1dCAzMiBieXRlcyBsb25nISE=",
@@ -183,7 +183,7 @@ fn a_scrape_does_not_tell_whether_a_user_exists(backend: Backend) {
         assert_eq!(grown, unknown, "{name}");
     }
     assert_eq!(grown_by_sign_in(&app, "no address"), unknown);
-    // While the account has to wait, too.
+    // While the account is throttled, too.
     for _ in 0..12 {
         let both = ["alice@example.com", "nobody@example.com"];
         let [existing, unknown] = both.map(|name| grown_by_sign_in(&app, name));
@@ -191,14 +191,14 @@ fn a_scrape_does_not_tell_whether_a_user_exists(backend: Backend) {
     }
 }
 
-fn what_is_turned_away_is_counted(backend: Backend) {
+fn throttled_requests_are_counted(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_LIMITS", "on")
         .setting("TOKENHOUSE_LIMIT_ADDRESS", "1")
         .setting("TOKENHOUSE_LIMIT_REGISTRATIONS", "1")
         .start();
     app.register("alice");
-    let before = Snapshot::of(&app);
+    let before = Snapshot::take(&app);
     let guess = || {
         let form = [("username", "nobody@example.com"), ("password", "x")];
         app.post("/token").form(&form).send().status
@@ -211,7 +211,7 @@ fn what_is_turned_away_is_counted(backend: Backend) {
         "website": "https://example.com", "password": "mulberry-Tram-71",
     });
     assert_eq!(app.post("/register").json(&form).send().status, 429);
-    Snapshot::of(&app).has_grown(
+    Snapshot::take(&app).assert_growth(
         &before,
         &[
             (r#"tokenhouse_throttled_total{by="address"}"#, turned_away),
@@ -220,7 +220,7 @@ fn what_is_turned_away_is_counted(backend: Backend) {
     );
 }
 
-fn nothing_that_a_client_sends_is_in_it(backend: Backend) {
+fn metrics_contain_no_client_input(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice-in-person");
     let token = alice.sign_in();
@@ -262,7 +262,7 @@ fn nothing_that_a_client_sends_is_in_it(backend: Backend) {
 }
 
 #[test]
-fn the_static_key_opens_it_and_nothing_else() {
+fn metrics_require_the_static_key() {
     let app = TestApp::start(Backend::Sqlite);
     let root = app
         .register_with("root", crate::harness::OWN_SCOPES)
@@ -278,12 +278,12 @@ fn the_static_key_opens_it_and_nothing_else() {
 }
 
 #[test]
-fn a_listener_of_its_own_has_the_metrics_alone() {
+fn separate_listener_serves_only_metrics() {
     let app = TestApp::start(Backend::Sqlite);
     let bind = format!("127.0.0.1:{}", free_port());
     let mut program = app.program(&["serve"]);
     program.env("TOKENHOUSE_METRICS_BIND", &bind);
-    let (_process, beside) = Running::serve(program.env_remove("API_KEY_TOKEN"));
+    let (_process, server) = Running::serve(program.env_remove("API_KEY_TOKEN"));
     let metrics = Client::new(bind.parse().unwrap());
     let answer = metrics.get("/metrics").send();
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -291,13 +291,13 @@ fn a_listener_of_its_own_has_the_metrics_alone() {
     for path in ["/users/me", "/readyz", "/docs", "/"] {
         assert_eq!(metrics.get(path).send().status, 404, "{path}");
     }
-    assert_eq!(beside.get("/metrics").send().status, 403);
+    assert_eq!(server.get("/metrics").send().status, 403);
 }
 
-/// The names of metrics in a text, without what the parts of a histogram have at their ends.
+/// The metric names in a text, without the suffixes of histogram series.
 fn names_in(text: &str) -> BTreeSet<&str> {
-    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.split(|c| !is_of_a_name(c))
+    let is_name_character = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_name_character(c))
         .filter(|word| word.starts_with("tokenhouse_"))
         .map(|word| {
             let parts = ["_bucket", "_sum", "_count"];
@@ -316,35 +316,35 @@ fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-fn all_names() -> BTreeSet<&'static str> {
+fn metric_names() -> BTreeSet<&'static str> {
     METRICS.iter().map(|(name, _, _)| *name).collect()
 }
 
 #[test]
-fn the_documentation_lists_them_all_and_no_others() {
+fn documentation_lists_exactly_the_metrics() {
     let document = file("docs/operating.md");
     let table = document.split("\n## Metrics\n").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
-    assert_eq!(names_in(table), all_names());
+    assert_eq!(names_in(table), metric_names());
 }
 
 #[test]
-fn the_metrics_that_are_served_are_those_that_are_listed() {
+fn served_metrics_are_exactly_the_listed_ones() {
     let app = TestApp::start(Backend::Sqlite);
     app.register("alice").sign_in();
     let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
-    assert_eq!(names_in(answer.text()), all_names());
+    assert_eq!(names_in(answer.text()), metric_names());
 }
 
 #[test]
-fn the_dashboard_shows_them_and_the_alerts_name_no_others() {
+fn dashboard_and_alerts_use_listed_metrics() {
     let dashboard = file("deploy/grafana/dashboard.json");
     serde_json::from_str::<serde_json::Value>(&dashboard).unwrap();
-    assert_eq!(names_in(&dashboard), all_names());
+    assert_eq!(names_in(&dashboard), metric_names());
     let alerts = file("deploy/prometheus/alerts.yaml");
     let names = names_in(&alerts);
     assert!(
-        names.len() > 5 && names.is_subset(&all_names()),
+        names.len() > 5 && names.is_subset(&metric_names()),
         "{names:?}"
     );
 }

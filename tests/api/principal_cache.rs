@@ -1,4 +1,4 @@
-//! Sessions in memory are what the database holds, whoever changed it and however.
+//! Cached principals match the database, whoever changes it and however.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,34 +12,34 @@ use tokenhouse::store::Store;
 use crate::harness::{Backend, Client, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_session_is_remembered_until_something_changes_it,
-    changes_by_hand_count,
-    what_no_trigger_has_seen_counts_after_a_minute,
+    principal_is_cached_until_it_changes,
+    manual_changes_take_effect,
+    change_without_trigger_takes_effect_within_a_minute,
 );
 
-/// How long a change by hand may take to arrive: on Postgres nobody waits for it.
-const BY_HAND_WITHIN: Duration = Duration::from_secs(1);
+/// How long a manual change may take to arrive: on Postgres the writer does not wait for it.
+const MANUAL_CHANGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn status(client: &Client, token: &str) -> u16 {
     client.get("/users/me").bearer(token).send().status
 }
 
-/// Asks again until the answer is right or `longest` has passed.
-fn becomes(longest: Duration, is_right: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
+/// Checks repeatedly until the condition holds or `longest` has passed.
+fn holds_within(longest: Duration, is_right: impl Fn() -> bool) -> bool {
+    let started = Instant::now();
     while !is_right() {
-        if begun.elapsed() > longest {
+        if started.elapsed() > longest {
             return false;
         }
     }
     true
 }
 
-fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
+fn principal_is_cached_until_it_changes(backend: Backend) {
     let app = TestApp::start(backend);
     let (alice, bob) = (app.register("alice"), app.register("bob"));
     let tokens = [alice.sign_in(), bob.sign_in()];
-    let [of_alice, of_bob] = tokens
+    let [alice_digest, bob_digest] = tokens
         .each_ref()
         .map(|token| CredentialDigest::parse(token.as_bytes()).unwrap());
 
@@ -56,39 +56,39 @@ fn a_session_is_remembered_until_something_changes_it(backend: Backend) {
             .unwrap()
             .is_some()
     };
-    let is_remembered = |credential: CredentialDigest| {
+    let is_cached = |credential: CredentialDigest| {
         store
             .recall_principal(&credential.digest, clock.now())
             .is_some()
     };
 
-    let remembers = |digest| {
-        let is_back = || look_up(digest) && is_remembered(digest);
-        assert!(becomes(Duration::from_secs(5), is_back));
+    let assert_cached = |digest| {
+        let is_found_and_cached = || look_up(digest) && is_cached(digest);
+        assert!(holds_within(Duration::from_secs(5), is_found_and_cached));
     };
-    assert!(!is_remembered(of_alice) && !is_remembered(of_bob));
-    remembers(of_alice);
-    remembers(of_bob);
+    assert!(!is_cached(alice_digest) && !is_cached(bob_digest));
+    assert_cached(alice_digest);
+    assert_cached(bob_digest);
 
-    // Others write what changes neither session.
+    // Writes that change neither principal.
     app.register("carol").sign_in();
-    remembers(of_alice);
-    assert!(is_remembered(of_bob));
+    assert_cached(alice_digest);
+    assert!(is_cached(bob_digest));
 
     assert_eq!(app.post("/logout").bearer(&tokens[0]).send().status, 204);
     assert!(
-        !is_remembered(of_alice),
-        "acknowledged, and still in the memory of another process"
+        !is_cached(alice_digest),
+        "acknowledged, but still cached by another process"
     );
-    assert!(!look_up(of_alice) && !is_remembered(of_alice));
-    remembers(of_bob);
+    assert!(!look_up(alice_digest) && !is_cached(alice_digest));
+    assert_cached(bob_digest);
 
     let renewed = CredentialDigest::parse(bob.sign_in().as_bytes()).unwrap();
-    assert!(!is_remembered(of_bob) && !look_up(of_bob));
-    remembers(renewed);
+    assert!(!is_cached(bob_digest) && !look_up(bob_digest));
+    assert_cached(renewed);
 }
 
-fn changes_by_hand_count(backend: Backend) {
+fn manual_changes_take_effect(backend: Backend) {
     let app = TestApp::start(backend);
     let mut changes = vec![
         ("DELETE FROM access_tokens WHERE user_id = 1", 401),
@@ -137,27 +137,30 @@ fn changes_by_hand_count(backend: Backend) {
             assert_eq!(status(&app, &token), 200);
         }
         app.database().execute(change);
-        let is_seen = || {
+        let has_taken_effect = || {
             let answer = app.get("/users/me").bearer(&token).send();
             answer.status == expected
                 && (expected == 401 || answer.json()["name"] == "Another Name")
         };
         match backend {
-            Backend::Sqlite => assert!(is_seen(), "{change}"),
-            Backend::Postgres => assert!(becomes(BY_HAND_WITHIN, is_seen), "{change}"),
+            Backend::Sqlite => assert!(has_taken_effect(), "{change}"),
+            Backend::Postgres => assert!(
+                holds_within(MANUAL_CHANGE_TIMEOUT, has_taken_effect),
+                "{change}"
+            ),
         }
     }
     drop(app);
 }
 
-/// Ends a token so that no trigger tells of it.
-fn end_unseen(backend: Backend) -> &'static str {
+/// Deletes a token without any trigger recording it.
+fn delete_without_trigger(backend: Backend) -> &'static str {
     match backend {
         Backend::Postgres => {
             "BEGIN; ALTER TABLE access_tokens DISABLE TRIGGER ALL; DELETE FROM access_tokens; \
              ALTER TABLE access_tokens ENABLE TRIGGER ALL; COMMIT"
         }
-        // A shell in which triggers are off leaves the log as it was.
+        // As in an SQL shell without triggers, the change log stays as it was.
         Backend::Sqlite => {
             "BEGIN IMMEDIATE; CREATE TEMP TABLE seen AS SELECT MAX(id) AS id FROM session_changes; \
              DELETE FROM access_tokens; \
@@ -166,7 +169,7 @@ fn end_unseen(backend: Backend) -> &'static str {
     }
 }
 
-fn what_no_trigger_has_seen_counts_after_a_minute(backend: Backend) {
+fn change_without_trigger_takes_effect_within_a_minute(backend: Backend) {
     let clock = Clock::manual(chrono::Utc::now());
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
@@ -174,16 +177,12 @@ fn what_no_trigger_has_seen_counts_after_a_minute(backend: Backend) {
     let token = alice.sign_in();
     let lease_is_live =
         || backend == Backend::Sqlite || app.database().count("session_leases") == 1;
-    assert!(becomes(Duration::from_secs(5), || {
+    assert!(holds_within(Duration::from_secs(5), || {
         status(&app, &token) == 200 && lease_is_live()
     }));
     assert_eq!(status(&app, &token), 200);
-    app.database().execute(end_unseen(backend));
-    assert_eq!(
-        status(&app, &token),
-        200,
-        "it is remembered, so the test sees something"
-    );
+    app.database().execute(delete_without_trigger(backend));
+    assert_eq!(status(&app, &token), 200, "the principal is cached");
     clock.advance(TimeDelta::seconds(59));
     assert_eq!(status(&app, &token), 200);
     clock.advance(TimeDelta::seconds(1));
@@ -191,20 +190,20 @@ fn what_no_trigger_has_seen_counts_after_a_minute(backend: Backend) {
 }
 
 #[test]
-fn postgres_runs_every_trigger_whatever_the_role_of_replication() {
+fn postgres_triggers_fire_for_every_replication_role() {
     let app = TestApp::start(Backend::Postgres);
-    let ours = "pg_trigger WHERE NOT tgisinternal";
-    assert!(app.database().count(ours) > 10);
+    let triggers = "pg_trigger WHERE NOT tgisinternal";
+    assert!(app.database().count(triggers) > 10);
     assert_eq!(
         app.database()
-            .count(&format!("{ours} AND tgenabled <> 'A'")),
+            .count(&format!("{triggers} AND tgenabled <> 'A'")),
         0
     );
 }
 
-/// How a log that was emptied looks when it has grown past the row that was read last.
+/// An emptied change log that has grown past the last row that was read.
 #[test]
-fn a_log_that_was_emptied_is_not_taken_for_the_one_that_was_read() {
+fn emptied_change_log_is_not_mistaken_for_the_one_read() {
     let app = TestApp::start(Backend::Sqlite);
     let (alice, bob) = (app.register("alice"), app.register("bob"));
     let tokens = [alice.sign_in(), alice.sign_in(), bob.sign_in()];
@@ -229,9 +228,9 @@ fn a_log_that_was_emptied_is_not_taken_for_the_one_that_was_read() {
     }
 }
 
-/// After a recovery of SQLite's wal-index without a log its header is the same each time.
+/// After SQLite recovers the wal-index of an empty log, its header is the same each time.
 #[test]
-fn states_after_two_recoveries_are_not_taken_for_one() {
+fn states_after_two_wal_recoveries_are_distinguished() {
     let app = TestApp::start(Backend::Sqlite);
     let token = app.register("alice").sign_in();
     let file = app.database().url().replace("sqlite://", "");
@@ -239,7 +238,7 @@ fn states_after_two_recoveries_are_not_taken_for_one() {
         let script =
             format!("PRAGMA busy_timeout = 5000; {statement}; PRAGMA wal_checkpoint(TRUNCATE)");
         app.database().execute(&script);
-        // By another process: closing the file in this one would drop SQLite's locks on it.
+        // In another process: closing the file in this one would drop SQLite's locks on it.
         let shell = Command::new("dd")
             .args([
                 "if=/dev/zero",
@@ -261,52 +260,52 @@ fn states_after_two_recoveries_are_not_taken_for_one() {
 }
 
 #[test]
-fn a_process_that_does_not_answer_is_waited_out() {
+fn revocation_waits_for_an_unresponsive_process() {
     let app = TestApp::start(Backend::Postgres);
     let alice = app.register("alice");
-    let (process, beside) = app.spawn_server();
+    let (process, second) = app.spawn_server();
     let token = alice.sign_in();
     for _ in 0..100 {
-        assert_eq!(status(&beside, &token), 200);
+        assert_eq!(status(&second, &token), 200);
     }
     process.signal("STOP");
-    let asked = Instant::now();
+    let started = Instant::now();
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert!(
-        asked.elapsed() > Duration::from_secs(1),
-        "its memory was good for that long"
+        started.elapsed() > Duration::from_secs(1),
+        "the lease lasts that long"
     );
     process.signal("CONT");
-    assert_eq!(status(&beside, &token), 401);
+    assert_eq!(status(&second, &token), 401);
 
-    // It takes a new lease, and answers again.
+    // The process takes a new lease and answers again.
     let token = alice.sign_in();
-    assert!(becomes(Duration::from_secs(5), || {
-        assert_eq!(status(&beside, &token), 200);
+    assert!(holds_within(Duration::from_secs(5), || {
+        assert_eq!(status(&second, &token), 200);
         app.database().count("session_leases WHERE NOT fenced") == 2
     }));
-    let asked = Instant::now();
+    let started = Instant::now();
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert!(
-        asked.elapsed() < Duration::from_secs(1),
+        started.elapsed() < Duration::from_secs(1),
         "{:?}",
-        asked.elapsed()
+        started.elapsed()
     );
-    assert_eq!(status(&beside, &token), 401);
+    assert_eq!(status(&second, &token), 401);
 }
 
 #[test]
-fn a_process_that_was_killed_costs_one_wait() {
+fn revocation_waits_once_for_a_killed_process() {
     let app = TestApp::start(Backend::Postgres);
     let alice = app.register("alice");
-    let (process, beside) = app.spawn_server();
+    let (process, second) = app.spawn_server();
     let token = alice.sign_in();
     let has_lease = || {
-        assert_eq!(status(&beside, &token), 200);
+        assert_eq!(status(&second, &token), 200);
         app.database().count("session_leases") == 2
     };
     assert_eq!(status(&app, &token), 200);
-    assert!(becomes(Duration::from_secs(5), has_lease));
+    assert!(holds_within(Duration::from_secs(5), has_lease));
     drop(process);
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert_eq!(app.database().count("session_leases"), 1);
@@ -314,13 +313,13 @@ fn a_process_that_was_killed_costs_one_wait() {
 }
 
 #[test]
-fn a_process_that_ends_well_leaves_no_lease() {
+fn clean_shutdown_leaves_no_lease() {
     let app = TestApp::start(Backend::Postgres);
     let token = app.register("alice").sign_in();
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     let has_lease =
-        || status(&beside, &token) == 200 && app.database().count("session_leases") == 1;
-    assert!(becomes(Duration::from_secs(5), has_lease));
-    drop(beside);
+        || status(&second, &token) == 200 && app.database().count("session_leases") == 1;
+    assert!(holds_within(Duration::from_secs(5), has_lease));
+    drop(second);
     assert_eq!(app.database().count("session_leases"), 0);
 }

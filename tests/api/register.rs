@@ -1,4 +1,4 @@
-//! `/register`: who becomes a user, and what is said to who does not.
+//! `/register`: registration, and the errors of rejected forms.
 
 use std::thread;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, size};
 
 on_both_databases!(
-    a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has,
-    all_spellings_of_an_address_are_one_account,
-    of_many_registrations_at_once_one_is_made,
-    passwords_within_the_policy_are_taken_and_others_are_told_why,
-    registration_may_be_closed_or_limited,
+    registration_returns_no_secrets_and_ignores_extra_fields,
+    spellings_of_an_address_are_one_account,
+    concurrent_registrations_create_one_user,
+    password_policy_violations_are_explained,
+    registration_can_be_closed_or_limited_to_domains,
 );
 
 fn register(app: &Client, email: &str, password: &str) -> Response {
@@ -23,7 +23,7 @@ fn register(app: &Client, email: &str, password: &str) -> Response {
         .send()
 }
 
-fn a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has(backend: Backend) {
+fn registration_returns_no_secrets_and_ignores_extra_fields(backend: Backend) {
     let app = TestApp::start(backend);
     let answer = app
         .post("/register")
@@ -49,7 +49,7 @@ fn a_user_is_shown_without_secrets_and_cannot_choose_more_than_the_form_has(back
     );
 }
 
-fn all_spellings_of_an_address_are_one_account(backend: Backend) {
+fn spellings_of_an_address_are_one_account(backend: Backend) {
     let app = TestApp::start(backend);
     assert_eq!(
         register(&app, "strasse.josé@example.com", "correct-horse-9!").status,
@@ -67,22 +67,22 @@ fn all_spellings_of_an_address_are_one_account(backend: Backend) {
     }
 }
 
-/// `TOKENHOUSE_TEST_REGISTRATIONS` says how many rounds, 10 unless it is set.
-fn of_many_registrations_at_once_one_is_made(backend: Backend) {
-    const AT_ONCE: usize = 64;
+/// `TOKENHOUSE_TEST_REGISTRATIONS` is the number of rounds; the default is 10.
+fn concurrent_registrations_create_one_user(backend: Backend) {
+    const CLIENTS: usize = 64;
     let app = TestApp::start(backend);
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     for round in 0..size("TOKENHOUSE_TEST_REGISTRATIONS", 10) {
         let spellings = [
             format!("user{round}@example.com"),
             format!("USER{round}@EXAMPLE.com"),
             format!("\u{ff55}ser{round}@example.com"),
-            format!("Somebody <User{round}@example.com>"),
+            format!("Some User <User{round}@example.com>"),
         ];
         let mut statuses: Vec<u16> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..AT_ONCE)
+            let threads: Vec<_> = (0..CLIENTS)
                 .map(|number| {
-                    let server: Client = if number % 2 == 0 { *app } else { *beside };
+                    let server: Client = if number % 2 == 0 { *app } else { *second };
                     let email = &spellings[number / 2 % spellings.len()];
                     scope.spawn(move || register(&server, email, "correct-horse-9!").status)
                 })
@@ -91,7 +91,7 @@ fn of_many_registrations_at_once_one_is_made(backend: Backend) {
             threads.map(|thread| thread.join().unwrap()).collect()
         });
         statuses.sort_unstable();
-        let mut expected = vec![409; AT_ONCE];
+        let mut expected = vec![409; CLIENTS];
         expected[0] = 201;
         assert_eq!(statuses, expected, "round {round}");
         let users = app.database().count("users");
@@ -99,7 +99,7 @@ fn of_many_registrations_at_once_one_is_made(backend: Backend) {
     }
 }
 
-fn passwords_within_the_policy_are_taken_and_others_are_told_why(backend: Backend) {
+fn password_policy_violations_are_explained(backend: Backend) {
     let app = TestApp::start(backend);
     let long = "é".repeat(37);
     for (password, kind, hint) in [
@@ -129,7 +129,7 @@ fn passwords_within_the_policy_are_taken_and_others_are_told_why(backend: Backen
     assert_eq!(answer.status, 201, "{answer:?}");
 }
 
-fn registration_may_be_closed_or_limited(backend: Backend) {
+fn registration_can_be_closed_or_limited_to_domains(backend: Backend) {
     let closed = TestApp::builder(backend)
         .setting("TOKENHOUSE_REGISTRATION", "closed")
         .start();

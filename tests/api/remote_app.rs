@@ -1,5 +1,4 @@
-//! The guards in an app that has no access to the database: `examples/remote_app.rs`, run as it
-//! stands.
+//! The guards in an app without database access: `examples/remote_app.rs`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,23 +14,23 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-use crate::foreign_app;
+use crate::guards;
 use crate::harness::{
     Backend, Client, Request, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases,
 };
 
 on_both_databases!(
-    the_app_answers_as_one_with_the_database_does,
-    what_is_taken_away_is_refused_at_the_next_use,
-    with_a_staleness_a_revoked_token_counts_for_so_long_and_no_longer,
-    an_app_that_the_server_refuses_lets_nobody_in,
-    a_server_that_is_away_lets_nobody_in,
+    remote_app_responds_like_an_app_with_the_database,
+    revocations_take_effect_at_the_next_request,
+    staleness_bounds_how_long_a_revoked_token_is_accepted,
+    app_rejected_by_the_server_accepts_no_credential,
+    unreachable_server_accepts_no_credential,
 );
 
-/// How the app shows the server that it may ask: a name in its environment, and the secret.
+/// How the app authenticates to the server: the environment variable, and the secret.
 type ClientCredential<'a> = (&'a str, &'a str);
 
-/// Headers, and the status for `/notes` and for `/orders`.
+/// Headers, and the expected status of `/notes` and of `/orders`.
 type Case<'a> = (Vec<(&'a str, &'a [u8])>, [u16; 2]);
 
 const BY_STATIC_KEY: ClientCredential = ("TOKENHOUSE_STATIC_KEY", STATIC_KEY);
@@ -49,7 +48,7 @@ fn start_app(
 }
 
 fn start_app_with(environment: &[(&str, &str)]) -> (Running, Client) {
-    // Built by `cargo test`, though not by `cargo test --test api` alone: cargo build --examples.
+    // `cargo test` builds it; `cargo test --test api` alone does not: cargo build --examples.
     let folder = Path::new(env!("CARGO_BIN_EXE_tokenhouse"))
         .parent()
         .unwrap();
@@ -83,7 +82,7 @@ fn get(client: &Client, path: &str, token: &str) -> (u16, String) {
     (answer.status, answer.text().to_owned())
 }
 
-/// The status for `/notes`, and that an unanswered question says when to come back.
+/// The status of `/notes`. A 503 must name the time to retry.
 fn notes(client: &Client, token: &str) -> u16 {
     let answer = client.get("/notes").bearer(token).send();
     if answer.status == 503 {
@@ -93,19 +92,23 @@ fn notes(client: &Client, token: &str) -> u16 {
     answer.status
 }
 
-fn the_app_answers_as_one_with_the_database_does(backend: Backend) {
+fn remote_app_responds_like_an_app_with_the_database(backend: Backend) {
     let app = TestApp::start(backend);
     let (alice, bob) = (app.register("alice"), app.register("bob"));
     grant(&app, &["alice@example.com", "orders:read", "introspect"]);
     let (alice, bob) = (alice.sign_in(), bob.sign_in());
-    let asking = create_key(&app, &alice, "introspect");
-    let reading = create_key(&app, &alice, "orders:read");
-    let (_app, client) = start_app(app.address(), ("TOKENHOUSE_CLIENT_KEY", &asking), "0");
-    let (_embedded, embedded) = foreign_app::start_example(&app.database().url());
+    let introspect_key = create_key(&app, &alice, "introspect");
+    let orders_key = create_key(&app, &alice, "orders:read");
+    let (_app, client) = start_app(
+        app.address(),
+        ("TOKENHOUSE_CLIENT_KEY", &introspect_key),
+        "0",
+    );
+    let (_embedded, embedded) = guards::start_example(&app.database().url());
 
     let alice_by_scheme = format!("tOkEn {alice}");
     let (bearer_alice, bearer_bob) = (format!("bearer {alice}"), format!("Bearer {bob}"));
-    let mistyped = format!("{}x", &reading[..reading.len() - 1]);
+    let mistyped = format!("{}x", &orders_key[..orders_key.len() - 1]);
     let longest = "x".repeat(20_000);
     let cases: Vec<Case> = vec![
         (vec![("Authorization", bearer_alice.as_bytes())], [200, 200]),
@@ -114,8 +117,8 @@ fn the_app_answers_as_one_with_the_database_does(backend: Backend) {
             [200, 200],
         ),
         (vec![("Token", alice.as_bytes())], [200, 200]),
-        (vec![("Token", reading.as_bytes())], [200, 200]),
-        (vec![("Token", asking.as_bytes())], [200, 403]),
+        (vec![("Token", orders_key.as_bytes())], [200, 200]),
+        (vec![("Token", introspect_key.as_bytes())], [200, 403]),
         (vec![("Token", bob.as_bytes())], [200, 403]),
         (
             vec![
@@ -150,7 +153,7 @@ fn the_app_answers_as_one_with_the_database_does(backend: Backend) {
     }
 }
 
-fn what_is_taken_away_is_refused_at_the_next_use(backend: Backend) {
+fn revocations_take_effect_at_the_next_request(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let (_app, client) = start_app(app.address(), BY_STATIC_KEY, "0");
@@ -178,7 +181,7 @@ fn what_is_taken_away_is_refused_at_the_next_use(backend: Backend) {
     app.database().make_available();
 }
 
-fn with_a_staleness_a_revoked_token_counts_for_so_long_and_no_longer(backend: Backend) {
+fn staleness_bounds_how_long_a_revoked_token_is_accepted(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let (_hour, within_an_hour) = start_app(app.address(), BY_STATIC_KEY, "3600000");
@@ -189,22 +192,25 @@ fn with_a_staleness_a_revoked_token_counts_for_so_long_and_no_longer(backend: Ba
     assert_eq!(notes(&within_a_second, &token), 200);
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     let revoked = Instant::now();
-    // The number is no more than what it says: within it, an answer does count.
+    // Within the configured staleness a cached response is still used.
     assert_eq!(notes(&within_an_hour, &token), 200);
     loop {
-        let asked = revoked.elapsed();
+        let elapsed = revoked.elapsed();
         if notes(&within_a_second, &token) == 401 {
             break;
         }
-        assert!(asked < Duration::from_secs(1), "accepted after {asked:?}");
+        assert!(
+            elapsed < Duration::from_secs(1),
+            "accepted after {elapsed:?}"
+        );
         thread::sleep(Duration::from_millis(20));
     }
-    // Refusals are not remembered, nor is another credential mistaken for one that was.
+    // Refusals are not cached, and other credentials do not match cached ones.
     assert_eq!(notes(&within_an_hour, "wrong"), 401);
     assert_eq!(notes(&within_an_hour, &alice.sign_in()), 200);
 }
 
-fn an_app_that_the_server_refuses_lets_nobody_in(backend: Backend) {
+fn app_rejected_by_the_server_accepts_no_credential(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     grant(&app, &["alice@example.com", "introspect", "orders:read"]);
@@ -222,18 +228,18 @@ fn an_app_that_the_server_refuses_lets_nobody_in(backend: Backend) {
         let (_app, client) = start_app(app.address(), credential, "0");
         assert_eq!(notes(&client, &token), 503, "{credential:?}");
         assert_eq!(notes(&client, "wrong"), 503, "{credential:?}");
-        // What needs no question is answered still.
+        // Requests without a credential need no introspection.
         assert_eq!(client.get("/notes").send().status, 401, "{credential:?}");
     }
     let (_app, client) = start_app(app.address(), BY_STATIC_KEY, "0");
     assert_eq!(notes(&client, &token), 200);
 }
 
-fn a_server_that_is_away_lets_nobody_in(backend: Backend) {
+fn unreachable_server_accepts_no_credential(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
-    let (server, address_of) = app.spawn_server();
-    let (_app, client) = start_app(address_of.address(), BY_STATIC_KEY, "0");
+    let (server, server_client) = app.spawn_server();
+    let (_app, client) = start_app(server_client.address(), BY_STATIC_KEY, "0");
     assert_eq!(notes(&client, &token), 200);
     server.signal("STOP");
     assert_eq!(notes(&client, &token), 503);
@@ -243,7 +249,7 @@ fn a_server_that_is_away_lets_nobody_in(backend: Backend) {
     assert_eq!(notes(&client, &token), 503);
 }
 
-const GOOD: &str = r#"{"active":true,"scope":"orders:read","username":"alice@example.com","exp":9999999999,"iat":1,"sub":"1","name":"Alice"}"#;
+const ACTIVE: &str = r#"{"active":true,"scope":"orders:read","username":"alice@example.com","exp":9999999999,"iat":1,"sub":"1","name":"Alice"}"#;
 
 fn answer(status: &str, header: &str, body: &str) -> String {
     let length = body.len();
@@ -252,12 +258,12 @@ fn answer(status: &str, header: &str, body: &str) -> String {
     )
 }
 
-/// Takes every question and gives the same answer to each.
-fn server_that_answers(answer: String) -> SocketAddr {
-    server_of(move |stream| answer_with(stream, &answer))
+/// A server that sends this response to every request.
+fn server_with_response(answer: String) -> SocketAddr {
+    serve_connections(move |stream| respond(stream, &answer))
 }
 
-fn server_of(mut serve: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
+fn serve_connections(mut serve: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -268,8 +274,9 @@ fn server_of(mut serve: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
-/// A client that has read enough, or does not trust us, may go at any moment.
-fn answer_with(stream: impl Read + Write, answer: &str) {
+/// Reads a request head and responds. A client that has read enough, or does not trust the
+/// certificate, may disconnect at any time.
+fn respond(stream: impl Read + Write, answer: &str) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while line != "\r\n" {
@@ -283,18 +290,18 @@ fn answer_with(stream: impl Read + Write, answer: &str) {
 }
 
 #[test]
-fn no_other_answer_lets_anybody_in() {
-    let elsewhere = server_that_answers(answer("200 OK", "", GOOD));
+fn unexpected_responses_accept_no_credential() {
+    let elsewhere = server_with_response(answer("200 OK", "", ACTIVE));
     let location = format!("Location: http://{elsewhere}/introspect\r\n");
-    let too_long = format!("{GOOD}{}", " ".repeat(70_000));
+    let too_long = format!("{ACTIVE}{}", " ".repeat(70_000));
     for (given, expected) in [
-        // The answers below differ from this one, each in what makes it none.
-        (answer("200 OK", "", GOOD), 200),
+        // Every other response differs from this one in the part that makes it invalid.
+        (answer("200 OK", "", ACTIVE), 200),
         (answer("200 OK", "", r#"{"active":false}"#), 401),
-        (answer("307 Temporary Redirect", &location, GOOD), 503),
-        (answer("302 Found", &location, GOOD), 503),
-        (answer("201 Created", "", GOOD), 503),
-        (answer("400 Bad Request", "", GOOD), 503),
+        (answer("307 Temporary Redirect", &location, ACTIVE), 503),
+        (answer("302 Found", &location, ACTIVE), 503),
+        (answer("201 Created", "", ACTIVE), 503),
+        (answer("400 Bad Request", "", ACTIVE), 503),
         (answer("401 Unauthorized", "", r#"{"active":false}"#), 503),
         (answer("403 Forbidden", "", r#"{"active":false}"#), 503),
         (answer("404 Not Found", "", r#"{"active":false}"#), 503),
@@ -311,20 +318,20 @@ fn no_other_answer_lets_anybody_in() {
         (answer("200 OK", "", r#"{"active":"false"}"#), 503),
         (answer("200 OK", "", &too_long), 503),
         (
-            answer("200 OK", "", GOOD).replace("Content-Length: 1", "Content-Length: 9"),
+            answer("200 OK", "", ACTIVE).replace("Content-Length: 1", "Content-Length: 9"),
             503,
         ),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), 503),
         (String::new(), 503),
     ] {
-        let server = server_that_answers(given.clone());
+        let server = server_with_response(given.clone());
         let (_app, client) = start_app(server, BY_STATIC_KEY, "0");
         assert_eq!(notes(&client, "a-credential"), expected, "{given}");
     }
 }
 
 #[test]
-fn https_wants_a_certificate_that_the_system_trusts() {
+fn https_requires_a_certificate_trusted_by_the_system() {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = ScratchDir::new("certificate");
     let file = folder.join("certificate.pem");
@@ -338,11 +345,11 @@ fn https_wants_a_certificate_that_the_system_trusts() {
         .with_no_client_auth()
         .with_single_cert(vec![certified.cert.der().clone()], key);
     let config = Arc::new(config.unwrap());
-    let server = server_of(move |stream| {
+    let server = serve_connections(move |stream| {
         let session = ServerConnection::new(Arc::clone(&config)).unwrap();
-        answer_with(
+        respond(
             StreamOwned::new(session, stream),
-            &answer("200 OK", "", GOOD),
+            &answer("200 OK", "", ACTIVE),
         );
     });
     let by_name = format!("https://localhost:{}", server.port());

@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
 
 on_both_databases!(
-    whoever_has_a_credential_may_end_it_everywhere,
-    with_a_credential_only_ones_own_are_ended,
-    what_is_unknown_is_answered_alike,
-    a_bad_request_ends_nothing,
-    of_many_at_once_one_is_in_the_trail,
+    possession_of_a_credential_allows_revoking_it,
+    authenticated_caller_can_only_revoke_own_credentials,
+    unknown_tokens_get_the_same_response,
+    invalid_request_revokes_nothing,
+    concurrent_revocations_write_one_event,
 );
 
 fn revoke(client: &Client, token: &str) -> Response {
@@ -22,10 +22,10 @@ fn assert_revoked(answer: &Response) {
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
 }
 
-fn whoever_has_a_credential_may_end_it_everywhere(backend: Backend) {
+fn possession_of_a_credential_allows_revoking_it(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     let alice = app.register("alice");
     let statuses = |credential: &str| servers.map(|server| server.status("/users/me", credential));
     for round in 0..10 {
@@ -45,12 +45,12 @@ fn whoever_has_a_credential_may_end_it_everywhere(backend: Backend) {
         );
         assert_revoked(&revoke(&server, &token));
     }
-    let noted = "audit_events WHERE action = 'token.revoke' AND level = 'possession' \
+    let recorded = "audit_events WHERE action = 'token.revoke' AND level = 'possession' \
                  AND actor = 'user:1' AND result = 'ok'";
-    assert_eq!(app.database().count(noted), 20);
+    assert_eq!(app.database().count(recorded), 20);
 }
 
-fn with_a_credential_only_ones_own_are_ended(backend: Backend) {
+fn authenticated_caller_can_only_revoke_own_credentials(backend: Backend) {
     let app = TestApp::start(backend);
     let (alice, bob) = (
         app.register("alice"),
@@ -61,31 +61,31 @@ fn with_a_credential_only_ones_own_are_ended(backend: Backend) {
         app.create_key(&token, "").secret,
         app.create_key(&token, "").secret,
     ];
-    let of_bob = bob.sign_in();
-    let key_of_bob = app.create_key(&of_bob, "users:write").secret;
+    let bob_token = bob.sign_in();
+    let bob_key = app.create_key(&bob_token, "users:write").secret;
     let revoke_as = |credential: &str, token: &str| {
         let request = app.post("/revoke").bearer(credential);
         assert_revoked(&request.form(&[("token", token)]).send());
     };
-    for stranger in [&of_bob, &key_of_bob] {
+    for stranger in [&bob_token, &bob_key] {
         for target in [&token, &keys[0]] {
             revoke_as(stranger, target);
             assert_eq!(app.status("/users/me", target), 200);
         }
     }
-    // Of one's own, any by any, and itself too.
+    // A user's credentials can revoke each other and themselves.
     revoke_as(&token, &keys[0]);
     assert_eq!(app.status("/users/me", &keys[0]), 401);
     revoke_as(&keys[1], &token);
     assert_eq!(app.status("/users/me", &token), 401);
     revoke_as(&keys[1], &keys[1]);
     assert_eq!(app.status("/users/me", &keys[1]), 401);
-    let noted = "audit_events WHERE action = 'token.revoke' AND level = 'account'";
-    assert_eq!(app.database().count(noted), 3);
-    assert_eq!(app.status("/users/me", &of_bob), 200);
+    let recorded = "audit_events WHERE action = 'token.revoke' AND level = 'account'";
+    assert_eq!(app.database().count(recorded), 3);
+    assert_eq!(app.status("/users/me", &bob_token), 200);
 }
 
-fn what_is_unknown_is_answered_alike(backend: Backend) {
+fn unknown_tokens_get_the_same_response(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let token = alice.sign_in();
@@ -106,7 +106,7 @@ fn what_is_unknown_is_answered_alike(backend: Backend) {
     }
     assert_eq!(app.status("/users/me", &token), 200);
     assert_eq!(app.status("/users/me", &key), 200);
-    // Wrong hints, and parameters that nobody knows, are passed over.
+    // Wrong hints and unknown parameters are ignored.
     let form = [
         ("token", key.as_str()),
         ("token_type_hint", "refresh_token"),
@@ -115,13 +115,13 @@ fn what_is_unknown_is_answered_alike(backend: Backend) {
     ];
     assert_revoked(&app.post("/revoke").form(&form).send());
     assert_eq!(app.status("/users/me", &key), 401);
-    // What has ended by itself is no mistake either.
+    // Expired tokens are not an error either.
     app.database()
         .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
     assert_revoked(&revoke(&app, &token));
 }
 
-fn a_bad_request_ends_nothing(backend: Backend) {
+fn invalid_request_revokes_nothing(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let urlencoded = "application/x-www-form-urlencoded";
@@ -161,9 +161,9 @@ fn a_bad_request_ends_nothing(backend: Backend) {
     assert_eq!(app.status("/users/me", &token), 200);
 }
 
-fn of_many_at_once_one_is_in_the_trail(backend: Backend) {
+fn concurrent_revocations_write_one_event(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     let alice = app.register("alice");
     for _ in 0..5 {
         let token = alice.sign_in();
@@ -173,7 +173,7 @@ fn of_many_at_once_one_is_in_the_trail(backend: Backend) {
             .count("audit_events WHERE action = 'token.revoke'");
         thread::scope(|scope| {
             for number in 0..16 {
-                let server: Client = if number % 2 == 0 { *app } else { *beside };
+                let server: Client = if number % 2 == 0 { *app } else { *second };
                 let credential = if number % 4 < 2 { &token } else { &key };
                 scope.spawn(move || {
                     assert_revoked(&revoke(&server, credential));

@@ -1,22 +1,22 @@
-//! What users may do, what their credentials may do, and how both are asked about.
+//! Scopes of users and of their credentials, and how they are requested.
 
 use serde_json::json;
 
 use crate::harness::{Backend, Client, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_sign_in_may_ask_for_fewer_scopes_and_never_for_more,
-    a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process,
-    names_of_the_operators_own_are_as_good_as_ours,
+    sign_in_can_request_fewer_scopes_but_never_more,
+    revoked_scope_is_removed_from_live_credentials_on_every_process,
+    custom_scope_names_work_like_built_in_ones,
 );
 
 const HELD: &str = "orders:read orders:write users:read";
 
-fn a_sign_in_may_ask_for_fewer_scopes_and_never_for_more(backend: Backend) {
+fn sign_in_can_request_fewer_scopes_but_never_more(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", HELD);
     let mut token = String::new();
-    for (asked, given) in [
+    for (requested, granted) in [
         ("", HELD),
         ("  ", HELD),
         ("orders:read", "orders:read"),
@@ -26,11 +26,11 @@ fn a_sign_in_may_ask_for_fewer_scopes_and_never_for_more(backend: Backend) {
         ),
         (HELD, HELD),
     ] {
-        let answer = alice.try_sign_in(&alice.password, asked);
+        let answer = alice.try_sign_in(&alice.password, requested);
         assert_eq!(
             (answer.status, &answer.json()["scope"]),
-            (200, &json!(given)),
-            "{asked:?}"
+            (200, &json!(granted)),
+            "{requested:?}"
         );
         token = answer.json()["access_token"].as_str().unwrap().to_owned();
     }
@@ -55,42 +55,43 @@ fn a_sign_in_may_ask_for_fewer_scopes_and_never_for_more(backend: Backend) {
         "orders:re\u{e4}d",
         "\0",
     ];
-    for asked in bad {
+    for requested in bad {
         for server in [*app, *strict] {
             let form = [
                 ("username", alice.email.as_str()),
                 ("password", &alice.password),
-                ("scope", asked),
+                ("scope", requested),
             ];
             let answer = server.post("/token").form(&form).send();
             assert_eq!(
                 (answer.status, answer.json()),
                 (400, refused.clone()),
-                "{asked:?}"
+                "{requested:?}"
             );
         }
     }
-    // It is not told to who has not the password, and ends nothing.
+    // Without the right password this error is not given, and the user's token stays valid.
     assert_eq!(alice.try_sign_in("wrong", "orders:delete").status, 401);
     assert_eq!(app.status("/users/me", &token), 200);
-    let noted = "audit_events WHERE action = 'login' AND result = 'refused' \
+    let denials = "audit_events WHERE action = 'login' AND result = 'refused' \
                  AND detail LIKE '%\"scope\"%'";
-    assert_eq!(app.database().count(noted), 2 * bad.len() as i64);
+    assert_eq!(app.database().count(denials), 2 * bad.len() as i64);
 }
 
-/// Whether credentials may read and write orders, as a proxy is told.
+/// The status of both order scopes at each server, as `/verify` answers.
 fn rights(servers: &[Client], credential: &str) -> Vec<[u16; 2]> {
-    let ask = |server: &Client, scope| server.status(&format!("/verify?scope={scope}"), credential);
+    let check =
+        |server: &Client, scope| server.status(&format!("/verify?scope={scope}"), credential);
     servers
         .iter()
-        .map(|server| ["orders:read", "orders:write"].map(|scope| ask(server, scope)))
+        .map(|server| ["orders:read", "orders:write"].map(|scope| check(server, scope)))
         .collect()
 }
 
-fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend: Backend) {
+fn revoked_scope_is_removed_from_live_credentials_on_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
-    let servers = [*app, beside];
+    let (_process, second) = app.spawn_server();
+    let servers = [*app, second];
     let admin = app
         .register_with("admin", "users:write orders:read orders:write more")
         .sign_in();
@@ -121,12 +122,12 @@ fn a_scope_that_is_taken_is_taken_from_live_credentials_on_every_process(backend
         }
         set(&servers[round % 2], "orders:read orders:write more");
     }
-    // What is given later is not in credentials that were made before.
+    // Scopes granted later do not reach earlier credentials.
     assert_eq!(app.status("/verify?scope=more", &token), 403);
     assert_eq!(app.status("/verify?scope=more", &alice.sign_in()), 200);
 }
 
-fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
+fn custom_scope_names_work_like_built_in_ones(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_GRANTABLE_SCOPES", "*")
         .start();
@@ -160,7 +161,7 @@ fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
         assert_eq!(shown, name.replace('%', "%25"));
         assert_eq!(app.status(&format!("/verify?{query}"), &token), 200);
     }
-    // Names are compared in their case, and whole.
+    // Names are case-sensitive and compared as a whole.
     for other in ["a", "https://example.com/a"] {
         assert_eq!(app.status(&format!("/verify?scope={other}"), &token), 403);
     }
@@ -187,7 +188,7 @@ fn names_of_the_operators_own_are_as_good_as_ours(backend: Backend) {
         patch.json(&json!({ "scopes_add": too_long })).send().status,
         422
     );
-    // Also together with those that the user holds.
+    // The limit applies to all scopes of the user together.
     let patch = app
         .request("PATCH", format!("/admin/users/{id}"))
         .bearer(&admin);

@@ -1,4 +1,4 @@
-//! The binary as an operator meets it: settings, exit codes, and what is printed.
+//! The program from an operator's view: settings, exit codes, and output.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::harness::{Client, Running, ScratchDir};
 
-/// A folder of its own for each test, removed afterwards.
+/// A scratch folder that is removed after the test.
 struct Folder(ScratchDir);
 
 impl Folder {
@@ -14,7 +14,7 @@ impl Folder {
         Self(ScratchDir::new(name))
     }
 
-    /// The program, run in this folder with nothing in its environment.
+    /// The program in this folder with an empty environment.
     fn tokenhouse(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenhouse"));
         command.args(arguments).current_dir(&self.0).env_clear();
@@ -38,7 +38,7 @@ fn with_input(mut command: Command, input: &[u8]) -> Output {
 }
 
 #[test]
-fn it_serves_with_no_setup_and_protects_its_file() {
+fn server_starts_without_setup_and_protects_its_files() {
     let folder = Folder::new("serve");
     let mut server = Running::start(folder.tokenhouse(&[]).env("TOKENHOUSE_BIND", "127.0.0.1:0"));
     let first = server.line();
@@ -64,15 +64,15 @@ fn it_serves_with_no_setup_and_protects_its_file() {
         .status();
     assert_eq!(healthy.unwrap().code(), Some(0));
     drop(server);
-    let gone = folder
+    let stopped = folder
         .tokenhouse(&["healthcheck"])
         .env("TOKENHOUSE_BIND", &address)
         .status();
-    assert_eq!(gone.unwrap().code(), Some(1));
+    assert_eq!(stopped.unwrap().code(), Some(1));
 }
 
 #[test]
-fn a_bad_setting_stops_the_start_with_one_line_that_hides_the_value() {
+fn invalid_setting_prevents_the_start_and_hides_the_value() {
     let folder = Folder::new("settings");
     for (name, value) in [
         ("DATABASE_URL", "mysql://hush"),
@@ -109,7 +109,7 @@ fn a_bad_setting_stops_the_start_with_one_line_that_hides_the_value() {
 }
 
 #[test]
-fn an_unreachable_database_stops_the_start_without_showing_the_url() {
+fn unreachable_database_prevents_the_start_and_hides_the_url() {
     let folder = Folder::new("unreachable");
     for url in [
         "postgres://user:hush@127.0.0.1:1/hush",
@@ -131,7 +131,7 @@ fn an_unreachable_database_stops_the_start_without_showing_the_url() {
 
 #[cfg(not(feature = "postgres-tls"))]
 #[test]
-fn a_build_without_tls_says_so_to_a_url_that_asks_for_it() {
+fn build_without_tls_rejects_a_url_that_requires_it() {
     let folder = Folder::new("tls");
     let url = "postgres://user:hush@127.0.0.1:1/hush?sslmode=verify-full";
     let mut command = folder.tokenhouse(&["migrate"]);
@@ -143,15 +143,15 @@ fn a_build_without_tls_says_so_to_a_url_that_asks_for_it() {
 
 #[cfg(not(feature = "postgres-tls"))]
 #[test]
-fn a_way_to_another_machine_is_open_only_by_order_and_doctor_says_so() {
-    let folder = Folder::new("open-way");
+fn unencrypted_remote_database_requires_sslmode_disable_and_is_reported() {
+    let folder = Folder::new("unencrypted");
     let run = |command: &str, url: &str| {
         let mut command = folder.tokenhouse(&[command]);
         let output = command.env("DATABASE_URL", url).output().unwrap();
         let printed = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
         (output.status.code(), printed.concat())
     };
-    for (url, says) in [
+    for (url, message) in [
         ("postgres://user:hush@db.invalid/n", "?sslmode=disable"),
         (
             "postgres://user:hush@db.invalid/n?sslmode=prefer",
@@ -165,15 +165,18 @@ fn a_way_to_another_machine_is_open_only_by_order_and_doctor_says_so() {
         let (status, line) = run("serve", url);
         assert_eq!(status, Some(2), "{line}");
         assert!(line.starts_with("tokenhouse: DATABASE_URL: "), "{line}");
-        assert!(line.contains(says) && !line.contains("hush"), "{line}");
+        assert!(line.contains(message) && !line.contains("hush"), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }
-    let (_status, said) = run(
+    let (_status, report) = run(
         "doctor",
         "postgres://user:hush@db.invalid/n?sslmode=disable",
     );
     let warning = "warning\tdatabase connection\tDATABASE_URL: with sslmode=disable others";
-    assert!(said.contains(warning) && !said.contains("hush"), "{said}");
+    assert!(
+        report.contains(warning) && !report.contains("hush"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -189,7 +192,7 @@ fn migrations_are_run_once() {
 }
 
 #[test]
-fn passwords_are_hashed_and_verified_as_they_are() {
+fn passwords_are_hashed_and_verified_byte_for_byte() {
     let folder = Folder::new("password");
     let password = b"  caf\xc3\xa9 \xff\r\n";
     let hashed = with_input(folder.tokenhouse(&["hash", "--cost", "4"]), password);

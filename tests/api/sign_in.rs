@@ -1,4 +1,4 @@
-//! `/token`, `/users/me` and `/logout`: getting in, and being out when told so.
+//! `/token`, `/users/me` and `/logout`: signing in and out.
 
 use std::collections::HashSet;
 use std::thread;
@@ -10,16 +10,16 @@ use tokenhouse::Clock;
 use crate::harness::{Backend, Client, Response, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_token_is_answered_as_rfc_6749_has_it,
-    every_refusal_is_the_same,
-    of_64_sign_ins_at_once_one_token_is_left,
-    a_token_is_refused_from_the_moment_it_expires,
-    logging_out_ends_the_token_for_every_process,
-    deleted_and_disabled_users_are_out,
-    a_stored_token_is_a_digest_that_opens_nothing,
-    a_hash_of_another_cost_is_renewed_and_one_above_the_ceiling_refused,
-    strict_status_is_rfc_6749s,
-    a_busy_hasher_refuses_at_once,
+    token_response_follows_rfc_6749,
+    all_refusals_are_identical,
+    concurrent_sign_ins_leave_one_token,
+    token_is_rejected_from_the_moment_it_expires,
+    logout_revokes_the_token_on_every_process,
+    deleted_and_disabled_users_are_rejected,
+    stored_token_digest_is_not_a_credential,
+    sign_in_rehashes_other_costs_and_rejects_costs_above_the_maximum,
+    strict_status_follows_rfc_6749,
+    overloaded_hasher_rejects_immediately,
 );
 
 fn me(app: &Client, token: &str) -> u16 {
@@ -32,7 +32,7 @@ fn sign_in(app: &Client, username: &str, password: &str) -> Response {
         .send()
 }
 
-fn a_token_is_answered_as_rfc_6749_has_it(backend: Backend) {
+fn token_response_follows_rfc_6749(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let answer = sign_in(&app, "ALICE@Example.COM", &alice.password);
@@ -47,7 +47,7 @@ fn a_token_is_answered_as_rfc_6749_has_it(backend: Backend) {
     assert_eq!(answer.header("pragma").as_deref(), Some("no-cache"));
 }
 
-fn every_refusal_is_the_same(backend: Backend) {
+fn all_refusals_are_identical(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let bob = app.register("bob");
@@ -81,14 +81,14 @@ fn every_refusal_is_the_same(backend: Backend) {
     assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 200);
 }
 
-fn of_64_sign_ins_at_once_one_token_is_left(backend: Backend) {
+fn concurrent_sign_ins_leave_one_token(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     let alice = app.register("alice");
     let tokens: Vec<String> = thread::scope(|scope| {
         let signing_in: Vec<_> = (0..64)
             .map(|number| {
-                let client: Client = if number % 2 == 0 { *app } else { *beside };
+                let client: Client = if number % 2 == 0 { *app } else { *second };
                 let alice = &alice;
                 scope.spawn(move || {
                     let answer = sign_in(&client, &alice.email, &alice.password);
@@ -104,7 +104,7 @@ fn of_64_sign_ins_at_once_one_token_is_left(backend: Backend) {
     });
     assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), 64);
     assert_eq!(app.database().count("access_tokens"), 1);
-    for server in [&app, &beside] {
+    for server in [&app, &second] {
         let accepted = tokens
             .iter()
             .filter(|token| me(server, token) == 200)
@@ -113,7 +113,7 @@ fn of_64_sign_ins_at_once_one_token_is_left(backend: Backend) {
     }
 }
 
-fn a_token_is_refused_from_the_moment_it_expires(backend: Backend) {
+fn token_is_rejected_from_the_moment_it_expires(backend: Backend) {
     let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let token = app.register("alice").sign_in();
@@ -128,17 +128,17 @@ fn a_token_is_refused_from_the_moment_it_expires(backend: Backend) {
     );
 }
 
-fn logging_out_ends_the_token_for_every_process(backend: Backend) {
+fn logout_revokes_the_token_on_every_process(backend: Backend) {
     let app = TestApp::start(backend);
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     let alice = app.register("alice");
     for round in 0..50 {
         let token = alice.sign_in();
-        assert_eq!((me(&app, &token), me(&beside, &token)), (200, 200));
+        assert_eq!((me(&app, &token), me(&second, &token)), (200, 200));
         let (one, other) = if round % 2 == 0 {
-            (&app, &beside)
+            (&app, &second)
         } else {
-            (&beside, &app)
+            (&second, &app)
         };
         let answer = one.post("/logout").bearer(&token).send();
         assert_eq!((answer.status, answer.body.len()), (204, 0));
@@ -147,7 +147,7 @@ fn logging_out_ends_the_token_for_every_process(backend: Backend) {
     }
 }
 
-fn deleted_and_disabled_users_are_out(backend: Backend) {
+fn deleted_and_disabled_users_are_rejected(backend: Backend) {
     let app = TestApp::start(backend);
     let (alice, bob) = (
         app.register("alice").sign_in(),
@@ -160,7 +160,7 @@ fn deleted_and_disabled_users_are_out(backend: Backend) {
     assert_eq!((me(&app, &alice), me(&app, &bob)), (401, 401));
 }
 
-fn a_stored_token_is_a_digest_that_opens_nothing(backend: Backend) {
+fn stored_token_digest_is_not_a_credential(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let digest = tokenhouse::credential::token::TokenDigest::new(token.as_bytes()).to_hex();
@@ -172,14 +172,14 @@ fn a_stored_token_is_a_digest_that_opens_nothing(backend: Backend) {
     assert_eq!(me(&app, &digest), 401);
 }
 
-fn a_hash_of_another_cost_is_renewed_and_one_above_the_ceiling_refused(backend: Backend) {
+fn sign_in_rehashes_other_costs_and_rejects_costs_above_the_maximum(backend: Backend) {
     let cheap = TestApp::start(backend);
     let alice = cheap.register("alice");
-    let of_cost = |cost: &str| {
+    let count_with_cost = |cost: &str| {
         let database = cheap.database();
         database.count(&format!("users WHERE hashed_password LIKE '$2b${cost}$%'"))
     };
-    assert_eq!((of_cost("04"), of_cost("05")), (1, 0));
+    assert_eq!((count_with_cost("04"), count_with_cost("05")), (1, 0));
     let app = cheap
         .sibling()
         .setting("TOKENHOUSE_BCRYPT_COST", "5")
@@ -187,7 +187,7 @@ fn a_hash_of_another_cost_is_renewed_and_one_above_the_ceiling_refused(backend: 
     for (server, expected) in [(&app, (0, 1)), (&cheap, (1, 0)), (&app, (0, 1))] {
         for _ in 0..2 {
             assert_eq!(sign_in(server, &alice.email, &alice.password).status, 200);
-            assert_eq!((of_cost("04"), of_cost("05")), expected);
+            assert_eq!((count_with_cost("04"), count_with_cost("05")), expected);
         }
     }
     app.database()
@@ -195,7 +195,7 @@ fn a_hash_of_another_cost_is_renewed_and_one_above_the_ceiling_refused(backend: 
     assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 401);
 }
 
-fn strict_status_is_rfc_6749s(backend: Backend) {
+fn strict_status_follows_rfc_6749(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_OAUTH_STRICT_STATUS", "true")
         .start();
@@ -211,7 +211,7 @@ fn strict_status_is_rfc_6749s(backend: Backend) {
     );
 }
 
-fn a_busy_hasher_refuses_at_once(backend: Backend) {
+fn overloaded_hasher_rejects_immediately(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_BCRYPT_COST", "12")
         .setting("TOKENHOUSE_HASH_QUEUE_MS", "1")

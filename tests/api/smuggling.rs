@@ -1,4 +1,4 @@
-//! Requests that one server reads as one and another as two: none is answered twice.
+//! Request smuggling: requests that servers could parse differently are never answered twice.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::harness::{Backend, Client, TestApp};
 
-/// What would be answered with a 200 if it were taken for a request.
+/// A request that gets a 200 if the server takes it for one.
 const SMUGGLED: &str = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Whoever has not closed by then keeps the connection for another request.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A connection that is still open by then is kept for the next request.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Heads with a length that is told twice, or in no way that RFC 9112 knows.
+/// Heads with a repeated or invalid Content-Length.
 const LENGTHS: [&str; 19] = [
     "Content-Length: 5\r\nContent-Length: 5",
     "Content-Length: 5\r\nContent-Length: 0",
@@ -35,7 +35,7 @@ const LENGTHS: [&str; 19] = [
     "Content-Length: 5\u{b}",
 ];
 
-/// Heads with a coding that is told twice, beside a length, or is none that we have.
+/// Heads with a repeated or unsupported Transfer-Encoding, or one next to a Content-Length.
 const CODINGS: [&str; 20] = [
     "Content-Length: 5\r\nTransfer-Encoding: chunked",
     "Transfer-Encoding: chunked\r\nContent-Length: 5",
@@ -59,7 +59,7 @@ const CODINGS: [&str; 20] = [
     "Transfer-Encoding: \u{17f}chunked",
 ];
 
-/// Heads whose lines are not clear.
+/// Heads with ambiguous lines.
 const LINES: [&str; 19] = [
     "X: y\r\n Transfer-Encoding: chunked",
     "X: y\r\n\tTransfer-Encoding: chunked",
@@ -82,8 +82,8 @@ const LINES: [&str; 19] = [
     "\u{a0}Content-Length: 5",
 ];
 
-/// Whole beginnings, in place of the usual request line and `Host`.
-const BEGINNINGS: [&str; 11] = [
+/// Complete heads, including the request line.
+const HEADS: [&str; 11] = [
     "POST /token HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
     "POST /token HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
     "POST /token HTTP/1.0\r\nHost: a\r\n\r\n",
@@ -97,7 +97,7 @@ const BEGINNINGS: [&str; 11] = [
     "POST /token HTTP/1.1\r\n Host: a\r\nContent-Length: 5\r\n\r\n",
 ];
 
-/// Bodies that are no chunks.
+/// Invalid chunked bodies.
 const CHUNKS: [&str; 16] = [
     "-5\r\nhello\r\n0\r\n\r\n",
     "+5\r\nhello\r\n0\r\n\r\n",
@@ -117,39 +117,39 @@ const CHUNKS: [&str; 16] = [
     "10000000000000005\r\nhello\r\n0\r\n\r\n",
 ];
 
-/// What came back on a connection.
-struct Seen {
+/// What was received on a connection.
+struct Received {
     statuses: Vec<u16>,
     closed: bool,
     text: String,
 }
 
-fn send(client: &Client, bytes: &[u8]) -> Seen {
+fn send(client: &Client, bytes: &[u8]) -> Received {
     let mut stream = TcpStream::connect(client.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     stream.write_all(bytes).unwrap();
-    let mut seen = Vec::new();
+    let mut received = Vec::new();
     let mut part = [0; 4_096];
     let closed = loop {
         match stream.read(&mut part) {
             Ok(0) => break true,
-            Ok(length) => seen.extend_from_slice(&part[..length]),
+            Ok(length) => received.extend_from_slice(&part[..length]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break true,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
             Err(error) => panic!("{error}"),
         }
     };
-    let text = String::from_utf8_lossy(&seen).into_owned();
+    let text = String::from_utf8_lossy(&received).into_owned();
     let statuses = text.match_indices("HTTP/1.1 ");
     let statuses = statuses.map(|(at, _)| text[at + 9..at + 12].parse().unwrap());
-    Seen {
+    Received {
         statuses: statuses.collect(),
         closed,
         text,
     }
 }
 
-/// A body that ends where each of the two readings has an end.
+/// Adds a body that is complete in either reading, and the smuggled request.
 fn with_body(head: &str) -> String {
     let body = match head.contains("chunked") {
         true => "0\r\n\r\n",
@@ -159,94 +159,102 @@ fn with_body(head: &str) -> String {
 }
 
 #[track_caller]
-fn assert_refused(app: &Client, request: &str) {
-    let seen = send(app, request.as_bytes());
+fn assert_rejected(app: &Client, request: &str) {
+    let received = send(app, request.as_bytes());
     let what = request.escape_debug();
-    assert!(seen.closed, "left open: {what}");
-    assert!(seen.statuses == [400], "{what} was answered\n{}", seen.text);
+    assert!(received.closed, "left open: {what}");
+    assert!(
+        received.statuses == [400],
+        "{what} was answered\n{}",
+        received.text
+    );
 }
 
 #[test]
-fn heads_that_can_be_read_in_two_ways_are_refused() {
+fn ambiguous_heads_are_rejected() {
     let app = TestApp::start(Backend::Sqlite);
     for field in LENGTHS.iter().chain(&CODINGS).chain(&LINES) {
         let head = format!("POST /token HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
-        assert_refused(&app, &with_body(&head));
+        assert_rejected(&app, &with_body(&head));
     }
-    for head in BEGINNINGS {
-        assert_refused(&app, &with_body(head));
+    for head in HEADS {
+        assert_rejected(&app, &with_body(head));
     }
 }
 
 #[test]
-fn chunks_that_can_be_read_in_two_ways_are_refused() {
+fn ambiguous_chunks_are_rejected() {
     let app = TestApp::start(Backend::Sqlite);
     for chunks in CHUNKS {
         let head = "POST /token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_refused(&app, &format!("{head}{chunks}{SMUGGLED}"));
+        assert_rejected(&app, &format!("{head}{chunks}{SMUGGLED}"));
     }
 }
 
-/// These are answered before their body is looked at; what follows must not be taken for a request.
+/// These requests are answered before the body is read; what follows must not be parsed as a request.
 #[test]
-fn nothing_is_smuggled_in_a_body_that_is_not_read() {
+fn unread_body_smuggles_no_request() {
     let app = TestApp::start(Backend::Sqlite);
     for line in ["GET /page", "POST /logout", "POST /nope", "TRACE /livez"] {
         let head = format!("{line} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         for chunks in CHUNKS {
-            let seen = send(&app, format!("{head}{chunks}{SMUGGLED}").as_bytes());
-            assert!(seen.closed, "{line}: left open after {chunks:?}");
-            assert!(!seen.statuses.contains(&200), "{line}: {}", seen.text);
+            let received = send(&app, format!("{head}{chunks}{SMUGGLED}").as_bytes());
+            assert!(received.closed, "{line}: left open after {chunks:?}");
+            assert!(
+                !received.statuses.contains(&200),
+                "{line}: {}",
+                received.text
+            );
         }
         let length = SMUGGLED.len();
         let head = format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-        let seen = send(&app, format!("{head}{SMUGGLED}").as_bytes());
-        assert_eq!(seen.statuses.len(), 1, "{line}: {}", seen.text);
-        assert_ne!(seen.statuses, [200], "{line}: {}", seen.text);
+        let received = send(&app, format!("{head}{SMUGGLED}").as_bytes());
+        assert_eq!(received.statuses.len(), 1, "{line}: {}", received.text);
+        assert_ne!(received.statuses, [200], "{line}: {}", received.text);
     }
 }
 
-/// Behind the last chunk stand trailers (RFC 9112 section 7.1.2), which mean nothing to us.
+/// The last chunk is followed by trailers (RFC 9112 section 7.1.2), which are ignored.
 #[test]
-fn what_follows_the_last_chunk_is_a_trailer_up_to_an_empty_line() {
+fn trailers_end_at_an_empty_line() {
     let app = TestApp::start(Backend::Sqlite);
     let head = "POST /token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for end in ["0\r\n\n", "0\r\n \r\n", "0\r\nContent-Length: 5\r\n"] {
-        let seen = send(
+        let received = send(
             &app,
             format!("{head}5\r\nhello\r\n{end}{SMUGGLED}").as_bytes(),
         );
-        assert_eq!(seen.statuses, [422], "{end:?}: {}", seen.text);
+        assert_eq!(received.statuses, [422], "{end:?}: {}", received.text);
     }
 }
 
-/// A lone LF ends a line (RFC 9112 section 2.2 lets it): of every request in the text there is one
-/// answer, and in a value it is nothing else than that end.
+/// A lone LF ends a line (RFC 9112 section 2.2 permits it): each request still gets one response,
+/// and inside a header value it is nothing but that end.
 #[test]
-fn a_lone_line_feed_ends_a_line_and_hides_nothing() {
+fn lone_line_feed_ends_a_line_and_hides_nothing() {
     let app = TestApp::start(Backend::Sqlite);
     let folded = "POST /token HTTP/1.1\r\nHost: a\r\nX: y\n Content-Length: 5\r\n\r\nhello";
-    assert_refused(&app, &format!("{folded}{SMUGGLED}"));
+    assert_rejected(&app, &format!("{folded}{SMUGGLED}"));
     let twice = "POST /token HTTP/1.1\r\nHost: a\r\nX: y\nContent-Length: 5\r\n\
                  Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert_refused(&app, &format!("{twice}{SMUGGLED}"));
+    assert_rejected(&app, &format!("{twice}{SMUGGLED}"));
     let hosts = "GET /page HTTP/1.1\r\nHost: a\r\nX: y\nHost: b\r\n\r\n";
-    assert_refused(&app, &format!("{hosts}{SMUGGLED}"));
+    assert_rejected(&app, &format!("{hosts}{SMUGGLED}"));
 }
 
 #[test]
-fn requests_one_after_the_other_are_answered_one_after_the_other() {
+fn pipelined_requests_are_answered_in_order() {
     let app = TestApp::start(Backend::Sqlite);
-    let seen = send(&app, SMUGGLED.repeat(3).as_bytes());
-    assert_eq!(seen.statuses, [200, 200, 200]);
+    let received = send(&app, SMUGGLED.repeat(3).as_bytes());
+    assert_eq!(received.statuses, [200, 200, 200]);
     let chunked = "POST /token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n\
                    5;a=b\r\nhello\r\n0\r\n\r\n";
-    let seen = send(&app, format!("{chunked}{SMUGGLED}").as_bytes());
-    assert_eq!(seen.statuses, [422, 200], "{}", seen.text);
+    let received = send(&app, format!("{chunked}{SMUGGLED}").as_bytes());
+    assert_eq!(received.statuses, [422, 200], "{}", received.text);
 }
 
 #[test]
-fn trace_and_connect_are_refused_and_echo_nothing() {
+fn trace_and_connect_are_rejected_without_an_echo() {
     let app = TestApp::start(Backend::Sqlite);
     let secret = "Authorization: Bearer this-must-not-come-back";
     for (line, status) in [
@@ -257,12 +265,16 @@ fn trace_and_connect_are_refused_and_echo_nothing() {
         ("CONNECT example.com:443 HTTP/1.1", 404),
     ] {
         let request = format!("{line}\r\nHost: a\r\n{secret}\r\n\r\n");
-        let seen = send(&app, request.as_bytes());
-        assert_eq!(seen.statuses, [status], "{line}: {}", seen.text);
-        assert!(!seen.text.contains("this-must"), "{line}: {}", seen.text);
+        let received = send(&app, request.as_bytes());
+        assert_eq!(received.statuses, [status], "{line}: {}", received.text);
+        assert!(
+            !received.text.contains("this-must"),
+            "{line}: {}",
+            received.text
+        );
     }
-    // What would come through a tunnel stays unanswered.
+    // A request sent through the tunnel is not answered.
     let tunnel = format!("CONNECT example.com:443 HTTP/1.1\r\nHost: a\r\n\r\n{SMUGGLED}");
-    let seen = send(&app, tunnel.as_bytes());
-    assert_eq!(seen.statuses, [404], "{}", seen.text);
+    let received = send(&app, tunnel.as_bytes());
+    assert_eq!(received.statuses, [404], "{}", received.text);
 }

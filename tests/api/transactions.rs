@@ -4,7 +4,7 @@ use tokenhouse::store::{Credential, Revoking, Store, StoreError};
 use tokenhouse::{Auth, Error};
 
 use crate::harness::{Backend, TestApp, on_both_databases};
-use crate::panics::config;
+use crate::resilience::config;
 
 on_both_databases!(
     refusal_rolls_back_what_was_written_before,

@@ -1,4 +1,4 @@
-//! A clock that is wrong deletes nothing and revives nothing.
+//! A wrong clock deletes nothing and revives nothing.
 
 use chrono::{TimeDelta, Utc};
 use tokenhouse::store::Store;
@@ -8,11 +8,11 @@ use super::{Auditor, program};
 use crate::harness::{Backend, Log, Running, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_clock_far_ahead_deletes_nothing,
-    an_operator_has_to_confirm_a_clock_far_ahead,
-    what_has_expired_stays_expired_when_the_clock_goes_back,
-    a_mark_whose_event_was_pruned_cannot_be_judged,
-    what_an_earlier_key_has_made_can_be_pruned,
+    clock_far_ahead_deletes_nothing,
+    operator_must_confirm_a_clock_far_ahead,
+    expired_credentials_stay_expired_when_the_clock_goes_back,
+    mark_of_a_pruned_event_is_inconclusive,
+    events_of_an_earlier_key_can_be_pruned,
 );
 
 const TABLES: [&str; 4] = [
@@ -22,7 +22,7 @@ const TABLES: [&str; 4] = [
     "api_keys",
 ];
 
-/// A service on this database, by this clock.
+/// A service on this database, with this clock.
 fn service(app: &TestApp, clock: Clock) -> Auth {
     let settings = [("DATABASE_URL".to_owned(), app.database().url())];
     let config = Config::from_vars(settings).unwrap();
@@ -34,14 +34,14 @@ fn counts(app: &TestApp) -> [i64; 4] {
     TABLES.map(|table| app.database().count(table))
 }
 
-/// The exit code of a command, and what it prints.
+/// Runs a command; returns its exit code and output.
 fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
     let output = program(app, arguments, "");
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
-fn a_clock_far_ahead_deletes_nothing(backend: Backend) {
+fn clock_far_ahead_deletes_nothing(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_LIMITS", "on")
         .start();
@@ -68,7 +68,7 @@ fn a_clock_far_ahead_deletes_nothing(backend: Backend) {
         })
     };
     assert_eq!(prune(), 0);
-    // Nor when something happens by that clock, and it goes on.
+    // Nor when an operation uses that clock and time goes on.
     assert!(
         runtime
             .block_on(service.check_token(token.as_bytes()))
@@ -81,20 +81,20 @@ fn a_clock_far_ahead_deletes_nothing(backend: Backend) {
     ahead.advance(TimeDelta::days(1));
     assert_eq!(prune(), 0);
     assert_eq!(app.database().count("audit_events"), before[0] + 1);
-    // The sign-in was counted too.
+    // The sign-in added a throttle counter.
     let after = counts(&app);
     assert_eq!([after[1], after[3]], [before[1], before[3]]);
     assert!(after[2] > before[2], "{after:?}");
     let (code, printed) = run(&app, &["audit", "verify", "--contains", mark]);
     assert_eq!(code, Some(0), "{printed}");
-    // By the right clock, the time that was wrong counts for nothing.
+    // After the clock is corrected, the wrong time has no effect.
     assert_eq!(
         app.get("/users/me").bearer(&alice.sign_in()).send().status,
         200
     );
 }
 
-fn an_operator_has_to_confirm_a_clock_far_ahead(backend: Backend) {
+fn operator_must_confirm_a_clock_far_ahead(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice").sign_in();
     app.database().execute(
@@ -119,8 +119,8 @@ fn an_operator_has_to_confirm_a_clock_far_ahead(backend: Backend) {
 
     let confirmed = run(&app, &["token", "prune", "--confirm"]);
     assert_eq!(confirmed, (Some(0), "pruned 1\n".to_owned()));
-    let of_operator = "audit_events WHERE action = 'clock.confirm' AND actor LIKE 'operator:%'";
-    assert_eq!(app.database().count(of_operator), 1);
+    let confirmations = "audit_events WHERE action = 'clock.confirm' AND actor LIKE 'operator:%'";
+    assert_eq!(app.database().count(confirmations), 1);
     assert_eq!(run(&app, &["audit", "prune"]).0, Some(0));
     let (_, printed) = run(&app, &["doctor"]);
     assert!(printed.contains("ok\tclock and database"), "{printed}");
@@ -133,7 +133,7 @@ fn an_operator_has_to_confirm_a_clock_far_ahead(backend: Backend) {
         "{log}"
     );
 
-    // A mark ahead of the clock is what the operator has to look at too.
+    // A mark ahead of the clock needs confirmation too.
     app.database()
         .execute("UPDATE clock_mark SET at = '2099-01-01 00:00:00'");
     let (code, printed) = run(&app, &["doctor"]);
@@ -144,7 +144,7 @@ fn an_operator_has_to_confirm_a_clock_far_ahead(backend: Backend) {
     assert_eq!(app.database().count(ahead), 0);
 }
 
-fn what_has_expired_stays_expired_when_the_clock_goes_back(backend: Backend) {
+fn expired_credentials_stay_expired_when_the_clock_goes_back(backend: Backend) {
     let start = Utc::now();
     let clock = Clock::manual(start);
     let app = TestApp::builder(backend).clock(clock.clone()).start();
@@ -157,11 +157,11 @@ fn what_has_expired_stays_expired_when_the_clock_goes_back(backend: Backend) {
     assert_eq!(status(&app, &token), 401);
     clock.advance(TimeDelta::hours(-25));
     assert_eq!(status(&app, &token), 401);
-    // The service goes on, by the later time.
+    // The service keeps working, using the later time.
     assert_eq!(status(&app, &key), 200);
     assert_eq!(status(&app, &alice.sign_in()), 200);
 
-    // So do other processes, and those that start later.
+    // Other processes use it too, including those that start later.
     let bob = app.register("bobby");
     let token = bob.sign_in();
     clock.advance(TimeDelta::hours(2 * 25));
@@ -179,7 +179,7 @@ fn what_has_expired_stays_expired_when_the_clock_goes_back(backend: Backend) {
     assert_eq!(status(&later, &token), 200);
 }
 
-/// An app whose users did something 400 days ago, and ten days ago.
+/// An app with activity from 400 days ago and from ten days ago.
 fn old_app(backend: Backend) -> TestApp {
     let days_ago = |days| Clock::manual(Utc::now() - TimeDelta::days(days));
     let app = TestApp::builder(backend).clock(days_ago(400)).start();
@@ -191,13 +191,13 @@ fn old_app(backend: Backend) -> TestApp {
     app
 }
 
-fn a_mark_whose_event_was_pruned_cannot_be_judged(backend: Backend) {
+fn mark_of_a_pruned_event_is_inconclusive(backend: Backend) {
     let app = old_app(backend);
-    let digest_of = |id: i64| {
+    let digest = |id: i64| {
         let query = format!("SELECT digest AS text FROM audit_events WHERE id = {id}");
         app.database().texts(&query).remove(0)
     };
-    let marks = [3, 5, 7].map(|id| format!("{id}:{}", digest_of(id)));
+    let marks = [3, 5, 7].map(|id| format!("{id}:{}", digest(id)));
     let verify = |mark: &str| run(&app, &["audit", "verify", "--contains", mark]);
     for mark in &marks {
         assert_eq!(verify(mark).0, Some(0));
@@ -218,7 +218,7 @@ fn a_mark_whose_event_was_pruned_cannot_be_judged(backend: Backend) {
     }
 }
 
-fn what_an_earlier_key_has_made_can_be_pruned(backend: Backend) {
+fn events_of_an_earlier_key_can_be_pruned(backend: Backend) {
     const KEY: &str = "an audit key of more than 32 characters";
     let app = old_app(backend);
     let keyed = app.sibling().setting("TOKENHOUSE_AUDIT_KEY", KEY).start();

@@ -1,4 +1,4 @@
-//! What operators and the service do is on record, command by command.
+//! Operator commands and the service itself leave audit events, command by command.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
@@ -14,37 +14,37 @@ use super::{administrator, make_key, page, sign_in};
 use crate::harness::{Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
-    every_command_is_on_record,
-    the_service_is_on_record_from_its_start_to_its_stop,
-    an_operator_is_told_apart_from_others,
-    clients_that_introspect_are_on_record_once,
+    every_command_is_audited,
+    service_start_and_stop_are_audited,
+    operators_are_distinguished_by_uid,
+    introspection_clients_are_audited_once,
 );
 
-/// Commands that leave no event, each with the reason.
+/// Commands that leave no event, with the reason.
 const WITHOUT_EVENT: [(&str, &str); 10] = [
     (
         "audit verify",
-        "must not touch what it examines, and prints ids and digests only",
+        "must not change what it verifies, and prints ids and digests only",
     ),
     ("completions", "opens no database"),
     ("config check", "opens no database"),
     ("config list", "opens no database"),
     (
         "doctor",
-        "changes nothing, prints nothing of users, and has to work on what is broken",
+        "changes nothing, prints no user data, and must work on a broken database",
     ),
     ("hash", "opens no database"),
     (
         "healthcheck",
-        "asks a running service what everybody may ask",
+        "queries a public endpoint of a running service",
     ),
     ("man", "opens no database"),
     ("openapi", "opens no database"),
     ("verify", "opens no database"),
 ];
 
-/// Commands whose events other tests look for.
-const ELSEWHERE: [(&str, &str); 3] = [
+/// Commands whose events are checked in another file.
+const TESTED_ELSEWHERE: [(&str, &str); 3] = [
     ("audit adopt-key", "tests/api/audit/key.rs"),
     ("after-restore", "tests/api/restore.rs"),
     ("restore", "tests/api/restore.rs"),
@@ -53,7 +53,7 @@ const ELSEWHERE: [(&str, &str); 3] = [
 const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
-/// Commands with the actions that they leave, in an order in which all of them do something.
+/// Commands with arguments and the action that they record, ordered so that each one has an effect.
 const WITH_EVENT: [(&str, &[&str], &str); 22] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
@@ -79,38 +79,42 @@ const WITH_EVENT: [(&str, &[&str], &str); 22] = [
     ("migrate", &[], "migrate"),
 ];
 
-/// Those that want a file, or do not end by themselves: below.
-const WITH_MORE: [&str; 3] = ["backup", "import", "serve"];
+/// Commands that need a file or run until they are stopped; tested separately subcommands.
+const SPECIAL: [&str; 3] = ["backup", "import", "serve"];
 
-/// The commands that have none below them.
-fn leaves(command: &clap::Command, words: &str, found: &mut BTreeSet<String>) {
-    let below: Vec<_> = command.get_subcommands().collect();
-    if below.is_empty() {
-        found.insert(words.trim_start().to_owned());
+/// Collects the commands that have no subcommands.
+fn leaf_commands(command: &clap::Command, command_name: &str, found: &mut BTreeSet<String>) {
+    let subcommands: Vec<_> = command.get_subcommands().collect();
+    if subcommands.is_empty() {
+        found.insert(command_name.trim_start().to_owned());
     }
-    for command in below {
-        leaves(command, &format!("{words} {}", command.get_name()), found);
+    for command in subcommands {
+        leaf_commands(
+            command,
+            &format!("{command_name} {}", command.get_name()),
+            found,
+        );
     }
 }
 
 #[test]
-fn every_command_has_an_event_or_a_reason() {
+fn every_command_has_an_event_or_an_exemption() {
     let mut commands = BTreeSet::new();
-    leaves(&Cli::command(), "", &mut commands);
+    leaf_commands(&Cli::command(), "", &mut commands);
     assert!(commands.len() > 30, "{commands:?}");
-    let listed = WITH_EVENT.iter().map(|(words, _, _)| *words);
+    let listed = WITH_EVENT.iter().map(|(command_name, _, _)| *command_name);
     let listed = listed
-        .chain(WITH_MORE)
-        .chain(ELSEWHERE.map(|(words, _)| words));
-    let listed = listed.chain(WITHOUT_EVENT.map(|(words, _)| words));
+        .chain(SPECIAL)
+        .chain(TESTED_ELSEWHERE.map(|(command_name, _)| command_name));
+    let listed = listed.chain(WITHOUT_EVENT.map(|(command_name, _)| command_name));
     let all: Vec<String> = listed.map(str::to_owned).collect();
     let listed: BTreeSet<String> = all.iter().cloned().collect();
     assert_eq!(all.len(), listed.len(), "a command is listed twice");
     assert_eq!(commands, listed);
 }
 
-/// The actions and actors that were written after this row.
-fn written_after(app: &TestApp, id: i64) -> Vec<(String, String)> {
+/// The actions and actors recorded after this event.
+fn events_after(app: &TestApp, id: i64) -> Vec<(String, String)> {
     let rows = app.database().texts(&format!(
         "SELECT action || '|' || actor AS text FROM audit_events WHERE id > {id} ORDER BY id"
     ));
@@ -122,43 +126,49 @@ fn written_after(app: &TestApp, id: i64) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_on_record(app: &TestApp, words: &str, arguments: &[&str], action: &str) {
+fn assert_audited(app: &TestApp, command_name: &str, arguments: &[&str], action: &str) {
     let before = app.database().count("audit_events");
-    let all: Vec<&str> = words.split(' ').chain(arguments.iter().copied()).collect();
+    let all: Vec<&str> = command_name
+        .split(' ')
+        .chain(arguments.iter().copied())
+        .collect();
     let output = super::program(app, &all, PASSWORD);
-    assert!(output.status.success(), "{words}: {output:?}");
-    let written = written_after(app, before);
+    assert!(output.status.success(), "{command_name}: {output:?}");
+    let recorded = events_after(app, before);
     assert!(
-        written.iter().any(|(written, _)| written == action),
-        "{words}: {written:?}"
+        recorded.iter().any(|(recorded, _)| recorded == action),
+        "{command_name}: {recorded:?}"
     );
-    for (_, actor) in &written {
-        assert!(actor.starts_with("operator:"), "{words}: {written:?}");
+    for (_, actor) in &recorded {
+        assert!(
+            actor.starts_with("operator:"),
+            "{command_name}: {recorded:?}"
+        );
     }
 }
 
-fn every_command_is_on_record(backend: Backend) {
+fn every_command_is_audited(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice");
-    for (words, arguments, action) in WITH_EVENT {
-        if words == "migrate" {
-            assert_eq!(written_after(&app, 0)[0].0, "register");
+    for (command_name, arguments, action) in WITH_EVENT {
+        if command_name == "migrate" {
+            assert_eq!(events_after(&app, 0)[0].0, "register");
             app.database().execute(
                 "DELETE FROM __diesel_schema_migrations WHERE version = '20261129000080';
                  ALTER TABLE audit_events DROP COLUMN client_request_id",
             );
         }
-        assert_on_record(&app, words, arguments, action);
+        assert_audited(&app, command_name, arguments, action);
     }
     let folder = ScratchDir::new("commands");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let source = file("users.jsonl");
     std::fs::write(&source, json!({"email": "d@example.com"}).to_string()).unwrap();
-    assert_on_record(&app, "import", &[&source], "import");
+    assert_audited(&app, "import", &[&source], "import");
     if backend == Backend::Sqlite {
         let copy = file("copy.db");
-        assert_on_record(&app, "backup", &[&copy], "backup");
-        // One that cannot be made says so.
+        assert_audited(&app, "backup", &[&copy], "backup");
+        // A failed backup is recorded as refused.
         let before = app.database().count("audit_events");
         let output = super::program(&app, &["backup", &copy], "");
         assert_eq!(output.status.code(), Some(1));
@@ -169,7 +179,7 @@ fn every_command_is_on_record(backend: Backend) {
     assert!(verified.status.success(), "{verified:?}");
 }
 
-fn the_service_is_on_record_from_its_start_to_its_stop(backend: Backend) {
+fn service_start_and_stop_are_audited(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice");
     let run = |settings: &[(&str, &str)]| -> Value {
@@ -179,10 +189,10 @@ fn the_service_is_on_record_from_its_start_to_its_stop(backend: Backend) {
         assert_eq!(client.get("/readyz").send().status, 200);
         process.signal("TERM");
         process.wait();
-        let written = written_after(&app, before);
-        let actions: Vec<_> = written.iter().map(|(action, _)| action.as_str()).collect();
+        let recorded = events_after(&app, before);
+        let actions: Vec<_> = recorded.iter().map(|(action, _)| action.as_str()).collect();
         assert_eq!(actions, ["service.start", "service.stop"]);
-        assert!(written.iter().all(|(_, actor)| actor == "service"));
+        assert!(recorded.iter().all(|(_, actor)| actor == "service"));
         let detail = app.database().texts(&format!(
             "SELECT detail AS text FROM audit_events WHERE id = {}",
             before + 1
@@ -193,7 +203,7 @@ fn the_service_is_on_record_from_its_start_to_its_stop(backend: Backend) {
     assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(first["settings"].as_str().unwrap().len(), 64);
     assert_eq!(run(&[]), first);
-    // Of secrets only whether they are set.
+    // For secrets, the digest covers only whether they are set.
     assert_eq!(run(&[("API_KEY_TOKEN", "another static key")]), first);
     assert_ne!(
         run(&[("API_KEY_TOKEN_PREVIOUS", "another static key")]),
@@ -202,9 +212,9 @@ fn the_service_is_on_record_from_its_start_to_its_stop(backend: Backend) {
     assert_ne!(run(&[("TOKENHOUSE_LIMITS", "on")]), first);
 }
 
-/// Also a start while the database is away, as soon as it is back.
+/// A start during a database outage is recorded once the database is available again.
 #[test]
-fn a_start_that_cannot_be_written_is_written_later() {
+fn start_event_is_written_after_a_database_outage() {
     let app = TestApp::start(Backend::Postgres);
     app.register("alice");
     let settings = [("DATABASE_URL".to_owned(), app.database().url())];
@@ -230,23 +240,23 @@ fn a_start_that_cannot_be_written_is_written_later() {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    panic!("the start was lost");
+    panic!("the start event was lost");
 }
 
-fn an_operator_is_told_apart_from_others(backend: Backend) {
+fn operators_are_distinguished_by_uid(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = administrator(&app);
     app.register("alice");
     let id = Command::new("id").arg("-u").output().unwrap();
     let uid = String::from_utf8(id.stdout).unwrap().trim().to_owned();
-    let by_sudo = if uid == "0" {
+    let sudo_actor = if uid == "0" {
         "operator:0/4242".to_owned()
     } else {
         format!("operator:{uid}")
     };
     for (sudo_uid, expected) in [
         (None, format!("operator:{uid}")),
-        (Some("4242"), by_sudo),
+        (Some("4242"), sudo_actor),
         (Some("4242 user:1"), format!("operator:{uid}")),
         (Some("-4242"), format!("operator:{uid}")),
     ] {
@@ -255,15 +265,15 @@ fn an_operator_is_told_apart_from_others(backend: Backend) {
         command.envs(sudo_uid.map(|uid| ("SUDO_UID", uid)));
         let output = command.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        let written = written_after(&app, before);
-        assert_eq!(written, [("user.unlock".to_owned(), expected.clone())]);
+        let recorded = events_after(&app, before);
+        assert_eq!(recorded, [("user.unlock".to_owned(), expected.clone())]);
         let (events, _) = page(&app, &admin, &format!("/admin/events?actor={expected}"));
         assert!(!events.is_empty(), "{expected}");
     }
-    // All of them, and who made the administrator.
+    // All of them, including the command that created the administrator.
     let (events, _) = page(&app, &admin, "/admin/events?actor=operator");
     assert_eq!(events.len(), 5);
-    // The user is not told which one it was.
+    // Users do not see which operator it was.
     let token = sign_in(&app, "alice@example.com", "the password of alice");
     let (events, _) = page(&app, &token, "/users/me/events");
     let unlocked: Vec<_> = events
@@ -277,12 +287,12 @@ fn an_operator_is_told_apart_from_others(backend: Backend) {
     );
 }
 
-fn clients_that_introspect_are_on_record_once(backend: Backend) {
+fn introspection_clients_are_audited_once(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "introspect");
     let token = alice.sign_in();
     let (_, key) = make_key(&app, &token, "introspect");
-    let ask = |address: [u8; 4], credential: &str| {
+    let introspect = |address: [u8; 4], credential: &str| {
         let form = [("token", "never-issued")];
         let request = app
             .from(address)
@@ -294,8 +304,8 @@ fn clients_that_introspect_are_on_record_once(backend: Backend) {
     let before = app.database().count("audit_events");
     for _ in 0..5 {
         for credential in [&*token, &key, STATIC_KEY] {
-            ask([127, 0, 0, 1], credential);
-            ask([127, 0, 0, 9], credential);
+            introspect([127, 0, 0, 1], credential);
+            introspect([127, 0, 0, 9], credential);
         }
     }
     let rows = app.database().texts(&format!(

@@ -1,4 +1,4 @@
-//! One row for each operation, with all that there is to say about it; none for what failed.
+//! Each operation writes one audit row with all its details; failed operations write none.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,18 @@ use super::{administrator, make_key, program, sign_in};
 use crate::harness::{Backend, Request, Response, TestApp, on_both_databases};
 
 on_both_databases!(
-    every_operation_of_a_user_has_its_row,
-    every_operation_of_an_administrator_has_its_row,
-    every_command_has_its_row,
-    every_refusal_has_its_row,
-    what_fails_leaves_neither_change_nor_row,
-    no_secret_is_in_the_trail,
+    every_user_operation_writes_one_event,
+    every_admin_operation_writes_one_event,
+    every_command_writes_one_event,
+    every_refusal_writes_one_event,
+    failed_operation_leaves_no_change_and_no_event,
+    trail_contains_no_secrets,
 );
 
-/// What every client calls itself here.
-const AGENT: &str = "probe/1";
+/// The user agent of every request.
+const USER_AGENT: &str = "probe/1";
 
-/// Who, by which credential, at which level, what, on whom, with which result, and more about it.
+/// Actor, credential, level, action, target, result and detail.
 type Row = (
     &'static str,
     &'static str,
@@ -28,17 +28,17 @@ type Row = (
     Value,
 );
 
-/// Looks at what is written into the trail from one time to the next.
-struct Watch<'a> {
+/// Reads the audit rows that were added since the last call.
+struct EventWatcher<'a> {
     app: &'a TestApp,
     seen: usize,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> EventWatcher<'a> {
     fn new(app: &'a TestApp) -> Self {
-        let mut watch = Self { app, seen: 0 };
-        watch.new_rows();
-        watch
+        let mut watcher = Self { app, seen: 0 };
+        watcher.new_rows();
+        watcher
     }
 
     fn new_rows(&mut self) -> Vec<Vec<String>> {
@@ -66,23 +66,28 @@ impl<'a> Watch<'a> {
         rows.iter().map(split).collect()
     }
 
-    /// Sends a request, which has to be answered with the status and to leave these rows only.
+    /// Sends a request and checks its status and the exact rows that it adds.
     fn expect(&mut self, request: Request, status: u16, expected: &[Row]) -> Response {
         let id = format!("request-{:08}", self.seen);
         let request = request.header("X-Request-Id", &id);
-        let answer = request.header("User-Agent", AGENT).send();
+        let answer = request.header("User-Agent", USER_AGENT).send();
         assert_eq!(answer.status, status, "{answer:?}");
         let rows = self.check(expected);
         for row in rows {
-            assert_eq!(row[7..10], ["127.0.0.1", AGENT, id.as_str()], "{row:?}");
-            let is_ours = row[10].len() == 32 && row[10].bytes().all(|b| b.is_ascii_hexdigit());
-            assert!(is_ours, "{row:?}");
+            assert_eq!(
+                row[7..10],
+                ["127.0.0.1", USER_AGENT, id.as_str()],
+                "{row:?}"
+            );
+            let is_generated =
+                row[10].len() == 32 && row[10].bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(is_generated, "{row:?}");
         }
         answer
     }
 
-    /// Runs a command of the operator, who has neither address nor agent nor request.
-    fn expect_of_program(&mut self, arguments: &[&str], expected: &[Row]) {
+    /// Runs an operator command; its events have no address, user agent or request id.
+    fn expect_command(&mut self, arguments: &[&str], expected: &[Row]) {
         let output = program(self.app, arguments, "the password of carol");
         assert!(output.status.success(), "{output:?}");
         for row in self.check(expected) {
@@ -97,7 +102,7 @@ impl<'a> Watch<'a> {
             rows.iter().zip(expected)
         {
             let mut row = row.clone();
-            // Which operator it was is for `commands.rs`.
+            // `commands.rs` checks the operator's uid.
             if let Some(kind) = row[0].strip_prefix("operator:") {
                 assert!(
                     kind.starts_with(|first: char| first.is_ascii_digit()),
@@ -132,12 +137,12 @@ fn registration(name: &str) -> Value {
     })
 }
 
-fn every_operation_of_a_user_has_its_row(backend: Backend) {
+fn every_user_operation_writes_one_event(backend: Backend) {
     let app = TestApp::start(backend);
-    let mut watch = Watch::new(&app);
+    let mut watcher = EventWatcher::new(&app);
     let (ok, me, none) = ("ok", "user:1", Value::Null);
     let register = app.post("/register").json(&registration("alice"));
-    watch.expect(
+    watcher.expect(
         register,
         201,
         &[("anonymous", "", "", "register", me, ok, none.clone())],
@@ -146,29 +151,29 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
         let detail = json!({"scopes": scopes});
         [(me, "password", "account", "login", me, ok, detail)]
     };
-    let answer = watch.expect(form(&app, ALICE, PASSWORD), 200, &login(""));
+    let answer = watcher.expect(form(&app, ALICE, PASSWORD), 200, &login(""));
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
 
     let account = |action, target, detail| [(me, "login", "account", action, target, ok, detail)];
     let patch = app.request("PATCH", "/users/me").bearer(&token);
     let patch = patch.json(&json!({"surname": "Liddell", "website": "x"}));
     let fields = json!({"fields": ["surname", "website"]});
-    watch.expect(patch, 200, &account("user.update", me, fields));
+    watcher.expect(patch, 200, &account("user.update", me, fields));
     let patch = app.request("PATCH", "/users/me").bearer(&token);
-    watch.expect(patch.json(&json!({})), 200, &[]);
+    watcher.expect(patch.json(&json!({})), 200, &[]);
 
     let new_key = || {
         app.post("/users/me/keys")
             .bearer(&token)
             .json(&json!({"name": "k"}))
     };
-    let made = |target| account("key.create", target, json!({"scopes": ""}));
-    watch.expect(new_key(), 201, &made("key:1"));
-    watch.expect(new_key(), 201, &made("key:2"));
-    let third = watch.expect(new_key(), 201, &made("key:3"));
+    let created = |target| account("key.create", target, json!({"scopes": ""}));
+    watcher.expect(new_key(), 201, &created("key:1"));
+    watcher.expect(new_key(), 201, &created("key:2"));
+    let third = watcher.expect(new_key(), 201, &created("key:3"));
     let third = third.json()["key"].as_str().unwrap().to_owned();
     let revoke = app.request("DELETE", "/users/me/keys/1").bearer(&token);
-    watch.expect(revoke, 204, &account("key.revoke", "key:1", none.clone()));
+    watcher.expect(revoke, 204, &account("key.revoke", "key:1", none.clone()));
     let revoke = || app.post("/revoke").form(&[("token", third.as_str())]);
     let by_key = [(
         me,
@@ -179,10 +184,10 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
         ok,
         none.clone(),
     )];
-    watch.expect(revoke(), 200, &by_key);
-    watch.expect(revoke(), 200, &[]);
-    watch.expect(app.get("/users/me/events").bearer(&token), 200, &[]);
-    watch.expect(new_key(), 201, &made("key:4"));
+    watcher.expect(revoke(), 200, &by_key);
+    watcher.expect(revoke(), 200, &[]);
+    watcher.expect(app.get("/users/me/events").bearer(&token), 200, &[]);
+    watcher.expect(new_key(), 201, &created("key:4"));
 
     let change = json!({
         "current_password": PASSWORD,
@@ -190,17 +195,17 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
         "keep_keys": [4, 77],
     });
     let change = app.post("/users/me/password").bearer(&token).json(&change);
-    watch.expect(
+    watcher.expect(
         change,
         204,
         &account("password.change", me, json!({"keys": [2]})),
     );
     let sign_in = || form(&app, ALICE, "another password of alice");
-    let answer = watch.expect(sign_in(), 200, &login(""));
+    let answer = watcher.expect(sign_in(), 200, &login(""));
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     let logout = app.post("/logout").bearer(&token);
-    watch.expect(logout, 204, &account("logout", me, none.clone()));
-    let answer = watch.expect(sign_in(), 200, &login(""));
+    watcher.expect(logout, 204, &account("logout", me, none.clone()));
+    let answer = watcher.expect(sign_in(), 200, &login(""));
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     let revoke = app.post("/revoke").form(&[("token", token.as_str())]);
     let by_token = [(
@@ -212,13 +217,13 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
         ok,
         none.clone(),
     )];
-    watch.expect(revoke, 200, &by_token);
-    let answer = watch.expect(sign_in(), 200, &login(""));
+    watcher.expect(revoke, 200, &by_token);
+    let answer = watcher.expect(sign_in(), 200, &login(""));
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     let delete = app.request("DELETE", "/users/me").bearer(&token);
     let delete = delete.json(&json!({"current_password": "another password of alice"}));
     let before = app.database().count("audit_events");
-    watch.expect(delete, 204, &account("user.delete", me, none));
+    watcher.expect(delete, 204, &account("user.delete", me, none));
     assert_eq!(app.database().count("users"), 0);
     assert_eq!(
         app.database().count("audit_events"),
@@ -227,11 +232,11 @@ fn every_operation_of_a_user_has_its_row(backend: Backend) {
     );
 }
 
-fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
+fn every_admin_operation_writes_one_event(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = administrator(&app);
     app.register("alice");
-    let mut watch = Watch::new(&app);
+    let mut watcher = EventWatcher::new(&app);
     let by =
         |level, action, target, detail| ("user:1", "login", level, action, target, "ok", detail);
     let write = |action, target, detail| by("users:write", action, target, detail);
@@ -240,15 +245,15 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     let ended = |token: bool, keys: usize| json!({"token": token, "keys": keys});
 
     let list = app.get("/admin/users?limit=7").bearer(&admin);
-    watch.expect(list, 200, &[read("", json!({"limit": 7}))]);
-    watch.expect(
+    watcher.expect(list, 200, &[read("", json!({"limit": 7}))]);
+    watcher.expect(
         app.get("/admin/users/2").bearer(&admin),
         200,
         &[read("user:2", none.clone())],
     );
-    watch.expect(app.get("/admin/users/77").bearer(&admin), 404, &[]);
+    watcher.expect(app.get("/admin/users/77").bearer(&admin), 404, &[]);
     let events = app.get("/admin/events").bearer(&admin);
-    watch.expect(
+    watcher.expect(
         events,
         200,
         &[by("events:read", "event.read", "", none.clone())],
@@ -258,55 +263,55 @@ fn every_operation_of_an_administrator_has_its_row(backend: Backend) {
     bob["scopes"] = json!("orders:read users:read");
     let create = app.post("/admin/users").bearer(&admin).json(&bob);
     let scopes = json!({"scopes": "orders:read users:read"});
-    watch.expect(create, 201, &[write("user.create", "user:3", scopes)]);
+    watcher.expect(create, 201, &[write("user.create", "user:3", scopes)]);
     let patch = |body: Value| {
         app.request("PATCH", "/admin/users/3")
             .bearer(&admin)
             .json(&body)
     };
     let scopes = json!({"before": "orders:read users:read", "after": "users:read"});
-    watch.expect(
+    watcher.expect(
         patch(json!({"scopes_remove": "orders:read"})),
         200,
         &[write("user.scopes", "user:3", scopes)],
     );
-    watch.expect(patch(json!({"scopes_remove": "orders:read"})), 200, &[]);
+    watcher.expect(patch(json!({"scopes_remove": "orders:read"})), 200, &[]);
     let fields = json!({"fields": ["name"]});
-    watch.expect(
+    watcher.expect(
         patch(json!({"name": "Robert"})),
         200,
         &[write("user.update", "user:3", fields)],
     );
-    watch.expect(
+    watcher.expect(
         patch(json!({"disabled": true})),
         200,
         &[write("user.disable", "user:3", ended(false, 0))],
     );
-    watch.expect(patch(json!({"disabled": true})), 200, &[]);
-    watch.expect(
+    watcher.expect(patch(json!({"disabled": true})), 200, &[]);
+    watcher.expect(
         patch(json!({"disabled": false})),
         200,
         &[write("user.enable", "user:3", ended(false, 0))],
     );
     let bob = sign_in(&app, "bobby@example.com", "the password of bobby");
     make_key(&app, &bob, "");
-    watch.new_rows();
+    watcher.new_rows();
     let out = app
         .request("DELETE", "/admin/users/3/tokens")
         .bearer(&admin);
-    watch.expect(
+    watcher.expect(
         out,
         204,
         &[write("user.sign-out", "user:3", ended(true, 1))],
     );
     let delete = || app.request("DELETE", "/admin/users/3").bearer(&admin);
-    watch.expect(delete(), 204, &[write("user.delete", "user:3", none)]);
-    watch.expect(delete(), 404, &[]);
+    watcher.expect(delete(), 204, &[write("user.delete", "user:3", none)]);
+    watcher.expect(delete(), 404, &[]);
 }
 
-fn every_command_has_its_row(backend: Backend) {
+fn every_command_writes_one_event(backend: Backend) {
     let app = TestApp::start(backend);
-    let mut watch = Watch::new(&app);
+    let mut watcher = EventWatcher::new(&app);
     let by = |action, target, detail| {
         (
             "operator", "shell", "operator", action, target, "ok", detail,
@@ -324,73 +329,73 @@ fn every_command_has_its_row(backend: Backend) {
         "--scope",
         "users:read",
     ];
-    watch.expect_of_program(
+    watcher.expect_command(
         &create,
         &[by("user.create", user, json!({"scopes": "users:read"}))],
     );
-    watch.expect_of_program(
+    watcher.expect_command(
         &["user", "list"],
         &[by("user.read", "", json!({"limit": 100}))],
     );
-    watch.expect_of_program(
+    watcher.expect_command(
         &["user", "disable", address],
         &[by("user.disable", user, ended.clone())],
     );
-    watch.expect_of_program(&["user", "disable", address], &[]);
-    watch.expect_of_program(
+    watcher.expect_command(&["user", "disable", address], &[]);
+    watcher.expect_command(
         &["user", "enable", address],
         &[by("user.enable", user, ended.clone())],
     );
     let scopes = json!({"before": "users:read", "after": "users:read orders:read"});
-    watch.expect_of_program(
+    watcher.expect_command(
         &["user", "grant", address, "orders:read"],
         &[by("user.scopes", user, scopes)],
     );
     sign_in(&app, address, "the password of carol");
-    watch.new_rows();
-    watch.expect_of_program(
+    watcher.new_rows();
+    watcher.expect_command(
         &["token", "revoke", address],
         &[by("token.revoke", user, none.clone())],
     );
-    watch.expect_of_program(&["token", "revoke", address], &[]);
-    watch.expect_of_program(
+    watcher.expect_command(&["token", "revoke", address], &[]);
+    watcher.expect_command(
         &["user", "sign-out", address],
         &[by("user.sign-out", user, ended)],
     );
-    watch.expect_of_program(
+    watcher.expect_command(
         &["user", "delete", address],
         &[by("user.delete", user, none)],
     );
     let shown = json!({"limit": 10, "follow": false});
-    watch.expect_of_program(&["audit", "tail"], &[by("event.read", "", shown)]);
-    watch.expect_of_program(&["audit", "verify"], &[]);
+    watcher.expect_command(&["audit", "tail"], &[by("event.read", "", shown)]);
+    watcher.expect_command(&["audit", "verify"], &[]);
 }
 
-fn every_refusal_has_its_row(backend: Backend) {
+fn every_refusal_writes_one_event(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = administrator(&app);
     app.register("alice");
     let token = sign_in(&app, ALICE, PASSWORD);
-    let mut watch = Watch::new(&app);
-    let stranger = |target, reason: &str| {
+    let mut watcher = EventWatcher::new(&app);
+    let anonymous = |target, reason: &str| {
         let detail = json!({"reason": reason});
         [("anonymous", "", "", "login", target, "refused", detail)]
     };
     let alice = "user:2";
-    watch.expect(
+    watcher.expect(
         form(&app, "nobody@example.com", "x"),
         401,
-        &stranger("", "unknown-user"),
+        &anonymous("", "unknown-user"),
     );
-    watch.expect(
+    watcher.expect(
         form(&app, "no address", "x"),
         401,
-        &stranger("", "unknown-user"),
+        &anonymous("", "unknown-user"),
     );
-    watch.expect(
+    watcher.expect(
         form(&app, ALICE, "wrong"),
         401,
-        &stranger(alice, "wrong-password"),
+        &anonymous(alice, "wrong-password"),
     );
     let by_alice = |credential, action, target, detail| {
         [(
@@ -403,19 +408,19 @@ fn every_refusal_has_its_row(backend: Backend) {
         ("scope", "users:write"),
     ];
     let scope = by_alice("password", "login", alice, json!({"reason": "scope"}));
-    watch.expect(app.post("/token").form(&fields), 400, &scope);
+    watcher.expect(app.post("/token").form(&fields), 400, &scope);
 
     let wrong = json!({"current_password": "wrong", "new_password": "a much longer passphrase"});
     let reason = json!({"reason": "wrong-password"});
     let change = app.post("/users/me/password").bearer(&token).json(&wrong);
-    watch.expect(
+    watcher.expect(
         change,
         403,
         &by_alice("login", "password.change", alice, reason.clone()),
     );
     let delete = app.request("DELETE", "/users/me").bearer(&token);
     let delete = delete.json(&json!({"current_password": "wrong"}));
-    watch.expect(
+    watcher.expect(
         delete,
         403,
         &by_alice("login", "user.delete", alice, reason),
@@ -432,17 +437,17 @@ fn every_refusal_has_its_row(backend: Backend) {
             Value::Null,
         )]
     };
-    watch.expect(
+    watcher.expect(
         app.get("/admin/users").bearer(&token),
         403,
         &refused("users:read"),
     );
-    watch.expect(
+    watcher.expect(
         app.get("/admin/events").bearer(&token),
         403,
         &refused("events:read"),
     );
-    watch.expect(
+    watcher.expect(
         app.get("/verify?scope=a+b").bearer(&token),
         403,
         &refused("a"),
@@ -450,37 +455,37 @@ fn every_refusal_has_its_row(backend: Backend) {
 
     let disable = app.request("PATCH", "/admin/users/2").bearer(&admin);
     assert_eq!(disable.json(&json!({"disabled": true})).send().status, 200);
-    watch.new_rows();
-    watch.expect(
+    watcher.new_rows();
+    watcher.expect(
         form(&app, ALICE, PASSWORD),
         401,
-        &stranger(alice, "disabled"),
+        &anonymous(alice, "disabled"),
     );
 }
 
-fn what_fails_leaves_neither_change_nor_row(backend: Backend) {
+fn failed_operation_leaves_no_change_and_no_event(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let rows = app.database().count("audit_events");
     let counted = || app.database().count("audit_events");
     let taken = app.post("/register").json(&registration("alice")).send();
     assert_eq!((taken.status, counted()), (409, rows), "{taken:?}");
-    let unheld = json!({"name": "k", "scopes": "users:write"});
+    let missing_scope = json!({"name": "k", "scopes": "users:write"});
     let key = app
         .post("/users/me/keys")
         .bearer(&token)
-        .json(&unheld)
+        .json(&missing_scope)
         .send();
     assert_eq!((key.status, counted()), (422, rows), "{key:?}");
 
-    // A trail that cannot be written keeps everything from being done.
+    // When the trail cannot be written, the operation fails.
     app.database()
         .execute("ALTER TABLE audit_head RENAME TO taken_away");
-    let made = app
+    let created = app
         .post("/users/me/keys")
         .bearer(&token)
         .json(&json!({"name": "k"}));
-    assert_eq!(made.send().status, 503);
+    assert_eq!(created.send().status, 503);
     let register = app.post("/register").json(&registration("bobby"));
     assert_eq!(register.send().status, 503);
     assert_eq!(app.post("/logout").bearer(&token).send().status, 503);
@@ -497,12 +502,12 @@ fn what_fails_leaves_neither_change_nor_row(backend: Backend) {
     assert_eq!(app.get("/users/me").bearer(&token).send().status, 200);
 }
 
-fn no_secret_is_in_the_trail(backend: Backend) {
+fn trail_contains_no_secrets(backend: Backend) {
     let app = TestApp::start(backend);
-    let alice = super::some_life(&app);
+    let alice = super::create_history(&app);
     let token = alice.sign_in();
     let (_, key) = make_key(&app, &token, "");
-    // In the wrong place, as people do.
+    // A password typed into the user name field, as happens.
     form(&app, "the secret of alice", "wrong").send();
     let wrong =
         json!({"current_password": "a wrong secret", "new_password": "a much longer secret"});

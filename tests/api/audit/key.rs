@@ -1,40 +1,40 @@
-//! The keys of the chain: one in the database or one of the settings, and how another one takes over.
+//! Keys of the audit chain: stored in the database or set by the operator, and how they are rotated.
 
 use std::fs;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Auditor, drop_triggers, program, some_life};
+use super::{Auditor, create_history, drop_triggers, program};
 use crate::harness::{Backend, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
-    a_key_takes_over_only_when_an_operator_says_so,
-    every_edit_before_the_adoption_is_found,
-    keys_can_be_changed_again_and_again,
-    what_was_altered_is_not_adopted,
-    another_key_than_the_right_one_is_found,
-    a_tail_that_was_forged_stays_found,
-    a_trail_made_anew_with_a_key_in_the_database_is_found,
-    a_key_that_took_over_by_itself_can_be_adopted,
+    new_key_is_used_only_after_adoption,
+    edits_before_adoption_are_detected,
+    keys_can_be_rotated_repeatedly,
+    altered_trail_is_not_adopted,
+    wrong_key_is_detected,
+    forged_tail_stays_detected,
+    trail_recreated_with_a_key_in_the_database_is_detected,
+    key_used_without_adoption_can_be_adopted,
 );
 
 const KEY: &str = "an audit key of more than 32 characters";
 
-const OTHER: &str = "another key of more than 32 characters!";
+const OTHER_KEY: &str = "another key of more than 32 characters!";
 
 fn keyed(app: &TestApp, key: &str) -> TestApp {
     app.sibling().setting("TOKENHOUSE_AUDIT_KEY", key).start()
 }
 
-/// The exit code of a command, and what it prints.
+/// Runs a command; returns its exit code and output.
 fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
     let output = program(app, arguments, "");
     let printed = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
-fn status_of_a_change(app: &TestApp, name: &str) -> u16 {
+fn register_status(app: &TestApp, name: &str) -> u16 {
     let body = serde_json::json!({
         "name": format!("{name} Example"), "surname": "", "website": "",
         "email": format!("{name}@example.com"), "password": "a long passphrase of mine",
@@ -42,9 +42,9 @@ fn status_of_a_change(app: &TestApp, name: &str) -> u16 {
     app.post("/register").json(&body).send().status
 }
 
-fn a_key_takes_over_only_when_an_operator_says_so(backend: Backend) {
+fn new_key_is_used_only_after_adoption(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let before = app.database().count("audit_events");
     let keyed = keyed(&app, KEY);
     for arguments in [&["serve"][..], &["user", "list"]] {
@@ -52,7 +52,7 @@ fn a_key_takes_over_only_when_an_operator_says_so(backend: Backend) {
         assert_eq!(code, Some(1), "{printed}");
         assert!(printed.contains("tokenhouse audit adopt-key"), "{printed}");
     }
-    assert_eq!(status_of_a_change(&keyed, "carol"), 503);
+    assert_eq!(register_status(&keyed, "carol"), 503);
     let (code, printed) = run(&keyed, &["audit", "verify"]);
     assert_eq!(code, Some(1), "{printed}");
     let range = format!("events 1 to {before} are made with the key in the database");
@@ -61,25 +61,25 @@ fn a_key_takes_over_only_when_an_operator_says_so(backend: Backend) {
 
     let (code, printed) = run(&keyed, &["audit", "adopt-key"]);
     assert_eq!(code, Some(0), "{printed}");
-    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
+    assert_eq!(register_status(&keyed, "carol"), 201);
     let verification = Auditor::new(&app, Some(KEY)).verify();
     assert_eq!(verification.problems, []);
     assert_eq!(verification.key_changes, [before + 1]);
     assert_eq!(verification.events, before as u64 + 2);
-    let of_operator = "audit_events WHERE action = 'audit.adopt-key' AND actor LIKE 'operator:%'";
-    assert_eq!(app.database().count(of_operator), 1);
-    // Once more is nothing.
+    let adoptions = "audit_events WHERE action = 'audit.adopt-key' AND actor LIKE 'operator:%'";
+    assert_eq!(app.database().count(adoptions), 1);
+    // Adopting the same key again does nothing.
     let rows = app.database().count("audit_events");
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
     assert_eq!(app.database().count("audit_events"), rows);
-    // Without it, what it has signed cannot be checked.
+    // Without the key, its events cannot be verified.
     assert!(!Auditor::new(&app, None).problems().is_empty());
 }
 
-/// Without the key that has made them.
-fn every_edit_before_the_adoption_is_found(backend: Backend) {
+/// Even without the key that signed them.
+fn edits_before_adoption_are_detected(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let before = app.database().count("audit_events");
     let keyed = keyed(&app, KEY);
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
@@ -99,8 +99,8 @@ fn every_edit_before_the_adoption_is_found(backend: Backend) {
             app.database().execute(&change);
             let expected = format!("events 1 to {before} are not as the operator found them");
             let found = auditor.problems();
-            let is_found = found.iter().any(|problem| problem.starts_with(&expected));
-            assert!(is_found, "{change}: {found:?}");
+            let is_detected = found.iter().any(|problem| problem.starts_with(&expected));
+            assert!(is_detected, "{change}: {found:?}");
             app.database()
                 .execute("DELETE FROM audit_events; INSERT INTO audit_events SELECT * FROM saved");
         }
@@ -124,14 +124,14 @@ fn every_edit_before_the_adoption_is_found(backend: Backend) {
     assert_eq!(auditor.problems(), [""; 0]);
 }
 
-fn keys_can_be_changed_again_and_again(backend: Backend) {
+fn keys_can_be_rotated_repeatedly(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let folder = ScratchDir::new("audit-keys");
     let old = folder.join("old");
     let file = old.to_str().unwrap();
     let mut changes = 0;
-    for (present, before) in [(KEY, None), (OTHER, Some(KEY)), (KEY, Some(OTHER))] {
+    for (present, before) in [(KEY, None), (OTHER_KEY, Some(KEY)), (KEY, Some(OTHER_KEY))] {
         let keyed = keyed(&app, present);
         if let Some(before) = before {
             fs::write(&old, "not the key at all, but of 32 characters").unwrap();
@@ -147,21 +147,21 @@ fn keys_can_be_changed_again_and_again(backend: Backend) {
             assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
         }
         changes += 1;
-        assert_eq!(status_of_a_change(&keyed, &format!("user{changes}")), 201);
+        assert_eq!(register_status(&keyed, &format!("user{changes}")), 201);
         let verification = Auditor::new(&app, Some(present)).verify();
         assert_eq!(verification.problems, []);
         assert_eq!(verification.key_changes.len(), changes);
     }
-    // And back to the one in the database.
+    // And back to the key in the database.
     fs::write(&old, KEY).unwrap();
     let (code, printed) = run(&app, &["audit", "adopt-key", "--old-key-file", file]);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
 }
 
-fn what_was_altered_is_not_adopted(backend: Backend) {
+fn altered_trail_is_not_adopted(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     drop_triggers(&app);
     app.database()
         .execute("UPDATE audit_events SET actor = 'user:1' WHERE id = 3");
@@ -169,37 +169,37 @@ fn what_was_altered_is_not_adopted(backend: Backend) {
     let (code, printed) = run(&keyed, &["audit", "adopt-key"]);
     assert_eq!(code, Some(1));
     assert!(printed.starts_with("event 3 was altered"), "{printed}");
-    assert_eq!(status_of_a_change(&keyed, "carol"), 503);
-    // Unless there is no other way; then it is found for ever.
+    assert_eq!(register_status(&keyed, "carol"), 503);
+    // The operator can force it; the alteration then stays detectable.
     let despite = ["audit", "adopt-key", "--despite-problems"];
     assert_eq!(run(&keyed, &despite).0, Some(0));
-    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
+    assert_eq!(register_status(&keyed, "carol"), 201);
     let found = Auditor::new(&app, Some(KEY)).problems();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("the head of the trail was altered"));
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(1));
 }
 
-fn another_key_than_the_right_one_is_found(backend: Backend) {
+fn wrong_key_is_detected(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_AUDIT_KEY", KEY)
         .start();
-    some_life(&app);
+    create_history(&app);
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
     assert_eq!(app.database().count("instance_secrets"), 0);
-    for key in [Some(OTHER), None] {
+    for key in [Some(OTHER_KEY), None] {
         let found = Auditor::new(&app, key).problems();
         let rows = usize::try_from(app.database().count("audit_events")).unwrap();
         assert_eq!(found.len(), rows + 1, "{found:?}");
         assert!(found[0].starts_with("event 1 was altered"), "{found:?}");
     }
-    // Who has another one cannot go on.
-    assert_eq!(status_of_a_change(&keyed(&app, OTHER), "carol"), 503);
-    assert_eq!(status_of_a_change(&app.sibling().start(), "carol"), 503);
+    // A process with another key cannot write events.
+    assert_eq!(register_status(&keyed(&app, OTHER_KEY), "carol"), 503);
+    assert_eq!(register_status(&app.sibling().start(), "carol"), 503);
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
 }
 
-/// What the service makes of these fields, for who knows the key.
+/// The digest that the service computes for these fields with this key.
 fn digest(key: &str, fields: &[&str]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     for field in fields {
@@ -210,8 +210,8 @@ fn digest(key: &str, fields: &[&str]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Statements that append an event of 2026-11-01, made with this key, and the head.
-fn forged(app: &TestApp, key: &str, id: i64, actor: &str, action: &str) -> String {
+/// Statements that append an event of 2026-11-01 and update the head, both signed with this key.
+fn forged_event(app: &TestApp, key: &str, id: i64, actor: &str, action: &str) -> String {
     let at = "1793491200000000";
     let query = format!("SELECT digest AS text FROM audit_events WHERE id = {id} - 1");
     let before = &app.database().texts(&query)[0];
@@ -230,32 +230,32 @@ fn forged(app: &TestApp, key: &str, id: i64, actor: &str, action: &str) -> Strin
     )
 }
 
-fn a_tail_that_was_forged_stays_found(backend: Backend) {
+fn forged_tail_stays_detected(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_AUDIT_KEY", KEY)
         .start();
-    some_life(&app);
+    create_history(&app);
     let last = app.database().count("audit_events");
-    // With a key that whoever writes into the tables has put there.
-    let own = "a key that was put into the database";
+    // Signed with a key that the attacker has stored in the database.
+    let forged_key = "a key that was put into the database";
     drop_triggers(&app);
     app.database().execute(&format!(
         "DELETE FROM audit_events WHERE id = {last};
-         INSERT INTO instance_secrets (name, secret) VALUES ('audit', '{own}')"
+         INSERT INTO instance_secrets (name, secret) VALUES ('audit', '{forged_key}')"
     ));
     app.database()
-        .execute(&forged(&app, own, last, "user:1", "login"));
-    let is_found = || {
+        .execute(&forged_event(&app, forged_key, last, "user:1", "login"));
+    let is_detected = || {
         let (code, printed) = run(&app, &["audit", "verify"]);
         let expected = format!("event {last} is made with the key in the database");
         code == Some(1) && printed.contains(&expected)
     };
-    assert!(is_found());
+    assert!(is_detected());
     let (code, printed) = run(&app, &["serve"]);
     assert_eq!(code, Some(1), "{printed}");
-    // What runs goes on, and says where.
+    // A running process continues and marks where the alteration is.
     app.register("carol");
-    assert!(is_found());
+    assert!(is_detected());
     let found = format!(
         "before event {} the head of the trail was altered",
         last + 1
@@ -265,21 +265,21 @@ fn a_tail_that_was_forged_stays_found(backend: Backend) {
     let (_process, server) = app.spawn_server();
     assert_eq!(server.get("/readyz").send().status, 200);
     app.register("david");
-    assert!(is_found());
-    // Nor is it adopted as if nothing were.
+    assert!(is_detected());
+    // Adoption is refused too.
     assert_eq!(run(&app, &["audit", "adopt-key"]).0, Some(1));
-    assert!(is_found());
+    assert!(is_detected());
     let (code, doctor) = run(&app, &["doctor"]);
     assert_eq!(code, Some(1), "{doctor}");
 }
 
-/// Who may write into the tables may also put a key there, and knows it.
-fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
+/// An attacker with write access to the tables can store a key there, and knows it.
+fn trail_recreated_with_a_key_in_the_database_is_detected(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_AUDIT_KEY", KEY)
         .start();
-    some_life(&app);
-    // Good rows and a good head, by the key in the database.
+    create_history(&app);
+    // Valid rows and a valid head, signed with the key in the database.
     drop_triggers(&app);
     app.database().execute(
         "DELETE FROM audit_events;
@@ -287,15 +287,19 @@ fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
     );
     let forger = app.sibling().start();
     forger.register("mallory");
-    assert_eq!(Auditor::new(&app, None).problems(), [""; 0], "well forged");
+    assert_eq!(
+        Auditor::new(&app, None).problems(),
+        [""; 0],
+        "valid signatures"
+    );
     assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
-    // When the service goes on, it is found for ever.
+    // When the service continues, the forgery stays detected.
     app.register("carol");
     let found = Auditor::new(&app, Some(KEY)).problems();
     assert!(found[0].starts_with("event 1 is made with the key in the database"));
     assert!(found[1].starts_with("before event 2 the head of the trail was altered"));
     assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
-    // Nor does it begin again with nothing, as long as there are users.
+    // An empty trail does not restart from zero while users exist.
     app.database().execute(
         "DELETE FROM audit_events;
          UPDATE audit_head SET last_id = 0, last_digest = '', digest = ''",
@@ -304,21 +308,21 @@ fn a_trail_made_anew_with_a_key_in_the_database_is_found(backend: Backend) {
     assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
 }
 
-/// As versions before 0.2 did when a key was set.
-fn a_key_that_took_over_by_itself_can_be_adopted(backend: Backend) {
+/// Versions before 0.2 switched keys as soon as one was set.
+fn key_used_without_adoption_can_be_adopted(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let last = app.database().count("audit_events");
     app.database()
-        .execute(&forged(&app, KEY, last + 1, "service", "audit.key"));
+        .execute(&forged_event(&app, KEY, last + 1, "service", "audit.key"));
     let keyed = keyed(&app, KEY);
-    assert_eq!(status_of_a_change(&keyed, "carol"), 201);
+    assert_eq!(register_status(&keyed, "carol"), 201);
     let found = Auditor::new(&app, Some(KEY)).problems();
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with(&format!("events 1 to {last} are made with the key")));
     assert!(found[1].starts_with(&format!("at event {} another key took over", last + 1)));
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
-    assert_eq!(status_of_a_change(&keyed, "david"), 201);
+    assert_eq!(register_status(&keyed, "david"), 201);
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);
 }

@@ -1,13 +1,11 @@
-//! The audit trail: what stands in it, who may read it, and that nobody can change it unnoticed.
+//! The audit trail: its contents, who may read it, and that tampering is detected.
 
-mod bounds;
+mod access;
 mod clock;
 mod commands;
-mod crashes;
 mod events;
-mod floods;
 mod key;
-mod reading;
+mod limits;
 mod tampering;
 
 use std::io::Write;
@@ -19,7 +17,7 @@ use tokenhouse::{Auth, Config};
 
 use crate::harness::{Person, TestApp};
 
-/// Runs the program on the database of an app, and returns what it printed and how it ended.
+/// Runs the program on the database of an app, with this standard input.
 fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
     let mut child = app
         .program(arguments)
@@ -34,7 +32,7 @@ fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Makes an administrator, and returns a login token of theirs.
+/// Creates an administrator and returns a login token for them.
 fn administrator(app: &TestApp) -> String {
     let scopes = ["users:read", "users:write", "events:read", "orders:read"];
     let mut arguments = vec!["user", "create", "admin@example.com", "--name", "Admin"];
@@ -51,7 +49,7 @@ fn sign_in(app: &TestApp, email: &str, password: &str) -> String {
     answer.json()["access_token"].as_str().unwrap().to_owned()
 }
 
-/// Makes an API key; returns its id and the key.
+/// Creates an API key; returns its id and secret.
 fn make_key(app: &TestApp, token: &str, scopes: &str) -> (i64, String) {
     let body = json!({"name": "a key", "scopes": scopes});
     let answer = app.post("/users/me/keys").bearer(token).json(&body).send();
@@ -61,7 +59,7 @@ fn make_key(app: &TestApp, token: &str, scopes: &str) -> (i64, String) {
     (body["id"].as_i64().unwrap(), key)
 }
 
-/// A page of events, and what it says of the next one.
+/// A page of events, and the link to the next page.
 fn page(app: &TestApp, token: &str, path: &str) -> (Vec<Value>, Option<String>) {
     let answer = app.get(path).bearer(token).send();
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -70,15 +68,15 @@ fn page(app: &TestApp, token: &str, path: &str) -> (Vec<Value>, Option<String>) 
     (body["events"].as_array().unwrap().clone(), next)
 }
 
-/// The service without a server, to verify the trail with, chained with `key` or the one in the
+/// The service without a server, used to verify the trail, with this chain key or the one in the
 /// database.
-struct Auditor {
+pub struct Auditor {
     auth: Auth,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Auditor {
-    fn new(app: &TestApp, key: Option<&str>) -> Self {
+    pub fn new(app: &TestApp, key: Option<&str>) -> Self {
         let mut settings = vec![
             ("DATABASE_URL".to_owned(), app.database().url()),
             ("TOKENHOUSE_DATABASE_POOL_SIZE".to_owned(), "1".to_owned()),
@@ -97,14 +95,14 @@ impl Auditor {
         self.runtime.block_on(self.auth.verify_trail()).unwrap()
     }
 
-    /// What is wrong, as it is printed.
-    fn problems(&self) -> Vec<String> {
+    /// The problems, as they are printed.
+    pub fn problems(&self) -> Vec<String> {
         let problems = self.verify().problems;
         problems.iter().map(ToString::to_string).collect()
     }
 }
 
-/// Drops what stands in the way of changes by hand, as somebody would who owns the tables.
+/// Drops the triggers that block manual changes, as the owner of the tables can.
 fn drop_triggers(app: &TestApp) {
     let on = match app.database().url().starts_with("postgres") {
         true => " ON audit_events",
@@ -120,23 +118,23 @@ fn drop_triggers(app: &TestApp) {
     }
 }
 
-/// Some life: two users, and most of what they can do.
-fn some_life(app: &TestApp) -> Person {
+/// Creates two users and runs most operations a user has.
+fn create_history(app: &TestApp) -> Person {
     let admin = administrator(app);
     let alice = app.register("alice");
     let token = alice.sign_in();
     let (id, key) = make_key(app, &token, "");
     assert_eq!(app.get("/users/me").bearer(&key).send().status, 200);
-    // Written beside the requests, within seconds: later it would be in the way.
-    let begun = std::time::Instant::now();
+    // Written asynchronously, within seconds; later it would disturb the tests.
+    let started = std::time::Instant::now();
     while app
         .database()
         .count("audit_events WHERE action = 'key.first-use'")
         == 0
     {
         assert!(
-            begun.elapsed().as_secs() < 20,
-            "the first use is not in the trail"
+            started.elapsed().as_secs() < 20,
+            "the first use was not recorded"
         );
     }
     app.request("PATCH", "/users/me")

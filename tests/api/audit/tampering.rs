@@ -1,20 +1,20 @@
-//! Whoever may write into the tables cannot change the trail unnoticed, and is told which row.
+//! Changes made directly in the tables are detected and attributed to a row.
 
 use std::thread;
 
-use super::{Auditor, drop_triggers, program, some_life};
+use super::{Auditor, create_history, drop_triggers, program};
 use crate::harness::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
-    the_tables_refuse_changes_by_hand,
-    every_edit_of_a_row_is_found,
-    every_row_that_is_missing_is_found,
-    every_swap_of_neighbours_is_found,
-    rows_that_were_not_written_by_the_service_are_found,
-    every_edit_of_the_head_is_found,
-    a_head_that_was_altered_stays_found_when_the_trail_goes_on,
-    a_trail_that_was_put_back_is_found_by_a_mark,
-    a_good_trail_is_good_while_it_is_written,
+    tables_reject_manual_changes,
+    every_row_edit_is_detected,
+    every_missing_row_is_detected,
+    every_swap_of_adjacent_rows_is_detected,
+    rows_not_written_by_the_service_are_detected,
+    every_head_edit_is_detected,
+    altered_head_stays_detected_after_new_events,
+    restored_trail_is_detected_by_a_mark,
+    trail_verifies_while_it_is_written,
 );
 
 const COLUMNS: [&str; 13] = [
@@ -33,35 +33,35 @@ const COLUMNS: [&str; 13] = [
     "digest",
 ];
 
-/// A trail with some life in it, that an attacker can get at; and how to put it back.
-struct Prey {
+/// A trail with history, without its protecting triggers, and a copy to restore it from.
+struct Target {
     app: TestApp,
     auditor: Auditor,
     rows: i64,
     backend: Backend,
 }
 
-impl Prey {
+impl Target {
     fn new(backend: Backend) -> Self {
         let app = TestApp::start(backend);
-        some_life(&app);
+        create_history(&app);
         drop_triggers(&app);
         app.database().execute(
             "CREATE TABLE saved AS SELECT * FROM audit_events;
              CREATE TABLE saved_head AS SELECT * FROM audit_head",
         );
-        let prey = Self {
+        let target = Self {
             auditor: Auditor::new(&app, None),
             rows: app.database().count("audit_events"),
             app,
             backend,
         };
-        assert_eq!(prey.auditor.problems(), [""; 0]);
-        assert!(prey.rows >= 20);
-        prey
+        assert_eq!(target.auditor.problems(), [""; 0]);
+        assert!(target.rows >= 20);
+        target
     }
 
-    /// What is found after these statements; then all is as it was before.
+    /// The problems found after these statements. Restores the trail afterwards.
     fn found_after(&self, statements: &str) -> Vec<String> {
         self.app.database().execute(statements);
         let found = self.auditor.problems();
@@ -72,13 +72,13 @@ impl Prey {
         found
     }
 
-    /// Whether the first thing that is found is this.
-    fn finds(&self, statements: &str, first: &str) {
+    /// Asserts that the first problem found starts with this text.
+    fn assert_finds(&self, statements: &str, first: &str) {
         let found = self.found_after(statements);
-        let is_it = found
+        let is_first = found
             .first()
             .is_some_and(|problem| problem.starts_with(first));
-        assert!(is_it, "{statements}: {found:?}");
+        assert!(is_first, "{statements}: {found:?}");
     }
 }
 
@@ -89,9 +89,9 @@ fn missing(first: i64, last: i64) -> String {
     }
 }
 
-fn the_tables_refuse_changes_by_hand(backend: Backend) {
+fn tables_reject_manual_changes(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let rows = app.database().count("audit_events");
     for id in 1..=rows {
         for column in COLUMNS {
@@ -109,12 +109,12 @@ fn the_tables_refuse_changes_by_hand(backend: Backend) {
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
 }
 
-fn every_edit_of_a_row_is_found(backend: Backend) {
-    let prey = Prey::new(backend);
+fn every_row_edit_is_detected(backend: Backend) {
+    let target = Target::new(backend);
     let mut edits = 0;
-    let mut finds = |id: i64, change: &str, first: &str| {
+    let mut assert_finds = |id: i64, change: &str, first: &str| {
         edits += 1;
-        prey.finds(
+        target.assert_finds(
             &format!("UPDATE audit_events SET {change} WHERE id = {id}"),
             first,
         );
@@ -126,76 +126,76 @@ fn every_edit_of_a_row_is_found(backend: Backend) {
             Some("at = 'then'"),
         ),
     };
-    for id in 1..=prey.rows {
+    for id in 1..=target.rows {
         let altered = format!("event {id} was altered");
         for column in COLUMNS {
-            finds(id, &format!("{column} = {column} || ' '"), &altered);
-            finds(id, &format!("{column} = '-'"), &altered);
+            assert_finds(id, &format!("{column} = {column} || ' '"), &altered);
+            assert_finds(id, &format!("{column} = '-'"), &altered);
         }
-        finds(id, &format!("at = {later}"), &altered);
+        assert_finds(id, &format!("at = {later}"), &altered);
         if let Some(unreadable) = unreadable {
-            finds(id, unreadable, &altered);
+            assert_finds(id, unreadable, &altered);
         }
-        finds(id, "id = -id", &format!("event {} is before", -id));
-        finds(id, "id = id + 1000", &missing(id, id));
-        // From one column to the next, so that all of them together stay the same.
+        assert_finds(id, "id = -id", &format!("event {} is before", -id));
+        assert_finds(id, "id = id + 1000", &missing(id, id));
+        // Moves a value to the next column: the concatenation stays the same.
         let moved = "actor = actor || credential || '-', credential = ''";
-        finds(id, moved, &altered);
+        assert_finds(id, moved, &altered);
     }
     println!(
         "{backend:?}: {edits} edits of {} rows, all found",
-        prey.rows
+        target.rows
     );
 }
 
-fn every_row_that_is_missing_is_found(backend: Backend) {
-    let prey = Prey::new(backend);
-    let last = prey.rows;
+fn every_missing_row_is_detected(backend: Backend) {
+    let target = Target::new(backend);
+    let last = target.rows;
     for id in 1..=last {
         let delete = |which: &str| format!("DELETE FROM audit_events WHERE id {which} {id}");
-        prey.finds(&delete("="), &missing(id, id));
-        prey.finds(&delete(">="), &missing(id, last));
-        prey.finds(&delete("<="), &missing(1, id));
-        // With the head moved along, as far as that goes without the key.
+        target.assert_finds(&delete("="), &missing(id, id));
+        target.assert_finds(&delete(">="), &missing(id, last));
+        target.assert_finds(&delete("<="), &missing(1, id));
+        // With the head updated as far as possible without the key.
         let cut = format!(
             "{}; UPDATE audit_head SET last_id = {id} - 1, last_digest =
              COALESCE((SELECT digest FROM audit_events WHERE id = {id} - 1), '')",
             delete(">=")
         );
-        prey.finds(&cut, "the head of the trail was altered");
+        target.assert_finds(&cut, "the head of the trail was altered");
         let pruned = format!(
             "UPDATE audit_head SET pruned_id = {id}, pruned_digest =
              (SELECT digest FROM audit_events WHERE id = {id}); {}",
             delete("<=")
         );
-        prey.finds(&pruned, "the head of the trail was altered");
+        target.assert_finds(&pruned, "the head of the trail was altered");
     }
-    prey.finds(
+    target.assert_finds(
         "DELETE FROM audit_events; DELETE FROM audit_head",
         "the head of the trail is missing",
     );
-    prey.finds(
+    target.assert_finds(
         "DELETE FROM audit_events; UPDATE audit_head SET last_id = 0, last_digest = '', digest = ''",
         "the head of the trail was altered",
     );
 }
 
-fn every_swap_of_neighbours_is_found(backend: Backend) {
-    let prey = Prey::new(backend);
-    for id in 1..prey.rows {
+fn every_swap_of_adjacent_rows_is_detected(backend: Backend) {
+    let target = Target::new(backend);
+    for id in 1..target.rows {
         let next = id + 1;
         let swap = format!(
             "UPDATE audit_events SET id = -1 WHERE id = {id};
              UPDATE audit_events SET id = {id} WHERE id = {next};
              UPDATE audit_events SET id = {next} WHERE id = -1"
         );
-        prey.finds(&swap, &format!("event {id} was altered"));
+        target.assert_finds(&swap, &format!("event {id} was altered"));
     }
 }
 
-fn rows_that_were_not_written_by_the_service_are_found(backend: Backend) {
-    let prey = Prey::new(backend);
-    let last = prey.rows;
+fn rows_not_written_by_the_service_are_detected(backend: Backend) {
+    let target = Target::new(backend);
+    let last = target.rows;
     let copy = |id: i64, to: i64| {
         format!(
             "INSERT INTO audit_events SELECT {to}, at, {} FROM saved WHERE id = {id}",
@@ -204,19 +204,19 @@ fn rows_that_were_not_written_by_the_service_are_found(backend: Backend) {
     };
     for id in 1..=last {
         let surplus = format!("event {} is behind the end", last + 1);
-        prey.finds(&copy(id, last + 1), &surplus);
+        target.assert_finds(&copy(id, last + 1), &surplus);
         let with_head = format!(
             "{}; UPDATE audit_head SET last_id = {last} + 1,
              last_digest = (SELECT digest FROM audit_events WHERE id = {last} + 1)",
             copy(id, last + 1)
         );
-        prey.finds(&with_head, &format!("event {} was altered", last + 1));
-        prey.finds(&copy(id, 0), "event 0 is before the beginning");
+        target.assert_finds(&with_head, &format!("event {} was altered", last + 1));
+        target.assert_finds(&copy(id, 0), "event 0 is before the beginning");
     }
 }
 
-fn every_edit_of_the_head_is_found(backend: Backend) {
-    let prey = Prey::new(backend);
+fn every_head_edit_is_detected(backend: Backend) {
+    let target = Target::new(backend);
     for change in [
         "last_id = last_id + 1",
         "last_id = last_id - 1",
@@ -226,7 +226,7 @@ fn every_edit_of_the_head_is_found(backend: Backend) {
         "digest = 'x'",
         "digest = ''",
     ] {
-        let found = prey.found_after(&format!("UPDATE audit_head SET {change}"));
+        let found = target.found_after(&format!("UPDATE audit_head SET {change}"));
         let altered = "the head of the trail was altered, or was made with another key";
         assert_eq!(
             found.last().map(String::as_str),
@@ -236,47 +236,47 @@ fn every_edit_of_the_head_is_found(backend: Backend) {
     }
 }
 
-fn a_head_that_was_altered_stays_found_when_the_trail_goes_on(backend: Backend) {
-    let prey = Prey::new(backend);
-    let last = prey.rows;
-    prey.app.database().execute(&format!(
+fn altered_head_stays_detected_after_new_events(backend: Backend) {
+    let target = Target::new(backend);
+    let last = target.rows;
+    target.app.database().execute(&format!(
         "DELETE FROM audit_events WHERE id > {last} - 5;
          UPDATE audit_head SET last_id = {last} - 5, last_digest =
          (SELECT digest FROM audit_events WHERE id = {last} - 5)"
     ));
-    prey.app.register("mallory");
-    let found = prey.auditor.problems();
+    target.app.register("mallory");
+    let found = target.auditor.problems();
     let first = last - 4;
     let expected =
         format!("before event {first} the head of the trail was altered, or made with another key");
     assert_eq!(found, [expected.as_str()]);
-    let output = program(&prey.app, &["audit", "verify"], "");
+    let output = program(&target.app, &["audit", "verify"], "");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         format!("{expected}\n")
     );
-    prey.app.register("nobody");
-    assert_eq!(prey.auditor.problems(), [expected]);
-    assert_eq!(prey.backend, backend);
+    target.app.register("oscar");
+    assert_eq!(target.auditor.problems(), [expected]);
+    assert_eq!(target.backend, backend);
 }
 
-fn a_trail_that_was_put_back_is_found_by_a_mark(backend: Backend) {
-    let prey = Prey::new(backend);
-    prey.app.register("carol");
+fn restored_trail_is_detected_by_a_mark(backend: Backend) {
+    let target = Target::new(backend);
+    target.app.register("carol");
     let verify = |arguments: &[&str]| {
-        let output = program(&prey.app, &[&["audit", "verify"], arguments].concat(), "");
+        let output = program(&target.app, &[&["audit", "verify"], arguments].concat(), "");
         let printed = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), printed)
     };
     let (code, printed) = verify(&[]);
     assert_eq!(code, Some(0), "{printed}");
     let mark = printed.trim_end().rsplit_once(' ').unwrap().1;
-    let id = prey.rows + 1;
+    let id = target.rows + 1;
     assert!(mark.starts_with(&format!("{id}:")), "{printed}");
     assert_eq!(verify(&["--contains", mark]).0, Some(0));
-    // Back to a state that the service has signed itself.
-    prey.found_after("SELECT 1");
+    // Restores a state that the service itself has signed.
+    target.found_after("SELECT 1");
     assert_eq!(verify(&[]).0, Some(0));
     let (code, printed) = verify(&["--contains", mark]);
     assert_eq!(code, Some(1));
@@ -284,14 +284,14 @@ fn a_trail_that_was_put_back_is_found_by_a_mark(backend: Backend) {
         printed,
         format!("event {id} is not the one that the head knows\n")
     );
-    prey.app.register("dave");
+    target.app.register("dave");
     assert_eq!(verify(&[]).0, Some(0));
     assert_eq!(verify(&["--contains", mark]).0, Some(1));
 }
 
-fn a_good_trail_is_good_while_it_is_written(backend: Backend) {
+fn trail_verifies_while_it_is_written(backend: Backend) {
     let app = TestApp::start(backend);
-    let alice = some_life(&app);
+    let alice = create_history(&app);
     let auditor = Auditor::new(&app, None);
     thread::scope(|scope| {
         let writers: Vec<_> = (0..3)

@@ -1,12 +1,17 @@
-//! The form of `cases.json` and `deviations.json`.
+//! The format of `cases.json` and `deviations.json`, and how requests are built from them.
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// One story: requests to make one after another, and what the reference answered.
+use crate::harness::{Client, Request};
+
+/// One scenario: requests to send in order, and the recorded responses.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
@@ -22,41 +27,41 @@ pub struct Case {
     pub steps: Vec<Step>,
 }
 
-/// What is special about a case.
+/// Special properties of a case.
 #[derive(Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tag {
-    /// Ends in the reasons of Python's e-mail library.
+    /// Contains reasons of Python's e-mail library.
     EmailMsg,
-    /// Ends in the words of Python's JSON parser.
+    /// Contains messages of Python's JSON parser.
     JsonError,
-    /// Another version of FastAPI answers otherwise.
+    /// Other versions of FastAPI respond differently.
     VersionDependent,
-    /// Another HTTP parser answers otherwise.
+    /// Other HTTP parsers respond differently.
     ParserDependent,
 }
 
-/// The kind of server that a case is about.
+/// The kind of server that a case requires.
 #[derive(Clone, Copy, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     #[default]
     Plain,
-    /// Tokens live for [`super::SHORT_LIFETIME`].
+    /// Tokens expire after [`super::SHORT_LIFETIME`].
     ShortTtl,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Step {
-    /// Let seconds pass.
+    /// Wait for this many seconds.
     Sleep { sleep: f64 },
-    /// Make all requests at the same time, and count the answers by status.
+    /// Send all requests concurrently, and count the responses by status.
     Parallel {
         parallel: Vec<RequestTemplate>,
         expect: Statuses,
     },
-    /// Make one request.
+    /// Send one request.
     Exchange(Box<Exchange>),
 }
 
@@ -72,13 +77,13 @@ pub struct Exchange {
     pub expect: Expected,
     #[serde(default)]
     pub compare_body: CompareBody,
-    /// What the answer must not contain.
+    /// What the response must not contain.
     #[serde(default)]
     pub secrets: Vec<String>,
-    /// Variables to take from the answer, by name: `$.member`.
+    /// Variables to set from the response, by name: `$.member`.
     #[serde(default)]
     pub capture: BTreeMap<String, String>,
-    // Leave to compare less, or another status. We say exactly what we answer instead.
+    // Permit weaker comparisons or another status. The deviations state the exact responses instead.
     #[serde(rename = "rules", default)]
     _rules: IgnoredAny,
     #[serde(rename = "accept", default)]
@@ -87,15 +92,15 @@ pub struct Exchange {
     _leaks_secret: bool,
 }
 
-/// How much of the body the recording is about.
+/// Which part of the body the recording covers.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CompareBody {
     #[default]
     Whole,
-    /// These texts are somewhere in it.
+    /// The body contains these texts.
     Contains(Vec<String>),
-    /// These parts of a JSON body; the recording holds nothing else.
+    /// Only these parts of a JSON body; the recording has nothing else.
     Select(IgnoredAny),
 }
 
@@ -124,19 +129,19 @@ pub struct Part {
     pub content_type: Option<String>,
 }
 
-/// An answer, with `{{variables}}` in its texts. A body that is neither JSON nor text here is not
+/// A response, with `{{variables}}` in its texts. Bodies that are neither JSON nor text here are not
 /// compared.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     pub status: u16,
-    /// Those of [`super::compare::HEADERS`] that it has.
+    /// The values of [`super::contract::HEADERS`] that are present.
     pub headers: BTreeMap<String, String>,
     pub json: Option<Value>,
     pub text: Option<String>,
 }
 
-/// The answers that are not the recorded ones, on purpose.
+/// The intentional differences from the recording.
 #[derive(Deserialize)]
 pub struct Deviations {
     pub deviations: Vec<Deviation>,
@@ -147,6 +152,155 @@ pub struct Deviations {
 pub struct Deviation {
     #[serde(rename = "reason")]
     _reason: String,
-    /// What is answered instead, by case and by number of the step, counted from 1.
+    /// The actual response, by case and by step number, counted from 1.
     pub cases: BTreeMap<String, BTreeMap<usize, Expected>>,
+}
+
+const BOUNDARY: &str = "----tokenhouse-conformance-boundary";
+
+impl RequestTemplate {
+    /// The request, ready to send to `server`.
+    pub fn build(&self, server: Client, variables: &Variables) -> Request {
+        let mut request = server.request(&self.method, latin1(&variables.expand(&self.path)));
+        for (name, value) in &self.headers {
+            request = request.header(latin1(name), latin1(&variables.expand(value)));
+        }
+        let (content_type, body) = self.content(variables);
+        let has_type = self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(content_type) = content_type.filter(|_| !has_type) {
+            request = request.header("Content-Type", content_type);
+        }
+        if !body.is_empty() || ["POST", "PUT", "PATCH"].contains(&&*self.method) {
+            request = request.body(body);
+        }
+        request
+    }
+
+    fn content(&self, variables: &Variables) -> (Option<String>, Vec<u8>) {
+        if let Some(value) = &self.json {
+            let body = variables.expand_json(value).to_string();
+            (Some("application/json".to_owned()), body.into_bytes())
+        } else if let Some(fields) = &self.form {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            for (name, value) in fields {
+                form.append_pair(&variables.expand(name), &variables.expand(value));
+            }
+            let content_type = "application/x-www-form-urlencoded".to_owned();
+            (Some(content_type), form.finish().into_bytes())
+        } else if let Some(parts) = &self.multipart {
+            let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+            (Some(content_type), multipart(parts, variables).into_bytes())
+        } else if let Some(encoded) = &self.body_b64 {
+            (
+                None,
+                STANDARD.decode(encoded).expect("the case holds base64"),
+            )
+        } else {
+            let body = self.body.as_deref().unwrap_or_default();
+            (None, variables.expand(body).into_bytes())
+        }
+    }
+}
+
+fn multipart(parts: &[Part], variables: &Variables) -> String {
+    let mut body = String::new();
+    for part in parts {
+        let mut head = format!("Content-Disposition: form-data; name=\"{}\"", part.name);
+        if let Some(filename) = &part.filename {
+            head += &format!("; filename=\"{filename}\"");
+        }
+        if let Some(content_type) = &part.content_type {
+            head += &format!("\r\nContent-Type: {content_type}");
+        }
+        let value = variables.expand(&part.value);
+        body += &format!("--{BOUNDARY}\r\n{head}\r\n\r\n{value}\r\n");
+    }
+    body + "--" + BOUNDARY + "--\r\n"
+}
+
+/// The text of a case as the bytes that were sent: one byte per character.
+fn latin1(text: &str) -> Vec<u8> {
+    let byte = |character| u8::try_from(character).expect("request heads are Latin-1");
+    text.chars().map(byte).collect()
+}
+
+/// The static key of the recording.
+pub const API_KEY: &str = "SECRET_PASSWORD";
+
+/// The variables of one run of one case.
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Uses a random run name, so that all runs can share one database.
+    pub fn new(server: Client) -> Self {
+        let run = format!(
+            "r{}",
+            Alphanumeric
+                .sample_string(&mut rand::rng(), 7)
+                .to_lowercase()
+        );
+        let variables = [
+            ("base", format!("http://{}", server.address())),
+            ("api_key", API_KEY.to_owned()),
+            ("RUN", run.to_uppercase()),
+            ("run", run),
+        ];
+        Self(
+            variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        )
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Replaces `{{name}}` and `{{repeat:TEXT:COUNT}}`. Unknown names stay as they are.
+    pub fn expand(&self, text: &str) -> String {
+        let Some((before, rest)) = text.split_once("{{") else {
+            return text.to_owned();
+        };
+        let known = rest
+            .split_once("}}")
+            .and_then(|(name, after)| Some((self.value(name)?, after)));
+        match known {
+            Some((value, after)) => format!("{before}{value}{}", self.expand(after)),
+            None => format!("{before}{{{{{}", self.expand(rest)),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        if let Some(repeat) = name.strip_prefix("repeat:") {
+            let (text, count) = repeat.rsplit_once(':')?;
+            return Some(text.repeat(count.parse().ok()?));
+        }
+        self.0.get(name).cloned()
+    }
+
+    pub fn expand_json(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.expand(text).into(),
+            Value::Array(items) => items.iter().map(|item| self.expand_json(item)).collect(),
+            Value::Object(members) => {
+                let member =
+                    |(name, value): (&String, _)| (self.expand(name), self.expand_json(value));
+                members.iter().map(member).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    pub fn expand_response(&self, answer: &Expected) -> Expected {
+        let header = |(name, value): (&String, &String)| (name.clone(), self.expand(value));
+        Expected {
+            status: answer.status,
+            headers: answer.headers.iter().map(header).collect(),
+            json: answer.json.as_ref().map(|value| self.expand_json(value)),
+            text: answer.text.as_ref().map(|text| self.expand(text)),
+        }
+    }
 }

@@ -1,24 +1,22 @@
-//! Where Tokenhouse answers otherwise than the recording everywhere, not only in single cases:
-//! turns a recorded answer into ours.
+//! Systematic differences between Tokenhouse and the recording, and the comparison of responses.
 
 use serde_json::{Value, json};
 
 use super::SHORT_LIFETIME;
-use super::case::{Case, Expected, Profile, Tag};
-use super::compare::ANY_ID;
+use super::case::{Case, CompareBody, Expected, Profile, Tag};
 use crate::harness::Response;
 
 /// The challenge of every 401 (RFC 6750 section 3).
 const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 
-/// How the message of every bad e-mail address begins; Python's reason for it follows.
+/// The prefix of every e-mail address error; Python's reason follows.
 const BAD_EMAIL: &str = "value is not a valid email address: ";
 
 impl Expected {
-    /// The answer of the contract in place of the recorded one.
-    pub fn by_contract(mut self, case: &Case, path: &str) -> Self {
+    /// The response of the contract instead of the recorded one.
+    pub fn apply_contract(mut self, case: &Case, path: &str) -> Self {
         self.add_head_to_allow();
-        self.name_the_realm();
+        self.set_challenge();
         if let Some(Value::Object(members)) = &mut self.json {
             if members.contains_key("surname") {
                 members.insert("id".to_owned(), ANY_ID.into());
@@ -36,7 +34,7 @@ impl Expected {
         self
     }
 
-    /// `HEAD` is taken wherever `GET` is (RFC 9110 section 9.3.2).
+    /// `HEAD` is accepted wherever `GET` is (RFC 9110 section 9.3.2).
     fn add_head_to_allow(&mut self) {
         if let Some(allow) = self
             .headers
@@ -47,7 +45,7 @@ impl Expected {
         }
     }
 
-    fn name_the_realm(&mut self) {
+    fn set_challenge(&mut self) {
         if self.status == 401 {
             let mut challenge = CHALLENGE.to_owned();
             if self.detail() == Some(&"Could not validate credentials".into()) {
@@ -58,8 +56,8 @@ impl Expected {
         }
     }
 
-    /// FastAPI sends back what is wrong, or what something is missing from, with the password in
-    /// it. We do not.
+    /// FastAPI echoes invalid input, and the object that lacks a member, including passwords.
+    /// Tokenhouse does not.
     fn withhold_secrets(&mut self) {
         for error in self.field_errors() {
             let is_whole_body = error["loc"] == json!(["body"]) || error["type"] == "missing";
@@ -69,7 +67,7 @@ impl Expected {
         }
     }
 
-    /// RFC 6749 section 5.2, beside FastAPI's `detail`.
+    /// The error members of RFC 6749 section 5.2, in addition to FastAPI's `detail`.
     fn add_oauth_error(&mut self) {
         let (error, description) = match (self.status, self.detail()) {
             (401, _) => ("invalid_grant", "Incorrect username or password".to_owned()),
@@ -93,18 +91,19 @@ impl Expected {
         }
     }
 
-    /// Takes over from the answer what is Python's wording in the recording, if it has the form
-    /// that it should have.
-    pub fn without_wording(mut self, case: &Case, answer: &Response) -> Self {
-        let answered = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
-        let email_is_free = case.tags.contains(&Tag::EmailMsg);
-        let json_is_free = case.tags.contains(&Tag::JsonError);
+    /// Replaces Python's wording in the recording by that of the response, if it has the expected
+    /// form.
+    pub fn accept_wording(mut self, case: &Case, answer: &Response) -> Self {
+        let actual = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let has_free_email_wording = case.tags.contains(&Tag::EmailMsg);
+        let has_free_json_wording = case.tags.contains(&Tag::JsonError);
         for (index, error) in self.field_errors().iter_mut().enumerate() {
-            let got = &answered["detail"][index];
+            let got = &actual["detail"][index];
             let reason = got["ctx"]["reason"]
                 .as_str()
                 .filter(|reason| !reason.is_empty());
-            if let Some(reason) = reason.filter(|_| email_is_free && error["type"] == "value_error")
+            if let Some(reason) =
+                reason.filter(|_| has_free_email_wording && error["type"] == "value_error")
             {
                 error["msg"] = format!("{BAD_EMAIL}{reason}").into();
                 error["ctx"]["reason"] = reason.into();
@@ -113,8 +112,8 @@ impl Expected {
                 .as_str()
                 .filter(|problem| !problem.is_empty());
             let position = got["loc"][1].as_u64().zip(problem);
-            let is_free = json_is_free && error["type"] == "json_invalid";
-            if let Some((position, problem)) = position.filter(|_| is_free) {
+            let is_free_wording = has_free_json_wording && error["type"] == "json_invalid";
+            if let Some((position, problem)) = position.filter(|_| is_free_wording) {
                 error["loc"][1] = position.into();
                 error["ctx"]["error"] = problem.into();
             }
@@ -134,10 +133,10 @@ impl Expected {
     }
 }
 
-/// What is wrong with the headers that every answer carries, whatever it is about.
-pub fn envelope_problems(path: &str, answer: &Response) -> Vec<String> {
+/// Problems with the headers that every response carries.
+pub fn header_problems(path: &str, answer: &Response) -> Vec<String> {
     let mut expected = vec![("x-content-type-options", "nosniff")];
-    // The pages of the documentation may be kept.
+    // Documentation pages may be cached.
     if !["/docs", "/redoc"]
         .iter()
         .any(|page| path.starts_with(page))
@@ -169,4 +168,133 @@ fn lifetime(case: &Case) -> u64 {
 fn describe(error: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     format!("{}: {}", text(&error["loc"][1]), text(&error["msg"]))
+}
+
+/// The compared headers: those that clients act on.
+pub const HEADERS: [&str; 4] = ["content-type", "www-authenticate", "location", "allow"];
+
+/// Placeholder in an expected response for a token, 43 characters of URL-safe base64.
+pub const ANY_TOKEN: &str = "<any token>";
+
+/// Placeholder in an expected response for a row id.
+pub const ANY_ID: &str = "<any id>";
+
+/// One line per difference; empty when the responses match.
+pub fn differences(expected: &Expected, answer: &Response, body: &CompareBody) -> Vec<String> {
+    let mut lines = Vec::new();
+    if expected.status != answer.status {
+        lines.push(format!(
+            "status: expected {}, got {}",
+            expected.status, answer.status
+        ));
+    }
+    for name in HEADERS {
+        let (mut expected_value, mut got) =
+            (expected.headers.get(name).cloned(), answer.header(name));
+        if name == "allow" {
+            [expected_value, got] = [expected_value, got].map(|list| list.as_deref().map(sorted));
+        }
+        if expected_value != got {
+            lines.push(format!("{name}: expected {expected_value:?}, got {got:?}"));
+        }
+    }
+    compare_body(expected, answer, body, &mut lines);
+    lines
+}
+
+/// The order of methods in `Allow` is not significant.
+fn sorted(list: &str) -> String {
+    let mut items: Vec<&str> = list.split(',').map(str::trim).collect();
+    items.sort_unstable();
+    items.join(", ")
+}
+
+fn compare_body(
+    expected: &Expected,
+    answer: &Response,
+    body: &CompareBody,
+    lines: &mut Vec<String>,
+) {
+    let text = String::from_utf8_lossy(&answer.body);
+    if let CompareBody::Contains(pieces) = body {
+        let missing = pieces.iter().filter(|piece| !text.contains(*piece));
+        lines.extend(missing.map(|piece| format!("body: {piece:?} is missing")));
+    } else if let Some(expected_value) = &expected.json {
+        let selected = matches!(body, CompareBody::Select(_));
+        match serde_json::from_slice(&answer.body) {
+            Ok(got) => compare_json("$", expected_value, &got, selected, lines),
+            Err(_) => lines.push(format!("body: expected JSON, got {text:?}")),
+        }
+    } else if let Some(expected_value) = expected
+        .text
+        .as_ref()
+        .filter(|expected_value| **expected_value != text)
+    {
+        lines.push(format!("body: expected {expected_value:?}, got {text:?}"));
+    }
+}
+
+/// Compares values and types. With `selected`, members that are not expected are ignored.
+fn compare_json(
+    path: &str,
+    expected_value: &Value,
+    got: &Value,
+    selected: bool,
+    lines: &mut Vec<String>,
+) {
+    match (expected_value, got) {
+        (Value::Object(expected_value), Value::Object(got)) => {
+            for (name, expected_value) in expected_value {
+                let got = got.get(name);
+                match got {
+                    Some(got) => compare_json(
+                        &format!("{path}.{name}"),
+                        expected_value,
+                        got,
+                        selected,
+                        lines,
+                    ),
+                    None => lines.push(format!(
+                        "{path}.{name}: expected {expected_value}, got nothing"
+                    )),
+                }
+            }
+            for (name, got) in got
+                .iter()
+                .filter(|(name, _)| !selected && !expected_value.contains_key(*name))
+            {
+                lines.push(format!("{path}.{name}: expected nothing, got {got}"));
+            }
+        }
+        (Value::Array(expected_value), Value::Array(got)) if expected_value.len() == got.len() => {
+            for (index, (expected_value, got)) in expected_value.iter().zip(got).enumerate() {
+                compare_json(
+                    &format!("{path}[{index}]"),
+                    expected_value,
+                    got,
+                    selected,
+                    lines,
+                );
+            }
+        }
+        _ if !matches_expected(expected_value, got) => {
+            lines.push(format!("{path}: expected {expected_value}, got {got}"))
+        }
+        _ => {}
+    }
+}
+
+fn matches_expected(expected_value: &Value, got: &Value) -> bool {
+    match expected_value.as_str() {
+        Some(ANY_TOKEN) => got.as_str().is_some_and(is_token),
+        Some(ANY_ID) => got.as_u64().is_some_and(|id| id > 0),
+        _ => expected_value == got,
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    text.len() == 43
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

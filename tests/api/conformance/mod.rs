@@ -1,15 +1,12 @@
-//! Whether a client of the tutorial's system sees a difference.
+//! Compatibility with clients of the tutorial's system.
 //!
-//! `cases.json` holds requests with the answers of that system, rebuilt and run. We answer the same,
-//! but for what [`contract`] changes in every answer of a kind, and for the single answers in
-//! `deviations.json`. Nothing else may differ.
+//! `cases.json` holds requests with the responses recorded from that system, rebuilt and run. The
+//! service responds the same, except for what [`contract`] changes in every response of a kind, and
+//! for the single responses in `deviations.json`.
 
 mod case;
-mod compare;
 mod contract;
 mod player;
-mod request;
-mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +19,17 @@ use crate::harness::{Backend, TestApp, TestAppBuilder, on_both_databases};
 const CASES: &str = include_str!("../../data/conformance/cases.json");
 const DEVIATIONS: &str = include_str!("../../data/conformance/deviations.json");
 
-/// The lifetime of tokens in seconds where a case waits for the end of one.
+/// The token lifetime in seconds in cases that wait for expiry.
 const SHORT_LIFETIME: u64 = 2;
 
-on_both_databases!(answers_are_the_recorded_ones_or_those_in_the_table);
+on_both_databases!(responses_match_the_recording_or_the_deviations);
 
-fn answers_are_the_recorded_ones_or_those_in_the_table(backend: Backend) {
-    let plain = as_recorded(TestApp::builder(backend)).start();
-    let short_lived = as_recorded(plain.sibling())
+fn responses_match_the_recording_or_the_deviations(backend: Backend) {
+    let plain = like_the_recording(TestApp::builder(backend)).start();
+    let short_lived = like_the_recording(plain.sibling())
         .setting("TOKENHOUSE_TOKEN_LIFETIME", &SHORT_LIFETIME.to_string())
         .start();
-    let costly = as_recorded(plain.sibling())
+    let costly = like_the_recording(plain.sibling())
         .setting("TOKENHOUSE_BCRYPT_COST", "12")
         .start();
     let servers = Servers {
@@ -53,16 +50,16 @@ fn answers_are_the_recorded_ones_or_those_in_the_table(backend: Backend) {
     assert_eq!((cases.len(), outcome.exchanges), (454, 563));
 }
 
-/// The reference has a guessable key, takes any password, and turns nobody away.
-fn as_recorded(app: TestAppBuilder) -> TestAppBuilder {
-    app.setting("API_KEY_TOKEN", variables::API_KEY)
+/// The recorded system has a guessable key, accepts any password, and limits no client.
+fn like_the_recording(app: TestAppBuilder) -> TestAppBuilder {
+    app.setting("API_KEY_TOKEN", case::API_KEY)
         .setting("TOKENHOUSE_PASSWORD_MIN_LENGTH", "0")
         .setting("TOKENHOUSE_PASSWORD_REFUSE_COMMON", "false")
         .setting("TOKENHOUSE_LIMITS", "off")
 }
 
 #[test]
-fn the_table_is_about_recorded_exchanges_once_each() {
+fn deviations_refer_to_distinct_recorded_exchanges() {
     let cases = cases();
     let cases: BTreeMap<&str, &Case> = cases.iter().map(|case| (case.id.as_str(), case)).collect();
     let mut seen = BTreeSet::new();
@@ -84,7 +81,7 @@ fn the_table_is_about_recorded_exchanges_once_each() {
             );
             assert!(
                 seen.insert((id.clone(), *number)),
-                "{id} step {number} stands there twice"
+                "{id} step {number} is listed twice"
             );
         }
     }
@@ -96,10 +93,10 @@ fn cases() -> Vec<Case> {
         cases: Vec<Case>,
     }
     serde_json::from_str::<File>(CASES)
-        .expect("the cases have their form")
+        .expect("the cases parse")
         .cases
 }
 
 fn deviations() -> Deviations {
-    serde_json::from_str(DEVIATIONS).expect("the table has its form")
+    serde_json::from_str(DEVIATIONS).expect("the deviations parse")
 }

@@ -1,37 +1,37 @@
-//! Plays cases against a server and says what does not come back as expected.
+//! Plays cases against a server and reports mismatches.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::case::{Case, Deviations, Exchange, Expected, Profile, RequestTemplate, Statuses, Step};
-use super::compare::differences;
-use super::contract::envelope_problems;
-use super::variables::Variables;
+use super::case::{
+    Case, Deviations, Exchange, Expected, Profile, RequestTemplate, Statuses, Step, Variables,
+};
+use super::contract::{differences, header_problems};
 use crate::harness::{Client, Response};
 
-/// Cases played at the same time; most of the time is spent in waiting.
+/// Number of cases played concurrently; most of the time is spent waiting.
 const PLAYERS: usize = 8;
 
-/// The servers that the cases are about, on one database.
+/// The servers that the cases run on, on one database.
 pub struct Servers {
     pub plain: Client,
-    /// Tokens end soon.
+    /// Tokens expire soon.
     pub short_lived: Client,
-    /// Passwords are hashed at the cost of the recording: for requests that have to overlap.
+    /// Hashes passwords at the cost of the recording, for requests that must overlap.
     pub costly: Client,
 }
 
-/// What came of it.
+/// The result of all cases.
 #[derive(Default)]
 pub struct Outcome {
     pub exchanges: usize,
-    /// A line for each thing that is not as expected.
+    /// One line per mismatch.
     pub mismatches: Vec<String>,
 }
 
-/// Plays every case, several at a time: each uses names of its own.
+/// Plays all cases, several concurrently; each uses its own names.
 pub fn play_all(cases: &[Case], deviations: &Deviations, servers: &Servers) -> Outcome {
     let next = AtomicUsize::new(0);
     let play_some = || {
@@ -51,13 +51,13 @@ pub fn play_all(cases: &[Case], deviations: &Deviations, servers: &Servers) -> O
     };
     thread::scope(|scope| {
         let players: Vec<_> = (0..PLAYERS).map(|_| scope.spawn(play_some)).collect();
-        let mut whole = Outcome::default();
+        let mut total = Outcome::default();
         for player in players {
             let part = player.join().expect("a player does not panic");
-            whole.exchanges += part.exchanges;
-            whole.mismatches.extend(part.mismatches);
+            total.exchanges += part.exchanges;
+            total.mismatches.extend(part.mismatches);
         }
-        whole
+        total
     })
 }
 
@@ -94,7 +94,7 @@ impl Player<'_> {
                 }
                 Step::Parallel { parallel, expect } => {
                     outcome.exchanges += parallel.len();
-                    self.play_together(parallel, expect)
+                    self.play_in_parallel(parallel, expect)
                 }
                 Step::Exchange(exchange) => {
                     outcome.exchanges += 1;
@@ -108,7 +108,7 @@ impl Player<'_> {
         }
     }
 
-    fn play_together(&self, requests: &[RequestTemplate], expected: &Statuses) -> Vec<String> {
+    fn play_in_parallel(&self, requests: &[RequestTemplate], expected: &Statuses) -> Vec<String> {
         let mut statuses = BTreeMap::new();
         thread::scope(|scope| {
             let send = |request: &RequestTemplate| {
@@ -138,32 +138,32 @@ impl Player<'_> {
         {
             Ok(answer) => {
                 self.capture(exchange, &answer);
-                self.judge(number, exchange, &answer)
+                self.check(number, exchange, &answer)
             }
             Err(error) => vec![format!("no answer: {error}")],
         }
     }
 
-    /// What is wrong with an answer.
-    fn judge(&self, number: usize, exchange: &Exchange, answer: &Response) -> Vec<String> {
+    /// The problems of a response.
+    fn check(&self, number: usize, exchange: &Exchange, answer: &Response) -> Vec<String> {
         let recorded = self
             .variables
-            .expand_answer(&exchange.expect)
-            .by_contract(self.case, &exchange.request.path)
-            .without_wording(self.case, answer);
-        let unlike_recorded = differences(&recorded, answer, &exchange.compare_body);
+            .expand_response(&exchange.expect)
+            .apply_contract(self.case, &exchange.request.path)
+            .accept_wording(self.case, answer);
+        let recording_differences = differences(&recorded, answer, &exchange.compare_body);
         let mut problems = match self.deviation(number) {
-            None => unlike_recorded,
-            Some(_) if unlike_recorded.is_empty() => {
-                vec!["in the table of deviations, but answered as recorded".to_owned()]
+            None => recording_differences,
+            Some(_) if recording_differences.is_empty() => {
+                vec!["listed as a deviation, but matches the recording".to_owned()]
             }
-            Some(ours) => differences(
-                &self.variables.expand_answer(ours),
+            Some(deviation) => differences(
+                &self.variables.expand_response(deviation),
                 answer,
                 &exchange.compare_body,
             ),
         };
-        problems.extend(envelope_problems(&exchange.request.path, answer));
+        problems.extend(header_problems(&exchange.request.path, answer));
         problems.extend(self.echoed_secrets(exchange, answer));
         problems
     }
@@ -174,14 +174,14 @@ impl Player<'_> {
     }
 
     fn echoed_secrets(&self, exchange: &Exchange, answer: &Response) -> Vec<String> {
-        let shown = format!(
+        let received = format!(
             "{:?}\n{}",
             answer.headers,
             String::from_utf8_lossy(&answer.body)
         );
         let mut problems = Vec::new();
         for secret in &exchange.secrets {
-            if shown.contains(&self.variables.expand(secret)) {
+            if received.contains(&self.variables.expand(secret)) {
                 problems.push("sends a secret back".to_owned());
             }
         }
@@ -189,8 +189,8 @@ impl Player<'_> {
     }
 
     fn capture(&mut self, exchange: &Exchange, answer: &Response) {
-        for (name, place) in &exchange.capture {
-            let member = place
+        for (name, path) in &exchange.capture {
+            let member = path
                 .strip_prefix("$.")
                 .expect("members of the answer are captured");
             if let Some(value) = answer.json()[member].as_str() {

@@ -1,9 +1,10 @@
 //! Reverse proxies from Debian packages, with the recipes of `deploy/`. Only the addresses are changed.
 
+use std::env;
+use std::fs;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use test_support::{Account, Client, Guardian, free_port, guardian, packages, scratch_folder};
 

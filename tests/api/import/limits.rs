@@ -1,4 +1,4 @@
-//! A source is not trusted: with its tokens, its times, its sizes, or that it ends.
+//! Sources are not trusted: tokens, expiry times, sizes and row counts are limited.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use super::{Scratch, import, token};
 use crate::harness::{Backend, STATIC_KEY, TestApp, TestDatabase, on_both_databases};
 
 on_both_databases!(
-    tokens_that_can_be_guessed_are_left_out,
-    no_token_ends_later_than_the_lifetime_allows,
-    what_is_too_long_is_left_out_and_the_rest_comes_in,
-    a_source_without_end_is_given_up,
+    guessable_tokens_are_skipped,
+    imported_tokens_expire_within_the_lifetime,
+    oversized_rows_are_skipped_and_the_rest_imported,
+    endless_sources_are_rejected,
 );
 
-fn tokens_that_can_be_guessed_are_left_out(backend: Backend) {
+fn guessable_tokens_are_skipped(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let weak = [
@@ -48,7 +48,7 @@ fn tokens_that_can_be_guessed_are_left_out(backend: Backend) {
     assert_eq!(app.status("/users/me", &token("good")), 200);
 }
 
-fn no_token_ends_later_than_the_lifetime_allows(backend: Backend) {
+fn imported_tokens_expire_within_the_lifetime(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_TOKEN_LIFETIME", "7200")
@@ -66,8 +66,8 @@ fn no_token_ends_later_than_the_lifetime_allows(backend: Backend) {
         assert!(output.status.success(), "{output:?}");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let token = token(name);
-        let asked = app.post("/introspect").bearer(STATIC_KEY);
-        let answer = asked.form(&[("token", token.as_str())]).send().json();
+        let request = app.post("/introspect").bearer(STATIC_KEY);
+        let answer = request.form(&[("token", token.as_str())]).send().json();
         let left = answer["exp"].as_i64().unwrap() - Utc::now().timestamp();
         (report["tokens"]["cut"].as_u64().unwrap(), left)
     };
@@ -79,7 +79,7 @@ fn no_token_ends_later_than_the_lifetime_allows(backend: Backend) {
     assert!(cut == 0 && left > 86_400 * 366, "{cut} {left}");
 }
 
-fn what_is_too_long_is_left_out_and_the_rest_comes_in(backend: Backend) {
+fn oversized_rows_are_skipped_and_the_rest_imported(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let long = "x".repeat(17 << 10);
@@ -131,27 +131,28 @@ fn what_is_too_long_is_left_out_and_the_rest_comes_in(backend: Backend) {
     );
 }
 
-/// Users without end; their tokens, or all tokens for one user, without end.
-const ENDLESS_USERS: &str = "CREATE VIEW users AS
+/// Infinitely many users; infinitely many tokens of one user.
+const ENDLESS_USERS_SQL: &str = "CREATE VIEW users AS
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
     SELECT i AS id, 'u' || i || '@example.com' AS email, '!' AS hashed_password FROM n";
-const ENDLESS_TOKENS: &str = "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
+const ENDLESS_TOKENS_SQL: &str =
+    "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
     INSERT INTO users VALUES (1, 'a@example.com', '!');
     CREATE VIEW access_tokens AS
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
     SELECT 1 AS user_id, 'x' || i AS access_token, '2099-01-01' AS expiration_date FROM n";
-/// Few of each, and many together.
-const MANY_TOGETHER: &str = "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
+/// Each table is within the limit, their sum is not.
+const MANY_ROWS_SQL: &str = "CREATE TABLE users (id INTEGER, email TEXT, hashed_password TEXT);
     CREATE TABLE access_tokens (user_id INTEGER, access_token TEXT, expiration_date TEXT);
     INSERT INTO users SELECT 1, 'a@example.com', '!' FROM
         (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
          SELECT i FROM n) AS many;
     INSERT INTO access_tokens SELECT id, 'x', '2099-01-01' FROM users";
 
-fn a_source_without_end_is_given_up(backend: Backend) {
+fn endless_sources_are_rejected(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
-    for (number, statements) in [ENDLESS_USERS, ENDLESS_TOKENS, MANY_TOGETHER]
+    for (number, statements) in [ENDLESS_USERS_SQL, ENDLESS_TOKENS_SQL, MANY_ROWS_SQL]
         .iter()
         .enumerate()
     {
@@ -162,17 +163,20 @@ fn a_source_without_end_is_given_up(backend: Backend) {
         postgres.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
         postgres.execute(statements);
         for source in [format!("sqlite://{}", path.display()), postgres.url()] {
-            let begun = Instant::now();
+            let started = Instant::now();
             for dry in [true, false] {
                 let mut command = app.program(&["import", &source, "--max-rows", "1000"]);
                 command.args(dry.then_some("--dry-run"));
                 let output = command.output().unwrap();
-                let said = String::from_utf8(output.stderr).unwrap();
-                assert_eq!(output.status.code(), Some(1), "{number}: {said}");
-                assert!(said.contains("has more than 1000 rows"), "{number}: {said}");
+                let stderr = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(1), "{number}: {stderr}");
+                assert!(
+                    stderr.contains("has more than 1000 rows"),
+                    "{number}: {stderr}"
+                );
             }
             assert!(
-                begun.elapsed() < Duration::from_secs(60),
+                started.elapsed() < Duration::from_secs(60),
                 "{number}: {source}"
             );
         }
@@ -182,10 +186,10 @@ fn a_source_without_end_is_given_up(backend: Backend) {
             .program(&["import", device, "--from", "csv"])
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("is no regular file"), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("is no regular file"), "{stderr}");
     }
-    let many = scratch.file("users.csv", &super::many(50));
+    let many = scratch.file("users.csv", &super::csv_of_users(50));
     let output = app
         .program(&["import", &many, "--max-rows", "49"])
         .output()

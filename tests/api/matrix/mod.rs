@@ -1,8 +1,7 @@
-//! Every kind of credential, at every route and method, in every place: who passes is what the
-//! declared policy says.
+//! Every kind of credential, at every route and method, in every place: the declared policy decides
+//! which ones pass.
 
-mod form;
-mod kind;
+mod credential;
 pub mod policy;
 
 use std::collections::BTreeSet;
@@ -11,13 +10,12 @@ use std::thread;
 use serde_json::Value;
 
 use crate::harness::{Backend, Client, Request, TestApp, on_both_databases};
-use form::Form;
-use kind::Kind;
+use credential::{Form, Kind};
 use policy::{Body, Guard, ROUTES, Route, outcome};
 
-on_both_databases!(every_cell_is_as_declared);
+on_both_databases!(every_combination_matches_the_policy);
 
-/// What the OpenAPI document leaves out.
+/// Routes that the OpenAPI document omits.
 const UNDOCUMENTED: [&str; 7] = [
     "/livez",
     "/readyz",
@@ -28,22 +26,22 @@ const UNDOCUMENTED: [&str; 7] = [
     "/openapi.json",
 ];
 
-/// Requests at once.
+/// Concurrent requests.
 const THREADS: usize = 4;
 
-fn every_cell_is_as_declared(backend: Backend) {
+fn every_combination_matches_the_policy(backend: Backend) {
     let app = TestApp::builder(backend)
-        .setting("API_KEY_TOKEN_PREVIOUS", kind::PREVIOUS_STATIC_KEY)
+        .setting("API_KEY_TOKEN_PREVIOUS", credential::PREVIOUS_STATIC_KEY)
         .start();
-    let (kinds, other) = kind::all(&app);
+    let (kinds, other) = credential::all(&app);
     app.database()
         .execute("CREATE TABLE saved_tokens AS SELECT * FROM access_tokens");
     let routes = with_head();
-    let (ending, others): (Vec<_>, Vec<_>) =
+    let (logout_routes, others): (Vec<_>, Vec<_>) =
         routes.iter().partition(|route| route.path == "/logout");
 
     let (client, all): (&Client, _) = (&app, (&kinds[..], &other));
-    let mut wrong: Vec<String> = thread::scope(|scope| {
+    let mut mismatches: Vec<String> = thread::scope(|scope| {
         let share = |number| others.iter().skip(number).step_by(THREADS).copied();
         let threads: Vec<_> = (0..THREADS)
             .map(|number| scope.spawn(move || check(client, share(number), all, || {})))
@@ -51,32 +49,37 @@ fn every_cell_is_as_declared(backend: Backend) {
         let threads = threads.into_iter();
         threads.flat_map(|thread| thread.join().unwrap()).collect()
     });
-    // One after the other: what a sign-out ends is put back.
-    let put_back = || {
+    // Sequentially: the token revoked by a logout is restored after each.
+    let restore_tokens = || {
         app.database().execute(
             "INSERT INTO access_tokens SELECT * FROM saved_tokens
              WHERE user_id NOT IN (SELECT user_id FROM access_tokens)",
         );
     };
-    wrong.extend(check(client, ending.into_iter(), all, put_back));
+    mismatches.extend(check(
+        client,
+        logout_routes.into_iter(),
+        all,
+        restore_tokens,
+    ));
 
     let cells = routes.len() * kinds.len() * Form::ALL.len();
     println!(
-        "{cells} cells: {} routes and methods x {} kinds x {} places; {} wrong",
+        "{cells} cells: {} routes and methods x {} kinds x {} places; {} mismatches",
         routes.len(),
         kinds.len(),
         Form::ALL.len(),
-        wrong.len()
+        mismatches.len()
     );
     assert!(
-        wrong.is_empty(),
+        mismatches.is_empty(),
         "{} of {cells}: {:#?}",
-        wrong.len(),
-        &wrong[..wrong.len().min(30)]
+        mismatches.len(),
+        &mismatches[..mismatches.len().min(30)]
     );
 }
 
-/// `HEAD` is taken wherever `GET` is.
+/// Adds `HEAD` wherever `GET` is accepted.
 fn with_head() -> Vec<Route> {
     let heads = ROUTES.iter().filter(|route| route.method == "GET");
     let heads = heads.map(|route| Route {
@@ -86,7 +89,7 @@ fn with_head() -> Vec<Route> {
     ROUTES.iter().copied().chain(heads).collect()
 }
 
-/// The cells of these routes that are not as declared.
+/// The combinations for these routes that do not match the policy.
 fn check<'a>(
     client: &Client,
     routes: impl Iterator<Item = &'a Route>,
@@ -100,7 +103,7 @@ fn check<'a>(
             connection.send(request).unwrap()
         })
     };
-    let mut wrong = Vec::new();
+    let mut mismatches = Vec::new();
     for route in routes {
         for (kind, form) in kinds
             .iter()
@@ -112,7 +115,7 @@ fn check<'a>(
             if got != expected {
                 let Route { method, target, .. } = route;
                 let name = kind.name;
-                wrong.push(format!(
+                mismatches.push(format!(
                     "{method} {target}, {name} as {form:?}: {got:?}, not {expected:?}"
                 ));
             }
@@ -121,11 +124,11 @@ fn check<'a>(
             }
         }
     }
-    wrong
+    mismatches
 }
 
 #[test]
-fn every_route_of_the_document_has_a_declared_guard() {
+fn every_documented_route_has_a_declared_guard() {
     let document = serde_json::to_value(tokenhouse::http::openapi_document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let documented: BTreeSet<(String, String)> = paths
@@ -147,9 +150,9 @@ fn methods(item: &Value) -> impl Iterator<Item = String> {
     methods.map(|method| method.to_uppercase())
 }
 
-/// Those that are left out of the document too.
+/// Including the paths that the document omits.
 #[test]
-fn every_path_of_the_route_table_has_a_declared_guard() {
+fn every_path_in_the_route_table_has_a_declared_guard() {
     let table = include_str!("../../../src/http/routes/mod.rs");
     let table: String = table.split_whitespace().collect();
     let in_quotes = table.split("resource(\"").skip(1);
@@ -159,15 +162,15 @@ fn every_path_of_the_route_table_has_a_declared_guard() {
         .collect();
     assert!(
         paths.len() > 20,
-        "the table has another form now: {paths:?}"
+        "the route table has a different format: {paths:?}"
     );
     let declared: BTreeSet<&str> = ROUTES.iter().map(|route| route.path).collect();
     assert_eq!(paths, declared);
 }
 
-/// What the OpenAPI document says of a route's guard is what is declared, and so what is tested.
+/// The OpenAPI document describes the guards that are declared, and therefore tested.
 #[test]
-fn the_document_names_the_guards() {
+fn document_describes_the_declared_guards() {
     let document = serde_json::to_value(tokenhouse::http::openapi_document()).unwrap();
     for route in ROUTES {
         let method = route.method.to_lowercase();
@@ -183,7 +186,7 @@ fn the_document_names_the_guards() {
             Guard::Scope(name) | Guard::LoginScope(name) => {
                 serde_json::json!([user(&[name])])
             }
-            Guard::Anybody => serde_json::json!([{}, user(&[])]),
+            Guard::Optional => serde_json::json!([{}, user(&[])]),
             Guard::Client => {
                 serde_json::json!([user(&["introspect"]), { "StaticKeyBasic": [] }])
             }

@@ -1,34 +1,33 @@
-//! The declared policy: who may pass at which route. A route that is not here fails the test.
+//! The declared policy: who may use which route. A route that is missing here fails the test.
 
-use super::form::Form;
-use super::kind::{Kind, Standing};
+use super::credential::{Form, Kind, Standing};
 
-/// Who may pass.
+/// Who may use a route.
 #[derive(Clone, Copy)]
 pub enum Guard {
-    /// Everybody, whatever else they send.
+    /// All clients, whatever they send.
     Open,
-    /// Who has the static key, in the header `Token`.
+    /// Clients with the static key in the header `Token`.
     StaticKey,
-    /// Users, by a login token or an API key.
+    /// Users with a login token or an API key.
     User,
-    /// Users by a login token, or by an API key that has a scope.
+    /// Users with a login token, or with an API key that has a scope.
     ScopedUser,
-    /// Users by a login token.
+    /// Users with a login token.
     Login,
-    /// Users by a credential that has this scope, who hold it too.
+    /// Users who hold this scope, with a credential that has it.
     Scope(&'static str),
-    /// As [`Guard::Scope`], by a login token.
+    /// As [`Guard::Scope`], with a login token.
     LoginScope(&'static str),
-    /// As [`Guard::User`], or with a scope as [`Guard::Scope`], in what a proxy understands.
+    /// As [`Guard::User`], or as [`Guard::Scope`] with a scope, with responses for a proxy.
     Proxy(Option<&'static str>),
     /// As [`Guard::Scope`] for `introspect`, or a client with the static key.
     Client,
-    /// Nobody in particular, or a user; no bad credential.
-    Anybody,
+    /// Anonymous clients and users; no invalid credential.
+    Optional,
 }
 
-/// What is sent in the body.
+/// The request body.
 #[derive(Clone, Copy)]
 pub enum Body {
     None,
@@ -36,14 +35,13 @@ pub enum Body {
     Form(&'static str),
 }
 
-/// A route, a request to it that changes nothing that matters, and the status that shows that the
-/// guard was passed.
+/// A route, a harmless request to it, and the status of the response when the guard accepts it.
 #[derive(Clone, Copy)]
 pub struct Route {
     pub method: &'static str,
     /// As in the OpenAPI document.
     pub path: &'static str,
-    /// The same with something in the place of what is in braces.
+    /// The path with values in place of its parameters.
     pub target: &'static str,
     pub guard: Guard,
     pub body: Body,
@@ -91,17 +89,17 @@ const USERS_READ: Guard = Guard::Scope("users:read");
 const USERS_WRITE: Guard = Guard::Scope("users:write");
 const USERS_WRITE_BY_LOGIN: Guard = Guard::LoginScope("users:write");
 
-/// The address is taken, so nobody is made.
+/// The address is taken, so no user is created.
 const TAKEN: Body = Body::Json(
-    r#"{"name":"Somebody","surname":"","email":"plain@example.com","website":"","password":"mulberry-Tram-71"}"#,
+    r#"{"name":"Other User","surname":"","email":"plain@example.com","website":"","password":"mulberry-Tram-71"}"#,
 );
 const WRONG_PASSWORD: Body = Body::Json(r#"{"current_password":"wrong"}"#);
 const WRONG_PASSWORDS: Body =
     Body::Json(r#"{"current_password":"wrong","new_password":"mulberry-Tram-71"}"#);
 
-/// Every route, and every method that it takes; `HEAD` goes with `GET`.
+/// Every route with every method that it accepts; `HEAD` goes with `GET`.
 pub const ROUTES: &[Route] = &[
-    // Signing up, in and out.
+    // Registration, sign-in and logout.
     route("POST", "/register", Guard::Open, TAKEN, 409),
     route("POST", "/token", Guard::Open, Body::Form("username=a"), 422),
     route("POST", "/logout", Guard::Login, Body::None, 204),
@@ -139,7 +137,7 @@ pub const ROUTES: &[Route] = &[
     route(
         "POST",
         "/revoke",
-        Guard::Anybody,
+        Guard::Optional,
         Body::Form("token=unknown"),
         200,
     ),
@@ -159,7 +157,7 @@ pub const ROUTES: &[Route] = &[
     verify("DELETE"),
     verify("OPTIONS"),
     verify("PROPFIND"),
-    // Not even a user may pass what the proxy cannot have meant.
+    // An invalid query of the proxy is rejected for users too.
     at(
         "/verify?scope=",
         route("GET", "/verify", Guard::Proxy(None), Body::None, 403),
@@ -217,7 +215,7 @@ pub const ROUTES: &[Route] = &[
     get("/page", Guard::StaticKey),
     get("/protected", Guard::StaticKey),
     get("/metrics", Guard::StaticKey),
-    // Whoever looks after the service.
+    // Health, documentation and other operational routes.
     get("/health/live", Guard::Open),
     get("/livez", Guard::Open),
     get("/health/ready", Guard::Open),
@@ -233,7 +231,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// What a guard sees of a request.
-pub enum Shown<'a> {
+pub enum Presented<'a> {
     Nothing,
     One(&'a Kind),
     Two,
@@ -244,17 +242,17 @@ pub type Outcome = (u16, Option<String>);
 
 const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 
-/// What the policy says of a credential in this place.
+/// The expected outcome for a credential in this place.
 pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome {
     let passed = (route.passed, None);
-    let shown = form.shown_to_users(kind, other);
+    let presented = form.presented_to_users(kind, other);
     let is_client = match form {
         Form::Bearer | Form::BearerInLowerCase => kind.is_static_key(),
         _ => false,
     };
     match route.guard {
         Guard::Open => passed,
-        Guard::StaticKey if matches!(shown, Shown::Two) => (400, None),
+        Guard::StaticKey if matches!(presented, Presented::Two) => (400, None),
         Guard::StaticKey => match form.in_token_header(kind, other) {
             Some(kind) if kind.is_static_key() => passed,
             _ => (403, None),
@@ -267,32 +265,39 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
                 (401, Some(r#"Basic realm="tokenhouse""#.to_owned()))
             }
         }
-        Guard::Client => for_users(&shown, |kind| with_scope(kind, "introspect")).unwrap_or(passed),
-        Guard::User => for_users(&shown, |_| None).unwrap_or(passed),
-        Guard::ScopedUser => for_users(&shown, scoped).unwrap_or(passed),
-        Guard::Login => for_users(&shown, by_login).unwrap_or(passed),
+        Guard::Client => {
+            for_users(&presented, |kind| with_scope(kind, "introspect")).unwrap_or(passed)
+        }
+        Guard::User => for_users(&presented, |_| None).unwrap_or(passed),
+        Guard::ScopedUser => for_users(&presented, scoped).unwrap_or(passed),
+        Guard::Login => for_users(&presented, by_login).unwrap_or(passed),
         Guard::LoginScope(name) => {
             let refusal = |kind: &Kind| with_scope(kind, name).or_else(|| by_login(kind));
-            for_users(&shown, refusal).unwrap_or(passed)
+            for_users(&presented, refusal).unwrap_or(passed)
         }
-        Guard::Scope(name) => for_users(&shown, |kind| with_scope(kind, name)).unwrap_or(passed),
-        Guard::Anybody if matches!(shown, Shown::Nothing) => passed,
-        Guard::Anybody => for_users(&shown, |_| None).unwrap_or(passed),
-        Guard::Proxy(_) if matches!(shown, Shown::Two) => invalid_token(),
-        Guard::Proxy(None) => for_users(&shown, |_| None).unwrap_or(passed),
+        Guard::Scope(name) => {
+            for_users(&presented, |kind| with_scope(kind, name)).unwrap_or(passed)
+        }
+        Guard::Optional if matches!(presented, Presented::Nothing) => passed,
+        Guard::Optional => for_users(&presented, |_| None).unwrap_or(passed),
+        Guard::Proxy(_) if matches!(presented, Presented::Two) => invalid_token(),
+        Guard::Proxy(None) => for_users(&presented, |_| None).unwrap_or(passed),
         Guard::Proxy(Some(name)) => {
-            for_users(&shown, |kind| with_scope(kind, name)).unwrap_or(passed)
+            for_users(&presented, |kind| with_scope(kind, name)).unwrap_or(passed)
         }
     }
 }
 
-/// The refusal, if there is one: of what stands for no user, and of what `right` refuses.
-fn for_users(shown: &Shown<'_>, right: impl Fn(&Kind) -> Option<Outcome>) -> Option<Outcome> {
-    match shown {
-        Shown::Nothing => Some((401, Some(CHALLENGE.to_owned()))),
-        Shown::Two => Some((400, None)),
-        Shown::One(kind) if !kind.is_of_user() => Some(invalid_token()),
-        Shown::One(kind) => right(kind),
+/// The refusal, if any: without a valid user credential, or by the check `allowed`.
+fn for_users(
+    presented: &Presented<'_>,
+    allowed: impl Fn(&Kind) -> Option<Outcome>,
+) -> Option<Outcome> {
+    match presented {
+        Presented::Nothing => Some((401, Some(CHALLENGE.to_owned()))),
+        Presented::Two => Some((400, None)),
+        Presented::One(kind) if !kind.belongs_to_user() => Some(invalid_token()),
+        Presented::One(kind) => allowed(kind),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Carries operations out over HTTP, and compares what is answered with the [`Page`].
+//! Executes operations over HTTP, and compares the responses with the [`Model`].
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 use tokenhouse::Clock;
 
-use super::operation::{Administration, Keep, Operation, PASSWORDS, Scopes, Shown, Spoilt};
-use super::page::{Credential, LIFETIME, Page, User};
-use super::rules::{Expected, Made};
+use super::operation::{Administration, Corruption, Keep, Operation, PASSWORDS, Presented, Scopes};
+use super::rules::{Created, Expected};
+use super::{Credential, LIFETIME, Model, User};
 use crate::harness::{Client, Connection, Person, Request, Response, STATIC_KEY, text};
 
 /// The administrator outside the sequences, who signs in again when the token has expired.
@@ -38,17 +38,17 @@ impl Root {
     }
 }
 
-/// One sequence, with accounts that no other sequence has.
+/// One sequence, with accounts that no other sequence uses.
 pub struct Driver<'a> {
     client: Client,
     connection: Connection,
     clock: &'a Clock,
     root: &'a mut Root,
     sequence: u32,
-    page: Page,
-    /// Those on the page, in the clear.
+    model: Model,
+    /// The secrets of the model's credentials.
     secrets: Vec<String>,
-    /// The statuses that were answered.
+    /// The statuses received.
     pub statuses: BTreeSet<u16>,
 }
 
@@ -60,17 +60,17 @@ impl<'a> Driver<'a> {
             clock,
             root,
             sequence,
-            page: Page::new(seconds(clock)),
+            model: Model::new(seconds(clock)),
             secrets: Vec::new(),
             statuses: BTreeSet::new(),
         }
     }
 
-    /// Carries the operation out; an error when the answer is not what the page says.
+    /// Executes an operation; an error if the response does not match the model.
     pub fn step(&mut self, operation: Operation) -> Result<(), TestCaseError> {
         if let Operation::Wait(seconds) = operation {
             self.clock.advance(TimeDelta::seconds(seconds));
-            self.page.expect(operation);
+            self.model.expect(operation);
             return Ok(());
         }
         let request = self.request(operation);
@@ -78,72 +78,76 @@ impl<'a> Driver<'a> {
             .connection
             .send(&request)
             .map_err(|error| TestCaseError::fail(format!("{operation:?}: no answer: {error}")))?;
-        // A body that was refused unread leaves the connection of no more use.
+        // A body rejected before it was read makes the connection unusable.
         if answer.header("connection").as_deref() == Some("close") {
             self.connection = self.client.connect().expect("the server listens");
         }
-        let expected = self.page.expect(operation);
-        let told = told(operation, &answer);
-        if answer.status != expected.status || (expected.told.is_some() && told != expected.told) {
+        let expected = self.model.expect(operation);
+        let prediction = prediction(operation, &answer);
+        if answer.status != expected.status
+            || (expected.prediction.is_some() && prediction != expected.prediction)
+        {
             return Err(TestCaseError::fail(format!(
                 "{operation:?}: the model says {} {:?}, the service {answer:?}",
-                expected.status, expected.told
+                expected.status, expected.prediction
             )));
         }
         self.statuses.insert(answer.status);
-        self.note(operation, &expected, &answer)
+        self.record(operation, &expected, &answer)
     }
 
-    /// Asks what has become of every credential; there may be one that nobody has asked about.
-    /// Returns how many there were.
-    pub fn take_stock(&mut self) -> Result<usize, TestCaseError> {
+    /// Introspects every credential, including those that no operation has used. Returns their
+    /// number.
+    pub fn check_all_credentials(&mut self) -> Result<usize, TestCaseError> {
         for back in 0..self.secrets.len() {
-            let (by, of) = (Shown::StaticKey, Shown::Issued(back));
+            let (by, of) = (Presented::StaticKey, Presented::Issued(back));
             self.step(Operation::Introspect { by, of })?;
         }
         Ok(self.secrets.len())
     }
 
-    /// Puts on the page what the answer tells of something new.
-    fn note(
+    /// Adds the user or credential in the response to the model.
+    fn record(
         &mut self,
         operation: Operation,
         expected: &Expected,
         answer: &Response,
     ) -> Result<(), TestCaseError> {
-        let Some(made) = expected.made else {
+        let Some(created) = expected.created else {
             return Ok(());
         };
         let body = answer.json();
-        match made {
-            Made::User { slot, password } => self.note_user(operation, slot, password, &body)?,
-            Made::Token { owner, scopes } => {
-                self.page.issue_token(owner, scopes);
+        match created {
+            Created::User { slot, password } => {
+                self.record_user(operation, slot, password, &body)?
+            }
+            Created::Token { owner, scopes } => {
+                self.model.issue_token(owner, scopes);
                 self.secrets.push(text(&body["access_token"]));
             }
-            Made::Key {
+            Created::Key {
                 owner,
                 scopes,
                 days,
             } => {
                 let id = body["id"].as_i64().expect("an id is a number");
-                self.page.issue_key(owner, id, scopes, days);
+                self.model.issue_key(owner, id, scopes, days);
                 self.secrets.push(text(&body["key"]));
             }
         }
-        if let Some(Credential { key, scopes, .. }) = self.page.credentials.last()
-            && !matches!(made, Made::User { .. })
+        if let Some(Credential { key, scopes, .. }) = self.model.credentials.last()
+            && !matches!(created, Created::User { .. })
         {
             let name = if key.is_some() { "scopes" } else { "scope" };
             if ordered(&body[name]) != scopes.text() {
-                let told = format!("{operation:?}: {} was wanted: {body}", scopes.text());
-                return Err(TestCaseError::fail(told));
+                let message = format!("{operation:?}: {} was requested: {body}", scopes.text());
+                return Err(TestCaseError::fail(message));
             }
         }
         Ok(())
     }
 
-    fn note_user(
+    fn record_user(
         &mut self,
         operation: Operation,
         slot: usize,
@@ -151,11 +155,11 @@ impl<'a> Driver<'a> {
         body: &Value,
     ) -> Result<(), TestCaseError> {
         let id = body["id"].as_i64().expect("an id is a number");
-        if self.page.users.iter().any(|user| user.id == id) {
-            let told = format!("{operation:?}: the id {id} was somebody else's");
-            return Err(TestCaseError::fail(told));
+        if self.model.users.iter().any(|user| user.id == id) {
+            let message = format!("{operation:?}: the id {id} was already used");
+            return Err(TestCaseError::fail(message));
         }
-        self.page.users.push(User {
+        self.model.users.push(User {
             id,
             slot,
             name: text(&body["name"]),
@@ -192,18 +196,18 @@ impl<'a> Driver<'a> {
                 ("password", PASSWORDS[password]),
                 ("scope", &scopes.text()),
             ]),
-            Operation::ReadMe(by) => self.show(by, client.get("/users/me")),
+            Operation::ReadMe(by) => self.present(by, client.get("/users/me")),
             Operation::Verify(by, scopes) => {
-                let wanted = scopes.text().replace(' ', "+");
-                let path = match wanted.as_str() {
+                let requested = scopes.text().replace(' ', "+");
+                let path = match requested.as_str() {
                     "" => "/verify".to_owned(),
-                    wanted => format!("/verify?scope={wanted}"),
+                    requested => format!("/verify?scope={requested}"),
                 };
-                self.show(by, client.get(&path))
+                self.present(by, client.get(&path))
             }
             Operation::Introspect { by, of } => {
                 let secret = self.secret(of);
-                self.show(
+                self.present(
                     by,
                     client
                         .post("/introspect")
@@ -212,12 +216,12 @@ impl<'a> Driver<'a> {
             }
             Operation::Revoke { by, of } => {
                 let secret = self.secret(of);
-                self.show(
+                self.present(
                     by,
                     client.post("/revoke").form(&[("token", secret.as_str())]),
                 )
             }
-            Operation::Logout(by) => self.show(by, client.post("/logout")),
+            Operation::Logout(by) => self.present(by, client.post("/logout")),
             Operation::CreateKey {
                 by,
                 scopes,
@@ -231,17 +235,17 @@ impl<'a> Driver<'a> {
                 if let Some(days) = days {
                     form["expires_in_days"] = days.into();
                 }
-                self.show(by, client.post("/users/me/keys").json(&form))
+                self.present(by, client.post("/users/me/keys").json(&form))
             }
-            Operation::ListKeys(by) => self.show(by, client.get("/users/me/keys")),
+            Operation::ListKeys(by) => self.present(by, client.get("/users/me/keys")),
             Operation::RevokeKey { by, key } => {
                 let id = self.key_id(key).unwrap_or_default();
-                self.show(by, client.request("DELETE", format!("/users/me/keys/{id}")))
+                self.present(by, client.request("DELETE", format!("/users/me/keys/{id}")))
             }
-            Operation::ReadEvents(by) => self.show(by, client.get("/users/me/events")),
+            Operation::ReadEvents(by) => self.present(by, client.get("/users/me/events")),
             Operation::ChangeProfile(by) => {
                 let change = json!({ "surname": "Example" });
-                self.show(by, client.request("PATCH", "/users/me").json(&change))
+                self.present(by, client.request("PATCH", "/users/me").json(&change))
             }
             Operation::ChangePassword {
                 by,
@@ -259,29 +263,29 @@ impl<'a> Driver<'a> {
                     "new_password": PASSWORDS[new],
                     "keep_keys": kept,
                 });
-                self.show(by, client.post("/users/me/password").json(&form))
+                self.present(by, client.post("/users/me/password").json(&form))
             }
             Operation::DeleteAccount { by, current } => {
                 let form = json!({ "current_password": PASSWORDS[current] });
-                self.show(by, client.request("DELETE", "/users/me").json(&form))
+                self.present(by, client.request("DELETE", "/users/me").json(&form))
             }
-            Operation::Administer { by, slot, what } => {
-                let request = self.administration(slot, what);
-                self.show(by, request)
+            Operation::Administer { by, slot, action } => {
+                let request = self.administration(slot, action);
+                self.present(by, request)
             }
-            Operation::Wait(_) => unreachable!("it asks for nothing"),
+            Operation::Wait(_) => unreachable!("it sends no request"),
         }
     }
 
-    fn administration(&self, slot: usize, what: Administration) -> Request {
-        // Of an account that is no more: of the last one that was.
-        let mut users = self.page.users.iter().rev();
+    fn administration(&self, slot: usize, action: Administration) -> Request {
+        // For a deleted account, the id of its last user.
+        let mut users = self.model.users.iter().rev();
         let id = users
             .find(|user| user.slot == slot)
             .map_or(0, |user| user.id);
         let path = format!("/admin/users/{id}");
         let patch = |change: Value| self.client.request("PATCH", &path).json(&change);
-        match what {
+        match action {
             Administration::Disable => patch(json!({ "disabled": true })),
             Administration::Enable => patch(json!({ "disabled": false })),
             Administration::Rename => patch(json!({ "surname": "Example" })),
@@ -306,34 +310,34 @@ impl<'a> Driver<'a> {
     }
 
     fn key_id(&self, back: usize) -> Option<i64> {
-        let place = self.page.place(back)?;
-        self.page.credentials[place].key
+        let index = self.model.index(back)?;
+        self.model.credentials[index].key
     }
 
-    fn show(&mut self, shown: Shown, request: Request) -> Request {
-        match shown {
-            Shown::Nothing => request,
-            shown => {
-                let secret = self.secret(shown);
+    fn present(&mut self, presented: Presented, request: Request) -> Request {
+        match presented {
+            Presented::Nothing => request,
+            presented => {
+                let secret = self.secret(presented);
                 request.bearer(&secret)
             }
         }
     }
 
-    fn secret(&mut self, shown: Shown) -> String {
-        match shown {
-            Shown::Nothing => String::new(),
-            Shown::Root => self.root.token(self.clock).to_owned(),
-            Shown::StaticKey => STATIC_KEY.to_owned(),
-            Shown::Issued(back) => self.issued(back),
-            Shown::Altered(back, how) => spoil(self.issued(back), how),
+    fn secret(&mut self, presented: Presented) -> String {
+        match presented {
+            Presented::Nothing => String::new(),
+            Presented::Root => self.root.token(self.clock).to_owned(),
+            Presented::StaticKey => STATIC_KEY.to_owned(),
+            Presented::Issued(back) => self.issued(back),
+            Presented::Corrupted(back, how) => corrupt(self.issued(back), how),
         }
     }
 
-    /// Something that was never issued, when nothing was yet.
+    /// A token that was never issued, when nothing was issued yet.
     fn issued(&self, back: usize) -> String {
-        match self.page.place(back) {
-            Some(place) => self.secrets[place].clone(),
+        match self.model.index(back) {
+            Some(index) => self.secrets[index].clone(),
             None => "x".repeat(43),
         }
     }
@@ -344,20 +348,20 @@ fn seconds(clock: &Clock) -> i64 {
     clock.now().and_utc().timestamp()
 }
 
-fn spoil(mut secret: String, how: Spoilt) -> String {
+fn corrupt(mut secret: String, how: Corruption) -> String {
     match how {
-        Spoilt::FirstLeftOut => drop(secret.remove(0)),
-        Spoilt::LastLeftOut => drop(secret.pop()),
-        Spoilt::Longer => secret.push('A'),
-        Spoilt::Padded => secret.push('='),
-        Spoilt::OtherCase => {
+        Corruption::FirstRemoved => drop(secret.remove(0)),
+        Corruption::LastRemoved => drop(secret.pop()),
+        Corruption::Extended => secret.push('A'),
+        Corruption::Padded => secret.push('='),
+        Corruption::OtherCase => {
             let other = |c: char| match c.is_ascii_lowercase() {
                 true => c.to_ascii_uppercase(),
                 false => c.to_ascii_lowercase(),
             };
             secret = secret.chars().map(other).collect();
         }
-        Spoilt::LastChanged => {
+        Corruption::LastChanged => {
             let last = secret.pop();
             secret.push(if last == Some('x') { 'y' } else { 'x' });
         }
@@ -365,15 +369,15 @@ fn spoil(mut secret: String, how: Spoilt) -> String {
     secret
 }
 
-/// Scopes in the order of the model, which knows sets only.
+/// Scopes in the order of the model, which treats them as sets.
 fn ordered(scopes: &Value) -> Value {
-    Scopes::of(scopes.as_str().unwrap_or_default())
+    Scopes::parse(scopes.as_str().unwrap_or_default())
         .text()
         .into()
 }
 
-/// As much of a good answer as the model foretells.
-fn told(operation: Operation, answer: &Response) -> Option<Value> {
+/// The parts of a successful response that the model predicts.
+fn prediction(operation: Operation, answer: &Response) -> Option<Value> {
     if answer.status != 200 {
         return None;
     }
@@ -384,7 +388,7 @@ fn told(operation: Operation, answer: &Response) -> Option<Value> {
         }
         Operation::Verify(..) => json!({
             "id": answer.header("x-auth-user-id"),
-            "scopes": answer.header("x-auth-scopes").map(|scopes| Scopes::of(&scopes).text()),
+            "scopes": answer.header("x-auth-scopes").map(|scopes| Scopes::parse(&scopes).text()),
             "method": answer.header("x-auth-method"),
         }),
         Operation::Introspect { .. } => {

@@ -1,14 +1,14 @@
-//! What can be asked of the service, drawn at random. An operation names users and credentials by
-//! their place among those there are, so that it means something after any other operations, and a
-//! sequence that fails can be cut down to what it fails by.
+//! Random operations on the service. An operation names users and credentials by their position
+//! among the existing ones, so that it makes sense after any other operations, and failing sequences
+//! can be shrunk.
 
 use proptest::option;
 use proptest::prelude::*;
 
-/// Accounts that a sequence is about.
+/// Number of accounts per sequence.
 pub const SLOTS: usize = 3;
 
-/// The last of them is too short to be taken.
+/// The last one is too short to be accepted.
 pub const PASSWORDS: [&str; 4] = [
     "umbrella-seven-quartz",
     "Lantern.41.meadow!",
@@ -16,10 +16,10 @@ pub const PASSWORDS: [&str; 4] = [
     "short",
 ];
 
-/// The place of the password that is refused.
+/// Index of the rejected password.
 pub const TOO_SHORT: usize = 3;
 
-/// Scopes as a set: a bit for each name in [`Scopes::NAMES`].
+/// Scopes as a set: one bit for each name in [`Scopes::NAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scopes(pub u8);
 
@@ -27,7 +27,7 @@ impl Scopes {
     pub const NAMES: [&str; 4] = ["orders:read", "introspect", "users:write", "orders"];
     pub const INTROSPECT: Self = Self(0b0010);
     pub const USERS_WRITE: Self = Self(0b0100);
-    /// Those that mean something to the service itself.
+    /// The scopes built into the service.
     pub const OWN: Self = Self(0b0110);
     pub const NONE: Self = Self(0);
     pub const ALL: Self = Self(0b1111);
@@ -48,8 +48,8 @@ impl Scopes {
         self.without(other) == Self::NONE
     }
 
-    /// Those that a text names, whatever their order.
-    pub fn of(text: &str) -> Self {
+    /// The scopes in a text, in any order.
+    pub fn parse(text: &str) -> Self {
         let bit = |name: &str| Self::NAMES.iter().position(|other| *other == name);
         let bits = text.split_whitespace().filter_map(bit);
         Self(bits.fold(0, |all, bit| all | 1 << bit))
@@ -63,35 +63,35 @@ impl Scopes {
     }
 }
 
-/// How a credential is spoilt before it is shown.
+/// How a credential is corrupted before it is presented.
 #[derive(Clone, Copy, Debug)]
-pub enum Spoilt {
-    FirstLeftOut,
-    LastLeftOut,
-    Longer,
+pub enum Corruption {
+    FirstRemoved,
+    LastRemoved,
+    Extended,
     Padded,
     OtherCase,
     LastChanged,
 }
 
-/// What is shown to the service.
+/// The credential of a request.
 #[derive(Clone, Copy, Debug)]
-pub enum Shown {
+pub enum Presented {
     Nothing,
     /// The token of an administrator outside the sequence.
     Root,
     StaticKey,
-    /// The credential issued so many before the last one.
+    /// The credential issued this many before the last one.
     Issued(usize),
-    Altered(usize, Spoilt),
+    Corrupted(usize, Corruption),
 }
 
-/// The keys that a change of the password leaves.
+/// The keys that a password change keeps.
 #[derive(Clone, Copy, Debug)]
 pub enum Keep {
     None,
     All,
-    /// The credential issued so many before the last one.
+    /// The credential issued this many before the last one.
     One(usize),
 }
 
@@ -107,7 +107,7 @@ pub enum Administration {
     Delete,
 }
 
-/// What one request asks for.
+/// One request.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation {
     Register {
@@ -121,48 +121,48 @@ pub enum Operation {
         shouting: bool,
         scopes: Scopes,
     },
-    ReadMe(Shown),
-    Verify(Shown, Scopes),
+    ReadMe(Presented),
+    Verify(Presented, Scopes),
     Introspect {
-        by: Shown,
-        of: Shown,
+        by: Presented,
+        of: Presented,
     },
     Revoke {
-        by: Shown,
-        of: Shown,
+        by: Presented,
+        of: Presented,
     },
-    Logout(Shown),
+    Logout(Presented),
     CreateKey {
-        by: Shown,
+        by: Presented,
         scopes: Scopes,
         days: Option<i64>,
-        /// The password, when it is sent.
+        /// The current password, if sent.
         current: Option<usize>,
     },
-    ListKeys(Shown),
-    /// Of the credentials issued so many before the last one, wherever it belongs.
+    ListKeys(Presented),
+    /// The credential issued this many before the last one, whichever user owns it.
     RevokeKey {
-        by: Shown,
+        by: Presented,
         key: usize,
     },
-    ReadEvents(Shown),
-    ChangeProfile(Shown),
+    ReadEvents(Presented),
+    ChangeProfile(Presented),
     ChangePassword {
-        by: Shown,
+        by: Presented,
         current: usize,
         new: usize,
         keep: Keep,
     },
     DeleteAccount {
-        by: Shown,
+        by: Presented,
         current: usize,
     },
     Administer {
-        by: Shown,
+        by: Presented,
         slot: usize,
-        what: Administration,
+        action: Administration,
     },
-    /// Seconds go by.
+    /// Advances the clock by seconds.
     Wait(i64),
 }
 
@@ -170,7 +170,7 @@ fn slot() -> impl Strategy<Value = usize> {
     0..SLOTS
 }
 
-/// Mostly the one that accounts begin with, so that sign-ins succeed.
+/// Mostly the initial password of accounts, so that sign-ins succeed.
 fn password() -> impl Strategy<Value = usize> {
     prop_oneof![6 => Just(0), 2 => Just(1), 1 => Just(2)]
 }
@@ -183,8 +183,8 @@ fn scopes() -> impl Strategy<Value = Scopes> {
     (0..=Scopes::ALL.0).prop_map(Scopes)
 }
 
-/// Mostly none, which asks for all.
-fn wanted() -> impl Strategy<Value = Scopes> {
+/// Mostly none, which requests all.
+fn requested_scopes() -> impl Strategy<Value = Scopes> {
     prop_oneof![2 => Just(Scopes::NONE), 1 => scopes()]
 }
 
@@ -192,34 +192,34 @@ fn issued() -> impl Strategy<Value = usize> {
     prop_oneof![5 => 0..4_usize, 2 => 4..24_usize]
 }
 
-fn spoilt() -> impl Strategy<Value = Spoilt> {
+fn corruption() -> impl Strategy<Value = Corruption> {
     prop_oneof![
-        Just(Spoilt::FirstLeftOut),
-        Just(Spoilt::LastLeftOut),
-        Just(Spoilt::Longer),
-        Just(Spoilt::Padded),
-        Just(Spoilt::OtherCase),
-        Just(Spoilt::LastChanged),
+        Just(Corruption::FirstRemoved),
+        Just(Corruption::LastRemoved),
+        Just(Corruption::Extended),
+        Just(Corruption::Padded),
+        Just(Corruption::OtherCase),
+        Just(Corruption::LastChanged),
     ]
 }
 
-fn credential() -> impl Strategy<Value = Shown> {
+fn credential() -> impl Strategy<Value = Presented> {
     prop_oneof![
-        12 => issued().prop_map(Shown::Issued),
-        1 => (issued(), spoilt()).prop_map(|(place, spoilt)| Shown::Altered(place, spoilt)),
+        12 => issued().prop_map(Presented::Issued),
+        1 => (issued(), corruption()).prop_map(|(index, corruption)| Presented::Corrupted(index, corruption)),
     ]
 }
 
-fn user() -> impl Strategy<Value = Shown> {
+fn user() -> impl Strategy<Value = Presented> {
     prop_oneof![
         30 => credential(),
-        1 => Just(Shown::Nothing),
-        1 => Just(Shown::StaticKey),
+        1 => Just(Presented::Nothing),
+        1 => Just(Presented::StaticKey),
     ]
 }
 
-fn mighty() -> impl Strategy<Value = Shown> {
-    prop_oneof![2 => Just(Shown::Root), 3 => user()]
+fn privileged() -> impl Strategy<Value = Presented> {
+    prop_oneof![2 => Just(Presented::Root), 3 => user()]
 }
 
 fn administration() -> impl Strategy<Value = Administration> {
@@ -228,7 +228,7 @@ fn administration() -> impl Strategy<Value = Administration> {
         3 => Just(Administration::Enable),
         1 => Just(Administration::Rename),
         4 => scopes().prop_map(Administration::SetScopes),
-        6 => (scopes(), wanted())
+        6 => (scopes(), requested_scopes())
             .prop_map(|(add, remove)| Administration::ChangeScopes { add, remove }),
         1 => Just(Administration::SignOut),
         1 => Just(Administration::Delete),
@@ -264,18 +264,18 @@ fn days() -> impl Strategy<Value = Option<i64>> {
     ]
 }
 
-/// Any operation, the ones that make something more often than those that end it.
+/// Any operation; those that create something are more frequent than those that remove it.
 pub fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         6 => (slot(), new_password(), any::<bool>())
             .prop_map(|(slot, password, shouting)| Operation::Register { slot, password, shouting }),
-        12 => (slot(), password(), any::<bool>(), wanted()).prop_map(
+        12 => (slot(), password(), any::<bool>(), requested_scopes()).prop_map(
             |(slot, password, shouting, scopes)|
                 Operation::SignIn { slot, password, shouting, scopes }
         ),
         14 => user().prop_map(Operation::ReadMe),
-        14 => (user(), wanted()).prop_map(|(by, scopes)| Operation::Verify(by, scopes)),
-        18 => (mighty(), credential()).prop_map(|(by, of)| Operation::Introspect { by, of }),
+        14 => (user(), requested_scopes()).prop_map(|(by, scopes)| Operation::Verify(by, scopes)),
+        18 => (privileged(), credential()).prop_map(|(by, of)| Operation::Introspect { by, of }),
         3 => (user(), credential()).prop_map(|(by, of)| Operation::Revoke { by, of }),
         2 => user().prop_map(Operation::Logout),
         12 => (user(), scopes(), days(), option::weighted(0.3, password())).prop_map(
@@ -289,8 +289,8 @@ pub fn operation() -> impl Strategy<Value = Operation> {
             |(by, current, new, keep)| Operation::ChangePassword { by, current, new, keep }
         ),
         1 => (user(), password()).prop_map(|(by, current)| Operation::DeleteAccount { by, current }),
-        14 => (mighty(), slot(), administration())
-            .prop_map(|(by, slot, what)| Operation::Administer { by, slot, what }),
+        14 => (privileged(), slot(), administration())
+            .prop_map(|(by, slot, action)| Operation::Administer { by, slot, action }),
         3 => seconds().prop_map(Operation::Wait),
     ]
 }

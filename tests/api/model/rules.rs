@@ -1,22 +1,22 @@
-//! What has to be answered to an operation, and what it changes on the [`Page`].
+//! The expected response to each operation, and its effect on the [`Model`].
 
 use serde_json::{Value, json};
 
-use super::operation::{Administration, Keep, Operation, Scopes, Shown, TOO_SHORT};
-use super::page::{Caller, Page};
+use super::operation::{Administration, Keep, Operation, Presented, Scopes, TOO_SHORT};
+use super::{Caller, Model};
 
-/// What has to be answered. On success something may have been made whose id or secret only the
-/// answer tells.
+/// The expected response. A success may create something whose id or secret is only known from the
+/// response.
 pub struct Expected {
     pub status: u16,
-    /// What the answer has to tell, where it tells something.
-    pub told: Option<Value>,
-    pub made: Option<Made>,
+    /// The predicted content of the response, if any.
+    pub prediction: Option<Value>,
+    pub created: Option<Created>,
 }
 
-/// Something new.
+/// A new user or credential.
 #[derive(Clone, Copy)]
-pub enum Made {
+pub enum Created {
     User {
         slot: usize,
         password: usize,
@@ -34,38 +34,38 @@ pub enum Made {
 
 type Decision = Result<Expected, u16>;
 
-/// Days that a key lives unless the request says how many.
+/// Default lifetime of a key in days.
 const KEY_DAYS: i64 = 90;
 
-/// Seconds within which a sign-in is recent.
+/// Seconds during which a sign-in counts as recent.
 const RECENT: i64 = 900;
 
 fn done(status: u16) -> Decision {
     Ok(Expected {
         status,
-        told: None,
-        made: None,
+        prediction: None,
+        created: None,
     })
 }
 
-fn tells(told: Value) -> Decision {
+fn predicts(prediction: Value) -> Decision {
     Ok(Expected {
         status: 200,
-        told: Some(told),
-        made: None,
+        prediction: Some(prediction),
+        created: None,
     })
 }
 
-fn makes(status: u16, made: Made) -> Decision {
+fn creates(status: u16, created: Created) -> Decision {
     Ok(Expected {
         status,
-        told: None,
-        made: Some(made),
+        prediction: None,
+        created: Some(created),
     })
 }
 
-impl Page {
-    /// Carries the operation out, and says what has to be answered.
+impl Model {
+    /// Executes the operation on the model, and returns the expected response.
     pub fn expect(&mut self, operation: Operation) -> Expected {
         let decision = match operation {
             Operation::Register { slot, password, .. } => self.register(slot, password),
@@ -89,7 +89,7 @@ impl Page {
             Operation::ListKeys(by) => self.list_keys(by),
             Operation::RevokeKey { by, key } => self.revoke_key(by, key),
             Operation::ReadEvents(by) => self.read_events(by),
-            Operation::ChangeProfile(by) => self.signed_in(by).and_then(|_| done(200)),
+            Operation::ChangeProfile(by) => self.login_user(by).and_then(|_| done(200)),
             Operation::ChangePassword {
                 by,
                 current,
@@ -97,7 +97,7 @@ impl Page {
                 keep,
             } => self.change_password(by, current, new, keep),
             Operation::DeleteAccount { by, current } => self.delete_account(by, current),
-            Operation::Administer { by, slot, what } => self.administer(by, slot, what),
+            Operation::Administer { by, slot, action } => self.administer(by, slot, action),
             Operation::Wait(seconds) => {
                 self.now += seconds;
                 done(0)
@@ -105,43 +105,43 @@ impl Page {
         };
         decision.unwrap_or_else(|status| Expected {
             status,
-            told: None,
-            made: None,
+            prediction: None,
+            created: None,
         })
     }
 
-    /// The credential issued so many before the last one.
-    pub fn place(&self, back: usize) -> Option<usize> {
+    /// The index of the credential issued this many before the last one.
+    pub fn index(&self, back: usize) -> Option<usize> {
         let count = self.credentials.len();
         (count > 0).then(|| count - 1 - back % count)
     }
 
-    fn place_shown(&self, shown: Shown) -> Option<usize> {
-        match shown {
-            Shown::Issued(back) => self.place(back),
+    fn presented_index(&self, presented: Presented) -> Option<usize> {
+        match presented {
+            Presented::Issued(back) => self.index(back),
             _ => None,
         }
     }
 
-    fn who(&self, shown: Shown) -> Result<Caller, u16> {
-        if let Shown::Root = shown {
+    fn caller_of(&self, presented: Presented) -> Result<Caller, u16> {
+        if let Presented::Root = presented {
             return Ok(Caller {
                 user: None,
                 credential: None,
                 scopes: Scopes::ALL,
             });
         }
-        self.place_shown(shown)
-            .and_then(|place| self.caller(place))
+        self.presented_index(presented)
+            .and_then(|index| self.caller(index))
             .ok_or(401)
     }
 
-    /// The user who shows a login token.
-    fn signed_in(&self, shown: Shown) -> Result<usize, u16> {
-        let caller = self.who(shown)?;
+    /// The user authenticated by a login token.
+    fn login_user(&self, presented: Presented) -> Result<usize, u16> {
+        let caller = self.caller_of(presented)?;
         match caller.credential {
-            Some(place) if self.credentials[place].key.is_none() => {
-                Ok(self.credentials[place].owner)
+            Some(index) if self.credentials[index].key.is_none() => {
+                Ok(self.credentials[index].owner)
             }
             _ => Err(403),
         }
@@ -151,14 +151,14 @@ impl Page {
         if password == TOO_SHORT {
             return Err(422);
         }
-        if self.of_slot(slot).is_some() {
+        if self.user_in_slot(slot).is_some() {
             return Err(409);
         }
-        makes(201, Made::User { slot, password })
+        creates(201, Created::User { slot, password })
     }
 
     fn sign_in(&mut self, slot: usize, password: usize, scopes: Scopes) -> Decision {
-        let owner = self.of_slot(slot).ok_or(401_u16)?;
+        let owner = self.user_in_slot(slot).ok_or(401_u16)?;
         let user = &self.users[owner];
         if user.disabled || user.password != password {
             return Err(401);
@@ -166,95 +166,95 @@ impl Page {
         if !scopes.are_within(user.scopes) {
             return Err(400);
         }
-        makes(200, Made::Token { owner, scopes })
+        creates(200, Created::Token { owner, scopes })
     }
 
-    fn read_me(&self, by: Shown) -> Decision {
-        let caller = self.who(by)?;
+    fn read_me(&self, by: Presented) -> Decision {
+        let caller = self.caller_of(by)?;
         let user = &self.users[caller.user.ok_or(401_u16)?];
-        tells(json!({ "id": user.id, "name": user.name, "email": user.email }))
+        predicts(json!({ "id": user.id, "name": user.name, "email": user.email }))
     }
 
-    fn verify(&self, by: Shown, wanted: Scopes) -> Decision {
-        let caller = self.who(by)?;
-        let place = caller.credential.ok_or(401_u16)?;
-        if !wanted.are_within(caller.scopes) {
+    fn verify(&self, by: Presented, requested: Scopes) -> Decision {
+        let caller = self.caller_of(by)?;
+        let index = caller.credential.ok_or(401_u16)?;
+        if !requested.are_within(caller.scopes) {
             return Err(403);
         }
-        let credential = &self.credentials[place];
+        let credential = &self.credentials[index];
         let method = if credential.key.is_some() {
             "key"
         } else {
             "login"
         };
-        tells(json!({
+        predicts(json!({
             "id": self.users[credential.owner].id.to_string(),
             "scopes": caller.scopes.text(),
             "method": method,
         }))
     }
 
-    fn introspect(&self, by: Shown, of: Shown) -> Decision {
-        let is_service = matches!(by, Shown::StaticKey);
-        if !is_service && !Scopes::INTROSPECT.are_within(self.who(by)?.scopes) {
+    fn introspect(&self, by: Presented, of: Presented) -> Decision {
+        let is_service = matches!(by, Presented::StaticKey);
+        if !is_service && !Scopes::INTROSPECT.are_within(self.caller_of(by)?.scopes) {
             return Err(403);
         }
-        tells(match self.place_shown(of) {
-            Some(place) => self.introspection(place),
+        predicts(match self.presented_index(of) {
+            Some(index) => self.introspection(index),
             None => json!({ "active": false }),
         })
     }
 
-    /// For whoever has the credential, unless who asks says who they are: then only for its owner.
-    fn revoke(&mut self, by: Shown, of: Shown) -> Decision {
+    /// Anonymous callers may revoke any credential they have; authenticated ones only their own.
+    fn revoke(&mut self, by: Presented, of: Presented) -> Decision {
         let caller = match by {
-            Shown::Nothing => None,
-            shown => Some(self.who(shown)?),
+            Presented::Nothing => None,
+            presented => Some(self.caller_of(presented)?),
         };
-        if let Some(place) = self.place_shown(of) {
-            let credential = &mut self.credentials[place];
+        if let Some(index) = self.presented_index(of) {
+            let credential = &mut self.credentials[index];
             if caller.is_none_or(|caller| caller.user == Some(credential.owner)) {
-                credential.ended = true;
+                credential.revoked = true;
             }
         }
         done(200)
     }
 
-    fn logout(&mut self, by: Shown) -> Decision {
-        let owner = self.signed_in(by)?;
-        self.end_token_of(owner);
+    fn logout(&mut self, by: Presented) -> Decision {
+        let owner = self.login_user(by)?;
+        self.revoke_token_of(owner);
         done(204)
     }
 
     fn create_key(
         &self,
-        by: Shown,
+        by: Presented,
         scopes: Scopes,
         days: Option<i64>,
         current: Option<usize>,
     ) -> Decision {
-        let owner = self.signed_in(by)?;
+        let owner = self.login_user(by)?;
         let days = days.unwrap_or(KEY_DAYS);
         if !(1..=366).contains(&days) {
             return Err(422);
         }
-        let caller = self.who(by)?;
+        let caller = self.caller_of(by)?;
         let signed_in_at = caller
             .credential
-            .map(|place| self.credentials[place].issued);
-        let is_proved = match current {
+            .map(|index| self.credentials[index].issued);
+        let is_confirmed = match current {
             Some(password) => self.users[owner].password == password,
             None => signed_in_at.is_some_and(|at| self.now - at <= RECENT),
         };
-        if !is_proved {
+        if !is_confirmed {
             return Err(403);
         }
         if !scopes.are_within(caller.scopes) {
             return Err(422);
         }
-        makes(
+        creates(
             201,
-            Made::Key {
+            Created::Key {
                 owner,
                 scopes,
                 days,
@@ -262,33 +262,39 @@ impl Page {
         )
     }
 
-    fn list_keys(&self, by: Shown) -> Decision {
-        let owner = self.signed_in(by)?;
-        tells(json!(self.keys_of(owner)))
+    fn list_keys(&self, by: Presented) -> Decision {
+        let owner = self.login_user(by)?;
+        predicts(json!(self.keys_of(owner)))
     }
 
-    fn revoke_key(&mut self, by: Shown, key: usize) -> Decision {
-        let owner = self.signed_in(by)?;
-        let place = self.place(key).ok_or(404_u16)?;
-        let key = &mut self.credentials[place];
-        if key.key.is_none() || key.owner != owner || key.ended {
+    fn revoke_key(&mut self, by: Presented, key: usize) -> Decision {
+        let owner = self.login_user(by)?;
+        let index = self.index(key).ok_or(404_u16)?;
+        let key = &mut self.credentials[index];
+        if key.key.is_none() || key.owner != owner || key.revoked {
             return Err(404);
         }
-        key.ended = true;
+        key.revoked = true;
         done(204)
     }
 
-    /// A key without scopes is not for this.
-    fn read_events(&self, by: Shown) -> Decision {
-        let caller = self.who(by)?;
+    /// Keys without scopes are rejected.
+    fn read_events(&self, by: Presented) -> Decision {
+        let caller = self.caller_of(by)?;
         if self.is_by_key(caller) && caller.scopes == Scopes::NONE {
             return Err(403);
         }
         done(200)
     }
 
-    fn change_password(&mut self, by: Shown, current: usize, new: usize, keep: Keep) -> Decision {
-        let owner = self.signed_in(by)?;
+    fn change_password(
+        &mut self,
+        by: Presented,
+        current: usize,
+        new: usize,
+        keep: Keep,
+    ) -> Decision {
+        let owner = self.login_user(by)?;
         if new == TOO_SHORT {
             return Err(422);
         }
@@ -297,21 +303,21 @@ impl Page {
             return Err(403);
         }
         user.password = new;
-        // The session that asks for it stays, and a user has no other.
+        // The token that creates the request stays valid; the user has no other.
         let kept = match keep {
             Keep::None => None,
             Keep::All => return done(204),
-            Keep::One(back) => self.place(back),
+            Keep::One(back) => self.index(back),
         };
-        let kept = kept.and_then(|place| self.credentials[place].key);
-        self.end_all(|credential| {
+        let kept = kept.and_then(|index| self.credentials[index].key);
+        self.revoke_where(|credential| {
             credential.owner == owner && credential.key.is_some() && credential.key != kept
         });
         done(204)
     }
 
-    fn delete_account(&mut self, by: Shown, current: usize) -> Decision {
-        let owner = self.signed_in(by)?;
+    fn delete_account(&mut self, by: Presented, current: usize) -> Decision {
+        let owner = self.login_user(by)?;
         let user = &mut self.users[owner];
         if user.password != current {
             return Err(403);
@@ -320,47 +326,47 @@ impl Page {
         done(204)
     }
 
-    fn administer(&mut self, by: Shown, slot: usize, what: Administration) -> Decision {
-        let caller = self.who(by)?;
+    fn administer(&mut self, by: Presented, slot: usize, action: Administration) -> Decision {
+        let caller = self.caller_of(by)?;
         if !Scopes::USERS_WRITE.are_within(caller.scopes) {
             return Err(403);
         }
-        let is_for_people = matches!(
-            what,
+        let requires_login = matches!(
+            action,
             Administration::Rename
                 | Administration::SetScopes(_)
                 | Administration::ChangeScopes { .. }
                 | Administration::Delete
         );
-        if let Administration::ChangeScopes { add, remove } = what
+        if let Administration::ChangeScopes { add, remove } = action
             && add.and(remove) != Scopes::NONE
         {
             return Err(422);
         }
-        if is_for_people && self.is_by_key(caller) {
+        if requires_login && self.is_by_key(caller) {
             return Err(403);
         }
-        let place = self.of_slot(slot).ok_or(404_u16)?;
-        let user = &mut self.users[place];
+        let index = self.user_in_slot(slot).ok_or(404_u16)?;
+        let user = &mut self.users[index];
         if !user.scopes.and(Scopes::OWN).are_within(caller.scopes) {
             return Err(403);
         }
-        let scopes = match what {
+        let scopes = match action {
             Administration::SetScopes(scopes) => scopes,
             Administration::ChangeScopes { add, remove } => user.scopes.with(add).without(remove),
             _ => user.scopes,
         };
-        if !Self::may_give(caller, user.scopes, scopes) {
+        if !Self::may_grant(caller, user.scopes, scopes) {
             return Err(403);
         }
         user.scopes = scopes;
-        match what {
+        match action {
             Administration::Rename
             | Administration::SetScopes(_)
             | Administration::ChangeScopes { .. } => {}
             Administration::Disable => {
                 user.disabled = true;
-                self.end_all(|credential| credential.owner == place);
+                self.revoke_where(|credential| credential.owner == index);
             }
             Administration::Enable => user.disabled = false,
             Administration::Delete => {
@@ -368,11 +374,11 @@ impl Page {
                 return done(204);
             }
             Administration::SignOut => {
-                self.end_all(|credential| credential.owner == place);
+                self.revoke_where(|credential| credential.owner == index);
                 return done(204);
             }
         }
-        let user = &self.users[place];
-        tells(json!({ "id": user.id, "scopes": user.scopes.text(), "disabled": user.disabled }))
+        let user = &self.users[index];
+        predicts(json!({ "id": user.id, "scopes": user.scopes.text(), "disabled": user.disabled }))
     }
 }

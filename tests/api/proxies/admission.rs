@@ -1,4 +1,4 @@
-//! Who gets through, and for how long.
+//! Which requests reach the app, and until when.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -9,17 +9,17 @@ use crate::harness::proxy::on_both_proxies;
 use crate::harness::{Backend, Client, Proxy, Request, STATIC_KEY, TestApp};
 
 on_both_proxies!(
-    only_good_credentials_reach_the_app,
-    what_has_ended_is_refused_at_the_next_request,
-    scopes_are_asked_for_where_they_are_wanted,
-    the_query_of_a_client_is_no_part_of_the_question,
-    long_identities_arrive_whole,
+    only_valid_credentials_reach_the_app,
+    revoked_credentials_are_rejected_at_the_next_request,
+    scopes_are_checked_where_required,
+    client_query_does_not_reach_the_check,
+    long_identities_are_forwarded_in_full,
 );
 
 const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Postgres];
 
-/// The ways to show a credential.
-fn in_every_form(client: &Client, path: &str, credential: &str) -> Vec<Request> {
+/// Requests that present a credential in every supported place.
+fn in_every_place(client: &Client, path: &str, credential: &str) -> Vec<Request> {
     let get = || client.get(path);
     vec![
         get().bearer(credential),
@@ -30,7 +30,7 @@ fn in_every_form(client: &Client, path: &str, credential: &str) -> Vec<Request> 
     ]
 }
 
-fn only_good_credentials_reach_the_app(proxy: Proxy) {
+fn only_valid_credentials_reach_the_app(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let token = guarded.register_reader("alice").sign_in();
     let (_, key) = guarded.create_key(&token, SCOPE);
@@ -38,8 +38,8 @@ fn only_good_credentials_reach_the_app(proxy: Proxy) {
     for credential in [&token, &key] {
         let caller = guarded.caller(credential);
         for path in ["/", "/reports/1"] {
-            for request in in_every_form(&client, path, credential) {
-                guarded.passes(request, &caller);
+            for request in in_every_place(&client, path, credential) {
+                guarded.assert_passes(request, &caller);
             }
         }
     }
@@ -49,11 +49,11 @@ fn only_good_credentials_reach_the_app(proxy: Proxy) {
     let unknown = "A".repeat(43);
     for path in ["/", "/reports/1"] {
         let get = || client.get(path);
-        let none = guarded.is_refused(get(), 401);
+        let none = guarded.assert_rejected(get(), 401);
         assert_eq!(none, r#"Bearer realm="tokenhouse""#);
         for credential in [&unknown, &mistyped, "x", STATIC_KEY, &token[1..], "\u{e9}"] {
-            for request in in_every_form(&client, path, credential) {
-                let challenge = guarded.is_refused(request, 401);
+            for request in in_every_place(&client, path, credential) {
+                let challenge = guarded.assert_rejected(request, 401);
                 assert!(challenge.starts_with("Bearer realm="), "{challenge}");
             }
         }
@@ -69,12 +69,12 @@ fn only_good_credentials_reach_the_app(proxy: Proxy) {
             get().header("Proxy-Authorization", format!("Bearer {token}")),
             client.get(&format!("{path}?access_token={token}&token={token}")),
         ] {
-            guarded.is_refused(request, 401);
+            guarded.assert_rejected(request, 401);
         }
     }
 }
 
-fn what_has_ended_is_refused_at_the_next_request(proxy: Proxy) {
+fn revoked_credentials_are_rejected_at_the_next_request(proxy: Proxy) {
     for backend in BACKENDS {
         let clock = Clock::manual(Utc::now());
         let tokenhouse = TestApp::builder(backend).clock(clock.clone());
@@ -86,73 +86,73 @@ fn what_has_ended_is_refused_at_the_next_request(proxy: Proxy) {
             // Signed out.
             let token = alice.sign_in();
             let caller = guarded.caller(&token);
-            guarded.passes(get(&token), &caller);
+            guarded.assert_passes(get(&token), &caller);
             let answer = tokenhouse.post("/logout").bearer(&token).send();
             assert_eq!(answer.status, 204);
-            guarded.is_refused(get(&token), 401);
+            guarded.assert_rejected(get(&token), 401);
 
-            // Signed in anew, and a key revoked.
+            // Signed in again, and a key revoked.
             let (earlier, token) = (alice.sign_in(), alice.sign_in());
-            guarded.is_refused(get(&earlier), 401);
+            guarded.assert_rejected(get(&earlier), 401);
             let (id, key) = guarded.create_key(&token, "");
             let caller = guarded.caller(&key);
-            guarded.passes(get(&key), &caller);
+            guarded.assert_passes(get(&key), &caller);
             let key_path = format!("/users/me/keys/{id}");
             let answer = tokenhouse
                 .request("DELETE", &key_path)
                 .bearer(&token)
                 .send();
             assert_eq!(answer.status, 204);
-            guarded.is_refused(get(&key), 401);
+            guarded.assert_rejected(get(&key), 401);
         }
 
         let token = alice.sign_in();
         let (_, key) = guarded.create_key(&token, SCOPE);
         let callers = [guarded.caller(&token), guarded.caller(&key)];
-        guarded.operate(&["user", "disable", &alice.email]);
+        guarded.run(&["user", "disable", &alice.email]);
         for caller in &callers {
-            guarded.is_refused(get(&caller.credential), 401);
+            guarded.assert_rejected(get(&caller.credential), 401);
         }
-        guarded.operate(&["user", "enable", &alice.email]);
+        guarded.run(&["user", "enable", &alice.email]);
         for caller in &callers {
-            guarded.is_refused(get(&caller.credential), 401);
+            guarded.assert_rejected(get(&caller.credential), 401);
         }
 
         let token = alice.sign_in();
         let (_, key) = guarded.create_key(&token, SCOPE);
         let callers = [guarded.caller(&token), guarded.caller(&key)];
         for caller in &callers {
-            guarded.passes(get(&caller.credential), caller);
+            guarded.assert_passes(get(&caller.credential), caller);
         }
-        // A login token lives for a day, a key for 90.
+        // A login token lives for one day, a key for 90.
         clock.advance(TimeDelta::days(1));
-        guarded.is_refused(get(&token), 401);
-        guarded.passes(get(&key), &callers[1]);
+        guarded.assert_rejected(get(&token), 401);
+        guarded.assert_passes(get(&key), &callers[1]);
         clock.advance(TimeDelta::days(89));
-        guarded.is_refused(get(&key), 401);
+        guarded.assert_rejected(get(&key), 401);
     }
 }
 
-fn scopes_are_asked_for_where_they_are_wanted(proxy: Proxy) {
+fn scopes_are_checked_where_required(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let alice = guarded.register_reader("alice");
     let token = alice.sign_in();
     let (_, key_with) = guarded.create_key(&token, SCOPE);
     let (_, key_without) = guarded.create_key(&token, "");
-    let stranger = guarded.tokenhouse.register("bobby").sign_in();
+    let other_user = guarded.tokenhouse.register("bobby").sign_in();
     let client = *guarded.proxy;
 
     for credential in [&token, &key_with] {
         let caller = guarded.caller(credential);
-        guarded.passes(client.get("/reports").bearer(credential), &caller);
+        guarded.assert_passes(client.get("/reports").bearer(credential), &caller);
     }
-    for credential in [&key_without, &stranger] {
+    for credential in [&key_without, &other_user] {
         let caller = guarded.caller(credential);
         assert_eq!(caller.identity[3], "");
-        guarded.passes(client.get("/").bearer(credential), &caller);
+        guarded.assert_passes(client.get("/").bearer(credential), &caller);
         for path in ["/reports", "/reports/", "/reports/1", "/reports?scope=x"] {
-            for request in in_every_form(&client, path, credential) {
-                let challenge = guarded.is_refused(request, 403);
+            for request in in_every_place(&client, path, credential) {
+                let challenge = guarded.assert_rejected(request, 403);
                 assert_eq!(
                     challenge,
                     r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="reports:read""#
@@ -161,12 +161,12 @@ fn scopes_are_asked_for_where_they_are_wanted(proxy: Proxy) {
         }
     }
 
-    // The scope is taken from the user, and with it from what the user has.
-    guarded.operate(&["user", "grant", "--take", &alice.email, SCOPE]);
+    // Revoking the scope from the user also removes it from existing credentials.
+    guarded.run(&["user", "grant", "--take", &alice.email, SCOPE]);
     for credential in [&token, &key_with] {
-        guarded.is_refused(client.get("/reports").bearer(credential), 403);
+        guarded.assert_rejected(client.get("/reports").bearer(credential), 403);
         let caller = guarded.caller(credential);
-        guarded.passes(client.get("/").bearer(credential), &caller);
+        guarded.assert_passes(client.get("/").bearer(credential), &caller);
     }
 }
 
@@ -182,32 +182,32 @@ const QUERIES: [&str; 8] = [
     "?%73cope=admin&max_age=0",
 ];
 
-fn the_query_of_a_client_is_no_part_of_the_question(proxy: Proxy) {
+fn client_query_does_not_reach_the_check(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let reader = guarded.register_reader("alice").sign_in();
-    let stranger = guarded.tokenhouse.register("bobby").sign_in();
+    let other_user = guarded.tokenhouse.register("bobby").sign_in();
     let client = *guarded.proxy;
     for query in QUERIES {
-        for credential in [&reader, &stranger] {
+        for credential in [&reader, &other_user] {
             let caller = guarded.caller(credential);
             let request = client.get(&format!("/{query}")).bearer(credential);
-            guarded.passes(request, &caller);
+            guarded.assert_passes(request, &caller);
         }
         let caller = guarded.caller(&reader);
         let reports = || client.get(&format!("/reports{query}"));
-        guarded.passes(reports().bearer(&reader), &caller);
-        guarded.is_refused(reports().bearer(&stranger), 403);
+        guarded.assert_passes(reports().bearer(&reader), &caller);
+        guarded.assert_rejected(reports().bearer(&other_user), 403);
     }
     let refused = guarded.tokenhouse.database();
     let refused = refused.count("audit_events WHERE level <> '' AND action = 'scope.refused'");
     assert_eq!(refused, QUERIES.len() as i64);
 }
 
-fn long_identities_arrive_whole(proxy: Proxy) {
+fn long_identities_are_forwarded_in_full(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let alice = guarded.tokenhouse.register("alice");
     let scopes: String = (0..180).map(|n| format!("scope:{n:04} ")).collect();
-    guarded.operate(&["user", "grant", &alice.email, &scopes]);
+    guarded.run(&["user", "grant", &alice.email, &scopes]);
     let token = alice.sign_in();
     let name = json!({ "name": "\u{1f600}%\u{e9}".repeat(150) });
     let answer = guarded
@@ -224,5 +224,5 @@ fn long_identities_arrive_whole(proxy: Proxy) {
         caller.identity
     );
     let client = *guarded.proxy;
-    guarded.passes(client.get("/").bearer(&token), &caller);
+    guarded.assert_passes(client.get("/").bearer(&token), &caller);
 }

@@ -1,29 +1,28 @@
-//! Tokenhouse does not answer, or not as it should: then nobody gets through.
+//! Failures of Tokenhouse: no request reaches the app when it does not answer, or not correctly.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::tally::{FORGED, Tally};
-use super::{Caller, Guarded, IDENTITY};
+use super::{Caller, FORGED, Guarded, IDENTITY, Tally};
 use crate::harness::proxy::on_both_proxies;
 use crate::harness::{Backend, Proxy, Recorder};
 
 on_both_proxies!(
-    without_a_database_nobody_gets_through,
-    without_tokenhouse_nobody_gets_through,
-    an_answer_that_is_no_permission_is_a_refusal,
-    a_permission_without_an_identity_is_nobodys,
-    the_question_has_no_body_and_its_connection_stays_open,
+    database_outage_blocks_all_requests,
+    unreachable_tokenhouse_blocks_all_requests,
+    response_other_than_200_blocks_the_request,
+    permission_without_identity_passes_no_identity,
+    auth_request_has_no_body_and_reuses_the_connection,
 );
 
-fn without_a_database_nobody_gets_through(proxy: Proxy) {
+fn database_outage_blocks_all_requests(proxy: Proxy) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let mut guarded = Guarded::start(proxy, backend);
         let client = *guarded.proxy;
         let token = guarded.register_reader("alice").sign_in();
         let caller = guarded.caller(&token);
         let get = || client.get("/").bearer(&token);
-        guarded.passes(get(), &caller);
+        guarded.assert_passes(get(), &caller);
 
         guarded.tokenhouse.database().make_unavailable();
         // What is in memory is good for at most a second after the last word from Postgres.
@@ -35,7 +34,7 @@ fn without_a_database_nobody_gets_through(proxy: Proxy) {
             let answer = guarded.send(get(), None);
             assert!(answer.status >= 500, "{answer:?}");
         }
-        guarded.is_refused(client.get("/"), 401);
+        guarded.assert_rejected(client.get("/"), 401);
 
         guarded.tokenhouse.database().make_available();
         let back = Instant::now();
@@ -45,7 +44,7 @@ fn without_a_database_nobody_gets_through(proxy: Proxy) {
     }
 }
 
-fn without_tokenhouse_nobody_gets_through(proxy: Proxy) {
+fn unreachable_tokenhouse_blocks_all_requests(proxy: Proxy) {
     let Guarded {
         tokenhouse,
         app,
@@ -64,8 +63,8 @@ fn without_tokenhouse_nobody_gets_through(proxy: Proxy) {
     }
 }
 
-fn an_answer_that_is_no_permission_is_a_refusal(proxy: Proxy) {
-    const ANSWERS: [&str; 12] = [
+fn response_other_than_200_blocks_the_request(proxy: Proxy) {
+    const RESPONSES: [&str; 12] = [
         "",
         "nonsense",
         "HTTP/1.1 ",
@@ -79,9 +78,9 @@ fn an_answer_that_is_no_permission_is_a_refusal(proxy: Proxy) {
         "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 403 Forbidden\r\nX-Auth-User-Id: 1\r\nContent-Length: 0\r\n\r\n",
     ];
-    let authority = Recorder::start(|question| {
-        let number = question.header("x-answer").and_then(|n| n.parse().ok());
-        let answer = number.and_then(|number: usize| ANSWERS.get(number));
+    let authority = Recorder::start(|auth_request| {
+        let number = auth_request.header("x-case").and_then(|n| n.parse().ok());
+        let answer = number.and_then(|number: usize| RESPONSES.get(number));
         match answer {
             Some(answer) => answer.as_bytes().to_vec(),
             None => {
@@ -92,40 +91,40 @@ fn an_answer_that_is_no_permission_is_a_refusal(proxy: Proxy) {
     });
     let app = Recorder::echo();
     let running = proxy.start(authority.address(), app.address());
-    let mut tally = Tally::of(proxy);
-    for (number, answer) in ANSWERS.iter().enumerate() {
+    let mut tally = Tally::new(proxy);
+    for (number, answer) in RESPONSES.iter().enumerate() {
         let request = running.get("/").bearer("x");
-        let refused = request.header("X-Response", number.to_string()).send();
+        let refused = request.header("X-Case", number.to_string()).send();
         assert!(refused.status >= 300, "{answer:?}: {refused:?}");
         tally.count(&app.take(), None);
     }
-    // It takes the question, and says nothing.
-    let asked = Instant::now();
+    // Accepts the auth request and never responds.
+    let started = Instant::now();
     let refused = running.get("/").bearer("x").send();
     assert!(refused.status >= 500, "{refused:?}");
-    assert!(asked.elapsed() < Duration::from_secs(7));
+    assert!(started.elapsed() < Duration::from_secs(7));
     tally.count(&app.take(), None);
 }
 
-fn a_permission_without_an_identity_is_nobodys(proxy: Proxy) {
+fn permission_without_identity_passes_no_identity(proxy: Proxy) {
     let authority = Recorder::start(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
     let app = Recorder::echo();
     let running = proxy.start(authority.address(), app.address());
-    let nobody = Caller {
+    let anonymous = Caller {
         credential: "the-credential".to_owned(),
         identity: Default::default(),
     };
-    let mut tally = Tally::of(proxy);
+    let mut tally = Tally::new(proxy);
     for name in IDENTITY {
         let request = running.get("/").header(name, FORGED);
-        let answer = request.bearer(&nobody.credential).send();
+        let answer = request.bearer(&anonymous.credential).send();
         assert_eq!(answer.status, 200, "{answer:?}");
-        tally.count(&app.take(), Some(&nobody));
+        tally.count(&app.take(), Some(&anonymous));
     }
     assert_eq!(tally.reached(), IDENTITY.len());
 }
 
-fn the_question_has_no_body_and_its_connection_stays_open(proxy: Proxy) {
+fn auth_request_has_no_body_and_reuses_the_connection(proxy: Proxy) {
     let permission = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let authority = Recorder::start(|_| permission.as_bytes().to_vec());
     let app = Recorder::echo();
@@ -148,20 +147,20 @@ fn the_question_has_no_body_and_its_connection_stays_open(proxy: Proxy) {
         ];
         for request in requests {
             assert_eq!(request.send().status, 200, "{method}");
-            let asked = authority.take();
-            let [question] = asked.as_slice() else {
-                panic!("{method}: {asked:?}");
+            let auth_requests = authority.take();
+            let [auth_request] = auth_requests.as_slice() else {
+                panic!("{method}: {auth_requests:?}");
             };
-            assert_eq!(question.line(), "GET /verify?scope=reports:read");
-            assert_eq!(question.header("authorization"), Some("Bearer x"));
-            assert_eq!(question.header("x-forwarded-for"), Some("127.0.0.1"));
-            assert!(question.body.is_empty(), "{question:?}");
-            assert_eq!(question.header("transfer-encoding"), None);
+            assert_eq!(auth_request.line(), "GET /verify?scope=reports:read");
+            assert_eq!(auth_request.header("authorization"), Some("Bearer x"));
+            assert_eq!(auth_request.header("x-forwarded-for"), Some("127.0.0.1"));
+            assert!(auth_request.body.is_empty(), "{auth_request:?}");
+            assert_eq!(auth_request.header("transfer-encoding"), None);
             assert!(matches!(
-                question.header("content-length"),
+                auth_request.header("content-length"),
                 None | Some("0")
             ));
-            // The app gets the body whole.
+            // The app receives the complete body.
             let [got] = &app.take()[..] else {
                 panic!("{method} did not reach the app once");
             };

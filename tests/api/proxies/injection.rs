@@ -1,25 +1,24 @@
-//! Identity headers that a client makes up.
+//! Identity headers forged by clients.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-use super::tally::FORGED;
-use super::{Caller, Guarded, IDENTITY};
+use super::{Caller, FORGED, Guarded, IDENTITY};
 use crate::harness::proxy::on_both_proxies;
 use crate::harness::{Backend, Proxy, Request};
 
 on_both_proxies!(
-    forged_identities_never_come_through,
-    forged_identities_never_come_through_with_a_body,
+    forged_identities_never_reach_the_app,
+    forged_identities_in_bodies_never_reach_the_app,
 );
 
-/// What may stand in a header's name besides letters, digits and the dash (RFC 9110 section 5.6.2).
+/// Characters allowed in header names besides letters, digits and the dash (RFC 9110 section 5.6.2).
 const SEPARATORS: &[u8] = b"_.!#$%&'*+^`|~";
 
-/// How many headers of random spelling are tried, each as somebody and as nobody.
-const TRIED: usize = 600;
+/// Number of requests with random header spellings, each with and without a credential.
+const RANDOM_REQUESTS: usize = 600;
 
-fn forged_identities_never_come_through(proxy: Proxy) {
+fn forged_identities_never_reach_the_app(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let client = *guarded.proxy;
     let alice = guarded.register_reader("alice").sign_in();
@@ -28,29 +27,33 @@ fn forged_identities_never_come_through(proxy: Proxy) {
 
     for headers in known_spellings() {
         let forge = || with_headers(client.get("/"), &headers);
-        try_with_and_without(&mut guarded, forge, &callers[1]);
+        send_with_and_without_credential(&mut guarded, forge, &callers[1]);
     }
     let random = &mut rand::rng();
-    for _ in 0..TRIED {
+    for _ in 0..RANDOM_REQUESTS {
         let caller = callers.choose(random).unwrap();
         let path = ["/", "/reports/1"].choose(random).unwrap();
         let headers = (0..random.random_range(1..6))
             .map(|_| (spelling(random), FORGED.to_owned()))
             .collect();
         let forge = || with_headers(client.get(path), &headers);
-        try_with_and_without(&mut guarded, forge, caller);
+        send_with_and_without_credential(&mut guarded, forge, caller);
     }
-    // The others were refused as malformed or for want of the scope.
-    assert!(guarded.tally.reached() > TRIED / 2);
+    // The rest was rejected as malformed or for a missing scope.
+    assert!(guarded.tally.reached() > RANDOM_REQUESTS / 2);
 }
 
-/// The request as this caller, and as nobody.
-fn try_with_and_without(guarded: &mut Guarded, forge: impl Fn() -> Request, caller: &Caller) {
+/// Sends the request as this caller, and anonymously.
+fn send_with_and_without_credential(
+    guarded: &mut Guarded,
+    forge: impl Fn() -> Request,
+    caller: &Caller,
+) {
     guarded.send(forge().bearer(&caller.credential), Some(caller));
     guarded.send(forge(), None);
 }
 
-/// The headers of a request, names and values.
+/// Names and values of request headers.
 type Headers = Vec<(String, String)>;
 
 fn with_headers(request: Request, headers: &Headers) -> Request {
@@ -59,9 +62,15 @@ fn with_headers(request: Request, headers: &Headers) -> Request {
     })
 }
 
-/// Spellings that have deceived one proxy or another.
+/// Spellings that have bypassed some proxy.
 fn known_spellings() -> Vec<Headers> {
-    let of_each = |name: &&str| [spelled(name), named_in_connection(name), malformed(name)];
+    let of_each = |name: &&str| {
+        [
+            spellings_of(name),
+            listed_in_connection(name),
+            malformed(name),
+        ]
+    };
     let all = IDENTITY.iter().flat_map(of_each).flatten();
     all.map(|headers| headers.into_iter().map(owned).collect())
         .collect()
@@ -71,29 +80,29 @@ fn owned((name, value): (String, &str)) -> (String, String) {
     (name, value.to_owned())
 }
 
-/// Case, underscores, and one of each.
-fn spelled(name: &str) -> Vec<Vec<(String, &'static str)>> {
-    let under = name.replace('-', "_");
+/// Case, underscores, and combinations of both.
+fn spellings_of(name: &str) -> Vec<Vec<(String, &'static str)>> {
+    let underscored = name.replace('-', "_");
     let alone = [
         name.to_owned(),
         name.to_lowercase(),
         name.to_uppercase(),
-        under.clone(),
-        under.to_uppercase(),
+        underscored.clone(),
+        underscored.to_uppercase(),
         name.replacen('-', "_", 1),
         name.replace('-', "."),
     ];
-    let mut spelled: Vec<_> = alone.map(|name| vec![(name, FORGED)]).into();
-    for other in [name, &under] {
+    let mut spellings: Vec<_> = alone.map(|name| vec![(name, FORGED)]).into();
+    for other in [name, &underscored] {
         let twice = vec![(name.to_owned(), FORGED), (other.to_owned(), FORGED)];
-        spelled.push(twice.iter().rev().cloned().collect());
-        spelled.push(twice);
+        spellings.push(twice.iter().rev().cloned().collect());
+        spellings.push(twice);
     }
-    spelled
+    spellings
 }
 
-/// `Connection` names headers for this connection only: a proxy may leave out its own.
-fn named_in_connection(name: &str) -> Vec<Vec<(String, &'static str)>> {
+/// `Connection` lists headers of this hop: a proxy may drop its own headers listed there.
+fn listed_in_connection(name: &str) -> Vec<Vec<(String, &'static str)>> {
     const NAMED: [&str; 8] = [
         "X-Auth-User-Id, X-Auth-Email, X-Auth-Name, X-Auth-Scopes, X-Auth-Method",
         "close, x-auth-email, x-auth-user-id",
@@ -110,12 +119,12 @@ fn named_in_connection(name: &str) -> Vec<Vec<(String, &'static str)>> {
         .into()
 }
 
-/// Folded lines, bare carriage returns and line feeds, and what does not belong into a name.
+/// Folded lines, bare carriage returns and line feeds, and invalid characters in names.
 fn malformed(name: &str) -> Vec<Vec<(String, &'static str)>> {
     [
         (format!("A: b\n{name}"), FORGED),
         (format!("A: b\r{name}"), FORGED),
-        // Part of the value before it, and no harm there.
+        // Folded into the previous value, which is harmless.
         (format!("A: b\r\n {name}"), "folded"),
         (format!("{name} "), FORGED),
         (format!("{name}\t"), FORGED),
@@ -130,7 +139,7 @@ fn malformed(name: &str) -> Vec<Vec<(String, &'static str)>> {
     .into()
 }
 
-/// An identity header's name in random case, with random characters for some of its dashes.
+/// An identity header in random case, with random characters for some of its dashes.
 fn spelling(random: &mut impl Rng) -> String {
     let name = IDENTITY.choose(random).unwrap();
     let separated = random.random_bool(0.7);
@@ -146,7 +155,7 @@ fn spelling(random: &mut impl Rng) -> String {
 }
 
 /// Trailers, bodies that look like heads, and second requests in a body.
-fn forged_identities_never_come_through_with_a_body(proxy: Proxy) {
+fn forged_identities_in_bodies_never_reach_the_app(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let client = *guarded.proxy;
     let token = guarded.register_reader("alice").sign_in();
@@ -164,10 +173,14 @@ fn forged_identities_never_come_through_with_a_body(proxy: Proxy) {
         };
         for trailer in [name, &name.replace('-', "_")] {
             for declared in [true, false] {
-                try_with_and_without(&mut guarded, || chunked(declared, trailer), &caller);
+                send_with_and_without_credential(
+                    &mut guarded,
+                    || chunked(declared, trailer),
+                    &caller,
+                );
             }
         }
-        // What a client hides behind two lengths.
+        // A request hidden behind conflicting lengths.
         let smuggled =
             format!("0\r\n\r\nGET /reports HTTP/1.1\r\nHost: a\r\n{name}: {FORGED}\r\n\r\n");
         let two_lengths = || {
@@ -176,14 +189,14 @@ fn forged_identities_never_come_through_with_a_body(proxy: Proxy) {
                 .header("Transfer-Encoding", "chunked")
                 .body(smuggled.clone())
         };
-        try_with_and_without(&mut guarded, two_lengths, &caller);
+        send_with_and_without_credential(&mut guarded, two_lengths, &caller);
         let obscured = || {
             client
                 .post("/")
                 .header("Transfer-Encoding", "xchunked")
                 .body(smuggled.clone())
         };
-        try_with_and_without(&mut guarded, obscured, &caller);
+        send_with_and_without_credential(&mut guarded, obscured, &caller);
     }
     assert!(guarded.tally.reached() >= 20);
 }

@@ -1,24 +1,23 @@
-//! The recipes of `deploy/` in the real proxies: an app is reached with what Tokenhouse says of the
-//! caller, and not at all without a good credential.
+//! The proxy configurations of `deploy/` in real proxies: requests reach the app with the caller's
+//! identity as Tokenhouse states it, and never without a valid credential.
 
 mod admission;
+mod client_addresses;
 mod failure;
 mod injection;
 mod paths;
-mod tally;
-mod unnamed;
 
 use serde_json::json;
 
 use crate::harness::{
-    Backend, Person, Proxy, Recorder, Request, Response, RunningProxy, TestApp, TestAppBuilder,
+    Backend, Person, Proxy, Recorded, Recorder, Request, Response, RunningProxy, TestApp,
+    TestAppBuilder,
 };
-use tally::Tally;
 
-/// The scope that the recipes want for `/reports`.
+/// The scope that the configurations require for `/reports`.
 const SCOPE: &str = "reports:read";
 
-/// The headers that tell the app who it is.
+/// The headers that identify the caller to the app.
 const IDENTITY: [&str; 5] = [
     "X-Auth-User-Id",
     "X-Auth-Email",
@@ -27,7 +26,7 @@ const IDENTITY: [&str; 5] = [
     "X-Auth-Method",
 ];
 
-/// An app behind a proxy that asks Tokenhouse.
+/// An app behind a proxy that uses Tokenhouse for authentication.
 struct Guarded {
     tokenhouse: TestApp,
     app: Recorder,
@@ -35,7 +34,7 @@ struct Guarded {
     tally: Tally,
 }
 
-/// A credential, and what Tokenhouse says of it.
+/// A credential, and its identity according to Tokenhouse.
 struct Caller {
     credential: String,
     identity: [String; 5],
@@ -50,26 +49,26 @@ impl Guarded {
         let (tokenhouse, app) = (tokenhouse.start(), Recorder::echo());
         Self {
             proxy: proxy.start(tokenhouse.address(), app.address()),
-            tally: Tally::of(proxy),
+            tally: Tally::new(proxy),
             tokenhouse,
             app,
         }
     }
 
-    /// Somebody with the scope of the recipes.
+    /// Registers a user with the scope required for `/reports`.
     fn register_reader(&self, name: &str) -> Person {
         let reader = self.tokenhouse.register(name);
-        self.operate(&["user", "grant", &reader.email, SCOPE]);
+        self.run(&["user", "grant", &reader.email, SCOPE]);
         reader
     }
 
-    /// Runs a command of the operator.
-    fn operate(&self, arguments: &[&str]) {
+    /// Runs an operator command.
+    fn run(&self, arguments: &[&str]) {
         let output = self.tokenhouse.program(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Makes a key, and returns its id too.
+    /// Creates a key; returns its id and secret.
     fn create_key(&self, token: &str, scopes: &str) -> (i64, String) {
         let key = json!({ "name": "a key", "scopes": scopes });
         let answer = self
@@ -86,7 +85,7 @@ impl Guarded {
         )
     }
 
-    /// Asks Tokenhouse, without a proxy, who has this credential.
+    /// The identity of this credential, from Tokenhouse without a proxy.
     fn caller(&self, credential: &str) -> Caller {
         let answer = self.tokenhouse.get("/verify").bearer(credential).send();
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -96,26 +95,161 @@ impl Guarded {
         }
     }
 
-    /// Sends a request that may get through as this caller's, or not at all.
-    fn send(&mut self, request: Request, as_whom: Option<&Caller>) -> Response {
+    /// Sends a request that may reach the app as this caller only, or not at all.
+    fn send(&mut self, request: Request, expected_caller: Option<&Caller>) -> Response {
         let answer = request.send();
-        self.tally.count(&self.app.take(), as_whom);
+        self.tally.count(&self.app.take(), expected_caller);
         answer
     }
 
-    /// Sends a request that has to get through.
-    fn passes(&mut self, request: Request, caller: &Caller) -> Response {
+    /// Sends a request that must reach the app.
+    fn assert_passes(&mut self, request: Request, caller: &Caller) -> Response {
         let answer = self.send(request, Some(caller));
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("x-upstream").as_deref(), Some("reached"));
         answer
     }
 
-    /// Sends a request that has to be refused like this, and returns the challenge.
-    fn is_refused(&mut self, request: Request, status: u16) -> String {
+    /// Sends a request that must be rejected with this status, and returns the challenge.
+    fn assert_rejected(&mut self, request: Request, status: u16) -> String {
         let answer = self.send(request, None);
         assert_eq!(answer.status, status, "{answer:?}");
         assert_eq!(answer.header("x-upstream"), None, "{answer:?}");
         answer.header("www-authenticate").unwrap_or_default()
+    }
+}
+
+/// Part of every forged value.
+const FORGED: &str = "forged-by-the-client";
+
+/// The counter of a test. It is printed when the test ends, which fails on any leak.
+struct Tally {
+    proxy: Proxy,
+    tried: usize,
+    reached: usize,
+    leaks: Vec<String>,
+}
+
+impl Tally {
+    fn new(proxy: Proxy) -> Self {
+        Self {
+            proxy,
+            tried: 0,
+            reached: 0,
+            leaks: Vec::new(),
+        }
+    }
+
+    /// Counts a request by what the app received. Without a caller it must receive nothing.
+    fn count(&mut self, got: &[Recorded], expected_caller: Option<&Caller>) {
+        self.tried += 1;
+        self.reached += got.len();
+        for request in got {
+            match expected_caller {
+                None => self.leak(format!("got through: {request:?}")),
+                Some(caller) => {
+                    if let Some(fault) = fault(request, caller) {
+                        self.leak(format!("{fault}: {request:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn leak(&mut self, what: String) {
+        self.leaks.push(what);
+    }
+
+    fn reached(&self) -> usize {
+        self.reached
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        println!(
+            "{:?}: {} requests tried, {} reached the app, {} leaks",
+            self.proxy,
+            self.tried,
+            self.reached,
+            self.leaks.len()
+        );
+        // A second panic in a failing test would abort the whole process and hide the first.
+        if !std::thread::panicking() {
+            assert!(self.leaks.is_empty(), "{:#?}", self.leaks);
+        }
+    }
+}
+
+/// What is wrong with a request that the app received, if anything.
+fn fault(request: &Recorded, caller: &Caller) -> Option<&'static str> {
+    // The client controls the target.
+    let forwarded = Recorded {
+        head: request.head.lines().skip(1).collect(),
+        body: request.body.clone(),
+    };
+    if forwarded.contains(FORGED) {
+        return Some("has what the client forged");
+    }
+    if forwarded.contains(&caller.credential) {
+        return Some("has the credential");
+    }
+    // As the app sees them, however it normalizes names.
+    let mut forwarded: Vec<(String, &str)> = request
+        .headers()
+        .map(|(name, value)| (as_variable(name), value))
+        .filter(|(name, _)| {
+            IDENTITY
+                .iter()
+                .any(|identity| as_variable(identity) == *name)
+        })
+        .collect();
+    forwarded.sort_unstable();
+    let mut expected: Vec<(String, &str)> = IDENTITY
+        .iter()
+        .zip(&caller.identity)
+        .map(|(name, value)| (as_variable(name), value.as_str()))
+        .collect();
+    expected.sort_unstable();
+    (forwarded != expected)
+        .then_some("does not have each identity header once, as Tokenhouse gave it")
+}
+
+/// A header name as CGI and WSGI variable, where several names collide.
+fn as_variable(name: &str) -> String {
+    let letter = |c: char| match c.is_ascii_alphanumeric() {
+        true => c.to_ascii_uppercase(),
+        false => '_',
+    };
+    name.chars().map(letter).collect()
+}
+
+#[test]
+fn leaks_are_detected() {
+    let caller = Caller {
+        credential: "the-credential".to_owned(),
+        identity: ["1", "a@example.com", "A", "", "login"].map(str::to_owned),
+    };
+    let good = "GET / HTTP/1.1\r\nX-Auth-User-Id: 1\r\nX-Auth-Email: a@example.com\r\n\
+        X-Auth-Name: A\r\nX-Auth-Scopes: \r\nX-Auth-Method: login\r\n\r\n";
+    let fault_of = |head: &str| {
+        let request = Recorded {
+            head: head.to_owned(),
+            body: Vec::new(),
+        };
+        fault(&request, &caller)
+    };
+    assert_eq!(fault_of(good), None);
+    for (part, instead) in [
+        ("X-Auth-Scopes: \r\n", ""),
+        ("X-Auth-Scopes: \r\n", "X-Auth-Scopes: a\r\n"),
+        ("\r\n\r\n", "\r\nx.auth_email: a@example.com\r\n\r\n"),
+        ("\r\n\r\n", "\r\nCookie: the-credential\r\n\r\n"),
+        ("\r\n\r\n", "\r\nCookie: forged-by-the-client\r\n\r\n"),
+    ] {
+        assert!(
+            fault_of(&good.replace(part, instead)).is_some(),
+            "{instead}"
+        );
     }
 }

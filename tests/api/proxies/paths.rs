@@ -1,5 +1,5 @@
-//! Odd methods and targets. The scope is wanted for a path, so the app has to get the path that the
-//! proxy has judged.
+//! Unusual methods and targets. A path requires the scope, so the app must receive the same path that
+//! the proxy has checked.
 
 use percent_encoding::percent_decode_str;
 
@@ -8,7 +8,7 @@ use crate::harness::proxy::on_both_proxies;
 use crate::harness::{Backend, Proxy, Request};
 
 on_both_proxies!(
-    no_method_and_no_target_gets_around,
+    no_method_or_target_bypasses_the_check,
     connections_are_not_upgraded,
 );
 
@@ -61,8 +61,8 @@ const TARGETS: [&str; 42] = [
     "/%5creports",
 ];
 
-/// Targets that are no paths.
-const OTHERS: [&str; 5] = [
+/// Targets that are not paths.
+const OTHER_TARGETS: [&str; 5] = [
     "*",
     "http://app.example/",
     "http://app.example/reports",
@@ -70,20 +70,23 @@ const OTHERS: [&str; 5] = [
     "app.example:80",
 ];
 
-fn no_method_and_no_target_gets_around(proxy: Proxy) {
+fn no_method_or_target_bypasses_the_check(proxy: Proxy) {
     let mut guarded = Guarded::start(proxy, Backend::Sqlite);
     let client = *guarded.proxy;
     let reader = guarded.register_reader("alice").sign_in();
-    let stranger = guarded.tokenhouse.register("bobby").sign_in();
-    let [reader, stranger] = [reader, stranger].map(|token| guarded.caller(&token));
+    let other_user = guarded.tokenhouse.register("bobby").sign_in();
+    let [reader, other_user] = [reader, other_user].map(|token| guarded.caller(&token));
     let long = format!("/?{}", "q=1&".repeat(1_500));
-    let targets = TARGETS.into_iter().chain(OTHERS).chain([long.as_str()]);
+    let targets = TARGETS
+        .into_iter()
+        .chain(OTHER_TARGETS)
+        .chain([long.as_str()]);
     for target in targets {
         for method in METHODS {
             let request = || client.request(method, target);
             let with_body = || request().header("Content-Type", "text/plain").body("a=b");
-            for caller in [&reader, &stranger] {
-                try_as(
+            for caller in [&reader, &other_user] {
+                send_as(
                     &mut guarded,
                     request(),
                     caller,
@@ -104,10 +107,10 @@ fn no_method_and_no_target_gets_around(proxy: Proxy) {
     assert!(guarded.tally.reached() > 300);
 
     if proxy == Proxy::Nginx {
-        // Its checks are for itself.
+        // The internal locations are not reachable.
         for path in ["/_tokenhouse/user", "/_tokenhouse/reports"] {
             let request = client.get(path).bearer(&reader.credential);
-            guarded.is_refused(request, 404);
+            guarded.assert_rejected(request, 404);
         }
     }
     for method in METHODS.iter().filter(|method| **method != "TRACE") {
@@ -124,7 +127,7 @@ fn no_method_and_no_target_gets_around(proxy: Proxy) {
     }
 }
 
-/// What would go over such a connection is checked by nobody.
+/// Traffic over an upgraded connection would bypass the checks.
 fn connections_are_not_upgraded(proxy: Proxy) {
     let guarded = Guarded::start(proxy, Backend::Sqlite);
     let client = *guarded.proxy;
@@ -142,15 +145,15 @@ fn connections_are_not_upgraded(proxy: Proxy) {
     }
 }
 
-/// Sends a request that may get through, to reports only if the caller may read them.
-fn try_as(guarded: &mut Guarded, request: Request, caller: &Caller, may_read: bool) {
+/// Sends a request that may reach the app, but reports only if the caller may read them.
+fn send_as(guarded: &mut Guarded, request: Request, caller: &Caller, may_read: bool) {
     request.bearer(&caller.credential).send();
     let got = guarded.app.take();
     guarded.tally.count(&got, Some(caller));
     for request in got {
         let line = request.line().to_owned();
         let target = line.split_once(' ').unwrap().1;
-        if !may_read && may_be_taken_for_reports(target) {
+        if !may_read && could_mean_reports(target) {
             guarded
                 .tally
                 .leak(format!("reports without the scope: {line}"));
@@ -158,9 +161,9 @@ fn try_as(guarded: &mut Guarded, request: Request, caller: &Caller, may_read: bo
     }
 }
 
-/// Whether an app could see reports in this target: as it stands, decoded, or with its dots
-/// resolved and its slashes merged.
-fn may_be_taken_for_reports(target: &str) -> bool {
+/// Whether an app could take this target for reports: as it is, decoded, or with dots resolved and
+/// slashes merged.
+fn could_mean_reports(target: &str) -> bool {
     let raw = target.split('?').next().unwrap_or_default();
     let decoded = percent_decode_str(raw)
         .decode_utf8_lossy()
@@ -183,7 +186,7 @@ fn resolved(path: &str) -> String {
 }
 
 #[test]
-fn reports_are_seen_behind_any_spelling() {
+fn report_paths_are_recognized_in_any_spelling() {
     for target in [
         "/reports",
         "/reports/../a",
@@ -192,9 +195,9 @@ fn reports_are_seen_behind_any_spelling() {
         "/a/%2e%2e/reports",
         "/\\reports",
     ] {
-        assert!(may_be_taken_for_reports(target), "{target}");
+        assert!(could_mean_reports(target), "{target}");
     }
     for target in ["/", "/?next=/reports", "/a/reports", "/a/../b"] {
-        assert!(!may_be_taken_for_reports(target), "{target}");
+        assert!(!could_mean_reports(target), "{target}");
     }
 }

@@ -1,4 +1,4 @@
-//! A mixed load, and what became of it.
+//! A mixed load, and its results.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,39 +8,39 @@ use serde_json::json;
 
 use crate::harness::{Client, Person, Request, STATIC_KEY, text};
 
-/// What was sent, and what did not come back as it should.
+/// The requests that were sent, and their failures.
 #[derive(Default)]
 pub struct Tally {
-    /// Requests that nginx may send again.
-    pub repeated: AtomicUsize,
-    /// Those that it may not.
-    pub sent_once: AtomicUsize,
-    /// Sign-outs after which every use was refused.
+    /// Requests that nginx may retry.
+    pub retriable: AtomicUsize,
+    /// Requests that nginx may not retry.
+    pub not_retriable: AtomicUsize,
+    /// Logouts after which the token was rejected everywhere.
     pub revocations: AtomicUsize,
-    /// Failures of requests that nginx may send again.
+    /// Failures of retriable requests.
     pub failures: Mutex<Vec<String>>,
-    /// Failures of the others.
-    pub failures_of_once: Mutex<Vec<String>>,
+    /// Failures of the other requests.
+    pub final_failures: Mutex<Vec<String>>,
 }
 
 /// The clients of the load.
 pub struct Load {
     client: Client,
     tally: Tally,
-    ended: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl Load {
-    pub fn of(client: Client) -> Self {
+    pub fn new(client: Client) -> Self {
         Self {
             client,
             tally: Tally::default(),
-            ended: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         }
     }
 
-    /// Has six clients work while something happens, and tells what became of it.
-    pub fn during(self, happens: impl FnOnce()) -> Tally {
+    /// Runs six clients during `act`, and returns the results.
+    pub fn during(self, act: impl FnOnce()) -> Tally {
         thread::scope(|scope| {
             let clients: [fn(&Self, &Person); 6] = [
                 Self::use_token,
@@ -55,20 +55,20 @@ impl Load {
                 let load = &self;
                 scope.spawn(move || work(load, &person));
             }
-            // Also when it fails, or the test would wait for ever.
-            let _ends = EndsOnDrop(&self.ended);
-            happens();
+            // Also stops on a panic; the scope would never end otherwise.
+            let _stop = StopOnDrop(&self.stopped);
+            act();
         });
         self.tally
     }
 
-    fn goes_on(&self) -> bool {
-        !self.ended.load(Ordering::Relaxed)
+    fn is_running(&self) -> bool {
+        !self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Sends what nginx may send again; the body of the answer when it is as it should be.
+    /// Sends a retriable request; returns the body of a response with the expected status.
     fn expect(&self, status: u16, request: Request) -> Option<String> {
-        self.tally.repeated.fetch_add(1, Ordering::Relaxed);
+        self.tally.retriable.fetch_add(1, Ordering::Relaxed);
         let what = request.target();
         match request.try_send() {
             Ok(answer) if answer.status == status => Some(answer.text().to_owned()),
@@ -82,29 +82,29 @@ impl Load {
 
     fn use_token(&self, person: &Person) {
         let token = person.sign_in();
-        while self.goes_on() {
+        while self.is_running() {
             self.expect(200, self.client.get("/users/me").bearer(&token));
         }
     }
 
     fn use_key(&self, person: &Person) {
         let key = self.client.create_key(&person.sign_in(), "").secret;
-        while self.goes_on() {
+        while self.is_running() {
             self.expect(200, self.client.get("/verify").bearer(&key));
         }
     }
 
     fn introspect(&self, person: &Person) {
         let token = person.sign_in();
-        while self.goes_on() {
+        while self.is_running() {
             let request = self.client.post("/introspect").bearer(STATIC_KEY);
             let answer = self.expect(200, request.form(&[("token", &token)]));
             let is_active = answer.is_none_or(|answer| answer.contains("\"active\":true"));
-            assert!(is_active, "a good token is said to be none");
+            assert!(is_active, "a valid token is reported as inactive");
         }
     }
 
-    fn token_of(&self, person: &Person) -> Option<String> {
+    fn sign_in_for_token(&self, person: &Person) -> Option<String> {
         let fields = [
             ("username", person.email.as_str()),
             ("password", &person.password),
@@ -115,26 +115,26 @@ impl Load {
     }
 
     fn sign_in(&self, person: &Person) {
-        while self.goes_on() {
-            if let Some(token) = self.token_of(person) {
+        while self.is_running() {
+            if let Some(token) = self.sign_in_for_token(person) {
                 self.expect(200, self.client.get("/users/me").bearer(&token));
             }
         }
     }
 
-    /// Signs in and out, and uses the token on all processes afterwards. Changes the profile too.
+    /// Signs in and out, and uses the token on all processes afterwards. Also updates the profile.
     fn sign_out(&self, person: &Person) {
-        while self.goes_on() {
-            let Some(token) = self.token_of(person) else {
+        while self.is_running() {
+            let Some(token) = self.sign_in_for_token(person) else {
                 continue;
             };
             let name = json!({ "surname": "Another" });
             let change = self.client.request("PATCH", "/users/me").json(&name);
-            self.once(200, change.bearer(&token));
-            if !self.once(204, self.client.post("/logout").bearer(&token)) {
+            self.send_once(200, change.bearer(&token));
+            if !self.send_once(204, self.client.post("/logout").bearer(&token)) {
                 continue;
             }
-            // nginx spreads them over the servers.
+            // nginx distributes them over the servers.
             for _ in 0..4 {
                 self.expect(401, self.client.get("/users/me").bearer(&token));
             }
@@ -142,24 +142,24 @@ impl Load {
         }
     }
 
-    /// Sends what nginx may not send again.
-    fn once(&self, status: u16, request: Request) -> bool {
-        self.tally.sent_once.fetch_add(1, Ordering::Relaxed);
+    /// Sends a request that nginx may not retry.
+    fn send_once(&self, status: u16, request: Request) -> bool {
+        self.tally.not_retriable.fetch_add(1, Ordering::Relaxed);
         let what = request.target();
         match request.try_send() {
             Ok(answer) if answer.status == status => true,
             other => {
                 let failure = format!("{what}: {status} was expected: {other:?}");
-                self.tally.failures_of_once.lock().unwrap().push(failure);
+                self.tally.final_failures.lock().unwrap().push(failure);
                 false
             }
         }
     }
 }
 
-struct EndsOnDrop<'a>(&'a AtomicBool);
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for EndsOnDrop<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

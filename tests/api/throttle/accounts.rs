@@ -1,4 +1,4 @@
-//! The budget of an account.
+//! Limits per account.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,23 +6,23 @@ use chrono::TimeDelta;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
-use super::{LIMIT, accounts, accounts_with, ask, guess, source, standing_clock, throttled};
+use super::{LIMIT, accounts, accounts_with, fixed_clock, guess, sign_in, source, throttled};
 use crate::harness::{Backend, Client, Person, TestApp, concurrently, on_both_databases, size};
 
 on_both_databases!(
-    however_many_guess_no_more_are_compared,
-    guesses_at_once_are_counted_before_they_are_compared,
-    all_spellings_and_ways_in_share_one_budget,
-    the_wait_passes,
-    a_success_forgets_what_was_before,
-    a_right_password_is_not_held_against_anybody,
+    number_of_compared_guesses_is_limited,
+    concurrent_guesses_are_counted_before_comparison,
+    all_spellings_and_routes_share_one_limit,
+    account_opens_after_the_wait,
+    success_resets_the_failures,
+    right_password_never_counts_as_a_failure,
 );
 
-/// As many failures as shut an account for long in other systems (NIST SP 800-63B section 3.2.2).
+/// The number of failures that locks accounts in other systems (NIST SP 800-63B section 3.2.2).
 const MANY: usize = 110;
 
-fn however_many_guess_no_more_are_compared(backend: Backend) {
-    let clock = standing_clock();
+fn number_of_compared_guesses_is_limited(backend: Backend) {
+    let clock = fixed_clock();
     let app = throttled(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
     let wrong = |number: usize| {
@@ -38,15 +38,15 @@ fn however_many_guess_no_more_are_compared(backend: Backend) {
         concurrently(3, 3, wrong);
         assert_eq!(accounts_with(&app, failures), 1, "{failures}");
     }
-    // An hour later it is open to everyone again.
+    // An hour later it is open to all addresses again.
     clock.advance(TimeDelta::hours(1));
     assert_eq!(guess(&app, &alice.email, &alice.password), 200);
 }
 
-/// One guess in 200 is right, and ten of them are compared: that it is one of those is 1 in 20.
-fn guesses_at_once_are_counted_before_they_are_compared(backend: Backend) {
+/// One guess in 200 is right, and ten are compared: the right one is among them with probability 1/20.
+fn concurrent_guesses_are_counted_before_comparison(backend: Backend) {
     const GUESSES: usize = 200;
-    let app = throttled(backend).clock(standing_clock()).start();
+    let app = throttled(backend).clock(fixed_clock()).start();
     let alice = app.register("alice");
     let rounds = size("TOKENHOUSE_TEST_ROUNDS", 5);
     let hits = AtomicUsize::new(0);
@@ -72,13 +72,13 @@ fn guesses_at_once_are_counted_before_they_are_compared(backend: Backend) {
     assert!(hits <= rounds / 5 + 3, "{hits} of {rounds} rounds");
 }
 
-/// The address as somebody else might write it.
+/// The address in another spelling.
 fn respell(email: &str) -> String {
     let mut spelling: String = email
         .chars()
         .map(|c| match (c, rand::random_range(0..3)) {
             ('a'..='z', 0) => c.to_ascii_uppercase(),
-            // The same letters, full-width: NFKC makes them one.
+            // The same letters in full width: NFKC maps them to ASCII.
             ('a'..='z', 1) => char::from_u32(u32::from(c) + 0xfee0).unwrap(),
             _ => c,
         })
@@ -89,16 +89,16 @@ fn respell(email: &str) -> String {
         }
     }
     if rand::random_bool(0.2) {
-        spelling = format!("Somebody <{}>", spelling.trim());
+        spelling = format!("Some User <{}>", spelling.trim());
     }
     spelling
 }
 
-/// Shows the password of an address, or of a token, and returns the status.
-type Way = fn(&Client, &str, &str, &str) -> u16;
+/// Tries a password for an address or with a token, and returns the status.
+type Attempt = fn(&Client, &str, &str, &str) -> u16;
 
-/// The three ways in which a password can be shown.
-const WAYS: [Way; 3] = [
+/// The three routes that take a password.
+const ATTEMPTS: [Attempt; 3] = [
     |client, email, _token, password| guess(client, &respell(email), password),
     |client, _email, token, password| {
         let change = json!({ "current_password": password, "new_password": "a passable phrase" });
@@ -112,14 +112,14 @@ const WAYS: [Way; 3] = [
     },
 ];
 
-fn all_spellings_and_ways_in_share_one_budget(backend: Backend) {
-    let app = throttled(backend).clock(standing_clock()).start();
+fn all_spellings_and_routes_share_one_limit(backend: Backend) {
+    let app = throttled(backend).clock(fixed_clock()).start();
     let alice = app.register("alice");
     let token = alice.sign_in();
     app.database().execute("DELETE FROM login_failures");
     let statuses = concurrently(8, size("TOKENHOUSE_TEST_SPELLINGS", 150), |number| {
-        let way = WAYS.choose(&mut rand::rng()).unwrap();
-        way(
+        let attempt = ATTEMPTS.choose(&mut rand::rng()).unwrap();
+        attempt(
             &app.from(source(number)),
             &alice.email,
             &token,
@@ -128,7 +128,7 @@ fn all_spellings_and_ways_in_share_one_budget(backend: Backend) {
     });
     assert!(statuses.iter().all(|status| [401, 403].contains(status)));
     assert_eq!((accounts(&app), accounts_with(&app, LIMIT)), (1, 1));
-    let right = WAYS.map(|way| way(&app, &alice.email, &token, &alice.password));
+    let right = ATTEMPTS.map(|attempt| attempt(&app, &alice.email, &token, &alice.password));
     assert_eq!(right, [401, 403, 403]);
 }
 
@@ -138,8 +138,8 @@ fn fail(app: &Client, alice: &Person, times: usize) {
     }
 }
 
-fn the_wait_passes(backend: Backend) {
-    let clock = standing_clock();
+fn account_opens_after_the_wait(backend: Backend) {
+    let clock = fixed_clock();
     let app = throttled(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
     fail(&app, &alice, LIMIT);
@@ -153,11 +153,11 @@ fn the_wait_passes(backend: Backend) {
     assert_eq!(guess(&app, &alice.email, &alice.password), 200);
 }
 
-fn a_success_forgets_what_was_before(backend: Backend) {
-    let app = throttled(backend).clock(standing_clock()).start();
+fn success_resets_the_failures(backend: Backend) {
+    let app = throttled(backend).clock(fixed_clock()).start();
     let alice = app.register("alice");
     for number in 0..3 {
-        // Nobody has signed in from any of these before.
+        // All of these addresses are unknown.
         fail(&app.from(source(2 * number)), &alice, LIMIT - 1);
         let owner = app.from(source(2 * number + 1));
         assert_eq!(guess(&owner, &alice.email, &alice.password), 200);
@@ -165,11 +165,11 @@ fn a_success_forgets_what_was_before(backend: Backend) {
     }
 }
 
-/// What is refused is not the password, but what it was shown for.
-fn a_right_password_is_not_held_against_anybody(backend: Backend) {
-    let app = throttled(backend).clock(standing_clock()).start();
+/// The request is refused for another reason than the password.
+fn right_password_never_counts_as_a_failure(backend: Backend) {
+    let app = throttled(backend).clock(fixed_clock()).start();
     let (alice, bob) = (app.register("alice"), app.register("bobby"));
-    let too_much = |client: &Client, person: &Person| {
+    let request_missing_scope = |client: &Client, person: &Person| {
         let fields = [
             ("username", person.email.as_str()),
             ("password", &person.password),
@@ -178,7 +178,10 @@ fn a_right_password_is_not_held_against_anybody(backend: Backend) {
         client.post("/token").form(&fields).send().status
     };
     for number in 0..=LIMIT {
-        assert_eq!(too_much(&app.from(source(number)), &alice), 400);
+        assert_eq!(
+            request_missing_scope(&app.from(source(number)), &alice),
+            400
+        );
     }
     assert_eq!(guess(&app, &alice.email, &alice.password), 200);
 
@@ -192,5 +195,5 @@ fn a_right_password_is_not_held_against_anybody(backend: Backend) {
         assert_eq!(change(&app, "password123"), 422);
     }
     assert_eq!(change(&app, "a passable phrase"), 204);
-    assert_eq!(ask(&app, &bob.email, "a passable phrase").status, 200);
+    assert_eq!(sign_in(&app, &bob.email, "a passable phrase").status, 200);
 }

@@ -1,4 +1,4 @@
-//! The static key can be guessed at no more often than a password, and not without a trace.
+//! Guesses at the static key are limited like passwords, and are recorded.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    wrong_keys_are_refused_counted_and_on_record,
-    every_place_for_a_static_key_is_limited,
-    a_burst_of_guesses_does_not_get_ahead_of_the_count,
-    a_right_key_is_refused_only_where_wrong_ones_come_from,
-    processes_share_the_count,
-    ended_api_keys_are_no_guesses,
-    the_first_use_from_an_address_is_on_record,
-    a_right_key_needs_no_database,
+    wrong_keys_are_limited_counted_and_audited,
+    every_route_with_a_static_key_is_limited,
+    concurrent_guesses_are_counted_before_comparison,
+    right_key_is_rejected_only_at_the_guessing_address,
+    processes_share_the_limit,
+    revoked_api_keys_do_not_count_as_guesses,
+    first_use_from_an_address_is_audited,
+    right_key_needs_no_database,
 );
 
-/// Wrong passwords and keys in a minute, by default.
+/// Wrong passwords and keys per minute, by default.
 const LIMIT: usize = 30;
 
 const GUESSER: [u8; 4] = [127, 6, 6, 6];
@@ -41,7 +41,7 @@ fn by_token(client: &Client, key: &str) -> Response {
     client.get("/protected").header("Token", key).send()
 }
 
-fn wrong_keys_are_refused_counted_and_on_record(backend: Backend) {
+fn wrong_keys_are_limited_counted_and_audited(backend: Backend) {
     let (app, clock) = limited(backend);
     let guesser = app.from(GUESSER);
     let mut statuses = Vec::new();
@@ -55,7 +55,7 @@ fn wrong_keys_are_refused_counted_and_on_record(backend: Backend) {
         statuses.push(answer.status);
     }
     assert_eq!(statuses, [[403; LIMIT].as_slice(), &[429; 370]].concat());
-    // The budget is that of the address.
+    // The limit is shared with password guesses from the address.
     let form = [("username", "nobody@example.com"), ("password", "x")];
     assert_eq!(guesser.post("/token").form(&form).send().status, 429);
     let rows = "audit_events WHERE action = 'static-key.refused' AND result = 'refused' \
@@ -69,10 +69,10 @@ fn wrong_keys_are_refused_counted_and_on_record(backend: Backend) {
     assert_eq!(by_token(&guesser, "another").status, 429);
 }
 
-/// A way to show a static key.
-type Way = fn(&Client, &str) -> Request;
+/// Presents a static key in one of the supported ways.
+type Presentation = fn(&Client, &str) -> Request;
 
-const WAYS: [Way; 5] = [
+const PRESENTATIONS: [Presentation; 5] = [
     |client, key| client.get("/protected").header("Token", key),
     |client, key| client.get("/page").header("Token", key),
     |client, key| client.get("/metrics").header("Token", key),
@@ -89,25 +89,25 @@ const WAYS: [Way; 5] = [
     },
 ];
 
-fn every_place_for_a_static_key_is_limited(backend: Backend) {
-    for way in WAYS {
+fn every_route_with_a_static_key_is_limited(backend: Backend) {
+    for present in PRESENTATIONS {
         let (app, _) = limited(backend);
         let guesser = app.from(GUESSER);
         for number in 0..LIMIT {
-            let status = way(&guesser, &format!("wrong-{number}")).send().status;
+            let status = present(&guesser, &format!("wrong-{number}")).send().status;
             assert!([401, 403].contains(&status), "{status}");
         }
-        assert_eq!(way(&guesser, "wrong").send().status, 429);
-        // It does not tell a right one.
-        assert_eq!(way(&guesser, STATIC_KEY).send().status, 429);
-        assert_eq!(way(&app, STATIC_KEY).send().status, 200);
+        assert_eq!(present(&guesser, "wrong").send().status, 429);
+        // The right key gets the same response.
+        assert_eq!(present(&guesser, STATIC_KEY).send().status, 429);
+        assert_eq!(present(&app, STATIC_KEY).send().status, 200);
         let rows = "audit_events WHERE action = 'static-key.refused'";
         assert!(app.database().count(rows) > 0);
     }
 }
 
-/// One key in 400 is right: it is not compared but among the first ones.
-fn a_burst_of_guesses_does_not_get_ahead_of_the_count(backend: Backend) {
+/// Half of the guesses are right: only those within the limit are compared.
+fn concurrent_guesses_are_counted_before_comparison(backend: Backend) {
     const GUESSES: usize = 400;
     let (app, _) = limited(backend);
     let guesser = app.from(GUESSER);
@@ -116,15 +116,20 @@ fn a_burst_of_guesses_does_not_get_ahead_of_the_count(backend: Backend) {
         let key = if is_late { STATIC_KEY } else { "a wrong key" };
         by_token(&guesser, key).status
     });
-    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    let (refused, in_) = (count(403), count(200));
-    // On a busy machine some are answered with 503.
+    let count = |expected: u16| {
+        statuses
+            .iter()
+            .filter(|status| **status == expected)
+            .count()
+    };
+    let (refused, accepted) = (count(403), count(200));
+    // A busy machine answers some with 503.
     assert!((1..=LIMIT).contains(&refused), "{statuses:?}");
-    assert!(in_ <= LIMIT, "{in_} right keys were told to be right");
+    assert!(accepted <= LIMIT, "{accepted} right keys were accepted");
     assert!(count(429) > GUESSES / 2, "{statuses:?}");
 }
 
-fn a_right_key_is_refused_only_where_wrong_ones_come_from(backend: Backend) {
+fn right_key_is_rejected_only_at_the_guessing_address(backend: Backend) {
     let (app, clock) = limited(backend);
     let guesser = app.from(GUESSER);
     assert_eq!(by_token(&guesser, STATIC_KEY).status, 200);
@@ -135,7 +140,7 @@ fn a_right_key_is_refused_only_where_wrong_ones_come_from(backend: Backend) {
         assert_eq!(by_token(&guesser, STATIC_KEY).status, 429);
         assert_eq!(by_token(&app, STATIC_KEY).status, 200);
     }
-    // A right one uses nothing up.
+    // A right key does not use up the limit.
     clock.advance(TimeDelta::seconds(2));
     for _ in 0..100 {
         assert_eq!(by_token(&guesser, STATIC_KEY).status, 200);
@@ -144,22 +149,22 @@ fn a_right_key_is_refused_only_where_wrong_ones_come_from(backend: Backend) {
     assert_eq!(by_token(&guesser, "wrong").status, 429);
 }
 
-fn processes_share_the_count(backend: Backend) {
+fn processes_share_the_limit(backend: Backend) {
     let (app, clock) = limited(backend);
-    let beside = app
+    let second = app
         .sibling()
         .clock(clock)
         .setting("TOKENHOUSE_LIMITS", "on");
-    let beside = beside.start();
+    let second = second.start();
     for _ in 0..LIMIT {
         assert_eq!(by_token(&app.from(GUESSER), "wrong").status, 403);
     }
-    assert_eq!(by_token(&beside.from(GUESSER), "wrong").status, 429);
-    assert_eq!(by_token(&beside.from(GUESSER), STATIC_KEY).status, 429);
+    assert_eq!(by_token(&second.from(GUESSER), "wrong").status, 429);
+    assert_eq!(by_token(&second.from(GUESSER), STATIC_KEY).status, 429);
 }
 
-/// An app that goes on with a key that has ended keeps no one else at its address out.
-fn ended_api_keys_are_no_guesses(backend: Backend) {
+/// An app that keeps using a revoked key does not block others at its address.
+fn revoked_api_keys_do_not_count_as_guesses(backend: Backend) {
     let (app, _) = limited(backend);
     let token = app.register_with("alice", "introspect").sign_in();
     let key = app.create_key(&token, "introspect");
@@ -177,7 +182,7 @@ fn ended_api_keys_are_no_guesses(backend: Backend) {
     assert_eq!(app.database().count(rows), 0);
 }
 
-fn the_first_use_from_an_address_is_on_record(backend: Backend) {
+fn first_use_from_an_address_is_audited(backend: Backend) {
     let app = TestApp::start(backend);
     for _ in 0..50 {
         for address in [[127, 1, 1, 1], [127, 1, 1, 2]] {
@@ -190,15 +195,15 @@ fn the_first_use_from_an_address_is_on_record(backend: Backend) {
              AND ip = '{address}'"
         ))
     };
-    let begun = Instant::now();
-    while rows("127.1.1.2") == 0 && begun.elapsed() < Duration::from_secs(10) {
+    let started = Instant::now();
+    while rows("127.1.1.2") == 0 && started.elapsed() < Duration::from_secs(10) {
         sleep(Duration::from_millis(50));
     }
     sleep(Duration::from_secs(2));
     assert_eq!([rows("127.1.1.1"), rows("127.1.1.2")], [1, 1]);
 }
 
-fn a_right_key_needs_no_database(backend: Backend) {
+fn right_key_needs_no_database(backend: Backend) {
     let (app, _) = limited(backend);
     app.database().make_unavailable();
     for _ in 0..20 {

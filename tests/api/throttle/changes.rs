@@ -1,5 +1,5 @@
-//! How much signed-in users may write: changes in a minute, keys in a day, and how long what they
-//! have revoked stays.
+//! Write limits of authenticated users: changes per minute, keys per day, and how long revoked keys
+//! are kept.
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
@@ -9,21 +9,21 @@ use tokenhouse::{Auth, Clock, Config};
 use crate::harness::{Backend, Client, Response, TestApp, TestAppBuilder, on_both_databases};
 
 on_both_databases!(
-    a_thousand_changes_in_a_minute_are_too_many,
-    every_change_of_a_session_is_counted,
-    a_stolen_token_does_not_use_up_what_the_owner_needs,
-    administrators_have_ten_times_the_budget,
-    a_user_makes_so_many_keys_in_a_day,
-    revoked_keys_are_deleted_in_the_end,
+    changes_per_minute_are_limited,
+    every_kind_of_change_counts_against_the_limit,
+    stolen_token_does_not_exhaust_the_owners_limit,
+    administrators_have_ten_times_the_limit,
+    keys_per_day_are_limited,
+    revoked_keys_are_deleted_after_retention,
 );
 
-/// Changes at once: half of those that a minute allows.
+/// Changes in a burst: half of the limit per minute.
 const BURST: usize = 30;
 
-/// Changes that a credential has beyond that.
+/// Extra changes that each credential has.
 const RESERVE: usize = 5;
 
-fn standing_clock() -> Clock {
+fn fixed_clock() -> Clock {
     Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))
 }
 
@@ -38,20 +38,20 @@ fn rename(client: &Client, token: &str) -> Response {
     request.json(&json!({ "surname": "X" })).send()
 }
 
-/// Changes until there are too many, and returns how many there were.
-fn use_up(client: &Client, token: &str) -> usize {
+/// Sends changes until the limit is reached, and returns their number.
+fn exhaust(client: &Client, token: &str) -> usize {
     let changed = (0..1_000).take_while(|_| rename(client, token).status == 200);
     changed.count()
 }
 
-fn told_to_wait(answer: &Response) -> i64 {
+fn retry_after(answer: &Response) -> i64 {
     assert_eq!(answer.status, 429, "{answer:?}");
     assert_eq!(answer.json(), json!({ "detail": "Too many attempts" }));
     answer.header("retry-after").unwrap().parse().unwrap()
 }
 
-fn a_thousand_changes_in_a_minute_are_too_many(backend: Backend) {
-    let clock = standing_clock();
+fn changes_per_minute_are_limited(backend: Backend) {
+    let clock = fixed_clock();
     let app = limited(backend, &clock).start();
     let (token, other) = (
         app.register("alice").sign_in(),
@@ -62,7 +62,7 @@ fn a_thousand_changes_in_a_minute_are_too_many(backend: Backend) {
         let answer = rename(&app, &token);
         match answer.status {
             200 => changed += 1,
-            _ => assert_eq!(told_to_wait(&answer), 1),
+            _ => assert_eq!(retry_after(&answer), 1),
         }
         clock.advance(TimeDelta::milliseconds(60));
         if number % 100 == 0 {
@@ -72,18 +72,18 @@ fn a_thousand_changes_in_a_minute_are_too_many(backend: Backend) {
     assert!((60..=60 + BURST + RESERVE).contains(&changed), "{changed}");
     let rows = "audit_events WHERE action = 'user.update' AND target = 'user:1'";
     assert_eq!(app.database().count(rows), changed as i64);
-    // Reading is no change.
+    // Reads are not limited.
     for _ in 0..100 {
         assert_eq!(app.status("/users/me", &token), 200);
     }
 }
 
-fn every_change_of_a_session_is_counted(backend: Backend) {
-    let app = limited(backend, &standing_clock()).start();
+fn every_kind_of_change_counts_against_the_limit(backend: Backend) {
+    let app = limited(backend, &fixed_clock()).start();
     let alice = app.register("alice");
     let token = alice.sign_in();
     let key = app.create_key(&token, "").secret;
-    assert_eq!(use_up(&app, &token), BURST + RESERVE - 1);
+    assert_eq!(exhaust(&app, &token), BURST + RESERVE - 1);
     let change = json!({ "current_password": alice.password, "new_password": "a passable phrase" });
     let deletion = json!({ "current_password": alice.password });
     for (method, path, body) in [
@@ -96,39 +96,39 @@ fn every_change_of_a_session_is_counted(backend: Backend) {
     ] {
         let request = app.request(method, path).bearer(&token);
         assert_eq!(
-            told_to_wait(&request.json(&body).send()),
+            retry_after(&request.json(&body).send()),
             1,
             "{method} {path}"
         );
     }
     let revoke = app.post("/revoke").bearer(&token).form(&[("token", &key)]);
-    assert_eq!(told_to_wait(&revoke.send()), 1);
+    assert_eq!(retry_after(&revoke.send()), 1);
     assert_eq!(app.status("/users/me", &token), 200);
     assert_eq!(app.status("/users/me", &key), 200);
 }
 
-fn a_stolen_token_does_not_use_up_what_the_owner_needs(backend: Backend) {
-    let clock = standing_clock();
+fn stolen_token_does_not_exhaust_the_owners_limit(backend: Backend) {
+    let clock = fixed_clock();
     let app = limited(backend, &clock).start();
     let alice = app.register("alice");
-    use_up(&app, &alice.sign_in());
+    exhaust(&app, &alice.sign_in());
     clock.advance(TimeDelta::milliseconds(1));
-    // The owner signs in once more, and ends what was stolen.
+    // The owner signs in again, which ends the stolen token.
     let token = alice.sign_in();
     let change = json!({ "current_password": alice.password, "new_password": "a passable phrase" });
     let request = app.post("/users/me/password").bearer(&token);
     assert_eq!(request.json(&change).send().status, 204);
 }
 
-fn administrators_have_ten_times_the_budget(backend: Backend) {
-    let app = limited(backend, &standing_clock()).start();
+fn administrators_have_ten_times_the_limit(backend: Backend) {
+    let app = limited(backend, &fixed_clock()).start();
     let scopes = "users:read users:write events:read";
     let admin = app.register_with("admin", scopes).sign_in();
     app.register("alice");
     let send = |method: &str, path: &str| app.request(method, path).bearer(&admin).send();
     let unlocked = (0..1_000).take_while(|_| send("POST", "/admin/users/2/unlock").status == 204);
     assert_eq!(unlocked.count(), 10 * BURST + RESERVE);
-    // What only writes that it was looked at counts too.
+    // Reads that write an audit event count too.
     for (method, path) in [
         ("DELETE", "/admin/users/2"),
         ("DELETE", "/admin/users/2/tokens"),
@@ -136,7 +136,7 @@ fn administrators_have_ten_times_the_budget(backend: Backend) {
         ("GET", "/admin/users/2"),
         ("GET", "/admin/events"),
     ] {
-        assert_eq!(told_to_wait(&send(method, path)), 1, "{method} {path}");
+        assert_eq!(retry_after(&send(method, path)), 1, "{method} {path}");
     }
     assert_eq!(rename(&app, &admin).status, 200);
 }
@@ -146,8 +146,8 @@ fn make_key(client: &Client, token: &str) -> Response {
     request.json(&json!({ "name": "a key" })).send()
 }
 
-fn a_user_makes_so_many_keys_in_a_day(backend: Backend) {
-    let clock = standing_clock();
+fn keys_per_day_are_limited(backend: Backend) {
+    let clock = fixed_clock();
     let app = limited(backend, &clock)
         .setting("TOKENHOUSE_TOKEN_LIFETIME", "864000")
         .setting("TOKENHOUSE_LIMIT_CHANGES", "1000")
@@ -156,22 +156,22 @@ fn a_user_makes_so_many_keys_in_a_day(backend: Backend) {
     let (token, other) = (alice.sign_in(), app.register("bobby").sign_in());
     for id in 1..=20 {
         assert_eq!(make_key(&app, &token).status, 201);
-        // Those that have ended count too.
+        // Revoked keys count too.
         let revoke = app.request("DELETE", format!("/users/me/keys/{id}"));
         assert_eq!(revoke.bearer(&token).send().status, 204);
         clock.advance(TimeDelta::seconds(30));
     }
-    let waits = 24 * 3_600 - 20 * 30;
-    assert_eq!(told_to_wait(&make_key(&app, &token)), waits);
+    let wait = 24 * 3_600 - 20 * 30;
+    assert_eq!(retry_after(&make_key(&app, &token)), wait);
     assert_eq!(make_key(&app, &other).status, 201);
-    clock.advance(TimeDelta::seconds(waits));
-    // A key takes a recent sign-in.
+    clock.advance(TimeDelta::seconds(wait));
+    // Key creation requires a recent sign-in.
     let token = alice.sign_in();
     let keys = [(); 2].map(|()| make_key(&app, &token).status);
     assert_eq!(keys, [201, 429]);
 }
 
-fn revoked_keys_are_deleted_in_the_end(backend: Backend) {
+fn revoked_keys_are_deleted_after_retention(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let keys = [(); 2].map(|()| app.create_key(&token, ""));

@@ -1,7 +1,6 @@
-//! What is not a credential to the letter opens nothing, wherever it is shown and whatever stands
-//! around it.
+//! Mutated credentials authenticate nothing, in any location and with any surrounding headers.
 //!
-//! `TOKENHOUSE_TEST_ALTERED` says how many requests each test makes, 10,000 unless it is set.
+//! `TOKENHOUSE_TEST_MUTATIONS` is the number of requests per test; the default is 10,000.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,13 +15,13 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    an_altered_credential_opens_nothing,
-    no_headers_and_no_target_get_past_verify_without_a_credential,
+    mutated_credential_is_rejected_everywhere,
+    verify_rejects_any_headers_and_target_without_a_credential,
 );
 
-/// What is put between, before or after the characters of a credential. No line breaks: a client may
-/// write another header, and this one is whole then.
-const ADDED: [&[u8]; 22] = [
+/// Bytes inserted between, before or after the characters of a credential. No line breaks: they
+/// would start another header and leave this one intact.
+const INSERTED: [&[u8]; 22] = [
     b"\0",
     b" ",
     b"\t",
@@ -47,7 +46,7 @@ const ADDED: [&[u8]; 22] = [
     "\u{301}".as_bytes(),
 ];
 
-/// Characters that look like another, or are the same in another alphabet of base64.
+/// Characters that look alike, or encode the same bits in another base64 alphabet.
 const LOOK_ALIKES: [(char, &str); 14] = [
     ('a', "\u{430}"),
     ('e', "\u{435}"),
@@ -66,53 +65,55 @@ const LOOK_ALIKES: [(char, &str); 14] = [
 ];
 
 #[derive(Clone, Debug)]
-enum Alteration {
+enum Mutation {
     Truncate(Index),
-    Behead(Index),
-    Add(Index, Vec<u8>),
-    AddAtEnd(Vec<u8>),
-    Recase(Index),
-    RecaseAll(bool),
-    Change(Index, u8),
+    TruncateFront(Index),
+    Insert(Index, Vec<u8>),
+    Append(Vec<u8>),
+    FlipCase(Index),
+    FlipAllCase(bool),
+    Replace(Index, u8),
     LookAlikes,
     Swap(Index),
-    Double,
-    Lengthen(usize),
+    Duplicate,
+    Pad(usize),
 }
 
-impl Alteration {
+impl Mutation {
     fn apply(&self, secret: &mut Vec<u8>) {
-        let place = |index: &Index, secret: &[u8]| index.index(secret.len().max(1));
+        let location = |index: &Index, secret: &[u8]| index.index(secret.len().max(1));
         match self {
-            Self::Truncate(index) => secret.truncate(place(index, secret)),
-            Self::Behead(index) => drop(secret.drain(..place(index, secret).min(secret.len()))),
-            Self::Add(index, bytes) => {
-                let at = place(index, secret).min(secret.len());
+            Self::Truncate(index) => secret.truncate(location(index, secret)),
+            Self::TruncateFront(index) => {
+                drop(secret.drain(..location(index, secret).min(secret.len())))
+            }
+            Self::Insert(index, bytes) => {
+                let at = location(index, secret).min(secret.len());
                 secret.splice(at..at, bytes.iter().copied());
             }
-            Self::AddAtEnd(bytes) => secret.extend_from_slice(bytes),
-            Self::Recase(index) => {
+            Self::Append(bytes) => secret.extend_from_slice(bytes),
+            Self::FlipCase(index) => {
                 if let Some(byte) = secret.get_mut(index.index(256) % 53) {
                     *byte ^= if byte.is_ascii_alphabetic() { 0x20 } else { 0 };
                 }
             }
-            Self::RecaseAll(true) => secret.make_ascii_uppercase(),
-            Self::RecaseAll(false) => secret.make_ascii_lowercase(),
-            Self::Change(index, other) => {
-                let at = place(index, secret);
+            Self::FlipAllCase(true) => secret.make_ascii_uppercase(),
+            Self::FlipAllCase(false) => secret.make_ascii_lowercase(),
+            Self::Replace(index, other) => {
+                let at = location(index, secret);
                 if let Some(byte) = secret.get_mut(at) {
                     *byte = *other;
                 }
             }
             Self::LookAlikes => *secret = look_alike(secret),
             Self::Swap(index) => {
-                let at = place(index, secret);
+                let at = location(index, secret);
                 if at + 1 < secret.len() {
                     secret.swap(at, at + 1);
                 }
             }
-            Self::Double => secret.extend_from_within(..),
-            Self::Lengthen(count) => secret.resize(secret.len() + count, b'A'),
+            Self::Duplicate => secret.extend_from_within(..),
+            Self::Pad(count) => secret.resize(secret.len() + count, b'A'),
         }
     }
 }
@@ -125,28 +126,28 @@ fn look_alike(secret: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn alteration() -> impl Strategy<Value = Alteration> {
+fn mutation() -> impl Strategy<Value = Mutation> {
     let index = any::<Index>;
-    let added = || select(&ADDED[..]).prop_map(<[u8]>::to_vec);
+    let inserted = || select(&INSERTED[..]).prop_map(<[u8]>::to_vec);
     let plain = select(&b"ABCXYZabcxyz0189-_"[..]);
     prop_oneof![
-        3 => index().prop_map(Alteration::Truncate),
-        2 => index().prop_map(Alteration::Behead),
-        6 => (index(), added()).prop_map(|(at, bytes)| Alteration::Add(at, bytes)),
-        4 => added().prop_map(Alteration::AddAtEnd),
-        6 => index().prop_map(Alteration::Recase),
-        1 => any::<bool>().prop_map(Alteration::RecaseAll),
-        6 => (index(), plain).prop_map(|(at, other)| Alteration::Change(at, other)),
-        2 => Just(Alteration::LookAlikes),
-        3 => index().prop_map(Alteration::Swap),
-        1 => Just(Alteration::Double),
-        1 => (1..7_000_usize).prop_map(Alteration::Lengthen),
+        3 => index().prop_map(Mutation::Truncate),
+        2 => index().prop_map(Mutation::TruncateFront),
+        6 => (index(), inserted()).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        4 => inserted().prop_map(Mutation::Append),
+        6 => index().prop_map(Mutation::FlipCase),
+        1 => any::<bool>().prop_map(Mutation::FlipAllCase),
+        6 => (index(), plain).prop_map(|(at, other)| Mutation::Replace(at, other)),
+        2 => Just(Mutation::LookAlikes),
+        3 => index().prop_map(Mutation::Swap),
+        1 => Just(Mutation::Duplicate),
+        1 => (1..7_000_usize).prop_map(Mutation::Pad),
     ]
 }
 
-/// Where a credential is shown.
+/// Where a credential is presented.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Location {
     Bearer,
     TokenScheme,
     TokenHeader,
@@ -154,7 +155,7 @@ enum Place {
     Revoke,
 }
 
-impl Place {
+impl Location {
     const ALL: [Self; 5] = [
         Self::Bearer,
         Self::TokenScheme,
@@ -163,8 +164,8 @@ impl Place {
         Self::Revoke,
     ];
 
-    /// White space around the value of a header is none of the value's.
-    fn strips(self) -> bool {
+    /// Whether whitespace around the value is removed: HTTP strips it from header values.
+    fn strips_whitespace(self) -> bool {
         !matches!(self, Self::Introspect | Self::Revoke)
     }
 
@@ -189,24 +190,24 @@ impl Place {
         }
     }
 
-    /// Whether nothing was opened.
+    /// Whether the credential was rejected.
     fn is_refused(self, answer: &Response) -> bool {
         match self {
             Self::Introspect if answer.status == 200 => answer.json() == json!({"active": false}),
-            // Told alike, whatever was shown; what it does not end is looked at afterwards.
+            // The response is the same for any token; the caller checks that nothing was revoked.
             Self::Revoke if answer.status == 200 => true,
             _ => (400..500).contains(&answer.status),
         }
     }
 }
 
-/// A connection that is made anew when the server has cut it.
-struct Line {
+/// A client that reconnects when the server has closed the connection.
+struct ReconnectingClient {
     client: Client,
     connection: RefCell<Connection>,
 }
 
-impl Line {
+impl ReconnectingClient {
     fn to(client: Client) -> Self {
         let connection = RefCell::new(client.connect().unwrap());
         Self { client, connection }
@@ -214,8 +215,8 @@ impl Line {
 
     fn send(&self, request: &Request) -> std::io::Result<Response> {
         let answer = self.connection.borrow_mut().send(request);
-        // A head that is no HTTP never reaches the service: actix-web answers by itself, without the
-        // id of the request, and cuts the connection without saying so.
+        // actix-web answers a malformed request head itself, without a request id, and closes the
+        // connection without announcing it.
         let goes_on = answer.as_ref().is_ok_and(|answer| {
             answer.header("connection").as_deref() != Some("close")
                 && answer.header("x-request-id").is_some()
@@ -229,7 +230,7 @@ impl Line {
 
 fn runner() -> TestRunner {
     TestRunner::new(Config {
-        cases: u32::try_from(size("TOKENHOUSE_TEST_ALTERED", 10_000)).unwrap(),
+        cases: u32::try_from(size("TOKENHOUSE_TEST_MUTATIONS", 10_000)).unwrap(),
         rng_seed: RngSeed::Fixed(1),
         failure_persistence: None,
         max_global_rejects: u32::MAX,
@@ -237,48 +238,48 @@ fn runner() -> TestRunner {
     })
 }
 
-fn an_altered_credential_opens_nothing(backend: Backend) {
+fn mutated_credential_is_rejected_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
     let secrets = [token, key];
-    let line = Line::to(*app);
-    let altered = (
+    let line = ReconnectingClient::to(*app);
+    let mutated = (
         select(secrets.to_vec()),
-        vec(alteration(), 1..4),
-        select(&Place::ALL[..]),
+        vec(mutation(), 1..4),
+        select(&Location::ALL[..]),
     );
-    let opens_nothing = |(secret, alterations, place): (String, Vec<Alteration>, Place)| {
-        let mut altered = secret.clone().into_bytes();
-        for alteration in &alterations {
-            alteration.apply(&mut altered);
+    let check = |(secret, mutations, location): (String, Vec<Mutation>, Location)| {
+        let mut mutated = secret.clone().into_bytes();
+        for mutation in &mutations {
+            mutation.apply(&mut mutated);
         }
-        let shown = if place.strips() {
-            altered.trim_ascii()
+        let presented = if location.strips_whitespace() {
+            mutated.trim_ascii()
         } else {
-            &altered
+            &mutated
         };
-        prop_assume!(secrets.iter().all(|secret| secret.as_bytes() != shown));
-        let answer = line.send(&place.request(&app, &altered));
+        prop_assume!(secrets.iter().all(|secret| secret.as_bytes() != presented));
+        let answer = line.send(&location.request(&app, &mutated));
         let answer = answer.map_err(|error| TestCaseError::fail(format!("no answer: {error}")))?;
-        let refused = place.is_refused(&answer);
+        let refused = location.is_refused(&answer);
         prop_assert!(
             refused,
             "{:?}: {answer:?}",
-            altered.escape_ascii().to_string()
+            mutated.escape_ascii().to_string()
         );
         Ok(())
     };
-    if let Err(error) = runner().run(&altered, opens_nothing) {
+    if let Err(error) = runner().run(&mutated, check) {
         panic!("{error}");
     }
-    // What was altered has ended nothing either.
+    // The mutated credentials have revoked nothing either.
     for secret in &secrets {
         assert_eq!(app.status("/verify", secret), 200);
     }
 }
 
-/// Spellings of the path, and what else a first line may hold.
+/// Spellings of the path, and other request targets.
 const PATHS: [&str; 12] = [
     "/verify",
     "/verify/",
@@ -334,9 +335,9 @@ const VALUES: [&str; 14] = [
     "Bearer a, Bearer b",
 ];
 
-/// A value, perhaps with bytes that break it. No line breaks: the rest would be another header.
+/// A header value, possibly with invalid bytes. No line breaks: the rest would be another header.
 fn value() -> impl Strategy<Value = Vec<u8>> {
-    // Few that HTTP does not allow: such a request never reaches the service.
+    // Few bytes that HTTP forbids: such a request never reaches the service.
     let any_byte = any::<u8>().prop_filter("a line break", |byte| !b"\r\n".contains(byte));
     let bytes = prop_oneof![100 => b' '..=b'~', 10 => 0x80..=0xff_u8, 1 => any_byte];
     (select(&VALUES[..]), vec(bytes, 0..12))
@@ -354,9 +355,9 @@ fn query() -> impl Strategy<Value = String> {
     })
 }
 
-fn no_headers_and_no_target_get_past_verify_without_a_credential(backend: Backend) {
+fn verify_rejects_any_headers_and_target_without_a_credential(backend: Backend) {
     let app = TestApp::start(backend);
-    let line = Line::to(*app);
+    let line = ReconnectingClient::to(*app);
     let parts = (
         select(&METHODS[..]),
         select(&PATHS[..]),
@@ -369,7 +370,7 @@ fn no_headers_and_no_target_get_past_verify_without_a_credential(backend: Backen
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.header(name, value)
         });
-        // Cut off without an answer is refused too.
+        // A connection closed without a response counts as rejected.
         if let Ok(answer) = line.send(&request) {
             unauthorized.set(unauthorized.get() + usize::from(answer.status == 401));
             prop_assert!((300..500).contains(&answer.status), "{answer:?}");
@@ -379,8 +380,11 @@ fn no_headers_and_no_target_get_past_verify_without_a_credential(backend: Backen
     if let Err(error) = runner().run(&parts, is_refused) {
         panic!("{error}");
     }
-    // Not all were turned away for being no HTTP, or for another path.
-    let (unauthorized, all) = (unauthorized.get(), size("TOKENHOUSE_TEST_ALTERED", 10_000));
+    // At least some requests were well-formed and reached the right path.
+    let (unauthorized, all) = (
+        unauthorized.get(),
+        size("TOKENHOUSE_TEST_MUTATIONS", 10_000),
+    );
     assert!(unauthorized > all / 4, "only {unauthorized}");
     let token = app.register("alice").sign_in();
     assert_eq!(app.status("/verify", &token), 200);

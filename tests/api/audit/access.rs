@@ -1,30 +1,30 @@
-//! Who may read what, page by page; following the trail in a terminal; how long it is kept.
+//! Reading the trail: permissions, pagination, `audit tail`, and retention.
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tokenhouse::{Auth, Clock, Config};
 
-use super::{Auditor, administrator, page, program, some_life};
+use super::{Auditor, administrator, create_history, page, program};
 use crate::harness::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
-    users_see_their_own_events_and_not_where_others_sit,
-    an_id_that_a_client_chooses_stands_beside_ours,
-    pages_hold_every_event_once,
-    filters_let_through_what_they_say,
-    the_trail_can_be_followed_in_a_terminal,
-    old_events_are_deleted_and_the_rest_is_whole,
+    users_see_own_events_without_addresses_of_others,
+    client_request_id_is_recorded_separately,
+    pagination_lists_every_event_once,
+    filters_select_matching_events,
+    audit_tail_follows_new_events,
+    pruning_deletes_old_events_and_keeps_the_rest_verifiable,
 );
 
-fn users_see_their_own_events_and_not_where_others_sit(backend: Backend) {
+fn users_see_own_events_without_addresses_of_others(backend: Backend) {
     let app = TestApp::start(backend);
-    let alice = some_life(&app);
+    let alice = create_history(&app);
     let bob = app.register("bobby");
-    let (of_bob, _) = page(&app, &bob.sign_in(), "/users/me/events");
+    let (bob_events, _) = page(&app, &bob.sign_in(), "/users/me/events");
     let actions = |events: &[Value]| -> Vec<Value> {
         events.iter().map(|event| event["action"].clone()).collect()
     };
-    assert_eq!(actions(&of_bob), ["login", "register"]);
+    assert_eq!(actions(&bob_events), ["login", "register"]);
 
     let token = alice.sign_in();
     let (events, _) = page(&app, &token, "/users/me/events");
@@ -42,7 +42,7 @@ fn users_see_their_own_events_and_not_where_others_sit(backend: Backend) {
         by_others += usize::from(is_by_admin);
         let hidden = ["ip", "user_agent", "request_id"];
         let is_hidden = hidden.iter().all(|name| event[name] == "");
-        // The first use of a key is noted beside the requests, and by no address.
+        // The first use of a key is recorded asynchronously, without an address.
         let has_none = is_by_admin || event["action"] == "key.first-use";
         assert_eq!(is_hidden, has_none, "{event}");
     }
@@ -50,31 +50,31 @@ fn users_see_their_own_events_and_not_where_others_sit(backend: Backend) {
     assert_eq!(app.get("/admin/events").bearer(&token).send().status, 403);
 }
 
-/// So nobody writes the id of somebody else's request into the trail.
-fn an_id_that_a_client_chooses_stands_beside_ours(backend: Backend) {
+/// So a client cannot write the id of another client's request into the trail.
+fn client_request_id_is_recorded_separately(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = administrator(&app);
     let alice = app.register("alice");
     let token = alice.sign_in();
-    let patch = |given: &str, by: &str, path: &str, name: &str| {
+    let patch = |client_id: &str, by: &str, path: &str, name: &str| {
         let body = match path {
             "/users/me" => json!({ "name": name }),
             _ => json!({ "scopes_add": name }),
         };
         let request = app.request("PATCH", path).bearer(by).json(&body);
-        let answer = request.header("X-Request-Id", given).send();
+        let answer = request.header("X-Request-Id", client_id).send();
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.header("x-request-id").unwrap()
     };
     assert_eq!(
-        patch("of-somebody-else", &token, "/users/me", "Alice A"),
-        "of-somebody-else"
+        patch("id-of-another-client", &token, "/users/me", "Alice A"),
+        "id-of-another-client"
     );
     assert_eq!(
-        patch("of-somebody-else", &token, "/users/me", "Alice B"),
-        "of-somebody-else"
+        patch("id-of-another-client", &token, "/users/me", "Alice B"),
+        "id-of-another-client"
     );
-    let own = patch("not fit for a log", &token, "/users/me", "Alice C");
+    let generated = patch("not fit for a log", &token, "/users/me", "Alice C");
     assert_eq!(
         patch("of-the-admin", &admin, "/admin/users/2", "orders:read"),
         "of-the-admin"
@@ -87,31 +87,36 @@ fn an_id_that_a_client_chooses_stands_beside_ours(backend: Backend) {
             .map(|event| event[name].as_str().unwrap())
             .collect()
     };
-    let given = ["of-the-admin", "", "of-somebody-else", "of-somebody-else"];
-    assert_eq!(ids("client_request_id"), given);
-    assert_eq!(ids("request_id")[1], own);
-    let mut ours = ids("request_id");
-    ours.sort_unstable();
-    ours.dedup();
-    assert_eq!(ours.len(), 4, "{ours:?}");
-    for id in ours {
+    let client_id = [
+        "of-the-admin",
+        "",
+        "id-of-another-client",
+        "id-of-another-client",
+    ];
+    assert_eq!(ids("client_request_id"), client_id);
+    assert_eq!(ids("request_id")[1], generated);
+    let mut generated_ids = ids("request_id");
+    generated_ids.sort_unstable();
+    generated_ids.dedup();
+    assert_eq!(generated_ids.len(), 4, "{generated_ids:?}");
+    for id in generated_ids {
         assert!(
             id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{id}"
         );
     }
-    // Alice sees her own, and nothing of the administrator's.
+    // Alice sees her generated ids, and none of the administrator's.
     let (of_alice, _) = page(&app, &token, "/users/me/events?limit=2");
     let both =
         |event: &Value| [&event["request_id"], &event["client_request_id"]].map(Value::clone);
     assert_eq!(both(&of_alice[0]), ["", ""]);
-    assert_eq!(both(&of_alice[1]), [own.as_str(), ""]);
+    assert_eq!(both(&of_alice[1]), [generated.as_str(), ""]);
     assert_eq!(Auditor::new(&app, None).problems(), [""; 0]);
 }
 
-fn pages_hold_every_event_once(backend: Backend) {
+fn pagination_lists_every_event_once(backend: Backend) {
     let app = TestApp::start(backend);
-    let alice = some_life(&app);
+    let alice = create_history(&app);
     let admin = super::sign_in(&app, "admin@example.com", "the password of admin");
     let token = alice.sign_in();
     for (token, first) in [
@@ -138,7 +143,7 @@ fn pages_hold_every_event_once(backend: Backend) {
     }
 }
 
-fn filters_let_through_what_they_say(backend: Backend) {
+fn filters_select_matching_events(backend: Backend) {
     let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
@@ -147,7 +152,7 @@ fn filters_let_through_what_they_say(backend: Backend) {
     alice.sign_in();
     alice.sign_in();
     clock.advance(TimeDelta::days(-1));
-    // By the clock of the program, years later.
+    // The program uses the system clock, years later.
     let output = program(
         &app,
         &[
@@ -185,9 +190,9 @@ fn filters_let_through_what_they_say(backend: Backend) {
     }
 }
 
-fn the_trail_can_be_followed_in_a_terminal(backend: Backend) {
+fn audit_tail_follows_new_events(backend: Backend) {
     let app = TestApp::start(backend);
-    some_life(&app);
+    create_history(&app);
     let rows = app.database().count("audit_events");
     let printed = |arguments: &[&str]| {
         let output = program(&app, &[&["audit", "tail"], arguments].concat(), "");
@@ -201,7 +206,7 @@ fn the_trail_can_be_followed_in_a_terminal(backend: Backend) {
     assert_eq!(columns[0], rows.to_string());
     assert_eq!(columns[2..6], ["user:2", "login", "user:2", "ok"], "{last}");
     assert_eq!(printed(&["-n", "3"]).lines().count(), 3);
-    // That the trail was read twice before is in it, and that it is read now not yet.
+    // Both earlier reads are in the trail; this one is recorded after the rows are read.
     assert_eq!(printed(&["-n", "500"]).lines().count(), rows as usize + 2);
     assert_eq!(printed(&["-n", "0"]), "");
 
@@ -217,12 +222,12 @@ fn the_trail_can_be_followed_in_a_terminal(backend: Backend) {
     );
 }
 
-fn old_events_are_deleted_and_the_rest_is_whole(backend: Backend) {
+fn pruning_deletes_old_events_and_keeps_the_rest_verifiable(backend: Backend) {
     let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
     let app = TestApp::builder(backend).clock(clock.clone()).start();
     let alice = app.register("alice");
     for _ in 0..1_200 {
-        // More than are deleted in one transaction.
+        // More than one transaction deletes.
         alice.sign_in();
     }
     let old = app.database().count("audit_events");
@@ -238,14 +243,14 @@ fn old_events_are_deleted_and_the_rest_is_whole(backend: Backend) {
     let store = tokenhouse::store::Store::open(&config.database).unwrap();
     let auth = Auth::new(store, config.auth, clock.clone()).unwrap();
     let auditor = Auditor::new(&app, None);
-    // That so much time has passed, an operator has to say.
+    // The clock has jumped, so the operator must confirm it.
     auditor.runtime.block_on(auth.confirm_clock()).unwrap();
     let rows = app.database().count("audit_events");
     let prune = || auditor.runtime.block_on(auth.prune_events()).unwrap();
-    assert_eq!(prune(), 0, "not old enough by a moment");
+    assert_eq!(prune(), 0, "one microsecond too recent");
     clock.advance(TimeDelta::microseconds(1));
     let verified = std::thread::scope(|scope| {
-        // While it is going on too.
+        // Verification succeeds during pruning too.
         let other = scope.spawn(|| {
             let auditor = Auditor::new(&app, None);
             (0..20).flat_map(|_| auditor.problems()).collect::<Vec<_>>()
@@ -262,7 +267,7 @@ fn old_events_are_deleted_and_the_rest_is_whole(backend: Backend) {
     let (events, _) = page(&app, &admin, "/admin/events?action=audit.prune");
     assert_eq!(events[0]["detail"], json!({"count": old}));
     assert_eq!(events[0]["actor"], "service");
-    // What is left is as protected as before.
+    // The remaining rows are still protected.
     let first = format!("DELETE FROM audit_events WHERE id = {}", old + 1);
     assert!(!app.database().accepts(&first));
 }

@@ -1,4 +1,4 @@
-//! Clients behind a proxy do not use up each other's limits, whether the settings name the proxy or not.
+//! Clients behind a proxy do not share limits, whether or not the proxy is configured as trusted.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,15 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    a_flood_behind_the_proxy_that_the_unit_names_keeps_no_one_else_out,
-    a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out,
+    flood_behind_a_trusted_proxy_does_not_block_others,
+    untrusted_proxy_is_reported_and_blocks_nobody,
 );
 
 const ATTACKER: [u8; 4] = [127, 6, 6, 6];
 const OTHERS: [[u8; 4]; 3] = [[127, 1, 1, 1], [127, 1, 2, 1], [127, 1, 3, 1]];
 
-/// The settings of Tokenhouse that a file in `deploy/` gives it, but for where it listens and stores.
-fn settings_of(unit: &str) -> Vec<(String, String)> {
+/// The settings in a file of `deploy/`, except the listening address and the database.
+fn settings_in(unit: &str) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy")
         .join(unit);
@@ -33,7 +33,7 @@ fn settings_of(unit: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Guesses at the passwords of names that are not there, and returns how many were turned away.
+/// Guesses passwords of unknown users; returns how many requests were limited.
 fn flood(client: &Client) -> usize {
     let statuses = (0..160).map(|number| {
         let name = format!("nobody{number}@example.com");
@@ -43,7 +43,7 @@ fn flood(client: &Client) -> usize {
     statuses.filter(|status| *status == 429).count()
 }
 
-fn sign_ins_of_others(proxy: &Client, app: &TestApp) -> Vec<u16> {
+fn sign_in_others(proxy: &Client, app: &TestApp) -> Vec<u16> {
     let sign_in = |(number, address): (usize, &[u8; 4])| {
         let person = app.register(&format!("user{number}"));
         let form = [
@@ -60,16 +60,16 @@ fn sign_ins_of_others(proxy: &Client, app: &TestApp) -> Vec<u16> {
     OTHERS.iter().enumerate().map(sign_in).collect()
 }
 
-fn a_flood_behind_the_proxy_that_the_unit_names_keeps_no_one_else_out(backend: Backend) {
+fn flood_behind_a_trusted_proxy_does_not_block_others(backend: Backend) {
     let app = TestApp::start(backend);
-    let settings = settings_of("systemd/tokenhouse.service");
+    let settings = settings_in("systemd/tokenhouse.service");
     assert!(!settings.is_empty());
     let mut command = app.program(&["serve"]);
     command.env("TOKENHOUSE_LIMITS", "on").envs(settings);
     let (_server, client) = Running::serve(command.stderr(Stdio::null()));
     let proxy = start_before_cluster([client.address(); 3]);
     assert!(flood(&proxy.from(ATTACKER)) > 50);
-    assert_eq!(sign_ins_of_others(&proxy, &app), [200; 3]);
+    assert_eq!(sign_in_others(&proxy, &app), [200; 3]);
     for address in ["127.6.6.6", "127.1.1.1", "127.1.2.1", "127.1.3.1"] {
         let rows = format!("audit_events WHERE action = 'login' AND ip = '{address}'");
         assert!(app.database().count(&rows) > 0, "{address}");
@@ -81,7 +81,7 @@ fn a_flood_behind_the_proxy_that_the_unit_names_keeps_no_one_else_out(backend: B
     );
 }
 
-fn a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out(backend: Backend) {
+fn untrusted_proxy_is_reported_and_blocks_nobody(backend: Backend) {
     let app = TestApp::start(backend);
     let folder = ScratchDir::new("unnamed");
     let path = folder.join("log");
@@ -92,8 +92,8 @@ fn a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out(backend: Backend) {
     let (server, client) = Running::serve(&mut command);
     let proxy = start_before_cluster([client.address(); 3]);
     assert_eq!(flood(&proxy.from(ATTACKER)), 0);
-    assert_eq!(sign_ins_of_others(&proxy, &app), [200; 3]);
-    // Accounts are limited still, and so is who comes by no proxy.
+    assert_eq!(sign_in_others(&proxy, &app), [200; 3]);
+    // Accounts are still limited, and so are clients without a proxy.
     let alice = app.register("alice");
     let guess = |client: &Client, password: &str| {
         let form = [("username", alice.email.as_str()), ("password", password)];
@@ -122,15 +122,15 @@ fn a_proxy_that_is_not_named_is_told_of_and_keeps_no_one_out(backend: Backend) {
         command.env("TOKENHOUSE_TRUSTED_PROXIES", trusted);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    let says = "set TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1";
-    assert!(doctor("").contains(says), "{}", doctor(""));
-    assert!(doctor("192.0.2.1").contains(says));
-    assert!(!doctor("127.0.0.1,::1").contains(says));
+    let advice = "set TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1";
+    assert!(doctor("").contains(advice), "{}", doctor(""));
+    assert!(doctor("192.0.2.1").contains(advice));
+    assert!(!doctor("127.0.0.1,::1").contains(advice));
 }
 
-/// Every recipe tells Tokenhouse, or the reader, whom to trust.
+/// Every deployment example configures the trusted proxies or explains them.
 #[test]
-fn every_recipe_names_the_proxy() {
+fn every_deployment_example_names_the_proxy() {
     for (file, line) in [
         (
             "systemd/tokenhouse.service",
@@ -160,7 +160,7 @@ fn every_recipe_names_the_proxy() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("deploy")
             .join(file);
-        let recipe = fs::read_to_string(path).unwrap();
-        assert!(recipe.contains(line), "{file}");
+        let example = fs::read_to_string(path).unwrap();
+        assert!(example.contains(line), "{file}");
     }
 }

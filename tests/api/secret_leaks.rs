@@ -1,5 +1,5 @@
-//! Secrets with a mark on them, put wherever a secret may come in: none of them is found in what
-//! the service answers, logs, prints or keeps.
+//! Marked secrets are sent everywhere a secret is accepted, and must appear in nothing that the
+//! service returns, logs, prints or stores.
 
 use std::process::{Command, Stdio};
 
@@ -11,11 +11,11 @@ use crate::harness::{
 };
 
 on_both_databases!(
-    no_secret_comes_out_or_is_kept,
-    every_line_of_the_log_is_an_object_whatever_clients_send,
+    secrets_are_never_returned_logged_or_stored,
+    every_log_line_is_a_json_object_whatever_clients_send,
 );
 
-/// Stands in every secret, and in nothing else.
+/// Part of every secret, and of nothing else.
 const MARK: &str = "canary";
 
 const PASSWORD: &str = "Canary-mulberry-Tram-71";
@@ -33,8 +33,8 @@ const SECRET_SETTINGS: [(&str, &str); 5] = [
     ("TOKENHOUSE_LOG_FORMAT", "json"),
 ];
 
-/// A server with secret settings, as a process, that logs all that it can.
-struct Subject {
+/// A server process with secret settings and the most verbose log.
+struct TestServer {
     app: TestApp,
     client: Client,
     log: Log,
@@ -42,7 +42,7 @@ struct Subject {
     process: Running,
 }
 
-impl Subject {
+impl TestServer {
     fn start(backend: Backend) -> Self {
         let app = TestApp::start(backend);
         let log = Log::new();
@@ -62,8 +62,8 @@ impl Subject {
     }
 }
 
-/// The program with the secret settings, on the database of an app. A password of Postgres that is
-/// not asked for may be any.
+/// The program with the secret settings, on the database of an app. Postgres ignores the password
+/// in the URL: the role needs none.
 fn program(app: &TestApp, arguments: &[&str]) -> Command {
     let url = app.database().url();
     let mut command = app.program(arguments);
@@ -74,23 +74,23 @@ fn program(app: &TestApp, arguments: &[&str]) -> Command {
     command
 }
 
-/// All that was printed, on both channels.
+/// Standard output and standard error.
 fn output(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output().unwrap();
     [output.stdout, output.stderr].concat()
 }
 
 #[track_caller]
-fn assert_without(what: &str, bytes: &[u8], secret: &str) {
+fn assert_absent(what: &str, bytes: &[u8], secret: &str) {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     if let Some(at) = text.find(&secret.to_lowercase()) {
         let around = text[..at].chars().rev().take(120).collect::<Vec<_>>();
         let around: String = around.into_iter().rev().collect();
-        panic!("{what}: {secret:?} is in it, behind {around:?}");
+        panic!("{what}: {secret:?} found after {around:?}");
     }
 }
 
-fn bytes_of(answer: &Response) -> Vec<u8> {
+fn response_bytes(answer: &Response) -> Vec<u8> {
     let headers = answer.headers.iter();
     let head: String = headers
         .map(|(name, value)| format!("{name}: {value}\n"))
@@ -105,7 +105,7 @@ fn post(client: &Client, path: &str, content_type: &str, body: impl Into<Vec<u8>
         .body(body)
 }
 
-/// A password as it should be, and as it should not.
+/// One valid password and several invalid ones.
 fn passwords() -> Vec<Value> {
     let long = format!("Canary{}", "x".repeat(2_000));
     vec![
@@ -119,7 +119,7 @@ fn passwords() -> Vec<Value> {
     ]
 }
 
-/// Bodies that cannot be read as an object of JSON.
+/// Bodies that do not parse as a JSON object.
 fn unreadable_bodies() -> Vec<Vec<u8>> {
     let deep = format!("{}\"Canary\"", "[".repeat(600));
     let large = format!("{{\"password\":\"Canary{}\"}}", "x".repeat(20_000));
@@ -138,7 +138,7 @@ fn unreadable_bodies() -> Vec<Vec<u8>> {
     ]
 }
 
-fn registrations(client: &Client) -> Vec<Request> {
+fn registration_requests(client: &Client) -> Vec<Request> {
     let mut requests = Vec::new();
     for password in passwords() {
         let whole = json!({
@@ -158,7 +158,7 @@ fn registrations(client: &Client) -> Vec<Request> {
     requests
 }
 
-fn sign_ins(client: &Client, email: &str) -> Vec<Request> {
+fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
     const FORM: &str = "application/x-www-form-urlencoded";
     let large = format!("username=a&password=Canary{}", "x".repeat(9_000));
     let bodies = [
@@ -198,7 +198,7 @@ fn sign_ins(client: &Client, email: &str) -> Vec<Request> {
     requests
 }
 
-fn account_changes(client: &Client, token: &str) -> Vec<Request> {
+fn account_requests(client: &Client, token: &str) -> Vec<Request> {
     let mut requests = Vec::new();
     for password in passwords() {
         let bodies = [
@@ -230,7 +230,7 @@ fn account_changes(client: &Client, token: &str) -> Vec<Request> {
     requests
 }
 
-fn credentials(client: &Client) -> Vec<Request> {
+fn credential_requests(client: &Client) -> Vec<Request> {
     // "Canary:Canary" and "x:Canary".
     let basic = [
         "Basic Q2FuYXJ5OkNhbmFyeQ==",
@@ -276,8 +276,8 @@ fn credentials(client: &Client) -> Vec<Request> {
     requests
 }
 
-/// Where no secret belongs. What is wrong with a query is told to who sent it, with the query.
-fn wrong_places(client: &Client, token: &str) -> Vec<Request> {
+/// Secrets in the wrong places. Errors about a query repeat it to the client that sent it.
+fn requests_with_misplaced_secrets(client: &Client, token: &str) -> Vec<Request> {
     let mut requests = Vec::new();
     for path in [
         "/Canary",
@@ -305,30 +305,30 @@ fn wrong_places(client: &Client, token: &str) -> Vec<Request> {
 
 fn all_requests(client: &Client, token: &str, email: &str) -> Vec<(Request, bool)> {
     let secret = [
-        registrations(client),
-        sign_ins(client, email),
-        account_changes(client, token),
-        credentials(client),
+        registration_requests(client),
+        sign_in_requests(client, email),
+        account_requests(client, token),
+        credential_requests(client),
     ];
     let secret = secret.into_iter().flatten().map(|request| (request, false));
-    let shown = wrong_places(client, token).into_iter();
+    let shown = requests_with_misplaced_secrets(client, token).into_iter();
     secret.chain(shown.map(|request| (request, true))).collect()
 }
 
-/// Sends them all, and looks at the answers. Returns the statuses that came.
+/// Sends all requests and checks the responses. Returns their statuses.
 fn exercise(client: &Client, token: &str, email: &str) -> Vec<u16> {
     let mut statuses = Vec::new();
-    for (number, (request, may_show)) in all_requests(client, token, email).into_iter().enumerate()
+    for (number, (request, may_echo)) in all_requests(client, token, email).into_iter().enumerate()
     {
         let answer = request.send();
-        let bytes = bytes_of(&answer);
+        let bytes = response_bytes(&answer);
         let what = format!("request {number}, answered {}", answer.status);
-        if !may_show {
-            assert_without(&what, &bytes, MARK);
+        if !may_echo {
+            assert_absent(&what, &bytes, MARK);
         }
-        assert_without(&what, &bytes, "$2b$");
-        assert_without(&what, &bytes, token);
-        assert_without(&what, &bytes, &hex_digest(token));
+        assert_absent(&what, &bytes, "$2b$");
+        assert_absent(&what, &bytes, token);
+        assert_absent(&what, &bytes, &hex_digest(token));
         statuses.push(answer.status);
     }
     statuses
@@ -356,20 +356,20 @@ fn sign_in(client: &Client, email: &str, password: &str) -> String {
     text(&answer.json()["access_token"])
 }
 
-fn no_secret_comes_out_or_is_kept(backend: Backend) {
-    let mut subject = Subject::start(backend);
-    let client = subject.client;
+fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
+    let mut server = TestServer::start(backend);
+    let client = server.client;
     let email = register(&client);
-    subject
+    server
         .app
         .database()
         .execute("UPDATE users SET scopes = 'users:read users:write events:read introspect'");
-    let earlier = sign_in(&client, email, PASSWORD);
-    let key = client.create_key(&earlier, "users:read").secret;
+    let first_token = sign_in(&client, email, PASSWORD);
+    let key = client.create_key(&first_token, "users:read").secret;
     let change = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
     let changed = client
         .post("/users/me/password")
-        .bearer(&earlier)
+        .bearer(&first_token)
         .json(&change);
     assert_eq!(
         changed.header("User-Agent", "found-here").send().status,
@@ -379,74 +379,74 @@ fn no_secret_comes_out_or_is_kept(backend: Backend) {
 
     let statuses = exercise(&client, &token, email);
     for expected in [200, 307, 400, 401, 403, 404, 405, 413, 422] {
-        assert!(statuses.contains(&expected), "{expected} did not come");
+        assert!(statuses.contains(&expected), "{expected} is missing");
     }
     let static_key = client.get("/metrics").header("Token", STATIC_KEY).send();
     assert_eq!(static_key.status, 200);
-    let own = [
+    let own_pages = [
         "/users/me",
         "/users/me/keys",
         "/users/me/events",
         "/admin/users",
         "/admin/events",
     ];
-    let mut seen: Vec<_> = own
+    let mut responses: Vec<_> = own_pages
         .map(|path| (path, client.get(path).bearer(&token).send()))
         .into();
-    seen.push(("/metrics", static_key));
-    seen.push(("/openapi.json", client.get("/openapi.json").send()));
+    responses.push(("/metrics", static_key));
+    responses.push(("/openapi.json", client.get("/openapi.json").send()));
 
-    subject.app.database().make_unavailable();
+    server.app.database().make_unavailable();
     let statuses = exercise(&client, &token, email);
-    assert!(statuses.contains(&503), "the database was there");
-    subject.app.database().make_available();
+    assert!(statuses.contains(&503), "the database was available");
+    server.app.database().make_available();
 
-    let secrets = [MARK, &token, &earlier, &key];
-    for (path, answer) in &seen {
+    let secrets = [MARK, &token, &first_token, &key];
+    for (path, answer) in &responses {
         assert_eq!(answer.status, 200, "{path}");
         for secret in secrets {
-            assert_without(path, &bytes_of(answer), secret);
+            assert_absent(path, &response_bytes(answer), secret);
         }
     }
-    let digests = [&token, &earlier, &key].map(|secret| hex_digest(secret));
-    let silent: Vec<&str> = secrets
+    let digests = [&token, &first_token, &key].map(|secret| hex_digest(secret));
+    let forbidden: Vec<&str> = secrets
         .into_iter()
         .chain(digests.iter().map(String::as_str))
-        // The password of the administrator and what is made of it, in base64 and as a hash.
+        // The administrator's password and its encodings, in base64 and as a hash.
         .chain(["Q2FuYXJ5", "DYW5hcn", "$2b$"])
         .collect();
-    for (what, bytes) in printed(&subject.app) {
-        silent
+    for (what, bytes) in printed(&server.app) {
+        forbidden
             .iter()
-            .for_each(|secret| assert_without(&what, &bytes, secret));
+            .for_each(|secret| assert_absent(&what, &bytes, secret));
     }
-    let log = subject.log.bytes();
+    let log = server.log.bytes();
     assert!(log.len() > 10_000, "the log has {} bytes", log.len());
-    for secret in &silent {
-        assert_without("the log", &log, secret);
-        assert_without("standard output", subject.printed.as_bytes(), secret);
+    for secret in &forbidden {
+        assert_absent("the log", &log, secret);
+        assert_absent("standard output", server.printed.as_bytes(), secret);
     }
-    // Also with the server at work, when SQLite has its log beside the file.
-    for kept in subject.app.database().files(&SECRET_SETTINGS) {
-        assert_without("the database", &kept, MARK);
-        for secret in [&token, &earlier, &key] {
-            assert_without("the database", &kept, secret);
+    // While the server runs too, when SQLite keeps its log next to the file.
+    for files in server.app.database().files(&SECRET_SETTINGS) {
+        assert_absent("the database", &files, MARK);
+        for secret in [&token, &first_token, &key] {
+            assert_absent("the database", &files, secret);
         }
     }
-    subject.process.signal("TERM");
-    subject.process.wait();
-    let kept = subject.app.database().files(&SECRET_SETTINGS).concat();
-    let kept = String::from_utf8_lossy(&kept);
+    server.process.signal("TERM");
+    server.process.wait();
+    let files = server.app.database().files(&SECRET_SETTINGS).concat();
+    let files = String::from_utf8_lossy(&files);
     assert!(
-        kept.contains("found-here") && kept.contains("$2b$"),
-        "it is not read"
+        files.contains("found-here") && files.contains("$2b$"),
+        "the files were not read"
     );
 }
 
-/// What the program prints, and with SQLite the backup that it makes.
+/// The output of commands.
 fn printed(app: &TestApp) -> Vec<(String, Vec<u8>)> {
     let mut printed = Vec::new();
-    for words in [
+    for arguments in [
         &["config", "show"][..],
         &["doctor"],
         &["user", "list"],
@@ -456,11 +456,11 @@ fn printed(app: &TestApp) -> Vec<(String, Vec<u8>)> {
         &["openapi"],
         &["nonsense"],
     ] {
-        printed.push((words.join(" "), output(&mut program(app, words))));
+        printed.push((arguments.join(" "), output(&mut program(app, arguments))));
     }
-    let gone = "postgres://user:Canary@127.0.0.1:1/none";
+    let unreachable = "postgres://user:Canary@127.0.0.1:1/none";
     for (name, value) in [
-        ("DATABASE_URL", gone),
+        ("DATABASE_URL", unreachable),
         (
             "DATABASE_URL",
             "postgres://user@127.0.0.1:1/none?password=Canary",
@@ -477,9 +477,9 @@ fn printed(app: &TestApp) -> Vec<(String, Vec<u8>)> {
     printed
 }
 
-fn every_line_of_the_log_is_an_object_whatever_clients_send(backend: Backend) {
-    let mut subject = Subject::start(backend);
-    let client = subject.client;
+fn every_log_line_is_a_json_object_whatever_clients_send(backend: Backend) {
+    let mut server = TestServer::start(backend);
+    let client = server.client;
     let token = {
         let email = register(&client);
         sign_in(&client, email, PASSWORD)
@@ -523,14 +523,14 @@ fn every_line_of_the_log_is_an_object_whatever_clients_send(backend: Backend) {
             .json(&named)
             .send();
     }
-    subject.app.database().make_unavailable();
+    server.app.database().make_unavailable();
     client
         .post("/token")
         .form(&[("username", hostile[2]), ("password", "x")])
         .send();
-    subject.app.database().make_available();
+    server.app.database().make_available();
 
-    let log = subject.log.bytes();
+    let log = server.log.bytes();
     let mut lines = 0;
     for line in log
         .split(|byte| *byte == b'\n')

@@ -1,4 +1,4 @@
-//! What an operator does on the command line beside a running server.
+//! Operator commands next to a running server.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -9,27 +9,27 @@ use tokenhouse::Clock;
 use crate::harness::{Backend, TestApp, on_both_databases};
 
 on_both_databases!(
-    users_are_made_and_given_scopes_by_the_operator,
-    what_the_operator_takes_or_ends_has_ended_everywhere,
-    what_the_operator_cannot_mean_is_refused_in_one_line,
-    what_the_command_line_ends_has_ended_everywhere,
-    an_account_that_is_handed_over_belongs_to_no_one_else,
-    users_are_listed_in_pages,
-    expired_tokens_are_pruned_and_others_kept,
+    operator_creates_users_and_grants_scopes,
+    revocations_by_the_operator_take_effect_everywhere,
+    invalid_commands_fail_with_one_line,
+    disable_and_token_revoke_take_effect_everywhere,
+    passwd_revokes_credentials_unless_keys_are_kept,
+    user_list_is_paginated,
+    token_prune_deletes_only_expired_tokens,
 );
 
-/// Runs a command that is to succeed, and returns what it prints.
+/// Runs a command that must succeed, and returns its output.
 fn tokenhouse(app: &TestApp, arguments: &[&str]) -> String {
     let output = app.program(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
+fn disable_and_token_revoke_take_effect_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let alice = app.register("alice");
-    let servers = [*app, beside];
+    let servers = [*app, second];
     let statuses =
         |token: &str| servers.map(|server| server.get("/users/me").bearer(token).send().status);
 
@@ -49,12 +49,12 @@ fn what_the_command_line_ends_has_ended_everywhere(backend: Backend) {
     assert_eq!(statuses(&token), [401, 401]);
     assert_eq!(tokenhouse(&app, &revoke), "there was none\n");
 
-    let nobody = app
+    let unknown = app
         .program(&["user", "disable", "nobody@example.com"])
         .output()
         .unwrap();
-    assert_eq!(nobody.status.code(), Some(1));
-    let problem = String::from_utf8(nobody.stderr).unwrap();
+    assert_eq!(unknown.status.code(), Some(1));
+    let problem = String::from_utf8(unknown.stderr).unwrap();
     assert_eq!(problem, "tokenhouse: no such user\n");
 }
 
@@ -69,7 +69,7 @@ fn with_password(app: &TestApp, arguments: &[&str], password: &str) -> Output {
     running.wait_with_output().unwrap()
 }
 
-fn users_are_made_and_given_scopes_by_the_operator(backend: Backend) {
+fn operator_creates_users_and_grants_scopes(backend: Backend) {
     let app = TestApp::builder(backend)
         .setting("TOKENHOUSE_REGISTRATION", "closed")
         .start();
@@ -113,14 +113,14 @@ fn users_are_made_and_given_scopes_by_the_operator(backend: Backend) {
     assert_eq!(app.database().count(by_operator), 2);
 }
 
-fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
+fn revocations_by_the_operator_take_effect_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let alice = app.register_with("alice", "a b");
     let token = alice.sign_in();
     let key = app.create_key(&token, "a b").secret;
     let statuses = |path: &str| {
-        [&token, &key].map(|credential| [*app, beside].map(|s| s.status(path, credential)))
+        [&token, &key].map(|credential| [*app, second].map(|s| s.status(path, credential)))
     };
     for _ in 0..3 {
         assert_eq!(statuses("/verify?scope=a"), [[200, 200]; 2]);
@@ -147,24 +147,24 @@ fn what_the_operator_takes_or_ends_has_ended_everywhere(backend: Backend) {
         ""
     );
     assert_eq!(
-        [*app, beside].map(|s| s.status("/users/me", &token)),
+        [*app, second].map(|s| s.status("/users/me", &token)),
         [401, 401]
     );
     assert_eq!(app.database().count("users"), 0);
     assert!(app.database().count("audit_events WHERE target = 'user:1'") > 5);
 }
 
-/// Who had the address before keeps nothing, unless the operator says so.
-fn an_account_that_is_handed_over_belongs_to_no_one_else(backend: Backend) {
+/// The previous owner of the address keeps no access, unless the operator keeps the keys.
+fn passwd_revokes_credentials_unless_keys_are_kept(backend: Backend) {
     let app = TestApp::start(backend);
-    let (_process, beside) = app.spawn_server();
+    let (_process, second) = app.spawn_server();
     let alice = app.register("alice");
-    let statuses = |credential: &str| [*app, beside].map(|s| s.status("/users/me", credential));
+    let statuses = |credential: &str| [*app, second].map(|s| s.status("/users/me", credential));
     let mut password = alice.password.clone();
-    for (new, keep, keys_ended) in [
+    for (new, keep, revoked_keys) in [
         ("mulberry-Tram-71", false, 1),
         ("mulberry-Tram-72", true, 0),
-        // With the one that was kept.
+        // Including the key that was kept.
         ("mulberry-Tram-73", false, 2),
     ] {
         let token = alice.try_sign_in(&password, "").json()["access_token"].clone();
@@ -180,15 +180,15 @@ fn an_account_that_is_handed_over_belongs_to_no_one_else(backend: Backend) {
         assert_eq!(statuses(&key), expected);
         assert_eq!(alice.try_sign_in(&password, "").status, 401);
         new.clone_into(&mut password);
-        let noted = format!(
+        let recorded = format!(
             "audit_events WHERE action = 'password.change' AND target = 'user:1'
-             AND detail = '{{\"keys\":{keys_ended},\"token\":true}}'"
+             AND detail = '{{\"keys\":{revoked_keys},\"token\":true}}'"
         );
-        assert_eq!(app.database().count(&noted), 1, "{noted}");
+        assert_eq!(app.database().count(&recorded), 1, "{recorded}");
     }
 }
 
-fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {
+fn invalid_commands_fail_with_one_line(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice");
     let create = ["user", "create", "alice@example.com", "--name", "Alice"];
@@ -241,23 +241,23 @@ fn what_the_operator_cannot_mean_is_refused_in_one_line(backend: Backend) {
         ),
     ] {
         let output = with_password(&app, arguments, password);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?} {said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?} {stderr}");
         assert!(
-            said.starts_with(&format!("tokenhouse: {problem}")),
-            "{arguments:?} {said}"
+            stderr.starts_with(&format!("tokenhouse: {problem}")),
+            "{arguments:?} {stderr}"
         );
         assert_eq!(
-            (said.lines().count(), output.stdout.len()),
+            (stderr.lines().count(), output.stdout.len()),
             (1, 0),
-            "{said}"
+            "{stderr}"
         );
     }
     assert_eq!(app.database().count("users WHERE scopes = ''"), 1);
     assert_eq!(app.database().count("users"), 1);
 }
 
-fn users_are_listed_in_pages(backend: Backend) {
+fn user_list_is_paginated(backend: Backend) {
     let app = TestApp::start(backend);
     for name in ["alice", "bobby", "carol"] {
         app.register(name);
@@ -276,13 +276,13 @@ fn users_are_listed_in_pages(backend: Backend) {
     assert_eq!(tokenhouse(&app, &["user", "list", "--after", "3"]), "");
 }
 
-fn expired_tokens_are_pruned_and_others_kept(backend: Backend) {
+fn token_prune_deletes_only_expired_tokens(backend: Backend) {
     let long_ago = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::days(10_000));
     let app = TestApp::builder(backend).clock(long_ago).start();
-    let beside = app.sibling().start();
+    let second = app.sibling().start();
     app.register("alice").sign_in();
-    let token = beside.register("bob").sign_in();
-    // More than go into one transaction.
+    let token = second.register("bob").sign_in();
+    // More than one transaction deletes.
     app.database().execute(
         "INSERT INTO users (name, surname, email, email_key, website, hashed_password, created_at)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
@@ -290,9 +290,9 @@ fn expired_tokens_are_pruned_and_others_kept(backend: Backend) {
          INSERT INTO access_tokens (user_id, access_token, expiration_date, created_at)
          SELECT id, 'of ' || id, '2020-01-02', '2020-01-01' FROM users WHERE name = 'expired'",
     );
-    // By the time of the first server, it is years later.
+    // The command uses the current time, years later than the clock of the first server.
     let prune = ["token", "prune", "--confirm"];
     assert_eq!(tokenhouse(&app, &prune), "pruned 1501\n");
     assert_eq!(app.database().count("access_tokens"), 1);
-    assert_eq!(beside.get("/users/me").bearer(&token).send().status, 200);
+    assert_eq!(second.get("/users/me").bearer(&token).send().status, 200);
 }

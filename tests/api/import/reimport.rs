@@ -1,4 +1,4 @@
-//! What was deleted or ended here stays so, however often a source is imported.
+//! Deleted users and revoked tokens stay so, however often a source is imported.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -9,17 +9,17 @@ use super::{Scratch, import, sign_in, token};
 use crate::harness::{Backend, OWN_SCOPES, Person, TestApp, on_both_databases};
 
 on_both_databases!(
-    deleted_users_and_their_tokens_stay_out,
-    a_token_that_has_ended_is_imported_for_no_other_user,
-    who_was_deleted_may_register_again,
-    a_token_goes_to_one_user_only,
-    ended_tokens_are_forgotten_when_they_would_have_expired_unless_they_were_imported,
+    deleted_users_and_their_tokens_are_not_imported,
+    revoked_token_is_not_imported_for_another_user,
+    deleted_user_can_register_again,
+    duplicate_token_is_imported_for_one_user,
+    revoked_tokens_are_pruned_after_expiry_unless_imported,
 );
 
 const PASSWORD: &str = "mulberry-Tram-71";
 
-/// Runs a command that is to succeed.
-fn operate(app: &TestApp, arguments: &[&str]) {
+/// Runs a command that must succeed.
+fn run(app: &TestApp, arguments: &[&str]) {
     let output = app.program(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
@@ -36,7 +36,7 @@ fn hash(app: &TestApp) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// What an import says it did, without what differs from a dry run.
+/// The counts of a report, without fields that differ from a dry run.
 fn counts(mut report: Value) -> Value {
     for name in ["seconds", "users_per_second", "dry_run"] {
         report.as_object_mut().unwrap().remove(name);
@@ -44,15 +44,15 @@ fn counts(mut report: Value) -> Value {
     report
 }
 
-/// Imports, after a dry run that has to say the same.
-fn rehearse_and_import(app: &TestApp, arguments: &[&str]) -> Value {
+/// Imports after a dry run, and checks that the reports agree.
+fn import_after_dry_run(app: &TestApp, arguments: &[&str]) -> Value {
     let dry = counts(import(app, &[arguments, &["--dry-run"]].concat()));
     let report = counts(import(app, arguments));
     assert_eq!(dry, report);
     report
 }
 
-fn deleted_users_and_their_tokens_stay_out(backend: Backend) {
+fn deleted_users_and_their_tokens_are_not_imported(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let root = app.register_with("root", OWN_SCOPES).sign_in();
@@ -71,7 +71,7 @@ fn deleted_users_and_their_tokens_stay_out(backend: Backend) {
     assert_eq!(import(&app, &[&file])["tokens"]["imported"], 4);
     assert_eq!(statuses(), [200; 4]);
 
-    // By the user, by an administrator, by the operator, and after a sign-out.
+    // Deleted by the user, an administrator and the operator; the last one after a sign-out.
     let form = json!({ "current_password": PASSWORD });
     let deleted = app.request("DELETE", "/users/me").bearer(&token("alice"));
     assert_eq!(deleted.json(&form).send().status, 204);
@@ -80,15 +80,15 @@ fn deleted_users_and_their_tokens_stay_out(backend: Backend) {
         app.request("DELETE", &path).bearer(&root).send().status,
         204
     );
-    operate(&app, &["user", "delete", "carol@example.com"]);
+    run(&app, &["user", "delete", "carol@example.com"]);
     assert_eq!(
         app.post("/logout").bearer(&token("david")).send().status,
         204
     );
-    operate(&app, &["user", "delete", "David@EXAMPLE.com"]);
+    run(&app, &["user", "delete", "David@EXAMPLE.com"]);
 
     for _ in 0..2 {
-        let report = rehearse_and_import(&app, &[&file]);
+        let report = import_after_dry_run(&app, &[&file]);
         assert_eq!(report["users"]["deleted_here"], 4);
         assert_eq!(report["users"]["imported"], 0);
         assert_eq!(report["tokens"]["imported"], 0);
@@ -103,91 +103,91 @@ fn deleted_users_and_their_tokens_stay_out(backend: Backend) {
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("  left out: deleted here"), "{table}");
 
-    // The operator may bring the users back, and nothing brings the tokens back.
-    let report = rehearse_and_import(&app, &[&file, "--again"]);
+    // The operator can import the users again, but never the tokens.
+    let report = import_after_dry_run(&app, &[&file, "--again"]);
     assert_eq!(report["users"]["imported"], 4);
     assert_eq!(report["tokens"]["ended_here"], 4);
     assert_eq!(report["tokens"]["imported"], 0);
     assert_eq!(statuses(), [401; 4]);
     assert_eq!(sign_ins(), [200; 4]);
     assert_eq!(statuses(), [401; 4]);
-    let on_record = "audit_events WHERE action = 'import' AND detail LIKE '%\"again\":true%'";
-    assert_eq!(app.database().count(on_record), 1);
-    let report = rehearse_and_import(&app, &[&file]);
+    let recorded = "audit_events WHERE action = 'import' AND detail LIKE '%\"again\":true%'";
+    assert_eq!(app.database().count(recorded), 1);
+    let report = import_after_dry_run(&app, &[&file]);
     assert_eq!(report["users"]["already_there"], 4);
 }
 
-fn a_token_that_has_ended_is_imported_for_no_other_user(backend: Backend) {
+fn revoked_token_is_not_imported_for_another_user(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let hash = hash(&app);
-    // Those of the import end by themselves, those of a sign-in as well.
-    let ways = [
+    // Imported tokens are revoked, and tokens of later sign-ins.
+    let methods = [
         "logout", "revoke", "signin", "signout", "disable", "delete", "tokens",
     ];
     let mut imported = "email,hashed_password,access_token\n".to_owned();
-    for way in ways {
-        imported.push_str(&format!("{way}@example.com,{hash},{}\n", token(way)));
+    for method in methods {
+        imported.push_str(&format!("{method}@example.com,{hash},{}\n", token(method)));
     }
     import(&app, &[&scratch.file("users.csv", &imported)]);
-    let end = |way: &str, token: &str| {
-        let email = format!("{way}@example.com");
-        match way {
+    let revoke_by = |method: &str, token: &str| {
+        let email = format!("{method}@example.com");
+        match method {
             "logout" => assert_eq!(app.post("/logout").bearer(token).send().status, 204),
             "revoke" => {
                 let revoke = app.post("/revoke").form(&[("token", token)]);
                 assert_eq!(revoke.send().status, 200);
             }
             "signin" => assert_eq!(sign_in(&app, &email, PASSWORD), 200),
-            "signout" => operate(&app, &["user", "sign-out", &email]),
+            "signout" => run(&app, &["user", "sign-out", &email]),
             "disable" => {
-                operate(&app, &["user", "disable", &email]);
-                operate(&app, &["user", "enable", &email]);
+                run(&app, &["user", "disable", &email]);
+                run(&app, &["user", "enable", &email]);
             }
-            "tokens" => operate(&app, &["token", "revoke", &email]),
-            _ => operate(&app, &["user", "delete", &email]),
+            "tokens" => run(&app, &["token", "revoke", &email]),
+            _ => run(&app, &["user", "delete", &email]),
         }
-        assert_eq!(app.status("/users/me", token), 401, "{way}");
+        assert_eq!(app.status("/users/me", token), 401, "{method}");
     };
-    let mut ended = Vec::new();
-    for way in ways {
-        end(way, &token(way));
-        ended.push(token(way));
-        if way != "delete" {
+    let mut revoked = Vec::new();
+    for method in methods {
+        revoke_by(method, &token(method));
+        revoked.push(token(method));
+        if method != "delete" {
             let issued = Person {
                 client: *app,
-                email: format!("{way}@example.com"),
+                email: format!("{method}@example.com"),
                 password: PASSWORD.to_owned(),
             };
             let issued = issued.sign_in();
-            end(way, &issued);
-            ended.push(issued);
+            revoke_by(method, &issued);
+            revoked.push(issued);
         }
     }
-    let mut moved = "email,hashed_password,access_token\n".to_owned();
-    for (number, token) in ended.iter().enumerate() {
-        moved.push_str(&format!("moved{number}@example.com,!,{token}\n"));
+    let mut reassigned = "email,hashed_password,access_token\n".to_owned();
+    for (number, token) in revoked.iter().enumerate() {
+        reassigned.push_str(&format!("reassigned{number}@example.com,!,{token}\n"));
     }
-    let file = scratch.file("moved.csv", &moved);
-    let report = rehearse_and_import(&app, &[&file]);
-    assert_eq!(report["users"]["imported"], ended.len());
-    assert_eq!(report["tokens"]["ended_here"], ended.len());
-    for token in &ended {
+    let file = scratch.file("reassigned.csv", &reassigned);
+    let report = import_after_dry_run(&app, &[&file]);
+    assert_eq!(report["users"]["imported"], revoked.len());
+    assert_eq!(report["tokens"]["ended_here"], revoked.len());
+    for token in &revoked {
         assert_eq!(app.status("/users/me", token), 401);
     }
 }
 
-fn who_was_deleted_may_register_again(backend: Backend) {
+fn deleted_user_can_register_again(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let id = app.id_of(&alice.sign_in());
-    operate(&app, &["user", "delete", &alice.email]);
-    let kept = app
+    run(&app, &["user", "delete", &alice.email]);
+    let stored = app
         .database()
         .texts("SELECT address_digest AS text FROM deleted_users");
-    let [digest] = kept.as_slice() else {
-        panic!("{kept:?}");
+    let [digest] = stored.as_slice() else {
+        panic!("{stored:?}");
     };
     assert!(digest.len() == 64 && !digest.contains('@'), "{digest}");
 
@@ -197,14 +197,14 @@ fn who_was_deleted_may_register_again(backend: Backend) {
         "email,hashed_password,access_token\nalice@example.com,!,{}\n",
         token("a")
     );
-    let report = rehearse_and_import(&app, &[&scratch.file("users.csv", &csv)]);
+    let report = import_after_dry_run(&app, &[&scratch.file("users.csv", &csv)]);
     assert_eq!(report["users"]["deleted_here"], 0);
     assert_eq!(report["users"]["address_taken"], 1);
-    operate(&app, &["user", "delete", &alice.email]);
+    run(&app, &["user", "delete", &alice.email]);
     assert_eq!(app.database().count("deleted_users"), 1);
 }
 
-fn a_token_goes_to_one_user_only(backend: Backend) {
+fn duplicate_token_is_imported_for_one_user(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let carol = app.register("carol").sign_in();
@@ -227,9 +227,7 @@ fn a_token_goes_to_one_user_only(backend: Backend) {
     assert_eq!(owner["email"], "carol@example.com");
 }
 
-fn ended_tokens_are_forgotten_when_they_would_have_expired_unless_they_were_imported(
-    backend: Backend,
-) {
+fn revoked_tokens_are_pruned_after_expiry_unless_imported(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let csv = format!(
@@ -241,14 +239,14 @@ fn ended_tokens_are_forgotten_when_they_would_have_expired_unless_they_were_impo
         app.register(&format!("user{}", rand::random::<u64>()))
             .sign_in();
     }
-    operate(&app, &["user", "sign-out", "alice@example.com"]);
-    let spent = |of: &str| app.database().count(&format!("spent_tokens{of}"));
+    run(&app, &["user", "sign-out", "alice@example.com"]);
+    let spent = |condition: &str| app.database().count(&format!("spent_tokens{condition}"));
     assert_eq!((spent(""), spent(" WHERE expiration_date IS NULL")), (1, 1));
     app.database()
         .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
     app.database()
         .execute("DELETE FROM access_tokens WHERE user_id = 2");
     assert_eq!(spent(""), 2);
-    operate(&app, &["token", "prune"]);
+    run(&app, &["token", "prune"]);
     assert_eq!((spent(""), spent(" WHERE expiration_date IS NULL")), (1, 1));
 }

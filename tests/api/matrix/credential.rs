@@ -1,0 +1,325 @@
+//! Every kind of credential, valid and invalid, and where a request carries it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokenhouse::credential::api_key::generate_api_key;
+use tokenhouse::credential::token::TokenDigest;
+use tokenhouse::generate_token;
+
+use super::policy::{Body, Presented, Route};
+use crate::harness::{Client, OWN_SCOPES, Person, Request, STATIC_KEY, TestApp};
+
+pub const PREVIOUS_STATIC_KEY: &str = "the key before, long enough";
+
+/// Scopes that both the credential and its user have.
+type Scopes = &'static str;
+
+/// What a credential grants.
+#[derive(Clone, Copy)]
+pub enum Standing {
+    /// No credential.
+    Nothing,
+    /// An invalid credential.
+    Bad,
+    StaticKey,
+    Login(Scopes),
+    Key(Scopes),
+}
+
+pub struct Kind {
+    pub name: &'static str,
+    pub secret: String,
+    pub standing: Standing,
+}
+
+impl Kind {
+    pub fn is_nothing(&self) -> bool {
+        matches!(self.standing, Standing::Nothing)
+    }
+
+    pub fn is_static_key(&self) -> bool {
+        matches!(self.standing, Standing::StaticKey)
+    }
+
+    pub fn belongs_to_user(&self) -> bool {
+        matches!(self.standing, Standing::Login(_) | Standing::Key(_))
+    }
+
+    /// Whether it has the form of a login token, an API key, or an imported token (which ends in at
+    /// least 32 hexadecimal digits), valid or not.
+    pub fn has_native_form(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let is_token = self.secret.len() == 43 && self.secret.bytes().all(is_plain);
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_foreign = self.secret.bytes().all(is_plain)
+            && self.secret.len() >= 32
+            && self.secret.bytes().rev().take(32).all(is_hex);
+        is_token || is_foreign || self.secret.starts_with("tkh_")
+    }
+}
+
+/// Creates one credential of each kind; the last one has all scopes and belongs to another user.
+pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
+    let mut kinds = Vec::new();
+    let mut add = |name, secret: &str, standing| {
+        let secret = secret.to_owned();
+        kinds.push(Kind {
+            name,
+            secret,
+            standing,
+        });
+    };
+    add("nothing", "", Standing::Nothing);
+    add("garbage", "garbage", Standing::Bad);
+    add(
+        "an unissued token",
+        generate_token().unwrap().expose(),
+        Standing::Bad,
+    );
+    add(
+        "an unissued key",
+        generate_api_key().unwrap().expose(),
+        Standing::Bad,
+    );
+    add(
+        "a wrong static key",
+        "test-key-of-24-characterz",
+        Standing::Bad,
+    );
+    add("the static key", STATIC_KEY, Standing::StaticKey);
+    add(
+        "the previous static key",
+        PREVIOUS_STATIC_KEY,
+        Standing::StaticKey,
+    );
+
+    let (token, key, plain_user) = with_key(app, "plain", "");
+    add("a login token", &token, Standing::Login(""));
+    add("a key", &key, Standing::Key(""));
+    add("the password", &plain_user.password, Standing::Bad);
+    add("the address", &plain_user.email, Standing::Bad);
+    let digest = |secret: &str| TokenDigest::new(secret.as_bytes()).to_hex();
+    add("the digest of a token", &digest(&token), Standing::Bad);
+    add("the digest of a key", &digest(&key), Standing::Bad);
+    add("a token in capitals", &token.to_uppercase(), Standing::Bad);
+    add("a mistyped key", &mistyped(&key), Standing::Bad);
+    add("a key cut short", &key[..52], Standing::Bad);
+    add("a key without its prefix", &key[4..47], Standing::Bad);
+    add("the hint of a key", &key[..8], Standing::Bad);
+
+    let (token, key, _) = with_key(app, "mighty", OWN_SCOPES);
+    add("a token with scopes", &token, Standing::Login(OWN_SCOPES));
+    add("a key with scopes", &key, Standing::Key(OWN_SCOPES));
+    let key = app.create_key(&token, "events:read").secret;
+    add("a key with one scope", &key, Standing::Key("events:read"));
+    let narrow = app.register_with("narrow", OWN_SCOPES);
+    let token = narrow.sign_in_for("users:read");
+    add(
+        "a token with one scope",
+        &token,
+        Standing::Login("users:read"),
+    );
+    let (token, key, former) = with_key(app, "former", OWN_SCOPES);
+    app.set_scopes(&former, "introspect");
+    add(
+        "a token whose user lost scopes",
+        &token,
+        Standing::Login("introspect"),
+    );
+    add(
+        "a key whose user lost scopes",
+        &key,
+        Standing::Key("introspect"),
+    );
+    let (token, key, promoted) = with_key(app, "later", "");
+    app.set_scopes(&promoted, OWN_SCOPES);
+    add("a token older than the scopes", &token, Standing::Login(""));
+    add("a key older than the scopes", &key, Standing::Key(""));
+
+    add_revoked(app, &mut add);
+    let (token, _, _) = with_key(app, "another", OWN_SCOPES);
+    let other = Kind {
+        name: "another",
+        secret: token,
+        standing: Standing::Login(OWN_SCOPES),
+    };
+    (kinds, other)
+}
+
+/// Credentials that were valid once. All of them had every scope.
+fn add_revoked(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
+    let (token, key, person) = with_key(app, "expired", OWN_SCOPES);
+    let id = app.id_of(&token);
+    app.database().execute(&format!(
+        "UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00' WHERE user_id = {id};
+         UPDATE api_keys SET expires_at = '2020-01-01 00:00:00' WHERE user_id = {id}"
+    ));
+    add("an expired token", &token, Standing::Bad);
+    add("an expired key", &key, Standing::Bad);
+    drop(person);
+
+    let (token, key, _) = with_key(app, "leaver", OWN_SCOPES);
+    assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
+    let revoke = app.post("/revoke").form(&[("token", &key)]);
+    assert_eq!(revoke.send().status, 200);
+    add("a token that was logged out", &token, Standing::Bad);
+    add("a revoked key", &key, Standing::Bad);
+
+    let renewed = app.register_with("renewed", OWN_SCOPES);
+    let token = renewed.sign_in();
+    renewed.sign_in();
+    add("a token before the last sign-in", &token, Standing::Bad);
+
+    let (token, key, disabled) = with_key(app, "disabled", OWN_SCOPES);
+    let email = &disabled.email;
+    app.database().execute(&format!(
+        "UPDATE users SET disabled_at = created_at WHERE email = '{email}'"
+    ));
+    add("a token of a disabled user", &token, Standing::Bad);
+    add("a key of a disabled user", &key, Standing::Bad);
+
+    let (token, key, deleted) = with_key(app, "deleted", OWN_SCOPES);
+    let email = &deleted.email;
+    app.database()
+        .execute(&format!("DELETE FROM users WHERE email = '{email}'"));
+    add("a token of a deleted user", &token, Standing::Bad);
+    add("a key of a deleted user", &key, Standing::Bad);
+}
+
+/// A user with a login token and a key, both with all scopes of the user.
+fn with_key(app: &TestApp, name: &str, scopes: &str) -> (String, String, Person) {
+    let person = app.register_with(name, scopes);
+    let token = person.sign_in();
+    let key = app.create_key(&token, scopes).secret;
+    (token, key, person)
+}
+
+/// The key with another character in the middle, so that the checksum is wrong.
+fn mistyped(key: &str) -> String {
+    let other = if key.as_bytes()[20] == b'x' { "y" } else { "x" };
+    format!("{}{other}{}", &key[..20], &key[21..])
+}
+
+/// A place for a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Bearer,
+    BearerInLowerCase,
+    TokenScheme,
+    TokenHeader,
+    /// As the password.
+    Basic,
+    /// `Authorization: Bearer` and the header `Token`.
+    SameTwice,
+    /// In addition to another user's valid credential in the header `Token`.
+    WithAnother,
+    Query,
+    Body,
+    Cookie,
+}
+
+impl Form {
+    pub const ALL: [Self; 10] = [
+        Self::Bearer,
+        Self::BearerInLowerCase,
+        Self::TokenScheme,
+        Self::TokenHeader,
+        Self::Basic,
+        Self::SameTwice,
+        Self::WithAnother,
+        Self::Query,
+        Self::Body,
+        Self::Cookie,
+    ];
+
+    /// What a guard for users accepts of it.
+    pub fn presented_to_users<'a>(self, kind: &'a Kind, other: &'a Kind) -> Presented<'a> {
+        match self {
+            Self::WithAnother if kind.is_nothing() => Presented::One(other),
+            Self::WithAnother => Presented::Two,
+            _ if kind.is_nothing() => Presented::Nothing,
+            Self::Bearer | Self::BearerInLowerCase | Self::TokenHeader | Self::SameTwice => {
+                Presented::One(kind)
+            }
+            // Other software uses this scheme too.
+            Self::TokenScheme if kind.has_native_form() => Presented::One(kind),
+            Self::TokenScheme | Self::Basic | Self::Query | Self::Body | Self::Cookie => {
+                Presented::Nothing
+            }
+        }
+    }
+
+    /// The credential in the header `Token`.
+    pub fn in_token_header<'a>(self, kind: &'a Kind, other: &'a Kind) -> Option<&'a Kind> {
+        match self {
+            Self::TokenHeader | Self::SameTwice => Some(kind),
+            Self::WithAnother => Some(other),
+            _ => None,
+        }
+    }
+
+    /// A request to this route with a credential in this place.
+    pub fn request(self, client: &Client, route: &Route, kind: &Kind, other: &Kind) -> Request {
+        let secret = kind.secret.as_str();
+        let target = match self {
+            Self::Query if !kind.is_nothing() => with_query(route.target, secret),
+            _ => route.target.to_owned(),
+        };
+        let request = client.request(route.method, target);
+        let in_body = (self == Self::Body && !kind.is_nothing()).then_some(secret);
+        let request = with_body(request, route.body, in_body);
+        let request = match self {
+            Self::WithAnother => request.header("Token", &other.secret),
+            _ => request,
+        };
+        if kind.is_nothing() {
+            return request;
+        }
+        match self {
+            Self::Bearer | Self::WithAnother => request.bearer(secret),
+            Self::BearerInLowerCase => request.header("authorization", format!("bearer {secret}")),
+            Self::TokenScheme => request.header("Authorization", format!("Token {secret}")),
+            Self::TokenHeader => request.header("Token", secret),
+            Self::SameTwice => request.bearer(secret).header("Token", secret),
+            Self::Basic => {
+                let basic = STANDARD.encode(format!("anyone:{secret}"));
+                request.header("Authorization", format!("Basic {basic}"))
+            }
+            Self::Cookie => request.header("Cookie", format!("token={secret}")),
+            Self::Query | Self::Body => request,
+        }
+    }
+}
+
+fn with_query(target: &str, secret: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("access_token", secret)
+        .append_pair("token", secret)
+        .finish();
+    let separator = if target.contains('?') { '&' } else { '?' };
+    format!("{target}{separator}{query}")
+}
+
+fn with_body(request: Request, body: Body, secret: Option<&str>) -> Request {
+    let urlencoded = "application/x-www-form-urlencoded";
+    let pair = secret.map(|secret| {
+        form_urlencoded::Serializer::new(String::new())
+            .append_pair("access_token", secret)
+            .finish()
+    });
+    match (body, pair) {
+        (Body::None, None) => request,
+        (Body::None, Some(pair)) => request.header("Content-Type", urlencoded).body(pair),
+        (Body::Form(form), None) => request.header("Content-Type", urlencoded).body(form),
+        (Body::Form(form), Some(pair)) => request
+            .header("Content-Type", urlencoded)
+            .body(format!("{form}&{pair}")),
+        (Body::Json(json), _) => {
+            let mut json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+            if let Some(secret) = secret {
+                json["access_token"] = secret.into();
+            }
+            request.json(&json)
+        }
+    }
+}
