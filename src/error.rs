@@ -1,195 +1,115 @@
-//! The one error type: everything that can be answered other than with success.
+//! The domain's errors: why an operation is refused or fails, whatever the transport.
 //!
-//! No variant holds a cause, a query, or a value that may be a secret; what a client sees of each
-//! stands in `http/error.rs`.
+//! No variant holds a cause, a query, or a value that may be a secret. What a client sees of each is
+//! in `guards/error_response.rs`; errors in the framing of a request are in `http/request_error.rs`.
 
+use std::fmt;
 use std::time::Duration;
 
+use pydantic_email::InvalidEmail;
 use serde_json::Value;
 
 use crate::credential::token::NoRandomness;
-use crate::password::Busy;
+use crate::password::{Busy, PolicyViolation};
+use crate::scope::InvalidScope;
 use crate::store::StoreError;
 
-/// Why a request is not answered with success.
+/// Why an operation is refused or fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No credential of a user was sent.
+    /// The request has no user credential.
     #[error("no credential was sent")]
     NotAuthenticated,
     /// The credential is unknown, expired or revoked.
     #[error("the credential is not valid")]
     InvalidToken,
-    /// Two different credentials were sent (RFC 6750 section 2).
+    /// The request has two different credentials (RFC 6750 section 2).
     #[error("two different credentials were sent")]
     TwoCredentials,
     /// The header `Token` is missing where the static key is required.
     #[error("no static key was sent")]
     StaticKeyMissing,
-    /// The header `Token` holds something else than the static key.
+    /// The header `Token` does not hold the static key.
     #[error("the static key is wrong")]
     StaticKeyWrong,
-    /// No user has this name and password. Which of the two is wrong is not told.
+    /// No user has this name and password. The error does not say which of the two is wrong.
     #[error("incorrect username or password")]
     BadCredentials,
-    /// A sign-in asks for scopes that are no scopes, or that the user does not hold (RFC 6749
-    /// section 5.2).
+    /// A sign-in requests scopes that are malformed or that the user does not hold (RFC 6749 section
+    /// 5.2).
     #[error("a scope is not valid or not held")]
     InvalidScope,
-    /// The credential does not allow this: it lacks the scope (RFC 6750 section 3.1).
+    /// The credential lacks this scope (RFC 6750 section 3.1).
     #[error("the scope {0} is missing")]
     InsufficientScope(String),
-    /// Only a login token allows this.
+    /// The operation requires a login token; an API key is not enough.
     #[error("a login token is required")]
     LoginTokenRequired,
-    /// An API key without scopes does not allow this.
+    /// The API key has no scopes, so it does not allow this operation.
     #[error("the API key has no scopes")]
     KeyWithoutScopes,
-    /// This takes the current password, or a sign-in a short while ago.
+    /// The operation requires the current password or a recent sign-in.
     #[error("the current password or a recent sign-in is required")]
     RecentSignInRequired,
-    /// The user is the last one who may administer others and sign in.
+    /// The user is the last administrator who can sign in.
     #[error("the last administrator cannot be removed")]
     LastAdministrator,
-    /// The change needs to say which version it is for (RFC 6585 section 3).
+    /// The change must name the version that it applies to (RFC 6585 section 3).
     #[error("a precondition is required")]
     PreconditionRequired,
-    /// What is to be changed has another version than the change is for (RFC 9110 section
+    /// The user has another version than the one that the change applies to (RFC 9110 section
     /// 15.5.13).
     #[error("the precondition does not hold")]
     PreconditionFailed,
-    /// The credential of a client, in HTTP Basic, is not valid (RFC 6749 section 5.2).
-    #[error("the client's credential is not valid")]
-    InvalidClient,
-    /// A new key was to have a scope that its owner does not hold.
+    /// The owner of a new key does not hold this scope.
     #[error("the owner does not hold the scope {0}")]
     ScopeNotHeld(String),
-    /// The user has as many keys as one may have.
+    /// The user has the maximum number of keys.
     #[error("the user has too many keys")]
     TooManyKeys,
-    /// The user is disabled, so a credential would be of no use.
+    /// The user is disabled, so a new credential would be useless.
     #[error("the user is disabled")]
     Disabled,
-    /// The password that was to prove once more who the caller is, is wrong.
+    /// The current password, sent to confirm an operation, is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
-    /// A reverse proxy asks with parameters that its operator cannot have meant.
-    #[error("the question of the reverse proxy is not valid")]
-    InvalidForwardAuthQuery,
-    /// The address has made too many attempts, or the user too many changes.
+    /// The network has made too many attempts, or the user too many changes.
     #[error("too many attempts")]
     TooManyAttempts {
-        /// How long to wait.
+        /// When the client may try again.
         retry_after: Duration,
     },
-    /// The address belongs to a user already.
+    /// The e-mail address belongs to another user.
     #[error("the e-mail address is taken")]
     EmailTaken,
-    /// The settings let this address not register.
+    /// The settings do not allow this address to register.
     #[error("registration is not open")]
     RegistrationRefused,
-    /// Fields of a JSON body are missing or wrong.
-    #[error("{} field(s) are not valid", .0.len())]
-    InvalidBody(Vec<FieldError>),
-    /// Fields of the `/token` form are missing or wrong.
-    #[error("{} form field(s) are not valid", .0.len())]
-    InvalidForm(Vec<FieldError>),
-    /// A form of OAuth2 lacks this parameter (RFC 7009 section 2.1, RFC 7662 section 2.1).
-    #[error("the parameter {0} is missing")]
-    ParameterMissing(&'static str),
-    /// Parameters of the query are wrong.
-    #[error("{} parameter(s) are not valid", .0.len())]
-    InvalidQuery(Vec<FieldError>),
-    /// A parameter of the form stands in it twice (RFC 6749 section 3.2).
-    #[error("a parameter is repeated")]
-    RepeatedParameter,
-    /// The body is no JSON.
-    #[error("the body is not JSON")]
-    MalformedJson {
-        /// The character at which it stops being JSON, from 0.
-        position: usize,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// The body is not text, or is nested or long-winded beyond reason.
-    #[error("the body cannot be read")]
-    UnreadableBody,
-    /// The body breaks off, or where it ends cannot be told.
-    #[error("the body is broken")]
-    BrokenBody,
-    /// The form cannot be read; says why.
-    #[error("{0}")]
-    UnreadableForm(&'static str),
-    /// The body is larger than the route takes.
-    #[error("the body is too large")]
-    BodyTooLarge,
-    /// The body did not arrive in time, or not whole.
-    #[error("the body did not arrive")]
-    BodyTimeout,
+    /// Fields of the input are missing or wrong.
+    #[error("{}", list(.0))]
+    InvalidInput(Vec<FieldError>),
     /// No user has this id or address.
     #[error("no such user")]
     UserNotFound,
     /// The user has no API key with this id.
     #[error("no such API key")]
     KeyNotFound,
-    /// There is nothing at this path.
-    #[error("not found")]
-    NotFound,
-    /// The path does not take this method.
-    #[error("method not allowed")]
-    MethodNotAllowed {
-        /// The methods it takes, as in the header `Allow`.
-        allow: String,
-    },
-    /// More passwords wait to be hashed than can be hashed in time.
+    /// The queue of passwords to hash is full.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// The database does not answer.
+    /// The database does not respond.
     #[error("the database is unavailable")]
     Unavailable,
-    /// The audit trail was signed with another key, so nothing can be appended to it.
+    /// The audit trail was signed with another key, so no event can be appended.
     #[error(
         "the audit trail was signed with another key than the present one: set \
          TOKENHOUSE_AUDIT_KEY back, or stop every process and run tokenhouse audit adopt-key"
     )]
     OtherAuditKey,
-    /// The service itself is at fault.
+    /// A fault of the service itself.
     #[error("internal error")]
     Internal,
-    /// One of the above, to be answered with RFC 6749's status in place of FastAPI's.
-    #[error(transparent)]
-    StrictStatus(Box<Self>),
-}
-
-impl Error {
-    /// What RFC 6749 section 5.2 answers with 400, so that it is answered with 400.
-    pub fn strict(self) -> Self {
-        match self {
-            Self::BadCredentials | Self::InvalidForm(_) => Self::StrictStatus(Box::new(self)),
-            other => other,
-        }
-    }
-}
-
-impl Error {
-    /// Both, or everything that is wrong with the fields of either.
-    ///
-    /// # Errors
-    /// [`Error::InvalidBody`] with the errors of both; the first one for any other error.
-    pub(crate) fn both<A, B>(
-        first: Result<A, Self>,
-        second: Result<B, Self>,
-    ) -> Result<(A, B), Self> {
-        match (first, second) {
-            (Ok(first), Ok(second)) => Ok((first, second)),
-            (Err(Self::InvalidBody(mut errors)), Err(Self::InvalidBody(more))) => {
-                errors.extend(more);
-                Err(Self::InvalidBody(errors))
-            }
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        }
-    }
 }
 
 impl From<NoRandomness> for Error {
@@ -207,66 +127,173 @@ impl From<diesel::result::Error> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        // The cause stays here, in the log: the client only learns that it should come back.
+        // The cause goes to the log only: the client just learns to try again later.
         log::error!("{error}");
         Self::Unavailable
     }
 }
 
-/// What is wrong with one field of a body, as pydantic words it.
-#[derive(Debug)]
+/// What is wrong with one field of an input.
+#[derive(Clone, Debug)]
 pub struct FieldError {
-    /// The field; `None` for the body as a whole.
-    pub field: Option<&'static str>,
-    /// pydantic's name for the kind of error, such as `missing`.
-    pub kind: &'static str,
-    /// One sentence for people.
-    pub message: String,
-    /// pydantic's `ctx`: the numbers and texts in the message, by name.
-    pub context: Vec<(&'static str, Value)>,
-    /// The offending value, for fields that hold no secret; null otherwise.
-    pub input: Value,
+    /// The name of the field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: InvalidField,
+    /// The offending value; null for a field that holds a secret.
+    pub value: Value,
+}
+
+/// Why the value of a field is not accepted. `Display` completes a sentence about the field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidField {
+    /// The field is missing.
+    #[error("is required")]
+    Missing,
+    /// The value has another type.
+    #[error("must be {0}")]
+    WrongType(FieldType),
+    /// The text contains a surrogate without its other half.
+    #[error("must be valid Unicode")]
+    InvalidUnicode,
+    /// The text has too few characters (code points).
+    #[error("must have at least {min} character{}", plural(*.min))]
+    TooShort {
+        /// The minimum.
+        min: usize,
+    },
+    /// The text has too many characters (code points).
+    #[error("must have at most {max} characters")]
+    TooLong {
+        /// The maximum.
+        max: usize,
+    },
+    /// The text has more bytes than a column of the database stores.
+    #[error("must have at most {max} bytes")]
+    TooManyBytes {
+        /// The maximum.
+        max: usize,
+    },
+    /// The number is too small.
+    #[error("must be at least {min}")]
+    TooSmall {
+        /// The minimum.
+        min: i64,
+    },
+    /// The number is too large.
+    #[error("must be at most {max}")]
+    TooLarge {
+        /// The maximum.
+        max: i64,
+    },
+    /// The text contains U+0000, which Postgres does not store.
+    #[error("must not contain the NUL character (U+0000)")]
+    NulCharacter,
+    /// The text is not an e-mail address.
+    #[error("is not a valid e-mail address: {0}")]
+    Email(InvalidEmail),
+    /// The password does not satisfy the policy.
+    #[error(transparent)]
+    Password(PolicyViolation),
+    /// The text is not a list of scopes.
+    #[error("must be names of printable ASCII without quotes and backslashes, separated by spaces")]
+    Scopes(InvalidScope),
+    /// All scopes are replaced, and scopes are added or removed as well.
+    #[error("cannot be combined with scopes_add and scopes_remove")]
+    ScopesReplacedAndAdjusted,
+    /// A scope is both added and removed.
+    #[error("must not contain a scope of scopes_add")]
+    ScopeAddedAndRemoved,
+}
+
+/// The type that a field must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldType {
+    /// A text.
+    Text,
+    /// A boolean.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// A boolean or a list of whole numbers.
+    BooleanOrIntegers,
 }
 
 impl FieldError {
-    /// An error without context, the value withheld.
-    pub fn new(field: &'static str, kind: &'static str, message: impl Into<String>) -> Self {
+    /// An error that does not show the value.
+    pub fn new(field: &'static str, reason: InvalidField) -> Self {
         Self {
-            field: Some(field),
-            kind,
-            message: message.into(),
-            context: Vec::new(),
-            input: Value::Null,
+            field,
+            reason,
+            value: Value::Null,
         }
     }
 
-    /// The field is not there. pydantic shows the whole body here; a password may be in it.
-    pub fn missing(field: &'static str) -> Self {
-        Self::new(field, "missing", "Field required")
-    }
-
-    /// The field is there and is no text.
-    pub fn not_a_string(field: &'static str) -> Self {
-        Self::new(field, "string_type", "Input should be a valid string")
-    }
-
-    /// An error of the body as a whole.
-    pub fn of_body(kind: &'static str, message: &str) -> Self {
-        Self {
-            field: None,
-            ..Self::new("", kind, message)
-        }
-    }
-
-    /// Shows the offending value; for fields that hold no secret.
-    pub fn showing(mut self, input: impl Into<Value>) -> Self {
-        self.input = input.into();
+    /// Adds the offending value. Not for a field that holds a secret.
+    pub fn with_value(mut self, value: impl Into<Value>) -> Self {
+        self.value = value.into();
         self
     }
+}
 
-    /// Adds a number or text that the message is about.
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.context.push((name, value.into()));
-        self
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+impl fmt::Display for FieldType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "a text",
+            Self::Boolean => "true or false",
+            Self::Integer => "a whole number",
+            Self::BooleanOrIntegers => "true, false or a list of whole numbers",
+        })
+    }
+}
+
+fn list(errors: &[FieldError]) -> String {
+    let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+    errors.join("; ")
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// Collects what is wrong with several fields, so that the client learns all of it at once, in the
+/// order in which the fields were checked.
+pub(crate) struct ErrorCollector<E = FieldError>(Vec<E>);
+
+impl<E> ErrorCollector<E> {
+    /// A collector without errors.
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of a valid field. Keeps the error of an invalid one, and returns `None`.
+    pub(crate) fn take<T>(&mut self, field: Result<T, E>) -> Option<T> {
+        field.map_err(|error| self.0.push(error)).ok()
+    }
+}
+
+impl<E> From<ErrorCollector<E>> for Vec<E> {
+    fn from(errors: ErrorCollector<E>) -> Self {
+        errors.0
+    }
+}
+
+impl From<ErrorCollector> for Error {
+    fn from(errors: ErrorCollector) -> Self {
+        Self::InvalidInput(errors.0)
+    }
+}
+
+impl From<FieldError> for Error {
+    fn from(error: FieldError) -> Self {
+        Self::InvalidInput(vec![error])
     }
 }

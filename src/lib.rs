@@ -255,6 +255,8 @@ mod process_owner;
 pub mod remote;
 pub mod scope;
 pub mod store;
+#[cfg(feature = "server")]
+mod views;
 
 pub use auth::{Auth, Credential, Origin, Principal};
 pub use clock::Clock;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 7] = [
     &["cli", "fuzzing"],
     &["http", "remote", "import"],
-    &["guards"],
+    &["guards", "views"],
     &["auth"],
     &["error"],
     &["store"],

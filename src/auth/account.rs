@@ -3,93 +3,32 @@
 use std::sync::Arc;
 
 use pydantic_email::fold;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Auth;
 use super::admin::check_another_administers;
 use super::audit::{Action, Event, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
-use super::register::{check_name, check_text, refused_password};
-use crate::error::{Error, FieldError};
+use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
+use crate::error::Error;
 use crate::metrics::SignIn;
 use crate::store::{Account, ApiKey, Credential, Principal, User, UserChanges, administrators};
-
-/// What a user wants to change; `None` leaves it.
-pub struct ProfileForm {
-    /// At least five characters.
-    pub name: Result<Option<String>, FieldError>,
-    /// Any text.
-    pub surname: Result<Option<String>, FieldError>,
-    /// Any text.
-    pub website: Result<Option<String>, FieldError>,
-}
-
-/// A change of the password.
-pub struct PasswordForm {
-    /// The password until now.
-    pub current_password: Result<SecretString, FieldError>,
-    /// A password within the policy.
-    pub new_password: Result<SecretString, FieldError>,
-    /// The API keys that stay; none when it is left out.
-    pub keep_keys: Result<Option<KeptKeys>, FieldError>,
-}
-
-/// The API keys of a user that a change of the password leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptKeys {
-    /// All of them.
-    All,
-    /// Those of these ids.
-    These(Vec<i64>),
-}
-
-impl Default for KeptKeys {
-    fn default() -> Self {
-        Self::These(Vec::new())
-    }
-}
-
-impl ProfileForm {
-    /// The changes, once every field was found right.
-    pub(super) fn check(self) -> Result<UserChanges, Error> {
-        let name = self.name.and_then(|name| name.map(check_name).transpose());
-        let text = |field, text: Result<Option<String>, _>| {
-            text.and_then(|text: Option<String>| {
-                text.map(|text| check_text(field, text)).transpose()
-            })
-        };
-        let surname = text("surname", self.surname);
-        let website = text("website", self.website);
-        match (name, surname, website) {
-            (Ok(name), Ok(surname), Ok(website)) => Ok(UserChanges {
-                name,
-                surname,
-                website,
-                ..UserChanges::default()
-            }),
-            (name, surname, website) => {
-                let errors = [name.err(), surname.err(), website.err()];
-                Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
-            }
-        }
-    }
-}
 
 impl Auth {
     /// Changes what the user of a session shows of themselves, and returns the user as they are
     /// then.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] with every wrong field; [`Error::InvalidToken`] when the session has
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::InvalidToken`] when the session has
     /// ended meanwhile; [`Error::Unavailable`].
     pub async fn update_profile(
         &self,
         origin: &Origin,
         principal: &Arc<Principal>,
-        form: ProfileForm,
+        input: ProfileInput,
     ) -> Result<User, Error> {
-        let changes = form.check()?;
+        let changes = input.check()?;
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         self.change(origin, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
@@ -107,16 +46,16 @@ impl Auth {
     /// kept: when this returns, no process accepts them any more.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidBody`] with every
-    /// wrong field; [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Busy`]
+    /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidInput`] with
+    /// every invalid field; [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Busy`]
     /// and [`Error::Unavailable`].
     pub async fn change_password(
         &self,
         origin: &Origin,
         principal: &Arc<Principal>,
-        form: PasswordForm,
+        input: PasswordInput,
     ) -> Result<(), Error> {
-        let (current, new, kept) = self.check_password_form(form)?;
+        let (current, new, kept) = input.check(self.0.config.password_policy)?;
         let action = Action::PasswordChange;
         let ProvenAccount { account, attempt } =
             self.prove(origin, principal, &current, action).await?;
@@ -159,9 +98,9 @@ impl Auth {
         &self,
         origin: &Origin,
         principal: &Arc<Principal>,
-        current_password: Result<SecretString, FieldError>,
+        current_password: Field<SecretString>,
     ) -> Result<(), Error> {
-        let current = current_password.map_err(|error| Error::InvalidBody(vec![error]))?;
+        let current = current_password?;
         let action = Action::UserDelete;
         let ProvenAccount { account, attempt } =
             self.prove(origin, principal, &current, action).await?;
@@ -216,25 +155,6 @@ impl Auth {
         self.note_refusal(origin, event.with("reason", how.reason()))
             .await?;
         Err(Error::WrongPassword)
-    }
-
-    fn check_password_form(
-        &self,
-        form: PasswordForm,
-    ) -> Result<(SecretString, SecretString, KeptKeys), Error> {
-        let policy = self.0.config.password_policy;
-        let new = form.new_password.and_then(|password| {
-            let shape = policy.check_shape(password.expose_secret());
-            shape.map_err(|violation| refused_password("new_password", violation))?;
-            Ok(password)
-        });
-        match (form.current_password, new, form.keep_keys) {
-            (Ok(current), Ok(new), Ok(kept)) => Ok((current, new, kept.unwrap_or_default())),
-            (current, new, kept) => {
-                let errors = [current.err(), new.err(), kept.err()];
-                Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
-            }
-        }
     }
 }
 

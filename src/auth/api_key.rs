@@ -10,9 +10,9 @@ use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
 use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
-use super::user_patch::check_scopes;
+use super::validation::KeyInput;
 use crate::credential::api_key::{PlainKey, generate_api_key};
-use crate::error::{Error, FieldError};
+use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
 
@@ -21,9 +21,6 @@ pub const DEFAULT_DAYS: i64 = 90;
 
 /// The longest life of a key, in days.
 pub const MAX_DAYS: i64 = 366;
-
-/// The longest name of a key, in characters.
-const MAX_NAME: usize = 100;
 
 /// Keys that one user may have at a time.
 const MAX_KEYS: i64 = 100;
@@ -45,16 +42,6 @@ const REVOKED_KEPT_FOR: TimeDelta = TimeDelta::days(90);
 
 /// Keys that are deleted in one transaction.
 const PRUNED_AT_ONCE: i64 = 1_000;
-
-/// What an owner says about a new key, each part right or with what is wrong with it.
-pub struct KeyForm {
-    /// What to call it.
-    pub name: Result<String, FieldError>,
-    /// What it shall allow, separated by spaces; nothing when it is left out.
-    pub scopes: Result<Option<String>, FieldError>,
-    /// Days that it lives; 90 when it is left out.
-    pub expires_in_days: Result<Option<i64>, FieldError>,
-}
 
 /// A key just made, with the secret that is shown this once.
 #[derive(Debug)]
@@ -82,7 +69,7 @@ impl Auth {
     /// ago.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] with every wrong field, [`Error::ScopeNotHeld`],
+    /// [`Error::InvalidInput`] with every invalid field, [`Error::ScopeNotHeld`],
     /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has made too many today;
     /// [`Error::RecentSignInRequired`] without a password, and what [`Auth::change_password`] says of
     /// a wrong one; [`Error::InvalidToken`] when the session has ended meanwhile;
@@ -91,10 +78,10 @@ impl Auth {
         &self,
         origin: &Origin,
         principal: &Arc<Principal>,
-        form: KeyForm,
+        input: KeyInput,
         current_password: Option<SecretString>,
     ) -> Result<IssuedKey, Error> {
-        let (secret, new) = self.new_key(principal.user.id, form)?;
+        let (secret, new) = self.new_key(principal.user.id, input)?;
         let now = self.0.clock.now();
         let proven = match current_password {
             Some(password) => Some(
@@ -130,9 +117,9 @@ impl Auth {
     pub(super) fn new_key(
         &self,
         user_id: i64,
-        form: KeyForm,
+        input: KeyInput,
     ) -> Result<(PlainKey, NewApiKey), Error> {
-        let (name, scopes, days) = check(form)?;
+        let (name, scopes, days) = input.check()?;
         let secret = generate_api_key()?;
         let now = self.0.clock.now();
         let new = NewApiKey {
@@ -266,39 +253,6 @@ impl KeyUses {
     }
 }
 
-fn check(form: KeyForm) -> Result<(String, String, i64), Error> {
-    let name = form.name.and_then(check_name);
-    let scopes = form.scopes.and_then(|scopes| {
-        let scopes = scopes.unwrap_or_default();
-        check_scopes("scopes", &scopes)
-    });
-    let days = form
-        .expires_in_days
-        .and_then(|days| check_days(days.unwrap_or(DEFAULT_DAYS)));
-    match (name, scopes, days) {
-        (Ok(name), Ok(scopes), Ok(days)) => Ok((name, scopes, days)),
-        (name, scopes, days) => {
-            let errors = [name.err(), scopes.err(), days.err()];
-            Err(Error::InvalidBody(errors.into_iter().flatten().collect()))
-        }
-    }
-}
-
-fn check_name(name: String) -> Result<String, FieldError> {
-    let length = name.chars().count();
-    if length == 0 {
-        let message = "String should have at least 1 character";
-        let error = FieldError::new("name", "string_too_short", message);
-        return Err(error.with("min_length", 1).showing(name));
-    }
-    if length > MAX_NAME {
-        let message = format!("String should have at most {MAX_NAME} characters");
-        let error = FieldError::new("name", "string_too_long", message);
-        return Err(error.with("max_length", MAX_NAME).showing(name));
-    }
-    super::register::check_text("name", name)
-}
-
 /// Whether the user has proved the password for this credential a short while ago.
 fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
     match credential {
@@ -306,19 +260,5 @@ fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
             .authenticated_at
             .is_some_and(|at| at <= now && now - at <= RECENT_SIGN_IN),
         Credential::ApiKey(_) => false,
-    }
-}
-
-fn check_days(days: i64) -> Result<i64, FieldError> {
-    let error = |kind, word: &str, limit: i64| {
-        let message = format!("Input should be {word} than or equal to {limit}");
-        FieldError::new("expires_in_days", kind, message).showing(days)
-    };
-    if days < 1 {
-        Err(error("greater_than_equal", "greater", 1).with("ge", 1))
-    } else if days > MAX_DAYS {
-        Err(error("less_than_equal", "less", MAX_DAYS).with("le", MAX_DAYS))
-    } else {
-        Ok(days)
     }
 }

@@ -25,26 +25,26 @@ mod throttle;
 mod timekeeping;
 mod unnamed_proxy;
 mod user_patch;
+mod validation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_token::IssuedToken;
-pub use account::{KeptKeys, PasswordForm, ProfileForm};
 pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
-pub use api_key::{IssuedKey, KeyForm};
+pub use api_key::IssuedKey;
 pub use audit::{Action, Adoption, EventPage, MarkState, Origin, PageTurn, Problem, Verification};
 pub use authenticate::ProvenAccount;
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
 };
 pub use precondition::{Precondition, version};
-pub use register::RegistrationForm;
 pub use timekeeping::TimeSeen;
 #[cfg(feature = "cli")]
 pub(crate) use unnamed_proxy::is_near;
 pub use user_patch::UserPatch;
+pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, RegistrationInput};
 
 use api_key::KeyUses;
 use audit::{PageTurns, Refusals, Trail};

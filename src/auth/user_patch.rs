@@ -2,26 +2,27 @@
 
 use chrono::NaiveDateTime;
 
-use super::account::{ProfileForm, changed_fields};
+use super::account::changed_fields;
 use super::audit::{Action, Event, Events};
 use super::precondition::Precondition;
-use crate::error::{Error, FieldError};
-use crate::scope::{self, InvalidScope};
+use super::validation::{Field, ProfileInput, check_optional_scopes};
+use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
+use crate::scope;
 use crate::store::{User, UserChanges};
 
 /// What an administrator wants to change about a user; `None` leaves it.
 pub struct UserPatch {
     /// What the user may change too.
-    pub profile: ProfileForm,
+    pub profile: ProfileInput,
     /// Whether the user is kept out.
-    pub disabled: Result<Option<bool>, FieldError>,
+    pub disabled: Field<Option<bool>>,
     /// All the scopes that the user shall hold, separated by spaces. Needs a [`Precondition`], and
     /// does not go with the two below.
-    pub scopes: Result<Option<String>, FieldError>,
+    pub scopes: Field<Option<String>>,
     /// Scopes to give to the user, beside those that the user holds.
-    pub scopes_add: Result<Option<String>, FieldError>,
+    pub scopes_add: Field<Option<String>>,
     /// Scopes to take from the user.
-    pub scopes_remove: Result<Option<String>, FieldError>,
+    pub scopes_remove: Field<Option<String>>,
     /// What has to hold of the user when the change is made.
     pub only_if: Precondition,
 }
@@ -30,7 +31,7 @@ impl UserPatch {
     /// One that changes nothing.
     pub const fn none() -> Self {
         Self {
-            profile: ProfileForm {
+            profile: ProfileInput {
                 name: Ok(None),
                 surname: Ok(None),
                 website: Ok(None),
@@ -43,18 +44,24 @@ impl UserPatch {
         }
     }
 
-    /// The patch, once every field was found right.
+    /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] with every wrong field; [`Error::PreconditionRequired`] for all the
-    /// scopes without a precondition.
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::PreconditionRequired`] when all the
+    /// scopes are replaced without a precondition.
     pub(super) fn check(self) -> Result<CheckedPatch, Error> {
-        let disabled = self
-            .disabled
-            .map_err(|error| Error::InvalidBody(vec![error]));
-        let scopes = ScopesChange::new(self.scopes, self.scopes_add, self.scopes_remove);
-        let (profile, (disabled, scopes)) =
-            Error::both(self.profile.check(), Error::both(disabled, scopes))?;
+        let mut errors = ErrorCollector::new();
+        let profile = self.profile.check_with(&mut errors);
+        let disabled = errors.take(self.disabled);
+        let scopes = ScopesChange::check(
+            self.scopes,
+            self.scopes_add,
+            self.scopes_remove,
+            &mut errors,
+        );
+        let (Some(profile), Some(disabled), Some(scopes)) = (profile, disabled, scopes) else {
+            return Err(errors.into());
+        };
         if matches!(scopes, ScopesChange::Replace(_)) && self.only_if == Precondition::None {
             return Err(Error::PreconditionRequired);
         }
@@ -90,7 +97,7 @@ impl CheckedPatch {
     /// difference the right whole.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] when the scopes would take up too much.
+    /// [`Error::InvalidInput`] when the scopes would take up too much.
     pub(super) fn changes(&self, user: &User, now: NaiveDateTime) -> Result<UserChanges, Error> {
         let disabled_at = self
             .disabled
@@ -113,35 +120,29 @@ enum ScopesChange {
 }
 
 impl ScopesChange {
-    fn new(
-        all: Result<Option<String>, FieldError>,
-        add: Result<Option<String>, FieldError>,
-        remove: Result<Option<String>, FieldError>,
-    ) -> Result<Self, Error> {
-        let all = check_optional_scopes("scopes", all);
-        let differences = Error::both(
-            check_optional_scopes("scopes_add", add),
-            check_optional_scopes("scopes_remove", remove),
-        );
-        let refused = |field, message: &str| {
-            let error = FieldError::new(field, "value_error", message);
-            Err(Error::InvalidBody(vec![error]))
-        };
-        match Error::both(all, differences)? {
-            (None, (None, None)) => Ok(Self::None),
-            (Some(all), (None, None)) => Ok(Self::Replace(all)),
-            (Some(_), _) => refused(
-                "scopes",
-                "Value error, all the scopes do not go with scopes_add and scopes_remove",
-            ),
-            (None, (add, remove)) => {
+    fn check(
+        all: Field<Option<String>>,
+        add: Field<Option<String>>,
+        remove: Field<Option<String>>,
+        errors: &mut ErrorCollector,
+    ) -> Option<Self> {
+        let all = errors.take(check_optional_scopes("scopes", all));
+        let add = errors.take(check_optional_scopes("scopes_add", add));
+        let remove = errors.take(check_optional_scopes("scopes_remove", remove));
+        let change = match (all?, add?, remove?) {
+            (None, None, None) => Ok(Self::None),
+            (Some(all), None, None) => Ok(Self::Replace(all)),
+            (Some(_), _, _) => Err(("scopes", InvalidField::ScopesReplacedAndAdjusted)),
+            (None, add, remove) => {
                 let (add, remove) = (add.unwrap_or_default(), remove.unwrap_or_default());
-                if !scope::intersection(&add, &remove).is_empty() {
-                    return refused("scopes_remove", "Value error, a scope is in scopes_add too");
+                if scope::intersection(&add, &remove).is_empty() {
+                    Ok(Self::Adjust { add, remove })
+                } else {
+                    Err(("scopes_remove", InvalidField::ScopeAddedAndRemoved))
                 }
-                Ok(Self::Adjust { add, remove })
             }
-        }
+        };
+        errors.take(change.map_err(|(field, reason)| FieldError::new(field, reason)))
     }
 
     fn may_take(&self) -> bool {
@@ -161,43 +162,14 @@ impl ScopesChange {
                 let left = scope::difference(held, remove);
                 let scopes = match add.as_str() {
                     "" => left,
-                    add => scope::union(&left, add)
-                        .map_err(|error| Error::InvalidBody(vec![invalid("scopes_add", error)]))?,
+                    add => scope::union(&left, add).map_err(|error| {
+                        FieldError::new("scopes_add", InvalidField::Scopes(error))
+                    })?,
                 };
                 Ok(Some(scopes))
             }
         }
     }
-}
-
-/// Scopes as they are stored.
-///
-/// # Errors
-/// What is wrong with the field.
-pub(super) fn check_scopes(field: &'static str, scopes: &str) -> Result<String, FieldError> {
-    scope::normalise(scopes).map_err(|error| invalid(field, error).showing(scopes))
-}
-
-/// As [`check_scopes`], for a field that may be left out.
-///
-/// # Errors
-/// [`Error::InvalidBody`] with what is wrong with the field.
-pub(super) fn check_optional_scopes(
-    field: &'static str,
-    scopes: Result<Option<String>, FieldError>,
-) -> Result<Option<String>, Error> {
-    let check = |scopes: Option<String>| {
-        scopes
-            .map(|scopes| check_scopes(field, &scopes))
-            .transpose()
-    };
-    scopes
-        .and_then(check)
-        .map_err(|error| Error::InvalidBody(vec![error]))
-}
-
-fn invalid(field: &'static str, error: InvalidScope) -> FieldError {
-    FieldError::new(field, "value_error", format!("Value error, {error}"))
 }
 
 /// Records what the changes come to; whether the user is kept out is recorded by who ends the

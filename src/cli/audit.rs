@@ -13,8 +13,8 @@ use super::common::{ConfirmArgs, Problem, with_reader};
 use super::output::{Output, say};
 use crate::auth::{Administrator, Adoption, Auth, MarkState, Verification};
 use crate::config::Config;
-use crate::http::EventRead;
 use crate::store::AuditEvent;
+use crate::views::EventRead;
 
 /// How often `tail` looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -7,27 +7,14 @@ use secrecy::SecretString;
 
 use crate::auth::{Auth, Origin};
 use crate::config::Config;
-use crate::error::{Error, FieldError};
+use crate::error::Error;
 
 /// Why a command failed, as it is printed.
 pub(super) struct Problem(pub(super) String);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match error {
-            Error::InvalidBody(errors) => {
-                let lines: Vec<String> = errors.iter().map(describe).collect();
-                Self(lines.join("; "))
-            }
-            error => Self(error.to_string()),
-        }
-    }
-}
-
-fn describe(error: &FieldError) -> String {
-    match error.field {
-        Some(field) => format!("{field}: {}", error.message),
-        None => error.message.clone(),
+        Self(error.to_string())
     }
 }
 

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 use super::common::with_auth;
 use super::output::Output;
 use super::user::UserArgs;
-use crate::auth::{Administrator, KeyForm};
+use crate::auth::{Administrator, KeyInput};
 use crate::config::Config;
-use crate::http::{KeyCreated, KeyRead};
 use crate::store::ApiKey;
+use crate::views::{KeyCreated, KeyRead};
 
 /// What can be done with API keys.
 #[derive(Debug, Subcommand)]
@@ -51,12 +51,12 @@ pub(super) fn run(config: &Config, command: KeyCommand, output: Output) -> Resul
         match command {
             KeyCommand::Create(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                let form = KeyForm {
+                let input = KeyInput {
                     name: Ok(args.name),
                     scopes: Ok(Some(args.scopes.join(" "))),
                     expires_in_days: Ok(args.days),
                 };
-                let issued = auth.create_key_for(&operator, id, form).await?;
+                let issued = auth.create_key_for(&operator, id, input).await?;
                 let shown = KeyCreated::from(&issued);
                 output.print(&shown, &[issued.secret.expose()]);
             }

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::user::UserArgs;
 use crate::auth::{Administrator, Auth};
 use crate::config::Config;
-use crate::http::utc;
+use crate::views::utc;
 
 /// What can be done with login tokens.
 #[derive(Debug, Subcommand)]

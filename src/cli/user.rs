@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::common::{Problem, read_new_password, with_auth};
 use super::output::{Output, say, say_json};
-use crate::auth::{Administrator, Auth, Precondition, RegistrationForm, UserPatch};
+use crate::auth::{Administrator, Auth, Precondition, RegistrationInput, UserPatch};
 use crate::config::Config;
-use crate::http::{AdminUser, EventRead, KeyRead};
+use crate::error::{Error, FieldError, InvalidField};
 use crate::scope;
 use crate::store::{AuditEvent, User};
+use crate::views::{AdminUser, EventRead, KeyRead};
 
 /// Events that are read at once for an export.
 const EVENTS_AT_ONCE: i64 = 500;
@@ -151,7 +152,7 @@ async fn create(
     args: CreateArgs,
     output: Output,
 ) -> Result<(), Problem> {
-    let form = RegistrationForm {
+    let input = RegistrationInput {
         name: Ok(args.name),
         surname: Ok(args.surname),
         email: Ok(args.email),
@@ -159,7 +160,7 @@ async fn create(
         password: Ok(read_new_password()?),
     };
     let scopes = Ok(Some(args.scopes.join(" ")));
-    let user = auth.create_user(operator, form, scopes).await?;
+    let user = auth.create_user(operator, input, scopes).await?;
     print_user(&user, output);
     Ok(())
 }
@@ -208,7 +209,7 @@ async fn grant(
 ) -> Result<(), Problem> {
     let id = auth.find_user_id(&args.email).await?;
     let named = scope::normalise(&args.scopes.join(" "))
-        .map_err(|error| Problem(format!("scopes: Value error, {error}")))?;
+        .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))))?;
     let patch = if args.take {
         UserPatch {
             scopes_remove: Ok(Some(named)),

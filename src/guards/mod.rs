@@ -7,7 +7,7 @@
 pub(crate) mod audit_context;
 mod authenticated;
 mod authorized;
-mod error_response;
+pub(crate) mod error_response;
 pub(crate) mod presented;
 pub(crate) mod request_id;
 mod signed_in;

@@ -1,69 +1,69 @@
-//! The answers other than success, as the handlers list them for the OpenAPI document.
+//! The error responses, as the handlers list them in the OpenAPI document.
 
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
 /// An error in one sentence.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct ErrorBody {
     detail: String,
 }
 
 /// What is wrong with one field, as pydantic words it.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct ValidationError {
-    /// Where: `body`, then the field or, in broken JSON, the character.
+    /// The location: `body`, then the field or, in malformed JSON, the position of the character.
     loc: Vec<Location>,
     msg: String,
     r#type: String,
     /// The offending value; null where it may be a secret.
     input: Value,
-    /// The numbers and texts in `msg`, by name.
+    /// The numbers and texts of `msg`, by name.
     ctx: Option<Value>,
 }
 
-/// A step on the way to the offending value.
+/// A step of the path to the offending value.
 #[derive(ToSchema)]
 #[schema(no_recursion)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 #[serde(untagged)]
 pub(crate) enum Location {
     Name(String),
     Index(u64),
 }
 
-/// Every field that is wrong.
+/// Every invalid field.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct HTTPValidationError {
     detail: Vec<ValidationError>,
 }
 
-/// An error with OAuth2's code for it (RFC 6749 section 5.2).
+/// An error with its OAuth2 code (RFC 6749 section 5.2).
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct OAuthError {
     detail: String,
     error: String,
     error_description: String,
 }
 
-/// Wrong fields at `/token`, in both wordings.
+/// Invalid fields at `/token`, in the formats of FastAPI and OAuth2.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct OAuthValidationError {
     detail: Vec<ValidationError>,
     error: String,
     error_description: String,
 }
 
-/// A form at `/token` that cannot be used.
+/// An invalid form at `/token`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the answer for the OpenAPI document")]
+#[expect(dead_code, reason = "describes the response for the OpenAPI document")]
 pub(crate) struct TokenRefusal {
-    /// A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, what is otherwise in 401 or 422.
+    /// A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, the detail of the 401 or 422.
     detail: Value,
     #[schema(nullable = false)]
     error: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct TokenRefusal {
     error_description: Option<String>,
 }
 
-/// No credential, or one that is not valid (any more)
+/// No credential, or an invalid one
 #[derive(IntoResponses)]
 #[response(
     status = 401,
@@ -101,7 +101,7 @@ pub(crate) struct TwoCredentials(#[expect(dead_code, reason = "schema")] OAuthEr
 )]
 pub(crate) struct InsufficientScope(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// An API key, where only a login token will do
+/// An API key where a login token is required
 #[derive(IntoResponses)]
 #[response(
     status = 403,
@@ -117,13 +117,13 @@ pub(crate) struct LoginTokenRequired(#[expect(dead_code, reason = "schema")] Err
     headers(("WWW-Authenticate" = String, description = "RFC 6750")),
     example = json!({ "detail": "An API key without scopes does not allow this" })
 )]
-pub(crate) struct ScopesWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+pub(crate) struct ScopesRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// An API key was sent, the current password is wrong, or there is none and the last sign-in is too
+/// An API key was sent, the current password is wrong, or it is missing and the last sign-in is too
 /// long ago
 #[derive(IntoResponses)]
 #[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
-pub(crate) struct ProofWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+pub(crate) struct ProofRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
 /// The user is the last administrator who can sign in
 #[derive(IntoResponses)]
@@ -138,7 +138,7 @@ pub(crate) struct LastAdministrator(#[expect(dead_code, reason = "schema")] Erro
 #[response(status = 412, example = json!({ "detail": "The user was changed meanwhile" }))]
 pub(crate) struct PreconditionFailed(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// All the scopes are to be replaced, and there is no `If-Match`
+/// All scopes would be replaced without `If-Match`
 #[derive(IntoResponses)]
 #[response(
     status = 428,
@@ -150,9 +150,9 @@ pub(crate) struct PreconditionRequired(#[expect(dead_code, reason = "schema")] E
 /// The current password is wrong, or an API key was sent
 #[derive(IntoResponses)]
 #[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
-pub(crate) struct PasswordWanted(#[expect(dead_code, reason = "schema")] ErrorBody);
+pub(crate) struct PasswordRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The client has not shown that it may ask
+/// The client is not authenticated
 #[derive(IntoResponses)]
 #[response(
     status = 401,
@@ -173,12 +173,12 @@ pub(crate) struct ClientRefused(#[expect(dead_code, reason = "schema")] TokenRef
 )]
 pub(crate) struct BadCredentialForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
 
-/// Two different credentials, or a body that is not text or is nested beyond reason
+/// Two different credentials, or a body that is not UTF-8 or is nested too deeply
 #[derive(IntoResponses)]
 #[response(status = 400, example = json!({ "detail": "There was an error parsing the body" }))]
 pub(crate) struct UnreadableRequest(#[expect(dead_code, reason = "schema")] TokenRefusal);
 
-/// Parameters of the query are wrong
+/// Parameters of the query are invalid
 #[derive(IntoResponses)]
 #[response(
     status = 422,
@@ -191,12 +191,12 @@ pub(crate) struct UnreadableRequest(#[expect(dead_code, reason = "schema")] Toke
 )]
 pub(crate) struct InvalidQuery(#[expect(dead_code, reason = "schema")] HTTPValidationError);
 
-/// There is no such thing
+/// There is no such resource
 #[derive(IntoResponses)]
 #[response(status = 404, example = json!({ "detail": "Not Found" }))]
 pub(crate) struct NotFound(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The user has as many keys as one may have
+/// The user has the maximum number of keys
 #[derive(IntoResponses)]
 #[response(status = 409, example = json!({ "detail": "You have as many keys as one may have" }))]
 pub(crate) struct TooManyKeys(#[expect(dead_code, reason = "schema")] ErrorBody);
@@ -206,22 +206,22 @@ pub(crate) struct TooManyKeys(#[expect(dead_code, reason = "schema")] ErrorBody)
 #[response(status = 403, example = json!({ "detail": "Not authenticated" }))]
 pub(crate) struct StaticKeyRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The body is not text, or is nested beyond reason
+/// The body is not UTF-8, or is nested too deeply
 #[derive(IntoResponses)]
 #[response(status = 400, example = json!({ "detail": "There was an error parsing the body" }))]
 pub(crate) struct UnreadableBody(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The settings do not let this address register
+/// The settings do not allow this address to register
 #[derive(IntoResponses)]
 #[response(status = 403, example = json!({ "detail": "Registration is not open to you" }))]
 pub(crate) struct RegistrationRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The address belongs to a user already
+/// The address belongs to another user
 #[derive(IntoResponses)]
 #[response(status = 409, example = json!({ "detail": "User email already exist" }))]
 pub(crate) struct EmailTaken(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// Fields are missing or wrong, or the body is no JSON
+/// Fields are missing or invalid, or the body is not JSON
 #[derive(IntoResponses)]
 #[response(
     status = 422,
@@ -247,7 +247,7 @@ pub(crate) struct InvalidBody(#[expect(dead_code, reason = "schema")] HTTPValida
 )]
 pub(crate) struct BadForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
 
-/// The name or the password is wrong; which, is not told
+/// The name or the password is wrong; the response does not say which
 #[derive(IntoResponses)]
 #[response(
     status = 401,
@@ -260,7 +260,7 @@ pub(crate) struct BadForm(#[expect(dead_code, reason = "schema")] TokenRefusal);
 )]
 pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthError);
 
-/// Fields are missing or wrong
+/// Fields are missing or invalid
 #[derive(IntoResponses)]
 #[response(
     status = 422,
@@ -277,7 +277,7 @@ pub(crate) struct BadCredentials(#[expect(dead_code, reason = "schema")] OAuthEr
 )]
 pub(crate) struct InvalidForm(#[expect(dead_code, reason = "schema")] OAuthValidationError);
 
-/// The address has made too many attempts, or the user too many changes
+/// The network has made too many attempts, or the user too many changes
 #[derive(IntoResponses)]
 #[response(
     status = 429,
@@ -289,14 +289,14 @@ pub(crate) struct TooManyAttempts(#[expect(dead_code, reason = "schema")] ErrorB
 /// The body did not arrive in time
 #[derive(IntoResponses)]
 #[response(status = 408, example = json!({ "detail": "Request Timeout" }))]
-pub(crate) struct BodyLate(#[expect(dead_code, reason = "schema")] ErrorBody);
+pub(crate) struct BodyTimeout(#[expect(dead_code, reason = "schema")] ErrorBody);
 
 /// The body is too large
 #[derive(IntoResponses)]
 #[response(status = 413, example = json!({ "detail": "Request Entity Too Large" }))]
 pub(crate) struct BodyTooLarge(#[expect(dead_code, reason = "schema")] ErrorBody);
 
-/// The database does not answer, or more passwords wait than can be hashed in time
+/// The database does not respond, or the queue of passwords to hash is full
 #[derive(IntoResponses)]
 #[response(
     status = 503,

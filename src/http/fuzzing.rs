@@ -1,4 +1,4 @@
-//! What the fuzz targets need of the parsers in here.
+//! The parsers of requests, for the fuzz targets.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
@@ -9,26 +9,32 @@ use futures_util::FutureExt;
 
 use super::body::Body;
 use super::body::form::Fields;
-use super::body::forms::{DeletionForm, NewKeyForm, NewUserForm};
 use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
 use super::normalize_path;
-use crate::auth::{PasswordForm, ProfileForm, RegistrationForm, UserPatch};
+use super::request_error::{Error, RequestError};
+use super::routes::account::DeletionInput;
+use super::routes::admin_users::NewUserInput;
+use super::routes::keys::NewKeyInput;
+use super::routes::oauth::CredentialForm;
+use super::routes::token::TokenForm;
+use crate::auth::{PasswordInput, ProfileInput, RegistrationInput, UserPatch};
 use crate::credential::{CredentialDigest, is_credential_shaped};
-use crate::error::{Error, FieldError};
+use crate::error::{Error as DomainError, FieldError};
 use crate::guards::presented;
 use crate::http::introspection_client::password_of_basic;
 
-/// Whatever a client sends, the client is at fault, and can be told so.
-fn blames_client(error: &Error) {
+/// Asserts that the error is one of the client, and that it has a response.
+fn blames_client(error: impl Into<Error>) {
+    let error = error.into();
     let status = error.error_response().status();
     assert!(status.is_client_error(), "{status}: {error}");
 }
 
-/// The same for what is wrong with a field, which is reported together with other fields.
+/// The same for the error of a field.
 fn blames_field<T>(field: Result<T, FieldError>) {
     if let Err(error) = field {
-        blames_client(&Error::InvalidBody(vec![error]));
+        blames_client(DomainError::from(error));
     }
 }
 
@@ -40,14 +46,14 @@ pub(crate) fn form(input: &[u8]) {
         let parsing = Fields::parse(content_type, Bytes::copy_from_slice(body));
         let parsed = parsing.now_or_never();
         assert!(parsed.is_some(), "a whole body leaves nothing to wait for");
-        parsed.unwrap_or(Err(Error::Internal))
+        parsed.unwrap_or(Err(RequestError::BrokenBody))
     };
-    match fields().and_then(Fields::into_token_form) {
+    match fields().and_then(TokenForm::from_fields) {
         Ok(form) => assert!(!form.username.is_empty()),
-        Err(error) => blames_client(&error),
+        Err(error) => blames_client(error),
     }
-    if let Err(error) = fields().and_then(Fields::into_credential_form) {
-        blames_client(&error);
+    if let Err(error) = fields().and_then(CredentialForm::from_fields) {
+        blames_client(error);
     }
 }
 
@@ -60,50 +66,50 @@ pub(crate) fn json(input: &[u8]) {
     match read_members(&body, true) {
         Ok(members) => forms(&members),
         Err(error) => {
-            if let Error::MalformedJson { position, .. } = &error {
+            if let Error::Request(RequestError::MalformedJson { position, .. }) = &error {
                 assert!(*position <= input.len(), "{position} is outside");
             }
-            blames_client(&error);
+            blames_client(error);
         }
     }
 }
 
 fn forms(members: &Members) {
-    read::<RegistrationForm>(members, |form| {
+    read::<RegistrationInput>(members, |form| {
         blames_field(form.name);
         blames_field(form.surname);
         blames_field(form.email);
         blames_field(form.website);
         blames_field(form.password);
     });
-    read::<NewUserForm>(members, |form| blames_field(form.scopes));
-    read::<ProfileForm>(members, |form| blames_field(form.name));
+    read::<NewUserInput>(members, |form| blames_field(form.scopes));
+    read::<ProfileInput>(members, |form| blames_field(form.name));
     read::<UserPatch>(members, |form| {
         blames_field(form.disabled);
         blames_field(form.scopes);
         blames_field(form.scopes_add);
         blames_field(form.scopes_remove);
     });
-    read::<PasswordForm>(members, |form| {
+    read::<PasswordInput>(members, |form| {
         blames_field(form.new_password);
         blames_field(form.keep_keys);
     });
-    read::<DeletionForm>(members, |form| blames_field(form.current_password));
-    read::<NewKeyForm>(members, |form| {
+    read::<DeletionInput>(members, |form| blames_field(form.current_password));
+    read::<NewKeyInput>(members, |form| {
         blames_field(form.key.scopes);
         blames_field(form.key.expires_in_days);
         blames_field(form.current_password);
     });
 }
 
-fn read<T: FromMembers>(members: &Members, look: impl FnOnce(T)) {
+fn read<T: FromMembers>(members: &Members, check: impl FnOnce(T)) {
     match T::from_members(members) {
-        Ok(form) => look(form),
-        Err(error) => blames_client(&error),
+        Ok(input) => check(input),
+        Err(error) => blames_client(error),
     }
 }
 
-/// The headers in which a credential may stand: a line each, `name: value`.
+/// The headers that may hold a credential: one per line, `name: value`.
 pub(crate) fn credential(input: &[u8]) {
     let headers: Vec<_> = input
         .split(|byte| *byte == b'\n')
@@ -115,29 +121,36 @@ pub(crate) fn credential(input: &[u8]) {
     );
     match (presented::find(&request), presented::find(&reversed)) {
         (Ok(found), other) => {
-            assert!(other.is_ok_and(|other| other == found), "the order counts");
+            assert!(
+                other.is_ok_and(|other| other == found),
+                "the result depends on the order"
+            );
             assert!(!found.is_empty() && found == found.trim_ascii());
             let mut values = headers
                 .iter()
                 .map(|(_, value)| value.as_bytes().trim_ascii());
-            assert!(values.any(|value| value.ends_with(found)), "nobody sent it");
-            // Whatever it is, it can be told what it is.
+            assert!(
+                values.any(|value| value.ends_with(found)),
+                "it was not sent"
+            );
+            // Every credential has a known kind or the form of one.
             let is_known = CredentialDigest::parse(found).is_some();
             assert!(is_known || is_credential_shaped(found));
         }
         (Err(error), other) => {
             let other = other.err().map(|other| other.status_code());
-            assert_eq!(other, Some(error.status_code()), "the order counts");
-            blames_client(&error);
+            assert_eq!(
+                other,
+                Some(error.status_code()),
+                "the result depends on the order"
+            );
+            blames_client(error);
         }
     }
     for (_, value) in &headers {
         let basic = presented::after_scheme(value.as_bytes(), b"Basic");
         if let Some(password) = basic.and_then(password_of_basic) {
-            assert!(
-                password.len() < value.len(),
-                "longer than what it was read from"
-            );
+            assert!(password.len() < value.len(), "longer than its encoding");
         }
     }
 }
@@ -156,7 +169,7 @@ fn with_headers<'a>(headers: impl Iterator<Item = &'a (HeaderName, HeaderValue)>
     headers.fold(TestRequest::default(), add).to_http_request()
 }
 
-/// The target of a request: decoded, and its query read as every kind of parameter.
+/// The target of a request: decoded, with its query parsed as every kind of parameter.
 pub(crate) fn target(input: &[u8]) {
     let Ok(uri) = Uri::try_from(input) else {
         return;
@@ -169,7 +182,7 @@ pub(crate) fn target(input: &[u8]) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     assert!(request.path() == before || request.path().bytes().all(is_plain));
 
-    let mut query = Query::of(request.request());
+    let mut query = Query::from_request(request.request());
     let limit = query.limit(50, 500);
     let texts = [query.text("search"), query.text("after")];
     let _ignored = (
@@ -182,14 +195,14 @@ pub(crate) fn target(input: &[u8]) {
     match query.check() {
         Ok(()) => assert!((1..=500).contains(&limit)),
         Err(error) => assert_eq!(
-            error.error_response().status(),
+            Error::from(error).error_response().status(),
             StatusCode::UNPROCESSABLE_ENTITY
         ),
     }
     assert!(!texts.into_iter().flatten().any(|text| text.contains('\0')));
 }
 
-/// The first line, and what follows it.
+/// Splits after the first line.
 fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
     match input.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&input[..end], &input[end + 1..]),

@@ -1,8 +1,8 @@
-//! Open connections, and cutting those that only hold a place.
+//! Closes idle connections.
 //!
-//! actix-web limits how long the first head of a connection takes to arrive, and no later one, nor
-//! how long a client takes to read an answer. So every connection has a moment at which it is cut
-//! unless a request has begun by then; while a request is worked on it has none.
+//! actix-web limits how long the first request head of a connection may take to arrive, but neither the
+//! later ones nor the time that a client takes to read a response. So every connection has a deadline
+//! for its next request; while a request is processed it has none.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -18,65 +18,65 @@ use actix_web::rt::net::TcpStream as AsyncTcpStream;
 
 use crate::config::TrustedProxies;
 
-/// How long a client may take from one answer to the end of the next head, the reading of the
-/// answer included.
-const IDLE_FOR: Duration = Duration::from_secs(6);
+/// The maximum time from a response to the end of the next request head, including the time in which the
+/// client reads the response.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The same for our proxies: longer than the 60 s that nginx and others keep a connection, so that
-/// it is never we who close it under a request.
-const PROXY_IDLE_FOR: Duration = Duration::from_secs(80);
+/// The idle timeout for trusted proxies: longer than the 60 s that nginx and others keep a connection,
+/// so that the service never closes it while a request arrives.
+const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(80);
 
-/// What a client has to be able to read in a second; longer answers get more time.
-const BYTES_A_SECOND: u64 = 64 << 10;
+/// The minimum rate at which a client must read; longer responses extend the deadline.
+const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// How often it is looked for connections to cut.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the deadlines are checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is left to a connection when there is hardly any room for others.
-const IDLE_FOR_IN_NEED: Duration = Duration::from_secs(2);
+/// The idle timeout when few file descriptors are left.
+const IDLE_TIMEOUT_UNDER_LOAD: Duration = Duration::from_secs(2);
 
-/// File descriptors that are left for everything but connections.
+/// File descriptors reserved for other uses than connections.
 const RESERVED_FILES: u64 = 512;
 
-/// The moment of a connection that is not cut.
+/// The deadline of a connection with a request in progress.
 const NEVER: u64 = u64::MAX;
 
 /// The connections of a server.
 pub(super) struct Connections {
-    begun: Instant,
+    started: Instant,
     proxies: TrustedProxies,
-    most: usize,
+    max: usize,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
 }
 
 struct Connection {
     socket: TcpStream,
-    idle_for: Duration,
-    /// Milliseconds since the beginning.
-    cut_at: AtomicU64,
+    idle_timeout: Duration,
+    /// Milliseconds since the start of the server.
+    deadline: AtomicU64,
 }
 
-/// The place of a connection among the others, until it ends.
-pub(super) struct Place {
+/// A tracked connection, until it is closed.
+pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
     connection: Arc<Connection>,
     id: u64,
 }
 
 impl Connections {
-    /// As many as the system allows files for, two each. Starts the thread that cuts connections,
-    /// which ends with the server.
+    /// Allows as many connections as the system has file descriptors for, two each. Starts the thread
+    /// that closes connections, which ends with the server.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     pub(super) fn start(proxies: TrustedProxies) -> std::io::Result<Arc<Self>> {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
-        let most = files.saturating_sub(RESERVED_FILES).max(128) / 2;
+        let max = files.saturating_sub(RESERVED_FILES).max(128) / 2;
         let connections = Arc::new(Self {
-            begun: Instant::now(),
+            started: Instant::now(),
             proxies,
-            most: usize::try_from(most).unwrap_or(usize::MAX),
+            max: usize::try_from(max).unwrap_or(usize::MAX),
             open: Mutex::default(),
             next: AtomicU64::new(0),
         });
@@ -87,14 +87,14 @@ impl Connections {
         Ok(connections)
     }
 
-    /// How many there may be.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    /// The maximum number of connections.
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
-    /// Gives a new connection its place. Without one, as when there is no file left, actix-web's
+    /// Tracks a new connection. When that is impossible, as without a free file descriptor, actix-web's
     /// own limits are the only ones.
-    pub(super) fn welcome(self: &Arc<Self>, socket: &dyn Any, extensions: &mut Extensions) {
+    pub(super) fn track(self: &Arc<Self>, socket: &dyn Any, extensions: &mut Extensions) {
         let Some(socket) = socket.downcast_ref::<AsyncTcpStream>() else {
             return;
         };
@@ -106,17 +106,21 @@ impl Connections {
         };
         let connection = Arc::new(Connection {
             socket: socket.into(),
-            idle_for: if is_proxy { PROXY_IDLE_FOR } else { IDLE_FOR },
-            cut_at: AtomicU64::new(NEVER),
+            idle_timeout: if is_proxy {
+                PROXY_IDLE_TIMEOUT
+            } else {
+                IDLE_TIMEOUT
+            },
+            deadline: AtomicU64::new(NEVER),
         });
-        let place = Place {
+        let guard = ConnectionGuard {
             connections: Arc::clone(self),
             connection: Arc::clone(&connection),
             id: self.next.fetch_add(1, Ordering::Relaxed),
         };
-        place.end(Instant::now(), 0);
-        self.lock().insert(place.id, connection);
-        extensions.insert(Arc::new(place));
+        guard.end_request(Instant::now(), 0);
+        self.lock().insert(guard.id, connection);
+        extensions.insert(Arc::new(guard));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
@@ -124,54 +128,54 @@ impl Connections {
     }
 
     fn milliseconds(&self, at: Instant) -> u64 {
-        millis(at.duration_since(self.begun))
+        millis(at.duration_since(self.started))
     }
 
-    fn cut_idle(&self) {
+    fn close_idle(&self) {
         let open = self.lock();
-        let in_need = open.len() > self.most / 4 * 3;
-        let ahead = if in_need {
-            IDLE_FOR - IDLE_FOR_IN_NEED
+        let is_loaded = open.len() > self.max / 4 * 3;
+        let ahead = if is_loaded {
+            IDLE_TIMEOUT - IDLE_TIMEOUT_UNDER_LOAD
         } else {
             Duration::ZERO
         };
         let until = self.milliseconds(Instant::now()) + millis(ahead);
         for connection in open.values() {
-            if connection.cut_at.load(Ordering::Relaxed) <= until {
-                // Fails on one that has ended by itself.
-                let _cut_or_ended = connection.socket.shutdown(Shutdown::Both);
+            if connection.deadline.load(Ordering::Relaxed) <= until {
+                // Fails on a connection that the client has closed.
+                let _ = connection.socket.shutdown(Shutdown::Both);
             }
         }
     }
 }
 
-impl Place {
-    /// A request has arrived.
-    pub(super) fn begin(&self) {
-        self.connection.cut_at.store(NEVER, Ordering::Relaxed);
+impl ConnectionGuard {
+    /// A request has arrived: suspends the deadline.
+    pub(super) fn begin_request(&self) {
+        self.connection.deadline.store(NEVER, Ordering::Relaxed);
     }
 
-    /// An answer of that many bytes is on its way, from this moment on.
-    pub(super) fn end(&self, now: Instant, bytes: u64) {
-        let reading = Duration::from_secs(bytes / BYTES_A_SECOND);
-        let idle_for = self.connection.idle_for + reading;
-        let cut_at = self.connections.milliseconds(now) + millis(idle_for);
-        self.connection.cut_at.store(cut_at, Ordering::Relaxed);
+    /// A response with this many bytes is being sent: sets the deadline for the next request.
+    pub(super) fn end_request(&self, now: Instant, bytes: u64) {
+        let reading = Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
+        let idle_timeout = self.connection.idle_timeout + reading;
+        let deadline = self.connections.milliseconds(now) + millis(idle_timeout);
+        self.connection.deadline.store(deadline, Ordering::Relaxed);
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.id);
     }
 }
 
-/// The life of the thread.
+/// The main loop of the thread.
 fn watch(connections: &Weak<Connections>) {
     while let Some(connections) = connections.upgrade() {
-        connections.cut_idle();
+        connections.close_idle();
         drop(connections);
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(CHECK_INTERVAL);
     }
 }
 

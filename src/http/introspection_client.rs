@@ -1,4 +1,4 @@
-//! The guard for clients that ask about other people's credentials.
+//! The guard for clients that introspect the credentials of users.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::auth::{Auth, Principal};
 use crate::credential::{CredentialDigest, CredentialKind};
-use crate::error::Error;
+use crate::error::Error as DomainError;
 use crate::guards::audit_context::origin;
 use crate::guards::{Authorized, RequiredScope};
 use crate::guards::{auth, presented};
+use crate::http::request_error::{Error, RequestError};
 use crate::scope;
 
 /// `introspect`
@@ -23,11 +24,11 @@ impl RequiredScope for Introspect {
     const SCOPE: &'static str = scope::INTROSPECT;
 }
 
-/// A client that may introspect (RFC 7662 section 2.1): it has a credential with the scope
-/// `introspect`, or the static key, as `Bearer` or as the password of HTTP Basic under any name.
+/// A client that may introspect (RFC 7662 section 2.1): it sends a credential with the scope
+/// `introspect`, or the static key as `Bearer` or as the password of HTTP Basic with any name.
 #[derive(Clone, Debug)]
 pub(crate) struct IntrospectionClient {
-    /// Of the user with the scope; none for the static key.
+    /// The user with the scope; `None` for the static key.
     pub(crate) principal: Option<Arc<Principal>>,
 }
 
@@ -41,44 +42,44 @@ impl FromRequest for IntrospectionClient {
         Box::pin(async move {
             let auth = auth(&request)?;
             if let Some(basic) = presented::find_basic(&request)? {
-                let secret = password_of_basic(basic).ok_or(Error::InvalidClient)?;
-                let secret = as_meant(auth, secret);
-                return check(auth, &request, &secret, Error::InvalidClient).await;
+                let secret = password_of_basic(basic).ok_or(RequestError::InvalidClient)?;
+                let secret = decode_static_key(auth, secret);
+                return check(auth, &request, &secret, RequestError::InvalidClient).await;
             }
             let bearer = bearer_alone(&request);
             let keys = &auth.config().static_keys;
             if let Some(bearer) = bearer.filter(|bearer| keys.contains(bearer)) {
-                return check(auth, &request, bearer, Error::InvalidToken).await;
+                return check(auth, &request, bearer, DomainError::InvalidToken).await;
             }
             match (with_scope.await, bearer) {
-                // What stands for no user was meant as the static key, or may have been.
-                (Err(Error::InvalidToken), Some(bearer)) if !is_api_key(bearer) => {
-                    check(auth, &request, bearer, Error::InvalidToken).await
+                // A credential without a user may be meant as the static key.
+                (Err(DomainError::InvalidToken), Some(bearer)) if !is_api_key(bearer) => {
+                    check(auth, &request, bearer, DomainError::InvalidToken).await
                 }
-                (outcome, _) => outcome.map(|authorized| Self {
-                    principal: Some(Arc::clone(authorized.principal())),
+                (outcome, _) => Ok(Self {
+                    principal: Some(Arc::clone(outcome?.principal())),
                 }),
             }
         })
     }
 }
 
-/// Checks a static key, and answers a wrong one as this route does.
+/// Checks a static key. A wrong one is refused with the given error.
 async fn check(
     auth: &Auth,
     request: &HttpRequest,
     presented: &[u8],
-    wrong: Error,
+    wrong: impl Into<Error>,
 ) -> Result<IntrospectionClient, Error> {
     let origin = origin(request);
     match auth.check_static_key(&origin, Some(presented)).await {
         Ok(()) => Ok(IntrospectionClient { principal: None }),
-        Err(Error::StaticKeyWrong) => Err(wrong),
-        Err(error) => Err(error),
+        Err(DomainError::StaticKeyWrong) => Err(wrong.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The credential in `Authorization: Bearer`, if there is no other one that users show.
+/// The credential in `Authorization: Bearer`, unless the request has the header `Token`.
 fn bearer_alone(request: &HttpRequest) -> Option<&[u8]> {
     if request.headers().contains_key(presented::TOKEN_HEADER) {
         return None;
@@ -86,16 +87,17 @@ fn bearer_alone(request: &HttpRequest) -> Option<&[u8]> {
     presented::find(request).ok()
 }
 
-/// A key that was made here and has ended is no guess at the static key: its checksum is right.
+/// Whether this is an API key, perhaps one that has ended: its checksum is right, so it is not a guess at
+/// the static key.
 fn is_api_key(presented: &[u8]) -> bool {
     let digest = CredentialDigest::parse(presented);
     digest.is_some_and(|digest| digest.kind == CredentialKind::ApiKey)
 }
 
-/// The secret as it was sent or, when that is the static key, decoded: RFC 6749 section 2.3.1 wants the
-/// password form-encoded, and not every client does that.
-fn as_meant(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
-    // It would end the value, and what follows would be overlooked.
+/// The decoded secret if that is a static key, otherwise the secret as it was sent: RFC 6749 section
+/// 2.3.1 requires form-encoding, which not every client applies.
+fn decode_static_key(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
+    // It would end the value, and the rest would be ignored.
     if secret.contains(&b'&') {
         return secret;
     }
@@ -106,7 +108,7 @@ fn as_meant(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
     decoded.filter(is_key).unwrap_or(secret)
 }
 
-/// The password of HTTP Basic (RFC 7617); `None` for what cannot be read.
+/// The password of HTTP Basic (RFC 7617); `None` when it is malformed.
 pub(crate) fn password_of_basic(encoded: &[u8]) -> Option<Vec<u8>> {
     let decoded = STANDARD.decode(encoded).ok()?;
     let colon = decoded.iter().position(|byte| *byte == b':')?;

@@ -1,4 +1,4 @@
-//! What every answer has around it, whoever gave it: the headers, and a line in the log.
+//! The middleware: headers on every response, metrics, and a line in the log.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,47 +9,48 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 
-use super::idle_connections::Place;
+use super::idle_connections::ConnectionGuard;
 use super::normalize_path;
-use super::shutdown::Stopping;
-use crate::error::Error;
+use super::request_error::Error;
+use super::shutdown::Shutdown;
+use crate::error::Error as DomainError;
 use crate::guards::audit_context::report_unnamed_proxy;
 use crate::guards::request_id::{REQUEST_ID, id_of_client, request_id};
 use crate::metrics::RouteMetrics;
 
-/// Decodes the path, passes the request on, and completes the answer.
-pub(super) async fn envelope(
+/// Decodes the path, passes the request on, and completes the response.
+pub(super) async fn complete_response(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     normalize_path::decode(&mut request);
     report_unnamed_proxy(request.request());
-    let place = request.conn_data::<Arc<Place>>().cloned();
-    if let Some(place) = &place {
-        place.begin();
+    let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
+    if let Some(connection) = &connection {
+        connection.begin_request();
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     let outcome = next.call(request).await;
     let ended = Instant::now();
-    if let Some(place) = place {
-        place.end(ended, outcome.as_ref().map_or(0, length));
+    if let Some(connection) = connection {
+        connection.end_request(ended, outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
-        route.observe(response.status().as_u16(), ended - begun);
+        route.observe(response.status().as_u16(), ended - started);
     }
-    log_answer(&response);
-    let told_id = match id_of_client(response.request()) {
+    log_response(&response);
+    let response_id = match id_of_client(response.request()) {
         Some(id) => id.clone(),
         None => request_id(response.request()),
     };
-    if Stopping::has_begun_for(response.request()) {
-        // Or the next request could come on this connection just when it is closed.
+    if Shutdown::is_draining(response.request()) {
+        // Otherwise the next request could arrive on this connection just when it is closed.
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, told_id);
+    headers.insert(REQUEST_ID, response_id);
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -58,7 +59,7 @@ pub(super) async fn envelope(
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
     );
-    // The pages of the documentation may be kept and may load their files, and say so themselves.
+    // The pages of the documentation set their own: they may be cached and may load their files.
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -71,7 +72,7 @@ pub(super) async fn envelope(
     Ok(response)
 }
 
-/// How long the body of an answer is, as far as it is known.
+/// The length of a body, if it is known.
 fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
     match response.response().body().size() {
         BodySize::Sized(bytes) => bytes,
@@ -79,14 +80,14 @@ fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
     }
 }
 
-/// The path is logged by its route's pattern, or as unknown: what a client writes there may be a
-/// secret put in the wrong place, and may be meant to look like another line.
-fn log_answer(response: &ServiceResponse<impl MessageBody>) {
+/// The path is logged as the pattern of its route, or as unknown: it may contain a misplaced secret, or
+/// text that imitates another line.
+fn log_response(response: &ServiceResponse<impl MessageBody>) {
     let status = response.status();
     let error = response.response().error().and_then(|e| e.as_error());
-    // Of those there are thousands a second in a flood: the hasher says so from time to time.
-    let is_turned_away = matches!(error, Some(Error::Busy(_)));
-    let level = if status.is_server_error() && !is_turned_away {
+    // A flood causes thousands of these per second, which the hasher reports at intervals.
+    let is_rejected = matches!(error, Some(Error::Domain(DomainError::Busy(_))));
+    let level = if status.is_server_error() && !is_rejected {
         log::Level::Warn
     } else {
         log::Level::Debug
@@ -113,7 +114,7 @@ fn shown(id: &HeaderValue) -> &str {
     id.to_str().unwrap_or("-")
 }
 
-/// A method that means something here. What else stands in its place may be anything.
+/// The method, if it is a known one: a client can send any text as the method.
 fn known(method: &Method) -> &str {
     let known = [
         Method::GET,

@@ -1,5 +1,5 @@
-//! Paths as Starlette reads them: percent-decoded before they are matched, and redirected when
-//! there is a slash too many at the end.
+//! Paths as Starlette handles them: percent-decoded before they are matched, and redirected to the path
+//! without trailing slashes.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header;
@@ -7,16 +7,16 @@ use actix_web::http::uri::PathAndQuery;
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 
-use crate::error::Error;
+use super::request_error::{Error, RequestError};
 
-/// Puts the decoded path in the place of one with percent escapes, so that `/%70age` is `/page`
-/// and `/users%2Fme` is `/users/me`. actix-web leaves an escaped slash alone.
+/// Replaces a path with percent escapes by the decoded path, so that `/%70age` is `/page` and
+/// `/users%2Fme` is `/users/me`. actix-web does not decode slashes.
 pub(super) fn decode(request: &mut ServiceRequest) {
     if !request.path().contains('%') {
         return;
     }
     let decoded: Vec<u8> = percent_decode_str(request.path()).collect();
-    // No route of ours has any other character; a path that has one is not found either way.
+    // No route has other characters, so a path that has one is not found either way.
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
     let Some(path) = String::from_utf8(decoded)
         .ok()
@@ -36,18 +36,18 @@ pub(super) fn decode(request: &mut ServiceRequest) {
     }
 }
 
-/// Answers what no route takes: a redirect when only the slashes at the end are too many, for any
-/// method; 404 otherwise.
+/// Handles paths without a route: redirects any method when only trailing slashes are wrong; 404
+/// otherwise.
 ///
-/// `Location` is a path and a query (RFC 9110 section 10.2.2), never a scheme and a host: the
-/// service knows neither behind a proxy, and a client sends its credential there again.
+/// `Location` is a path and a query (RFC 9110 section 10.2.2) without scheme and host: behind a proxy
+/// the service knows neither, and the client sends its credential to that location.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path().trim_end_matches('/');
     let is_known = path.len() < request.path().len()
         && is_local(path)
         && request.resource_map().has_resource(path);
     if !is_known {
-        return Err(Error::NotFound);
+        return Err(RequestError::NotFound.into());
     }
     let location = match request.query_string() {
         "" => path.to_owned(),
@@ -58,8 +58,8 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Erro
         .finish())
 }
 
-/// Whether every client reads it as a path of this host. Two slashes begin a host, and browsers
-/// take a backslash for a slash.
+/// Whether every client treats the text as a path on this host. Two slashes begin a host, and browsers
+/// treat a backslash as a slash.
 fn is_local(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && !path.contains('\\')
 }

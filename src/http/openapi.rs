@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
 use super::routes::{
-    account, admin, events, forward_auth, health, introspect, keys, logout, metrics,
-    oauth_metadata, register, revoke, token, tutorial, users_me,
+    account, admin_access, admin_users, events, forward_auth, health, keys, oauth, oauth_metadata,
+    register, token, tutorial,
 };
 use crate::scope;
 
@@ -27,8 +27,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     paths(
         register::register,
         token::create_token,
-        logout::logout,
-        users_me::read_users_me,
+        token::logout,
+        account::read,
         account::update,
         account::change_password,
         account::delete,
@@ -36,36 +36,36 @@ pub fn document() -> utoipa::openapi::OpenApi {
         keys::list,
         keys::revoke,
         events::own,
-        revoke::revoke,
-        introspect::introspect,
+        oauth::revoke,
+        oauth::introspect,
         oauth_metadata::metadata,
         forward_auth::verify,
-        admin::list,
-        admin::create,
-        admin::read,
-        admin::update,
-        admin::delete,
-        admin::sign_out,
-        admin::unlock,
+        admin_users::list,
+        admin_users::create,
+        admin_users::read,
+        admin_users::update,
+        admin_users::delete,
+        admin_access::sign_out,
+        admin_access::unlock,
         events::all,
         tutorial::page,
         tutorial::protected_route,
         health::live,
         health::ready,
-        metrics::metrics,
+        health::metrics,
     ),
     tags(
-        (name = "sign-in", description = "Getting a token, and ending it"),
-        (name = "users", description = "Registering, and the user's own account"),
+        (name = "sign-in", description = "Tokens: issue and end them"),
+        (name = "users", description = "Registration, and users' own accounts"),
         (name = "keys", description = "API keys, for the user's programs"),
-        (name = "OAuth2", description = "Revocation, introspection, oauth_metadata"),
+        (name = "OAuth2", description = "Revocation, introspection, metadata"),
         (name = "reverse proxies", description = "Forward-auth"),
-        (name = "administration", description = "Other people's accounts"),
+        (name = "administration", description = "Accounts of other users"),
         (name = "audit trail", description = "Who did what"),
         (name = "static key", description = "The tutorial's routes behind the static key"),
-        (name = "health", description = "For load balancers and supervisors"),
+        (name = "health", description = "For load balancers, supervisors and Prometheus"),
     ),
-    // utoipa collects the schemas of successes by itself, and of `IntoResponses` it does not.
+    // utoipa collects the schemas of success responses, but not those of `IntoResponses`.
     components(schemas(
         error_responses::ErrorBody,
         error_responses::HTTPValidationError,
@@ -83,13 +83,16 @@ struct Finish;
 
 impl Modify for Finish {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        // utoipa puts Cargo's there, and Swagger UI makes a link to nowhere of an "A OR B".
+        // utoipa inserts Cargo's license, and Swagger UI turns an "A OR B" into a broken link.
         document.info.license = None;
         let scopes = Scopes::from_iter([
-            (scope::USERS_READ, "See users"),
-            (scope::USERS_WRITE, "Make, change and delete users"),
-            (scope::EVENTS_READ, "See everybody's audit events"),
-            (scope::INTROSPECT, "Ask about other people's credentials"),
+            (scope::USERS_READ, "Read users"),
+            (scope::USERS_WRITE, "Create, change and delete users"),
+            (scope::EVENTS_READ, "Read the audit events of all users"),
+            (
+                scope::INTROSPECT,
+                "Introspect the credentials of other users",
+            ),
         ]);
         let password = Flow::Password(Password::new("token", scopes));
         let components = document.components.get_or_insert_default();
@@ -97,7 +100,7 @@ impl Modify for Finish {
             "OAuth2PasswordBearer",
             SecurityScheme::OAuth2(OAuth2::with_description(
                 [password],
-                "A user's login token, or an API key. A client id and secret are not needed.",
+                "A user's login token, or an API key. No client id or secret is required.",
             )),
         );
         components.add_security_scheme(

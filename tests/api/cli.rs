@@ -211,12 +211,12 @@ fn invalid_commands_fail_with_one_line(backend: Backend) {
         (
             &bad_scope,
             "mulberry-Tram-71",
-            "scopes: Value error, scopes are names of",
+            "scopes: must be names of printable ASCII",
         ),
         (
             &short,
             "short",
-            "name: String should have at least 5 characters; password: ",
+            "name: must have at least 5 characters; password: must have at least 8",
         ),
         (
             &["user", "grant", "nobody@example.com", "a"],
@@ -226,7 +226,7 @@ fn invalid_commands_fail_with_one_line(backend: Backend) {
         (
             &["user", "grant", "alice@example.com", "a\"b"],
             "",
-            "scopes: Value error, scopes are",
+            "scopes: must be names of printable ASCII",
         ),
         (
             &["user", "delete", "nobody@example.com"],

@@ -2,15 +2,15 @@
 //! Whatever ends a credential here has ended it on every process when it returns.
 
 use pydantic_email::fold;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Administrator;
 use crate::auth::access_token::choose_scopes;
 use crate::auth::api_key::insert_key;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
-use crate::auth::register::refused_password;
-use crate::auth::{Auth, IssuedKey, IssuedToken, KeyForm};
+use crate::auth::validation::check_password;
+use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
 use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, tombstone};
 
@@ -37,7 +37,7 @@ impl Auth {
     /// in left.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] when the password is not within the policy; else as
+    /// [`Error::InvalidInput`] when the password is not within the policy; else as
     /// [`Auth::delete_user`], and [`Error::Busy`].
     pub async fn set_password(
         &self,
@@ -46,12 +46,7 @@ impl Auth {
         password: SecretString,
         keep_keys: bool,
     ) -> Result<(), Error> {
-        let policy = self.0.config.password_policy;
-        policy
-            .check_shape(password.expose_secret())
-            .map_err(|violation| {
-                Error::InvalidBody(vec![refused_password("password", violation)])
-            })?;
+        let password = check_password("password", password, self.0.config.password_policy)?;
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let hashed = self
@@ -136,9 +131,9 @@ impl Auth {
         &self,
         admin: &Administrator,
         id: i64,
-        form: KeyForm,
+        input: KeyInput,
     ) -> Result<IssuedKey, Error> {
-        let (secret, new) = self.new_key(id, form)?;
+        let (secret, new) = self.new_key(id, input)?;
         let created = self.administer(admin, id, move |tx, events, user| {
             if user.disabled_at.is_some() {
                 return Err(Error::Disabled);

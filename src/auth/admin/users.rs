@@ -5,13 +5,14 @@ use pydantic_email::{EmailAddress, fold};
 
 use super::Administrator;
 use super::administration::LockFirst;
+use crate::auth::Auth;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::precondition::Precondition;
 use crate::auth::register::insert_user;
-use crate::auth::user_patch::{UserPatch, check_optional_scopes, record_changes};
-use crate::auth::{Auth, RegistrationForm};
-use crate::error::{Error, FieldError};
+use crate::auth::user_patch::{UserPatch, record_changes};
+use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
+use crate::error::{Error, ErrorCollector};
 use crate::store::{Account, Slice, User};
 
 /// A page of users.
@@ -91,21 +92,25 @@ impl Auth {
     /// Makes a user, whoever may register, with these scopes.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`] with every wrong field; [`Error::EmailTaken`];
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
     /// [`Error::LoginTokenRequired`] for an API key; [`Error::InvalidToken`] when the
     /// administrator's session has ended meanwhile; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn create_user(
         &self,
         admin: &Administrator,
-        form: RegistrationForm,
-        scopes: Result<Option<String>, FieldError>,
+        input: RegistrationInput,
+        scopes: Field<Option<String>>,
     ) -> Result<User, Error> {
         admin.check_is_no_key()?;
-        let scopes = check_optional_scopes("scopes", scopes);
-        let (form, scopes) = Error::both(self.check_form(form), scopes)?;
+        let mut errors = ErrorCollector::new();
+        let registration = input.check_with(self.0.config.password_policy, &mut errors);
+        let scopes = errors.take(check_optional_scopes("scopes", scopes));
+        let (Some(registration), Some(scopes)) = (registration, scopes) else {
+            return Err(errors.into());
+        };
         let user = self
-            .prepare_user(&admin.origin, form, scopes.unwrap_or_default())
+            .prepare_user(&admin.origin, registration, scopes.unwrap_or_default())
             .await?;
         let (by, now) = (admin.by.clone(), self.0.clock.now());
         let auth = self.clone();
@@ -127,7 +132,7 @@ impl Auth {
     /// all keys for good; scopes that are taken are taken from all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; [`Error::InvalidBody`] with every wrong field;
+    /// [`Error::UserNotFound`]; [`Error::InvalidInput`] with every invalid field;
     /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away, and for
     /// a user who holds more of this service's scopes than the administrator does;

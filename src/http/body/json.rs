@@ -1,5 +1,5 @@
-//! JSON bodies, taken apart as FastAPI and pydantic take them apart. What is made of them stands in
-//! [`forms`](super::forms).
+//! JSON bodies, parsed as FastAPI and pydantic parse them. The routes convert the members to the inputs
+//! of the domain.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,27 +14,29 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{Body, read, read_if_admitted};
-use crate::error::{Error, FieldError};
+use crate::error::{FieldError, FieldType, InvalidField};
+use crate::http::error_details::ErrorDetails;
+use crate::http::request_error::{Error, RequestError};
 
-/// The most that a JSON body may hold, in bytes.
-const LIMIT: usize = 16 << 10;
+/// The maximum size of a JSON body, in bytes.
+const MAX_BODY: usize = 16 << 10;
 
-/// Lists and objects within each other beyond this many are refused: Python's parser gives up too.
+/// The maximum depth of nested lists and objects; Python's parser gives up there too.
 const MAX_DEPTH: usize = 500;
 
-/// Digits of a number beyond this many are refused: Python's limit for turning text to integers.
+/// The maximum number of digits of a number: Python's limit for the conversion of text to integers.
 const MAX_DIGITS: usize = 4_300;
 
-/// What can be made of the members of a JSON object.
+/// An input that is parsed from the members of a JSON object.
 pub(crate) trait FromMembers: Sized {
-    /// Whether it holds a password to be hashed, so that it is not taken while too many wait.
-    const WANTS_HASH: bool;
+    /// Whether the input has a password to hash, so that it is rejected while the hash queue is full.
+    const REQUIRES_HASH: bool;
 
-    /// Takes the members; those that are wrong are for the domain to report, together with what it
-    /// finds wrong itself.
+    /// Parses the members. Errors of single members are kept in the input: the domain reports them
+    /// together with the fields that it finds invalid.
     ///
     /// # Errors
-    /// For what is wrong with the object as a whole.
+    /// When the object as a whole is wrong.
     fn from_members(members: &Members) -> Result<Self, Error>;
 }
 
@@ -49,10 +51,10 @@ impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = if T::WANTS_HASH {
-                read_if_admitted(&request, &mut payload, LIMIT).await?
+            let body = if T::REQUIRES_HASH {
+                read_if_admitted(&request, &mut payload, MAX_BODY).await?
             } else {
-                read(&mut payload, LIMIT).await?
+                read(&mut payload, MAX_BODY).await?
             };
             read_members(&body, is_json(&request))
                 .and_then(|members| T::from_members(&members))
@@ -62,7 +64,7 @@ impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
 }
 
 /// Whether the content type is `application/json` or `application/…+json`, in any case and with
-/// any parameters. Without one a body is not taken for JSON, as since FastAPI 0.122.
+/// any parameters. A body without a content type is not JSON, as since FastAPI 0.122.
 fn is_json(request: &HttpRequest) -> bool {
     let essence = request.content_type().trim().to_ascii_lowercase();
     essence
@@ -72,35 +74,39 @@ fn is_json(request: &HttpRequest) -> bool {
 
 /// The members of what arrived of a body.
 pub(crate) fn read_members(body: &Body, is_json: bool) -> Result<Members<'_>, Error> {
-    // Looked for before the size: a client that sends nonsense is told so.
-    if is_json && is_absurd(&body.bytes) {
-        return Err(Error::UnreadableBody);
+    // Before the size, so that a client learns first that its body cannot be parsed.
+    if is_json && exceeds_limits(&body.bytes) {
+        return Err(RequestError::UnreadableBody.into());
     }
     if !body.whole {
-        return Err(Error::BodyTooLarge);
+        return Err(RequestError::BodyTooLarge.into());
     }
     parse(&body.bytes, is_json)
 }
 
 fn parse(body: &[u8], is_json: bool) -> Result<Members<'_>, Error> {
     if body.is_empty() {
-        let missing = FieldError::of_body("missing", "Field required");
-        return Err(Error::InvalidBody(vec![missing]));
+        return Err(invalid_body("missing", "Field required"));
     }
-    let text = str::from_utf8(body).map_err(|_error| Error::UnreadableBody)?;
+    let text = str::from_utf8(body).map_err(|_error| RequestError::UnreadableBody)?;
     if !is_json {
         return Err(not_an_object());
     }
     Members::parse(text)
 }
 
-/// The value is withheld: a password may be anywhere in it.
 fn not_an_object() -> Error {
     let message = "Input should be a valid dictionary or object to extract fields from";
-    Error::InvalidBody(vec![FieldError::of_body("model_attributes_type", message)])
+    invalid_body("model_attributes_type", message)
 }
 
-/// The members of a JSON object, not looked into until they are asked for.
+/// An error of the body as a whole. It does not show the body, which may hold a password.
+fn invalid_body(kind: &'static str, message: &str) -> Error {
+    let error = ErrorDetails::of_body(kind, message);
+    RequestError::InvalidBody(Box::new(error)).into()
+}
+
+/// The members of a JSON object. Their values are parsed on demand.
 pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
@@ -116,21 +122,19 @@ impl<'a> Members<'a> {
             .map_err(|error| malformed(text, &error))
     }
 
-    /// A member that has to be a text. Anything else is shown to the client again, unless
-    /// something in it may be a secret.
-    pub(super) fn text(&self, field: &'static str) -> Result<String, FieldError> {
-        self.optional_text(field)?
-            .ok_or_else(|| FieldError::missing(field))
+    /// A required text. An error shows another value, unless it may hold a secret.
+    pub(crate) fn text(&self, field: &'static str) -> Result<String, FieldError> {
+        self.optional_text(field)?.ok_or_else(|| missing(field))
     }
 
-    /// The same for a secret, which is never shown.
-    pub(super) fn secret(&self, field: &'static str) -> Result<SecretString, FieldError> {
-        let value = self.find(field).ok_or_else(|| FieldError::missing(field))?;
+    /// A required secret. An error never shows the value.
+    pub(crate) fn secret(&self, field: &'static str) -> Result<SecretString, FieldError> {
+        let value = self.find(field).ok_or_else(|| missing(field))?;
         Ok(read_text(field, value)?.into())
     }
 
-    /// A secret that may be left out.
-    pub(super) fn optional_secret(
+    /// An optional secret.
+    pub(crate) fn optional_secret(
         &self,
         field: &'static str,
     ) -> Result<Option<SecretString>, FieldError> {
@@ -139,33 +143,33 @@ impl<'a> Members<'a> {
         Ok(text.map(SecretString::from))
     }
 
-    /// A member that may be left out, and has to be a text otherwise.
-    pub(super) fn optional_text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
+    /// An optional text.
+    pub(crate) fn optional_text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         let read =
-            |value| read_text(field, value).map_err(|error| error.showing(presentable(value)));
+            |value| read_text(field, value).map_err(|error| error.with_value(presentable(value)));
         self.find(field).map(read).transpose()
     }
 
-    /// A member that may be left out, and has to be a `T` otherwise, which `kind` and `message`
-    /// say as pydantic does.
-    pub(super) fn optional<T: DeserializeOwned>(
+    /// An optional value of the type `T`, which is described as `expected`.
+    pub(crate) fn optional<T: DeserializeOwned>(
         &self,
         field: &'static str,
-        kind: &'static str,
-        message: &str,
+        expected: FieldType,
     ) -> Result<Option<T>, FieldError> {
         let read = |value: &RawValue| {
-            serde_json::from_str(value.get())
-                .map_err(|_error| FieldError::new(field, kind, message).showing(presentable(value)))
+            serde_json::from_str(value.get()).map_err(|_error| {
+                let error = FieldError::new(field, InvalidField::WrongType(expected));
+                error.with_value(presentable(value))
+            })
         };
         self.find(field).map(read).transpose()
     }
 
-    /// Refuses members of other names: one that is misspelt would be passed over in silence.
+    /// Refuses members with other names: a misspelt one would be ignored silently.
     ///
     /// # Errors
-    /// [`Error::InvalidBody`], the name withheld: it may be a secret in the wrong place.
-    pub(super) fn only(&self, fields: &[&str]) -> Result<(), Error> {
+    /// [`RequestError::InvalidBody`]. It does not show the name, which may be a misplaced secret.
+    pub(crate) fn only(&self, fields: &[&str]) -> Result<(), Error> {
         if self
             .0
             .iter()
@@ -174,8 +178,7 @@ impl<'a> Members<'a> {
             return Ok(());
         }
         let message = format!("Extra inputs are not permitted: only {}", fields.join(", "));
-        let error = FieldError::of_body("extra_forbidden", &message);
-        Err(Error::InvalidBody(vec![error]))
+        Err(invalid_body("extra_forbidden", &message))
     }
 
     fn find(&self, field: &str) -> Option<&'a RawValue> {
@@ -186,20 +189,22 @@ impl<'a> Members<'a> {
     }
 }
 
+fn missing(field: &'static str) -> FieldError {
+    FieldError::new(field, InvalidField::Missing)
+}
+
 fn read_text(field: &'static str, value: &RawValue) -> Result<String, FieldError> {
     serde_json::from_str(value.get()).map_err(|_error| {
         if value.get().starts_with('"') {
-            // The syntax was checked, so what is left is a surrogate without its other half.
-            let message =
-                "Input should be a valid string, unable to parse raw data as a unicode string";
-            FieldError::new(field, "string_unicode", message)
+            // The syntax is valid, so the text has a surrogate without its other half.
+            FieldError::new(field, InvalidField::InvalidUnicode)
         } else {
-            FieldError::not_a_string(field)
+            FieldError::new(field, InvalidField::WrongType(FieldType::Text))
         }
     })
 }
 
-/// The value as it may be sent back; null when it cannot be, or must not.
+/// The value as an error may show it; null when it cannot be parsed or may hold a secret.
 fn presentable(value: &RawValue) -> Value {
     serde_json::from_str(value.get())
         .ok()
@@ -227,8 +232,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         f.write_str("an object")
     }
 
-    /// Two members of one name are refused: whoever reads them later must not be able to see
-    /// another value than we do.
+    /// Refuses two members of the same name: another parser could use the other value.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         let mut names = HashSet::new();
@@ -248,8 +252,8 @@ fn malformed(text: &str, error: &serde_json::Error) -> Error {
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    // The column is that of the offending byte, from 1; a text that ends too early offends behind
-    // its last one.
+    // The column is that of the offending byte, from 1. For a text that ends too early, the position
+    // is after its last byte.
     let end = match error.classify() {
         Category::Eof => text.len(),
         _ => before + error.column().saturating_sub(1),
@@ -261,14 +265,12 @@ fn malformed(text: &str, error: &serde_json::Error) -> Error {
     // Without the " at line … column …" that serde_json adds.
     let problem = error.to_string();
     let problem = problem.split(" at line ").next().unwrap_or_default();
-    Error::MalformedJson {
-        position,
-        problem: problem.to_owned(),
-    }
+    let problem = problem.to_owned();
+    RequestError::MalformedJson { position, problem }.into()
 }
 
-/// Whether the text is nested deeper, or has longer numbers, than anybody means.
-fn is_absurd(text: &[u8]) -> bool {
+/// Whether the text is nested deeper, or has longer numbers, than Python's parser accepts.
+fn exceeds_limits(text: &[u8]) -> bool {
     let (mut depth, mut digits) = (0_usize, 0_usize);
     let (mut in_string, mut escaped) = (false, false);
     for byte in text {

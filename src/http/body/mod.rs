@@ -1,7 +1,6 @@
-//! Request bodies: read within limits, then taken apart by [`json`] or [`form`].
+//! Request bodies and queries: read within limits, then parsed by [`json`], [`form`] or [`query`].
 
 pub(super) mod form;
-pub(super) mod forms;
 pub(super) mod json;
 pub(super) mod query;
 
@@ -14,38 +13,37 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use crate::error::Error;
 use crate::guards::audit_context::network;
 use crate::guards::auth;
+use crate::http::request_error::{Error, RequestError};
 
-/// The longest that a body may take to arrive. actix-web has a limit for the head only.
-const ARRIVE_WITHIN: Duration = Duration::from_secs(5);
+/// The longest time that a body may take to arrive. actix-web limits the head only.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of a body that is too large is read and thrown away. A client that is cut off while it
-/// sends sees a broken connection, and not the answer that tells it why.
-const DISCARD_AT_MOST: usize = 2 << 20;
+/// How much of a body that is too large is read and discarded. A client that is cut off while it sends
+/// sees a broken connection instead of the response with the reason.
+const MAX_DISCARDED: usize = 2 << 20;
 
-/// How long a request waits to be turned away. Not the same for all, or they would all come back
-/// at the same moment.
-const TURN_AWAY_AFTER: Range<Duration> = Duration::from_millis(34)..Duration::from_millis(44);
+/// How long a request waits for the response that the hash queue is full. It varies, or all clients
+/// would come back at the same moment.
+const REJECTION_DELAY: Range<Duration> = Duration::from_millis(34)..Duration::from_millis(44);
 
 /// What arrived of a body.
 pub(crate) struct Body {
     /// The beginning, up to the limit.
     pub(crate) bytes: Bytes,
-    /// Whether that is all.
+    /// Whether that is the whole body.
     pub(crate) whole: bool,
 }
 
-/// Reads the body, up to `limit` bytes, of a request that wants a password hashed.
+/// Reads the body, up to `limit` bytes, of a request that requires a password hash.
 ///
-/// While more of them wait than can be served in time, it turns them away before anything is made
-/// of the body, and takes its time over that: a client that asks again at once would otherwise
-/// keep a core busy with being turned away.
+/// While the hash queue is full, it rejects the request before the body is parsed, after a short
+/// delay: a client that retries immediately would otherwise keep a core busy with rejections.
 ///
 /// # Errors
-/// [`Error::BodyTimeout`] when the body does not arrive in time, [`Error::BrokenBody`] when it breaks
-/// off or is no chunks; [`Error::Busy`].
+/// [`RequestError::BodyTimeout`] when the body does not arrive in time, [`RequestError::BrokenBody`]
+/// when it ends early or its chunks are malformed; `Busy` when the queue is full.
 pub(super) async fn read_if_admitted(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -53,27 +51,27 @@ pub(super) async fn read_if_admitted(
 ) -> Result<Body, Error> {
     let body = read(payload, limit).await?;
     if let Err(busy) = auth(request)?.check_capacity(network(request)) {
-        sleep(rand::random_range(TURN_AWAY_AFTER)).await;
-        return Err(busy);
+        sleep(rand::random_range(REJECTION_DELAY)).await;
+        return Err(busy.into());
     }
     Ok(body)
 }
 
 async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
-    timeout(ARRIVE_WITHIN, read_all(payload, limit))
+    timeout(BODY_TIMEOUT, read_all(payload, limit))
         .await
-        .unwrap_or(Err(Error::BodyTimeout))
+        .unwrap_or(Err(RequestError::BodyTimeout.into()))
 }
 
 async fn read_all(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
     let mut bytes = BytesMut::new();
     let mut seen = 0_usize;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_broken| Error::BrokenBody)?;
+        let chunk = chunk.map_err(|_broken| RequestError::BrokenBody)?;
         seen = seen.saturating_add(chunk.len());
         let room = limit - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if seen > DISCARD_AT_MOST {
+        if seen > MAX_DISCARDED {
             break;
         }
     }

@@ -5,18 +5,19 @@ use std::str::FromStr;
 use actix_web::HttpRequest;
 use chrono::{DateTime, NaiveDateTime};
 
-use crate::error::{Error, FieldError};
+use crate::http::error_details::ErrorDetails;
+use crate::http::request_error::RequestError;
 
-/// The parameters as they came.
+/// The parameters of a query. Errors are collected until [`check`](Query::check).
 pub(crate) struct Query {
     path: String,
     pairs: Vec<(String, String)>,
-    errors: Vec<FieldError>,
+    errors: Vec<ErrorDetails>,
 }
 
 impl Query {
     /// The query of a request.
-    pub(crate) fn of(request: &HttpRequest) -> Self {
+    pub(crate) fn from_request(request: &HttpRequest) -> Self {
         let pairs = form_urlencoded::parse(request.query_string().as_bytes());
         Self {
             path: request.path().to_owned(),
@@ -25,9 +26,9 @@ impl Query {
         }
     }
 
-    /// A text; the last one when there are several, nothing when it is empty.
+    /// A text: the last one when there are several, `None` when it is empty.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
-        // Postgres takes no U+0000 in a text.
+        // Postgres has no U+0000 in a text.
         let message = "Value error, the NUL character (U+0000) cannot be looked for";
         self.parse(name, "value_error", message, |text| {
             (!text.contains('\0')).then(|| text.to_owned())
@@ -35,7 +36,7 @@ impl Query {
         .filter(|text| !text.is_empty())
     }
 
-    /// The names of all parameters, in their order.
+    /// The names of all parameters, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().map(|(name, _)| name.as_str())
     }
@@ -54,18 +55,18 @@ impl Query {
         })
     }
 
-    /// How many are wanted: from 1 to `max`, or `default`.
+    /// The maximum number of results: from 1 to `max`, or `default`.
     pub(crate) fn limit(&mut self, default: i64, max: i64) -> i64 {
         let limit = self.number("limit").unwrap_or(default);
         if !(1..=max).contains(&limit) {
             let message = format!("Input should be from 1 to {max}");
-            let error = FieldError::new("limit", "value_error", message);
-            self.errors.push(error.showing(limit));
+            let error = ErrorDetails::new("limit", "value_error", message);
+            self.errors.push(error.with_input(limit));
         }
         limit
     }
 
-    /// A time with its offset from UTC, as RFC 3339 has it.
+    /// A time with its offset from UTC (RFC 3339).
     pub(crate) fn time(&mut self, name: &'static str) -> Option<NaiveDateTime> {
         let message = "Input should be a valid datetime with a time zone";
         self.parse(name, "datetime_parsing", message, |text| {
@@ -74,19 +75,19 @@ impl Query {
         })
     }
 
-    /// Refuses what was wrong.
+    /// Reports the parameters that are wrong.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] with every parameter that was asked for and wrong.
-    pub(crate) fn check(&mut self) -> Result<(), Error> {
+    /// [`RequestError::InvalidQuery`] with every parameter that was read and is wrong.
+    pub(crate) fn check(&mut self) -> Result<(), RequestError> {
         if self.errors.is_empty() {
             Ok(())
         } else {
-            Err(Error::InvalidQuery(std::mem::take(&mut self.errors)))
+            Err(RequestError::InvalidQuery(std::mem::take(&mut self.errors)))
         }
     }
 
-    /// The path and query of the same request but for one parameter.
+    /// The path and query of the same request with another value of one parameter.
     pub(crate) fn link(&self, name: &str, value: &str) -> String {
         let others = self.pairs.iter().filter(|(key, _)| key != name);
         let query = form_urlencoded::Serializer::new(String::new())
@@ -107,7 +108,7 @@ impl Query {
         let (_, text) = named.next()?;
         let parsed = parse(text);
         if parsed.is_none() {
-            let error = FieldError::new(name, kind, message).showing(text.as_str());
+            let error = ErrorDetails::new(name, kind, message).with_input(text.as_str());
             self.errors.push(error);
         }
         parsed

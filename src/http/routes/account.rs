@@ -1,21 +1,23 @@
-//! What users change about their own accounts.
+//! Users' own accounts.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use secrecy::SecretString;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::users_me::UserRead;
-use crate::auth::{Origin, PasswordForm, ProfileForm};
-use crate::error::Error;
-use crate::guards::SignedIn;
-use crate::guards::auth;
-use crate::http::body::forms::DeletionForm;
-use crate::http::body::json::JsonBody;
+use crate::auth::{Auth, Field, KeptKeys, Origin, PasswordInput, ProfileInput};
+use crate::error::FieldType;
+use crate::guards::{Authenticated, SignedIn};
+use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::request_error::Error;
+use crate::views::UserRead;
 
-/// What a user wants to change; what is left out stays as it is.
+/// What a user wants to change; missing fields stay unchanged.
 #[derive(ToSchema)]
+#[schema(as = ProfileUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct ProfileUpdate {
+pub(crate) struct ProfileRequest {
     #[schema(nullable = false, min_length = 5, example = "Andres Cruz")]
     name: Option<String>,
     #[schema(nullable = false, example = "Cruz")]
@@ -24,10 +26,29 @@ pub(crate) struct ProfileUpdate {
     website: Option<String>,
 }
 
+impl FromMembers for ProfileInput {
+    const REQUIRES_HASH: bool = false;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        members.only(&["name", "surname", "website"])?;
+        Ok(parse_profile(members))
+    }
+}
+
+/// The fields that users may change of their own and administrators of others.
+pub(super) fn parse_profile(members: &Members) -> ProfileInput {
+    ProfileInput {
+        name: members.optional_text("name"),
+        surname: members.optional_text("surname"),
+        website: members.optional_text("website"),
+    }
+}
+
 /// A change of the password.
 #[derive(ToSchema)]
+#[schema(as = PasswordUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct PasswordUpdate {
+pub(crate) struct PasswordRequest {
     #[schema(format = "password", example = "correct-horse-9!")]
     current_password: String,
     #[schema(format = "password", example = "battery-staple-7?")]
@@ -38,20 +59,82 @@ pub(crate) struct PasswordUpdate {
 }
 
 /// `true`, `false` or a list of ids.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the body for the OpenAPI document")]
+#[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum KeepKeys {
     AllOrNone(bool),
     These(Vec<i64>),
 }
 
-/// The proof that the account may be deleted.
+impl From<KeepKeys> for KeptKeys {
+    fn from(keys: KeepKeys) -> Self {
+        match keys {
+            KeepKeys::AllOrNone(true) => Self::All,
+            KeepKeys::AllOrNone(false) => Self::default(),
+            KeepKeys::These(ids) => Self::These(ids),
+        }
+    }
+}
+
+impl FromMembers for PasswordInput {
+    const REQUIRES_HASH: bool = true;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        members.only(&["current_password", "new_password", "keep_keys"])?;
+        let kept = members.optional::<KeepKeys>("keep_keys", FieldType::BooleanOrIntegers);
+        Ok(Self {
+            current_password: members.secret("current_password"),
+            new_password: members.secret("new_password"),
+            keep_keys: kept.map(|kept| kept.map(KeptKeys::from)),
+        })
+    }
+}
+
+/// The confirmation that the account may be deleted.
 #[derive(ToSchema)]
+#[schema(as = AccountDeletion)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct AccountDeletion {
+pub(crate) struct DeletionRequest {
     #[schema(format = "password", example = "correct-horse-9!")]
     current_password: String,
+}
+
+/// A parsed [`DeletionRequest`].
+pub(crate) struct DeletionInput {
+    /// The password.
+    pub(crate) current_password: Field<SecretString>,
+}
+
+impl FromMembers for DeletionInput {
+    const REQUIRES_HASH: bool = true;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        members.only(&["current_password"])?;
+        Ok(Self {
+            current_password: members.secret("current_password"),
+        })
+    }
+}
+
+/// Who am I?
+///
+/// Returns the user whose token is sent.
+#[utoipa::path(
+    get,
+    path = "/users/me",
+    tag = "users",
+    operation_id = "read_users_me_users_me_get",
+    // Without the header `Token`: Swagger UI would send a static key in it along with the token.
+    security(("OAuth2PasswordBearer" = [])),
+    responses(
+        (status = 200, description = "The user whose token this is", body = UserRead),
+        error_responses::NotAuthenticated,
+        error_responses::TwoCredentials,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn read(caller: Authenticated) -> HttpResponse {
+    HttpResponse::Ok().json(UserRead::from(&caller.user))
 }
 
 /// Change my name, surname or website
@@ -61,13 +144,13 @@ pub(crate) struct AccountDeletion {
     tag = "users",
     operation_id = "update_users_me",
     security(("OAuth2PasswordBearer" = [])),
-    request_body = ProfileUpdate,
+    request_body = ProfileRequest,
     responses(
-        (status = 200, description = "The user as they are now", body = UserRead),
+        (status = 200, description = "The user after the change", body = UserRead),
         error_responses::UnreadableRequest,
         error_responses::NotAuthenticated,
         error_responses::LoginTokenRequired,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -75,34 +158,34 @@ pub(crate) struct AccountDeletion {
     )
 )]
 pub(crate) async fn update(
-    request: HttpRequest,
+    auth: Auth,
     caller: SignedIn,
     origin: Origin,
-    form: JsonBody<ProfileForm>,
+    input: JsonBody<ProfileInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
-    let user = auth(&request)?
-        .update_profile(&origin, caller.principal(), form.0)
+    let user = auth
+        .update_profile(&origin, caller.principal(), input.0)
         .await?;
     Ok(HttpResponse::Ok().json(UserRead::from(&user)))
 }
 
 /// Change my password
 ///
-/// Ends every other session, and every API key that is not to be kept.
+/// Ends every other session, and every API key that is not listed in `keep_keys`.
 #[utoipa::path(
     post,
     path = "/users/me/password",
     tag = "users",
     operation_id = "change_password",
     security(("OAuth2PasswordBearer" = [])),
-    request_body = PasswordUpdate,
+    request_body = PasswordRequest,
     responses(
         (status = 204, description = "The new password is in force"),
         error_responses::UnreadableRequest,
         error_responses::NotAuthenticated,
-        error_responses::PasswordWanted,
-        error_responses::BodyLate,
+        error_responses::PasswordRequired,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -110,35 +193,34 @@ pub(crate) async fn update(
     )
 )]
 pub(crate) async fn change_password(
-    request: HttpRequest,
+    auth: Auth,
     caller: SignedIn,
     origin: Origin,
-    form: JsonBody<PasswordForm>,
+    input: JsonBody<PasswordInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
-    auth(&request)?
-        .change_password(&origin, caller.principal(), form.0)
+    auth.change_password(&origin, caller.principal(), input.0)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Delete my account
 ///
-/// With it go all tokens and keys. What the audit trail holds stays.
+/// Deletes all its tokens and keys as well. The audit trail stays unchanged.
 #[utoipa::path(
     delete,
     path = "/users/me",
     tag = "users",
     operation_id = "delete_users_me",
     security(("OAuth2PasswordBearer" = [])),
-    request_body = AccountDeletion,
+    request_body = DeletionRequest,
     responses(
-        (status = 204, description = "The account is no more"),
+        (status = 204, description = "The account is deleted"),
         error_responses::UnreadableRequest,
         error_responses::NotAuthenticated,
-        error_responses::PasswordWanted,
+        error_responses::PasswordRequired,
         error_responses::LastAdministrator,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -146,14 +228,13 @@ pub(crate) async fn change_password(
     )
 )]
 pub(crate) async fn delete(
-    request: HttpRequest,
+    auth: Auth,
     caller: SignedIn,
     origin: Origin,
-    form: JsonBody<DeletionForm>,
+    input: JsonBody<DeletionInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
-    auth(&request)?
-        .delete_account(&origin, caller.principal(), form.0.current_password)
+    auth.delete_account(&origin, caller.principal(), input.0.current_password)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

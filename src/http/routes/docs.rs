@@ -1,5 +1,5 @@
-//! The documentation for the browser, all of it from this binary: the pages load nothing from
-//! anywhere else, and their policy lets them load nothing.
+//! The API documentation for browsers, all of it from this binary: the pages load nothing from other
+//! hosts, and their content security policy forbids it.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -13,9 +13,9 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream::{self, Stream};
 use utoipa_swagger_ui::Config;
 
-use crate::error::Error;
-use crate::http::idle_connections::Place;
+use crate::http::idle_connections::ConnectionGuard;
 use crate::http::openapi;
+use crate::http::request_error::{Error, RequestError};
 
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
 const SWAGGER_INIT: &str = include_str!("../assets/swagger-init.js");
@@ -23,8 +23,8 @@ const REDOC_PAGE: &str = include_str!("../assets/redoc.html");
 /// Redoc 2.5.4 (MIT), as made by `scripts/pack-redoc.sh`.
 const REDOC_PACKED: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
 
-/// What the pages may do. Both libraries put style sheets into the page, and Redoc searches in a
-/// worker that it makes from a blob.
+/// The content security policy of the pages. Both libraries insert style sheets, and Redoc searches in
+/// a worker that it creates from a blob.
 const POLICY: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
     HeaderValue::from_static(
@@ -33,15 +33,15 @@ const POLICY: (HeaderName, HeaderValue) = (
     ),
 );
 
-/// Files that change with the binary only.
+/// For files that only change with the binary.
 const KEEP: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
-/// How much of a file is sent at a time: who does not read on within the time that a connection may
-/// be idle is cut. Each connection of such a client takes a few of them in memory.
-const PIECE: usize = 4 << 10;
+/// The size of the pieces in which a file is sent. A client that does not read a piece within the idle
+/// timeout is cut off; a slow client holds a few pieces in memory.
+const PIECE_SIZE: usize = 4 << 10;
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    // The document is built of names and numbers only, which always serialise.
+    // The document consists of names and numbers, which always serialise.
     Bytes::from(openapi::document().to_json().unwrap_or_default())
 });
 
@@ -64,11 +64,11 @@ pub(crate) async fn swagger_ui_file(
         | "swagger-ui-bundle.js"
         | "oauth2-redirect.html"
         | "favicon-32x32.png" => {}
-        _ => return Err(Error::NotFound),
+        _ => return Err(RequestError::NotFound.into()),
     }
     let found = utoipa_swagger_ui::serve(&name, SWAGGER_CONFIG.clone());
-    let file = found.ok().flatten().ok_or(Error::NotFound)?;
-    // Not a copy for each client: those that read slowly keep it.
+    let file = found.ok().flatten().ok_or(RequestError::NotFound)?;
+    // Without a copy for each client, which a slow client would hold.
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
@@ -93,7 +93,7 @@ pub(crate) async fn redoc_file(
         "redoc.standalone.js" => Ok(script()
             .insert_header((header::CONTENT_ENCODING, "gzip"))
             .body(in_pieces(&request, Bytes::from_static(REDOC_PACKED)))),
-        _ => Err(Error::NotFound),
+        _ => Err(RequestError::NotFound.into()),
     }
 }
 
@@ -104,20 +104,20 @@ pub(crate) async fn openapi_json() -> HttpResponse {
         .body(DOCUMENT.clone())
 }
 
-/// A large file for a client that may be slow, and has time for as long as it reads.
+/// Sends a large file to a client that may be slow: its connection stays open while it reads.
 fn in_pieces(
     request: &HttpRequest,
     file: Bytes,
 ) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>> + use<>> {
-    let place = request.conn_data::<Arc<Place>>().cloned();
+    let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
     let size = file.len();
-    let starts = (0..size).step_by(PIECE);
-    // Asked for when what was sent before has left for the client.
+    let starts = (0..size).step_by(PIECE_SIZE);
+    // Called when the previous piece has been sent.
     let pieces = starts.map(move |start| {
-        if let Some(place) = &place {
-            place.end(Instant::now(), 0);
+        if let Some(connection) = &connection {
+            connection.end_request(Instant::now(), 0);
         }
-        Ok(file.slice(start..size.min(start + PIECE)))
+        Ok(file.slice(start..size.min(start + PIECE_SIZE)))
     });
     SizedStream::new(size as u64, stream::iter(pieces))
 }

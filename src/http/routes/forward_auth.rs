@@ -1,51 +1,51 @@
-//! Whether a reverse proxy may let a request through (forward-auth).
+//! Forward-auth: a reverse proxy asks whether it may pass a request on.
 
-use std::time::Instant;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::auth::{Credential, Origin};
-use crate::error::Error;
-use crate::guards::Authenticated;
-use crate::guards::auth;
+use crate::error::Error as DomainError;
+use crate::guards::{Authenticated, auth};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
-use crate::http::log_limit::LogLimit;
+use crate::http::request_error::{Error, RequestError};
 use crate::scope::{self, names};
 
-/// What is escaped in a header's value besides what is not ASCII. The percent sign too, so that
-/// what comes out can be read back.
+/// Escaped in a header's value, in addition to all non-ASCII characters. The percent sign is, so that
+/// the value can be decoded.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The one parameter.
+/// The only parameter of the query.
 const SCOPE: &str = "scope";
 
-/// The most that the log tells of a parameter's name, in characters.
+/// The maximum length of a parameter's name in the log, in characters.
 const MAX_LOGGED_NAME: usize = 40;
 
-/// The longest name that is told, in characters; escaped, each may take up twelve bytes.
-const NAME_MAX: usize = 200;
+/// The maximum length of a user's name in the header, in characters of up to twelve bytes when escaped.
+const MAX_NAME: usize = 200;
 
 /// May this request pass?
 ///
-/// For the `auth_request` of nginx and its like, under any method. Says who the user is in headers
-/// that are there in every 200, percent-encoded where they are not printable ASCII. A query
-/// parameter other than `scope`, or a `scope` without a name, is refused with 403.
+/// For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
+/// which are always present, percent-encoded where they are not printable ASCII. A query parameter
+/// other than `scope`, or a `scope` without a name, is refused with 403.
 #[utoipa::path(
     get,
     path = "/verify",
     tag = "reverse proxies",
     operation_id = "verify",
     params(
-        ("scope" = Option<String>, Query, description = "Scopes that are wanted: `a+b`"),
+        ("scope" = Option<String>, Query, description = "The required scopes: `a+b`"),
     ),
     security(("OAuth2PasswordBearer" = [])),
     responses(
         (
             status = 200,
-            description = "It may",
+            description = "The request may pass",
             headers(
                 ("X-Auth-User-Id" = String, description = "The id of the user"),
                 ("X-Auth-Email" = String, description = "The address"),
@@ -61,20 +61,20 @@ const NAME_MAX: usize = 200;
 )]
 pub(crate) async fn verify(
     request: HttpRequest,
-    caller: Result<Authenticated, Error>,
+    caller: Result<Authenticated, DomainError>,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let principal = caller.map_err(strict)?.0;
-    let wanted = wanted_scopes(&request)?;
-    let missing = match scope::normalise(&wanted) {
-        Ok(wanted) => principal.first_missing(&wanted).map(str::to_owned),
-        // No session holds what is no scope.
-        Err(_not_scopes) => Some(wanted),
+    let principal = caller.map_err(for_proxy)?.0;
+    let required = required_scopes(&request)?;
+    let missing = match scope::normalise(&required) {
+        Ok(required) => principal.first_missing(&required).map(str::to_owned),
+        // No principal holds a malformed scope.
+        Err(_malformed) => Some(required),
     };
     if let Some(missing) = missing {
-        return Err(auth(&request)?
-            .refuse_scope(&origin, &principal, &missing)
-            .await);
+        let auth = auth(&request)?;
+        let refused = auth.refuse_scope(&origin, &principal, &missing);
+        return Err(refused.await.into());
     }
     let method = match principal.credential {
         Credential::LoginToken(_) => "login",
@@ -84,30 +84,31 @@ pub(crate) async fn verify(
     for (name, value) in [
         ("x-auth-user-id", principal.user.id.to_string().as_str()),
         ("x-auth-email", &principal.user.email),
-        ("x-auth-name", &shown_name(&principal.user.name)),
+        ("x-auth-name", &short_name(&principal.user.name)),
         ("x-auth-scopes", &principal.scopes()),
         ("x-auth-method", method),
     ] {
-        let value = HeaderValue::try_from(printable(value)).map_err(|_error| Error::Internal)?;
+        let value =
+            HeaderValue::try_from(printable(value)).map_err(|_error| DomainError::Internal)?;
         response.insert_header((HeaderName::from_static(name), value));
     }
     Ok(response.finish())
 }
 
-/// The scopes that the proxy asks for. Its question is fixed in its settings, so a parameter that
-/// is misspelt, and a scope that is left empty, would let every user in where the operator wanted
-/// some of them.
+/// The scopes that the proxy requires. They are fixed in the proxy's settings: a misspelt parameter or
+/// an empty scope would admit every user where the operator meant to admit some.
 ///
 /// # Errors
-/// [`Error::InvalidForwardAuthQuery`], with a line in the log for the operator: a client cannot repair it.
-fn wanted_scopes(request: &HttpRequest) -> Result<String, Error> {
-    let query = Query::of(request);
+/// [`RequestError::InvalidForwardAuthQuery`], with a line in the log for the operator, since a client
+/// cannot fix it.
+fn required_scopes(request: &HttpRequest) -> Result<String, RequestError> {
+    let query = Query::from_request(request);
     let problem = match query.names().find(|name| *name != SCOPE) {
         Some(unknown) => format!("the unknown parameter {}", for_log(unknown)),
         None => {
-            let wanted = query.all(SCOPE);
-            if wanted.iter().all(|scopes| names(scopes).next().is_some()) {
-                return Ok(wanted.join(" "));
+            let required = query.all(SCOPE);
+            if required.iter().all(|scopes| names(scopes).next().is_some()) {
+                return Ok(required.join(" "));
             }
             "a scope without a name".to_owned()
         }
@@ -116,29 +117,67 @@ fn wanted_scopes(request: &HttpRequest) -> Result<String, Error> {
     if limit.is_none_or(|limit| limit.allows_line(Instant::now())) {
         log::error!("/verify was asked with {problem}, and refuses: correct the proxy's settings");
     }
-    Err(Error::InvalidForwardAuthQuery)
+    Err(RequestError::InvalidForwardAuthQuery)
 }
 
-/// As much of a parameter's name as tells it, in ASCII: it may be the words of a client.
+/// The beginning of a parameter's name, in ASCII: a client may have written it.
 fn for_log(name: &str) -> String {
     let start = name.chars().take(MAX_LOGGED_NAME);
     start.flat_map(char::escape_default).collect()
 }
 
-/// As much of a name as a header has room for: proxies refuse an answer with a head of many KiB, and
-/// a name can be as long as a registration.
-fn shown_name(name: &str) -> String {
-    name.chars().take(NAME_MAX).collect()
+/// The beginning of a user's name: proxies refuse a response with a head of many KiB, and a name can
+/// be as long as a registration.
+fn short_name(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
 }
 
-/// A proxy takes nothing but 2xx, 401 and 403 for an answer.
-fn strict(error: Error) -> Error {
+/// Maps the one error with another status: proxies understand 2xx, 401 and 403 only.
+fn for_proxy(error: DomainError) -> DomainError {
     match error {
-        Error::TwoCredentials => Error::InvalidToken,
+        DomainError::TwoCredentials => DomainError::InvalidToken,
         error => error,
     }
 }
 
 fn printable(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+/// Limits the lines of the log that clients can trigger, so that they cannot fill it. Each worker has
+/// its own.
+#[derive(Default)]
+pub(super) struct LogLimit(Cell<Option<(Instant, u32)>>);
+
+impl LogLimit {
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    /// The maximum number of lines in an interval.
+    const MAX_LINES: u32 = 20;
+
+    /// Whether another line may be written now; counts it if so.
+    fn allows_line(&self, now: Instant) -> bool {
+        let (since, lines) = match self.0.get() {
+            Some((since, lines)) if now.duration_since(since) < Self::INTERVAL => (since, lines),
+            _ => (now, 0),
+        };
+        let is_allowed = lines < Self::MAX_LINES;
+        self.0.set(Some((since, lines + u32::from(is_allowed))));
+        is_allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_limit_drops_lines_until_the_interval_ends() {
+        let (limit, start) = (LogLimit::default(), Instant::now());
+        let lines_at = |seconds| {
+            let now = start + Duration::from_secs(seconds);
+            (0..1_000).filter(|_| limit.allows_line(now)).count()
+        };
+        assert_eq!([0, 59, 60, 61].map(lines_at), [20, 0, 20, 0]);
+    }
 }

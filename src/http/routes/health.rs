@@ -1,19 +1,21 @@
-//! Whether the process is up, and whether it can do its work.
+//! For load balancers, supervisors and Prometheus: whether the process is up, whether it can serve
+//! requests, and its metrics.
 
-use actix_web::HttpRequest;
 use actix_web::web::Json;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Auth;
 use crate::error::Error;
-use crate::guards::auth;
+use crate::guards::StaticKey;
 use crate::http::error_responses;
-use crate::http::shutdown::Stopping;
+use crate::http::shutdown::Shutdown;
 
-/// The answer of a healthy service.
+/// The response of a healthy service.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// Always `ok`; anything else is no 200.
+    /// Always `ok`; any other state has another HTTP status.
     #[schema(example = "ok")]
     status: &'static str,
 }
@@ -22,7 +24,7 @@ const HEALTHY: Health = Health { status: "ok" };
 
 /// Is the process up?
 ///
-/// Restart it when this does not answer.
+/// Restart it when this does not respond.
 #[utoipa::path(
     get,
     path = "/health/live",
@@ -34,21 +36,52 @@ pub(crate) async fn live() -> Json<Health> {
     Json(HEALTHY)
 }
 
-/// Can requests be answered?
+/// Can the service handle requests?
 ///
-/// They can when the database answers and has the tables, and the service is not about to stop. Send
-/// them elsewhere while this is 503.
+/// It can while the database responds and has the tables, and the service is not shutting down.
+/// Send requests elsewhere while this is 503.
 #[utoipa::path(
     get,
     path = "/health/ready",
     tag = "health",
     operation_id = "ready_health_ready_get",
-    responses((status = 200, description = "Requests can be answered", body = Health), error_responses::Unavailable)
+    responses(
+        (status = 200, description = "The service can handle requests", body = Health),
+        error_responses::Unavailable,
+    )
 )]
-pub(crate) async fn ready(request: HttpRequest) -> Result<Json<Health>, Error> {
-    if Stopping::has_begun_for(&request) {
+pub(crate) async fn ready(request: HttpRequest, auth: Auth) -> Result<Json<Health>, Error> {
+    if Shutdown::is_draining(&request) {
         return Err(Error::Unavailable);
     }
-    auth(&request)?.check_ready().await?;
+    auth.check_ready().await?;
     Ok(Json(HEALTHY))
+}
+
+/// Metrics
+///
+/// In the text format of Prometheus, for clients with the static key. With a separate listener in the
+/// settings, that listener requires no key.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    operation_id = "metrics",
+    security(("APIKeyHeader" = [])),
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+        error_responses::TwoCredentials,
+        error_responses::StaticKeyRefused,
+        error_responses::TooManyAttempts,
+    )
+)]
+pub(crate) async fn metrics(auth: Auth, _key: StaticKey) -> HttpResponse {
+    open_metrics(auth).await
+}
+
+/// The metrics without a key, for the separate listener.
+pub(crate) async fn open_metrics(auth: Auth) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(auth.metrics_text())
 }

@@ -1,4 +1,4 @@
-//! What an OAuth2 client can find out by itself (RFC 8414).
+//! The metadata that OAuth2 clients discover (RFC 8414).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -7,11 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::Error;
 use crate::http::error_responses;
+use crate::http::request_error::{Error, RequestError};
 use crate::scope;
 
-/// Where clients find the service, as the settings say; `None` when they do not.
+/// The public URL of the service from the settings, if they have one.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicUrl(pub(crate) Option<String>);
 
@@ -28,15 +28,15 @@ pub(crate) struct Metadata {
     response_types_supported: [&'static str; 0],
     token_endpoint_auth_methods_supported: [&'static str; 1],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
-    /// Of an access token too, which RFC 8414 section 2 allows here.
+    /// Includes `Bearer`, a type of access token, as RFC 8414 section 2 allows.
     introspection_endpoint_auth_methods_supported: [&'static str; 2],
     scopes_supported: [&'static str; 4],
 }
 
 /// The metadata for OAuth2 clients
 ///
-/// 404 unless the service knows its own address: from `TOKENHOUSE_PUBLIC_URL`, or because the client
-/// calls it directly on the machine that it runs on.
+/// 404 unless the service knows its own URL: from `TOKENHOUSE_PUBLIC_URL`, or because the client runs on
+/// the same machine and calls it directly.
 #[utoipa::path(
     get,
     path = "/.well-known/oauth-authorization-server",
@@ -51,8 +51,8 @@ pub(crate) async fn metadata(
     request: HttpRequest,
     url: web::Data<PublicUrl>,
 ) -> Result<HttpResponse, Error> {
-    let issuer = url.0.clone().or_else(|| on_this_machine(&request));
-    let issuer = issuer.ok_or(Error::NotFound)?;
+    let issuer = url.0.clone().or_else(|| local_url(&request));
+    let issuer = issuer.ok_or(RequestError::NotFound)?;
     let endpoint = |path: &str| format!("{issuer}{path}");
     Ok(HttpResponse::Ok().json(Metadata {
         token_endpoint: endpoint("/token"),
@@ -68,17 +68,16 @@ pub(crate) async fn metadata(
     }))
 }
 
-/// The address by which a client on this machine calls the service without a proxy, for
-/// development. A proxy on this machine, which may have TLS, shows itself by a header or by the
-/// name that its client used.
-fn on_this_machine(request: &HttpRequest) -> Option<String> {
-    let is_peer_here = request.peer_addr()?.ip().to_canonical().is_loopback();
+/// The URL by which a client on this machine calls the service without a proxy, for development. A
+/// proxy on this machine, which may terminate TLS, is recognised by a header or by the host name.
+fn local_url(request: &HttpRequest) -> Option<String> {
+    let is_local_peer = request.peer_addr()?.ip().to_canonical().is_loopback();
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
-    (is_peer_here && !is_forwarded(request.headers()) && is_loopback(host))
+    (is_local_peer && !is_forwarded(request.headers()) && is_loopback(host))
         .then(|| format!("http://{host}"))
 }
 
-/// Whether a proxy says that it passed the request on.
+/// Whether a header shows that a proxy forwarded the request.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         let name = name.as_str();
@@ -86,7 +85,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a `Host` (RFC 9110 section 7.2) names the machine of the client itself.
+/// Whether a `Host` (RFC 9110 section 7.2) is a loopback address.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,

@@ -1,25 +1,24 @@
-//! Becoming a user.
+//! Registration.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use utoipa::ToSchema;
 
-use super::users_me::UserRead;
-use crate::auth::{Origin, RegistrationForm};
-use crate::error::Error;
-use crate::guards::auth;
-use crate::http::body::json::JsonBody;
+use crate::auth::{Auth, Origin, RegistrationInput};
+use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::request_error::Error;
+use crate::views::UserRead;
 
-// Read by `body/forms.rs`; this is for the OpenAPI document.
 /// A registration.
 #[derive(ToSchema)]
+#[schema(as = UserCreate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct UserCreate {
+pub(crate) struct RegistrationRequest {
     #[schema(min_length = 5, example = "Andres Cruz")]
     name: String,
     #[schema(example = "Cruz")]
     surname: String,
-    /// What pydantic's `EmailStr` takes. All spellings of an address are one account.
+    /// An address that pydantic's `EmailStr` accepts. All spellings of an address are one account.
     #[schema(format = "email", example = "andres@example.com")]
     email: String,
     #[schema(example = "https://example.com/me")]
@@ -29,21 +28,36 @@ pub(crate) struct UserCreate {
     password: String,
 }
 
+/// Ignores unknown members, as the tutorial does.
+impl FromMembers for RegistrationInput {
+    const REQUIRES_HASH: bool = true;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        Ok(Self {
+            name: members.text("name"),
+            surname: members.text("surname"),
+            email: members.text("email"),
+            website: members.text("website"),
+            password: members.secret("password"),
+        })
+    }
+}
+
 /// Register
 ///
-/// Creates a user, who can sign in at once.
+/// Creates a user, who can sign in immediately.
 #[utoipa::path(
     post,
     path = "/register",
     tag = "users",
     operation_id = "register_register_post",
-    request_body = UserCreate,
+    request_body = RegistrationRequest,
     responses(
         (status = 201, description = "The new user", body = UserRead),
         error_responses::UnreadableBody,
         error_responses::RegistrationRefused,
         error_responses::EmailTaken,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -51,10 +65,10 @@ pub(crate) struct UserCreate {
     )
 )]
 pub(crate) async fn register(
-    request: HttpRequest,
+    auth: Auth,
     origin: Origin,
-    form: JsonBody<RegistrationForm>,
+    input: JsonBody<RegistrationInput>,
 ) -> Result<HttpResponse, Error> {
-    let user = auth(&request)?.register(&origin, form.0).await?;
+    let user = auth.register(&origin, input.0).await?;
     Ok(HttpResponse::Created().json(UserRead::from(&user)))
 }

@@ -1,23 +1,27 @@
-//! Signing in.
+//! Signing in and out.
 
+use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Auth, IssuedToken, Origin};
-use crate::error::Error;
-use crate::guards::auth;
-use crate::http::body::form::TokenForm;
+use crate::error::{Error as DomainError, ErrorCollector};
+use crate::guards::SignedIn;
+use crate::http::body::form::Fields;
+use crate::http::error_details::ErrorDetails;
 use crate::http::error_responses;
+use crate::http::request_error::{Error, RequestError};
 
-// Read by `body/form.rs`; this is for the OpenAPI document.
 /// The password form of OAuth2 (RFC 6749 section 4.3.2).
 #[derive(ToSchema)]
 #[schema(as = Body_create_token_token_post)]
 #[expect(dead_code, reason = "describes the form for the OpenAPI document")]
 pub(crate) struct TokenRequest {
-    /// Counts as `password` when it is left out or empty.
+    /// Defaults to `password` when it is missing or empty.
     #[schema(nullable = false, pattern = "^(password)?$", example = "password")]
     grant_type: Option<String>,
     /// The e-mail address, in any spelling.
@@ -25,23 +29,91 @@ pub(crate) struct TokenRequest {
     username: String,
     #[schema(format = "password", min_length = 1, example = "correct-horse-9!")]
     password: String,
-    /// The scopes that the token shall have, separated by spaces; all of the user's when empty.
-    /// One that the user does not hold is refused.
+    /// The scopes of the token, separated by spaces; all of the user's when empty. A scope that the
+    /// user does not hold is refused.
     // Empty, as Swagger UI sends "string" for a field without an example.
     #[schema(nullable = false, example = "")]
     scope: Option<String>,
-    /// Taken for the clients that send it; means nothing.
+    /// Accepted for clients that send it, and ignored.
     #[schema(nullable = false, example = "")]
     client_id: Option<String>,
-    /// Taken for the clients that send it; means nothing.
+    /// Accepted for clients that send it, and ignored.
     #[schema(nullable = false, format = "password", example = "")]
     client_secret: Option<String>,
+}
+
+/// The parameters of [`TokenRequest`], which must not be repeated.
+const PARAMETERS: [&str; 6] = [
+    "grant_type",
+    "username",
+    "password",
+    "scope",
+    "client_id",
+    "client_secret",
+];
+
+/// A parsed [`TokenRequest`]: FastAPI's `OAuth2PasswordRequestForm`.
+pub(crate) struct TokenForm {
+    /// The e-mail address.
+    pub(crate) username: String,
+    /// The password.
+    pub(crate) password: SecretString,
+    /// The requested scopes.
+    pub(crate) scope: Option<String>,
+}
+
+impl FromRequest for TokenForm {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let fields = Fields::from_request_if_admitted(&request, &mut payload).await?;
+            Ok(Self::from_fields(fields)?)
+        })
+    }
+}
+
+impl TokenForm {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`RequestError::InvalidForm`] with every invalid field.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        fields.refuse_repeated(&PARAMETERS)?;
+        let mut errors = ErrorCollector::new();
+        let grant_type = errors.take(check_grant_type(&mut fields));
+        let username = errors.take(fields.required("username"));
+        let password = errors.take(fields.required("password").map(SecretString::from));
+        let scope = errors.take(fields.optional("scope"));
+        match (grant_type, username, password, scope) {
+            (Some(()), Some(username), Some(password), Some(scope)) => Ok(Self {
+                username,
+                password,
+                scope,
+            }),
+            _ => Err(RequestError::InvalidForm(errors.into())),
+        }
+    }
+}
+
+fn check_grant_type(fields: &mut Fields) -> Result<(), ErrorDetails> {
+    match fields.optional("grant_type")? {
+        Some(other) if other != "password" => {
+            let message = "String should match pattern '^password$'";
+            let error = ErrorDetails::new("grant_type", "string_pattern_mismatch", message);
+            Err(error.with_input(other).with("pattern", "^password$"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A successful sign-in (RFC 6749 section 5.1).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenResponse<'a> {
-    /// 43 characters; shown this once.
+    /// 43 characters; shown only once.
     #[schema(example = "Q2hhbmdlIG1lLCBJIGFtIG9ubHkgYW4gZXhhbXBsZSE")]
     access_token: &'a str,
     /// Always `bearer`.
@@ -57,7 +129,7 @@ pub(crate) struct TokenResponse<'a> {
 
 /// Sign in
 ///
-/// Gives a new access token for the OAuth2 password form, and ends the user's earlier one.
+/// Issues a new access token for the OAuth2 password form, and ends the user's previous one.
 #[utoipa::path(
     post,
     path = "/token",
@@ -68,7 +140,7 @@ pub(crate) struct TokenResponse<'a> {
         (status = 200, description = "A new access token", body = TokenResponse),
         error_responses::BadForm,
         error_responses::BadCredentials,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidForm,
         error_responses::TooManyAttempts,
@@ -76,20 +148,17 @@ pub(crate) struct TokenResponse<'a> {
     )
 )]
 pub(crate) async fn create_token(
-    request: HttpRequest,
+    auth: Auth,
     origin: Origin,
     form: Result<TokenForm, Error>,
 ) -> Result<HttpResponse, Error> {
-    let auth = auth(&request)?;
-    let issued = sign_in(auth, &origin, form).await.map_err(|error| {
-        if auth.config().oauth_strict_status {
-            error.strict()
-        } else {
-            error
-        }
-    })?;
+    let issued = match sign_in(&auth, &origin, form).await {
+        Ok(issued) => issued,
+        Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
+        Err(error) => return Err(error),
+    };
     Ok(HttpResponse::Ok()
-        // HTTP/1.0's word for no-store, which RFC 6749 section 5.1 asks for beside it.
+        // HTTP/1.0's no-store, which RFC 6749 section 5.1 requires as well.
         .insert_header((header::PRAGMA, "no-cache"))
         .json(TokenResponse {
             access_token: issued.secret.expose(),
@@ -109,6 +178,47 @@ async fn sign_in(
         password,
         scope,
     } = form?;
-    // On the heap, or there would be room for it in each connection that is still reading its form.
-    Box::pin(auth.sign_in(origin, &username, password, scope.as_deref())).await
+    // Boxed, or every connection that is still reading its form would reserve the space.
+    let issued = Box::pin(auth.sign_in(origin, &username, password, scope.as_deref()));
+    Ok(issued.await?)
+}
+
+/// The status 400 of RFC 6749 section 5.2, where FastAPI responds with 401 or 422.
+fn with_strict_status(error: Error) -> Result<HttpResponse, Error> {
+    match &error {
+        Error::Domain(DomainError::BadCredentials)
+        | Error::Request(RequestError::InvalidForm(_)) => {
+            Ok(HttpResponse::BadRequest().json(error.body()))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Sign out
+///
+/// Ends the login token. It is rejected everywhere once this responds.
+#[utoipa::path(
+    post,
+    path = "/logout",
+    tag = "sign-in",
+    operation_id = "logout_logout_post",
+    // Without the header `Token`: Swagger UI would send a static key in it along with the token.
+    security(("OAuth2PasswordBearer" = [])),
+    responses(
+        (status = 204, description = "The token has ended"),
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenRequired,
+        error_responses::TwoCredentials,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn logout(
+    auth: Auth,
+    caller: SignedIn,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    let origin = origin.by_owner(&caller);
+    auth.revoke_token(&origin, caller.token()).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::guards::StaticKey;
 use crate::http::error_responses;
 
-/// What the page says.
+/// The response of the page.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Page {
     /// Always 1.
@@ -15,7 +15,7 @@ pub(crate) struct Page {
     page: u32,
 }
 
-/// What the protected route says.
+/// The response of the protected route.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Hello {
     /// Always `FASTAPI`.
@@ -25,7 +25,7 @@ pub(crate) struct Hello {
 
 /// The tutorial's page
 ///
-/// Answers whoever has the static key.
+/// For clients with the static key.
 #[utoipa::path(
     get,
     path = "/page",
@@ -40,7 +40,7 @@ pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
 
 /// The tutorial's protected route
 ///
-/// Answers whoever has the static key.
+/// For clients with the static key.
 #[utoipa::path(
     get,
     path = "/protected",

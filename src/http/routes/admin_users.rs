@@ -1,31 +1,34 @@
-//! Other people's accounts.
+//! Administrators list, create, change and delete other users.
 
 use actix_web::http::header::{ETag, EntityTag};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{path_id, utc};
-use crate::auth::{Origin, Precondition, UserPatch, version};
-use crate::error::Error;
-use crate::guards::{Authorized, auth};
-use crate::http::admin_scopes::{UsersRead, UsersWrite};
-use crate::http::body::forms::NewUserForm;
-use crate::http::body::json::JsonBody;
+use super::account::parse_profile;
+use super::path_id;
+use crate::auth::{Auth, Field, Origin, Precondition, RegistrationInput, UserPatch, version};
+use crate::error::FieldType;
+use crate::guards::Authorized;
+use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
+use crate::http::extractors::{UsersRead, UsersWrite};
+use crate::http::request_error::Error;
 use crate::store::User;
+use crate::views::AdminUser;
 
-/// Users on a page, unless more or fewer are asked for.
-const PAGE: i64 = 50;
+/// The default number of users on a page.
+const PAGE_SIZE: i64 = 50;
 
-/// The most users on a page.
-const MAX_PAGE: i64 = 500;
+/// The maximum number of users on a page.
+const MAX_PAGE_SIZE: i64 = 500;
 
-/// A new user, made by an administrator.
+/// A new user, created by an administrator.
 #[derive(ToSchema)]
+#[schema(as = AdminUserCreate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct AdminUserCreate {
+pub(crate) struct NewUserRequest {
     #[schema(min_length = 5, example = "Andres Cruz")]
     name: String,
     #[schema(example = "Cruz")]
@@ -41,78 +44,85 @@ pub(crate) struct AdminUserCreate {
     scopes: Option<String>,
 }
 
-/// What an administrator wants to change; what is left out stays as it is.
+/// A parsed [`NewUserRequest`].
+pub(crate) struct NewUserInput {
+    /// The fields of a registration.
+    pub(crate) registration: RegistrationInput,
+    /// The scopes of the user, separated by spaces.
+    pub(crate) scopes: Field<Option<String>>,
+}
+
+impl FromMembers for NewUserInput {
+    const REQUIRES_HASH: bool = true;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        members.only(&["name", "surname", "email", "website", "password", "scopes"])?;
+        Ok(Self {
+            registration: RegistrationInput::from_members(members)?,
+            scopes: members.optional_text("scopes"),
+        })
+    }
+}
+
+/// What an administrator wants to change; missing fields stay unchanged.
 #[derive(ToSchema)]
+#[schema(as = AdminUserUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
-pub(crate) struct AdminUserUpdate {
+pub(crate) struct UserUpdateRequest {
     #[schema(nullable = false, min_length = 5)]
     name: Option<String>,
     #[schema(nullable = false)]
     surname: Option<String>,
     #[schema(nullable = false)]
     website: Option<String>,
-    /// Whether the user is kept out.
+    /// Whether the user is disabled.
     #[schema(nullable = false)]
     disabled: Option<bool>,
-    /// Everything that the user may do, separated by spaces. Needs `If-Match`.
+    /// Everything that the user may do, separated by spaces. Requires `If-Match`.
     #[schema(nullable = false)]
     scopes: Option<String>,
-    /// What the user may do from now on, too, separated by spaces.
+    /// Scopes to grant in addition, separated by spaces.
     #[schema(nullable = false, example = "orders:read")]
     scopes_add: Option<String>,
-    /// What the user may do no more, separated by spaces.
+    /// Scopes to revoke, separated by spaces.
     #[schema(nullable = false, example = "orders:write")]
     scopes_remove: Option<String>,
 }
 
-/// A user as administrators see one.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AdminUser<'a> {
-    #[schema(example = 1)]
-    id: i64,
-    #[schema(example = "Andres Cruz")]
-    name: &'a str,
-    #[schema(example = "Cruz")]
-    surname: &'a str,
-    #[schema(format = "email", example = "andres@example.com")]
-    email: &'a str,
-    #[schema(example = "https://example.com/me")]
-    website: &'a str,
-    /// What the user may do, separated by spaces.
-    #[schema(example = "orders:read")]
-    scopes: &'a str,
-    #[schema(format = "date-time")]
-    created_at: String,
-    /// Since when the user is kept out; null for one who is not.
-    #[schema(format = "date-time")]
-    disabled_at: Option<String>,
+impl FromMembers for UserPatch {
+    const REQUIRES_HASH: bool = false;
+
+    fn from_members(members: &Members) -> Result<Self, Error> {
+        members.only(&[
+            "name",
+            "surname",
+            "website",
+            "disabled",
+            "scopes",
+            "scopes_add",
+            "scopes_remove",
+        ])?;
+        Ok(Self {
+            profile: parse_profile(members),
+            disabled: members.optional("disabled", FieldType::Boolean),
+            scopes: members.optional_text("scopes"),
+            scopes_add: members.optional_text("scopes_add"),
+            scopes_remove: members.optional_text("scopes_remove"),
+            only_if: Precondition::None,
+        })
+    }
 }
 
 /// A page of users.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AdminUserList<'a> {
     users: Vec<AdminUser<'a>>,
-    /// Where the next page is; null after the last one.
+    /// The link to the next page; null on the last page.
     next: Option<String>,
 }
 
-impl<'a> From<&'a User> for AdminUser<'a> {
-    fn from(user: &'a User) -> Self {
-        Self {
-            id: user.id,
-            name: &user.name,
-            surname: &user.surname,
-            email: &user.email,
-            website: &user.website,
-            scopes: &user.scopes,
-            created_at: utc(user.created_at),
-            disabled_at: user.disabled_at.map(utc),
-        }
-    }
-}
-
 /// The user, with the version as the entity tag that `If-Match` takes.
-fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
+fn with_etag(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
     response
         .insert_header(ETag(EntityTag::new_strong(version(user))))
         .json(AdminUser::from(user))
@@ -120,8 +130,7 @@ fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
 
 /// List users
 ///
-/// In the order of their ids; with `search`, those whose address begins with it, in the order of
-/// their addresses.
+/// Ordered by id; with `search`, those whose address begins with it, ordered by address.
 #[utoipa::path(
     get,
     path = "/admin/users",
@@ -129,8 +138,8 @@ fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
     operation_id = "list_users",
     params(
         ("search" = Option<String>, Query, description = "The beginning of an address"),
-        ("after" = Option<String>, Query, description = "Where the page begins, as in `next`"),
-        ("limit" = Option<i64>, Query, description = "How many at most", minimum = 1, maximum = 500),
+        ("after" = Option<String>, Query, description = "The start of the page, as in `next`"),
+        ("limit" = Option<i64>, Query, description = "The maximum number of users", minimum = 1, maximum = 500),
     ),
     security(("OAuth2PasswordBearer" = ["users:read"])),
     responses(
@@ -145,14 +154,15 @@ fn shown(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
 )]
 pub(crate) async fn list(
     request: HttpRequest,
+    auth: Auth,
     caller: Authorized<UsersRead>,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let mut query = Query::of(&request);
+    let mut query = Query::from_request(&request);
     let (search, after) = (query.text("search"), query.text("after"));
-    let limit = query.limit(PAGE, MAX_PAGE);
+    let limit = query.limit(PAGE_SIZE, MAX_PAGE_SIZE);
     query.check()?;
-    let page = auth(&request)?
+    let page = auth
         .list_users(
             &caller.administrator(origin),
             search.as_deref(),
@@ -166,17 +176,17 @@ pub(crate) async fn list(
     }))
 }
 
-/// Make a user
+/// Create a user
 ///
-/// Whatever the settings say of registration. Administrators give the scopes that they hold, and
-/// those that the settings name; API keys make no users.
+/// Even when registration is closed. Administrators can grant the scopes that they hold and those
+/// that the settings list. API keys cannot create users.
 #[utoipa::path(
     post,
     path = "/admin/users",
     tag = "administration",
     operation_id = "create_user",
     security(("OAuth2PasswordBearer" = ["users:write"])),
-    request_body = AdminUserCreate,
+    request_body = NewUserRequest,
     responses(
         (
             status = 201,
@@ -188,7 +198,7 @@ pub(crate) async fn list(
         error_responses::NotAuthenticated,
         error_responses::InsufficientScope,
         error_responses::EmailTaken,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -196,19 +206,19 @@ pub(crate) async fn list(
     )
 )]
 pub(crate) async fn create(
-    request: HttpRequest,
+    auth: Auth,
     caller: Authorized<UsersWrite>,
     origin: Origin,
-    form: JsonBody<NewUserForm>,
+    input: JsonBody<NewUserInput>,
 ) -> Result<HttpResponse, Error> {
-    let NewUserForm {
+    let NewUserInput {
         registration,
         scopes,
-    } = form.0;
-    let user = auth(&request)?
+    } = input.0;
+    let user = auth
         .create_user(&caller.administrator(origin), registration, scopes)
         .await?;
-    Ok(shown(HttpResponse::Created(), &user))
+    Ok(with_etag(HttpResponse::Created(), &user))
 }
 
 /// Show a user
@@ -236,24 +246,25 @@ pub(crate) async fn create(
 )]
 pub(crate) async fn read(
     request: HttpRequest,
+    auth: Auth,
     caller: Authorized<UsersRead>,
     origin: Origin,
 ) -> Result<HttpResponse, Error> {
-    let user = auth(&request)?
+    let user = auth
         .find_user(&caller.administrator(origin), path_id(&request)?)
         .await?;
-    Ok(shown(HttpResponse::Ok(), &user))
+    Ok(with_etag(HttpResponse::Ok(), &user))
 }
 
 /// Change a user
 ///
-/// Disable or enable, give or take scopes, correct a name. Holds on every process once it is
-/// answered. Disabling ends the login token and all API keys for good.
+/// Disables or enables the user, grants or revokes scopes, corrects names. The change is effective
+/// everywhere once this responds. Disabling ends the login token and all API keys permanently.
 ///
 /// `scopes_add` and `scopes_remove` change the scopes that the user holds at that moment. `scopes`
-/// replaces all of them and needs `If-Match`: 428 without it, 412 when the user was changed since.
-/// Other fields take `If-Match` too. API keys change nothing but `disabled`. No administrator changes a user
-/// who holds a scope of this service that the caller does not hold.
+/// replaces all of them and requires `If-Match`: 428 without it, 412 when the user was changed since.
+/// Other fields accept `If-Match` as well. API keys can only change `disabled`. A caller cannot change
+/// a user who holds a scope of this service that the caller does not hold.
 #[utoipa::path(
     patch,
     path = "/admin/users/{id}",
@@ -261,14 +272,14 @@ pub(crate) async fn read(
     operation_id = "update_user",
     params(
         ("id" = i64, Path, description = "The id of the user"),
-        ("If-Match" = Option<String>, Header, description = "The version that is to be changed"),
+        ("If-Match" = Option<String>, Header, description = "The version to change"),
     ),
     security(("OAuth2PasswordBearer" = ["users:write"])),
-    request_body = AdminUserUpdate,
+    request_body = UserUpdateRequest,
     responses(
         (
             status = 200,
-            description = "The user as they are now",
+            description = "The user after the change",
             body = AdminUser,
             headers(("ETag" = String, description = "The version, for `If-Match`")),
         ),
@@ -279,7 +290,7 @@ pub(crate) async fn read(
         error_responses::LastAdministrator,
         error_responses::PreconditionFailed,
         error_responses::PreconditionRequired,
-        error_responses::BodyLate,
+        error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidBody,
         error_responses::TooManyAttempts,
@@ -288,21 +299,23 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn update(
     request: HttpRequest,
+    auth: Auth,
     caller: Authorized<UsersWrite>,
     origin: Origin,
     only_if: Precondition,
-    form: JsonBody<UserPatch>,
+    input: JsonBody<UserPatch>,
 ) -> Result<HttpResponse, Error> {
-    let patch = UserPatch { only_if, ..form.0 };
-    let user = auth(&request)?
+    let patch = UserPatch { only_if, ..input.0 };
+    let user = auth
         .update_user(&caller.administrator(origin), path_id(&request)?, patch)
         .await?;
-    Ok(shown(HttpResponse::Ok(), &user))
+    Ok(with_etag(HttpResponse::Ok(), &user))
 }
 
 /// Delete a user
 ///
-/// With all tokens and keys. What the audit trail holds stays. API keys delete no users.
+/// Deletes all their tokens and keys as well. The audit trail stays unchanged. API keys cannot delete
+/// users.
 #[utoipa::path(
     delete,
     path = "/admin/users/{id}",
@@ -310,11 +323,11 @@ pub(crate) async fn update(
     operation_id = "delete_user",
     params(
         ("id" = i64, Path, description = "The id of the user"),
-        ("If-Match" = Option<String>, Header, description = "The version that is to be deleted"),
+        ("If-Match" = Option<String>, Header, description = "The version to delete"),
     ),
     security(("OAuth2PasswordBearer" = ["users:write"])),
     responses(
-        (status = 204, description = "The user is no more"),
+        (status = 204, description = "The user is deleted"),
         error_responses::NotAuthenticated,
         error_responses::InsufficientScope,
         error_responses::TwoCredentials,
@@ -327,74 +340,12 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(
     request: HttpRequest,
+    auth: Auth,
     caller: Authorized<UsersWrite>,
     origin: Origin,
     only_if: Precondition,
 ) -> Result<HttpResponse, Error> {
-    auth(&request)?
-        .delete_user(&caller.administrator(origin), path_id(&request)?, only_if)
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-/// Sign a user out everywhere
-///
-/// Ends the login token and all keys.
-#[utoipa::path(
-    delete,
-    path = "/admin/users/{id}/tokens",
-    tag = "administration",
-    operation_id = "sign_out_user",
-    params(("id" = i64, Path, description = "The id of the user")),
-    security(("OAuth2PasswordBearer" = ["users:write"])),
-    responses(
-        (status = 204, description = "The token and the keys have ended"),
-        error_responses::NotAuthenticated,
-        error_responses::InsufficientScope,
-        error_responses::TwoCredentials,
-        error_responses::NotFound,
-        error_responses::TooManyAttempts,
-        error_responses::Unavailable,
-    )
-)]
-pub(crate) async fn sign_out(
-    request: HttpRequest,
-    caller: Authorized<UsersWrite>,
-    origin: Origin,
-) -> Result<HttpResponse, Error> {
-    auth(&request)?
-        .sign_out_user(&caller.administrator(origin), path_id(&request)?)
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-/// Forget wrong passwords
-///
-/// For a user whose account refuses the right password because of the wrong ones before it.
-#[utoipa::path(
-    post,
-    path = "/admin/users/{id}/unlock",
-    tag = "administration",
-    operation_id = "unlock_user",
-    params(("id" = i64, Path, description = "The id of the user")),
-    security(("OAuth2PasswordBearer" = ["users:write"])),
-    responses(
-        (status = 204, description = "No wrong password is held against the user"),
-        error_responses::NotAuthenticated,
-        error_responses::InsufficientScope,
-        error_responses::TwoCredentials,
-        error_responses::NotFound,
-        error_responses::TooManyAttempts,
-        error_responses::Unavailable,
-    )
-)]
-pub(crate) async fn unlock(
-    request: HttpRequest,
-    caller: Authorized<UsersWrite>,
-    origin: Origin,
-) -> Result<HttpResponse, Error> {
-    auth(&request)?
-        .unlock_user(&caller.administrator(origin), path_id(&request)?)
+    auth.delete_user(&caller.administrator(origin), path_id(&request)?, only_if)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,0 +1,262 @@
+//! The inputs of the operations, and the checks of their fields. Every check of an input reports all
+//! the invalid fields at once.
+
+use pydantic_email::EmailAddress;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::api_key::{DEFAULT_DAYS, MAX_DAYS};
+use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
+use crate::password::PasswordPolicy;
+use crate::scope;
+use crate::store::{MAX_TEXT, UserChanges};
+
+/// The shortest name of a user, in code points: the tutorial's `Field(min_length=5)`.
+const MIN_USER_NAME: usize = 5;
+
+/// The longest name of a key, in code points.
+const MAX_KEY_NAME: usize = 100;
+
+/// A field of an input: its value, or what is wrong with it already.
+pub type Field<T> = Result<T, FieldError>;
+
+/// The fields of a registration.
+pub struct RegistrationInput {
+    /// At least five characters.
+    pub name: Field<String>,
+    /// Any text.
+    pub surname: Field<String>,
+    /// An address that pydantic's `EmailStr` accepts.
+    pub email: Field<String>,
+    /// Any text.
+    pub website: Field<String>,
+    /// A password within the policy.
+    pub password: Field<SecretString>,
+}
+
+/// A registration whose fields are valid.
+pub(super) struct CheckedRegistration {
+    pub(super) name: String,
+    pub(super) surname: String,
+    pub(super) email: EmailAddress,
+    pub(super) website: String,
+    pub(super) password: SecretString,
+}
+
+impl RegistrationInput {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field. Whether the password is a common one is
+    /// checked later, on a hash thread.
+    pub(super) fn check(self, policy: PasswordPolicy) -> Result<CheckedRegistration, Error> {
+        let mut errors = ErrorCollector::new();
+        self.check_with(policy, &mut errors).ok_or(errors.into())
+    }
+
+    /// As [`Self::check`], together with the fields of another input.
+    pub(super) fn check_with(
+        self,
+        policy: PasswordPolicy,
+        errors: &mut ErrorCollector,
+    ) -> Option<CheckedRegistration> {
+        let name = errors.take(self.name.and_then(check_user_name));
+        let surname = errors.take(self.surname.and_then(|text| check_text("surname", text)));
+        let email = errors.take(self.email.and_then(check_email));
+        let website = errors.take(self.website.and_then(|text| check_text("website", text)));
+        let check_shape = |password| check_password("password", password, policy);
+        let password = errors.take(self.password.and_then(check_shape));
+        Some(CheckedRegistration {
+            name: name?,
+            surname: surname?,
+            email: email?,
+            website: website?,
+            password: password?,
+        })
+    }
+}
+
+/// The fields of their own that users may change; `None` leaves a field unchanged.
+pub struct ProfileInput {
+    /// At least five characters.
+    pub name: Field<Option<String>>,
+    /// Any text.
+    pub surname: Field<Option<String>>,
+    /// Any text.
+    pub website: Field<Option<String>>,
+}
+
+impl ProfileInput {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field.
+    pub(super) fn check(self) -> Result<UserChanges, Error> {
+        let mut errors = ErrorCollector::new();
+        self.check_with(&mut errors).ok_or(errors.into())
+    }
+
+    /// As [`Self::check`], together with the fields of another input.
+    pub(super) fn check_with(self, errors: &mut ErrorCollector) -> Option<UserChanges> {
+        let name = errors.take(optional(self.name, check_user_name));
+        let surname = errors.take(optional(self.surname, |text| check_text("surname", text)));
+        let website = errors.take(optional(self.website, |text| check_text("website", text)));
+        Some(UserChanges {
+            name: name?,
+            surname: surname?,
+            website: website?,
+            ..UserChanges::default()
+        })
+    }
+}
+
+/// A change of a user's own password.
+pub struct PasswordInput {
+    /// The present password.
+    pub current_password: Field<SecretString>,
+    /// A password within the policy.
+    pub new_password: Field<SecretString>,
+    /// The API keys that stay; none when it is left out.
+    pub keep_keys: Field<Option<KeptKeys>>,
+}
+
+/// The API keys of a user that survive a change of the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptKeys {
+    /// All of them.
+    All,
+    /// Those with these ids.
+    These(Vec<i64>),
+}
+
+impl Default for KeptKeys {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
+impl PasswordInput {
+    /// Checks every field. Returns the present password, the new one and the keys that stay.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field.
+    pub(super) fn check(
+        self,
+        policy: PasswordPolicy,
+    ) -> Result<(SecretString, SecretString, KeptKeys), Error> {
+        let mut errors = ErrorCollector::new();
+        let current = errors.take(self.current_password);
+        let check_shape = |password| check_password("new_password", password, policy);
+        let new = errors.take(self.new_password.and_then(check_shape));
+        let kept = errors.take(self.keep_keys);
+        match (current, new, kept) {
+            (Some(current), Some(new), Some(kept)) => Ok((current, new, kept.unwrap_or_default())),
+            _ => Err(errors.into()),
+        }
+    }
+}
+
+/// A new API key.
+pub struct KeyInput {
+    /// A name for people.
+    pub name: Field<String>,
+    /// The scopes of the key, separated by spaces; none when it is left out.
+    pub scopes: Field<Option<String>>,
+    /// The lifetime in days; 90 when it is left out.
+    pub expires_in_days: Field<Option<i64>>,
+}
+
+impl KeyInput {
+    /// Checks every field. Returns the name, the scopes and the lifetime in days.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field.
+    pub(super) fn check(self) -> Result<(String, String, i64), Error> {
+        let mut errors = ErrorCollector::new();
+        let name = errors.take(self.name.and_then(check_key_name));
+        let scopes = errors.take(check_optional_scopes("scopes", self.scopes));
+        let days = errors.take(optional(self.expires_in_days, check_days));
+        match (name, scopes, days) {
+            (Some(name), Some(scopes), Some(days)) => Ok((
+                name,
+                scopes.unwrap_or_default(),
+                days.unwrap_or(DEFAULT_DAYS),
+            )),
+            _ => Err(errors.into()),
+        }
+    }
+}
+
+/// Checks a field that may be left out.
+fn optional<T, U>(field: Field<Option<T>>, check: impl FnOnce(T) -> Field<U>) -> Field<Option<U>> {
+    field.and_then(|value| value.map(check).transpose())
+}
+
+/// Refuses U+0000, which Postgres does not store, and texts that do not fit into a column: no body is
+/// that large, but an argument of a command may be.
+fn check_text(field: &'static str, text: String) -> Field<String> {
+    if text.contains('\0') {
+        return Err(FieldError::new(field, InvalidField::NulCharacter).with_value(text));
+    }
+    if text.len() > MAX_TEXT {
+        let reason = InvalidField::TooManyBytes { max: MAX_TEXT };
+        return Err(FieldError::new(field, reason));
+    }
+    Ok(text)
+}
+
+fn check_user_name(name: String) -> Field<String> {
+    if name.chars().count() < MIN_USER_NAME {
+        let reason = InvalidField::TooShort { min: MIN_USER_NAME };
+        return Err(FieldError::new("name", reason).with_value(name));
+    }
+    check_text("name", name)
+}
+
+fn check_key_name(name: String) -> Field<String> {
+    let reason = match name.chars().count() {
+        0 => InvalidField::TooShort { min: 1 },
+        1..=MAX_KEY_NAME => return check_text("name", name),
+        _ => InvalidField::TooLong { max: MAX_KEY_NAME },
+    };
+    Err(FieldError::new("name", reason).with_value(name))
+}
+
+fn check_email(text: String) -> Field<EmailAddress> {
+    EmailAddress::parse(&text)
+        .map_err(|reason| FieldError::new("email", InvalidField::Email(reason)).with_value(text))
+}
+
+/// Checks what takes no time to check: see [`PasswordPolicy::check_shape`].
+pub(super) fn check_password(
+    field: &'static str,
+    password: SecretString,
+    policy: PasswordPolicy,
+) -> Field<SecretString> {
+    match policy.check_shape(password.expose_secret()) {
+        Ok(()) => Ok(password),
+        Err(violation) => Err(FieldError::new(field, InvalidField::Password(violation))),
+    }
+}
+
+fn check_days(days: i64) -> Field<i64> {
+    let reason = match days {
+        ..1 => InvalidField::TooSmall { min: 1 },
+        1..=MAX_DAYS => return Ok(days),
+        _ => InvalidField::TooLarge { max: MAX_DAYS },
+    };
+    Err(FieldError::new("expires_in_days", reason).with_value(days))
+}
+
+/// Scopes in the form in which they are stored.
+fn check_scopes(field: &'static str, scopes: &str) -> Field<String> {
+    scope::normalise(scopes)
+        .map_err(|error| FieldError::new(field, InvalidField::Scopes(error)).with_value(scopes))
+}
+
+/// As [`check_scopes`], for a field that may be left out.
+pub(super) fn check_optional_scopes(
+    field: &'static str,
+    scopes: Field<Option<String>>,
+) -> Field<Option<String>> {
+    optional(scopes, |scopes| check_scopes(field, &scopes))
+}

@@ -1,0 +1,72 @@
+//! Administrators end and restore the access of other users.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::path_id;
+use crate::auth::{Auth, Origin};
+use crate::guards::Authorized;
+use crate::http::error_responses;
+use crate::http::extractors::UsersWrite;
+use crate::http::request_error::Error;
+
+/// Sign a user out everywhere
+///
+/// Ends the login token and all keys.
+#[utoipa::path(
+    delete,
+    path = "/admin/users/{id}/tokens",
+    tag = "administration",
+    operation_id = "sign_out_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "The token and the keys have ended"),
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn sign_out(
+    request: HttpRequest,
+    auth: Auth,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    auth.sign_out_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Reset failed sign-ins
+///
+/// For a user whose account refuses the correct password because of failed sign-ins before.
+#[utoipa::path(
+    post,
+    path = "/admin/users/{id}/unlock",
+    tag = "administration",
+    operation_id = "unlock_user",
+    params(("id" = i64, Path, description = "The id of the user")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "The account has no failed sign-ins"),
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn unlock(
+    request: HttpRequest,
+    auth: Auth,
+    caller: Authorized<UsersWrite>,
+    origin: Origin,
+) -> Result<HttpResponse, Error> {
+    auth.unlock_user(&caller.administrator(origin), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,186 @@
+//! Token revocation (RFC 7009) and introspection (RFC 7662).
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::{Auth, Origin, Principal};
+use crate::guards::MaybeAuthenticated;
+use crate::http::body::form::Fields;
+use crate::http::error_responses;
+use crate::http::introspection_client::IntrospectionClient;
+use crate::http::request_error::{Error, RequestError};
+
+/// A credential, and a hint at its type.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form for the OpenAPI document")]
+pub(crate) struct CredentialRequest {
+    /// A login token or an API key.
+    #[schema(format = "password", min_length = 1)]
+    token: String,
+    /// Accepted for clients that send it, and ignored.
+    #[schema(nullable = false, example = "access_token")]
+    token_type_hint: Option<String>,
+}
+
+/// A parsed [`CredentialRequest`]. The form of a credential tells its type, so the hint is ignored.
+pub(crate) struct CredentialForm {
+    /// The credential.
+    pub(crate) token: SecretString,
+}
+
+impl FromRequest for CredentialForm {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let fields = Fields::from_request(&request, &mut payload).await?;
+            Ok(Self::from_fields(fields)?)
+        })
+    }
+}
+
+impl CredentialForm {
+    /// Takes the credential.
+    ///
+    /// # Errors
+    /// [`RequestError::MissingParameter`] without one.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        fields.refuse_repeated(&["token", "token_type_hint"])?;
+        match fields.optional("token") {
+            Ok(Some(token)) => Ok(Self {
+                token: token.into(),
+            }),
+            _ => Err(RequestError::MissingParameter("token")),
+        }
+    }
+}
+
+/// Revoke a credential
+///
+/// Ends the login token or API key for any client that has it; with a credential in the header, only
+/// one of the same user. The response is the same when there was nothing to end.
+#[utoipa::path(
+    post,
+    path = "/revoke",
+    tag = "OAuth2",
+    operation_id = "revoke",
+    security((), ("OAuth2PasswordBearer" = [])),
+    request_body(
+        content = CredentialRequest,
+        content_type = "application/x-www-form-urlencoded",
+    ),
+    responses(
+        (status = 200, description = "The credential is rejected everywhere"),
+        error_responses::BadCredentialForm,
+        error_responses::NotAuthenticated,
+        error_responses::BodyTimeout,
+        error_responses::BodyTooLarge,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn revoke(
+    auth: Auth,
+    caller: MaybeAuthenticated,
+    origin: Origin,
+    form: CredentialForm,
+) -> Result<HttpResponse, Error> {
+    let caller = caller.0.as_ref().map(|caller| caller.0.as_ref());
+    let presented = form.token.expose_secret().as_bytes();
+    auth.revoke(&origin, presented, caller).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The state of a credential (RFC 7662 section 2.2). An invalid one, for whatever reason, has `active`
+/// only.
+#[derive(Default, Serialize, ToSchema)]
+pub(crate) struct Introspection<'a> {
+    active: bool,
+    /// Separated by spaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "orders:read")]
+    scope: Option<String>,
+    /// The e-mail address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "andres@example.com")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Bearer")]
+    token_type: Option<&'static str>,
+    /// Seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exp: Option<i64>,
+    /// Seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iat: Option<i64>,
+    /// The id of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1")]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Andres Cruz")]
+    name: Option<&'a str>,
+}
+
+impl<'a> From<&'a Principal> for Introspection<'a> {
+    fn from(principal: &'a Principal) -> Self {
+        Self {
+            active: true,
+            scope: Some(principal.scopes()),
+            username: Some(&principal.user.email),
+            token_type: Some("Bearer"),
+            exp: Some(principal.expires_at()),
+            iat: Some(principal.issued_at()),
+            sub: Some(principal.user.id.to_string()),
+            name: Some(&principal.user.name),
+        }
+    }
+}
+
+/// Introspect a credential
+///
+/// For apps that received one. They authenticate with a credential that has the scope `introspect`,
+/// or with the static key as `Bearer` or as the password of HTTP Basic.
+#[utoipa::path(
+    post,
+    path = "/introspect",
+    tag = "OAuth2",
+    operation_id = "introspect",
+    security(("OAuth2PasswordBearer" = ["introspect"]), ("StaticKeyBasic" = [])),
+    request_body(
+        content = CredentialRequest,
+        content_type = "application/x-www-form-urlencoded",
+    ),
+    responses(
+        (status = 200, description = "The state of the credential", body = Introspection),
+        error_responses::BadCredentialForm,
+        error_responses::ClientRefused,
+        error_responses::InsufficientScope,
+        error_responses::BodyTimeout,
+        error_responses::BodyTooLarge,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn introspect(
+    auth: Auth,
+    client: IntrospectionClient,
+    origin: Origin,
+    form: CredentialForm,
+) -> Result<HttpResponse, Error> {
+    auth.note_introspection(&origin, client.principal.as_deref())
+        .await?;
+    let presented = form.token.expose_secret().as_bytes();
+    let principal = auth.introspect(presented).await?;
+    let state = principal.as_deref().map(Introspection::from);
+    Ok(HttpResponse::Ok().json(state.unwrap_or_default()))
+}

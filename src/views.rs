@@ -1,0 +1,193 @@
+//! Rows as clients and operators see them, over HTTP and in the output of commands.
+
+use chrono::{NaiveDateTime, SecondsFormat};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::auth::IssuedKey;
+use crate::store::{ApiKey, AuditEvent, User};
+
+/// A user as shown to themselves; no other column is ever shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct UserRead<'a> {
+    /// Never reused for another user.
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "Andres Cruz")]
+    name: &'a str,
+    #[schema(example = "Cruz")]
+    surname: &'a str,
+    /// The address, with its domain in lower case.
+    #[schema(format = "email", example = "andres@example.com")]
+    email: &'a str,
+    #[schema(example = "https://example.com/me")]
+    website: &'a str,
+}
+
+impl<'a> From<&'a User> for UserRead<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            name: &user.name,
+            surname: &user.surname,
+            email: &user.email,
+            website: &user.website,
+        }
+    }
+}
+
+/// A user as shown to administrators.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AdminUser<'a> {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "Andres Cruz")]
+    name: &'a str,
+    #[schema(example = "Cruz")]
+    surname: &'a str,
+    #[schema(format = "email", example = "andres@example.com")]
+    email: &'a str,
+    #[schema(example = "https://example.com/me")]
+    website: &'a str,
+    /// What the user may do, separated by spaces.
+    #[schema(example = "orders:read")]
+    scopes: &'a str,
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// When the user was disabled; null for a user who is enabled.
+    #[schema(format = "date-time")]
+    disabled_at: Option<String>,
+}
+
+impl<'a> From<&'a User> for AdminUser<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id,
+            name: &user.name,
+            surname: &user.surname,
+            email: &user.email,
+            website: &user.website,
+            scopes: &user.scopes,
+            created_at: utc(user.created_at),
+            disabled_at: user.disabled_at.map(utc),
+        }
+    }
+}
+
+/// An API key, without the key itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyRead<'a> {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "backup script")]
+    name: &'a str,
+    /// The first characters of the key.
+    #[schema(example = "tkh_Q2hh")]
+    hint: &'a str,
+    /// What it allows, separated by spaces.
+    #[schema(example = "")]
+    scopes: &'a str,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    pub(crate) expires_at: String,
+    /// Up to a minute old; null for a key that was never used.
+    #[schema(format = "date-time")]
+    pub(crate) last_used_at: Option<String>,
+}
+
+impl<'a> From<&'a ApiKey> for KeyRead<'a> {
+    fn from(key: &'a ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            hint: &key.hint,
+            scopes: &key.scopes,
+            created_at: utc(key.created_at),
+            expires_at: utc(key.expires_at),
+            last_used_at: key.last_used_at.map(utc),
+        }
+    }
+}
+
+/// A new API key, with the key itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyCreated<'a> {
+    /// 53 characters; shown only once.
+    key: &'a str,
+    #[serde(flatten)]
+    of: KeyRead<'a>,
+}
+
+impl<'a> From<&'a IssuedKey> for KeyCreated<'a> {
+    fn from(issued: &'a IssuedKey) -> Self {
+        Self {
+            key: issued.secret.expose(),
+            of: KeyRead::from(&issued.key),
+        }
+    }
+}
+
+/// An event of the audit trail.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventRead<'a> {
+    #[schema(example = 17)]
+    id: i64,
+    #[schema(format = "date-time")]
+    at: String,
+    /// Who: `user:12`, `operator:1000`, `static-key`, `service` or `anonymous`. For root by way of
+    /// sudo `operator:0/1000`, and `@` with the terminal where there is one; users see `operator` for
+    /// an operator who acted on them.
+    #[schema(example = "user:12")]
+    actor: &'a str,
+    /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
+    #[schema(example = "login")]
+    credential: &'a str,
+    /// The scope or right that allowed it.
+    #[schema(example = "account")]
+    level: &'a str,
+    #[schema(example = "key.create")]
+    action: &'a str,
+    /// On which user or key: `user:12`, `key:3`, or nothing.
+    #[schema(example = "key:3")]
+    target: &'a str,
+    /// `ok` or `refused`.
+    #[schema(example = "ok")]
+    result: &'a str,
+    #[schema(example = "192.0.2.1")]
+    ip: &'a str,
+    user_agent: &'a str,
+    /// The id that the service gave to the request, as in its log.
+    request_id: &'a str,
+    /// The id that the client gave to the request in `X-Request-Id`, or nothing.
+    client_request_id: &'a str,
+    /// Details of the action.
+    detail: Value,
+}
+
+impl<'a> From<&'a AuditEvent> for EventRead<'a> {
+    fn from(event: &'a AuditEvent) -> Self {
+        Self {
+            id: event.id,
+            at: utc(event.at),
+            actor: &event.actor,
+            credential: &event.credential,
+            level: &event.level,
+            action: &event.action,
+            target: &event.target,
+            result: &event.result,
+            ip: &event.ip,
+            user_agent: &event.user_agent,
+            request_id: &event.request_id,
+            client_request_id: &event.client_request_id,
+            detail: serde_json::from_str(&event.detail).unwrap_or_default(),
+        }
+    }
+}
+
+/// A time as clients see it: RFC 3339, to the microsecond.
+pub(crate) fn utc(time: NaiveDateTime) -> String {
+    time.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
