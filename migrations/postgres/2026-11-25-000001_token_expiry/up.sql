@@ -1,2 +1,2 @@
--- For pruning, which must not read the tokens that are still good.
+-- Lets pruning find expired tokens without reading the live ones.
 CREATE INDEX access_tokens_expiration_date ON access_tokens (expiration_date);

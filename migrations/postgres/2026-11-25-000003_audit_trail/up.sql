@@ -1,5 +1,5 @@
--- What happened, row after row without a gap. `digest` is keyed and goes over the row and
--- `previous_digest`, so that no row can be changed, left out or moved without the key.
+-- The audit trail: consecutive ids without gaps. `digest` is keyed and covers the row and
+-- `previous_digest`, so a row cannot be changed, removed or moved without the key.
 CREATE TABLE audit_events (
     id BIGINT NOT NULL PRIMARY KEY,
     at TIMESTAMP NOT NULL,
@@ -20,8 +20,8 @@ CREATE INDEX audit_events_actor ON audit_events (actor, id);
 CREATE INDEX audit_events_target ON audit_events (target, id);
 CREATE INDEX audit_events_action ON audit_events (action, id);
 
--- Where the trail begins and ends; `digest` is keyed and goes over the rest of the row. Whoever
--- appends holds this row.
+-- Where the trail begins and ends. `digest` is keyed and covers the other columns. A transaction
+-- that appends an event locks this row.
 CREATE TABLE audit_head (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
     last_id BIGINT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE audit_head (
     digest VARCHAR(255) NOT NULL
 );
 
--- Against mistakes; against somebody who may drop triggers there are the digests.
+-- These triggers prevent mistakes. Against a role that may drop triggers there are the digests.
 CREATE FUNCTION tokenhouse_audit_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the audit trail is only appended to';
@@ -54,7 +54,7 @@ CREATE TRIGGER audit_events_are_not_deleted BEFORE DELETE ON audit_events
 CREATE TRIGGER audit_events_are_not_emptied BEFORE TRUNCATE ON audit_events
     FOR EACH STATEMENT EXECUTE FUNCTION tokenhouse_audit_refuses();
 
--- Keys that the service makes for itself when the settings give none.
+-- Keys that the service generates when the settings provide none.
 CREATE TABLE instance_secrets (
     name VARCHAR(255) NOT NULL PRIMARY KEY,
     secret VARCHAR(255) NOT NULL

@@ -1,30 +1,31 @@
--- The tables through which processes agree on what they may remember. Any role that may connect to
--- the database can send and read notifications and take advisory locks, so neither decides anything
--- here: a notification is empty and says only that there is something to read in these tables.
+-- The tables through which processes agree on what they may cache. Any role that may connect to the
+-- database can send and read notifications and take advisory locks, so neither decides anything
+-- here: a notification is empty and says only that these tables have changed.
 
--- A process of an earlier version cannot use the new tables, and answers 503 from now on. This waits
--- until none of them can still be using its memory, which is 0.9 s after it last read its lease.
+-- A process of an earlier version cannot use the new tables, and answers 503 from now on. This
+-- waits until none of them can still be using its cache, which is 0.9 s after it last read its
+-- lease.
 LOCK TABLE session_leases IN ACCESS EXCLUSIVE MODE;
 SELECT pg_sleep(1) FROM session_leases LIMIT 1;
 DROP TABLE session_leases;
 
--- The processes that remember sessions. Logged: after a crash of the server a process may not yet
--- have noticed it, and a change still has to wait for it.
+-- The processes that cache principals. Logged: after a crash of the server a process may not have
+-- noticed it yet, and a change still has to wait for that process.
 CREATE TABLE session_leases (
     lease BIGINT NOT NULL PRIMARY KEY,
     fenced BOOLEAN NOT NULL DEFAULT FALSE
 );
 
 -- The rest is unlogged: a crash ends every connection, and a process that loses its connection
--- forgets everything.
+-- clears its cache.
 
--- The changes under way, for which every process pauses.
+-- The changes in progress, for which every process pauses.
 CREATE UNLOGGED TABLE session_calls (
     call BIGINT NOT NULL PRIMARY KEY
 );
 
--- The calls that the owner of a lease pauses for, and the oldest transaction that it may not have
--- seen the end of.
+-- The calls for which the owner of a lease pauses, and the oldest transaction whose end it may not
+-- have seen.
 CREATE UNLOGGED TABLE session_answers (
     lease BIGINT NOT NULL PRIMARY KEY,
     calls BIGINT[] NOT NULL,
@@ -32,7 +33,7 @@ CREATE UNLOGGED TABLE session_answers (
 );
 
 -- The log of changes: the digest of every credential that was ended or altered, or whose user was,
--- and '*' for all of them. New ones are not in it: no process remembers that a token is unknown.
+-- and '*' for all of them. New ones are not logged: no process caches that a token is unknown.
 CREATE UNLOGGED TABLE session_changes (
     txid BIGINT NOT NULL DEFAULT txid_current(),
     credential VARCHAR(255) NOT NULL
@@ -91,8 +92,9 @@ BEGIN
     FOR function IN SELECT oid FROM pg_proc
         WHERE pronamespace = current_schema()::regnamespace AND starts_with(proname, 'tokenhouse_')
     LOOP
-        -- A role that may change users needs no rights on these tables, and cannot put temporary
-        -- tables in their place. Without EXECUTE a role cannot run them from a table of its own.
+        -- A role that may change users needs no rights on these tables, and cannot substitute
+        -- temporary tables for them. Without EXECUTE a role cannot run them from a table of its
+        -- own.
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp',
             function, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);

@@ -1,4 +1,4 @@
--- The tutorial's two tables. AUTOINCREMENT: the id of a deleted user is never given out again.
+-- The tutorial's two tables. AUTOINCREMENT: the id of a deleted user is never reused.
 CREATE TABLE users (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE users (
     disabled_at TIMESTAMP
 );
 
--- One row per user: signing in again replaces the token. `access_token` is its hex SHA-256.
+-- One row per user: a new sign-in replaces the token. `access_token` is the token's hex SHA-256.
 CREATE TABLE access_tokens (
     user_id INTEGER NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     access_token VARCHAR(255) NOT NULL UNIQUE,

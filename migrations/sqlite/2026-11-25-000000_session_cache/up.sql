@@ -1,13 +1,13 @@
--- The log by which a process learns which of the sessions it remembers have changed: the digest of
--- every token that was ended or altered, or whose user was. Triggers write it, so that a change
--- made by hand counts too. New tokens are not in it: nobody remembers that a token is unknown.
+-- The log from which a process learns which of its cached principals have changed: the digest of
+-- every token that was ended or altered, or whose user was. Triggers write it, so that changes made
+-- by hand are included. New tokens are not logged: no process caches that a token is unknown.
 CREATE TABLE session_changes (
     id INTEGER NOT NULL PRIMARY KEY,
     access_token VARCHAR(255) NOT NULL
 );
 
--- Who has fallen behind further than this forgets everything. The last row always stays, so that
--- ids only grow.
+-- A process that has fallen behind further than this clears its cache. The last row always stays,
+-- so that ids only grow.
 CREATE TRIGGER session_changes_are_bounded AFTER INSERT ON session_changes
 BEGIN
     DELETE FROM session_changes WHERE id <= NEW.id - 10000;
@@ -32,7 +32,7 @@ BEGIN
            OR access_token IN (OLD.access_token, NEW.access_token);
 END;
 
--- Every column that a session shows; a new password hash alone changes no session.
+-- Every column that is part of a principal; a new password hash alone changes no principal.
 CREATE TRIGGER session_changes_with_its_user BEFORE UPDATE
     OF id, name, surname, email, website, scopes, created_at, disabled_at ON users
 BEGIN

@@ -1,5 +1,5 @@
--- Personal API keys, many per user. `key_digest` is the hex SHA-256 of the key. A revoked key stays,
--- so that what the audit trail says of it can be looked up.
+-- Personal API keys, many per user. `key_digest` is the hex SHA-256 of the key. The row of a
+-- revoked key is kept, so that the audit trail's references to it can be looked up.
 CREATE TABLE api_keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -14,7 +14,7 @@ CREATE TABLE api_keys (
 );
 CREATE INDEX api_keys_user_id ON api_keys (user_id, id);
 
--- As for login tokens: what changes the session of a key goes into the log.
+-- As for login tokens: the log records what changes the principal of a key.
 CREATE TRIGGER key_session_ends_with_its_key BEFORE DELETE ON api_keys
 BEGIN
     INSERT INTO session_changes (access_token) VALUES (OLD.key_digest);
@@ -26,7 +26,7 @@ BEGIN
         WHERE id = NEW.id OR key_digest = NEW.key_digest;
 END;
 
--- Not the last use: it changes once a minute and decides nothing.
+-- Not `last_used_at`: it changes once a minute and affects no decision.
 CREATE TRIGGER key_session_changes_with_its_key BEFORE UPDATE
     OF id, user_id, name, hint, key_digest, scopes, created_at, expires_at, revoked_at ON api_keys
 BEGIN

@@ -1,6 +1,6 @@
--- Attempts to sign in, and what they are counted for. `subject` and `account` are keyed digests of
--- canonical names and of addresses, so that nobody learns from here who tried what, and so that
--- names that are not there are counted like those that are.
+-- Throttle counters of attempts to sign in. `subject` and `account` are keyed digests of canonical
+-- names and of addresses, so that this table does not reveal who tried what, and so that unknown
+-- names are counted like known ones.
 CREATE TABLE login_failures (
     subject VARCHAR(64) NOT NULL PRIMARY KEY,
     account VARCHAR(64),

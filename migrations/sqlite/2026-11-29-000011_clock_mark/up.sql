@@ -1,4 +1,4 @@
--- The latest time that a process has seen and trusts; none before the first one. What has expired
+-- The latest time that a process has seen and trusts; NULL before the first one. What has expired
 -- by then stays expired, and nothing is pruned while the clock is far ahead of it.
 CREATE TABLE clock_mark (
     id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),

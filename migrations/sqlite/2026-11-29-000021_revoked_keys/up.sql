@@ -1,3 +1,3 @@
--- Revoked keys are deleted after some time; until then what the audit trail says of them can be looked
--- up.
+-- Revoked keys are deleted after a retention period. Until then the audit trail's references to
+-- them can be looked up.
 CREATE INDEX api_keys_revoked_at ON api_keys (revoked_at) WHERE revoked_at IS NOT NULL;

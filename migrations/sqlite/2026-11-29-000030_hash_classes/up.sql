@@ -1,6 +1,6 @@
--- The beginnings of the hashes, by which the service finds the algorithms and parameters that are
--- stored without reading every row: 7 characters of a bcrypt, and of others as many as hold all
--- parameters.
+-- The prefixes of the hashes, by which the service finds the stored algorithms and parameters
+-- without reading every row: 7 characters for bcrypt, and enough to hold all parameters for the
+-- others.
 CREATE INDEX users_hash_class ON users (
     (CASE substr(hashed_password, 1, 2)
         WHEN '$2' THEN substr(hashed_password, 1, 7)

@@ -1,2 +1,2 @@
--- When the user of a token proved a password for it; NULL for a token that was issued otherwise.
+-- When the user proved the password for a token; NULL for a token that was issued without one.
 ALTER TABLE access_tokens ADD COLUMN authenticated_at TIMESTAMP;

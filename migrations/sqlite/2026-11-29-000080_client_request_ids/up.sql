@@ -1,3 +1,3 @@
--- The id that the caller gave to a request, beside the one that the service gave to it. Empty in rows
--- from before, whose digests do not go over it.
+-- The request id that the caller chose, in addition to the service's own. Empty in older rows,
+-- whose digests do not cover it.
 ALTER TABLE audit_events ADD COLUMN client_request_id TEXT NOT NULL DEFAULT '';

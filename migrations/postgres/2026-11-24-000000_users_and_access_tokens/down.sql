@@ -1,2 +1,0 @@
-DROP TABLE access_tokens;
-DROP TABLE users;

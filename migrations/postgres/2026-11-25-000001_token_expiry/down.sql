@@ -1,1 +1,0 @@
-DROP INDEX access_tokens_expiration_date;

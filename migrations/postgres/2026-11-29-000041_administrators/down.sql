@@ -1,2 +1,0 @@
-DROP TABLE administrators_lock;
-DROP INDEX users_administrators;

@@ -1,7 +1,0 @@
-DROP TRIGGER session_ends_when_its_user_is_replaced;
-DROP TRIGGER session_ends_with_its_user;
-DROP TRIGGER session_changes_with_its_user;
-DROP TRIGGER session_changes_with_its_token;
-DROP TRIGGER session_ends_when_replaced;
-DROP TRIGGER session_ends_with_its_token;
-DROP TABLE session_changes;

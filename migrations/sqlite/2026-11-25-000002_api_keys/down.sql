@@ -1,4 +1,0 @@
-DROP TRIGGER key_session_ends_when_its_user_is_replaced;
-DROP TRIGGER key_session_ends_with_its_user;
-DROP TRIGGER key_session_changes_with_its_user;
-DROP TABLE api_keys;

@@ -1,1 +1,0 @@
-ALTER TABLE access_tokens DROP COLUMN authenticated_at;
