@@ -191,7 +191,7 @@ impl Auth {
     fn recall_any(&self, candidates: &Candidates, now: NaiveDateTime) -> Option<Arc<Principal>> {
         candidates
             .iter()
-            .find_map(|credential| self.0.store.recall_principal(&credential.digest, now))
+            .find_map(|credential| self.0.store.cached_principal(&credential.digest, now))
     }
 
     async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Principal>>, StoreError> {
@@ -199,7 +199,7 @@ impl Auth {
             if let Some(principal) = self
                 .0
                 .store
-                .find_principal(credential, self.0.clock.now())
+                .fetch_principal(credential, self.0.clock.now())
                 .await?
             {
                 return Ok(Some(principal));

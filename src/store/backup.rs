@@ -28,7 +28,7 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
     let name = file
         .to_str()
         .ok_or_else(|| refused("the name of the file is not Unicode"))?;
-    let mut conn = Manager::new(&config.url).open_or_say_why()?;
+    let mut conn = Manager::new(&config.url).connect()?;
     // SQLite takes an empty file for a new one, and opens it by its name.
     let copy = private_file::create(&file).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => refused("the file is there already"),

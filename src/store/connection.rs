@@ -132,7 +132,7 @@ impl Manager {
     }
 
     /// Opens one connection and tells the database how we want to be served. Never makes a file.
-    pub(super) fn open(&self) -> Result<StoreConnection, ConnectionError> {
+    pub(super) fn establish(&self) -> Result<StoreConnection, ConnectionError> {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut conn = self.open_file(path)?;
@@ -175,9 +175,9 @@ impl Manager {
         }
     }
 
-    /// As [`Self::open`], with a reason that may be shown.
-    pub(super) fn open_or_say_why(&self) -> Result<StoreConnection, StoreError> {
-        self.open()
+    /// As [`Self::establish`], with a reason that may be shown.
+    pub(super) fn connect(&self) -> Result<StoreConnection, StoreError> {
+        self.establish()
             .map_err(|error| StoreError::Unavailable(self.describe(&error)))
     }
 
@@ -191,9 +191,9 @@ impl Manager {
         }
     }
 
-    /// As [`Self::open_or_say_why`], for those that need Postgres itself.
+    /// As [`Self::connect`], for those that need Postgres itself.
     pub(super) fn open_postgres(&self) -> Result<PgConnection, StoreError> {
-        match self.open_or_say_why()? {
+        match self.connect()? {
             StoreConnection::Postgres(conn) => Ok(conn),
             StoreConnection::Sqlite(_) => Err(StoreError::Unavailable("not Postgres".to_owned())),
         }
@@ -206,7 +206,7 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Pooled, ConnectionError> {
         Ok(Pooled {
-            conn: self.open()?,
+            conn: self.establish()?,
             lost: false,
         })
     }

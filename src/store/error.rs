@@ -24,6 +24,11 @@ impl StoreError {
     pub(super) fn no_connection() -> Self {
         Self::Unavailable("no connection".to_owned())
     }
+
+    /// The database did not answer within the timeout.
+    pub(super) fn timeout() -> Self {
+        Self::Unavailable("no answer in time".to_owned())
+    }
 }
 
 impl From<DieselError> for StoreError {

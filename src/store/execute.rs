@@ -59,7 +59,7 @@ impl Store {
     {
         self.refuse_other_files()?;
         let deadline = Instant::now() + timeout;
-        let too_slow = |_elapsed| StoreError::Unavailable("no answer in time".to_owned());
+        let too_slow = |_elapsed| StoreError::timeout();
         let mut held = Vec::new();
         for semaphore in first.into_iter().chain([&self.turns]) {
             let turn = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;

@@ -60,7 +60,7 @@ const EXPOSURE: &str = "SELECT \
 /// # Errors
 /// [`StoreError::Unavailable`] when there is none.
 pub fn inspect_exposure(config: &DatabaseConfig) -> Result<Option<PostgresExposure>, StoreError> {
-    match Manager::new(&config.url).open_or_say_why()? {
+    match Manager::new(&config.url).connect()? {
         StoreConnection::Sqlite(_) => Ok(None),
         StoreConnection::Postgres(mut conn) => {
             let exposure = diesel::sql_query(EXPOSURE).get_result(&mut conn)?;

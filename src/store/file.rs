@@ -34,7 +34,7 @@ impl From<&Metadata> for FileIdentity {
 }
 
 /// One of the files that SQLite has beside that of the database: `-wal` or `-shm`.
-pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+pub(super) fn sidecar_path(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()

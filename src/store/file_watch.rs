@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::StoreError;
-use super::file::{FileIdentity, beside};
-use super::principal_cache::open_for_good;
+use super::file::{FileIdentity, sidecar_path};
+use super::principal_cache::open_permanently;
 
 /// How often the files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ impl FileWatch {
         let mut files = vec![(path.to_owned(), database)];
         let real = path.canonicalize().map_err(failed)?;
         for suffix in ["-wal", "-shm"] {
-            let file = beside(&real, suffix);
+            let file = sidecar_path(&real, suffix);
             match FileIdentity::of(&file) {
                 Ok(identity) => files.push((file, identity)),
                 // Without shared memory SQLite stays out of WAL mode, and has neither.
@@ -93,9 +93,12 @@ impl FileWatch {
                 Err(error) => return Err(failed(error)),
             }
         }
-        let shared_memory = files.get(2).map(|(file, _)| open_for_good(file));
+        let shared_memory = files.get(2).map(|(file, _)| open_permanently(file));
         let open = match shared_memory {
-            Some(file) => Some((open_for_good(path).map_err(failed)?, file.map_err(failed)?)),
+            Some(file) => Some((
+                open_permanently(path).map_err(failed)?,
+                file.map_err(failed)?,
+            )),
             None => None,
         };
         Ok(Self {
@@ -136,7 +139,7 @@ impl FileWatch {
     /// When the system does not let us.
     pub(super) fn put_log_aside(&self) -> io::Result<()> {
         match self.files.get(1) {
-            Some((log, _)) => fs::rename(log, beside(log, ".separated")),
+            Some((log, _)) => fs::rename(log, sidecar_path(log, ".separated")),
             None => Ok(()),
         }
     }

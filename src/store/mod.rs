@@ -71,7 +71,7 @@ use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
-use file::beside;
+use file::sidecar_path;
 use file_watch::FileWatch;
 use principal_cache::PrincipalCache;
 
@@ -112,7 +112,7 @@ impl Store {
         protect(config)?;
         let mut manager = Manager::new(&config.url);
         let identity = manager.pin()?;
-        let mut first = manager.open_or_say_why()?;
+        let mut first = manager.connect()?;
         let mut migrated = Vec::new();
         if config.auto_migrate {
             migrated = migrations::run(&mut first)?;
@@ -143,7 +143,7 @@ impl Store {
                 let principals = Arc::downgrade(&principals);
                 let forget = move || {
                     if let Some(principals) = principals.upgrade() {
-                        principals.forget_all();
+                        principals.clear();
                     }
                 };
                 FileWatch::start(&watch, forget)
@@ -157,7 +157,7 @@ impl Store {
             turns,
             watch,
             writing,
-            log: real.map(|file| beside(&file, "-wal")),
+            log: real.map(|file| sidecar_path(&file, "-wal")),
             principals,
             migrated: migrated.into(),
         })
@@ -176,10 +176,10 @@ impl Store {
             .await
     }
 
-    /// The session of a credential, from memory. `None` says nothing: [`Self::find_principal`] knows.
+    /// The session of a credential, from memory. `None` says nothing: [`Self::fetch_principal`] knows.
     /// What it returns is what the database holds at this moment; what was read long before `now` is
     /// not returned. Does not block.
-    pub fn recall_principal(
+    pub fn cached_principal(
         &self,
         digest: &TokenDigest,
         now: NaiveDateTime,
@@ -187,7 +187,7 @@ impl Store {
         if self.files_problem().is_some() {
             return None;
         }
-        self.principals.recall(digest, now)
+        self.principals.cached(digest, now)
     }
 
     /// The session of a credential, from the database; `None` when there is no such one. Whether it
@@ -195,13 +195,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
-    pub async fn find_principal(
+    pub async fn fetch_principal(
         &self,
         credential: CredentialDigest,
         now: NaiveDateTime,
     ) -> Result<Option<Arc<Principal>>, StoreError> {
         self.refuse_other_files()?;
-        let found = self.principals.find(credential, now).await;
+        let found = self.principals.fetch(credential, now).await;
         // What was read while the files were replaced may be of either.
         self.refuse_other_files()?;
         found
@@ -238,7 +238,7 @@ impl Store {
 /// As [`Store::open`].
 pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
     protect(config)?;
-    migrations::run(&mut Manager::new(&config.url).open_or_say_why()?)
+    migrations::run(&mut Manager::new(&config.url).connect()?)
 }
 
 fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::StoreError;
 use super::backup::{failed, refused};
 use super::connection::{Manager, StoreConnection};
-use super::file::{FileIdentity, beside, sync_folder_of};
+use super::file::{FileIdentity, sidecar_path, sync_folder_of};
 use super::schema_check::{self, SchemaComparison};
 use super::sequence::Sequence;
 use crate::config::{DatabaseConfig, DatabaseUrl};
@@ -105,7 +105,7 @@ impl StagedCopy {
             Err(_) => std::path::absolute(target).map_err(|error| failed(&error))?,
         };
         refuse_part_of_a_database(file, &target)?;
-        let staged = beside(&target, ".restoring");
+        let staged = sidecar_path(&target, ".restoring");
         remove_with_log(&staged);
         let mut copy = Self {
             identity: copy_into(file, &staged).map_err(|error| failed(&error))?,
@@ -156,7 +156,7 @@ impl StagedCopy {
         }
         file.sync_all().map_err(|error| failed(&error))?;
         for suffix in ["-wal", "-shm"] {
-            let _there_or_not = fs::remove_file(beside(&self.target, suffix));
+            let _there_or_not = fs::remove_file(sidecar_path(&self.target, suffix));
         }
         fs::rename(&self.staged, &self.target).map_err(|error| failed(&error))?;
         sync_folder_of(&self.target).map_err(|error| failed(&error))
@@ -215,7 +215,7 @@ fn refuse_part_of_a_database(file: &Path, target: &Path) -> Result<(), StoreErro
     if file == target {
         return Err(refused("the copy is the database itself"));
     }
-    let log = fs::metadata(beside(&file, "-wal"));
+    let log = fs::metadata(sidecar_path(&file, "-wal"));
     if log.is_ok_and(|log| log.len() > 0) {
         return Err(refused(
             "the file has a log beside it (-wal) that holds a part of it, so it is no copy that \
@@ -238,7 +238,7 @@ fn copy_into(file: &Path, new: &Path) -> io::Result<FileIdentity> {
 fn check(copy: &DatabaseConfig) -> Result<(), StoreError> {
     let no_database = |_error| refused("the copy is no database of Tokenhouse");
     let mut conn = Manager::new(&copy.url)
-        .open()
+        .establish()
         .map_err(|_error| refused("the copy is no database, or is damaged"))?;
     // Before anything else is asked: what a trigger or a view does is not known yet.
     let comparison = schema_check::compare(&mut conn).map_err(|error| match error {
@@ -273,7 +273,7 @@ fn check(copy: &DatabaseConfig) -> Result<(), StoreError> {
 /// everything else out of it as long as the connection is there.
 fn end_log(path: &Path) -> Result<StoreConnection, StoreError> {
     let manager = Manager::new(&DatabaseUrl::Sqlite(path.to_owned()));
-    let mut conn = manager.open().map_err(|_error| {
+    let mut conn = manager.establish().map_err(|_error| {
         refused("the database that is there cannot be opened: move it away, and its -wal with it")
     })?;
     conn.batch_execute("PRAGMA journal_mode = DELETE")
@@ -284,6 +284,6 @@ fn end_log(path: &Path) -> Result<StoreConnection, StoreError> {
 
 fn remove_with_log(database: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let _there_or_not = fs::remove_file(beside(database, suffix));
+        let _there_or_not = fs::remove_file(sidecar_path(database, suffix));
     }
 }

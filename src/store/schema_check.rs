@@ -69,7 +69,7 @@ const TO_NEW_SCHEMA: [&str; 2] = [
 /// [`StoreError::Unavailable`] when it cannot be read, [`StoreError::Migration`] when it is of a
 /// newer version.
 pub fn compare_schema(config: &DatabaseConfig) -> Result<SchemaComparison, StoreError> {
-    compare(&mut Manager::new(&config.url).open_or_say_why()?)
+    compare(&mut Manager::new(&config.url).connect()?)
 }
 
 /// As [`compare_schema`], by a connection.

@@ -33,7 +33,7 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
             "there is no file yet; tokenhouse migrate makes it".to_owned(),
         ));
     }
-    let mut conn = Manager::new(&config.url).open_or_say_why()?;
+    let mut conn = Manager::new(&config.url).connect()?;
     let query = match &conn {
         StoreConnection::Sqlite(_) => "SELECT 'SQLite ' || sqlite_version() AS version",
         StoreConnection::Postgres(_) => {

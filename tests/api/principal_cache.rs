@@ -52,13 +52,13 @@ fn principal_is_cached_until_it_changes(backend: Backend) {
     let clock = Clock::system();
     let look_up = |digest| {
         runtime
-            .block_on(store.find_principal(digest, clock.now()))
+            .block_on(store.fetch_principal(digest, clock.now()))
             .unwrap()
             .is_some()
     };
     let is_cached = |credential: CredentialDigest| {
         store
-            .recall_principal(&credential.digest, clock.now())
+            .cached_principal(&credential.digest, clock.now())
             .is_some()
     };
 

@@ -1,36 +1,39 @@
-//! The tables through which the processes on one Postgres database agree on what they remember.
+//! The tables through which the processes on one Postgres database agree on what they may cache.
 //!
 //! | table | a row is |
 //! |---|---|
-//! | `session_leases` | a process that may use its memory, unless it is fenced |
-//! | `session_calls` | a change under way, for which all of them pause |
-//! | `session_answers` | what the owner of a lease pauses for, and how far it has read |
+//! | `session_leases` | a process that may use its cache, unless it is fenced |
+//! | `session_calls` | a change in progress, for which all of them pause |
+//! | `session_answers` | the calls the owner of a lease pauses for, and how far it has read |
 //! | `session_changes` | a credential whose principal was changed, and the transaction that did it |
 //!
-//! Any role that may connect to the database can send notifications and hear them. So they are
-//! empty, and say only that there may be something to read here. What is read needs no order of
-//! arrival: one statement reads all of it in one snapshot.
+//! Any role that may connect to the database can send and receive notifications. Therefore
+//! notifications are empty, and say only that these tables may have changed. No order of arrival
+//! matters: one statement reads everything in one snapshot.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 
+use super::lease::PAUSE_TIMEOUT;
 use crate::store::schema::session_leases;
 
-/// How a connection hears that there is something to read.
+/// Subscribes a connection to the notifications.
 pub(super) const LISTEN: &str = "LISTEN tokenhouse_sessions";
 
-/// More changes than that are not told apart: everything is forgotten.
+/// With more changes than this, the whole cache is cleared.
 const MAX_CHANGES: usize = 10_000;
 
-/// How many changes are taken out of the log at a time, so that look-ups do not wait for it.
-const MAX_PRUNED: i64 = 2_000;
+/// The most changes deleted from the log at a time, so that look-ups do not wait for it.
+const MAX_PRUNED_CHANGES: i64 = 2_000;
 
-/// Reads everything in one snapshot. Those of `$3` were running at the earlier one, and `$2` was the
-/// next to begin: of the changes that can be seen now, theirs could not be seen then.
-const LOOK: &str = "SELECT \
+/// Reads everything in one snapshot. `$3` are the transactions that were running at the earlier
+/// snapshot, and `$2` was the next one to begin: of the changes visible now, theirs were not
+/// visible then.
+const READ: &str = "SELECT \
      (SELECT NOT fenced FROM session_leases WHERE lease = $1) AS is_ours, \
      ARRAY(SELECT call FROM session_calls) AS calls, \
      ARRAY(SELECT credential FROM session_changes WHERE txid >= $2 OR txid = ANY($3) \
@@ -43,8 +46,8 @@ const LOOK: &str = "SELECT \
 const ANSWER: &str = "INSERT INTO session_answers (lease, calls, seen) VALUES ($1, $2, $3) \
      ON CONFLICT (lease) DO UPDATE SET calls = excluded.calls, seen = excluded.seen";
 
-/// Takes out what the owner of every lease has read. A transaction that is not before the next one to
-/// begin is of another server, whose tables were restored here.
+/// Deletes what the owner of every lease has read. A transaction at or after the next one to begin
+/// comes from another server, whose tables were restored here.
 const PRUNE_CHANGES: &str = "DELETE FROM session_changes WHERE ctid = ANY(ARRAY(\
      SELECT ctid FROM session_changes WHERE \
      txid < (SELECT COALESCE(MIN(COALESCE(seen, 0)), \
@@ -61,27 +64,59 @@ const PRUNE_CALLS: &str = "DELETE FROM session_calls WHERE ctid = ANY(ARRAY(\
      SELECT ctid FROM session_calls WHERE call = ANY($1) FOR UPDATE SKIP LOCKED))";
 
 /// How far the log of changes was read: as far as one snapshot shows it. A transaction may have a
-/// low number and end late, so no number alone says that.
+/// low number and end late, so a single number is not enough.
 pub(super) struct Snapshot {
-    /// Every transaction before this one had ended.
+    /// All transactions before this one had ended.
     oldest: i64,
-    /// This one and those after it had not begun.
+    /// This one and all later ones had not begun.
     next: i64,
-    /// Of those between, these had not ended.
+    /// Of those in between, these had not ended.
     running: Vec<i64>,
 }
 
-/// What the tables say at one moment.
+/// The contents of the tables at one moment.
 pub(super) struct Seen {
-    /// Whether the lease is there and not fenced.
+    /// Whether the lease exists and is not fenced.
     pub(super) is_ours: bool,
-    /// The changes under way.
+    /// The changes in progress.
     pub(super) calls: HashSet<i64>,
-    /// What was changed since the earlier snapshot, digests of credentials mostly; `None` when that
-    /// is too much to tell apart.
+    /// What has changed since the earlier snapshot, mostly digests of credentials; `None` if there
+    /// are more than [`MAX_CHANGES`].
     pub(super) changes: Option<Vec<String>>,
-    /// Where the next reading goes on.
+    /// Where the next reading continues.
     pub(super) snapshot: Snapshot,
+}
+
+/// The changes in progress, and since when this process has known of each.
+#[derive(Default)]
+pub(super) struct PendingCalls(HashMap<i64, Instant>);
+
+impl PendingCalls {
+    /// Replaces the calls by those in the tables. Returns whether any of them is new.
+    pub(super) fn update(&mut self, seen: &HashSet<i64>) -> bool {
+        self.0.retain(|call, _since| seen.contains(call));
+        let known = self.0.len();
+        for call in seen {
+            self.0.entry(*call).or_insert_with(Instant::now);
+        }
+        self.0.len() > known
+    }
+
+    /// Whether the cache must not be used because of one of them.
+    pub(super) fn require_pause(&self) -> bool {
+        self.0.values().any(|since| since.elapsed() < PAUSE_TIMEOUT)
+    }
+
+    pub(super) fn ids(&self) -> Vec<i64> {
+        self.0.keys().copied().collect()
+    }
+
+    /// Those for which no process pauses any longer.
+    pub(super) fn expired(&self) -> Vec<i64> {
+        let is_expired = |since: &Instant| since.elapsed() >= PAUSE_TIMEOUT;
+        let expired = self.0.iter().filter(|(_call, since)| is_expired(since));
+        expired.map(|(call, _since)| *call).collect()
+    }
 }
 
 #[derive(QueryableByName)]
@@ -100,9 +135,9 @@ struct Row {
     running: Vec<i64>,
 }
 
-/// Reads the tables for the owner of a lease. Without an earlier snapshot nothing was remembered
-/// before this one, so there is nothing to forget.
-pub(super) fn look(
+/// Reads the tables for the owner of a lease. Without an earlier snapshot nothing was cached before
+/// this one, so there is nothing to invalidate.
+pub(super) fn read(
     conn: &mut PgConnection,
     lease: i64,
     since: Option<&Snapshot>,
@@ -113,7 +148,7 @@ pub(super) fn look(
         running: Vec::new(),
     };
     let since = since.unwrap_or(&none);
-    let row: Row = diesel::sql_query(LOOK)
+    let row: Row = diesel::sql_query(READ)
         .bind::<BigInt, _>(lease)
         .bind::<BigInt, _>(since.next)
         .bind::<Array<BigInt>, _>(&since.running)
@@ -131,8 +166,8 @@ pub(super) fn look(
     })
 }
 
-/// Takes a lease. It may be used once a [`look`] after this shows no change under way: a change
-/// that has begun before waits for it or is seen by it.
+/// Takes a lease. It may be used once a later [`read`] shows no change in progress: a change that
+/// began earlier either waits for this lease or is visible to that read.
 pub(super) fn take_lease(conn: &mut PgConnection) -> QueryResult<i64> {
     let lease = rand::random::<i64>();
     diesel::insert_into(session_leases::table)
@@ -141,13 +176,13 @@ pub(super) fn take_lease(conn: &mut PgConnection) -> QueryResult<i64> {
     Ok(lease)
 }
 
-/// Gives a lease up. Changes do not wait for it any more.
-pub(super) fn give_up_lease(conn: &mut PgConnection, lease: i64) -> QueryResult<()> {
+/// Releases a lease. Changes no longer wait for it.
+pub(super) fn release_lease(conn: &mut PgConnection, lease: i64) -> QueryResult<()> {
     diesel::delete(session_leases::table.find(lease)).execute(conn)?;
     Ok(())
 }
 
-/// Says for the owner of a lease that it pauses for these calls, and how far it has read.
+/// Announces for the owner of a lease that it pauses for these calls, and how far it has read.
 pub(super) fn answer(
     conn: &mut PgConnection,
     lease: i64,
@@ -162,17 +197,17 @@ pub(super) fn answer(
         .map(drop)
 }
 
-/// Takes out what no process needs any more, and these calls, which have been under way for longer
-/// than a pause lasts.
-pub(super) fn prune(conn: &mut PgConnection, ended_calls: &[i64]) -> QueryResult<()> {
-    if !ended_calls.is_empty() {
+/// Deletes what no process needs any longer, and these calls, which have been in progress for
+/// longer than a pause lasts.
+pub(super) fn prune(conn: &mut PgConnection, expired_calls: &[i64]) -> QueryResult<()> {
+    if !expired_calls.is_empty() {
         diesel::sql_query(PRUNE_CALLS)
-            .bind::<Array<BigInt>, _>(ended_calls)
+            .bind::<Array<BigInt>, _>(expired_calls)
             .execute(conn)?;
     }
     diesel::sql_query(PRUNE_ANSWERS).execute(conn)?;
     diesel::sql_query(PRUNE_CHANGES)
-        .bind::<BigInt, _>(MAX_PRUNED)
+        .bind::<BigInt, _>(MAX_PRUNED_CHANGES)
         .execute(conn)
         .map(drop)
 }

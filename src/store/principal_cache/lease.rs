@@ -1,63 +1,64 @@
-//! The lease under which a process may use what it remembers of a Postgres database.
+//! The lease under which a process may use its cache of principals of a Postgres database.
 //!
-//! A process that remembers principals has a row in `session_leases`. Again and again it reads whether
-//! the row is there and not fenced, which changes are under way, and what has changed, all in one
-//! snapshot ([`coordination`](super::coordination)). When it has forgotten what has changed and no
-//! change is under way, it may use its memory for [`USABLE_FOR`], counted from before it asked. A
-//! process that is about to change a principal announces that, and makes the change when the owner of
-//! every lease pauses. A row whose owner does not answer is fenced, and a second after that its
-//! owner can no longer rely on an earlier reading. The pause is over when a snapshot shows that the
-//! change is not under way any more; what it changed is in the same snapshot.
+//! A process that caches principals has a row in `session_leases`. At regular intervals it reads
+//! whether the row exists and is not fenced, which changes are in progress, and what has changed,
+//! all in one snapshot ([`coordination`](super::coordination)). When it has removed what has changed
+//! and no change is in progress, it may use its cache for [`LEASE_TIMEOUT`], counted from before the
+//! query. A process that is about to change a principal announces that, and makes the change once
+//! the owner of every lease pauses. A row whose owner does not answer is fenced, and a second later
+//! its owner can no longer rely on an earlier reading. The pause ends when a snapshot shows that the
+//! change is no longer in progress; what it changed is in the same snapshot.
 //!
-//! No clock of one machine is compared with that of another, so none has to be right; they have to
-//! run at the same speed, and not to stand still with a suspended machine: see
-//! [`moment`](super::moment).
+//! No clock of one machine is compared with that of another, so none has to be right. The clocks
+//! have to run at the same speed, and must not stand still while a machine is suspended: see
+//! [`Moment`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::lookup_queue::Inbox;
-use super::moment::Moment;
+use nix::time::{ClockId, clock_gettime};
 
-/// How long a reading lets the memory be used. Less than a fence has to stand, by more than clocks
-/// differ in speed.
-pub(super) const USABLE_FOR: Duration = Duration::from_millis(900);
+use super::lookup_queue::LookupQueue;
 
-/// How long the owner of a lease pauses at most for one change: the process that makes it may be
-/// killed before it says that it is done.
-pub(super) const PAUSE_LIMIT: Duration = Duration::from_millis(5_000);
+/// How long a reading allows the cache to be used. Shorter than
+/// [`FENCE_TIMEOUT`](super::revocation) by more than clocks differ in speed.
+pub(super) const LEASE_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// How long a change relies on the pause. Less than [`PAUSE_LIMIT`], as above.
-pub(super) const PAUSE_RELIED_ON: Duration = Duration::from_millis(4_500);
+/// The longest pause of a lease's owner for one change: the process that makes the change may be
+/// killed before it announces the end.
+pub(super) const PAUSE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
-/// What the threads of this process share.
+/// How long a change may rely on the pause. Shorter than [`PAUSE_TIMEOUT`], for the same reason.
+pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_millis(4_500);
+
+/// The state of the lease that the threads of this process share.
 pub(super) struct Lease {
-    /// The memory may be used before then, by both clocks of a [`Moment`].
+    /// The cache may be used before this time, by both clocks of a [`Moment`].
     boot_end: AtomicU64,
     wall_end: AtomicU64,
-    /// Set by each use, so that the thread can tell whether the lease is wanted.
-    used: AtomicBool,
-    /// Set when a change of this process waits for the thread.
-    called: AtomicBool,
-    inbox: Arc<Inbox>,
+    /// Set by each use, so that the thread knows whether to keep the lease.
+    is_used: AtomicBool,
+    /// Set when a change by this process waits for the thread.
+    is_renewal_requested: AtomicBool,
+    queue: Arc<LookupQueue>,
 }
 
 impl Lease {
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(super) fn new(queue: Arc<LookupQueue>) -> Self {
         Self {
             boot_end: AtomicU64::new(0),
             wall_end: AtomicU64::new(0),
-            used: AtomicBool::new(false),
-            called: AtomicBool::new(false),
-            inbox,
+            is_used: AtomicBool::new(false),
+            is_renewal_requested: AtomicBool::new(false),
+            queue,
         }
     }
 
-    /// Whether the memory may be used at this moment.
+    /// Whether the cache may be used at this moment.
     pub(super) fn is_live(&self) -> bool {
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
         }
         Moment::now().is_before(Moment {
             boot: self.boot_end.load(Ordering::SeqCst),
@@ -65,27 +66,100 @@ impl Lease {
         })
     }
 
-    /// Whether the memory was wanted since this was last asked.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.swap(false, Ordering::Relaxed)
+    /// Whether [`Self::is_live`] was called since the last call of this function.
+    pub(super) fn take_used(&self) -> bool {
+        self.is_used.swap(false, Ordering::Relaxed)
     }
 
-    /// Lets the memory be used until then, not at all with `None`.
-    pub(super) fn allow(&self, until: Option<Moment>) {
-        // A reader that sees one of the two goes by two ends each of which was allowed; 0 is past.
-        let until = until.unwrap_or(Moment { boot: 0, wall: 0 });
-        self.wall_end.store(until.wall, Ordering::SeqCst);
-        self.boot_end.store(until.boot, Ordering::SeqCst);
+    /// Allows the cache to be used until `end`; with `None` not at all.
+    pub(super) fn set_end(&self, end: Option<Moment>) {
+        // A reader that sees only one of the two stores combines two ends that were both allowed;
+        // 0 is in the past.
+        let end = end.unwrap_or(Moment { boot: 0, wall: 0 });
+        self.wall_end.store(end.wall, Ordering::SeqCst);
+        self.boot_end.store(end.boot, Ordering::SeqCst);
     }
 
-    /// Makes the thread read the tables at once: a change of this process was just announced there.
-    pub(super) fn call(&self) {
-        self.called.store(true, Ordering::SeqCst);
-        self.inbox.nudge();
+    /// Makes the thread read the tables immediately: a change by this process was just announced
+    /// there.
+    pub(super) fn request_renewal(&self) {
+        self.is_renewal_requested.store(true, Ordering::SeqCst);
+        self.queue.wake();
     }
 
-    /// Whether that was asked for since this was last asked.
-    pub(super) fn was_called(&self) -> bool {
-        self.called.swap(false, Ordering::SeqCst)
+    /// Whether [`Self::request_renewal`] was called since the last call of this function.
+    pub(super) fn take_renewal_request(&self) -> bool {
+        self.is_renewal_requested.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// The clock that keeps running while the machine is suspended, where the system has it.
+#[cfg(target_os = "linux")]
+const SUSPEND_CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(target_os = "linux"))]
+const SUSPEND_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
+
+/// A point in time, in nanoseconds by two clocks: the one that includes suspension, and the wall
+/// clock, which a hypervisor corrects right after it has paused or moved the machine. Time has
+/// passed when either clock shows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    boot: u64,
+    wall: u64,
+}
+
+impl Moment {
+    /// The current time. A clock that cannot be read returns the end of time, so that nothing is
+    /// valid then.
+    pub(super) fn now() -> Self {
+        let boot =
+            clock_gettime(SUSPEND_CLOCK).map_or(u64::MAX, |time| nanos(Duration::from(time)));
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(u64::MAX, nanos);
+        Self { boot, wall }
+    }
+
+    /// This moment plus `duration`, by both clocks.
+    pub(super) fn after(self, duration: Duration) -> Self {
+        Self {
+            boot: self.boot.saturating_add(nanos(duration)),
+            wall: self.wall.saturating_add(nanos(duration)),
+        }
+    }
+
+    /// Whether this moment is before `other` by both clocks.
+    pub(super) fn is_before(self, other: Self) -> bool {
+        self.boot < other.boot && self.wall < other.wall
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_past_when_either_clock_is_past_it() {
+        let start = Moment { boot: 10, wall: 10 };
+        let end = start.after(Duration::from_nanos(5));
+        let at = |boot, wall| Moment { boot, wall }.is_before(end);
+        assert!(at(10, 10) && at(14, 14));
+        // Suspended, or corrected after a pause; a wall clock that is set back extends nothing.
+        assert!(!at(15, 10) && !at(10, 15) && !at(15, 0));
+    }
+
+    #[test]
+    fn an_unreadable_clock_is_past_every_end() {
+        let never = Moment {
+            boot: u64::MAX,
+            wall: u64::MAX,
+        };
+        assert!(!never.is_before(never.after(Duration::from_secs(1))));
+        assert!(!never.is_before(Moment::now().after(Duration::from_secs(1))));
+        assert!(Moment::now().is_before(Moment::now().after(Duration::from_secs(60))));
     }
 }

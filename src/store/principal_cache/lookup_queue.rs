@@ -1,4 +1,4 @@
-//! The look-ups that wait for the thread, and its sleep between them.
+//! The queue of pending look-ups, and the thread's sleep between them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,110 +7,109 @@ use chrono::NaiveDateTime;
 use tokio::sync::oneshot;
 
 use crate::credential::CredentialDigest;
-use crate::store::Principal;
-use crate::store::StoreError;
+use crate::store::{Principal, StoreError};
 
-/// A look-up, and where its answer goes.
-pub(super) struct Job {
+/// A look-up and the channel for its answer.
+pub(super) struct Lookup {
     pub(super) credential: CredentialDigest,
-    /// When the caller asked, by its clock.
-    pub(super) asked_at: NaiveDateTime,
+    /// By the caller's clock.
+    pub(super) requested_at: NaiveDateTime,
     pub(super) reply: oneshot::Sender<Result<Option<Arc<Principal>>, StoreError>>,
 }
 
-impl Job {
-    /// Answers. Nobody listening any more is no error.
+impl Lookup {
     pub(super) fn answer(self, outcome: Result<Option<Arc<Principal>>, StoreError>) {
-        drop(self.reply.send(outcome));
+        // Fails only if the caller has stopped waiting.
+        let _ = self.reply.send(outcome);
     }
 }
 
 /// Why the thread woke up.
 pub(super) enum Wake {
-    /// For these look-ups; none when it was nudged or has slept long enough.
-    Work(Vec<Job>),
-    /// Because nobody needs it any more.
+    /// To answer these look-ups; none if it was woken without any, or has slept long enough.
+    Work(Vec<Lookup>),
+    /// Because its cache was dropped.
     Closed,
 }
 
-/// Where look-ups wait.
+/// Pending look-ups.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(super) struct LookupQueue {
     state: Mutex<State>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    jobs: Vec<Job>,
-    nudged: bool,
-    closed: bool,
-    asleep: bool,
+    lookups: Vec<Lookup>,
+    is_woken: bool,
+    is_closed: bool,
+    is_asleep: bool,
 }
 
-impl Inbox {
-    /// Adds a look-up, for which [`Self::call`] has to follow.
-    pub(super) fn put(&self, job: Job) {
-        self.lock().jobs.push(job);
+impl LookupQueue {
+    /// Adds a look-up. The caller must call [`Self::wake_if_pending`] afterwards.
+    pub(super) fn push(&self, lookup: Lookup) {
+        self.lock().lookups.push(lookup);
     }
 
-    /// Wakes the thread if it sleeps though there is something to look up.
-    pub(super) fn call(&self) {
+    /// Wakes the thread if there is anything to look up.
+    pub(super) fn wake_if_pending(&self) {
         let state = self.lock();
-        if !state.jobs.is_empty() {
-            self.wake(state);
+        if !state.lookups.is_empty() {
+            self.notify(state);
         }
     }
 
-    /// Wakes the thread though there is nothing to look up.
-    pub(super) fn nudge(&self) {
+    /// Wakes the thread even if there is nothing to look up.
+    pub(super) fn wake(&self) {
         let mut state = self.lock();
-        state.nudged = true;
-        self.wake(state);
+        state.is_woken = true;
+        self.notify(state);
     }
 
-    /// Ends the thread after what it is doing.
+    /// Ends the thread after its current work.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
-        self.wake(state);
+        state.is_closed = true;
+        self.notify(state);
     }
 
-    /// Waits until there is something to do, but no longer than `longest`.
-    pub(super) fn wait(&self, longest: Duration) -> Wake {
+    /// Waits until there is something to do, at most for `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) -> Wake {
         let mut state = self.lock();
         if state.is_quiet() {
-            state.asleep = true;
+            state.is_asleep = true;
             (state, _) = self
                 .wake
-                .wait_timeout_while(state, longest, |state| state.is_quiet())
+                .wait_timeout_while(state, timeout, |state| state.is_quiet())
                 .unwrap_or_else(PoisonError::into_inner);
-            state.asleep = false;
+            state.is_asleep = false;
         }
-        state.nudged = false;
-        if state.closed {
+        state.is_woken = false;
+        if state.is_closed {
             return Wake::Closed;
         }
-        Wake::Work(std::mem::take(&mut state.jobs))
+        Wake::Work(std::mem::take(&mut state.lookups))
     }
 
-    /// A wake-up is a system call whether or not somebody sleeps, so it is spared a busy thread.
-    fn wake(&self, state: MutexGuard<'_, State>) {
-        let asleep = state.asleep;
+    /// Notifies only a sleeping thread: a notification is a system call even if no thread waits.
+    fn notify(&self, state: MutexGuard<'_, State>) {
+        let is_asleep = state.is_asleep;
         drop(state);
-        if asleep {
+        if is_asleep {
             self.wake.notify_one();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Whole between any two statements, so a panic elsewhere does not spoil it.
+        // Consistent between any two statements, so a panic elsewhere does not corrupt it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn is_quiet(&self) -> bool {
-        self.jobs.is_empty() && !self.nudged && !self.closed
+        self.lookups.is_empty() && !self.is_woken && !self.is_closed
     }
 }

@@ -1,17 +1,17 @@
-//! Who a login token or an API key stands for, found in memory while that is exact and in the database otherwise.
+//! The principal of a login token or an API key, from memory while that is exact, and from the
+//! database otherwise.
 //!
-//! What is remembered is never older than what was acknowledged: each database has its own way to
-//! tell ([`sqlite`], [`postgres`]), and both hold for changes by other processes and by hand.
-//! Only what was found is remembered: a token is never unknown from memory.
+//! A cached principal is never older than the last acknowledged change. Each database has its own
+//! way to prove that ([`sqlite`], [`postgres`]), and both cover changes by other processes and by
+//! hand. Only found principals are cached: the cache never says that a token is unknown.
 //!
-//! One thread does all look-ups and all the forgetting, so that the two cannot overtake each
-//! other. Look-ups that wait while it is busy are answered together.
+//! One thread does all look-ups and all invalidation, so that neither can overtake the other.
+//! Look-ups that arrive while it is busy are answered together.
 
 mod coordination;
+mod entries;
 mod lease;
 mod lookup_queue;
-mod memory;
-mod moment;
 mod postgres;
 mod query;
 mod revocation;
@@ -28,119 +28,121 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(super) use revocation::Revocation;
-pub(super) use wal_index::open_for_good;
+pub(super) use wal_index::open_permanently;
 
 use super::connection::Manager;
 use super::{Principal, QUERY_TIMEOUT, StoreConnection, StoreError};
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
+use entries::Entries;
 use lease::Lease;
-use lookup_queue::{Inbox, Job};
-use memory::Memory;
+use lookup_queue::{Lookup, LookupQueue};
+use postgres::PostgresLookups;
+use sqlite::SqliteLookups;
 use wal_index::WalIndex;
 
-/// How long the end of the program waits for the thread to say goodbye to the database.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for the thread to release its lease.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Finds principals. Ends its thread when it is dropped.
+/// Finds principals. Dropping it stops its thread.
 pub(super) struct PrincipalCache {
-    memory: Arc<Memory>,
+    entries: Arc<Entries>,
     validity: Validity,
-    inbox: Arc<Inbox>,
-    ended: Mutex<mpsc::Receiver<()>>,
+    queue: Arc<LookupQueue>,
+    stopped: Mutex<mpsc::Receiver<()>>,
 }
 
-/// What says whether the memory is exact at this moment.
+/// What decides whether the cache is exact at this moment.
 enum Validity {
     Sqlite(Arc<WalIndex>),
     Postgres(Arc<Lease>),
 }
 
 impl PrincipalCache {
-    /// Opens a connection for the look-ups and starts their thread. Remembers what fits into
-    /// `bytes`. Blocks.
+    /// Opens a connection for the look-ups and starts their thread. Caches as many principals as
+    /// fit into `bytes`. Blocks.
     pub(super) fn start(manager: Manager, bytes: u64) -> Result<Self, StoreError> {
-        let memory = Arc::new(Memory::new(bytes));
-        let inbox = Arc::new(Inbox::default());
-        let (ending, ended) = mpsc::channel();
-        let thread_inbox = Arc::clone(&inbox);
-        let validity = match manager.open_or_say_why()? {
+        let entries = Arc::new(Entries::new(bytes));
+        let queue = Arc::new(LookupQueue::default());
+        let (stopping, stopped) = mpsc::channel();
+        let thread_queue = Arc::clone(&queue);
+        let validity = match manager.connect()? {
             StoreConnection::Sqlite(conn) => {
-                let mut lookups = sqlite::Lookups::new(conn, &manager.url, Arc::clone(&memory))?;
+                let mut lookups = SqliteLookups::new(conn, &manager.url, Arc::clone(&entries))?;
                 let wal_index = lookups.wal_index();
-                spawn(ending, move || lookups.run(&thread_inbox))?;
+                spawn(stopping, move || lookups.run(&thread_queue))?;
                 Validity::Sqlite(wal_index)
             }
             StoreConnection::Postgres(conn) => {
-                let lease = Arc::new(Lease::new(Arc::clone(&inbox)));
-                let (memory, shared) = (Arc::clone(&memory), Arc::clone(&lease));
-                let mut lookups = postgres::Lookups::new(manager, conn, memory, shared)?;
-                spawn(ending, move || lookups.run(&thread_inbox))?;
+                let lease = Arc::new(Lease::new(Arc::clone(&queue)));
+                let (entries, shared) = (Arc::clone(&entries), Arc::clone(&lease));
+                let mut lookups = PostgresLookups::new(manager, conn, entries, shared)?;
+                spawn(stopping, move || lookups.run(&thread_queue))?;
                 Validity::Postgres(lease)
             }
         };
         Ok(Self {
-            memory,
+            entries,
             validity,
-            inbox,
-            ended: Mutex::new(ended),
+            queue,
+            stopped: Mutex::new(stopped),
         })
     }
 
-    /// The principal of a token from memory, if it is there, not too old at `now`, and nothing has
-    /// changed it. Never blocks on the database.
-    pub(super) fn recall(
+    /// The principal of a token, if it is cached, not too old at `now`, and unchanged since. Never
+    /// blocks on the database.
+    pub(super) fn cached(
         &self,
         digest: &TokenDigest,
         now: NaiveDateTime,
     ) -> Option<Arc<Principal>> {
         match &self.validity {
-            // The order decides: the state that the memory stands for, then the memory, then the
-            // state of the file. When the two states are equal, nothing was committed between.
+            // The order matters: first the state that the cache reflects, then the entry, then the
+            // state of the file. If the two states are equal, nothing was committed in between.
             Validity::Sqlite(wal_index) => {
-                let remembered = wal_index.remembered();
-                let principal = self.memory.get(digest, now)?;
-                (wal_index.now()? == remembered).then_some(principal)
+                let cached_state = wal_index.cached_state();
+                let principal = self.entries.get(digest, now)?;
+                (wal_index.current_state()? == cached_state).then_some(principal)
             }
-            // Here too: the memory is exact while the lease is live, so what is found in it after
-            // that was so when this began. The other way round it may be found before the thread
-            // has forgotten it, and the lease be live again after.
-            Validity::Postgres(lease) => lease.is_live().then(|| self.memory.get(digest, now))?,
+            // The order matters here too: the cache is exact while the lease is live, so an entry
+            // that is read after that check was exact at its time. The other way round, an entry
+            // could be read before the thread removes it, and the lease be live again afterwards.
+            Validity::Postgres(lease) => lease.is_live().then(|| self.entries.get(digest, now))?,
         }
     }
 
-    /// The principal of a credential, from the database, or from a memory that has just caught up
-    /// with it. It is `now`.
+    /// The principal of a credential at `now`, from the database, or from a cache that has just
+    /// caught up with it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
-    pub(super) async fn find(
+    pub(super) async fn fetch(
         &self,
         credential: CredentialDigest,
         now: NaiveDateTime,
     ) -> Result<Option<Arc<Principal>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.put(Job {
+        self.queue.push(Lookup {
             credential,
-            asked_at: now,
+            requested_at: now,
             reply,
         });
-        // The requests that have arrived with this one put theirs first: one call for all.
+        // Requests that have arrived together push their look-ups first: one wake-up for all.
         yield_now().await;
-        self.inbox.call();
+        self.queue.wake_if_pending();
         match timeout(QUERY_TIMEOUT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_dropped)) => Err(StoreError::Unavailable("the look-up panicked".to_owned())),
-            Err(_elapsed) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+            Err(_elapsed) => Err(StoreError::timeout()),
         }
     }
 
-    /// Forgets every principal.
-    pub(super) fn forget_all(&self) {
-        self.memory.clear();
+    /// Removes all cached principals.
+    pub(super) fn clear(&self) {
+        self.entries.clear();
     }
 
-    /// What a writer needs to know that a revocation holds everywhere; SQLite needs nothing.
+    /// What a writer needs to make a revocation effective on all processes; SQLite needs nothing.
     pub(super) fn revocation(&self) -> Option<Revocation> {
         match &self.validity {
             Validity::Sqlite(_) => None,
@@ -151,18 +153,24 @@ impl PrincipalCache {
 
 impl Drop for PrincipalCache {
     fn drop(&mut self) {
-        self.inbox.close();
-        // The sender is dropped when the thread is through; past the wait it is on its own.
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ended_or_late = ended.recv_timeout(GOODBYE_WITHIN);
+        self.queue.close();
+        let stopped = self
+            .stopped
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The sender is dropped when the thread has ended. Past the timeout nothing waits for it.
+        let _ = stopped.recv_timeout(SHUTDOWN_TIMEOUT);
     }
 }
 
-/// Starts the thread. `ending` is dropped when it is through.
-fn spawn(ending: mpsc::Sender<()>, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+/// Starts the thread. `stopping` is dropped when it ends.
+fn spawn(
+    stopping: mpsc::Sender<()>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), StoreError> {
     let work = move || {
         work();
-        drop(ending);
+        drop(stopping);
     };
     thread::Builder::new()
         .name("principals".to_owned())

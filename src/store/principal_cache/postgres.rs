@@ -1,10 +1,10 @@
-//! Look-ups on Postgres, and how the memory stays exact there.
+//! Look-ups on Postgres, and how the cache stays exact there.
 //!
-//! One connection makes the look-ups. What it finds is remembered while the process holds a lease
-//! (see [`lease`](super::lease)), for which it reads the tables of
-//! [`coordination`] from time to time, and at once when a second connection
-//! hears that there is something to read. That one carries nothing else, because a connection that
-//! hears depends on the sender: the server answers it only behind all that was sent.
+//! One connection makes the look-ups. What it finds is cached while the process holds a lease (see
+//! [`lease`](super::lease)), for which it reads the tables of [`coordination`] at regular intervals,
+//! and immediately when a second connection receives a notification. The second connection carries
+//! nothing else, because a connection that listens depends on the senders: the server answers it
+//! only after all that was sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,107 +14,108 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
-use super::coordination::{self, LISTEN, Seen, Snapshot};
-use super::lease::{Lease, PAUSE_LIMIT, USABLE_FOR};
-use super::lookup_queue::{Inbox, Job, Wake};
-use super::memory::Memory;
-use super::moment::Moment;
+use super::coordination::{self, LISTEN, PendingCalls, Snapshot};
+use super::entries::Entries;
+use super::lease::{LEASE_TIMEOUT, Lease, Moment};
+use super::lookup_queue::{Lookup, LookupQueue, Wake};
 use super::query;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use crate::store::connection::{Manager, is_lost};
 use crate::store::{Principal, StoreError};
 
-/// How often the owner of a lease reads the tables, heard or not.
-const LOOK_INTERVAL: Duration = Duration::from_millis(300);
+/// How often the owner of a lease reads the tables, even without a notification.
+const RENEW_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How often it listens, and reads the tables at most for what it hears. Changes wait for that.
+/// How often the owner of a lease listens, and the shortest interval at which notifications make it
+/// read the tables. Changes wait for this.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How often a process without a lease listens: only so that nothing piles up.
+/// How often a process without a lease listens, only so that notifications do not pile up.
 const IDLE_LISTEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many notifications are taken in between two rounds of look-ups; about a millisecond's work.
-const MAX_HEARD: usize = 1_000;
+/// The most notifications received between two rounds of look-ups: about a millisecond's work.
+const MAX_NOTIFICATIONS: usize = 1_000;
 
-/// A lease that was not used for this long is given up, so that an idle process costs nothing.
-const IDLE_LIMIT: Duration = Duration::from_secs(10);
+/// A lease that was not used for this long is released, so that an idle process costs nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often what no process needs any more is taken out of the tables.
+/// How often rows that no process needs any longer are deleted from the tables.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The same without a lease.
 const IDLE_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The thread's own connections, and the lease it holds.
-pub(super) struct Lookups {
+pub(super) struct PostgresLookups {
     manager: Manager,
     conn: Option<PgConnection>,
-    /// The connection that listens; there whenever the other one is.
-    bell: Option<PgConnection>,
-    memory: Arc<Memory>,
+    /// The connection that listens; open whenever `conn` is.
+    listener: Option<PgConnection>,
+    entries: Arc<Entries>,
     shared: Arc<Lease>,
-    /// The row in `session_leases`. While there is one, what is found may be remembered.
+    /// The row in `session_leases`. While there is one, found principals may be cached.
     lease: Option<i64>,
     /// How far the log of changes was read.
     snapshot: Option<Snapshot>,
-    /// The changes under way, and since when that is known here.
-    calls: HashMap<i64, Instant>,
-    /// Whether something was heard since the tables were last read.
-    heard: bool,
-    /// Whether there is more to hear.
-    backlog: bool,
+    /// The changes in progress.
+    calls: PendingCalls,
+    /// Whether a notification was received since the tables were last read.
+    is_notified: bool,
+    /// Whether there may be more notifications to receive.
+    has_backlog: bool,
     /// When the tables were last read.
-    looked: Instant,
-    pruned: Instant,
-    /// When the memory was last wanted.
-    wanted: Option<Instant>,
+    renewed_at: Instant,
+    pruned_at: Instant,
+    /// When the cache was last used.
+    used_at: Option<Instant>,
 }
 
-impl Lookups {
-    /// Takes over a connection, and opens one that listens. Without a memory it never takes a lease.
+impl PostgresLookups {
+    /// Takes over a connection, and opens one that listens. With a cache of size 0 it never takes a
+    /// lease.
     pub(super) fn new(
         manager: Manager,
         conn: PgConnection,
-        memory: Arc<Memory>,
+        entries: Arc<Entries>,
         shared: Arc<Lease>,
     ) -> Result<Self, StoreError> {
         let mut lookups = Self {
             manager,
             conn: None,
-            bell: None,
-            memory,
+            listener: None,
+            entries,
             shared,
             lease: None,
             snapshot: None,
-            calls: HashMap::new(),
-            heard: false,
-            backlog: false,
-            looked: Instant::now(),
-            pruned: Instant::now(),
-            wanted: None,
+            calls: PendingCalls::default(),
+            is_notified: false,
+            has_backlog: false,
+            renewed_at: Instant::now(),
+            pruned_at: Instant::now(),
+            used_at: None,
         };
-        lookups.connect(conn)?;
+        lookups.use_connection(conn)?;
         Ok(lookups)
     }
 
-    /// The life of the thread.
-    pub(super) fn run(&mut self, inbox: &Inbox) {
-        while let Wake::Work(jobs) = inbox.wait(self.nap()) {
-            if !jobs.is_empty() {
-                self.answer(jobs);
+    /// The thread's main loop.
+    pub(super) fn run(&mut self, queue: &LookupQueue) {
+        while let Wake::Work(lookups) = queue.wait(self.wait_interval()) {
+            if !lookups.is_empty() {
+                self.answer(lookups);
             }
-            if let Err(reason) = self.keep_up() {
+            if let Err(reason) = self.maintain() {
                 self.disconnect(&reason);
             }
         }
-        if let Err(error) = self.give_up_lease() {
+        if let Err(error) = self.release_lease() {
             self.disconnect(&error.into());
         }
     }
 
-    fn nap(&self) -> Duration {
-        if self.backlog {
+    fn wait_interval(&self) -> Duration {
+        if self.has_backlog {
             Duration::ZERO
         } else if self.lease.is_some() {
             LISTEN_INTERVAL
@@ -123,28 +124,31 @@ impl Lookups {
         }
     }
 
-    /// Looks up all that wait in one round trip.
-    fn answer(&mut self, jobs: Vec<Job>) {
-        self.wanted = Some(Instant::now());
-        match self.find(&jobs) {
-            Ok(found) => jobs.into_iter().for_each(|job| {
-                let principal = found.get(&job.credential.digest).cloned();
-                job.answer(Ok(principal));
+    /// Answers all pending look-ups with one round trip.
+    fn answer(&mut self, lookups: Vec<Lookup>) {
+        self.used_at = Some(Instant::now());
+        match self.fetch(&lookups) {
+            Ok(found) => lookups.into_iter().for_each(|lookup| {
+                let principal = found.get(&lookup.credential.digest).cloned();
+                lookup.answer(Ok(principal));
             }),
-            Err(error) => jobs
+            Err(error) => lookups
                 .into_iter()
-                .for_each(|job| job.answer(Err(error.clone()))),
+                .for_each(|lookup| lookup.answer(Err(error.clone()))),
         }
     }
 
-    fn find(&mut self, jobs: &[Job]) -> Result<HashMap<TokenDigest, Arc<Principal>>, StoreError> {
+    fn fetch(
+        &mut self,
+        lookups: &[Lookup],
+    ) -> Result<HashMap<TokenDigest, Arc<Principal>>, StoreError> {
         let credentials: HashSet<CredentialDigest> =
-            jobs.iter().map(|job| job.credential).collect();
-        let found = match query::find_all(self.connection()?, &credentials) {
-            // As after a restart of Postgres: another connection may do.
+            lookups.iter().map(|lookup| lookup.credential).collect();
+        let found = match query::fetch_all(self.connection()?, &credentials) {
+            // As after a restart of Postgres: a new connection may work.
             Err(error) if is_lost(&error) => {
                 self.disconnect(&error.into());
-                query::find_all(self.connection()?, &credentials)
+                query::fetch_all(self.connection()?, &credentials)
             }
             outcome => outcome,
         };
@@ -161,150 +165,138 @@ impl Lookups {
             .map(|(digest, principal)| (digest, Arc::new(principal)));
         let found: HashMap<_, _> = found.collect();
         if self.lease.is_some() {
-            for job in jobs {
-                let digest = job.credential.digest;
+            for lookup in lookups {
+                let digest = lookup.credential.digest;
                 if let Some(principal) = found.get(&digest) {
-                    self.memory
-                        .insert(digest, Arc::clone(principal), job.asked_at);
+                    let principal = Arc::clone(principal);
+                    self.entries.insert(digest, principal, lookup.requested_at);
                 }
             }
         }
         Ok(found)
     }
 
-    /// Listens, and sees to the lease.
-    fn keep_up(&mut self) -> Result<(), StoreError> {
+    /// Listens, and takes, renews or releases the lease.
+    fn maintain(&mut self) -> Result<(), StoreError> {
         self.listen()?;
-        if self.shared.was_used() {
-            self.wanted = Some(Instant::now());
+        if self.shared.take_used() {
+            self.used_at = Some(Instant::now());
         }
-        let is_wanted = self.memory.is_any()
+        let is_in_use = self.entries.has_capacity()
             && self
-                .wanted
-                .is_some_and(|wanted| wanted.elapsed() < IDLE_LIMIT);
-        let is_called = self.shared.was_called();
-        if is_called && self.conn.is_none() {
-            // A change of this process would wait for the lease that the connection has left behind.
+                .used_at
+                .is_some_and(|used_at| used_at.elapsed() < IDLE_TIMEOUT);
+        let is_requested = self.shared.take_renewal_request();
+        if is_requested && self.conn.is_none() {
+            // A change by this process would wait for the lease that the lost connection has left.
             self.connection()?;
         }
         match self.lease {
-            Some(_) if !is_wanted => self.give_up_lease()?,
-            Some(lease) if is_called || self.is_look_due() => self.look(lease)?,
-            None if is_wanted => self.take_lease()?,
+            Some(_) if !is_in_use => self.release_lease()?,
+            Some(lease) if is_requested || self.is_renewal_due() => self.renew_lease(lease)?,
+            None if is_in_use => self.take_lease()?,
             _ => {}
         }
         self.prune()?;
         Ok(())
     }
 
-    /// Takes in what was sent. It says nothing but that there may be something to read, however much
-    /// of it there is and whatever role sent it.
+    /// Receives notifications. They say only that the tables may have changed, however many there
+    /// are and whichever role has sent them.
     fn listen(&mut self) -> QueryResult<()> {
-        let Some(bell) = &mut self.bell else {
+        let Some(listener) = &mut self.listener else {
             return Ok(());
         };
         let mut count = 0;
-        for notification in bell.notifications_iter().take(MAX_HEARD) {
+        for notification in listener.notifications_iter().take(MAX_NOTIFICATIONS) {
             notification?;
             count += 1;
         }
-        self.heard |= count > 0;
-        self.backlog = count == MAX_HEARD;
+        self.is_notified |= count > 0;
+        self.has_backlog = count == MAX_NOTIFICATIONS;
         Ok(())
     }
 
-    fn is_look_due(&self) -> bool {
-        let interval = if self.heard {
+    fn is_renewal_due(&self) -> bool {
+        let interval = if self.is_notified {
             LISTEN_INTERVAL
         } else {
-            LOOK_INTERVAL
+            RENEW_INTERVAL
         };
-        self.looked.elapsed() >= interval
+        self.renewed_at.elapsed() >= interval
     }
 
-    /// Takes a lease.
     fn take_lease(&mut self) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
         let lease = coordination::take_lease(conn)?;
         self.lease = Some(lease);
-        self.look(lease)
+        self.renew_lease(lease)
     }
 
-    /// Reads the tables: forgets what has changed, and pauses for the changes under way or lets the
-    /// memory be used again.
-    fn look(&mut self, lease: i64) -> QueryResult<()> {
+    /// Reads the tables: removes from the cache what has changed, and either pauses for the changes
+    /// in progress or allows the cache to be used again.
+    fn renew_lease(&mut self, lease: i64) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
-        let asked = Moment::now();
-        let seen = coordination::look(conn, lease, self.snapshot.as_ref())?;
-        self.looked = Instant::now();
-        self.heard = false;
+        let read_from = Moment::now();
+        let seen = coordination::read(conn, lease, self.snapshot.as_ref())?;
+        self.renewed_at = Instant::now();
+        self.is_notified = false;
         if !seen.is_ours {
-            return self.give_up_lease();
+            return self.release_lease();
         }
-        self.forget(seen.changes.as_deref());
-        let is_new = self.note_calls(&seen);
-        if self
-            .calls
-            .values()
-            .any(|since| since.elapsed() < PAUSE_LIMIT)
-        {
-            self.shared.allow(None);
-            if let (true, Some(conn)) = (is_new, &mut self.conn) {
-                let calls: Vec<i64> = self.calls.keys().copied().collect();
-                coordination::answer(conn, lease, &calls, &seen.snapshot)?;
+        self.invalidate(seen.changes.as_deref());
+        let has_new_calls = self.calls.update(&seen.calls);
+        if self.calls.require_pause() {
+            self.shared.set_end(None);
+            if let (true, Some(conn)) = (has_new_calls, &mut self.conn) {
+                coordination::answer(conn, lease, &self.calls.ids(), &seen.snapshot)?;
             }
         } else {
-            self.shared.allow(Some(asked.after(USABLE_FOR)));
+            self.shared.set_end(Some(read_from.after(LEASE_TIMEOUT)));
         }
         self.snapshot = Some(seen.snapshot);
         Ok(())
     }
 
-    /// Notes which changes are under way. Returns whether one of them was not known.
-    fn note_calls(&mut self, seen: &Seen) -> bool {
-        self.calls.retain(|call, _since| seen.calls.contains(call));
-        let known = self.calls.len();
-        for call in &seen.calls {
-            self.calls.entry(*call).or_insert_with(Instant::now);
-        }
-        self.calls.len() > known
-    }
-
-    /// Forgets these principals; all of them when they are too many, or when one is not a digest: that
-    /// is the sign for all, or one that only a newer version understands.
-    fn forget(&self, changes: Option<&[String]>) {
+    /// Removes these principals from the cache; all of them when there are too many changes, or
+    /// when one is not a digest: that stands for all, or for something that only a newer version
+    /// understands.
+    fn invalidate(&self, changes: Option<&[String]>) {
         let digests: Option<Vec<TokenDigest>> = changes.and_then(|changes| {
             let digests = changes.iter().map(|change| TokenDigest::from_hex(change));
             digests.collect()
         });
         match digests {
-            Some(digests) => digests.iter().for_each(|digest| self.memory.remove(digest)),
-            None => self.memory.clear(),
+            Some(digests) => digests
+                .iter()
+                .for_each(|digest| self.entries.remove(digest)),
+            None => self.entries.clear(),
         }
     }
 
-    /// Stops using the memory, and then says so: changes do not wait for this process any more.
-    fn give_up_lease(&mut self) -> QueryResult<()> {
-        self.forget_all();
+    /// Stops using the cache, and announces that afterwards: changes no longer wait for this
+    /// process.
+    fn release_lease(&mut self) -> QueryResult<()> {
+        self.clear();
         if let (Some(conn), Some(lease)) = (&mut self.conn, self.lease) {
-            coordination::give_up_lease(conn, lease)?;
+            coordination::release_lease(conn, lease)?;
             self.lease = None;
         }
         Ok(())
     }
 
-    fn forget_all(&mut self) {
-        self.shared.allow(None);
-        self.memory.clear();
+    fn clear(&mut self) {
+        self.shared.set_end(None);
+        self.entries.clear();
         self.snapshot = None;
-        self.calls.clear();
+        self.calls = PendingCalls::default();
     }
 
-    /// Takes out of the tables what no process needs any more.
+    /// Deletes from the tables what no process needs any longer.
     fn prune(&mut self) -> QueryResult<()> {
         let interval = if self.lease.is_some() {
             PRUNE_INTERVAL
@@ -314,47 +306,43 @@ impl Lookups {
         let Some(conn) = self
             .conn
             .as_mut()
-            .filter(|_| self.pruned.elapsed() >= interval)
+            .filter(|_| self.pruned_at.elapsed() >= interval)
         else {
             return Ok(());
         };
-        self.pruned = Instant::now();
+        self.pruned_at = Instant::now();
         if let (Some(lease), Some(snapshot)) = (self.lease, &self.snapshot) {
-            let calls: Vec<i64> = self.calls.keys().copied().collect();
-            coordination::answer(conn, lease, &calls, snapshot)?;
+            coordination::answer(conn, lease, &self.calls.ids(), snapshot)?;
         }
-        let is_over = |since: &Instant| since.elapsed() >= PAUSE_LIMIT;
-        let over = self.calls.iter().filter(|(_call, since)| is_over(since));
-        let over: Vec<i64> = over.map(|(call, _since)| *call).collect();
-        coordination::prune(conn, &over)
+        coordination::prune(conn, &self.calls.expired())
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if self.conn.is_none() {
             let conn = self.manager.open_postgres()?;
-            self.connect(conn)?;
+            self.use_connection(conn)?;
         }
         self.conn.as_mut().ok_or_else(StoreError::no_connection)
     }
 
-    /// Starts with new connections. What was remembered before them is not to be trusted.
-    fn connect(&mut self, conn: PgConnection) -> Result<(), StoreError> {
-        let mut bell = self.manager.open_postgres()?;
-        bell.batch_execute(LISTEN)?;
-        self.bell = Some(bell);
+    /// Switches to a new pair of connections. What was cached under earlier ones is not trusted.
+    fn use_connection(&mut self, conn: PgConnection) -> Result<(), StoreError> {
+        let mut listener = self.manager.open_postgres()?;
+        listener.batch_execute(LISTEN)?;
+        self.listener = Some(listener);
         self.conn = Some(conn);
-        // A lease that an earlier connection has left behind.
-        self.give_up_lease().map_err(|error| {
+        // An earlier connection may have left a lease.
+        self.release_lease().map_err(|error| {
             self.conn = None;
-            self.bell = None;
+            self.listener = None;
             error.into()
         })
     }
 
     fn disconnect(&mut self, reason: &StoreError) {
-        self.forget_all();
-        self.bell = None;
-        self.backlog = false;
+        self.clear();
+        self.listener = None;
+        self.has_backlog = false;
         if self.conn.take().is_some() {
             log::warn!("database: the connection for look-ups is closed: {reason}");
         }

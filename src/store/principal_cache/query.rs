@@ -1,5 +1,5 @@
-//! The queries by digest. All go past [`StoreConnection`](crate::store::StoreConnection): they are
-//! the most frequent ones by far, and each database has its own cheapest way.
+//! The look-ups by digest. They bypass [`StoreConnection`](crate::store::StoreConnection): they are
+//! by far the most frequent queries, and each database has its own fastest way.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use crate::store::user::USER_COLUMNS;
 use crate::store::{AccessToken, ApiKey, User};
 use crate::store::{Credential, Principal, UsedKey};
 
-/// One principal, by one prepared statement.
-pub(super) fn find_one(
+/// Fetches one principal with one prepared statement.
+pub(super) fn fetch_one(
     conn: &mut SqliteConnection,
     credential: &CredentialDigest,
 ) -> QueryResult<Option<Principal>> {
@@ -30,7 +30,7 @@ pub(super) fn find_one(
                 .select((USER_COLUMNS, TOKEN_COLUMNS))
                 .get_result(conn)
                 .optional()?;
-            Ok(found.map(|(user, token)| of_token(user, token)))
+            Ok(found.map(|(user, token)| token_principal(user, token)))
         }
         CredentialKind::ApiKey => {
             let found: Option<(User, ApiKey)> = api_keys::table
@@ -40,19 +40,19 @@ pub(super) fn find_one(
                 .select((USER_COLUMNS, KEY_COLUMNS))
                 .get_result(conn)
                 .optional()?;
-            Ok(found.map(|(user, key)| of_key(user, key)))
+            Ok(found.map(|(user, key)| key_principal(user, key)))
         }
     }
 }
 
-/// All the principals that there are of these: for each kind that is asked for one round trip, by
-/// one prepared statement however many they are.
-pub(super) fn find_all(
+/// Fetches those of the principals that exist: one round trip per kind of credential, with the same
+/// prepared statement for any number of them.
+pub(super) fn fetch_all(
     conn: &mut PgConnection,
     credentials: &HashSet<CredentialDigest>,
 ) -> QueryResult<Vec<(TokenDigest, Principal)>> {
     let mut found = Vec::with_capacity(credentials.len());
-    let tokens = hex_of_kind(credentials, CredentialKind::LoginToken);
+    let tokens = hex_digests(credentials, CredentialKind::LoginToken);
     if !tokens.is_empty() {
         let rows: Vec<(User, AccessToken)> = access_tokens::table
             .inner_join(users::table)
@@ -61,10 +61,10 @@ pub(super) fn find_all(
             .load(conn)?;
         found.extend(rows.into_iter().filter_map(|(user, token)| {
             let digest = TokenDigest::from_hex(&token.access_token)?;
-            Some((digest, of_token(user, token)))
+            Some((digest, token_principal(user, token)))
         }));
     }
-    let keys = hex_of_kind(credentials, CredentialKind::ApiKey);
+    let keys = hex_digests(credentials, CredentialKind::ApiKey);
     if !keys.is_empty() {
         let rows: Vec<(User, ApiKey, String)> = api_keys::table
             .inner_join(users::table)
@@ -74,27 +74,27 @@ pub(super) fn find_all(
             .load(conn)?;
         found.extend(rows.into_iter().filter_map(|(user, key, hex)| {
             let digest = TokenDigest::from_hex(&hex)?;
-            Some((digest, of_key(user, key)))
+            Some((digest, key_principal(user, key)))
         }));
     }
     Ok(found)
 }
 
-fn of_token(user: User, token: AccessToken) -> Principal {
+fn token_principal(user: User, token: AccessToken) -> Principal {
     Principal {
         user,
         credential: Credential::LoginToken(token),
     }
 }
 
-fn of_key(user: User, key: ApiKey) -> Principal {
+fn key_principal(user: User, key: ApiKey) -> Principal {
     Principal {
         user,
         credential: Credential::ApiKey(UsedKey::new(key)),
     }
 }
 
-fn hex_of_kind(credentials: &HashSet<CredentialDigest>, kind: CredentialKind) -> Vec<String> {
+fn hex_digests(credentials: &HashSet<CredentialDigest>, kind: CredentialKind) -> Vec<String> {
     let of_kind = credentials
         .iter()
         .filter(|credential| credential.kind == kind);

@@ -1,6 +1,6 @@
-//! How a change takes effect on all processes at one moment, its commit: no process uses what is
-//! remembered from before the change is made until after it was committed. See
-//! [`lease`](super::lease) for the other side.
+//! How a change takes effect on all processes at one moment, its commit: from before the change is
+//! made until after its commit, no process uses what it has cached. See [`lease`](super::lease) for
+//! the other side.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,22 +9,21 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::lease::{Lease, PAUSE_RELIED_ON};
-use super::moment::Moment;
+use super::lease::{COMMIT_TIMEOUT, Lease, Moment};
 use crate::store::StoreConnection;
 use crate::store::schema::{session_calls, session_leases};
 
-/// How long a fence has to stand before no owner can still be using its memory.
-const FENCE_HOLDS: Duration = Duration::from_millis(1_000);
+/// How long a fence must stand before no owner can still be using its cache.
+const FENCE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// How long the owners of leases get to answer. A living one takes a few milliseconds.
-const ANSWER_LIMIT: Duration = Duration::from_millis(250);
+/// How long the owners of leases may take to answer. A running one needs a few milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How often a change looks whether they have.
-const ANSWER_INTERVAL: Duration = Duration::from_micros(500);
+/// How often a change checks for answers.
+const ANSWER_POLL_INTERVAL: Duration = Duration::from_micros(500);
 
-/// How often a change looks whether a fenced owner has left by itself.
-const FENCE_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a change checks whether a fenced owner has released its lease.
+const FENCE_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 const CALL: &str = "INSERT INTO session_calls (call) VALUES ($1) ON CONFLICT DO NOTHING";
 
@@ -38,12 +37,13 @@ struct SilentLease {
     lease: i64,
 }
 
-/// A change that takes effect on all processes at once.
+/// A change that takes effect on all processes at the same moment.
 pub(in crate::store) struct Revocation {
     lease: Arc<Lease>,
-    /// The same for each attempt: an owner that pauses for the first one does so for the next.
+    /// The same for each attempt: an owner that pauses for the first attempt also pauses for the
+    /// next.
     call: i64,
-    begun: Option<Moment>,
+    begun_at: Option<Moment>,
 }
 
 impl Revocation {
@@ -52,28 +52,28 @@ impl Revocation {
         Self {
             lease,
             call: rand::random(),
-            begun: None,
+            begun_at: None,
         }
     }
 
-    /// Before the transaction: returns when no process uses its memory, and none will begin to
-    /// until [`Self::end`]. Takes as long as the slowest needs to answer; if one does not,
-    /// [`ANSWER_LIMIT`] and [`FENCE_HOLDS`].
+    /// To be announced before the transaction. Returns once no process uses its cache, and none will
+    /// before [`Self::end`]. Takes as long as the slowest process needs to answer; if one does not
+    /// answer, [`ANSWER_TIMEOUT`] plus [`FENCE_TIMEOUT`].
     ///
     /// # Errors
-    /// When the database does not answer. The connection must not be used again then.
+    /// If the database does not answer. The connection must not be used again then.
     pub(in crate::store) fn begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
-        self.begun.get_or_insert_with(Moment::now);
-        // Committed by itself. A lease that is taken from now on finds it; one that is there is
-        // found below.
+        self.begun_at.get_or_insert_with(Moment::now);
+        // A commit of its own. A lease that is taken from now on will find the call; one that
+        // exists already is found below.
         diesel::sql_query(CALL)
             .bind::<BigInt, _>(self.call)
             .execute(conn)?;
         let silent = self.wait_for_answers(conn)?;
         if !silent.is_empty() {
             log::warn!(
-                "database: {} process(es) did not answer before a change and are locked out of \
-                 their memory",
+                "database: {} process(es) did not answer before a change and may not use their \
+                 cache",
                 silent.len()
             );
             fence(conn, &silent)?;
@@ -83,41 +83,42 @@ impl Revocation {
 
     /// Returns the leases whose owners have not answered in time.
     fn wait_for_answers(&self, conn: &mut StoreConnection) -> QueryResult<Vec<i64>> {
-        self.lease.call();
-        let called = Instant::now();
+        self.lease.request_renewal();
+        let announced = Instant::now();
         loop {
             let silent: Vec<SilentLease> = diesel::sql_query(SILENT)
                 .bind::<BigInt, _>(self.call)
                 .load(conn)?;
-            if silent.is_empty() || called.elapsed() >= ANSWER_LIMIT {
+            if silent.is_empty() || announced.elapsed() >= ANSWER_TIMEOUT {
                 return Ok(silent.into_iter().map(|silent| silent.lease).collect());
             }
-            thread::sleep(ANSWER_INTERVAL);
+            thread::sleep(ANSWER_POLL_INTERVAL);
         }
     }
 
-    /// In the transaction, as its last statement: a process that sees the change sees its end too.
+    /// To be announced in the transaction, as its last statement: a process that sees the change also
+    /// sees its end.
     pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::delete(session_calls::table.find(self.call)).execute(conn)?;
         Ok(())
     }
 
-    /// After the transaction, whether or not it was committed.
+    /// To be announced after the transaction, whether or not it was committed.
     ///
     /// # Errors
-    /// As [`Self::begin`]; a change that was committed stays so.
+    /// As [`Self::begin`]; a committed change stays committed.
     pub(in crate::store) fn end(
         &self,
         conn: &mut StoreConnection,
-        committed: bool,
+        is_committed: bool,
     ) -> QueryResult<()> {
-        let is_in_time = |begun: Moment| Moment::now().is_before(begun.after(PAUSE_RELIED_ON));
-        if !committed {
+        let is_in_time = |begun: Moment| Moment::now().is_before(begun.after(COMMIT_TIMEOUT));
+        if !is_committed {
             self.announce_end(conn)
-        } else if self.begun.is_some_and(is_in_time) {
+        } else if self.begun_at.is_some_and(is_in_time) {
             Ok(())
         } else {
-            // So slow that some may have gone on before the commit.
+            // So late that some processes may have resumed before the commit.
             let leases: Vec<i64> = session_leases::table
                 .select(session_leases::lease)
                 .load(conn)?;
@@ -126,17 +127,17 @@ impl Revocation {
     }
 }
 
-/// Keeps the owners of these leases from using them again, and returns when none is in use any more.
+/// Prevents the owners of these leases from using them again, and returns once none is in use.
 fn fence(conn: &mut StoreConnection, leases: &[i64]) -> QueryResult<()> {
     let these = || session_leases::table.filter(session_leases::lease.eq_any(leases));
     diesel::update(these().filter(session_leases::fenced.eq(false)))
         .set(session_leases::fenced.eq(true))
         .execute(conn)?;
     let fenced = Instant::now();
-    while fenced.elapsed() < FENCE_HOLDS {
-        thread::sleep(FENCE_INTERVAL);
-        let left: i64 = these().count().get_result(conn)?;
-        if left == 0 {
+    while fenced.elapsed() < FENCE_TIMEOUT {
+        thread::sleep(FENCE_POLL_INTERVAL);
+        let remaining: i64 = these().count().get_result(conn)?;
+        if remaining == 0 {
             return Ok(());
         }
     }

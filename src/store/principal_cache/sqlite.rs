@@ -1,10 +1,10 @@
-//! Look-ups on SQLite, and how the memory stays exact there.
+//! Look-ups on SQLite, and how the cache stays exact there.
 //!
-//! The memory stands for one state of the file, told by the header of the wal-index, and is used
-//! only while the file is in that state. After a commit, whoever made it, the next look-up reads
-//! the log that the triggers of the migrations keep and forgets what is in it; then the memory
-//! stands for the new state. Where the header identifies no state, or the log is empty, the thread
-//! writes a row of its own into the log: from that commit on both can be told.
+//! The cache reflects one state of the file, identified by the header of the wal-index, and is used
+//! only while the file is in that state. After a commit by any process, the next look-up reads the
+//! log that the triggers of the migrations write and removes the logged principals; then the cache
+//! reflects the new state. Where the header identifies no state, or the log is empty, the thread
+//! writes a row of its own into the log: from that commit on, both can be identified.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,57 +14,59 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use diesel::sqlite::SqliteConnection;
 
-use super::lookup_queue::{Inbox, Job, Wake};
-use super::memory::Memory;
+use super::entries::Entries;
+use super::lookup_queue::{Lookup, LookupQueue, Wake};
 use super::query;
 use super::wal_index::WalIndex;
 use crate::config::DatabaseUrl;
 use crate::credential::token::TokenDigest;
-use crate::store::Principal;
-use crate::store::StoreError;
 use crate::store::connection::BUSY_TIMEOUT;
 use crate::store::schema::session_changes;
+use crate::store::{Principal, StoreError};
 
-/// There is nothing to do but look-ups, so the thread need not wake up by itself.
+/// The thread has nothing to do but look-ups, so it need not wake up without one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The file is read where the system keeps it, without a copy and a system call for each page. The
-/// price is that a disk that cannot be read any more ends the process, and that what is read of
-/// the file counts as memory of the process; the system takes it back when it needs it. The sizes
-/// of cells are left to the other connections to check: it costs a tenth of a look-up.
+/// Reads the file through a memory map, without a copy and a system call for each page. The price
+/// is that an unreadable disk ends the process, and that mapped pages count as memory of the
+/// process; the system reclaims them when it needs to. Checking the sizes of cells is left to the
+/// other connections: it costs a tenth of a look-up.
 const SETTINGS: &str = "PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF";
 
-/// How often the thread writes into the log at most, where nothing can be remembered without that.
+/// The shortest interval between rows that the thread writes into the log so that principals can be
+/// cached.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// That row: no digest, so it changes no principal. Look-ups do not wait for another writer.
+/// The row that the thread writes. It is not a digest, so it invalidates no principal. Look-ups do
+/// not wait for another writer.
 const MARK: &str = "PRAGMA busy_timeout = 0; \
      INSERT INTO session_changes (access_token) VALUES ('')";
 
-/// The thread's own connection, and what is remembered from it.
-pub(super) struct Lookups {
+/// The thread's own connection, and the cache that it fills.
+pub(super) struct SqliteLookups {
     conn: SqliteConnection,
-    known: Known,
-    /// When it last tried to write into the log.
-    marked: Option<Instant>,
+    cache: SyncedCache,
+    /// When the thread last tried to write into the log.
+    marked_at: Option<Instant>,
 }
 
-/// What is remembered, and which state of the file it stands for.
-struct Known {
-    memory: Arc<Memory>,
+/// The entries, and the state of the file that they reflect.
+struct SyncedCache {
+    entries: Arc<Entries>,
     wal_index: Arc<WalIndex>,
-    read: Option<Read>,
+    position: Option<Position>,
 }
 
 /// How far the log was read, and under which schema.
 #[derive(Clone, Copy)]
-struct Read {
-    /// `None` when the log was empty: nothing tells whether it was so all the time.
+struct Position {
+    /// `None` if the log was empty: then nothing shows whether it stayed empty.
     last_change: Option<Change>,
     schema_version: i32,
 }
 
-/// A row of the log. The stamp is random: a log that was emptied and has grown again is another one.
+/// A row of the log. The stamp is random, and distinguishes a log that was emptied and has grown
+/// again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Change {
     id: i64,
@@ -77,142 +79,148 @@ struct SchemaVersion {
     schema_version: i32,
 }
 
-impl Lookups {
+impl SqliteLookups {
     /// Takes over a connection to the file of `url`.
     pub(super) fn new(
         mut conn: SqliteConnection,
         url: &DatabaseUrl,
-        memory: Arc<Memory>,
+        entries: Arc<Entries>,
     ) -> Result<Self, StoreError> {
         conn.batch_execute(SETTINGS)?;
-        // Without a first read the wal-index may not be there yet.
+        // Before the first read the wal-index may not exist.
         conn.batch_execute("SELECT COUNT(*) FROM sqlite_schema")?;
-        let known = Known {
-            memory,
+        let cache = SyncedCache {
+            entries,
             wal_index: Arc::new(WalIndex::open(url.sqlite_path())),
-            read: None,
+            position: None,
         };
         Ok(Self {
             conn,
-            known,
-            marked: None,
+            cache,
+            marked_at: None,
         })
     }
 
     pub(super) fn wal_index(&self) -> Arc<WalIndex> {
-        Arc::clone(&self.known.wal_index)
+        Arc::clone(&self.cache.wal_index)
     }
 
-    /// The life of the thread.
-    pub(super) fn run(&mut self, inbox: &Inbox) {
-        while let Wake::Work(jobs) = inbox.wait(FOREVER) {
-            if !jobs.is_empty() {
-                self.answer(jobs);
+    /// The thread's main loop.
+    pub(super) fn run(&mut self, queue: &LookupQueue) {
+        while let Wake::Work(lookups) = queue.wait(FOREVER) {
+            if !lookups.is_empty() {
+                self.answer(lookups);
             }
         }
     }
 
-    /// Looks up all that wait in one transaction, which spares them the locking of the file.
-    fn answer(&mut self, jobs: Vec<Job>) {
-        self.make_tellable();
+    /// Answers all pending look-ups in one transaction, which locks the file only once.
+    fn answer(&mut self, lookups: Vec<Lookup>) {
+        self.mark_log_if_needed();
         // Before anything is read, so that what is read is at least as new.
-        let header = self.known.wal_index.now();
-        let known = &mut self.known;
+        let header = self.cache.wal_index.current_state();
+        let cache = &mut self.cache;
         let found: QueryResult<Vec<_>> = self.conn.transaction(|conn| {
-            if header != Some(known.wal_index.remembered()) {
-                known.catch_up(conn)?;
+            if header != Some(cache.wal_index.cached_state()) {
+                cache.catch_up(conn)?;
             }
-            let found = jobs.iter().map(|job| known.find(conn, job));
+            let found = lookups
+                .iter()
+                .map(|lookup| cache.get_or_fetch(conn, lookup));
             found.collect()
         });
         match found {
             Ok(found) => {
                 if let Some(header) = header {
-                    known.wal_index.remember(header);
+                    cache.wal_index.set_cached_state(header);
                 }
-                for (job, principal) in jobs.into_iter().zip(found) {
-                    job.answer(Ok(principal));
+                for (lookup, principal) in lookups.into_iter().zip(found) {
+                    lookup.answer(Ok(principal));
                 }
             }
             Err(error) => {
                 let error = StoreError::from(error);
-                for job in jobs {
-                    job.answer(Err(error.clone()));
+                for lookup in lookups {
+                    lookup.answer(Err(error.clone()));
                 }
             }
         }
     }
-}
 
-impl Lookups {
-    /// Makes the one commit after which states of the file and of the log can be told from earlier
-    /// ones, where that is needed. As long as it fails, nothing is remembered.
-    fn make_tellable(&mut self) {
+    /// Makes a commit after which states of the file and of the log can be distinguished from
+    /// earlier ones, if that is necessary. Until it succeeds, nothing is cached.
+    fn mark_log_if_needed(&mut self) {
         let is_log_empty = self
-            .known
-            .read
-            .is_some_and(|read| read.last_change.is_none());
-        let is_needed = is_log_empty || self.known.wal_index.is_unidentified();
-        let is_tried = |at: Instant| at.elapsed() < MARK_INTERVAL;
-        if !is_needed || !self.known.memory.is_any() || self.marked.is_some_and(is_tried) {
+            .cache
+            .position
+            .is_some_and(|position| position.last_change.is_none());
+        let is_needed = is_log_empty || self.cache.wal_index.is_unidentified();
+        let is_recent = |at: Instant| at.elapsed() < MARK_INTERVAL;
+        if !is_needed || !self.cache.entries.has_capacity() || self.marked_at.is_some_and(is_recent)
+        {
             return;
         }
-        self.marked = Some(Instant::now());
+        self.marked_at = Some(Instant::now());
         let outcome = self.conn.batch_execute(MARK);
         if outcome.and(self.conn.batch_execute(BUSY_TIMEOUT)).is_err() {
-            log::debug!("database: no session is remembered until the next commit");
+            log::debug!("database: principals are not cached until the next commit");
         }
     }
 }
 
-impl Known {
-    /// Finds a principal in the memory, which has caught up, or in the file.
-    fn find(&self, conn: &mut SqliteConnection, job: &Job) -> QueryResult<Option<Arc<Principal>>> {
-        let Job {
+impl SyncedCache {
+    /// Gets a principal from the entries, which have caught up, or from the file.
+    fn get_or_fetch(
+        &self,
+        conn: &mut SqliteConnection,
+        lookup: &Lookup,
+    ) -> QueryResult<Option<Arc<Principal>>> {
+        let Lookup {
             credential,
-            asked_at,
+            requested_at,
             ..
-        } = job;
-        if let Some(principal) = self.memory.get(&credential.digest, *asked_at) {
+        } = lookup;
+        if let Some(principal) = self.entries.get(&credential.digest, *requested_at) {
             return Ok(Some(principal));
         }
-        let found = query::find_one(conn, credential)?.map(Arc::new);
+        let found = query::fetch_one(conn, credential)?.map(Arc::new);
         if let Some(principal) = &found {
             let principal = Arc::clone(principal);
-            self.memory.insert(credential.digest, principal, *asked_at);
+            self.entries
+                .insert(credential.digest, principal, *requested_at);
         }
         Ok(found)
     }
 
-    /// Forgets what was changed since the log was last read; everything when the log does not
-    /// reach back that far, or the schema has changed and perhaps the triggers with it.
+    /// Removes what has changed since the log was last read; everything if the log does not reach
+    /// back that far, or if the schema has changed and perhaps the triggers with it.
     fn catch_up(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
         let schema: SchemaVersion = diesel::sql_query("PRAGMA schema_version").get_result(conn)?;
         let schema_version = schema.schema_version;
-        let read = self
-            .read
-            .filter(|read| read.schema_version == schema_version);
-        let goes_on = match read.and_then(|read| read.last_change) {
-            Some(last) => self.forget_changes_from(conn, last)?,
+        let position = self
+            .position
+            .filter(|position| position.schema_version == schema_version);
+        let new_last = match position.and_then(|position| position.last_change) {
+            Some(last) => self.remove_changes_from(conn, last)?,
             None => None,
         };
-        let last_change = match goes_on {
+        let last_change = match new_last {
             Some(last) => Some(last),
             None => {
-                self.memory.clear();
+                self.entries.clear();
                 last_change_in_log(conn)?
             }
         };
-        self.read = Some(Read {
+        self.position = Some(Position {
             last_change,
             schema_version,
         });
         Ok(())
     }
 
-    /// Forgets the principals in the log from its row `last` on, and returns the new last one;
-    /// `None` when the log does not have that row any more.
-    fn forget_changes_from(
+    /// Removes the principals in the log from its row `last` on, and returns the new last row;
+    /// `None` if the log no longer contains `last`.
+    fn remove_changes_from(
         &self,
         conn: &mut SqliteConnection,
         last: Change,
@@ -233,11 +241,11 @@ impl Known {
         if changes.first().map(change) != Some(last) {
             return Ok(None);
         }
-        // What is no digest of ours was never found by one, so it is not remembered.
+        // Anything else than a digest was never a key of the cache.
         let changed = changes
             .iter()
             .filter_map(|(_, _, hex)| TokenDigest::from_hex(hex));
-        changed.for_each(|digest| self.memory.remove(&digest));
+        changed.for_each(|digest| self.entries.remove(&digest));
         Ok(changes.last().map(change))
     }
 }

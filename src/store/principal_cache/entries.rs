@@ -1,4 +1,4 @@
-//! The principals that are remembered, as many as fit.
+//! The cached principals, within a limit in bytes.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem::size_of;
@@ -11,22 +11,24 @@ use quick_cache::{OptionsBuilder, Weighter};
 use crate::credential::token::TokenDigest;
 use crate::store::{Credential, Principal};
 
-/// What is older is read again: a change that no trigger has seen is in force after that at the
-/// latest.
+/// Older entries are fetched again, so that a change that no trigger has recorded takes effect
+/// after this time at the latest.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
 
-/// Principals by the digest of their token. What was not used for long makes room for what is.
-pub(super) struct Memory(Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<AsItIs>>>);
+/// Principals by the digest of their token. Entries that were not used recently are evicted first.
+pub(super) struct Entries(
+    Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<IdentityHasher>>>,
+);
 
 /// A principal, and a time before which it was not read.
 #[derive(Clone)]
 struct Entry {
     principal: Arc<Principal>,
-    asked_at: NaiveDateTime,
+    requested_at: NaiveDateTime,
 }
 
-impl Memory {
-    /// Room for `bytes`, counted generously; for nothing at 0.
+impl Entries {
+    /// A cache of `bytes`, estimated generously; 0 disables it.
     pub(super) fn new(bytes: u64) -> Self {
         let options = OptionsBuilder::new()
             .weight_capacity(bytes)
@@ -42,32 +44,32 @@ impl Memory {
         }))
     }
 
-    /// Whether it can remember anything.
-    pub(super) fn is_any(&self) -> bool {
+    /// Whether it can hold any entry.
+    pub(super) fn has_capacity(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The principal, unless it is too old at `now`, or of a time to come: a clock was set then, and
-    /// does not tell how old it is.
+    /// The principal, unless it is too old at `now`, or from the future: the clock was set back
+    /// then, and the age is unknown.
     pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Principal>> {
         let entry = self.0.as_ref()?.get(digest)?;
-        let age = now - entry.asked_at;
+        let age = now - entry.requested_at;
         (TimeDelta::zero() <= age && age < MAX_AGE).then_some(entry.principal)
     }
 
-    /// Remembers a principal that was asked for at `asked_at` and read after that.
+    /// Caches a principal that was requested at `requested_at` and read after that.
     pub(super) fn insert(
         &self,
         digest: TokenDigest,
         principal: Arc<Principal>,
-        asked_at: NaiveDateTime,
+        requested_at: NaiveDateTime,
     ) {
         if let Some(cache) = &self.0 {
             cache.insert(
                 digest,
                 Entry {
                     principal,
-                    asked_at,
+                    requested_at,
                 },
             );
         }
@@ -86,43 +88,44 @@ impl Memory {
     }
 }
 
-/// What a principal of a user with short fields takes up, with the allocator's and the table's share.
+/// The size of a principal of a user with short fields, including the overhead of allocator and
+/// table.
 const TYPICAL_BYTES: u64 = 700;
 
-/// What a principal takes up beside the contents of its strings: itself, its counters, eight
-/// allocations rounded up, and its place in the table.
+/// The size of a principal without the contents of its strings: the struct, its counters, eight
+/// allocations rounded up, and its slot in the table.
 const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 8 * 16 + 100;
 
-/// Counts the bytes that a principal takes up.
+/// Estimates the size of a principal.
 #[derive(Clone)]
 struct Bytes;
 
 impl Weighter<TokenDigest, Entry> for Bytes {
     fn weight(&self, _digest: &TokenDigest, entry: &Entry) -> u64 {
         let Principal { user, credential } = entry.principal.as_ref();
-        let of_user = [
+        let user_strings = [
             &user.name,
             &user.surname,
             &user.email,
             &user.website,
             &user.scopes,
         ];
-        let of_credential: &[&String] = match credential {
+        let credential_strings: &[&String] = match credential {
             Credential::LoginToken(token) => &[&token.access_token, &token.scopes],
             Credential::ApiKey(used) => &[&used.key.name, &used.key.hint, &used.key.scopes],
         };
-        let strings = of_user.iter().chain(of_credential);
+        let strings = user_strings.iter().chain(credential_strings);
         let contents: usize = strings.map(|text| text.capacity()).sum();
         (FIXED_BYTES + contents) as u64
     }
 }
 
-/// Takes the number that a digest gives for its hash. Nobody can choose where a token goes in the
-/// table: tokens are random and made here.
+/// Uses the number that a digest writes as its hash. A client cannot choose the slot of a token:
+/// tokens are random and generated here.
 #[derive(Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
