@@ -4,9 +4,9 @@
     scripts/import-sources.py                       small databases for the tests
     scripts/import-sources.py --users N --out FILE  a database of the tutorial with N users
 
-Each folder has an SQLite database as SQL text, `sqlite.sql`, the same for Postgres if SQLAlchemy
-creates the tables, `postgres.sql`, and `people.json`: the passwords and tokens of its users, and the
-expected result. Valid tokens live for a hundred years. The first run installs the libraries into
+Each folder has an SQLite database as SQL text, `sqlite.sql`, and the same for Postgres if SQLAlchemy
+creates the tables, `postgres.sql`. `people.json` has, for each folder, the passwords and tokens of its
+users, and the expected result. Valid tokens live for a hundred years. The first run installs the libraries into
 target/venvs/import-sources.
 """
 
@@ -254,6 +254,7 @@ def at_utc(value: object) -> object:
 
 
 def make_small() -> None:
+    people_by_source = {}
     for name, make in SOURCES.items():
         folder = OUT / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -264,8 +265,10 @@ def make_small() -> None:
             if metadata is not None:
                 lines = on_postgres(file, metadata)
                 (folder / "postgres.sql").write_text("\n".join(lines) + "\n")
-        (folder / "people.json").write_text(json.dumps(people, indent=1, ensure_ascii=False) + "\n")
+        people_by_source[name] = people
         print(f"{folder.relative_to(ROOT)}: {len(people)} people")
+    text = json.dumps(people_by_source, indent=1, ensure_ascii=False)
+    (OUT / "people.json").write_text(text + "\n")
 
 
 def make_large(count: int, file: Path) -> None:

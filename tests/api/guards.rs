@@ -1,15 +1,15 @@
 //! The static key and user credentials: where they are accepted, and where not. Also in an embedding app,
 //! `examples/guarded_app.rs`.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use std::path::Path;
+use std::process::Command;
 
-use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases};
+use crate::harness::{
+    Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, wait_for_cache_expiry,
+};
 
 on_both_databases!(
     single_credential_is_accepted_in_any_header,
@@ -248,9 +248,7 @@ fn example_app_accepts_the_credentials_of_the_service(backend: Backend) {
     assert_eq!(get("/report", &token).0, 403);
 
     app.database().make_unavailable();
-    // What is in memory is good for at most a second after the last word from Postgres.
-    let taken_away = Instant::now();
-    while get("/notes", &token).0 == 200 && taken_away.elapsed() < Duration::from_secs(1) {}
+    wait_for_cache_expiry(|| get("/notes", &token).0);
     assert_eq!((get("/notes", &token).0, get("/", &token).0), (503, 503));
     app.database().make_available();
 

@@ -5,11 +5,11 @@
 use std::thread;
 
 use serde_json::{Value, json};
+use tokenhouse::Auth;
 use tokenhouse::auth::{Administrator, UserPatch};
-use tokenhouse::{Auth, Config};
 
 use crate::harness::{
-    Backend, Client, Response, TestApp, concurrently, on_both_databases, size, text,
+    Backend, Client, Response, TestApp, concurrently, on_both_databases, runtime, size, text,
 };
 
 on_both_databases!(
@@ -78,13 +78,9 @@ fn concurrent_grants_and_revocations_are_all_kept(backend: Backend) {
 /// Calls what `user grant` calls, without a process for each.
 fn concurrent_cli_and_http_changes_are_all_kept(backend: Backend) {
     let (app, admin) = start(backend);
-    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
-    let auth = Auth::open(&Config::from_vars(settings).unwrap()).unwrap();
+    let auth = Auth::open(&app.config()).unwrap();
     let change = |patch: UserPatch| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let operator = Administrator::operator();
         runtime
             .block_on(auth.update_user(&operator, 2, patch))

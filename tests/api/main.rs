@@ -16,7 +16,6 @@ mod backup_and_upgrade;
 mod bad_input;
 mod cli;
 mod conformance;
-mod contention;
 mod database_files;
 mod delegation;
 mod env_file;

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokenhouse::clock::Clock;
-use tokenhouse::config::Config;
 use tokenhouse::credential::CredentialDigest;
 use tokenhouse::store::Store;
 
-use crate::harness::{Backend, Client, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, TestApp, on_both_databases, runtime};
 
 on_both_databases!(
     principal_is_cached_until_it_changes,
@@ -43,12 +42,8 @@ fn principal_is_cached_until_it_changes(backend: Backend) {
         .each_ref()
         .map(|token| CredentialDigest::parse(token.as_bytes()).unwrap());
 
-    let url = ("DATABASE_URL".to_owned(), app.database().url());
-    let store = Store::open(&Config::from_vars([url]).unwrap().database).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let store = Store::open(&app.config().database).unwrap();
+    let runtime = runtime();
     let clock = Clock::system();
     let look_up = |digest| {
         runtime

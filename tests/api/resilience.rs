@@ -16,9 +16,12 @@ use actix_web::{App, HttpServer, web};
 use reliability::hostile::{Kind, READER_BUFFER, has_ended};
 use socket2::{Domain, Socket, Type};
 use tokenhouse::store::{Store, StoreError};
-use tokenhouse::{Auth, Authenticated, Config};
+use tokenhouse::{Auth, Authenticated};
 
-use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, settings};
+use crate::harness::{
+    Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, runtime,
+    wait_for_cache_expiry,
+};
 
 on_both_databases!(
     panicking_handler_costs_one_connection,
@@ -192,12 +195,6 @@ fn panic_quietly() -> ! {
     resume_unwind(Box::new("on purpose"))
 }
 
-pub fn config(app: &TestApp) -> Config {
-    let settings = settings();
-    let url = ("DATABASE_URL".to_owned(), app.database().url());
-    Config::from_vars(settings.into_iter().chain([url])).unwrap()
-}
-
 /// An embedding app with one handler that panics and one that does not.
 fn start_app(auth: Auth) -> (Client, ServerHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -231,7 +228,7 @@ fn panicking_handler_costs_one_connection(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
     let token = alice.sign_in();
-    let (client, server) = start_app(Auth::open(&config(&app)).unwrap());
+    let (client, server) = start_app(Auth::open(&app.config()).unwrap());
     for _ in 0..PANICS {
         let answer = client.get("/panic").bearer(&token).try_send();
         assert!(answer.is_err(), "{answer:?}");
@@ -245,11 +242,8 @@ fn panicking_handler_costs_one_connection(backend: Backend) {
 
 fn panicking_query_costs_one_response(backend: Backend) {
     let app = TestApp::start(backend);
-    let store = Store::open(&config(&app).database).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let store = Store::open(&app.config().database).unwrap();
+    let runtime = runtime();
     for number in 0..PANICS / 10 {
         let outcome = match number % 2 {
             0 => runtime.block_on(store.revoking(|_| panic_quietly())),
@@ -275,10 +269,8 @@ fn database_outage_is_503_everywhere_and_recovers(backend: Backend) {
     let alice = app.register("alice");
     let token = alice.sign_in();
     app.database().make_unavailable();
-    // What is in memory is good for at most a second after the last word from Postgres.
-    let taken_away = Instant::now();
     let use_token = || app.get("/users/me").bearer(&token).send().status;
-    while use_token() == 200 && taken_away.elapsed() < Duration::from_secs(1) {}
+    wait_for_cache_expiry(use_token);
 
     let sign_in = [
         ("username", alice.email.as_str()),

@@ -6,9 +6,11 @@ use std::sync::{Mutex, Once, PoisonError};
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use serde_json::{Value, json};
 use tokenhouse::auth::{Administrator, UserPatch};
-use tokenhouse::{Auth, Config, Origin};
+use tokenhouse::{Auth, Origin};
 
-use crate::harness::{Backend, Person, TEST_QUERY, TestApp, TestDatabase, on_both_databases};
+use crate::harness::{
+    Backend, Person, TEST_QUERY, TestApp, TestDatabase, on_both_databases, runtime,
+};
 
 on_both_databases!(migrated_schema_passes, every_query_uses_an_index,);
 
@@ -222,17 +224,10 @@ fn run_all_operations(app: &TestApp) {
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert_eq!(app.get("/readyz").send().status, 200);
 
-    let settings = [
-        ("DATABASE_URL", app.database().url()),
-        // Above the cost of the hash, so that the sign-in rehashes.
-        ("TOKENHOUSE_BCRYPT_COST", "5".to_owned()),
-    ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value));
-    let auth = Auth::open(&Config::from_vars(settings).unwrap()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    // Above the cost of the hash, so that the sign-in rehashes.
+    let config = app.config_with(&[("TOKENHOUSE_BCRYPT_COST", "5")]);
+    let auth = Auth::open(&config).unwrap();
+    let runtime = runtime();
     let (operator, shell) = (Administrator::operator(), Origin::operator());
     runtime.block_on(async {
         let password = alice.password.clone().into();

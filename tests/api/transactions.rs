@@ -1,14 +1,23 @@
-//! A transaction that is refused leaves nothing behind, whatever it has written before.
+//! Database transactions: concurrent writers all succeed, and rejected transactions leave nothing behind.
+//!
+//! `TOKENHOUSE_TEST_CONTENTION_SECONDS` is how long the readers run; the default is 5.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use serde_json::json;
 use tokenhouse::store::{Credential, Revoking, Store, StoreError};
 use tokenhouse::{Auth, Error};
 
-use crate::harness::{Backend, TestApp, on_both_databases};
-use crate::resilience::config;
+use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, runtime, size};
 
 on_both_databases!(
     refusal_rolls_back_what_was_written_before,
     refusal_is_not_held_against_the_right_password,
+    every_concurrent_write_succeeds,
 );
 
 /// Why a transaction of a test is refused.
@@ -27,13 +36,10 @@ impl From<StoreError> for Refusal {
 fn refusal_rolls_back_what_was_written_before(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
-    let config = config(&app);
+    let config = app.config();
     let store = Store::open(&config.database).unwrap();
     let auth = Auth::open(&config).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     runtime.block_on(async {
         let principal = auth.check_token(token.as_bytes()).await.unwrap();
         let Credential::LoginToken(stored) = &principal.credential else {
@@ -74,4 +80,119 @@ fn refusal_is_not_held_against_the_right_password(backend: Backend) {
             .count("audit_events WHERE action = 'user.delete'"),
         0
     );
+}
+
+/// Clients that write concurrently.
+const CLIENTS: usize = 64;
+
+/// Maximum wait for the database, plus slack for a busy machine.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Maximum size of the write-ahead wal. Without checkpoints, [`MIN_CHANGES`] would exceed it by half.
+const MAX_WAL_BYTES: u64 = 64 << 20;
+
+/// Minimum number of changes made outcomes the reads, however fast the machine is.
+const MIN_CHANGES: usize = 3_000;
+
+/// Updates the profile; returns the status and the duration.
+fn change(client: &Client, token: &str, page: &str) -> (u16, Duration) {
+    let started = Instant::now();
+    let answer = client
+        .request("PATCH", "/users/me")
+        .bearer(token)
+        .json(&json!({ "website": format!("https://example.com/{page}") }))
+        .send();
+    (answer.status, started.elapsed())
+}
+
+/// Makes this many changes per client concurrently; returns their outcomes.
+fn change_concurrently(app: &TestApp, token: &str, each: usize) -> Vec<(u16, Duration)> {
+    concurrently(CLIENTS, CLIENTS * each, |number| {
+        change(app, token, &number.to_string())
+    })
+}
+
+fn every_concurrent_write_succeeds(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let outcomes = change_concurrently(&app, &token, 10);
+    let longest = outcomes.iter().map(|(_, took)| *took).max();
+    println!("{} changes, the longest {longest:?}", outcomes.len());
+    assert!(outcomes.iter().all(|(status, _)| *status == 200));
+}
+
+#[test]
+fn writers_wait_for_the_sqlite_lock_until_a_timeout() {
+    let app = TestApp::start(Backend::Sqlite);
+    let token = app.register("alice").sign_in();
+    let reads = || app.get("/users/me").bearer(&token).send().status;
+
+    let outcomes = thread::scope(|scope| {
+        let changes = app.database().hold("", || {
+            let changes = scope.spawn(|| change_concurrently(&app, &token, 1));
+            thread::sleep(Duration::from_secs(1));
+            changes
+        });
+        changes.join().unwrap()
+    });
+    assert!(
+        outcomes.iter().all(|(status, _)| *status == 200),
+        "{outcomes:?}"
+    );
+
+    let outcomes = app.database().hold("", || {
+        thread::scope(|scope| {
+            let changes = scope.spawn(|| change_concurrently(&app, &token, 1));
+            while !changes.is_finished() {
+                assert_eq!(reads(), 200);
+            }
+            changes.join().unwrap()
+        })
+    });
+    for (status, took) in outcomes {
+        assert_eq!(status, 503);
+        assert!(took < RESPONSE_TIMEOUT, "{took:?}");
+    }
+    assert_eq!(change(&app, &token, "").0, 200);
+}
+
+/// Keeps overlapping read transactions open, `every` long each, as a backup or a report does.
+fn read_until_stopped(url: &str, every: Duration, stop: &AtomicBool) {
+    let connect = || SqliteConnection::establish(url).unwrap();
+    let (mut one, mut other) = (connect(), connect());
+    let begin = "BEGIN; SELECT COUNT(*) FROM users";
+    one.batch_execute(begin).unwrap();
+    while !stop.load(Ordering::Relaxed) {
+        other.batch_execute(begin).unwrap();
+        thread::sleep(every);
+        one.batch_execute("COMMIT").unwrap();
+        std::mem::swap(&mut one, &mut other);
+    }
+}
+
+#[test]
+fn wal_stays_small_under_permanent_readers() {
+    let app = TestApp::start(Backend::Sqlite);
+    let token = app.register("alice").sign_in();
+    let url = app.database().url();
+    let wal = format!("{}-wal", url.trim_start_matches("sqlite://"));
+    let time = size("TOKENHOUSE_TEST_CONTENTION_SECONDS", 5);
+    let end = Instant::now() + Duration::from_secs(time as u64);
+    let stop = AtomicBool::new(false);
+    let (mut largest, mut statuses) = (0, Vec::new());
+    thread::scope(|scope| {
+        scope.spawn(|| read_until_stopped(&url, Duration::from_millis(50), &stop));
+        while Instant::now() < end || statuses.len() < MIN_CHANGES {
+            let outcomes = change_concurrently(&app, &token, 4);
+            largest = largest.max(fs::metadata(&wal).unwrap().len());
+            statuses.extend(outcomes.iter().map(|(status, _)| *status));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(statuses.iter().all(|status| *status == 200));
+    println!(
+        "{} changes, the wal had {largest} bytes at most",
+        statuses.len()
+    );
+    assert!(largest < MAX_WAL_BYTES, "{largest} bytes");
 }

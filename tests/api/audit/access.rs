@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
-use tokenhouse::{Auth, Clock, Config};
+use tokenhouse::{Auth, Clock};
 
 use super::{Auditor, administrator, create_history, page, program};
 use crate::harness::{Backend, TestApp, on_both_databases};
@@ -234,12 +234,7 @@ fn pruning_deletes_old_events_and_keeps_the_rest_verifiable(backend: Backend) {
     clock.advance(TimeDelta::days(30));
     let admin = administrator(&app);
     alice.sign_in();
-    let settings = [
-        ("DATABASE_URL", app.database().url()),
-        ("TOKENHOUSE_AUDIT_RETENTION_DAYS", "30".to_owned()),
-    ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value));
-    let config = Config::from_vars(settings).unwrap();
+    let config = app.config_with(&[("TOKENHOUSE_AUDIT_RETENTION_DAYS", "30")]);
     let store = tokenhouse::store::Store::open(&config.database).unwrap();
     let auth = Auth::new(store, config.auth, clock.clone()).unwrap();
     let auditor = Auditor::new(&app, None);

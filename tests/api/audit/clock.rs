@@ -2,10 +2,10 @@
 
 use chrono::{TimeDelta, Utc};
 use tokenhouse::store::Store;
-use tokenhouse::{Auth, Clock, Config};
+use tokenhouse::{Auth, Clock};
 
 use super::{Auditor, program};
-use crate::harness::{Backend, Log, Running, TestApp, on_both_databases};
+use crate::harness::{Backend, Log, Running, TestApp, on_both_databases, runtime};
 
 on_both_databases!(
     clock_far_ahead_deletes_nothing,
@@ -24,8 +24,7 @@ const TABLES: [&str; 4] = [
 
 /// A service on this database, with this clock.
 fn service(app: &TestApp, clock: Clock) -> Auth {
-    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
-    let config = Config::from_vars(settings).unwrap();
+    let config = app.config();
     let store = Store::open(&config.database).unwrap();
     Auth::new(store, config.auth, clock).unwrap()
 }
@@ -55,10 +54,7 @@ fn clock_far_ahead_deletes_nothing(backend: Backend) {
 
     let ahead = Clock::manual(Utc::now() + TimeDelta::days(400));
     let service = service(&app, ahead.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let prune = || {
         runtime.block_on(async {
             service.begin_trail().await.unwrap();
@@ -167,10 +163,7 @@ fn expired_credentials_stay_expired_when_the_clock_goes_back(backend: Backend) {
     clock.advance(TimeDelta::hours(2 * 25));
     assert_eq!(status(&app, &token), 401);
     let service = service(&app, clock.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     assert!(runtime.block_on(service.check_clock()).unwrap());
     let later = app.sibling().clock(Clock::manual(start)).start();
     later.register("carol");

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use serde_json::{Value, json};
+use tokenhouse::Auth;
 use tokenhouse::cli::Cli;
-use tokenhouse::{Auth, Config};
 
 use super::{administrator, make_key, page, sign_in};
-use crate::harness::{Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases};
+use crate::harness::{
+    Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases, runtime,
+};
 
 on_both_databases!(
     every_command_is_audited,
@@ -217,12 +219,8 @@ fn service_start_and_stop_are_audited(backend: Backend) {
 fn start_event_is_written_after_a_database_outage() {
     let app = TestApp::start(Backend::Postgres);
     app.register("alice");
-    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
-    let auth = Auth::open(&Config::from_vars(settings).unwrap()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let auth = Auth::open(&app.config()).unwrap();
+    let runtime = runtime();
     app.database().make_unavailable();
     assert!(
         runtime

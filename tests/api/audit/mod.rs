@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokenhouse::auth::Verification;
 use tokenhouse::{Auth, Config};
 
-use crate::harness::{Person, TestApp};
+use crate::harness::{Person, TestApp, runtime};
 
 /// Runs the program on the database of an app, with this standard input.
 fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
@@ -82,12 +82,9 @@ impl Auditor {
             ("TOKENHOUSE_DATABASE_POOL_SIZE".to_owned(), "1".to_owned()),
         ];
         settings.extend(key.map(|key| ("TOKENHOUSE_AUDIT_KEY".to_owned(), key.to_owned())));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build();
         Self {
             auth: Auth::open(&Config::from_vars(settings).unwrap()).unwrap(),
-            runtime: runtime.unwrap(),
+            runtime: runtime(),
         }
     }
 

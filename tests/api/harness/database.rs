@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
-use test_support::ScratchDir;
+use test_support::{PostgresServer, ScratchDir};
 use tokenhouse::Config;
 use tokenhouse::store::Store;
 
 use super::Backend;
-use super::postgres;
 
 /// The start of a query by a test, to tell it from those of the service.
 pub const TEST_QUERY: &str = "SELECT /* of the tests */";
@@ -52,7 +51,7 @@ impl TestDatabase {
     pub fn url(&self) -> String {
         match self.backend {
             Backend::Sqlite => format!("sqlite://{}", sqlite_file(&self.name).display()),
-            Backend::Postgres => postgres::server().url(&self.name),
+            Backend::Postgres => postgres_server().url(&self.name),
         }
     }
 
@@ -187,7 +186,7 @@ impl TestDatabase {
     /// output of `pg_dump`. The settings are those of its servers.
     pub fn files(&self, settings: &[(&str, &str)]) -> Vec<Vec<u8>> {
         if self.backend == Backend::Postgres {
-            return vec![postgres::server().run("pg_dump", &[], &self.name, &[])];
+            return vec![postgres_server().run("pg_dump", &[], &self.name, &[])];
         }
         let folder = sqlite_folder().join(&self.name);
         let backup = folder.join("backup");
@@ -219,7 +218,7 @@ impl TestDatabase {
                 assert!(made.status.success(), "{made:?}");
             }
             Backend::Postgres => {
-                let server = postgres::server();
+                let server = postgres_server();
                 let archive = server.run("pg_dump", &["--format=custom"], &self.name, &[]);
                 fs::write(file, archive).expect("the folder is there");
             }
@@ -230,7 +229,7 @@ impl TestDatabase {
     pub fn restore(&self, file: &Path) {
         let arguments = ["--clean", "--if-exists", "--single-transaction"];
         let archive = fs::read(file).expect("it was made");
-        postgres::server().run("pg_restore", &arguments, &self.name, &archive);
+        postgres_server().run("pg_restore", &arguments, &self.name, &archive);
     }
 
     /// Undoes [`Self::make_unavailable`].
@@ -305,13 +304,13 @@ fn copy_postgres_template(name: &str) {
     static MIGRATED: OnceLock<()> = OnceLock::new();
     MIGRATED.get_or_init(|| {
         run_on_postgres(&format!("CREATE DATABASE {TEMPLATE}"));
-        migrate(&postgres::server().url(TEMPLATE));
+        migrate(&postgres_server().url(TEMPLATE));
     });
     run_on_postgres(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"));
 }
 
 fn run_on_postgres(statement: &str) {
-    PgConnection::establish(&postgres::server().url("postgres"))
+    PgConnection::establish(&postgres_server().url("postgres"))
         .expect("the server takes connections")
         .batch_execute(statement)
         .expect("the role may create and drop databases");
@@ -341,4 +340,16 @@ fn sqlite_file(name: &str) -> PathBuf {
 fn sqlite_folder() -> &'static Path {
     static FOLDER: OnceLock<ScratchDir> = OnceLock::new();
     FOLDER.get_or_init(|| ScratchDir::new("sqlite"))
+}
+
+/// The Postgres server of this test process, started on first use. It ends with the process.
+///
+/// # Panics
+/// When it cannot start: tests on Postgres then fail, they are never skipped.
+fn postgres_server() -> &'static PostgresServer {
+    static SERVER: OnceLock<Result<PostgresServer, String>> = OnceLock::new();
+    match SERVER.get_or_init(PostgresServer::start) {
+        Ok(server) => server,
+        Err(problem) => panic!("no Postgres to test on: {problem}"),
+    }
 }

@@ -1,27 +1,26 @@
 //! The test harness: servers, their databases, and the programs around them.
 
-mod credentials;
 mod database;
-mod log;
-mod postgres;
 mod process;
 pub mod proxy;
 mod recorder;
 mod server;
-mod tests;
 
-pub use credentials::{OWN_SCOPES, text};
 pub use database::{TEST_QUERY, TestDatabase};
-pub use log::Log;
-pub use process::Running;
+pub use process::{Log, Running};
 pub use proxy::{Proxy, RunningProxy};
 pub use recorder::{Recorded, Recorder};
-pub use server::{STATIC_KEY, TestApp, TestAppBuilder, settings};
+pub use server::{OWN_SCOPES, STATIC_KEY, TestApp, TestAppBuilder, settings};
 pub use test_support::{Client, Connection, Person, Request, Response, ScratchDir, free_port};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta};
+use serde_json::Value;
+use tokenhouse::Clock;
 
 /// The database that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +32,26 @@ pub enum Backend {
 /// The size of a test: a number from the environment, or the default.
 pub fn size(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |number| number.parse().expect(name))
+}
+
+/// A JSON string.
+pub fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// A runtime for calls into the library.
+pub fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().build().expect("a runtime starts")
+}
+
+/// Waits, after the database became unavailable, until a cached credential is no longer accepted: a
+/// process answers from memory for at most one second after the last reply of Postgres.
+pub fn wait_for_cache_expiry(mut status: impl FnMut() -> u16) {
+    let start = Instant::now();
+    while status() == 200 {
+        assert!(start.elapsed() < Duration::from_secs(2), "still accepted");
+    }
 }
 
 /// Calls `work` this many times on this many threads, which start together.
@@ -73,3 +92,54 @@ macro_rules! on_both_databases {
     };
 }
 pub(crate) use on_both_databases;
+
+// Tests of the harness.
+on_both_databases!(
+    users_register_and_sign_in,
+    apps_share_a_database_only_with_siblings,
+    server_uses_the_clock_of_the_test,
+    connection_serves_several_requests,
+);
+
+fn users_register_and_sign_in(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let answer = app.get("/users/me").bearer(&alice.sign_in()).send();
+    assert_eq!(
+        (answer.status, &answer.json()["email"]),
+        (200, &alice.email.into())
+    );
+}
+
+fn apps_share_a_database_only_with_siblings(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let status = |app: &TestApp| app.get("/users/me").bearer(&token).send().status;
+    assert_eq!(status(&app.sibling().start()), 200);
+    assert_eq!(status(&TestApp::start(backend)), 401);
+}
+
+fn server_uses_the_clock_of_the_test(backend: Backend) {
+    let clock = Clock::manual(DateTime::UNIX_EPOCH);
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_TOKEN_LIFETIME", "60")
+        .clock(clock.clone())
+        .start();
+    let token = app.register("alice").sign_in();
+    let status = || app.get("/users/me").bearer(&token).send().status;
+    assert_eq!(status(), 200);
+    clock.advance(TimeDelta::seconds(60));
+    assert_eq!(status(), 401);
+}
+
+fn connection_serves_several_requests(backend: Backend) {
+    let app = TestApp::start(backend);
+    let mut connection = app.connect().expect("the server listens");
+    for _ in 0..3 {
+        let request = app.get("/page").header("Token", STATIC_KEY);
+        let answer = connection
+            .send(&request)
+            .expect("the connection stays open");
+        assert_eq!(answer.status, 200);
+    }
+}

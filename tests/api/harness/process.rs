@@ -1,6 +1,7 @@
-//! Programs that a test starts.
+//! Programs that a test starts, and their logs.
 
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use test_support::{Client, server};
@@ -70,5 +71,34 @@ impl Drop for Running {
         // It may have exited; either way no process is left.
         drop(self.process.kill());
         drop(self.process.wait());
+    }
+}
+
+/// A file without a name, for the standard error of a process.
+pub struct Log(File);
+
+impl Log {
+    pub fn new() -> Self {
+        let name = format!("tokenhouse-log-{:032x}", rand::random::<u128>());
+        let path = std::env::temp_dir().join(name);
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&path);
+        let file = file.expect("the name is new");
+        fs::remove_file(path).expect("the file is ours");
+        Self(file)
+    }
+
+    pub fn writer(&self) -> Stdio {
+        self.0.try_clone().expect("a file can be opened").into()
+    }
+
+    pub fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.seek(SeekFrom::Start(0)).expect("it is a file");
+        self.0.read_to_end(&mut bytes).expect("it is a file");
+        bytes
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use actix_web::dev::ServerHandle;
-use test_support::Client;
 use test_support::server::FAST_SETTINGS;
+use test_support::{Client, Person};
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock, Config};
 
@@ -19,6 +19,9 @@ use super::process::Running;
 
 /// The static key of every test server.
 pub const STATIC_KEY: &str = "test-key-of-24-characters";
+
+/// The scopes that the service itself checks.
+pub const OWN_SCOPES: &str = "users:read users:write events:read introspect";
 
 /// What differs from the defaults, in addition to [`FAST_SETTINGS`]: few threads and connections.
 const SMALL_SETTINGS: [(&str, &str); 3] = [
@@ -85,6 +88,36 @@ impl TestApp {
     pub fn spawn_server_with(&self, settings: &[(&str, &str)]) -> (Running, Client) {
         let mut command = self.program(&["serve"]);
         Running::serve(command.envs(settings.iter().copied()))
+    }
+
+    /// Registers `name@example.com` and sets the scopes of the user directly in the database.
+    pub fn register_with(&self, name: &str, scopes: &str) -> Person {
+        let person = self.register(name);
+        self.set_scopes(&person, scopes);
+        person
+    }
+
+    /// Sets the scopes of a user directly in the database.
+    pub fn set_scopes(&self, person: &Person, scopes: &str) {
+        let email = &person.email;
+        self.database().execute(&format!(
+            "UPDATE users SET scopes = '{scopes}' WHERE email = '{email}'"
+        ));
+    }
+
+    /// The configuration of this server, for calls into the library.
+    pub fn config(&self) -> Config {
+        self.config_with(&[])
+    }
+
+    /// The same with more settings.
+    pub fn config_with(&self, settings: &[(&str, &str)]) -> Config {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all = self.settings.clone().into_iter().chain(settings);
+        let all: BTreeMap<_, _> = all.collect();
+        Config::from_vars(all).expect("the settings are good")
     }
 
     /// A builder of another server on the same database, in this process.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Caller, FORGED, Guarded, IDENTITY, Tally};
 use crate::harness::proxy::on_both_proxies;
-use crate::harness::{Backend, Proxy, Recorder};
+use crate::harness::{Backend, Proxy, Recorder, wait_for_cache_expiry};
 
 on_both_proxies!(
     database_outage_blocks_all_requests,
@@ -25,11 +25,7 @@ fn database_outage_blocks_all_requests(proxy: Proxy) {
         guarded.assert_passes(get(), &caller);
 
         guarded.tokenhouse.database().make_unavailable();
-        // What is in memory is good for at most a second after the last word from Postgres.
-        let taken_away = Instant::now();
-        while guarded.send(get(), Some(&caller)).status == 200
-            && taken_away.elapsed() < Duration::from_secs(1)
-        {}
+        wait_for_cache_expiry(|| guarded.send(get(), Some(&caller)).status);
         for _ in 0..3 {
             let answer = guarded.send(get(), None);
             assert!(answer.status >= 500, "{answer:?}");

@@ -4,9 +4,11 @@
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use tokenhouse::store::Store;
-use tokenhouse::{Auth, Clock, Config};
+use tokenhouse::{Auth, Clock};
 
-use crate::harness::{Backend, Client, Response, TestApp, TestAppBuilder, on_both_databases};
+use crate::harness::{
+    Backend, Client, Response, TestApp, TestAppBuilder, on_both_databases, runtime,
+};
 
 on_both_databases!(
     changes_per_minute_are_limited,
@@ -178,12 +180,8 @@ fn revoked_keys_are_deleted_after_retention(backend: Backend) {
     let revoke = app.request("DELETE", format!("/users/me/keys/{}", keys[0].id));
     assert_eq!(revoke.bearer(&token).send().status, 204);
 
-    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
-    let config = Config::from_vars(settings).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let config = app.config();
+    let runtime = runtime();
     let prune_after = |days: i64| {
         let clock = Clock::manual(chrono::Utc::now() + TimeDelta::days(days));
         let store = Store::open(&config.database).unwrap();

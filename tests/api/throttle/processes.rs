@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokenhouse::store::Store;
-use tokenhouse::{Auth, Clock, Config};
+use tokenhouse::{Auth, Clock};
 
 use super::{LIMIT, accounts_with, fixed_clock, guess, sign_in, source, throttled};
 use crate::harness::{
-    Backend, Client, TestApp, TestAppBuilder, concurrently, on_both_databases, size,
+    Backend, Client, TestApp, TestAppBuilder, concurrently, on_both_databases, runtime, size,
 };
 
 on_both_databases!(
@@ -273,14 +273,10 @@ fn processes_share_the_limits(backend: Backend) {
 }
 
 fn prune(app: &TestApp, clock: &Clock) -> usize {
-    let settings = [("DATABASE_URL".to_owned(), app.database().url())];
-    let config = Config::from_vars(settings).unwrap();
+    let config = app.config();
     let store = Store::open(&config.database).unwrap();
     let auth = Auth::new(store, config.auth, clock.clone()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     runtime.block_on(auth.confirm_clock()).unwrap();
     runtime.block_on(auth.prune_failures()).unwrap()
 }
