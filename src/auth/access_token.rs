@@ -11,7 +11,7 @@ use super::authenticate::ProvenAccount;
 use crate::credential::Candidates;
 use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
-use crate::metrics::SignIn;
+use crate::metrics::SignInOutcome;
 use crate::scope;
 use crate::store::{AccessToken, Credential, NewAccessToken, Principal, StoreError};
 
@@ -85,8 +85,8 @@ impl Auth {
             Ok(scopes) => scopes,
             Err(error) => {
                 let event = Event::refused(Action::Login).on_user(account.user.id);
-                self.0.metrics.sign_in(SignIn::Scope);
-                self.note_refusal(&origin, event.with("reason", SignIn::Scope.reason()))
+                self.0.metrics.sign_in(SignInOutcome::Scope);
+                self.note_refusal(&origin, event.with("reason", SignInOutcome::Scope.reason()))
                     .await?;
                 self.excuse(attempt).await?;
                 return Err(error);
@@ -120,7 +120,7 @@ impl Auth {
         }
         match stored? {
             Stored::Token(token) => {
-                self.0.metrics.sign_in(SignIn::Ok);
+                self.0.metrics.sign_in(SignInOutcome::Ok);
                 Ok(Some(IssuedToken {
                     secret,
                     token,
@@ -171,7 +171,7 @@ impl Auth {
         match self.find_any(candidates).await? {
             Some(principal) => self.admit(principal, self.0.clock.now()),
             None => {
-                self.0.metrics.checks_refused.increment();
+                self.0.metrics.checks_refused.inc();
                 Err(Error::InvalidToken)
             }
         }
@@ -217,10 +217,10 @@ impl Auth {
         let is_good =
             principal.credential.expires_at() > now && principal.user.disabled_at.is_none();
         if !is_good {
-            self.0.metrics.checks_refused.increment();
+            self.0.metrics.checks_refused.inc();
             return Err(Error::InvalidToken);
         }
-        self.0.metrics.checks_ok.increment();
+        self.0.metrics.checks_ok.inc();
         if let Credential::ApiKey(used) = &principal.credential {
             self.note_key_use(&principal, used);
         }

@@ -12,7 +12,7 @@ use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use crate::error::Error;
-use crate::metrics::SignIn;
+use crate::metrics::SignInOutcome;
 use crate::store::{Account, ApiKey, Credential, Principal, User, UserChanges, administrators};
 
 impl Auth {
@@ -146,9 +146,9 @@ impl Auth {
             return Ok(ProvenAccount { account, attempt });
         }
         let how = if attempt.is_allowed {
-            SignIn::WrongPassword
+            SignInOutcome::WrongPassword
         } else {
-            SignIn::Throttled
+            SignInOutcome::Throttled
         };
         self.fail(origin, &attempt, Some(id)).await?;
         let event = Event::refused(action).on_user(id);

@@ -9,7 +9,7 @@ use super::Auth;
 use super::audit::{Action, Event, Origin};
 use super::throttle::Attempt;
 use crate::error::Error;
-use crate::metrics::SignIn;
+use crate::metrics::SignInOutcome;
 use crate::network::Network;
 use crate::password::{HashError, StoredHash};
 use crate::store::{Account, StoreError, stored_hash_classes};
@@ -156,17 +156,17 @@ impl Auth {
 }
 
 /// Why a sign-in is refused.
-fn refusal(found: Option<&Account>, attempt: &Attempt) -> SignIn {
+fn refusal(found: Option<&Account>, attempt: &Attempt) -> SignInOutcome {
     match found {
-        _ if !attempt.is_allowed => SignIn::Throttled,
-        None => SignIn::UnknownUser,
-        Some(account) if account.user.disabled_at.is_some() => SignIn::Disabled,
-        Some(_) => SignIn::WrongPassword,
+        _ if !attempt.is_allowed => SignInOutcome::Throttled,
+        None => SignInOutcome::UnknownUser,
+        Some(account) if account.user.disabled_at.is_some() => SignInOutcome::Disabled,
+        Some(_) => SignInOutcome::WrongPassword,
     }
 }
 
 /// What the trail says of it. The name that was typed is not in it: it may be a password.
-fn refused_login(found: Option<&Account>, how: SignIn) -> Event {
+fn refused_login(found: Option<&Account>, how: SignInOutcome) -> Event {
     let event = Event::refused(Action::Login).with("reason", how.reason());
     match found {
         Some(account) => event.on_user(account.user.id),

@@ -145,7 +145,7 @@ impl Auth {
         let now = self.0.clock.now();
         let count = move |conn: &mut _| AccessToken::count_live(conn, now);
         let live = self.0.store.read(count).await?;
-        self.0.metrics.tokens_live.set(live.try_into().unwrap_or(0));
+        self.0.metrics.tokens_live.set(live);
         Ok(())
     }
 

@@ -174,7 +174,7 @@ impl Auth {
     /// What was counted, as Prometheus reads it.
     pub fn metrics_text(&self) -> String {
         let (connections_used, connections_max) = self.0.store.connections();
-        self.0.metrics.text(Gauges {
+        self.0.metrics.encode(Gauges {
             hash_queue: self.0.hasher.queue_depth(),
             connections_used,
             connections_max,

@@ -94,12 +94,12 @@ impl Auth {
         let is_right = keys.contains(presented);
         self.count_static_key(origin, is_right).await?;
         if is_right {
-            self.0.metrics.static_keys_ok.increment();
+            self.0.metrics.static_keys_ok.inc();
             let mut uses = self.0.static_key_uses.lock();
             uses.note(origin.address(), || origin.clone());
             return Ok(());
         }
-        self.0.metrics.static_keys_refused.increment();
+        self.0.metrics.static_keys_refused.inc();
         self.note_refusal(origin, Event::refused(Action::StaticKeyRefused))
             .await?;
         Err(Error::StaticKeyWrong)
@@ -122,7 +122,7 @@ impl Auth {
         }
         let is_admitted = is_right && !was_suspect;
         if is_admitted {
-            self.0.metrics.static_keys_ok.increment();
+            self.0.metrics.static_keys_ok.inc();
             uses.note(address, origin);
         }
         is_admitted

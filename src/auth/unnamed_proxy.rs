@@ -72,7 +72,7 @@ impl Auth {
     /// Notes a request with `X-Forwarded-For` or `Forwarded` from a peer that is no trusted proxy. The
     /// first one is a warning in the log and, a second later, an event in the trail. Never waits.
     pub fn note_unnamed_proxy(&self, peer: IpAddr) {
-        self.0.metrics.untrusted_forwards.increment();
+        self.0.metrics.untrusted_forwards.inc();
         if self.0.unnamed_proxies.is_first(peer) {
             log::warn!(
                 "{peer} forwards requests and is not in TOKENHOUSE_TRUSTED_PROXIES, so all clients \

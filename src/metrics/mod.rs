@@ -1,135 +1,42 @@
-//! What the service counts, and the text form in which Prometheus reads it (exposition format
-//! 0.0.4). Counting takes an atomic addition or two, because every request is counted.
+//! Metrics in Prometheus' text format. Every request is counted, so counting takes an atomic addition or
+//! two, without a lock or a look-up.
 
-mod count;
+mod durations;
+mod series;
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
 
-pub use count::{Counter, Durations};
+use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
-/// The status codes that are answered; any other is counted as the last one.
-const STATUSES: [u16; 18] = [
-    200, 201, 204, 307, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503, 0,
-];
+pub use durations::Durations;
+pub use series::RouteMetrics;
+use series::{RequestDurations, Requests, Routes, Series};
 
-/// Every metric, with its type and what it says, in the order in which they are printed. The
-/// documentation lists the same.
-pub const METRICS: &[(&str, &str, &str)] = &[
-    (
-        "tokenhouse_build_info",
-        "gauge",
-        "Always 1, with the version",
-    ),
-    (
-        "tokenhouse_http_requests_total",
-        "counter",
-        "Requests, by route and status",
-    ),
-    (
-        "tokenhouse_http_request_duration_seconds",
-        "histogram",
-        "Time to the answer, by route",
-    ),
-    (
-        "tokenhouse_sign_ins_total",
-        "counter",
-        "Sign-ins, by result and reason",
-    ),
-    (
-        "tokenhouse_credential_checks_total",
-        "counter",
-        "Tokens and keys looked at, by result",
-    ),
-    (
-        "tokenhouse_static_key_checks_total",
-        "counter",
-        "Static keys looked at, by result",
-    ),
-    (
-        "tokenhouse_throttled_total",
-        "counter",
-        "Attempts and changes turned away, by what was used up",
-    ),
-    (
-        "tokenhouse_account_waits_total",
-        "counter",
-        "Accounts that refuse attempts, by whether the wait is the longest",
-    ),
-    (
-        "tokenhouse_untrusted_forwards_total",
-        "counter",
-        "Requests with X-Forwarded-For or Forwarded from a peer that is no trusted proxy",
-    ),
-    (
-        "tokenhouse_hash_duration_seconds",
-        "histogram",
-        "Time of a password hash, the wait included",
-    ),
-    (
-        "tokenhouse_hash_queue_depth",
-        "gauge",
-        "Passwords that wait for a hash thread",
-    ),
-    (
-        "tokenhouse_database_connections_used",
-        "gauge",
-        "Queries under way",
-    ),
-    (
-        "tokenhouse_database_connections_max",
-        "gauge",
-        "Queries that may be under way",
-    ),
-    (
-        "tokenhouse_access_tokens_live",
-        "gauge",
-        "Login tokens that are good, some minutes ago",
-    ),
-    (
-        "tokenhouse_access_tokens_purged_total",
-        "counter",
-        "Expired login tokens deleted",
-    ),
-];
-
-/// What is counted of the requests of one route.
-#[derive(Debug, Default)]
-pub struct RouteMetrics {
-    statuses: [Counter; STATUSES.len()],
-    durations: Durations,
-}
-
-impl RouteMetrics {
-    /// One more request that was answered.
-    pub fn observe(&self, status: u16, duration: Duration) {
-        let known = STATUSES.iter().position(|known| *known == status);
-        self.statuses[known.unwrap_or(STATUSES.len() - 1)].increment();
-        self.durations.observe(duration);
-    }
-}
-
-/// How an attempt to sign in ended.
+/// How a sign-in ended.
 #[derive(Clone, Copy, Debug)]
-pub enum SignIn {
+pub enum SignInOutcome {
     /// With a token.
     Ok,
-    /// Nobody has this name.
+    /// No user has this name.
     UnknownUser,
-    /// The password is another.
+    /// The password does not match.
     WrongPassword,
     /// The user is disabled.
     Disabled,
-    /// The account has to wait.
+    /// The account was throttled.
     Throttled,
-    /// The user does not hold a scope that was asked for.
+    /// The user does not have a requested scope.
     Scope,
 }
 
-impl SignIn {
-    /// Why, as the audit trail names it; empty for a success.
+impl SignInOutcome {
+    /// The reason in the audit trail; empty for a success.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Ok => "",
@@ -141,8 +48,8 @@ impl SignIn {
         }
     }
 
-    /// Which series counts it. What a client cannot tell apart, a scrape cannot either: the metrics
-    /// must not answer whether a user exists.
+    /// The series that counts it. Outcomes that a client cannot distinguish share a series: the metrics
+    /// must not reveal whether a user exists.
     const fn series(self) -> usize {
         match self {
             Self::Ok => 0,
@@ -152,213 +59,313 @@ impl SignIn {
     }
 }
 
-/// The labels of the series of sign-ins: result and reason.
-const SIGN_INS: [(&str, &str); 3] = [("ok", ""), ("refused", "credentials"), ("refused", "scope")];
-
-/// What was used up.
+/// The limit that refused a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Budget {
-    /// That of an account.
+    /// Failed attempts at an account.
     Account,
-    /// That of an address.
+    /// Failed attempts from an address.
     Address,
-    /// The registrations of an address.
+    /// Registrations from an address.
     Registrations,
-    /// The changes of a user.
+    /// Changes by a user.
     Changes,
-    /// The new keys of a user.
+    /// New keys of a user.
     Keys,
-    /// The sign-ins to an account.
+    /// Sign-ins to an account.
     SignIns,
 }
 
-/// Everything that is counted.
+/// The values of the labels `result` and `reason`, by [`SignInOutcome::series`].
+const SIGN_INS: [[&str; 2]; 3] = [["ok", ""], ["refused", "credentials"], ["refused", "scope"]];
+
+/// The values of the label `by`, in the order of the variants of [`Budget`].
+const BUDGETS: [[&str; 1]; 6] = [
+    ["account"],
+    ["address"],
+    ["registrations"],
+    ["changes"],
+    ["keys"],
+    ["sign-ins"],
+];
+
+/// All metrics.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    routes: Mutex<BTreeMap<&'static str, Arc<RouteMetrics>>>,
+    routes: Routes,
     sign_ins: [Counter; SIGN_INS.len()],
-    throttled: [Counter; 6],
+    throttled: [Counter; BUDGETS.len()],
     account_waits: [Counter; 2],
-    /// Credentials that were good.
+    /// Credentials that were accepted.
     pub checks_ok: Counter,
-    /// Credentials that were not.
+    /// Credentials that were refused.
     pub checks_refused: Counter,
-    /// Static keys that were right.
+    /// Static keys that were accepted.
     pub static_keys_ok: Counter,
-    /// Static keys that were not.
+    /// Static keys that were refused.
     pub static_keys_refused: Counter,
-    /// Requests that say for whom they were forwarded, from a peer that is no trusted proxy.
+    /// Requests with forwarding headers from a peer that is not a trusted proxy.
     pub untrusted_forwards: Counter,
-    /// Password hashes.
+    /// Password hashes, with the time in the queue.
     pub hashes: Durations,
-    /// Login tokens that are good, as last counted.
-    pub tokens_live: Counter,
-    /// Login tokens that were deleted because they had expired.
+    /// Valid login tokens, as last counted.
+    pub tokens_live: Gauge,
+    /// Expired login tokens that were deleted.
     pub tokens_purged: Counter,
 }
 
-/// What is asked for when the metrics are read.
+/// Values that are read when the metrics are scraped.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauges {
-    /// Passwords that wait.
+    /// Passwords in the hash queue.
     pub hash_queue: usize,
-    /// Queries under way.
+    /// Running queries.
     pub connections_used: usize,
-    /// Queries that may be under way.
+    /// The maximum of running queries.
     pub connections_max: usize,
 }
 
 impl Metrics {
-    /// What is counted for a route.
+    /// The content type of [`Self::encode`].
+    pub const CONTENT_TYPE: &'static str = CONTENT_TYPE;
+
+    /// The metrics of a route.
     pub fn route(&self, route: &'static str) -> Arc<RouteMetrics> {
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(routes.entry(route).or_default())
+        self.routes.route(route)
     }
 
-    /// One more attempt to sign in.
-    pub fn sign_in(&self, how: SignIn) {
-        self.sign_ins[how.series()].increment();
+    /// Counts a sign-in.
+    pub fn sign_in(&self, outcome: SignInOutcome) {
+        self.sign_ins[outcome.series()].inc();
     }
 
-    /// One more attempt that was turned away.
+    /// Counts a request that a limit refused.
     pub fn throttled(&self, by: Budget) {
-        self.throttled[by as usize].increment();
+        self.throttled[by as usize].inc();
     }
 
-    /// One more account that refuses attempts: the first time, or for the longest time.
+    /// Counts an account that starts to refuse attempts: for the first time, or for the longest time.
     pub fn account_waits(&self, is_longest: bool) {
-        self.account_waits[usize::from(is_longest)].increment();
+        self.account_waits[usize::from(is_longest)].inc();
     }
 
-    /// The text that Prometheus reads.
-    pub fn text(&self, gauges: Gauges) -> String {
+    /// The metrics in Prometheus' text format, version 0.0.4.
+    pub fn encode(&self, gauges: Gauges) -> String {
         let mut text = String::new();
-        for (name, kind, help) in METRICS {
-            // Writing into a String does not fail.
-            let _written = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}")
-                .and_then(|()| self.write(&mut text, name, gauges));
-        }
+        // Cannot fail: writing into a `String` does not, nor do our implementations of `EncodeMetric`.
+        let encoded = prometheus_text::encode(&mut text, &self.registry(gauges));
+        debug_assert_eq!(encoded, Ok(()));
         text
     }
 
-    fn write(&self, to: &mut String, name: &str, gauges: Gauges) -> fmt::Result {
-        match name {
-            "tokenhouse_build_info" => {
-                let version = env!("CARGO_PKG_VERSION");
-                writeln!(to, "{name}{{version=\"{version}\"}} 1")
-            }
-            "tokenhouse_http_requests_total" => self.each_route(|route, metrics| {
-                let counted = STATUSES.iter().zip(&metrics.statuses);
-                for (status, counter) in counted.filter(|(_, counter)| counter.get() > 0) {
-                    let count = counter.get();
-                    writeln!(
-                        to,
-                        "{name}{{route=\"{route}\",status=\"{status}\"}} {count}"
-                    )?;
-                }
-                Ok(())
-            }),
-            "tokenhouse_http_request_duration_seconds" => self.each_route(|route, metrics| {
-                metrics
-                    .durations
-                    .write(to, name, &format!("route=\"{route}\""))
-            }),
-            "tokenhouse_sign_ins_total" => {
-                for ((result, reason), counter) in SIGN_INS.iter().zip(&self.sign_ins) {
-                    let count = counter.get();
-                    writeln!(
-                        to,
-                        "{name}{{result=\"{result}\",reason=\"{reason}\"}} {count}"
-                    )?;
-                }
-                Ok(())
-            }
-            "tokenhouse_credential_checks_total" => {
-                writeln!(to, "{name}{{result=\"ok\"}} {}", self.checks_ok.get())?;
-                writeln!(
-                    to,
-                    "{name}{{result=\"refused\"}} {}",
-                    self.checks_refused.get()
-                )
-            }
-            "tokenhouse_static_key_checks_total" => {
-                let (ok, refused) = (&self.static_keys_ok, &self.static_keys_refused);
-                writeln!(to, "{name}{{result=\"ok\"}} {}", ok.get())?;
-                writeln!(to, "{name}{{result=\"refused\"}} {}", refused.get())
-            }
-            "tokenhouse_throttled_total" => {
-                let kinds = [
-                    "account",
-                    "address",
-                    "registrations",
-                    "changes",
-                    "keys",
-                    "sign-ins",
-                ];
-                for (by, counter) in kinds.iter().zip(&self.throttled) {
-                    writeln!(to, "{name}{{by=\"{by}\"}} {}", counter.get())?;
-                }
-                Ok(())
-            }
-            "tokenhouse_account_waits_total" => {
-                let stages = ["first", "longest"];
-                for (stage, counter) in stages.iter().zip(&self.account_waits) {
-                    writeln!(to, "{name}{{stage=\"{stage}\"}} {}", counter.get())?;
-                }
-                Ok(())
-            }
-            "tokenhouse_untrusted_forwards_total" => {
-                writeln!(to, "{name} {}", self.untrusted_forwards.get())
-            }
-            "tokenhouse_hash_duration_seconds" => self.hashes.write(to, name, ""),
-            "tokenhouse_hash_queue_depth" => writeln!(to, "{name} {}", gauges.hash_queue),
-            "tokenhouse_database_connections_used" => {
-                writeln!(to, "{name} {}", gauges.connections_used)
-            }
-            "tokenhouse_database_connections_max" => {
-                writeln!(to, "{name} {}", gauges.connections_max)
-            }
-            "tokenhouse_access_tokens_live" => writeln!(to, "{name} {}", self.tokens_live.get()),
-            _ => writeln!(to, "{name} {}", self.tokens_purged.get()),
-        }
+    /// All metrics with their names. The patterns without `..` and the lint make it impossible to forget
+    /// one: a field that is not registered does not compile.
+    #[deny(unused_variables)]
+    fn registry(&self, gauges: Gauges) -> Registry {
+        let Self {
+            routes,
+            sign_ins,
+            throttled,
+            account_waits: [first_waits, longest_waits],
+            checks_ok,
+            checks_refused,
+            static_keys_ok,
+            static_keys_refused,
+            untrusted_forwards,
+            hashes,
+            tokens_live,
+            tokens_purged,
+        } = self;
+        let Gauges {
+            hash_queue,
+            connections_used,
+            connections_max,
+        } = gauges;
+        let mut registry = Registry::with_prefix("tokenhouse");
+        registry.register("build_info", "Always 1, with the version", BuildInfo);
+        registry.register(
+            "http_requests",
+            "Requests, by route and status",
+            Requests(routes.clone()),
+        );
+        registry.register(
+            "http_request_duration_seconds",
+            "Response times, by route",
+            RequestDurations(routes.clone()),
+        );
+        registry.register(
+            "sign_ins",
+            "Sign-ins, by result and reason",
+            Series::new(["result", "reason"], SIGN_INS.into_iter().zip(sign_ins)),
+        );
+        registry.register(
+            "credential_checks",
+            "Checks of tokens and keys, by result",
+            by_result(checks_ok, checks_refused),
+        );
+        registry.register(
+            "static_key_checks",
+            "Checks of static keys, by result",
+            by_result(static_keys_ok, static_keys_refused),
+        );
+        registry.register(
+            "throttled",
+            "Requests refused by a limit, by limit",
+            Series::new(["by"], BUDGETS.into_iter().zip(throttled)),
+        );
+        registry.register(
+            "account_waits",
+            "Accounts that start to refuse attempts, by stage of the wait",
+            Series::new(
+                ["stage"],
+                [(["first"], first_waits), (["longest"], longest_waits)],
+            ),
+        );
+        registry.register(
+            "untrusted_forwards",
+            "Requests with X-Forwarded-For or Forwarded from a peer that is not a trusted proxy",
+            untrusted_forwards.clone(),
+        );
+        registry.register(
+            "hash_duration_seconds",
+            "Time to hash a password, with the time in the queue",
+            hashes.clone(),
+        );
+        registry.register(
+            "hash_queue_depth",
+            "Passwords that wait for a hash thread",
+            gauge(hash_queue),
+        );
+        registry.register(
+            "database_connections_used",
+            "Running queries",
+            gauge(connections_used),
+        );
+        registry.register(
+            "database_connections_max",
+            "Maximum of running queries",
+            gauge(connections_max),
+        );
+        registry.register(
+            "access_tokens_live",
+            "Valid login tokens, counted every few minutes",
+            tokens_live.clone(),
+        );
+        registry.register(
+            "access_tokens_purged",
+            "Expired login tokens that were deleted",
+            tokens_purged.clone(),
+        );
+        registry
+    }
+}
+
+fn by_result(ok: &Counter, refused: &Counter) -> Series<1> {
+    Series::new(["result"], [(["ok"], ok), (["refused"], refused)])
+}
+
+fn gauge(value: usize) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}
+
+/// The version of the program, as a label.
+#[derive(Debug)]
+struct BuildInfo;
+
+impl EncodeMetric for BuildInfo {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        encoder.encode_family(&labels)?.encode_gauge(&1_i64)
     }
 
-    fn each_route(&self, mut write: impl FnMut(&str, &RouteMetrics) -> fmt::Result) -> fmt::Result {
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes
-            .iter()
-            .try_for_each(|(route, metrics)| write(route, metrics))
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    const GAUGES: Gauges = Gauges {
+        hash_queue: 1,
+        connections_used: 2,
+        connections_max: 3,
+    };
+
+    #[track_caller]
+    fn assert_lines(metrics: &Metrics, lines: &[&str]) {
+        let text = metrics.encode(GAUGES);
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+        }
+    }
+
     #[test]
-    fn every_metric_is_printed_with_its_type() {
+    fn every_metric_has_its_type_and_its_series() {
         let metrics = Metrics::default();
         metrics.route("/a").observe(200, Duration::from_millis(1));
         metrics.route("/a").observe(999, Duration::from_millis(1));
-        metrics.sign_in(SignIn::Scope);
+        metrics.sign_in(SignInOutcome::Scope);
         metrics.throttled(Budget::Registrations);
-        let gauges = Gauges {
-            hash_queue: 1,
-            connections_used: 2,
-            connections_max: 3,
-        };
-        let text = metrics.text(gauges);
-        for (name, kind, _) in METRICS {
-            assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
-            assert!(text.lines().any(|line| line.starts_with(name)), "{name}");
+        metrics.account_waits(true);
+        assert_lines(
+            &metrics,
+            &[
+                "# TYPE tokenhouse_build_info gauge",
+                concat!(
+                    "tokenhouse_build_info{version=\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\"} 1"
+                ),
+                "# HELP tokenhouse_http_requests_total Requests, by route and status.",
+                "# TYPE tokenhouse_http_requests_total counter",
+                "tokenhouse_http_requests_total{route=\"/a\",status=\"200\"} 1",
+                "tokenhouse_http_requests_total{route=\"/a\",status=\"0\"} 1",
+                "# TYPE tokenhouse_http_request_duration_seconds histogram",
+                "tokenhouse_http_request_duration_seconds_count{route=\"/a\"} 2",
+                "# TYPE tokenhouse_sign_ins_total counter",
+                "tokenhouse_sign_ins_total{result=\"ok\",reason=\"\"} 0",
+                "tokenhouse_sign_ins_total{result=\"refused\",reason=\"scope\"} 1",
+                "tokenhouse_credential_checks_total{result=\"refused\"} 0",
+                "tokenhouse_static_key_checks_total{result=\"ok\"} 0",
+                "tokenhouse_throttled_total{by=\"registrations\"} 1",
+                "tokenhouse_account_waits_total{stage=\"longest\"} 1",
+                "tokenhouse_untrusted_forwards_total 0",
+                "# TYPE tokenhouse_hash_duration_seconds histogram",
+                "tokenhouse_hash_duration_seconds_count 0",
+                "# TYPE tokenhouse_hash_queue_depth gauge",
+                "tokenhouse_hash_queue_depth 1",
+                "tokenhouse_database_connections_used 2",
+                "tokenhouse_database_connections_max 3",
+                "# TYPE tokenhouse_access_tokens_live gauge",
+                "tokenhouse_access_tokens_live 0",
+                "# TYPE tokenhouse_access_tokens_purged_total counter",
+                "tokenhouse_access_tokens_purged_total 0",
+            ],
+        );
+    }
+
+    #[test]
+    fn duration_counts_in_every_bucket_above_it() {
+        let metrics = Metrics::default();
+        for micros in [100, 101, 6_000_000] {
+            metrics.hashes.observe(Duration::from_micros(micros));
         }
-        for line in [
-            "tokenhouse_http_requests_total{route=\"/a\",status=\"200\"} 1",
-            "tokenhouse_http_requests_total{route=\"/a\",status=\"0\"} 1",
-            "tokenhouse_sign_ins_total{result=\"refused\",reason=\"scope\"} 1",
-            "tokenhouse_throttled_total{by=\"registrations\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
+        assert_lines(
+            &metrics,
+            &[
+                "tokenhouse_hash_duration_seconds_bucket{le=\"0.0001\"} 1",
+                "tokenhouse_hash_duration_seconds_bucket{le=\"0.00025\"} 2",
+                "tokenhouse_hash_duration_seconds_bucket{le=\"5\"} 2",
+                "tokenhouse_hash_duration_seconds_bucket{le=\"+Inf\"} 3",
+                "tokenhouse_hash_duration_seconds_sum 6.000201",
+                "tokenhouse_hash_duration_seconds_count 3",
+            ],
+        );
     }
 }

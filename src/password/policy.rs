@@ -298,7 +298,11 @@ mod tests {
             assert_eq!(check(POLICY, password), Ok(()), "{password}");
         }
         for symbols in ["@({[<!|$+%".repeat(7), "4@8({[<3691!|17|0$5+7%2".repeat(3)] {
-            assert_eq!(check(POLICY, &symbols), Ok(()), "too many substitutes to try");
+            assert_eq!(
+                check(POLICY, &symbols),
+                Ok(()),
+                "too many substitutes to try"
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use tokenhouse::metrics::METRICS;
+use tokenhouse::metrics::{Gauges, Metrics};
 
 use crate::harness::{Backend, Client, Running, STATIC_KEY, TestApp, free_port, on_both_databases};
 
@@ -294,20 +294,33 @@ fn separate_listener_serves_only_metrics() {
     assert_eq!(server.get("/metrics").send().status, 403);
 }
 
+/// All metrics by name, with their types.
+fn metrics_with_types() -> BTreeMap<String, String> {
+    let text = Metrics::default().encode(Gauges {
+        hash_queue: 0,
+        connections_used: 0,
+        connections_max: 0,
+    });
+    let types = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect()
+}
+
 /// The metric names in a text, without the suffixes of histogram series.
-fn names_in(text: &str) -> BTreeSet<&str> {
+fn names_in(text: &str) -> BTreeSet<String> {
+    let metrics = metrics_with_types();
     let is_name_character = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !is_name_character(c))
         .filter(|word| word.starts_with("tokenhouse_"))
         .map(|word| {
             let parts = ["_bucket", "_sum", "_count"];
             let base = parts.iter().find_map(|part| word.strip_suffix(part));
-            base.filter(|base| {
-                METRICS
-                    .iter()
-                    .any(|(name, kind, _)| name == base && *kind == "histogram")
-            })
-            .unwrap_or(word)
+            base.filter(|base| metrics.get(*base).is_some_and(|kind| kind == "histogram"))
+                .unwrap_or(word)
+                .to_owned()
         })
         .collect()
 }
@@ -316,8 +329,8 @@ fn file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-fn metric_names() -> BTreeSet<&'static str> {
-    METRICS.iter().map(|(name, _, _)| *name).collect()
+fn metric_names() -> BTreeSet<String> {
+    metrics_with_types().into_keys().collect()
 }
 
 #[test]

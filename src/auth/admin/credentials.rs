@@ -215,7 +215,7 @@ impl Auth {
             match self.0.store.writing(prune).await? {
                 0 => break,
                 rows => {
-                    self.0.metrics.tokens_purged.add(rows as u64);
+                    self.0.metrics.tokens_purged.inc_by(rows as u64);
                     pruned += rows;
                 }
             }

@@ -10,7 +10,7 @@ use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
-use crate::metrics::{Budget, SignIn};
+use crate::metrics::{Budget, SignInOutcome};
 
 /// Wrong passwords from one address at a time, unless a third of what a minute allows is more: they
 /// must not fill the queue of the hash threads, which works off some 40 a second at cost 12 on two
@@ -116,7 +116,7 @@ impl Auth {
         if let Some(budget) = budgets.into_iter().nth(number) {
             self.0.turned_away.remember(budget.name, now, wait);
         }
-        let event = Event::refused(action).with("reason", SignIn::Throttled.reason());
+        let event = Event::refused(action).with("reason", SignInOutcome::Throttled.reason());
         self.note_refusal(origin, event).await?;
         Ok(too_many(wait))
     }

@@ -8,7 +8,7 @@ use super::too_many;
 use crate::auth::Auth;
 use crate::auth::audit::{Action, Event, Origin};
 use crate::error::Error;
-use crate::metrics::{Budget, SignIn};
+use crate::metrics::{Budget, SignInOutcome};
 use crate::store::User;
 
 impl Auth {
@@ -44,10 +44,13 @@ impl Auth {
             self.0.turned_away.remember(key, self.0.clock.now(), wait);
         }
         self.0.metrics.throttled(Budget::SignIns);
-        self.0.metrics.sign_in(SignIn::Throttled);
+        self.0.metrics.sign_in(SignInOutcome::Throttled);
         let event = Event::refused(Action::Login).on_user(user.id);
-        self.note_refusal(origin, event.with("reason", SignIn::Throttled.reason()))
-            .await?;
+        self.note_refusal(
+            origin,
+            event.with("reason", SignInOutcome::Throttled.reason()),
+        )
+        .await?;
         Ok(too_many(wait))
     }
 }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::guards::StaticKey;
 use crate::http::error_responses;
 use crate::http::shutdown::Shutdown;
+use crate::metrics::Metrics;
 
 /// The response of a healthy service.
 #[derive(Serialize, ToSchema)]
@@ -82,6 +83,6 @@ pub(crate) async fn metrics(auth: Auth, _key: StaticKey) -> HttpResponse {
 /// The metrics without a key, for the separate listener.
 pub(crate) async fn open_metrics(auth: Auth) -> HttpResponse {
     HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .content_type(Metrics::CONTENT_TYPE)
         .body(auth.metrics_text())
 }
