@@ -5,15 +5,13 @@ use std::sync::Arc;
 use pydantic_email::fold;
 use secrecy::SecretString;
 
-use super::Auth;
 use super::admin::check_another_administers;
 use super::audit::{Action, Event, Origin};
-use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
+use super::{Auth, VerifiedAccount};
 use crate::error::Error;
-use crate::metrics::SignInOutcome;
-use crate::store::{Account, ApiKey, Credential, Principal, User, UserChanges, administrators};
+use crate::store::{ApiKey, Credential, Principal, User, UserChanges, administrators};
 
 impl Auth {
     /// Changes what the user of a session shows of themselves, and returns the user as they are
@@ -57,8 +55,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let (current, new, kept) = input.check(self.0.config.password_policy)?;
         let action = Action::PasswordChange;
-        let ProvenAccount { account, attempt } =
-            self.prove(origin, principal, &current, action).await?;
+        let VerifiedAccount { account, attempt } = self
+            .reauthenticate(origin, principal, &current, action)
+            .await?;
         let hashed = match self.hash_new_password(origin, &new, &principal.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
@@ -102,8 +101,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let current = current_password?;
         let action = Action::UserDelete;
-        let ProvenAccount { account, attempt } =
-            self.prove(origin, principal, &current, action).await?;
+        let VerifiedAccount { account, attempt } = self
+            .reauthenticate(origin, principal, &current, action)
+            .await?;
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
         let deleted = self.change(origin, move |tx, events| {
@@ -117,44 +117,6 @@ impl Auth {
             Ok(auth.delete_in(tx, events, principal.user.id)?)
         });
         self.or_decide(attempt, deleted.await).await
-    }
-
-    /// Has the user of a session show the password once more.
-    ///
-    /// # Errors
-    /// [`Error::WrongPassword`], also when the account has to wait; [`Error::TooManyAttempts`];
-    /// [`Error::InvalidToken`] when the user is gone; [`Error::Busy`] and [`Error::Unavailable`].
-    pub(super) async fn prove(
-        &self,
-        origin: &Origin,
-        principal: &Principal,
-        password: &SecretString,
-        action: Action,
-    ) -> Result<ProvenAccount, Error> {
-        self.check_changes(origin)?;
-        self.check_capacity(origin.network())?;
-        let id = principal.user.id;
-        let name = fold(&principal.user.email);
-        let attempt = self.count_attempt(origin, &name).await?;
-        let find = move |conn: &mut _| Account::find(conn, id);
-        let found = self.0.store.read(find).await.map_err(Error::from);
-        let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
-        let account = self.or_withdraw(&attempt, found).await?;
-        let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
-        let matches = self.verify(origin, password, hash).await;
-        if self.or_withdraw(&attempt, matches).await? {
-            return Ok(ProvenAccount { account, attempt });
-        }
-        let how = if attempt.is_allowed {
-            SignInOutcome::WrongPassword
-        } else {
-            SignInOutcome::Throttled
-        };
-        self.fail(origin, &attempt, Some(id)).await?;
-        let event = Event::refused(action).on_user(id);
-        self.note_refusal(origin, event.with("reason", how.reason()))
-            .await?;
-        Err(Error::WrongPassword)
     }
 }
 

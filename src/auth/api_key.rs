@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::SecretString;
 
-use super::Auth;
 use super::audit::{Action, Event, Events, Origin};
-use super::authenticate::ProvenAccount;
 use super::caller::lock_caller;
 use super::validation::KeyInput;
+use super::{Auth, VerifiedAccount};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 use crate::scope;
@@ -83,19 +82,19 @@ impl Auth {
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(principal.user.id, input)?;
         let now = self.0.clock.now();
-        let proven = match current_password {
+        let verified = match current_password {
             Some(password) => Some(
-                self.prove(origin, principal, &password, Action::KeyCreate)
+                self.reauthenticate(origin, principal, &password, Action::KeyCreate)
                     .await?,
             ),
             None if is_recent_sign_in(&principal.credential, now) => None,
             None => return Err(Error::RecentSignInRequired),
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
-        let attempt = proven.as_ref().map(|proven| proven.attempt.clone());
+        let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
         let stored = self.change(origin, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
-            if let Some(ProvenAccount { account, attempt }) = proven {
+            if let Some(VerifiedAccount { account, attempt }) = verified {
                 if !account.lock_if_unchanged(tx)? {
                     return Err(Error::InvalidToken);
                 }

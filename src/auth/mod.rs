@@ -9,7 +9,6 @@ mod admin;
 mod after_restore;
 mod api_key;
 mod audit;
-mod authenticate;
 mod caller;
 mod chores;
 mod deletion;
@@ -20,6 +19,7 @@ mod introspect;
 mod precondition;
 mod records;
 mod register;
+mod sign_in;
 mod static_key;
 mod throttle;
 mod timekeeping;
@@ -35,11 +35,11 @@ pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
 pub use audit::{Action, Adoption, EventPage, MarkState, Origin, PageTurn, Problem, Verification};
-pub use authenticate::ProvenAccount;
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
 };
 pub use precondition::{Precondition, version};
+pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;
 #[cfg(feature = "cli")]
 pub(crate) use unnamed_proxy::is_near;

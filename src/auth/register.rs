@@ -113,7 +113,7 @@ impl Auth {
             .run(origin.network(), check)
             .await?
             .map_err(|violation| FieldError::new(field, InvalidField::Password(violation)))?;
-        self.hash(origin, password).await
+        self.hash_password(origin, password).await
     }
 }
 

@@ -5,10 +5,10 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::Administrator;
-use crate::auth::access_token::choose_scopes;
 use crate::auth::api_key::insert_key;
 use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
+use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;

@@ -1,51 +1,51 @@
-//! Who has this name and this password?
+//! Verifying the password of a user, for a sign-in or before a sensitive change.
 
 use std::time::Instant;
 
 use pydantic_email::{EmailAddress, fold};
 use secrecy::SecretString;
 
-use super::Auth;
-use super::audit::{Action, Event, Origin};
-use super::throttle::Attempt;
+use crate::auth::Auth;
+use crate::auth::audit::{Action, Event, Origin};
+use crate::auth::throttle::Attempt;
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::network::Network;
 use crate::password::{HashError, StoredHash};
-use crate::store::{Account, StoreError, stored_hash_classes};
+use crate::store::{Account, Principal, StoreError, stored_hash_classes};
 
-/// An account whose password was shown.
+/// An account whose password was verified.
 #[derive(Clone, Debug)]
-pub struct ProvenAccount {
+pub struct VerifiedAccount {
     /// The account.
     pub account: Account,
-    pub(super) attempt: Attempt,
+    pub(in crate::auth) attempt: Attempt,
 }
 
 impl Auth {
-    /// Whether one more password of a client of this network would be hashed in time.
+    /// Whether the hash queue has room for a password of a client in this network.
     ///
     /// # Errors
-    /// [`Error::Busy`] when more wait than that.
+    /// [`Error::Busy`] if it is full.
     pub(crate) fn check_capacity(&self, network: Network) -> Result<(), Error> {
         Ok(self.0.hasher.check_capacity(network)?)
     }
 
-    /// Finds the user with this e-mail address, in any spelling, and this password.
+    /// Finds the user with this e-mail address, in any spelling, and verifies the password.
     ///
-    /// Every refusal costs one verification and, outside of a flood, one event in the trail, so
-    /// that its time does not tell whether there is such a user.
+    /// Every refusal takes one verification and, outside of a flood, one event in the audit trail, so
+    /// that its duration does not reveal whether the user exists.
     ///
     /// # Errors
-    /// [`Error::BadCredentials`] whatever is wrong, also when the account has to wait;
-    /// [`Error::TooManyAttempts`] when the address has to, or was told to wait with its sign-ins;
+    /// [`Error::BadCredentials`] for every kind of wrong credentials, also if the account is throttled;
+    /// [`Error::TooManyAttempts`] if the address is throttled, or its sign-ins to this account;
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
         origin: &Origin,
         name: &str,
         password: &SecretString,
-    ) -> Result<ProvenAccount, Error> {
+    ) -> Result<VerifiedAccount, Error> {
         self.check_capacity(origin.network())?;
         let email = EmailAddress::parse(name).ok();
         let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
@@ -64,28 +64,66 @@ impl Auth {
             .as_ref()
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
-        let matches = self.verify(origin, password, hash).await;
+        let matches = self.verify_password(origin, password, hash).await;
         let matches = self.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
-            Some(account) => Ok(ProvenAccount {
+            Some(account) => Ok(VerifiedAccount {
                 account: account.clone(),
                 attempt,
             }),
             None => {
-                let how = refusal(found.as_ref(), &attempt);
-                self.0.metrics.sign_in(how);
+                let outcome = refusal(found.as_ref(), &attempt);
+                self.0.metrics.sign_in(outcome);
                 let user_id = found.as_ref().map(|account| account.user.id);
                 self.fail(origin, &attempt, user_id).await?;
-                self.note_refusal(origin, refused_login(found.as_ref(), how))
+                self.note_refusal(origin, refused_login(found.as_ref(), outcome))
                     .await?;
                 Err(Error::BadCredentials)
             }
         }
     }
 
+    /// Verifies the password of a signed-in user again, before a sensitive change.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`], also if the account is throttled; [`Error::TooManyAttempts`];
+    /// [`Error::InvalidToken`] if the user was deleted; [`Error::Busy`] and [`Error::Unavailable`].
+    pub(in crate::auth) async fn reauthenticate(
+        &self,
+        origin: &Origin,
+        principal: &Principal,
+        password: &SecretString,
+        action: Action,
+    ) -> Result<VerifiedAccount, Error> {
+        self.check_changes(origin)?;
+        self.check_capacity(origin.network())?;
+        let id = principal.user.id;
+        let name = fold(&principal.user.email);
+        let attempt = self.count_attempt(origin, &name).await?;
+        let find = move |conn: &mut _| Account::find(conn, id);
+        let found = self.0.store.read(find).await.map_err(Error::from);
+        let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
+        let account = self.or_withdraw(&attempt, found).await?;
+        let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
+        let matches = self.verify_password(origin, password, hash).await;
+        if self.or_withdraw(&attempt, matches).await? {
+            return Ok(VerifiedAccount { account, attempt });
+        }
+        let outcome = if attempt.is_allowed {
+            SignInOutcome::WrongPassword
+        } else {
+            SignInOutcome::Throttled
+        };
+        self.fail(origin, &attempt, Some(id)).await?;
+        let event = Event::refused(action).on_user(id);
+        self.note_refusal(origin, event.with("reason", outcome.reason()))
+            .await?;
+        Err(Error::WrongPassword)
+    }
+
     /// [`PasswordHasher::verify`](crate::password::PasswordHasher::verify), with its duration in the
     /// metrics.
-    pub(super) async fn verify(
+    async fn verify_password(
         &self,
         origin: &Origin,
         password: &SecretString,
@@ -100,14 +138,14 @@ impl Auth {
 
     /// Finds the classes of the stored hashes, and pads refusals to the most expensive one. If the
     /// database does not answer, the last result stays in force.
-    pub(super) async fn pad_refusals(&self) {
+    pub(in crate::auth) async fn pad_refusals(&self) {
         if let Ok(classes) = self.0.store.read(stored_hash_classes).await {
             self.0.hasher.pad_refusals(classes);
         }
     }
 
     /// Hashes a validated password.
-    pub(super) async fn hash(
+    pub(in crate::auth) async fn hash_password(
         &self,
         origin: &Origin,
         password: &SecretString,
@@ -126,21 +164,20 @@ impl Auth {
         }
     }
 
-    /// Replaces the stored hash when it is cheaper or dearer than new ones are, or another program's.
-    /// The user is signed in already, so nothing that goes wrong here is more than a line in the log.
-    pub(super) async fn renew_hash(
+    /// Replaces the stored hash if it has another cost than new ones or another program's format. The user
+    /// is signed in already, so an error is only logged.
+    pub(in crate::auth) async fn renew_hash(
         &self,
         origin: &Origin,
         account: Account,
         password: SecretString,
     ) {
         let hasher = &self.0.hasher;
-        let is_due = hasher.needs_rehash(&account.hashed_password, &password);
-        if !is_due {
+        if !hasher.needs_rehash(&account.hashed_password, &password) {
             return;
         }
         let id = account.user.id;
-        let Ok(renewed) = self.hash(origin, &password).await else {
+        let Ok(renewed) = self.hash_password(origin, &password).await else {
             log::warn!("user {id}: the password hash was not renewed");
             return;
         };
@@ -165,9 +202,9 @@ fn refusal(found: Option<&Account>, attempt: &Attempt) -> SignInOutcome {
     }
 }
 
-/// What the trail says of it. The name that was typed is not in it: it may be a password.
-fn refused_login(found: Option<&Account>, how: SignInOutcome) -> Event {
-    let event = Event::refused(Action::Login).with("reason", how.reason());
+/// The event of a refused sign-in. It does not contain the typed name, which may be a password.
+fn refused_login(found: Option<&Account>, outcome: SignInOutcome) -> Event {
+    let event = Event::refused(Action::Login).with("reason", outcome.reason());
     match found {
         Some(account) => event.on_user(account.user.id),
         None => event,
