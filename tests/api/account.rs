@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Client, Person, Response, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Person, Response, TestApp, on_both_databases, send};
 
 on_both_databases!(
     profile_update_is_partial_and_visible_on_every_process,
@@ -14,11 +14,6 @@ on_both_databases!(
 );
 
 const NEW_PASSWORD: &str = "mulberry-Tram-71";
-
-fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
-    let request = client.request(method, path).bearer(credential);
-    request.json(body).send()
-}
 
 fn profile_update_is_partial_and_visible_on_every_process(backend: Backend) {
     let app = TestApp::start(backend);

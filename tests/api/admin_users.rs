@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, text};
+use crate::harness::{Backend, Client, Response, TestApp, on_both_databases, send, text};
 
 on_both_databases!(
     disabled_user_is_rejected_everywhere_until_enabled,
@@ -16,11 +16,6 @@ on_both_databases!(
     scope_revoked_while_a_change_waits_is_enforced,
     user_disabled_while_key_creation_waits_gets_no_key,
 );
-
-fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
-    let request = client.request(method, path).bearer(credential);
-    request.json(body).send()
-}
 
 fn set_disabled(server: &Client, admin: &str, disabled: bool) -> Value {
     let body = json!({ "disabled": disabled });

@@ -1,12 +1,11 @@
 //! Operator commands next to a running server.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
-use crate::harness::{Backend, TestApp, on_both_databases};
+use crate::harness::{Backend, TestApp, on_both_databases, run_with_input};
 
 on_both_databases!(
     operator_creates_users_and_grants_scopes,
@@ -60,13 +59,7 @@ fn disable_and_token_revoke_take_effect_everywhere(backend: Backend) {
 
 /// Runs a command that reads a password.
 fn with_password(app: &TestApp, arguments: &[&str], password: &str) -> Output {
-    let mut command = app.program(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut running = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = running.stdin.take().unwrap();
-    stdin.write_all(password.as_bytes()).unwrap();
-    drop(stdin);
-    running.wait_with_output().unwrap()
+    run_with_input(&mut app.program(arguments), password)
 }
 
 fn operator_creates_users_and_grants_scopes(backend: Backend) {

@@ -11,7 +11,7 @@ use tokenhouse::config::EnvFile;
 
 use crate::harness::{Running, ScratchDir};
 
-/// The user `nobody`, who runs no tests.
+/// The user `nobody`; no test runs as it.
 const NOBODY: u32 = 65_534;
 
 /// A folder that is removed after the test.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use serde_json::json;
 
 use crate::guards;
 use crate::harness::{
@@ -71,13 +70,6 @@ fn grant(app: &TestApp, arguments: &[&str]) {
     assert!(granted.status.success(), "{granted:?}");
 }
 
-fn create_key(app: &TestApp, token: &str, scopes: &str) -> String {
-    let form = json!({"name": "a key", "scopes": scopes});
-    let answer = app.post("/users/me/keys").bearer(token).json(&form).send();
-    assert_eq!(answer.status, 201, "{answer:?}");
-    answer.json()["key"].as_str().unwrap().to_owned()
-}
-
 fn get(client: &Client, path: &str, token: &str) -> (u16, String) {
     let answer = client.get(path).header("Token", token).send();
     (answer.status, answer.text().to_owned())
@@ -98,8 +90,8 @@ fn remote_app_responds_like_an_app_with_the_database(backend: Backend) {
     let (alice, bob) = (app.register("alice"), app.register("bob"));
     grant(&app, &["alice@example.com", "orders:read", "introspect"]);
     let (alice, bob) = (alice.sign_in(), bob.sign_in());
-    let introspect_key = create_key(&app, &alice, "introspect");
-    let orders_key = create_key(&app, &alice, "orders:read");
+    let introspect_key = app.create_key(&alice, "introspect").secret;
+    let orders_key = app.create_key(&alice, "orders:read").secret;
     let (_app, client) = start_app(
         app.address(),
         ("TOKENHOUSE_CLIENT_KEY", &introspect_key),
@@ -214,8 +206,8 @@ fn app_rejected_by_the_server_accepts_no_credential(backend: Backend) {
     let alice = app.register("alice");
     grant(&app, &["alice@example.com", "introspect", "orders:read"]);
     let token = alice.sign_in();
-    let revoked = create_key(&app, &token, "introspect");
-    let without_scope = create_key(&app, &token, "orders:read");
+    let revoked = app.create_key(&token, "introspect").secret;
+    let without_scope = app.create_key(&token, "orders:read").secret;
     let form = [("token", revoked.as_str())];
     assert_eq!(app.post("/revoke").form(&form).send().status, 200);
     for credential in [

@@ -1,10 +1,9 @@
 //! The program from an operator's view: settings, exit codes, and output.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use crate::harness::{Client, Running, ScratchDir};
+use crate::harness::{Client, Running, ScratchDir, run_with_input};
 
 /// A scratch folder that is removed after the test.
 struct Folder(ScratchDir);
@@ -20,21 +19,6 @@ impl Folder {
         command.args(arguments).current_dir(&self.0).env_clear();
         command
     }
-}
-
-fn with_input(mut command: Command, input: &[u8]) -> Output {
-    let command = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("it starts");
-    child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(input)
-        .expect("it reads");
-    child.wait_with_output().expect("it ends")
 }
 
 #[test]
@@ -195,7 +179,7 @@ fn migrations_are_run_once() {
 fn passwords_are_hashed_and_verified_byte_for_byte() {
     let folder = Folder::new("password");
     let password = b"  caf\xc3\xa9 \xff\r\n";
-    let hashed = with_input(folder.tokenhouse(&["hash", "--cost", "4"]), password);
+    let hashed = run_with_input(&mut folder.tokenhouse(&["hash", "--cost", "4"]), password);
     let hash = String::from_utf8(hashed.stdout).unwrap();
     assert!(
         hash.starts_with("$2b$04$") && hash.trim_end().len() == 60,
@@ -216,7 +200,7 @@ fn passwords_are_hashed_and_verified_byte_for_byte() {
         (hash.trim_end(), b"a\0b", "error: password-nul\n", 2),
         (hash.trim_end(), b"a\xed\xa0\x80", "error: not-utf8\n", 2),
     ] {
-        let output = with_input(folder.tokenhouse(&["verify", hash]), password);
+        let output = run_with_input(&mut folder.tokenhouse(&["verify", hash]), password);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), line);
         assert_eq!(output.status.code(), Some(code), "{line}");
     }

@@ -91,7 +91,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Maximum size of the write-ahead wal. Without checkpoints, [`MIN_CHANGES`] would exceed it by half.
 const MAX_WAL_BYTES: u64 = 64 << 20;
 
-/// Minimum number of changes made outcomes the reads, however fast the machine is.
+/// Minimum number of changes made during the reads, however fast the machine is.
 const MIN_CHANGES: usize = 3_000;
 
 /// Updates the profile; returns the status and the duration.

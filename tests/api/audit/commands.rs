@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokenhouse::Auth;
 use tokenhouse::cli::Cli;
 
-use super::{administrator, make_key, page, sign_in};
+use super::{administrator, page, sign_in};
 use crate::harness::{
     Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases, runtime,
 };
@@ -81,7 +81,7 @@ const WITH_EVENT: [(&str, &[&str], &str); 22] = [
     ("migrate", &[], "migrate"),
 ];
 
-/// Commands that need a file or run until they are stopped; tested separately subcommands.
+/// Commands that need a file or run until they are stopped; tested separately below.
 const SPECIAL: [&str; 3] = ["backup", "import", "serve"];
 
 /// Collects the commands that have no subcommands.
@@ -289,7 +289,7 @@ fn introspection_clients_are_audited_once(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "introspect");
     let token = alice.sign_in();
-    let (_, key) = make_key(&app, &token, "introspect");
+    let key = app.create_key(&token, "introspect").secret;
     let introspect = |address: [u8; 4], credential: &str| {
         let form = [("token", "never-issued")];
         let request = app

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{administrator, make_key, program, sign_in};
+use super::{administrator, program, sign_in};
 use crate::harness::{Backend, Request, Response, TestApp, on_both_databases};
 
 on_both_databases!(
@@ -294,7 +294,7 @@ fn every_admin_operation_writes_one_event(backend: Backend) {
         &[write("user.enable", "user:3", ended(false, 0))],
     );
     let bob = sign_in(&app, "bobby@example.com", "the password of bobby");
-    make_key(&app, &bob, "");
+    app.create_key(&bob, "");
     watcher.new_rows();
     let out = app
         .request("DELETE", "/admin/users/3/tokens")
@@ -506,7 +506,7 @@ fn trail_contains_no_secrets(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = super::create_history(&app);
     let token = alice.sign_in();
-    let (_, key) = make_key(&app, &token, "");
+    let key = app.create_key(&token, "").secret;
     // A password typed into the user name field, as happens.
     form(&app, "the secret of alice", "wrong").send();
     let wrong =

@@ -8,28 +8,17 @@ mod key;
 mod limits;
 mod tampering;
 
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 use tokenhouse::auth::Verification;
 use tokenhouse::{Auth, Config};
 
-use crate::harness::{Person, TestApp, runtime};
+use crate::harness::{Person, TestApp, run_with_input, runtime};
 
 /// Runs the program on the database of an app, with this standard input.
 fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
-    let mut child = app
-        .program(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    child.wait_with_output().unwrap()
+    run_with_input(&mut app.program(arguments), input)
 }
 
 /// Creates an administrator and returns a login token for them.
@@ -47,16 +36,6 @@ fn sign_in(app: &TestApp, email: &str, password: &str) -> String {
     let answer = app.post("/token").form(&fields).send();
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["access_token"].as_str().unwrap().to_owned()
-}
-
-/// Creates an API key; returns its id and secret.
-fn make_key(app: &TestApp, token: &str, scopes: &str) -> (i64, String) {
-    let body = json!({"name": "a key", "scopes": scopes});
-    let answer = app.post("/users/me/keys").bearer(token).json(&body).send();
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let body = answer.json();
-    let key = body["key"].as_str().unwrap().to_owned();
-    (body["id"].as_i64().unwrap(), key)
 }
 
 /// A page of events, and the link to the next page.
@@ -120,8 +99,8 @@ fn create_history(app: &TestApp) -> Person {
     let admin = administrator(app);
     let alice = app.register("alice");
     let token = alice.sign_in();
-    let (id, key) = make_key(app, &token, "");
-    assert_eq!(app.get("/users/me").bearer(&key).send().status, 200);
+    let key = app.create_key(&token, "");
+    assert_eq!(app.get("/users/me").bearer(&key.secret).send().status, 200);
     // Written asynchronously, within seconds; later it would disturb the tests.
     let started = std::time::Instant::now();
     while app
@@ -138,7 +117,7 @@ fn create_history(app: &TestApp) -> Person {
         .bearer(&token)
         .json(&json!({"surname": "Liddell"}))
         .send();
-    let delete = app.request("DELETE", format!("/users/me/keys/{id}"));
+    let delete = app.request("DELETE", format!("/users/me/keys/{}", key.id));
     assert_eq!(delete.bearer(&token).send().status, 204);
     for change in [
         json!({"scopes_add": "orders:read"}),

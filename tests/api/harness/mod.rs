@@ -7,7 +7,7 @@ mod recorder;
 mod server;
 
 pub use database::{TEST_QUERY, TestDatabase};
-pub use process::{Log, Running};
+pub use process::{Log, Running, run_with_input};
 pub use proxy::{Proxy, RunningProxy};
 pub use recorder::{Recorded, Recorder};
 pub use server::{OWN_SCOPES, STATIC_KEY, TestApp, TestAppBuilder, settings};
@@ -37,6 +37,12 @@ pub fn size(name: &str, default: usize) -> usize {
 /// A JSON string.
 pub fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
+}
+
+/// Sends a JSON body with a credential.
+pub fn send(client: &Client, method: &str, path: &str, credential: &str, body: &Value) -> Response {
+    let request = client.request(method, path).bearer(credential);
+    request.json(body).send()
 }
 
 /// A runtime for calls into the library.

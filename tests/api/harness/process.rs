@@ -1,8 +1,8 @@
 //! Programs that a test starts, and their logs.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use test_support::{Client, server};
 
@@ -72,6 +72,16 @@ impl Drop for Running {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// Runs a program with this standard input until it exits.
+pub fn run_with_input(command: &mut Command, input: impl AsRef<[u8]>) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = process.stdin.take().expect("piped");
+    stdin.write_all(input.as_ref()).expect("it reads");
+    drop(stdin);
+    process.wait_with_output().expect("it is our child")
 }
 
 /// A file without a name, for the standard error of a process.

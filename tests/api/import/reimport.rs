@@ -1,12 +1,9 @@
 //! Deleted users and revoked tokens stay so, however often a source is imported.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use super::{Scratch, import, sign_in, token};
-use crate::harness::{Backend, OWN_SCOPES, Person, TestApp, on_both_databases};
+use crate::harness::{Backend, OWN_SCOPES, Person, TestApp, on_both_databases, run_with_input};
 
 on_both_databases!(
     deleted_users_and_their_tokens_are_not_imported,
@@ -26,13 +23,7 @@ fn run(app: &TestApp, arguments: &[&str]) {
 
 /// A hash of [`PASSWORD`].
 fn hash(app: &TestApp) -> String {
-    let mut command = app.program(&["hash", "--cost", "4"]);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut running = command.spawn().unwrap();
-    let mut stdin = running.stdin.take().unwrap();
-    stdin.write_all(PASSWORD.as_bytes()).unwrap();
-    drop(stdin);
-    let output = running.wait_with_output().unwrap();
+    let output = run_with_input(&mut app.program(&["hash", "--cost", "4"]), PASSWORD);
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 

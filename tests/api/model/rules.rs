@@ -303,7 +303,7 @@ impl Model {
             return Err(403);
         }
         user.password = new;
-        // The token that creates the request stays valid; the user has no other.
+        // The token that makes the request stays valid; the user has no other.
         let kept = match keep {
             Keep::None => None,
             Keep::All => return done(204),

@@ -7,8 +7,6 @@ mod failure;
 mod injection;
 mod paths;
 
-use serde_json::json;
-
 use crate::harness::{
     Backend, Person, Proxy, Recorded, Recorder, Request, Response, RunningProxy, TestApp,
     TestAppBuilder,
@@ -70,19 +68,8 @@ impl Guarded {
 
     /// Creates a key; returns its id and secret.
     fn create_key(&self, token: &str, scopes: &str) -> (i64, String) {
-        let key = json!({ "name": "a key", "scopes": scopes });
-        let answer = self
-            .tokenhouse
-            .post("/users/me/keys")
-            .bearer(token)
-            .json(&key)
-            .send();
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let key = answer.json();
-        (
-            key["id"].as_i64().unwrap(),
-            key["key"].as_str().unwrap().to_owned(),
-        )
+        let key = self.tokenhouse.create_key(token, scopes);
+        (key.id, key.secret)
     }
 
     /// The identity of this credential, from Tokenhouse without a proxy.

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokenhouse::Clock;
 
 use super::{LIMIT, accounts_with, fixed_clock, guess, sign_in, source, throttled};
-use crate::harness::{Backend, Client, Person, STATIC_KEY, TestApp, on_both_databases};
+use crate::harness::{
+    Backend, Client, Person, STATIC_KEY, TestApp, on_both_databases, run_with_input,
+};
 
 on_both_databases!(
     owner_signs_in_from_a_known_address_during_an_attack,
@@ -156,21 +158,9 @@ fn passwd_by_the_operator_unlocks_the_account(backend: Backend) {
     let owner = app.from(source(1));
     assert!(is_locked(&owner, &alice));
     let mut passwd = app.program(&["user", "passwd", &alice.email]);
-    let output = with_input(&mut passwd, NEW_PASSWORD);
+    let output = run_with_input(&mut passwd, format!("{NEW_PASSWORD}\n"));
     assert!(output.status.success(), "{output:?}");
     assert_eq!(guess(&owner, &alice.email, NEW_PASSWORD), 200);
-}
-
-fn with_input(command: &mut std::process::Command, line: &str) -> std::process::Output {
-    use std::io::Write;
-    use std::process::Stdio;
-
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    writeln!(input, "{line}").unwrap();
-    drop(input);
-    child.wait_with_output().unwrap()
 }
 
 fn change_password(client: &Client, token: &str, alice: &Person) -> u16 {
