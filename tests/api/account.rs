@@ -34,8 +34,8 @@ fn profile_update_is_partial_and_visible_on_every_process(backend: Backend) {
         for (name, value) in change.as_object().unwrap() {
             expected[name] = value.clone();
         }
-        let answer = send(&app, "PATCH", "/users/me", &token, &change);
-        assert_eq!((answer.status, answer.json()), (200, expected.clone()));
+        let response = send(&app, "PATCH", "/users/me", &token, &change);
+        assert_eq!((response.status, response.json()), (200, expected.clone()));
         for server in [*app, second] {
             let seen = server.get("/users/me").bearer(&token).send().json();
             assert_eq!(seen, expected);
@@ -50,17 +50,17 @@ fn profile_update_is_partial_and_visible_on_every_process(backend: Backend) {
         (json!({ "scopes": "users:write" }), "extra_forbidden"),
         (json!({ "id": 7 }), "extra_forbidden"),
     ] {
-        let answer = send(&app, "PATCH", "/users/me", &token, &change);
-        let error = &answer.json()["detail"][0];
+        let response = send(&app, "PATCH", "/users/me", &token, &change);
+        let error = &response.json()["detail"][0];
         assert_eq!(
-            (answer.status, &error["type"]),
+            (response.status, &error["type"]),
             (422, &json!(kind)),
             "{change}"
         );
     }
     let wrong = json!({ "name": "", "surname": 1, "website": 2 });
-    let answer = send(&app, "PATCH", "/users/me", &token, &wrong);
-    assert_eq!(answer.json()["detail"].as_array().unwrap().len(), 3);
+    let response = send(&app, "PATCH", "/users/me", &token, &wrong);
+    assert_eq!(response.json()["detail"].as_array().unwrap().len(), 3);
     assert_eq!(app.get("/users/me").bearer(&token).send().json(), expected);
     let recorded = "audit_events WHERE action = 'user.update' AND actor = 'user:1'";
     assert_eq!(app.database().count(recorded), 4);
@@ -139,8 +139,12 @@ fn password_change_revokes_all_keys_except_kept_ones(backend: Backend) {
         for credential in [&token, &keys[0].secret, &keys[1].secret, &keys[2].secret] {
             assert_eq!(statuses(credential), works, "{name}");
         }
-        let answer = change_password(&app, &token, &erin, keep(&ids));
-        assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
+        let response = change_password(&app, &token, &erin, keep(&ids));
+        assert_eq!(
+            (response.status, response.body.len()),
+            (204, 0),
+            "{response:?}"
+        );
         for (key, is_kept) in keys.iter().zip(kept) {
             let expected = if is_kept { works } else { ended };
             assert_eq!(statuses(&key.secret), expected, "{name}");
@@ -182,13 +186,13 @@ fn wrong_current_password_changes_nothing_and_is_audited(backend: Backend) {
             ("POST", "/users/me/password", change),
             ("DELETE", "/users/me", deletion),
         ] {
-            let answer = send(&app, method, path, &token, &body);
+            let response = send(&app, method, path, &token, &body);
             assert_eq!(
-                (answer.status, answer.text()),
+                (response.status, response.text()),
                 (403, r#"{"detail":"Incorrect password"}"#),
                 "{method} {current:?}"
             );
-            assert_eq!(answer.header("www-authenticate"), None);
+            assert_eq!(response.header("www-authenticate"), None);
         }
     }
     assert_eq!(app.status("/users/me", &token), 200);
@@ -253,11 +257,11 @@ fn new_password_follows_the_registration_policy(backend: Backend) {
             "keep_keys",
         ),
     ] {
-        let answer = send(&app, "POST", "/users/me/password", &token, &body);
-        assert_eq!(answer.status, 422, "{body} {answer:?}");
-        let error = &answer.json()["detail"][0];
+        let response = send(&app, "POST", "/users/me/password", &token, &body);
+        assert_eq!(response.status, 422, "{body} {response:?}");
+        let error = &response.json()["detail"][0];
         assert_eq!(error["loc"], json!(["body", field]), "{body}");
-        assert!(!answer.text().contains(current), "{body}");
+        assert!(!response.text().contains(current), "{body}");
         assert!(field == "keep_keys" || error["input"].is_null(), "{body}");
     }
     let old = json!({ "current_password": current, "new_password": NEW_PASSWORD, "keys": [1] });
@@ -283,8 +287,12 @@ fn account_deletion_removes_everything_except_the_audit_trail(backend: Backend) 
     assert!(before >= 2, "{before}");
 
     let deletion = json!({ "current_password": alice.password });
-    let answer = send(&app, "DELETE", "/users/me", &token, &deletion);
-    assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
+    let response = send(&app, "DELETE", "/users/me", &token, &deletion);
+    assert_eq!(
+        (response.status, response.body.len()),
+        (204, 0),
+        "{response:?}"
+    );
     assert_eq!((statuses(&token), statuses(&key)), ([401, 401], [401, 401]));
     assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
     for table in ["users", "access_tokens", "api_keys"] {

@@ -11,9 +11,9 @@ on_both_databases!(
 
 /// The users of a page, and the link to the next one.
 fn page(client: &Client, path: &str, credential: &str) -> (Vec<Value>, Option<String>) {
-    let answer = client.get(path).bearer(credential).send();
-    assert_eq!(answer.status, 200, "{path} {answer:?}");
-    let page = answer.json();
+    let response = client.get(path).bearer(credential).send();
+    assert_eq!(response.status, 200, "{path} {response:?}");
+    let page = response.json();
     let next = page["next"].as_str().map(str::to_owned);
     (page["users"].as_array().unwrap().clone(), next)
 }
@@ -101,13 +101,13 @@ fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
         ("search=a%00&limit=0", "value_error"),
         ("search=a&after=%00", "value_error"),
     ] {
-        let answer = app
+        let response = app
             .get(&format!("/admin/users?{query}"))
             .bearer(&admin)
             .send();
-        let error = &answer.json()["detail"][0];
+        let error = &response.json()["detail"][0];
         assert_eq!(
-            (answer.status, &error["type"]),
+            (response.status, &error["type"]),
             (422, &json!(kind)),
             "{query}"
         );

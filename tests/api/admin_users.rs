@@ -19,9 +19,9 @@ on_both_databases!(
 
 fn set_disabled(server: &Client, admin: &str, disabled: bool) -> Value {
     let body = json!({ "disabled": disabled });
-    let answer = send(server, "PATCH", "/admin/users/2", admin, &body);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["disabled_at"].clone()
+    let response = send(server, "PATCH", "/admin/users/2", admin, &body);
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["disabled_at"].clone()
 }
 
 fn disabled_user_is_rejected_everywhere_until_enabled(backend: Backend) {
@@ -119,9 +119,9 @@ fn admin_creates_and_deletes_users(backend: Backend) {
         "password": "mulberry-Tram-71", "scopes": " orders:read  orders:read b ",
     });
     assert_eq!(app.post("/register").json(&user).send().status, 403);
-    let answer = send(&app, "POST", "/admin/users", &admin, &user);
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let created = answer.json();
+    let response = send(&app, "POST", "/admin/users", &admin, &user);
+    assert_eq!(response.status, 201, "{response:?}");
+    let created = response.json();
     assert!(created["created_at"].as_str().unwrap().ends_with('Z'));
     assert_eq!(
         created,
@@ -146,14 +146,14 @@ fn admin_creates_and_deletes_users(backend: Backend) {
     let wrong = json!({
         "name": "", "surname": 1, "email": "x", "website": 2, "password": "short", "scopes": "\"",
     });
-    let answer = send(&app, "POST", "/admin/users", &admin, &wrong);
-    let errors = answer.json()["detail"].as_array().unwrap().clone();
+    let response = send(&app, "POST", "/admin/users", &admin, &wrong);
+    let errors = response.json()["detail"].as_array().unwrap().clone();
     let fields: Vec<_> = errors.iter().map(|error| text(&error["loc"][1])).collect();
     assert_eq!(
         fields,
         ["name", "surname", "email", "website", "password", "scopes"]
     );
-    let answer = send(
+    let response = send(
         &app,
         "PATCH",
         "/admin/users/2",
@@ -163,16 +163,16 @@ fn admin_creates_and_deletes_users(backend: Backend) {
         }),
     );
     assert_eq!(
-        answer.json()["detail"].as_array().unwrap().len(),
+        response.json()["detail"].as_array().unwrap().len(),
         4,
-        "{answer:?}"
+        "{response:?}"
     );
 
     let seen = app.get("/admin/users/2").bearer(&admin).send();
     assert_eq!((seen.status, seen.json()), (200, created));
     assert_eq!(app.status("/users/me", &token), 200);
-    let answer = send(&app, "DELETE", "/admin/users/2", &admin, &Value::Null);
-    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    let response = send(&app, "DELETE", "/admin/users/2", &admin, &Value::Null);
+    assert_eq!((response.status, response.body.len()), (204, 0));
     for server in [*app, *open] {
         assert_eq!(server.status("/users/me", &token), 401);
         assert_eq!(server.status("/admin/users/2", &admin), 404);
@@ -198,14 +198,14 @@ fn admin_sign_out_revokes_token_and_all_keys(backend: Backend) {
         assert_eq!(statuses(credential), [200, 200]);
     }
     for _ in 0..2 {
-        let answer = send(
+        let response = send(
             &app,
             "DELETE",
             "/admin/users/2/tokens",
             &admin,
             &Value::Null,
         );
-        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        assert_eq!((response.status, response.body.len()), (204, 0));
         for credential in [&token, &keys[0], &keys[1]] {
             assert_eq!(statuses(credential), [401, 401]);
         }
@@ -226,9 +226,9 @@ fn unknown_user_ids_are_not_found(backend: Backend) {
             ("DELETE", format!("/admin/users/{id}")),
             ("DELETE", format!("/admin/users/{id}/tokens")),
         ] {
-            let answer = send(&app, method, &path, &admin, &json!({}));
+            let response = send(&app, method, &path, &admin, &json!({}));
             assert_eq!(
-                (answer.status, answer.text()),
+                (response.status, response.text()),
                 (404, r#"{"detail":"Not Found"}"#),
                 "{method} {path}"
             );
@@ -266,10 +266,10 @@ fn scope_revoked_while_a_change_waits_is_enforced(backend: Backend) {
     ] {
         let (client, credential) = (*app, admin.clone());
         let taken = "UPDATE users SET scopes = 'users:read' WHERE id = 1";
-        let answer = send_meanwhile(&app, taken, move || {
+        let response = send_meanwhile(&app, taken, move || {
             send(&client, method, path, &credential, &body)
         });
-        assert_eq!(answer.status, 403, "{method} {path} {answer:?}");
+        assert_eq!(response.status, 403, "{method} {path} {response:?}");
         app.database()
             .execute("UPDATE users SET scopes = 'users:read users:write' WHERE id = 1");
     }
@@ -282,7 +282,7 @@ fn user_disabled_while_key_creation_waits_gets_no_key(backend: Backend) {
     assert_eq!(app.status("/users/me", &token), 200);
     let (client, credential) = (*app, token.clone());
     let disabled = "UPDATE users SET disabled_at = created_at WHERE id = 1";
-    let answer = send_meanwhile(&app, disabled, move || {
+    let response = send_meanwhile(&app, disabled, move || {
         send(
             &client,
             "POST",
@@ -291,6 +291,6 @@ fn user_disabled_while_key_creation_waits_gets_no_key(backend: Backend) {
             &json!({ "name": "k" }),
         )
     });
-    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(response.status, 401, "{response:?}");
     assert_eq!(app.database().count("api_keys"), 0);
 }

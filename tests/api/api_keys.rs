@@ -34,21 +34,21 @@ fn create(app: &Client, token: &str, form: &Value) -> Response {
 }
 
 fn list(app: &Client, token: &str) -> Vec<Value> {
-    let answer = app.get("/users/me/keys").bearer(token).send();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["keys"].as_array().unwrap().clone()
+    let response = app.get("/users/me/keys").bearer(token).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["keys"].as_array().unwrap().clone()
 }
 
 fn key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
     let app = TestApp::builder(backend).clock(clock()).start();
     let token = app.register_with("alice", "orders:read").sign_in();
-    let answer = create(
+    let response = create(
         &app,
         &token,
         &json!({ "name": "backup", "scopes": "orders:read" }),
     );
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let mut created = answer.json();
+    assert_eq!(response.status, 201, "{response:?}");
+    let mut created = response.json();
     let key = text(&created["key"].take());
     assert!(key.len() == 53 && key.starts_with("tkh_"), "{key}");
     let shown = json!({
@@ -63,8 +63,8 @@ fn key_is_shown_once_and_listed_without_its_secret(backend: Backend) {
     assert_ne!(key, second);
     let listed = list(&app, &token);
     assert_eq!((listed.len(), &listed[0]), (2, &shown));
-    let answer = app.get("/users/me/keys").bearer(&token).send();
-    assert!(!answer.text().contains(&key[12..]));
+    let response = app.get("/users/me/keys").bearer(&token).send();
+    assert!(!response.text().contains(&key[12..]));
     let digest = TokenDigest::new(key.as_bytes()).to_hex();
     let stored = |what: &str| {
         app.database()
@@ -86,10 +86,10 @@ fn key_scopes_are_limited_to_the_owners_scopes(backend: Backend) {
     let alice = app.register_with("alice", "orders:read users:read");
     let token = alice.sign_in();
     for scopes in ["orders:write", "orders:read users:write", "Orders:read"] {
-        let answer = create(&app, &token, &json!({ "name": "k", "scopes": scopes }));
-        assert_eq!(answer.status, 422, "{answer:?}");
+        let response = create(&app, &token, &json!({ "name": "k", "scopes": scopes }));
+        assert_eq!(response.status, 422, "{response:?}");
         let missing = scopes.split(' ').next_back().unwrap();
-        let error = &answer.json()["detail"][0];
+        let error = &response.json()["detail"][0];
         assert_eq!(error["loc"], json!(["body", "scopes"]));
         assert_eq!(
             error["msg"],
@@ -116,12 +116,12 @@ fn key_scopes_are_limited_to_the_creating_tokens_scopes(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register_with("alice", "orders:read users:read");
     let token = alice.sign_in_for("orders:read");
-    let answer = create(
+    let response = create(
         &app,
         &token,
         &json!({ "name": "k", "scopes": "users:read" }),
     );
-    assert_eq!(answer.status, 422, "{answer:?}");
+    assert_eq!(response.status, 422, "{response:?}");
     assert_eq!(app.database().count("api_keys"), 0);
     app.create_key(&token, "orders:read");
     app.create_key(&alice.sign_in(), "users:read");
@@ -153,18 +153,18 @@ fn key_creation_requires_password_or_recent_sign_in(backend: Backend) {
     // The password authorizes this one key, not the next.
     assert_eq!(without().status, 403);
     for invalid in [Value::Null, json!(1), json!([alice.password])] {
-        let answer = with(&invalid);
-        assert_eq!(answer.status, 422, "{answer:?}");
-        assert!(!answer.text().contains(&alice.password));
+        let response = with(&invalid);
+        assert_eq!(response.status, 422, "{response:?}");
+        assert!(!response.text().contains(&alice.password));
     }
     assert_eq!(app.database().count("api_keys"), 2);
     // A wrong password is refused after a recent sign-in too, and counts as a failed sign-in.
     let recent = alice.sign_in();
     for attempt in 0..11 {
         let form = json!({ "name": "k", "current_password": "wrong" });
-        let answer = create(&app, &recent, &form);
+        let response = create(&app, &recent, &form);
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (403, r#"{"detail":"Incorrect password"}"#),
             "{attempt}"
         );
@@ -188,8 +188,8 @@ fn token_issued_without_password_cannot_create_keys_without_one(backend: Backend
     let issued = String::from_utf8(issued.unwrap().stdout).unwrap();
     let issued = issued.trim();
     assert_eq!(app.status("/users/me", issued), 200);
-    let answer = create(&app, issued, &json!({ "name": "k" }));
-    assert_eq!((answer.status, answer.text()), (403, STALE));
+    let response = create(&app, issued, &json!({ "name": "k" }));
+    assert_eq!((response.status, response.text()), (403, STALE));
     let form = json!({ "name": "k", "current_password": alice.password });
     assert_eq!(create(&app, issued, &form).status, 201);
 
@@ -213,15 +213,15 @@ fn key_expires_after_its_requested_lifetime(backend: Backend) {
     let alice = app.register("alice");
     let token = alice.sign_in();
     let create_for_days = |days: Value| {
-        let answer = create(
+        let response = create(
             &app,
             &token,
             &json!({ "name": "k", "expires_in_days": days }),
         );
-        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(response.status, 201, "{response:?}");
         (
-            text(&answer.json()["key"]),
-            text(&answer.json()["expires_at"]),
+            text(&response.json()["key"]),
+            text(&response.json()["expires_at"]),
         )
     };
     let (one, first) = create_for_days(json!(1));
@@ -235,9 +235,9 @@ fn key_expires_after_its_requested_lifetime(backend: Backend) {
         clock.advance(TimeDelta::days(days) - moment - passed);
         assert_eq!(app.status("/users/me", &key), 200, "{days}");
         clock.advance(moment);
-        let answer = app.get("/users/me").bearer(&key).send();
+        let response = app.get("/users/me").bearer(&key).send();
         assert_eq!(
-            (answer.status, answer.json()["detail"].as_str()),
+            (response.status, response.json()["detail"].as_str()),
             (401, Some("Could not validate credentials"))
         );
         passed = TimeDelta::days(days);
@@ -318,10 +318,10 @@ fn key_names_and_lifetimes_are_validated(backend: Backend) {
             "extra_forbidden",
         ),
     ] {
-        let answer = create(&app, &token, &form);
-        assert_eq!(answer.status, status, "{form} {answer:?}");
+        let response = create(&app, &token, &form);
+        assert_eq!(response.status, status, "{form} {response:?}");
         if status == 422 {
-            assert_eq!(answer.json()["detail"][0]["type"], json!(kind), "{form}");
+            assert_eq!(response.json()["detail"][0]["type"], json!(kind), "{form}");
         }
     }
     let all = create(
@@ -378,18 +378,18 @@ fn api_key_cannot_manage_the_account(backend: Backend) {
             json!({ "current_password": alice.password }),
         ),
     ] {
-        let answer = app
+        let response = app
             .request(method, path)
             .bearer(&key.secret)
             .json(&body)
             .send();
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (403, json!({ "detail": "Only a login token allows this" })),
             "{method} {path}"
         );
         assert_eq!(
-            answer.header("www-authenticate").as_deref(),
+            response.header("www-authenticate").as_deref(),
             Some(r#"Bearer realm="tokenhouse", error="insufficient_scope""#)
         );
     }
@@ -425,9 +425,9 @@ fn revoked_key_is_rejected_by_every_process(backend: Backend) {
     assert_eq!(list(&app, &token), Vec::<Value>::new());
     for unknown in ["0", "-1", "x", "1.0", "99999999999999999999", "%31x"] {
         let request = app.request("DELETE", format!("/users/me/keys/{unknown}"));
-        let answer = request.bearer(&token).send();
+        let response = request.bearer(&token).send();
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (404, r#"{"detail":"Not Found"}"#)
         );
     }

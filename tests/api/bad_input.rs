@@ -28,10 +28,10 @@ fn post_form(app: &Client, body: impl Into<Vec<u8>>) -> Response {
 }
 
 /// The type of the first error of a 422, or the `detail` string.
-fn kind(answer: &Response) -> String {
-    let detail = &answer.json()["detail"];
+fn kind(response: &Response) -> String {
+    let detail = &response.json()["detail"];
     let kind = detail.as_str().or_else(|| detail[0]["type"].as_str());
-    kind.unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    kind.unwrap_or_else(|| panic!("{response:?}")).to_owned()
 }
 
 fn invalid_json_gets_the_documented_errors(backend: Backend) {
@@ -73,14 +73,14 @@ fn invalid_json_gets_the_documented_errors(backend: Backend) {
         (with(&"[".repeat(600)).into(), 400, unreadable),
         ("[".repeat(100_000).into(), 400, unreadable),
     ] {
-        let answer = post_json(&app, body.clone());
+        let response = post_json(&app, body.clone());
         let shown = body[..body.len().min(60)].escape_ascii();
         assert_eq!(
-            (answer.status, kind(&answer)),
+            (response.status, kind(&response)),
             (status, expected.to_owned()),
             "{shown}"
         );
-        assert!(!answer.text().contains("hush"), "{shown}: {answer:?}");
+        assert!(!response.text().contains("hush"), "{shown}: {response:?}");
     }
     let echoed = post_json(&app, with(r#"{"x":[{"Password":"hush"}]}"#));
     assert_eq!(echoed.json()["detail"][0]["input"], json!(null));
@@ -128,14 +128,14 @@ fn invalid_forms_get_the_documented_errors(backend: Backend) {
             "invalid_grant",
         ),
     ] {
-        let answer = post_form(&app, body);
+        let response = post_form(&app, body);
         assert_eq!(
-            (answer.status, kind(&answer)),
+            (response.status, kind(&response)),
             (status, expected.to_owned()),
             "{body}"
         );
-        assert_eq!(answer.json()["error"], json!(error), "{body}");
-        assert!(answer.json()["error_description"].is_string(), "{body}");
+        assert_eq!(response.json()["error"], json!(error), "{body}");
+        assert!(response.json()["error_description"].is_string(), "{body}");
     }
     let many = format!("username=a&password=b{}", "&f=1".repeat(999));
     assert_eq!(
@@ -150,12 +150,12 @@ fn invalid_forms_get_the_documented_errors(backend: Backend) {
             "--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nno end",
         ),
     ] {
-        let answer = app
+        let response = app
             .post("/token")
             .header("Content-Type", content_type)
             .body(body)
             .send();
-        assert_eq!(answer.status, 400, "{content_type} {answer:?}");
+        assert_eq!(response.status, 400, "{content_type} {response:?}");
     }
 }
 
@@ -164,20 +164,20 @@ fn large_bodies_are_rejected_with_a_readable_response(backend: Backend) {
     let too_large = (413, r#"{"detail":"Request Entity Too Large"}"#);
     for size in [17 << 10, 1 << 20] {
         let json = format!(r#"{{"name":"{}"}}"#, "x".repeat(size));
-        let answer = post_json(&app, json);
-        assert_eq!((answer.status, answer.text()), too_large);
-        let answer = post_form(&app, format!("username={}", "x".repeat(size)));
-        assert_eq!((answer.status, answer.text()), too_large);
+        let response = post_json(&app, json);
+        assert_eq!((response.status, response.text()), too_large);
+        let response = post_form(&app, format!("username={}", "x".repeat(size)));
+        assert_eq!((response.status, response.text()), too_large);
         let chunked = format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size));
         let request = app.post("/register").header("Transfer-Encoding", "chunked");
-        let answer = request
+        let response = request
             .header("Content-Type", "application/json")
             .raw_body(chunked)
             .send();
-        assert_eq!((answer.status, answer.text()), too_large);
+        assert_eq!((response.status, response.text()), too_large);
         // A route that reads no body.
-        let answer = app.post("/page").body("x".repeat(size)).send();
-        assert_eq!(answer.status, 405);
+        let response = app.post("/page").body("x".repeat(size)).send();
+        assert_eq!(response.status, 405);
     }
     let name = "x".repeat((16 << 10) - 200);
     let body = format!(
@@ -196,15 +196,15 @@ fn hostile_text_is_stored_verbatim(backend: Backend) {
         "%s%n{0}${x}\\",
     ];
     for (number, text) in texts.into_iter().enumerate() {
-        let answer = app
+        let response = app
             .post("/register")
             .json(&json!({
                 "name": format!("name {text}"), "surname": text, "website": text,
                 "email": format!("u{number}@example.com"), "password": format!("pass {text} word"),
             }))
             .send();
-        assert_eq!(answer.status, 201, "{text:?} {answer:?}");
-        assert_eq!(answer.json()["surname"], json!(text));
+        assert_eq!(response.status, 201, "{text:?} {response:?}");
+        assert_eq!(response.json()["surname"], json!(text));
         let (username, password) = (
             format!("u{number}@example.com"),
             format!("pass {text} word"),
@@ -229,12 +229,12 @@ fn incomplete_body_times_out() {
         .header("Content-Type", "application/x-www-form-urlencoded")
         .header("Content-Length", "100")
         .raw_body("username=a");
-    let answer = connection.send(&unfinished).expect("an answer");
+    let response = connection.send(&unfinished).expect("a response");
     assert_eq!(
-        (answer.status, answer.text()),
+        (response.status, response.text()),
         (408, r#"{"detail":"Request Timeout"}"#)
     );
-    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    assert_eq!(response.header("connection").as_deref(), Some("close"));
 }
 
 /// Authenticated routes that take JSON, each with a string member.
@@ -284,26 +284,29 @@ fn every_json_route_rejects_invalid_json_alike(backend: Backend) {
         ] {
             let shown = body[..body.len().min(60)].escape_ascii().to_string();
             let request = app.request(method, path).bearer(&token);
-            let answer = request
+            let response = request
                 .header("Content-Type", content_type)
                 .body(body)
                 .send();
             // Missing members may be reported first.
-            let errors = answer.json()["detail"].clone();
-            let kinds = errors.as_array().map_or(vec![kind(&answer)], |errors| {
+            let errors = response.json()["detail"].clone();
+            let kinds = errors.as_array().map_or(vec![kind(&response)], |errors| {
                 errors
                     .iter()
                     .map(|error| error["type"].as_str().unwrap().to_owned())
                     .collect()
             });
-            assert_eq!(answer.status, status, "{method} {path} {shown} {answer:?}");
+            assert_eq!(
+                response.status, status,
+                "{method} {path} {shown} {response:?}"
+            );
             assert!(
                 kinds.iter().any(|kind| kind == expected),
                 "{method} {path} {shown} {kinds:?}"
             );
             assert!(
-                !answer.text().contains("hush"),
-                "{method} {path} {shown} {answer:?}"
+                !response.text().contains("hush"),
+                "{method} {path} {shown} {response:?}"
             );
         }
     }
@@ -346,15 +349,15 @@ fn every_oauth_form_rejects_invalid_forms_alike(backend: Backend) {
                 .post(path)
                 .bearer(&token)
                 .header("Content-Type", content_type);
-            let answer = request.body(body).send();
+            let response = request.body(body).send();
             let shown = &body[..body.len().min(60)];
             assert_eq!(
-                answer.status, status,
-                "{path} {content_type} {shown} {answer:?}"
+                response.status, status,
+                "{path} {content_type} {shown} {response:?}"
             );
             assert!(
-                status == 200 || answer.json()["detail"].is_string(),
-                "{answer:?}"
+                status == 200 || response.json()["detail"].is_string(),
+                "{response:?}"
             );
         }
     }

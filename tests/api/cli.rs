@@ -87,9 +87,9 @@ fn operator_creates_users_and_grants_scopes(backend: Backend) {
         ("username", "root@example.com"),
         ("password", "mulberry-Tram-71"),
     ];
-    let answer = app.post("/token").form(&form).send().json();
-    assert_eq!(answer["scope"], "users:read users:write");
-    let root = answer["access_token"].as_str().unwrap();
+    let response = app.post("/token").form(&form).send().json();
+    assert_eq!(response["scope"], "users:read users:write");
+    let root = response["access_token"].as_str().unwrap();
     assert_eq!(app.status("/admin/users", root), 200);
 
     let granted = tokenhouse(

@@ -66,12 +66,12 @@ impl Fixture {
     /// The status for the token; `None` when no service answers.
     fn status(&self) -> Option<u16> {
         let request = self.client.get("/users/me").bearer(&self.token);
-        request.try_send().ok().map(|answer| answer.status)
+        request.try_send().ok().map(|response| response.status)
     }
 
     fn is_ready(&self) -> bool {
         let request = self.client.get("/readyz").try_send();
-        request.is_ok_and(|answer| answer.status == 200)
+        request.is_ok_and(|response| response.status == 200)
     }
 }
 

@@ -75,9 +75,9 @@ fn scopes_are_granted_by_holders_or_as_configured(backend: Backend) {
                 let may_act = !before.contains("introspect") || held.contains("introspect");
                 let may_grant = difference(&difference(&granted, &held), FREE).is_empty();
                 let expected = if may_act && may_grant { 200 } else { 403 };
-                let answer = send(&app, "PATCH", "/admin/users/1", credential, &change);
+                let response = send(&app, "PATCH", "/admin/users/1", credential, &change);
                 let case = format!("{held:?}, {replaces}: {before:?} -> {after:?}");
-                assert_eq!(answer.status, expected, "{case}: {answer:?}");
+                assert_eq!(response.status, expected, "{case}: {response:?}");
                 let (expected_scopes, other_scopes) = if expected == 200 {
                     (after, before)
                 } else {
@@ -103,9 +103,9 @@ fn scopes_are_granted_by_holders_or_as_configured(backend: Backend) {
                     "password": "mulberry-Tram-71", "scopes": scopes,
                 });
                 let allowed = difference(&difference(scopes, &held), FREE).is_empty();
-                let answer = send(&app, "POST", "/admin/users", credential, &body);
+                let response = send(&app, "POST", "/admin/users", credential, &body);
                 let expected = if allowed { 201 } else { 403 };
-                assert_eq!(answer.status, expected, "{held:?} makes {scopes:?}");
+                assert_eq!(response.status, expected, "{held:?} makes {scopes:?}");
                 app.database()
                     .execute("DELETE FROM users WHERE email = 'new@example.com'");
             }
@@ -143,8 +143,8 @@ fn administrators_cannot_change_users_with_more_scopes(backend: Backend) {
             ("DELETE", "/admin/users/2/tokens", Value::Null),
             ("DELETE", "/admin/users/2", Value::Null),
         ] {
-            let answer = send(&app, method, path, credential, &body);
-            assert_eq!(answer.status, 403, "{method} {body} {answer:?}");
+            let response = send(&app, method, path, credential, &body);
+            assert_eq!(response.status, 403, "{method} {body} {response:?}");
         }
         assert_eq!(app.status("/users/me", &narrow), 200);
     }
@@ -164,14 +164,14 @@ fn administrators_cannot_change_users_with_more_scopes(backend: Backend) {
             200
         );
     }
-    let answer = send(
+    let response = send(
         &app,
         "PATCH",
         "/admin/users/1",
         &full,
         &json!({ "disabled": true }),
     );
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
 }
 
 fn api_keys_cannot_create_or_delete_users_or_change_scopes(backend: Backend) {
@@ -207,9 +207,9 @@ fn api_keys_cannot_create_or_delete_users_or_change_scopes(backend: Backend) {
             json!({ "scopes_add": "payments:refund" }),
         ),
     ] {
-        let answer = send(&app, method, path, &key, &body);
+        let response = send(&app, method, path, &key, &body);
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (403, json!({ "detail": "Only a login token allows this" })),
             "{method} {path} {body}"
         );
@@ -261,9 +261,9 @@ fn last_administrator_cannot_be_removed(backend: Backend) {
         ("DELETE", "/users/me", deletion),
     ];
     for (method, path, body) in &removals {
-        let answer = send(&app, method, path, &token, body);
+        let response = send(&app, method, path, &token, body);
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (409, LAST_ADMINISTRATOR),
             "{method} {body}"
         );
@@ -305,10 +305,10 @@ fn last_administrator_cannot_be_removed(backend: Backend) {
             "/users/me" => json!({ "current_password": next.password }),
             _ => body.clone(),
         };
-        let answer = send(&app, method, &path, &token, &body);
+        let response = send(&app, method, &path, &token, &body);
         assert!(
-            [200, 204].contains(&answer.status),
-            "{method} {path} {answer:?}"
+            [200, 204].contains(&response.status),
+            "{method} {path} {response:?}"
         );
     }
     // The operator can delete the last one and create another.

@@ -112,8 +112,8 @@ fn server_uses_the_key_exactly_as_written() {
     folder.file(".env", text);
     let (_server, client) = Running::serve(&mut program(&folder.0, &[]));
     for (key, status) in [("abcdefgh$def0123456789", 200), ("abcdefgh", 403)] {
-        let answer = client.get("/protected").header("Token", key).send();
-        assert_eq!(answer.status, status, "{key}");
+        let response = client.get("/protected").header("Token", key).send();
+        assert_eq!(response.status, status, "{key}");
     }
 }
 

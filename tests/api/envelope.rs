@@ -39,11 +39,11 @@ fn every_response_has_the_security_headers() {
     let app = TestApp::start(Backend::Sqlite);
     for (path, _) in ROUTES.into_iter().chain([("/nope", ""), ("/page/", "")]) {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "FOO"] {
-            let answer = app
+            let response = app
                 .request(method, path)
                 .header("X-Request-Id", "mine-1.2_3")
                 .send();
-            let header = |name| answer.header(name).unwrap_or_default();
+            let header = |name| response.header(name).unwrap_or_default();
             assert_eq!(header("x-request-id"), "mine-1.2_3", "{method} {path}");
             assert_eq!(
                 header("x-content-type-options"),
@@ -56,9 +56,9 @@ fn every_response_has_the_security_headers() {
                 policy.contains("frame-ancestors 'none'"),
                 "{method} {path}: {policy:?}"
             );
-            assert_eq!(answer.header("server"), None, "{method} {path}");
+            assert_eq!(response.header("server"), None, "{method} {path}");
             let is_page = path.starts_with("/docs") || path.starts_with("/redoc");
-            if !(is_page && answer.status == 200) {
+            if !(is_page && response.status == 200) {
                 assert_eq!(header("cache-control"), "no-store", "{method} {path}");
             }
         }
@@ -71,8 +71,8 @@ fn missing_or_invalid_request_id_is_replaced() {
     let too_long = "a".repeat(129);
     let mut seen = std::collections::HashSet::new();
     for given in ["", "a b", "a\"b", "é", &too_long] {
-        let answer = app.get("/livez").header("X-Request-Id", given).send();
-        let id = answer.header("x-request-id").unwrap();
+        let response = app.get("/livez").header("X-Request-Id", given).send();
+        let id = response.header("x-request-id").unwrap();
         assert!(
             id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{id}"
@@ -91,14 +91,14 @@ fn unsupported_methods_are_405_with_allow() {
             if allow.split(", ").any(|allowed| allowed == method) {
                 continue;
             }
-            let answer = app.request(method, path).send();
-            assert_eq!(answer.status, 405, "{method} {path}");
+            let response = app.request(method, path).send();
+            assert_eq!(response.status, 405, "{method} {path}");
             assert_eq!(
-                answer.header("allow").as_deref(),
+                response.header("allow").as_deref(),
                 Some(allow),
                 "{method} {path}"
             );
-            assert_eq!(answer.text(), r#"{"detail":"Method Not Allowed"}"#);
+            assert_eq!(response.text(), r#"{"detail":"Method Not Allowed"}"#);
         }
     }
 }
@@ -149,7 +149,7 @@ fn head_works_for_authorized_callers() {
         assert_eq!((get.status, head.status), (200, 200), "{path}");
         // Each read adds an event, so the second page is longer.
         if !path.contains("events") {
-            let length = |answer: &Response| answer.header("content-length");
+            let length = |response: &Response| response.header("content-length");
             assert_eq!(length(&head), length(&get), "{path}");
         }
     }
@@ -159,9 +159,9 @@ fn head_works_for_authorized_callers() {
 fn health_needs_no_credential() {
     let app = TestApp::start(Backend::Sqlite);
     for path in ["/livez", "/readyz", "/health/live", "/health/ready"] {
-        let answer = app.get(path).send();
+        let response = app.get(path).send();
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (200, r#"{"status":"ok"}"#),
             "{path}"
         );
@@ -198,11 +198,11 @@ fn cors_allows_only_listed_origins() {
         .header("Access-Control-Request-Method", "PATCH")
         .header("Access-Control-Request-Headers", "authorization, if-match");
     assert_eq!(conditional.send().status, 200);
-    let answer = app
+    let response = app
         .get("/livez")
         .header("Origin", "https://app.example")
         .send();
-    let exposed = answer.header("access-control-expose-headers").unwrap();
+    let exposed = response.header("access-control-expose-headers").unwrap();
     let exposed = exposed.to_ascii_lowercase();
     for name in ["etag", "retry-after", "www-authenticate", "x-request-id"] {
         assert!(exposed.split(", ").any(|other| other == name), "{exposed}");
@@ -230,13 +230,16 @@ fn docs_are_served_without_external_resources() {
         "/docs/favicon-32x32.png",
         "/redoc/redoc.standalone.js",
     ] {
-        let answer = app.get(path).send();
-        assert!(answer.status == 200 && answer.body.len() > 100, "{path}");
+        let response = app.get(path).send();
+        assert!(
+            response.status == 200 && response.body.len() > 100,
+            "{path}"
+        );
     }
     for page in ["/docs", "/redoc"] {
-        let answer = app.get(page).send();
-        assert!(!answer.text().contains("//"), "{page} names another host");
-        let policy = answer.header("content-security-policy").unwrap();
+        let response = app.get(page).send();
+        assert!(!response.text().contains("//"), "{page} names another host");
+        let policy = response.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'self'"), "{policy}");
     }
 }

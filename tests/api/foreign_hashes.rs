@@ -1,7 +1,8 @@
-//! Users with hashes of other programs: they can sign in, their hashes are migrated, and refusals take as
-//! long as with the most expensive stored hash.
+//! Users with hashes of other programs: they can sign in, their hashes are migrated, and refusals
+//! take as long as with the most expensive stored hash.
 //!
-//! The timing tests compare the fastest of a few samples with wide margins: `scripts/timing.py` measures precisely.
+//! The timing test compares the fastest of a few samples with wide margins: `scripts/timing.py`
+//! measures precisely.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,14 +111,14 @@ fn password_longer_than_72_bytes_keeps_its_hash(backend: Backend) {
 fn refusals_are_identical_for_every_hash_format(backend: Backend) {
     let app = TestApp::start(backend);
     let refusal = |name: &str| {
-        let mut answer = sign_in(&app, name, "wrong");
+        let mut response = sign_in(&app, name, "wrong");
         let varying = ["date", "x-request-id"];
-        answer
+        response
             .headers
             .retain(|(header, _)| !varying.contains(&header.to_lowercase().as_str()));
         // Header order is not significant.
-        answer.headers.sort();
-        (answer.status, answer.headers, answer.body)
+        response.headers.sort();
+        (response.status, response.headers, response.body)
     };
     let unknown = refusal("nobody");
     assert_eq!(unknown.0, 401);

@@ -24,8 +24,8 @@ const IDENTITY: [&str; 5] = [
     "x-auth-method",
 ];
 
-fn identity(answer: &Response) -> [Option<String>; 5] {
-    IDENTITY.map(|name| answer.header(name))
+fn identity(response: &Response) -> [Option<String>; 5] {
+    IDENTITY.map(|name| response.header(name))
 }
 
 fn every_200_carries_the_identity_for_any_method(backend: Backend) {
@@ -52,19 +52,22 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
             let request = request
                 .header("X-Auth-User-Id", "7")
                 .header("X-Auth-Scopes", "all");
-            let answer = request.send();
-            assert_eq!((answer.status, answer.body.len()), (200, 0), "{method}");
-            assert_eq!(identity(&answer), expected, "{method}");
-            assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+            let response = request.send();
+            assert_eq!((response.status, response.body.len()), (200, 0), "{method}");
+            assert_eq!(identity(&response), expected, "{method}");
+            assert_eq!(
+                response.header("cache-control").as_deref(),
+                Some("no-store")
+            );
         }
-        let answer = app.request(method, "/verify").send();
-        let challenge = answer.header("www-authenticate");
+        let response = app.request(method, "/verify").send();
+        let challenge = response.header("www-authenticate");
         assert_eq!(
-            (answer.status, challenge.as_deref()),
+            (response.status, challenge.as_deref()),
             (401, Some(r#"Bearer realm="tokenhouse""#)),
             "{method}"
         );
-        assert_eq!(identity(&answer), [const { None }; 5]);
+        assert_eq!(identity(&response), [const { None }; 5]);
     }
     // The body is not awaited: proxies announce one and do not send it.
     let announced = app
@@ -94,10 +97,10 @@ fn non_printable_characters_are_escaped_reversibly(backend: Backend) {
             200,
             "{name:?}"
         );
-        let answer = app.get("/verify").bearer(&token).send();
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("x-auth-user-id").as_deref(), Some("1"));
-        let shown = answer.header("x-auth-name").unwrap();
+        let response = app.get("/verify").bearer(&token).send();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("x-auth-user-id").as_deref(), Some("1"));
+        let shown = response.header("x-auth-name").unwrap();
         assert_eq!(shown, header);
         assert_eq!(percent_decode_str(&shown).decode_utf8().unwrap(), name);
     }
@@ -111,11 +114,11 @@ fn non_printable_characters_are_escaped_reversibly(backend: Backend) {
         ("password", "mulberry-Tram-71"),
     ];
     let token = app.post("/token").form(&form).send().json();
-    let answer = app
+    let response = app
         .get("/verify")
         .bearer(token["access_token"].as_str().unwrap())
         .send();
-    let shown = answer.header("x-auth-email").unwrap();
+    let shown = response.header("x-auth-email").unwrap();
     assert!(shown.is_ascii(), "{shown}");
     assert_eq!(
         percent_decode_str(&shown).decode_utf8().unwrap(),
@@ -150,18 +153,21 @@ fn required_scopes_come_from_the_query(backend: Backend) {
         ("?scope=%ff", Some("")),
         ("?scope=c+%ff", Some("")),
     ] {
-        let answer = app.get(&format!("/verify{query}")).bearer(&key).send();
-        let challenge = answer.header("www-authenticate");
+        let response = app.get(&format!("/verify{query}")).bearer(&key).send();
+        let challenge = response.header("www-authenticate");
         let insufficient = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
         let expected = missing.map(|name| match name {
             "" => insufficient.to_owned(),
             name => format!(r#"{insufficient}, scope="{name}""#),
         });
         let status = if missing.is_some() { 403 } else { 200 };
-        assert_eq!((answer.status, challenge), (status, expected), "{query}");
+        assert_eq!((response.status, challenge), (status, expected), "{query}");
         if missing.is_some() {
-            assert_eq!(answer.json(), json!({ "detail": "Not enough permissions" }));
-            assert_eq!(identity(&answer), [const { None }; 5], "{query}");
+            assert_eq!(
+                response.json(),
+                json!({ "detail": "Not enough permissions" })
+            );
+            assert_eq!(identity(&response), [const { None }; 5], "{query}");
         }
     }
     let refused = "audit_events WHERE action = 'scope.refused' AND credential = 'key:1'";
@@ -198,11 +204,11 @@ fn invalid_proxy_queries_are_rejected_and_logged(backend: Backend) {
     ];
     for (query, _) in &queries {
         let request = server.get(&format!("/verify?{query}")).bearer(&token);
-        let answer = request.send();
-        assert_eq!(answer.status, 403, "{query}");
+        let response = request.send();
+        assert_eq!(response.status, 403, "{query}");
         let detail = "The reverse proxy asked a question that is not valid";
-        assert_eq!(answer.json(), json!({ "detail": detail }));
-        assert_eq!(identity(&answer), [const { None }; 5], "{query}");
+        assert_eq!(response.json(), json!({ "detail": detail }));
+        assert_eq!(identity(&response), [const { None }; 5], "{query}");
         // Unauthenticated clients cannot write to the log this way.
         let anonymous = server.get(&format!("/verify?{query}")).send();
         assert_eq!(anonymous.status, 401, "{query}");
@@ -291,9 +297,9 @@ fn verify_fails_closed_without_the_database(backend: Backend) {
     app.database().make_unavailable();
     wait_for_cache_expiry(|| app.status("/verify", &token));
     for path in ["/verify", "/verify?scope=a"] {
-        let answer = app.get(path).bearer(&token).send();
+        let response = app.get(path).bearer(&token).send();
         assert_eq!(
-            (answer.status, identity(&answer)),
+            (response.status, identity(&response)),
             (503, [const { None }; 5])
         );
     }

@@ -1,5 +1,5 @@
-//! The static key and user credentials: where they are accepted, and where not. Also in an embedding app,
-//! `examples/guarded_app.rs`.
+//! The static key and user credentials: where they are accepted, and where not. Also in an
+//! embedding app, `examples/guarded_app.rs`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -56,10 +56,10 @@ fn single_credential_is_accepted_in_any_header(backend: Backend) {
             .fold(app.get("/users/me"), |request, (name, value)| {
                 request.header(name, value)
             });
-        let answer = request.send();
-        assert_eq!(answer.status, status, "{headers:?}");
+        let response = request.send();
+        assert_eq!(response.status, status, "{headers:?}");
         if status == 400 {
-            assert_eq!(answer.json()["error"], json!("invalid_request"));
+            assert_eq!(response.json()["error"], json!("invalid_request"));
         }
     }
 }
@@ -83,11 +83,11 @@ fn mutated_tokens_are_rejected(backend: Backend) {
         mutated.push(String::from_utf8(bytes).expect("ASCII"));
     }
     for other in mutated.into_iter().filter(|other| *other != token) {
-        let answer = connection
+        let response = connection
             .send(&app.get("/users/me").bearer(&other))
-            .expect("an answer");
-        assert_eq!(answer.status, 401, "{other}");
-        let challenge = answer.header("www-authenticate");
+            .expect("a response");
+        assert_eq!(response.status, 401, "{other}");
+        let challenge = response.header("www-authenticate");
         let expected = r#"Bearer realm="tokenhouse", error="invalid_token""#;
         assert_eq!(challenge.as_deref(), Some(expected));
     }
@@ -159,9 +159,9 @@ fn unset_static_key_matches_nothing() {
         .unset("API_KEY_TOKEN")
         .start();
     for (key, detail) in [(STATIC_KEY, "Forbidden"), ("", "Not authenticated")] {
-        let answer = app.get("/protected").header("Token", key).send();
+        let response = app.get("/protected").header("Token", key).send();
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (403, json!({"detail": detail}))
         );
     }
@@ -213,8 +213,8 @@ fn example_app_accepts_the_credentials_of_the_service(backend: Backend) {
     assert!(granted.status.success(), "{granted:?}");
     let (_example, client) = start_example(&app.database().url());
     let get = |path: &str, token: &str| {
-        let answer = client.get(path).header("Token", token).send();
-        (answer.status, answer.text().to_owned())
+        let response = client.get(path).header("Token", token).send();
+        (response.status, response.text().to_owned())
     };
     let refused = r#"{"detail":"Could not validate credentials"}"#;
     // The token keeps the scopes of its sign-in, whatever the user holds now.

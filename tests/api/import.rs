@@ -117,18 +117,18 @@ fn import_and_verify(app: &TestApp, source: &str, url: &str) -> Value {
     assert!(app.database().count("audit_events WHERE action = 'import'") > 0);
 
     for person in people(source) {
-        let answer = app.get("/users/me").bearer(&person.token).send();
+        let response = app.get("/users/me").bearer(&person.token).send();
         let expected = if person.live { 200 } else { 401 };
-        assert_eq!(answer.status, expected, "{}", person.email);
+        assert_eq!(response.status, expected, "{}", person.email);
         // In the form that Django clients send.
         let django_header = format!("Token {}", person.token);
-        let answer = app
+        let response = app
             .get("/users/me")
             .header("Authorization", django_header)
             .send();
-        assert_eq!(answer.status, expected, "{}", person.email);
+        assert_eq!(response.status, expected, "{}", person.email);
         if person.live {
-            let email = answer.json()["email"].as_str().unwrap().to_lowercase();
+            let email = response.json()["email"].as_str().unwrap().to_lowercase();
             assert_eq!(email, person.email.to_lowercase());
         }
         let Some(password) = &person.password else {
@@ -455,9 +455,9 @@ fn import_of_ten_thousand_users_keeps_all_signed_in(backend: Backend) {
     let mut signed_out = 0;
     for id in 0..10_000 {
         let request = app.get("/users/me").bearer(&numbered_token(id));
-        let answer = connection.send(&request).unwrap();
+        let response = connection.send(&request).unwrap();
         let email = format!("user{id}@example.com");
-        signed_out += u32::from(answer.status != 200 || answer.json()["email"] != email);
+        signed_out += u32::from(response.status != 200 || response.json()["email"] != email);
     }
     assert_eq!(signed_out, 0);
 }

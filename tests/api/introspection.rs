@@ -16,8 +16,8 @@ on_both_databases!(
 );
 
 /// The headers, without those that differ between responses.
-fn stable_headers(answer: &Response) -> Vec<(String, String)> {
-    let mut headers = answer.headers.clone();
+fn stable_headers(response: &Response) -> Vec<(String, String)> {
+    let mut headers = response.headers.clone();
     headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
     headers.sort();
     headers
@@ -46,18 +46,21 @@ fn active_credential_is_described_in_full(backend: Backend) {
     };
     let created_at = 1_800_000_000;
     let (expires_at, signed_in) = (created_at + 90 * 86_400, created_at + 10);
-    let answer = by_static_key(&app, &token);
+    let response = by_static_key(&app, &token);
     let expected = expected_body("users:read orders:write", signed_in, signed_in + 86_400);
-    assert_eq!((answer.status, answer.json()), (200, expected));
-    let answer = by_static_key(&app, &key);
+    assert_eq!((response.status, response.json()), (200, expected));
+    let response = by_static_key(&app, &key);
     assert_eq!(
-        (answer.status, answer.json()),
+        (response.status, response.json()),
         (
             200,
             expected_body("orders:read users:read", created_at, expires_at)
         )
     );
-    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(
+        response.header("cache-control").as_deref(),
+        Some("no-store")
+    );
     // Never more than the user's current scopes.
     let admin = app
         .register_with("admin", "users:write users:read")
@@ -125,14 +128,14 @@ fn inactive_credentials_get_identical_responses(backend: Backend) {
         "\u{1f980}",
         &"x".repeat(8_000),
     ] {
-        let answer = by_static_key(&app, inactive);
+        let response = by_static_key(&app, inactive);
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (200, r#"{"active":false}"#),
             "{inactive}"
         );
         assert_eq!(
-            stable_headers(&answer),
+            stable_headers(&response),
             stable_headers(&first),
             "{inactive}"
         );
@@ -163,7 +166,7 @@ fn callers_need_the_introspect_scope(backend: Backend) {
         r#"Bearer realm="tokenhouse", error="insufficient_scope", scope="introspect""#;
     let invalid = r#"Bearer realm="tokenhouse", error="invalid_token""#;
     let no_credential = r#"Bearer realm="tokenhouse""#;
-    for (answer, status, challenge) in [
+    for (response, status, challenge) in [
         // Not even about their own token.
         (introspect_as(&alice), 403, insufficient),
         (introspect_as(&other), 403, insufficient),
@@ -177,16 +180,16 @@ fn callers_need_the_introspect_scope(backend: Backend) {
             invalid,
         ),
     ] {
-        let got = answer.header("www-authenticate");
-        assert_eq!((answer.status, got.as_deref()), (status, Some(challenge)));
+        let got = response.header("www-authenticate");
+        assert_eq!((response.status, got.as_deref()), (status, Some(challenge)));
     }
     let without = app.post("/introspect").bearer(&token);
     let expected = json!({
         "detail": "The parameter token is missing", "error": "invalid_request",
         "error_description": "The parameter token is missing",
     });
-    let answer = without.form(&[("token_type_hint", "access_token")]).send();
-    assert_eq!((answer.status, answer.json()), (400, expected));
+    let response = without.form(&[("token_type_hint", "access_token")]).send();
+    assert_eq!((response.status, response.json()), (400, expected));
     let in_url = app
         .post(&format!("/introspect?token={alice}"))
         .bearer(&token);
@@ -224,9 +227,9 @@ fn clients_authenticate_with_the_static_key(backend: Backend) {
         format!("Bearer {STATIC_KEY}"),
         format!("Bearer {static_key}"),
     ] {
-        let answer = introspect(&good);
-        assert_eq!(answer.status, 200, "{good} {answer:?}");
-        assert_eq!(answer.json()["active"], json!(true), "{good}");
+        let response = introspect(&good);
+        assert_eq!(response.status, 200, "{good} {response:?}");
+        assert_eq!(response.json()["active"], json!(true), "{good}");
     }
     let refused = json!({
         "detail": "Client authentication failed", "error": "invalid_client",
@@ -247,13 +250,13 @@ fn clients_authenticate_with_the_static_key(backend: Backend) {
         "Basic !!!".to_owned(),
         "Basic ".to_owned() + &STANDARD.encode(b"client:\xff"),
     ] {
-        let answer = introspect(&wrong);
+        let response = introspect(&wrong);
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (401, refused.clone()),
             "{wrong}"
         );
-        let challenge = answer.header("www-authenticate");
+        let challenge = response.header("www-authenticate");
         assert_eq!(
             challenge.as_deref(),
             Some(r#"Basic realm="tokenhouse""#),
@@ -272,9 +275,9 @@ fn clients_authenticate_with_the_static_key(backend: Backend) {
     let both_headers = app.post("/introspect").header("Token", &alice);
     let both_headers = both_headers.header("Authorization", basic(&format!("client:{STATIC_KEY}")));
     for request in [both, twice, both_headers] {
-        let answer = request.form(&form).send();
+        let response = request.form(&form).send();
         assert_eq!(
-            (answer.status, &answer.json()["error"]),
+            (response.status, &response.json()["error"]),
             (400, &json!("invalid_request"))
         );
     }
@@ -307,12 +310,12 @@ fn basic_secret_is_accepted_raw_or_form_encoded() {
         let request = app
             .post("/introspect")
             .header("Authorization", format!("Basic {basic}"));
-        let answer = request.form(&[("token", "never-issued")]).send();
-        assert_eq!(answer.status, status, "{secret}");
+        let response = request.form(&[("token", "never-issued")]).send();
+        assert_eq!(response.status, status, "{secret}");
         if status == 200 {
-            assert_eq!(answer.json(), json!({"active": false}));
+            assert_eq!(response.json(), json!({"active": false}));
         } else {
-            assert_eq!(answer.json()["error"], json!("invalid_client"));
+            assert_eq!(response.json()["error"], json!("invalid_client"));
         }
     }
 }

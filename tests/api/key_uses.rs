@@ -23,9 +23,9 @@ fn clock() -> Clock {
 }
 
 fn list(app: &Client, token: &str) -> Vec<Value> {
-    let answer = app.get("/users/me/keys").bearer(token).send();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["keys"].as_array().unwrap().clone()
+    let response = app.get("/users/me/keys").bearer(token).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["keys"].as_array().unwrap().clone()
 }
 
 fn mistyped_key_is_rejected_without_the_database(backend: Backend) {
@@ -53,9 +53,9 @@ fn mistyped_key_is_rejected_without_the_database(backend: Backend) {
         let by_scheme = app
             .get("/users/me")
             .header("Authorization", format!("Token {cut}"));
-        let answer = by_scheme.send();
+        let response = by_scheme.send();
         assert_eq!(
-            answer.json()["detail"],
+            response.json()["detail"],
             json!("Could not validate credentials")
         );
     }

@@ -28,8 +28,8 @@ fn patch(client: &Client, admin: &str, tag: Option<&str>, body: &Value) -> Respo
     request.json(body).send()
 }
 
-fn scopes_of(answer: &Response) -> Vec<String> {
-    let scopes = text(&answer.json()["scopes"]);
+fn scopes_of(response: &Response) -> Vec<String> {
+    let scopes = text(&response.json()["scopes"]);
     let mut names: Vec<_> = scopes.split(' ').map(str::to_owned).collect();
     names.sort();
     names
@@ -156,9 +156,9 @@ fn replacing_all_scopes_requires_a_current_etag(backend: Backend) {
         json!({ "disabled": true }),
         json!({ "scopes_add": "t:1" }),
     ] {
-        let answer = patch(&app, &admin, Some(&stale), &body);
+        let response = patch(&app, &admin, Some(&stale), &body);
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (412, json!({ "detail": "The user was changed meanwhile" })),
             "{body}"
         );
@@ -206,8 +206,8 @@ fn replacing_all_scopes_requires_a_current_etag(backend: Backend) {
     }
     for (tag, status) in [("*", 404), (tag.as_str(), 404)] {
         let unknown = app.request("PATCH", "/admin/users/99").bearer(&admin);
-        let answer = unknown.header("If-Match", tag).json(&all("")).send();
-        assert_eq!(answer.status, status);
+        let response = unknown.header("If-Match", tag).json(&all("")).send();
+        assert_eq!(response.status, status);
     }
 
     // Of several concurrent replacements of the same view, one succeeds.
@@ -244,9 +244,9 @@ fn every_change_gives_the_user_a_new_etag(backend: Backend) {
         json!({ "disabled": false, "surname": "D" }),
     ] {
         let last = seen_tags.last().cloned();
-        let answer = patch(&app, &admin, last.as_deref(), &body);
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.header("etag"), Some(tag()), "{body}");
+        let response = patch(&app, &admin, last.as_deref(), &body);
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.header("etag"), Some(tag()), "{body}");
         assert!(!seen_tags.contains(&tag()), "{body}");
         seen_tags.push(tag());
     }

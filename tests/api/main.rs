@@ -1,4 +1,4 @@
-//! The service from outside: requests in, answers out, on both databases.
+//! Tests of the service over HTTP and on the command line, on both databases.
 
 #![expect(
     clippy::expect_used,

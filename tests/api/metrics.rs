@@ -22,9 +22,12 @@ struct Snapshot(BTreeMap<String, f64>);
 
 impl Snapshot {
     fn take(app: &Client) -> Self {
-        let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let lines = answer.text().lines().filter(|line| !line.starts_with('#'));
+        let response = app.get("/metrics").header("Token", STATIC_KEY).send();
+        assert_eq!(response.status, 200, "{response:?}");
+        let lines = response
+            .text()
+            .lines()
+            .filter(|line| !line.starts_with('#'));
         let series = lines.map(|line| {
             let (name, value) = line.rsplit_once(' ').unwrap();
             (name.to_owned(), value.parse().unwrap())
@@ -239,9 +242,9 @@ fn metrics_contain_no_client_input(backend: Backend) {
             .send();
     }
     assert_eq!(app.status("/users/me", &key), 200);
-    let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
+    let response = app.get("/metrics").header("Token", STATIC_KEY).send();
     assert_eq!(
-        answer.header("content-type").as_deref(),
+        response.header("content-type").as_deref(),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
     for secret in [
@@ -257,7 +260,7 @@ fn metrics_contain_no_client_input(backend: Backend) {
         key.as_str(),
         STATIC_KEY,
     ] {
-        assert!(!answer.text().contains(secret), "{secret}");
+        assert!(!response.text().contains(secret), "{secret}");
     }
 }
 
@@ -285,9 +288,9 @@ fn separate_listener_serves_only_metrics() {
     program.env("TOKENHOUSE_METRICS_BIND", &bind);
     let (_process, server) = Running::serve(program.env_remove("API_KEY_TOKEN"));
     let metrics = Client::new(bind.parse().unwrap());
-    let answer = metrics.get("/metrics").send();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(answer.text().contains("tokenhouse_build_info{version="));
+    let response = metrics.get("/metrics").send();
+    assert_eq!(response.status, 200, "{response:?}");
+    assert!(response.text().contains("tokenhouse_build_info{version="));
     for path in ["/users/me", "/readyz", "/docs", "/"] {
         assert_eq!(metrics.get(path).send().status, 404, "{path}");
     }
@@ -345,8 +348,8 @@ fn documentation_lists_exactly_the_metrics() {
 fn served_metrics_are_exactly_the_listed_ones() {
     let app = TestApp::start(Backend::Sqlite);
     app.register("alice").sign_in();
-    let answer = app.get("/metrics").header("Token", STATIC_KEY).send();
-    assert_eq!(names_in(answer.text()), metric_names());
+    let response = app.get("/metrics").header("Token", STATIC_KEY).send();
+    assert_eq!(names_in(response.text()), metric_names());
 }
 
 #[test]

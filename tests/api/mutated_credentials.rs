@@ -191,12 +191,14 @@ impl Location {
     }
 
     /// Whether the credential was rejected.
-    fn is_refused(self, answer: &Response) -> bool {
+    fn is_refused(self, response: &Response) -> bool {
         match self {
-            Self::Introspect if answer.status == 200 => answer.json() == json!({"active": false}),
+            Self::Introspect if response.status == 200 => {
+                response.json() == json!({"active": false})
+            }
             // The response is the same for any token; the caller checks that nothing was revoked.
-            Self::Revoke if answer.status == 200 => true,
-            _ => (400..500).contains(&answer.status),
+            Self::Revoke if response.status == 200 => true,
+            _ => (400..500).contains(&response.status),
         }
     }
 }
@@ -214,17 +216,17 @@ impl ReconnectingClient {
     }
 
     fn send(&self, request: &Request) -> std::io::Result<Response> {
-        let answer = self.connection.borrow_mut().send(request);
+        let response = self.connection.borrow_mut().send(request);
         // actix-web answers a malformed request head itself, without a request id, and closes the
         // connection without announcing it.
-        let goes_on = answer.as_ref().is_ok_and(|answer| {
-            answer.header("connection").as_deref() != Some("close")
-                && answer.header("x-request-id").is_some()
+        let goes_on = response.as_ref().is_ok_and(|response| {
+            response.header("connection").as_deref() != Some("close")
+                && response.header("x-request-id").is_some()
         });
         if !goes_on {
             self.connection.replace(self.client.connect().unwrap());
         }
-        answer
+        response
     }
 }
 
@@ -260,12 +262,13 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
             &mutated
         };
         prop_assume!(secrets.iter().all(|secret| secret.as_bytes() != presented));
-        let answer = line.send(&location.request(&app, &mutated));
-        let answer = answer.map_err(|error| TestCaseError::fail(format!("no answer: {error}")))?;
-        let refused = location.is_refused(&answer);
+        let response = line.send(&location.request(&app, &mutated));
+        let response =
+            response.map_err(|error| TestCaseError::fail(format!("no response: {error}")))?;
+        let refused = location.is_refused(&response);
         prop_assert!(
             refused,
-            "{:?}: {answer:?}",
+            "{:?}: {response:?}",
             mutated.escape_ascii().to_string()
         );
         Ok(())
@@ -371,9 +374,9 @@ fn verify_rejects_any_headers_and_target_without_a_credential(backend: Backend) 
             request.header(name, value)
         });
         // A connection closed without a response counts as rejected.
-        if let Ok(answer) = line.send(&request) {
-            unauthorized.set(unauthorized.get() + usize::from(answer.status == 401));
-            prop_assert!((300..500).contains(&answer.status), "{answer:?}");
+        if let Ok(response) = line.send(&request) {
+            unauthorized.set(unauthorized.get() + usize::from(response.status == 401));
+            prop_assert!((300..500).contains(&response.status), "{response:?}");
         }
         Ok(())
     };

@@ -133,9 +133,9 @@ fn manual_changes_take_effect(backend: Backend) {
         }
         app.database().execute(change);
         let has_taken_effect = || {
-            let answer = app.get("/users/me").bearer(&token).send();
-            answer.status == expected
-                && (expected == 401 || answer.json()["name"] == "Another Name")
+            let response = app.get("/users/me").bearer(&token).send();
+            response.status == expected
+                && (expected == 401 || response.json()["name"] == "Another Name")
         };
         match backend {
             Backend::Sqlite => assert!(has_taken_effect(), "{change}"),

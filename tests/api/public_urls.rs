@@ -48,9 +48,9 @@ fn issuer_is_the_configured_url_whatever_the_client_sends() {
             .header("X-Forwarded-Host", "evil.example")
             .header("X-Forwarded-Proto", "http")
             .header("Forwarded", "host=evil.example");
-        let answer = request.send();
+        let response = request.send();
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (200, expected_metadata("https://auth.example")),
             "{host}"
         );
@@ -68,13 +68,16 @@ fn without_public_url_only_direct_local_clients_get_metadata() {
         "localhost:8000",
         "LOCALHOST",
     ] {
-        let answer = app.get(METADATA).host(host).send();
+        let response = app.get(METADATA).host(host).send();
         assert_eq!(
-            answer.json(),
+            response.json(),
             expected_metadata(&format!("http://{host}")),
             "{host}"
         );
-        assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!(
+            response.header("cache-control").as_deref(),
+            Some("no-store")
+        );
     }
     // Host names sent by a TLS proxy, or by an attacker through one.
     let others = [
@@ -211,13 +214,13 @@ fn redirects_stay_on_this_host() {
     for target in known.chain(CHOSEN.map(str::to_owned)) {
         let request = app.get(&target).host(HOST);
         let request = request.header("X-Forwarded-Proto", "https");
-        let answer = request.header("X-Forwarded-Host", "evil.example").send();
+        let response = request.header("X-Forwarded-Host", "evil.example").send();
         tried += 1;
-        let Some(location) = answer.header("location") else {
+        let Some(location) = response.header("location") else {
             continue;
         };
         redirected += 1;
-        assert_eq!(answer.status, 307, "{target}");
+        assert_eq!(response.status, 307, "{target}");
         let is_local = location.starts_with('/') && !location.starts_with("//");
         assert!(is_local && !location.contains('\\'), "{target}: {location}");
         let path_of_location = location.split('?').next().unwrap();
@@ -240,8 +243,8 @@ fn redirects_keep_the_query_and_name_no_host() {
         ("/users/me/keys/7/", "/users/me/keys/7"),
     ] {
         for method in ["GET", "POST", "PUT"] {
-            let answer = app.request(method, target).host("evil.example").send();
-            let redirect = (answer.status, answer.header("location"));
+            let response = app.request(method, target).host("evil.example").send();
+            let redirect = (response.status, response.header("location"));
             assert_eq!(redirect, (307, Some(location.to_owned())), "{target}");
         }
     }
@@ -265,17 +268,17 @@ fn responses_never_name_plain_http() {
             // The token comes last: a route may revoke it.
             for credential in [None, Some(STATIC_KEY), Some(root.as_str())] {
                 for end in ["", "/", "//", "/?next=x"] {
-                    let answer = request(app, route, end, credential).send();
-                    check(route, end, &answer);
+                    let response = request(app, route, end, credential).send();
+                    check(route, end, &response);
                     tried += 1;
                 }
             }
         }
         assert!(tried > 300, "{tried}");
         let metadata = "/.well-known/oauth-authorization-server";
-        let answer = app.get(metadata).host(HOST);
-        let answer = answer.header("X-Forwarded-Proto", "https").send();
-        assert!([200, 404].contains(&answer.status), "{answer:?}");
+        let response = app.get(metadata).host(HOST);
+        let response = response.header("X-Forwarded-Proto", "https").send();
+        assert!([200, 404].contains(&response.status), "{response:?}");
     }
 }
 
@@ -300,15 +303,18 @@ fn request(app: &TestApp, route: &Route, end: &str, credential: Option<&str>) ->
     }
 }
 
-fn check(route: &Route, end: &str, answer: &Response) {
-    let what = format!("{} {}{end}: {}", route.method, route.target, answer.status);
-    for (name, value) in &answer.headers {
+fn check(route: &Route, end: &str, response: &Response) {
+    let what = format!(
+        "{} {}{end}: {}",
+        route.method, route.target, response.status
+    );
+    for (name, value) in &response.headers {
         assert!(!value.contains("http:"), "{what}: {name}: {value}");
     }
     if THIRD_PARTY.contains(&route.path) {
         return;
     }
-    let body = String::from_utf8_lossy(&answer.body);
+    let body = String::from_utf8_lossy(&response.body);
     if let Some(at) = body.find("http://") {
         panic!(
             "{what}: {}",

@@ -25,7 +25,7 @@ fn register(app: &Client, email: &str, password: &str) -> Response {
 
 fn registration_returns_no_secrets_and_ignores_extra_fields(backend: Backend) {
     let app = TestApp::start(backend);
-    let answer = app
+    let response = app
         .post("/register")
         .json(&json!({
             "name": "Alice Example", "surname": "", "email": "Alice@EXAMPLE.com", "website": "w",
@@ -33,11 +33,11 @@ fn registration_returns_no_secrets_and_ignores_extra_fields(backend: Backend) {
             "hashed_password": "x", "disabled_at": null, "created_at": "2000-01-01",
         }))
         .send();
-    assert_eq!(answer.status, 201);
+    assert_eq!(response.status, 201);
     let user = json!({
         "id": 1, "name": "Alice Example", "surname": "", "email": "Alice@example.com", "website": "w",
     });
-    assert_eq!(answer.json(), user);
+    assert_eq!(response.json(), user);
     assert_eq!(
         app.database().count("users WHERE scopes = '' AND id = 1"),
         1
@@ -61,9 +61,12 @@ fn spellings_of_an_address_are_one_account(backend: Backend) {
         "strasse.jose\u{301}@example.com",
         "Jo <strasse.josé@example.com>",
     ] {
-        let answer = register(&app, email, "correct-horse-9!");
-        assert_eq!(answer.status, 409, "{email}");
-        assert_eq!(answer.json(), json!({"detail": "User email already exist"}));
+        let response = register(&app, email, "correct-horse-9!");
+        assert_eq!(response.status, 409, "{email}");
+        assert_eq!(
+            response.json(),
+            json!({"detail": "User email already exist"})
+        );
     }
 }
 
@@ -109,9 +112,9 @@ fn password_policy_violations_are_explained(backend: Backend) {
         (&long, "bytes_too_long", "72 bytes"),
         ("with a \0 in it", "value_error", "NUL"),
     ] {
-        let answer = register(&app, "alice@example.com", password);
-        assert_eq!(answer.status, 422, "{password:?} {answer:?}");
-        let error = &answer.json()["detail"][0];
+        let response = register(&app, "alice@example.com", password);
+        assert_eq!(response.status, 422, "{password:?} {response:?}");
+        let error = &response.json()["detail"][0];
         let message = error["msg"].as_str().unwrap();
         assert!(
             message.to_lowercase().contains(&hint.to_lowercase()),
@@ -125,8 +128,8 @@ fn password_policy_violations_are_explained(backend: Backend) {
     }
     let just_fits = "violet kettles sing off-key, and seven wet dogs applaud: héhé! 4711 xq";
     assert_eq!(just_fits.len(), 72);
-    let answer = register(&app, "alice@example.com", just_fits);
-    assert_eq!(answer.status, 201, "{answer:?}");
+    let response = register(&app, "alice@example.com", just_fits);
+    assert_eq!(response.status, 201, "{response:?}");
 }
 
 fn registration_can_be_closed_or_limited_to_domains(backend: Backend) {

@@ -71,18 +71,18 @@ fn grant(app: &TestApp, arguments: &[&str]) {
 }
 
 fn get(client: &Client, path: &str, token: &str) -> (u16, String) {
-    let answer = client.get(path).header("Token", token).send();
-    (answer.status, answer.text().to_owned())
+    let response = client.get(path).header("Token", token).send();
+    (response.status, response.text().to_owned())
 }
 
 /// The status of `/notes`. A 503 must name the time to retry.
 fn notes(client: &Client, token: &str) -> u16 {
-    let answer = client.get("/notes").bearer(token).send();
-    if answer.status == 503 {
-        assert_eq!(answer.header("Retry-After").as_deref(), Some("1"));
-        assert_eq!(answer.text(), r#"{"detail":"Service Unavailable"}"#);
+    let response = client.get("/notes").bearer(token).send();
+    if response.status == 503 {
+        assert_eq!(response.header("Retry-After").as_deref(), Some("1"));
+        assert_eq!(response.text(), r#"{"detail":"Service Unavailable"}"#);
     }
-    answer.status
+    response.status
 }
 
 fn remote_app_responds_like_an_app_with_the_database(backend: Backend) {
@@ -135,13 +135,13 @@ fn remote_app_responds_like_an_app_with_the_database(backend: Backend) {
             let send = |client: &Client| {
                 let with =
                     |request: Request, header: &(&str, &[u8])| request.header(header.0, header.1);
-                let answer = headers.iter().fold(client.get(path), with).send();
-                let challenge = answer.header("WWW-Authenticate");
-                (answer.status, challenge, answer.text().to_owned())
+                let response = headers.iter().fold(client.get(path), with).send();
+                let challenge = response.header("WWW-Authenticate");
+                (response.status, challenge, response.text().to_owned())
             };
-            let answer = send(&client);
-            assert_eq!(answer.0, *status, "{path} {headers:?}: {answer:?}");
-            assert_eq!(answer, send(&embedded), "{path} {headers:?}");
+            let response = send(&client);
+            assert_eq!(response.0, *status, "{path} {headers:?}: {response:?}");
+            assert_eq!(response, send(&embedded), "{path} {headers:?}");
         }
     }
 }
@@ -242,7 +242,7 @@ fn unreachable_server_accepts_no_credential(backend: Backend) {
 
 const ACTIVE: &str = r#"{"active":true,"scope":"orders:read","username":"alice@example.com","exp":9999999999,"iat":1,"sub":"1","name":"Alice"}"#;
 
-fn answer(status: &str, header: &str, body: &str) -> String {
+fn response(status: &str, header: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\n{header}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -250,8 +250,8 @@ fn answer(status: &str, header: &str, body: &str) -> String {
 }
 
 /// A server that sends this response to every request.
-fn server_with_response(answer: String) -> SocketAddr {
-    serve_connections(move |stream| respond(stream, &answer))
+fn server_with_response(response: String) -> SocketAddr {
+    serve_connections(move |stream| respond(stream, &response))
 }
 
 fn serve_connections(mut serve: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
@@ -267,7 +267,7 @@ fn serve_connections(mut serve: impl FnMut(TcpStream) + Send + 'static) -> Socke
 
 /// Reads a request head and responds. A client that has read enough, or does not trust the
 /// certificate, may disconnect at any time.
-fn respond(stream: impl Read + Write, answer: &str) {
+fn respond(stream: impl Read + Write, response: &str) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while line != "\r\n" {
@@ -276,40 +276,43 @@ fn respond(stream: impl Read + Write, answer: &str) {
             return;
         }
     }
-    _ = stream.get_mut().write_all(answer.as_bytes());
+    _ = stream.get_mut().write_all(response.as_bytes());
     _ = stream.get_mut().flush();
 }
 
 #[test]
 fn unexpected_responses_accept_no_credential() {
-    let elsewhere = server_with_response(answer("200 OK", "", ACTIVE));
+    let elsewhere = server_with_response(response("200 OK", "", ACTIVE));
     let location = format!("Location: http://{elsewhere}/introspect\r\n");
     let too_long = format!("{ACTIVE}{}", " ".repeat(70_000));
     for (given, expected) in [
         // Every other response differs from this one in the part that makes it invalid.
-        (answer("200 OK", "", ACTIVE), 200),
-        (answer("200 OK", "", r#"{"active":false}"#), 401),
-        (answer("307 Temporary Redirect", &location, ACTIVE), 503),
-        (answer("302 Found", &location, ACTIVE), 503),
-        (answer("201 Created", "", ACTIVE), 503),
-        (answer("400 Bad Request", "", ACTIVE), 503),
-        (answer("401 Unauthorized", "", r#"{"active":false}"#), 503),
-        (answer("403 Forbidden", "", r#"{"active":false}"#), 503),
-        (answer("404 Not Found", "", r#"{"active":false}"#), 503),
+        (response("200 OK", "", ACTIVE), 200),
+        (response("200 OK", "", r#"{"active":false}"#), 401),
+        (response("307 Temporary Redirect", &location, ACTIVE), 503),
+        (response("302 Found", &location, ACTIVE), 503),
+        (response("201 Created", "", ACTIVE), 503),
+        (response("400 Bad Request", "", ACTIVE), 503),
+        (response("401 Unauthorized", "", r#"{"active":false}"#), 503),
+        (response("403 Forbidden", "", r#"{"active":false}"#), 503),
+        (response("404 Not Found", "", r#"{"active":false}"#), 503),
         (
-            answer("500 Internal Server Error", "", r#"{"active":false}"#),
+            response("500 Internal Server Error", "", r#"{"active":false}"#),
             503,
         ),
         (
-            answer("503 Service Unavailable", "", r#"{"active":false}"#),
+            response("503 Service Unavailable", "", r#"{"active":false}"#),
             503,
         ),
-        (answer("200 OK", "", "<html>Welcome to nginx!</html>"), 503),
-        (answer("200 OK", "", r#"{"active":true}"#), 503),
-        (answer("200 OK", "", r#"{"active":"false"}"#), 503),
-        (answer("200 OK", "", &too_long), 503),
         (
-            answer("200 OK", "", ACTIVE).replace("Content-Length: 1", "Content-Length: 9"),
+            response("200 OK", "", "<html>Welcome to nginx!</html>"),
+            503,
+        ),
+        (response("200 OK", "", r#"{"active":true}"#), 503),
+        (response("200 OK", "", r#"{"active":"false"}"#), 503),
+        (response("200 OK", "", &too_long), 503),
+        (
+            response("200 OK", "", ACTIVE).replace("Content-Length: 1", "Content-Length: 9"),
             503,
         ),
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), 503),
@@ -340,7 +343,7 @@ fn https_requires_a_certificate_trusted_by_the_system() {
         let session = ServerConnection::new(Arc::clone(&config)).unwrap();
         respond(
             StreamOwned::new(session, stream),
-            &answer("200 OK", "", ACTIVE),
+            &response("200 OK", "", ACTIVE),
         );
     });
     let by_name = format!("https://localhost:{}", server.port());

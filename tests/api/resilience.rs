@@ -65,8 +65,8 @@ fn measure_requests(client: &Client, token: &str, stop: &AtomicBool) -> Vec<Dura
     let mut took = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let answer = connection.send(&client.get("/users/me").bearer(token));
-        assert_eq!(answer.unwrap().status, 200);
+        let response = connection.send(&client.get("/users/me").bearer(token));
+        assert_eq!(response.unwrap().status, 200);
         took.push(started.elapsed());
         thread::sleep(Duration::from_millis(5));
     }
@@ -122,7 +122,7 @@ fn stalled_connections_are_closed_without_affecting_others() {
     });
     // Other tests may keep the machine busy; `reliability hostile` checks the 99th percentile.
     took.sort_unstable();
-    assert!(took.len() > 100, "{} answers", took.len());
+    assert!(took.len() > 100, "{} responses", took.len());
     let median = took[took.len() / 2];
     assert!(median < Duration::from_millis(50), "{median:?}");
     assert!(server.memory() < 128 << 20, "{} bytes", server.memory());
@@ -230,13 +230,13 @@ fn panicking_handler_costs_one_connection(backend: Backend) {
     let token = alice.sign_in();
     let (client, server) = start_app(Auth::open(&app.config()).unwrap());
     for _ in 0..PANICS {
-        let answer = client.get("/panic").bearer(&token).try_send();
-        assert!(answer.is_err(), "{answer:?}");
+        let response = client.get("/panic").bearer(&token).try_send();
+        assert!(response.is_err(), "{response:?}");
     }
     // Without a credential the handler does not run.
     assert_eq!(client.get("/panic").send().status, 401);
-    let answer = client.get("/me").bearer(&token).send();
-    assert_eq!((answer.status, answer.text()), (200, &*alice.email));
+    let response = client.get("/me").bearer(&token).send();
+    assert_eq!((response.status, response.text()), (200, &*alice.email));
     drop(server.stop(false));
 }
 
@@ -290,13 +290,13 @@ fn database_outage_is_503_everywhere_and_recovers(backend: Backend) {
         );
     }
     for request in requests {
-        let answer = request.send();
+        let response = request.send();
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (503, r#"{"detail":"Service Unavailable"}"#)
         );
-        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
-        assert_eq!(answer.header("www-authenticate"), None);
+        assert_eq!(response.header("retry-after").as_deref(), Some("1"));
+        assert_eq!(response.header("www-authenticate"), None);
     }
     // Requests that need no database still work.
     assert_eq!(app.get("/livez").send().status, 200);

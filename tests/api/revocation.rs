@@ -18,8 +18,12 @@ fn revoke(client: &Client, token: &str) -> Response {
     client.post("/revoke").form(&[("token", token)]).send()
 }
 
-fn assert_revoked(answer: &Response) {
-    assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
+fn assert_revoked(response: &Response) {
+    assert_eq!(
+        (response.status, response.body.len()),
+        (200, 0),
+        "{response:?}"
+    );
 }
 
 fn possession_of_a_credential_allows_revoking_it(backend: Backend) {
@@ -145,18 +149,22 @@ fn invalid_request_revokes_nothing(backend: Backend) {
         ("text/plain", format!("token={token}"), missing),
     ] {
         let request = app.post("/revoke").header("Content-Type", content_type);
-        let answer = request.body(body.clone()).send();
+        let response = request.body(body.clone()).send();
         let expected = json!({
             "detail": detail, "error": "invalid_request", "error_description": detail,
         });
-        assert_eq!((answer.status, answer.json()), (400, expected), "{body}");
+        assert_eq!(
+            (response.status, response.json()),
+            (400, expected),
+            "{body}"
+        );
     }
     let in_url = app.post(&format!("/revoke?token={token}")).send();
     assert_eq!(in_url.status, 400);
     for bad in ["unknown", "tkh_mistyped"] {
         let request = app.post("/revoke").bearer(bad);
-        let answer = request.form(&[("token", &token)]).send();
-        assert_eq!(answer.status, 401, "{bad}");
+        let response = request.form(&[("token", &token)]).send();
+        assert_eq!(response.status, 401, "{bad}");
     }
     assert_eq!(app.status("/users/me", &token), 200);
 }

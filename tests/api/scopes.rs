@@ -26,13 +26,13 @@ fn sign_in_can_request_fewer_scopes_but_never_more(backend: Backend) {
         ),
         (HELD, HELD),
     ] {
-        let answer = alice.try_sign_in(&alice.password, requested);
+        let response = alice.try_sign_in(&alice.password, requested);
         assert_eq!(
-            (answer.status, &answer.json()["scope"]),
+            (response.status, &response.json()["scope"]),
             (200, &json!(granted)),
             "{requested:?}"
         );
-        token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        token = response.json()["access_token"].as_str().unwrap().to_owned();
     }
     let strict = app
         .sibling()
@@ -62,9 +62,9 @@ fn sign_in_can_request_fewer_scopes_but_never_more(backend: Backend) {
                 ("password", &alice.password),
                 ("scope", requested),
             ];
-            let answer = server.post("/token").form(&form).send();
+            let response = server.post("/token").form(&form).send();
             assert_eq!(
-                (answer.status, answer.json()),
+                (response.status, response.json()),
                 (400, refused.clone()),
                 "{requested:?}"
             );
@@ -104,8 +104,8 @@ fn revoked_scope_is_removed_from_live_credentials_on_every_process(backend: Back
         let path = format!("/admin/users/{id}");
         let patch = server.request("PATCH", path).bearer(&admin);
         let patch = patch.header("If-Match", "*");
-        let answer = patch.json(&json!({ "scopes": scopes })).send();
-        assert_eq!(answer.json()["scopes"], json!(scopes));
+        let response = patch.json(&json!({ "scopes": scopes })).send();
+        assert_eq!(response.json()["scopes"], json!(scopes));
     };
     for round in 0..10 {
         for credential in [&token, &key] {
@@ -155,9 +155,9 @@ fn custom_scope_names_work_like_built_in_ones(backend: Backend) {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("scope", name)
             .finish();
-        let answer = app.get(&format!("/verify?{query}")).bearer(&key).send();
-        assert_eq!(answer.status, 200, "{name}");
-        let shown = answer.header("x-auth-scopes").unwrap();
+        let response = app.get(&format!("/verify?{query}")).bearer(&key).send();
+        assert_eq!(response.status, 200, "{name}");
+        let shown = response.header("x-auth-scopes").unwrap();
         assert_eq!(shown, name.replace('%', "%25"));
         assert_eq!(app.status(&format!("/verify?{query}"), &token), 200);
     }
@@ -175,9 +175,9 @@ fn custom_scope_names_work_like_built_in_ones(backend: Backend) {
         let patch = app
             .request("PATCH", format!("/admin/users/{id}"))
             .bearer(&admin);
-        let answer = patch.json(&json!({ "scopes_add": bad })).send();
-        assert_eq!(answer.status, 422, "{bad:?}");
-        let loc = &answer.json()["detail"][0]["loc"];
+        let response = patch.json(&json!({ "scopes_add": bad })).send();
+        assert_eq!(response.status, 422, "{bad:?}");
+        let loc = &response.json()["detail"][0]["loc"];
         assert_eq!(*loc, json!(["body", "scopes_add"]));
     }
     let too_long = "a".repeat(2_001);

@@ -90,12 +90,12 @@ fn assert_absent(what: &str, bytes: &[u8], secret: &str) {
     }
 }
 
-fn response_bytes(answer: &Response) -> Vec<u8> {
-    let headers = answer.headers.iter();
+fn response_bytes(response: &Response) -> Vec<u8> {
+    let headers = response.headers.iter();
     let head: String = headers
         .map(|(name, value)| format!("{name}: {value}\n"))
         .collect();
-    [head.as_bytes(), &answer.body].concat()
+    [head.as_bytes(), &response.body].concat()
 }
 
 fn post(client: &Client, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
@@ -320,16 +320,16 @@ fn exercise(client: &Client, token: &str, email: &str) -> Vec<u16> {
     let mut statuses = Vec::new();
     for (number, (request, may_echo)) in all_requests(client, token, email).into_iter().enumerate()
     {
-        let answer = request.send();
-        let bytes = response_bytes(&answer);
-        let what = format!("request {number}, answered {}", answer.status);
+        let response = request.send();
+        let bytes = response_bytes(&response);
+        let what = format!("request {number}, answered {}", response.status);
         if !may_echo {
             assert_absent(&what, &bytes, MARK);
         }
         assert_absent(&what, &bytes, "$2b$");
         assert_absent(&what, &bytes, token);
         assert_absent(&what, &bytes, &hex_digest(token));
-        statuses.push(answer.status);
+        statuses.push(response.status);
     }
     statuses
 }
@@ -351,9 +351,9 @@ fn register(client: &Client) -> &'static str {
 
 fn sign_in(client: &Client, email: &str, password: &str) -> String {
     let form = [("username", email), ("password", password)];
-    let answer = client.post("/token").form(&form).send();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    text(&answer.json()["access_token"])
+    let response = client.post("/token").form(&form).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    text(&response.json()["access_token"])
 }
 
 fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
@@ -402,10 +402,10 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
     server.app.database().make_available();
 
     let secrets = [MARK, &token, &first_token, &key];
-    for (path, answer) in &responses {
-        assert_eq!(answer.status, 200, "{path}");
+    for (path, response) in &responses {
+        assert_eq!(response.status, 200, "{path}");
         for secret in secrets {
-            assert_absent(path, &response_bytes(answer), secret);
+            assert_absent(path, &response_bytes(response), secret);
         }
     }
     let digests = [&token, &first_token, &key].map(|secret| hex_digest(secret));

@@ -85,10 +85,10 @@ fn requests_in_progress_are_finished(backend: Backend) {
     // Longer than actix-web's interval for checking whether requests are in progress.
     thread::sleep(Duration::from_millis(1_500));
     stream.write_all(&form.as_bytes()[20..]).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("access_token"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert!(response.contains("access_token"), "{response}");
     assert_exits_in_time(process, signalled);
 }
 

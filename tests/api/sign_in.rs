@@ -35,16 +35,19 @@ fn sign_in(app: &Client, username: &str, password: &str) -> Response {
 fn token_response_follows_rfc_6749(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
-    let answer = sign_in(&app, "ALICE@Example.COM", &alice.password);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let mut body = answer.json();
+    let response = sign_in(&app, "ALICE@Example.COM", &alice.password);
+    assert_eq!(response.status, 200, "{response:?}");
+    let mut body = response.json();
     let token = body["access_token"].take();
     assert_eq!(token.as_str().map(str::len), Some(43));
     let rest =
         json!({"access_token": null, "token_type": "bearer", "expires_in": 86400, "scope": ""});
     assert_eq!(body, rest);
-    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
-    assert_eq!(answer.header("pragma").as_deref(), Some("no-cache"));
+    assert_eq!(
+        response.header("cache-control").as_deref(),
+        Some("no-store")
+    );
+    assert_eq!(response.header("pragma").as_deref(), Some("no-cache"));
 }
 
 fn all_refusals_are_identical(backend: Backend) {
@@ -69,13 +72,13 @@ fn all_refusals_are_identical(backend: Backend) {
         ("nul \0", "wrong password"),
     ];
     for (username, password) in refusals {
-        let answer = sign_in(&app, username, password);
-        assert_eq!(answer.status, 401, "{username:?} {answer:?}");
+        let response = sign_in(&app, username, password);
+        assert_eq!(response.status, 401, "{username:?} {response:?}");
         assert_eq!(
-            answer.text(),
+            response.text(),
             r#"{"detail":"Unauthorized","error":"invalid_grant","error_description":"Incorrect username or password"}"#
         );
-        let challenge = answer.header("www-authenticate");
+        let challenge = response.header("www-authenticate");
         assert_eq!(challenge.as_deref(), Some(r#"Bearer realm="tokenhouse""#));
     }
     assert_eq!(sign_in(&app, &alice.email, &alice.password).status, 200);
@@ -91,9 +94,9 @@ fn concurrent_sign_ins_leave_one_token(backend: Backend) {
                 let client: Client = if number % 2 == 0 { *app } else { *second };
                 let alice = &alice;
                 scope.spawn(move || {
-                    let answer = sign_in(&client, &alice.email, &alice.password);
-                    assert_eq!(answer.status, 200, "{answer:?}");
-                    answer.json()["access_token"].as_str().unwrap().to_owned()
+                    let response = sign_in(&client, &alice.email, &alice.password);
+                    assert_eq!(response.status, 200, "{response:?}");
+                    response.json()["access_token"].as_str().unwrap().to_owned()
                 })
             })
             .collect();
@@ -120,10 +123,10 @@ fn token_is_rejected_from_the_moment_it_expires(backend: Backend) {
     clock.advance(TimeDelta::seconds(86_400) - TimeDelta::microseconds(1));
     assert_eq!(me(&app, &token), 200);
     clock.advance(TimeDelta::microseconds(1));
-    let answer = app.get("/users/me").bearer(&token).send();
-    assert_eq!(answer.status, 401);
+    let response = app.get("/users/me").bearer(&token).send();
+    assert_eq!(response.status, 401);
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({"detail": "Could not validate credentials"})
     );
 }
@@ -140,8 +143,8 @@ fn logout_revokes_the_token_on_every_process(backend: Backend) {
         } else {
             (&second, &app)
         };
-        let answer = one.post("/logout").bearer(&token).send();
-        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        let response = one.post("/logout").bearer(&token).send();
+        assert_eq!((response.status, response.body.len()), (204, 0));
         assert_eq!((me(other, &token), me(one, &token)), (401, 401));
         assert_eq!(one.post("/logout").bearer(&token).send().status, 401);
     }
@@ -216,7 +219,7 @@ fn overloaded_hasher_rejects_immediately(backend: Backend) {
         .setting("TOKENHOUSE_BCRYPT_COST", "12")
         .setting("TOKENHOUSE_HASH_QUEUE_MS", "1")
         .start();
-    let answers: Vec<Response> = thread::scope(|scope| {
+    let responses: Vec<Response> = thread::scope(|scope| {
         let client: Client = *app;
         let threads: Vec<_> = (0..8)
             .map(|_| scope.spawn(move || sign_in(&client, "nobody@example.com", "wrong password")))
@@ -226,15 +229,15 @@ fn overloaded_hasher_rejects_immediately(backend: Backend) {
             .map(|thread| thread.join().unwrap())
             .collect()
     });
-    let refused: Vec<&Response> = answers
+    let refused: Vec<&Response> = responses
         .iter()
-        .filter(|answer| answer.status == 503)
+        .filter(|response| response.status == 503)
         .collect();
-    assert!(refused.len() >= 4, "{answers:?}");
-    for answer in refused {
-        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+    assert!(refused.len() >= 4, "{responses:?}");
+    for response in refused {
+        assert_eq!(response.header("retry-after").as_deref(), Some("1"));
         assert_eq!(
-            answer.json(),
+            response.json(),
             json!({"detail": "Too many sign-ins at the moment"})
         );
     }

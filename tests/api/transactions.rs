@@ -1,4 +1,4 @@
-//! Database transactions: concurrent writers all succeed, and rejected transactions leave nothing behind.
+//! Database transactions: concurrent writers all succeed, and rejected transactions leave no trace.
 //!
 //! `TOKENHOUSE_TEST_CONTENTION_SECONDS` is how long the readers run; the default is 5.
 
@@ -70,8 +70,8 @@ fn refusal_is_not_held_against_the_right_password(backend: Backend) {
     for _ in 0..3 {
         let deletion = serde_json::json!({ "current_password": admin.password });
         let request = app.request("DELETE", "/users/me");
-        let answer = request.bearer(&token).json(&deletion).send();
-        assert_eq!(answer.status, 409);
+        let response = request.bearer(&token).json(&deletion).send();
+        assert_eq!(response.status, 409);
     }
     let held = "login_failures WHERE failures > 0 OR under_way > 0";
     assert_eq!(app.database().count(held), 0);
@@ -88,7 +88,8 @@ const CLIENTS: usize = 64;
 /// Maximum wait for the database, plus slack for a busy machine.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Maximum size of the write-ahead wal. Without checkpoints, [`MIN_CHANGES`] would exceed it by half.
+/// Maximum size of the write-ahead log. Without checkpoints, [`MIN_CHANGES`] would exceed it by
+/// half.
 const MAX_WAL_BYTES: u64 = 64 << 20;
 
 /// Minimum number of changes made during the reads, however fast the machine is.
@@ -97,12 +98,12 @@ const MIN_CHANGES: usize = 3_000;
 /// Updates the profile; returns the status and the duration.
 fn change(client: &Client, token: &str, page: &str) -> (u16, Duration) {
     let started = Instant::now();
-    let answer = client
+    let response = client
         .request("PATCH", "/users/me")
         .bearer(token)
         .json(&json!({ "website": format!("https://example.com/{page}") }))
         .send();
-    (answer.status, started.elapsed())
+    (response.status, started.elapsed())
 }
 
 /// Makes this many changes per client concurrently; returns their outcomes.
@@ -191,7 +192,7 @@ fn wal_stays_small_under_permanent_readers() {
     });
     assert!(statuses.iter().all(|status| *status == 200));
     println!(
-        "{} changes, the wal had {largest} bytes at most",
+        "{} changes, the log had {largest} bytes at most",
         statuses.len()
     );
     assert!(largest < MAX_WAL_BYTES, "{largest} bytes");

@@ -62,9 +62,9 @@ fn client_request_id_is_recorded_separately(backend: Backend) {
             _ => json!({ "scopes_add": name }),
         };
         let request = app.request("PATCH", path).bearer(by).json(&body);
-        let answer = request.header("X-Request-Id", client_id).send();
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.header("x-request-id").unwrap()
+        let response = request.header("X-Request-Id", client_id).send();
+        assert_eq!(response.status, 200, "{response:?}");
+        response.header("x-request-id").unwrap()
     };
     assert_eq!(
         patch("id-of-another-client", &token, "/users/me", "Alice A"),
@@ -182,11 +182,11 @@ fn filters_select_matching_events(backend: Backend) {
     assert_eq!(count("actor=user:1&before=3"), 1);
     assert_eq!(count("actor=nobody"), 0);
     for wrong in ["since=yesterday", "before=x", "limit=0", "limit=501"] {
-        let answer = app
+        let response = app
             .get(&format!("/admin/events?{wrong}"))
             .bearer(&admin)
             .send();
-        assert_eq!(answer.status, 422, "{wrong}");
+        assert_eq!(response.status, 422, "{wrong}");
     }
 }
 

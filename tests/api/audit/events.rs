@@ -70,8 +70,8 @@ impl<'a> EventWatcher<'a> {
     fn expect(&mut self, request: Request, status: u16, expected: &[Row]) -> Response {
         let id = format!("request-{:08}", self.seen);
         let request = request.header("X-Request-Id", &id);
-        let answer = request.header("User-Agent", USER_AGENT).send();
-        assert_eq!(answer.status, status, "{answer:?}");
+        let response = request.header("User-Agent", USER_AGENT).send();
+        assert_eq!(response.status, status, "{response:?}");
         let rows = self.check(expected);
         for row in rows {
             assert_eq!(
@@ -83,7 +83,7 @@ impl<'a> EventWatcher<'a> {
                 row[10].len() == 32 && row[10].bytes().all(|b| b.is_ascii_hexdigit());
             assert!(is_generated, "{row:?}");
         }
-        answer
+        response
     }
 
     /// Runs an operator command; its events have no address, user agent or request id.
@@ -151,8 +151,8 @@ fn every_user_operation_writes_one_event(backend: Backend) {
         let detail = json!({"scopes": scopes});
         [(me, "password", "account", "login", me, ok, detail)]
     };
-    let answer = watcher.expect(form(&app, ALICE, PASSWORD), 200, &login(""));
-    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let response = watcher.expect(form(&app, ALICE, PASSWORD), 200, &login(""));
+    let token = response.json()["access_token"].as_str().unwrap().to_owned();
 
     let account = |action, target, detail| [(me, "login", "account", action, target, ok, detail)];
     let patch = app.request("PATCH", "/users/me").bearer(&token);
@@ -201,12 +201,12 @@ fn every_user_operation_writes_one_event(backend: Backend) {
         &account("password.change", me, json!({"keys": [2]})),
     );
     let sign_in = || form(&app, ALICE, "another password of alice");
-    let answer = watcher.expect(sign_in(), 200, &login(""));
-    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let response = watcher.expect(sign_in(), 200, &login(""));
+    let token = response.json()["access_token"].as_str().unwrap().to_owned();
     let logout = app.post("/logout").bearer(&token);
     watcher.expect(logout, 204, &account("logout", me, none.clone()));
-    let answer = watcher.expect(sign_in(), 200, &login(""));
-    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let response = watcher.expect(sign_in(), 200, &login(""));
+    let token = response.json()["access_token"].as_str().unwrap().to_owned();
     let revoke = app.post("/revoke").form(&[("token", token.as_str())]);
     let by_token = [(
         me,
@@ -218,8 +218,8 @@ fn every_user_operation_writes_one_event(backend: Backend) {
         none.clone(),
     )];
     watcher.expect(revoke, 200, &by_token);
-    let answer = watcher.expect(sign_in(), 200, &login(""));
-    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let response = watcher.expect(sign_in(), 200, &login(""));
+    let token = response.json()["access_token"].as_str().unwrap().to_owned();
     let delete = app.request("DELETE", "/users/me").bearer(&token);
     let delete = delete.json(&json!({"current_password": "another password of alice"}));
     let before = app.database().count("audit_events");

@@ -1,4 +1,4 @@
-//! Limits of the trail: rows and pages have a maximum size, and floods of refusals are counted, not stored.
+//! Limits of the trail: rows and pages have a maximum size, and floods of refusals are summed up.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -46,12 +46,12 @@ fn invalid_scopes_are_not_echoed_or_stored(backend: Backend) {
         "a+%22b".to_owned(),
     ] {
         let last = app.database().count("audit_events");
-        let answer = app
+        let response = app
             .get(&format!("/verify?scope={scope}"))
             .bearer(&token)
             .send();
-        assert_eq!(answer.status, 403);
-        let header = answer.header("www-authenticate");
+        assert_eq!(response.status, 403);
+        let header = response.header("www-authenticate");
         assert_eq!(header.as_deref(), Some(challenge));
         let [row] = &rows_after(&app, last)[..] else {
             panic!("one row for {} bytes", scope.len());
@@ -62,11 +62,11 @@ fn invalid_scopes_are_not_echoed_or_stored(backend: Backend) {
     // The longest valid scope name.
     let longest = "x".repeat(2_000);
     let last = app.database().count("audit_events");
-    let answer = app
+    let response = app
         .get(&format!("/verify?scope={longest}"))
         .bearer(&token)
         .send();
-    let header = answer.header("www-authenticate").unwrap();
+    let header = response.header("www-authenticate").unwrap();
     assert!(header.contains(&longest) && header.len() < 2_500);
     assert!(rows_after(&app, last)[0].len() < 3_000);
 }
@@ -150,9 +150,9 @@ fn pages_are_limited_in_bytes(backend: Backend) {
         let (mut seen, mut pages) = (Vec::new(), 0);
         let mut next = Some(first.to_owned());
         while let Some(path) = next {
-            let answer = app.get(&path).bearer(&token).send();
-            assert!(answer.body.len() < 600_000, "{}", answer.body.len());
-            let body = answer.json();
+            let response = app.get(&path).bearer(&token).send();
+            assert!(response.body.len() < 600_000, "{}", response.body.len());
+            let body = response.json();
             let events = body["events"].as_array().unwrap();
             assert!(!events.is_empty());
             seen.extend(events.iter().map(|event| event["id"].as_i64().unwrap()));
@@ -178,8 +178,8 @@ fn concurrent_pages_use_little_memory(backend: Backend) {
     insert_long_rows(&app, backend, 300);
     let (process, server) = app.spawn_server();
     let fetch_page = || {
-        let answer = server.get("/users/me/events?limit=500").bearer(&token);
-        answer.send().status
+        let response = server.get("/users/me/events?limit=500").bearer(&token);
+        response.send().status
     };
     assert_eq!(fetch_page(), 200);
     let before = process.memory();
@@ -223,13 +223,13 @@ fn flood_of_refusals_is_counted(backend: Backend) {
                 let request = server.post("/token").form(&fields);
                 for _ in 0..REQUESTS_PER_CLIENT {
                     match connection.send(&request) {
-                        Ok(answer) if answer.status == 401 => {
+                        Ok(response) if response.status == 401 => {
                             refused.fetch_add(1, Ordering::Relaxed);
                         }
                         // On a busy machine the database times out, or the service closes an idle
                         // connection.
-                        Ok(answer) => {
-                            assert_eq!(answer.status, 503);
+                        Ok(response) => {
+                            assert_eq!(response.status, 503);
                             unknown.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(_cut) => {
@@ -282,8 +282,8 @@ fn anonymous_refusals_do_not_hide_refusals_of_users(backend: Backend) {
     let (process, server) = Running::serve(command.stderr(log.writer()));
     let guess = |from: [u8; 4], name: &str| {
         let form = [("username", name), ("password", "a wrong password")];
-        let answer = server.from(from).post("/token").form(&form).send();
-        assert_eq!(answer.status, 401);
+        let response = server.from(from).post("/token").form(&form).send();
+        assert_eq!(response.status, 401);
     };
     for number in 0..1_000 {
         guess([127, 0, 0, 9], &format!("unknown{number}@example.com"));

@@ -33,16 +33,16 @@ fn administrator(app: &TestApp) -> String {
 
 fn sign_in(app: &TestApp, email: &str, password: &str) -> String {
     let fields = [("username", email), ("password", password)];
-    let answer = app.post("/token").form(&fields).send();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+    let response = app.post("/token").form(&fields).send();
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
 /// A page of events, and the link to the next page.
 fn page(app: &TestApp, token: &str, path: &str) -> (Vec<Value>, Option<String>) {
-    let answer = app.get(path).bearer(token).send();
-    assert_eq!(answer.status, 200, "{path}: {answer:?}");
-    let body = answer.json();
+    let response = app.get(path).bearer(token).send();
+    assert_eq!(response.status, 200, "{path}: {response:?}");
+    let body = response.json();
     let next = body["next"].as_str().map(str::to_owned);
     (body["events"].as_array().unwrap().clone(), next)
 }

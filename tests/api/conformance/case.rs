@@ -294,13 +294,13 @@ impl Variables {
         }
     }
 
-    pub fn expand_response(&self, answer: &Expected) -> Expected {
+    pub fn expand_response(&self, response: &Expected) -> Expected {
         let header = |(name, value): (&String, &String)| (name.clone(), self.expand(value));
         Expected {
-            status: answer.status,
-            headers: answer.headers.iter().map(header).collect(),
-            json: answer.json.as_ref().map(|value| self.expand_json(value)),
-            text: answer.text.as_ref().map(|text| self.expand(text)),
+            status: response.status,
+            headers: response.headers.iter().map(header).collect(),
+            json: response.json.as_ref().map(|value| self.expand_json(value)),
+            text: response.text.as_ref().map(|text| self.expand(text)),
         }
     }
 }

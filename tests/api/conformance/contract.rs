@@ -93,8 +93,8 @@ impl Expected {
 
     /// Replaces Python's wording in the recording by that of the response, if it has the expected
     /// form.
-    pub fn accept_wording(mut self, case: &Case, answer: &Response) -> Self {
-        let actual = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+    pub fn accept_wording(mut self, case: &Case, response: &Response) -> Self {
+        let actual = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
         let has_free_email_wording = case.tags.contains(&Tag::EmailMsg);
         let has_free_json_wording = case.tags.contains(&Tag::JsonError);
         for (index, error) in self.field_errors().iter_mut().enumerate() {
@@ -134,7 +134,7 @@ impl Expected {
 }
 
 /// Problems with the headers that every response carries.
-pub fn header_problems(path: &str, answer: &Response) -> Vec<String> {
+pub fn header_problems(path: &str, response: &Response) -> Vec<String> {
     let mut expected = vec![("x-content-type-options", "nosniff")];
     // Documentation pages may be cached.
     if !["/docs", "/redoc"]
@@ -143,16 +143,19 @@ pub fn header_problems(path: &str, answer: &Response) -> Vec<String> {
     {
         expected.push(("cache-control", "no-store"));
     }
-    if path == "/token" && answer.status == 200 {
+    if path == "/token" && response.status == 200 {
         expected.push(("pragma", "no-cache"));
     }
-    let wrong = |(name, value): &(&str, &str)| answer.header(name).as_deref() != Some(value);
+    let wrong = |(name, value): &(&str, &str)| response.header(name).as_deref() != Some(value);
     let mut problems: Vec<String> = expected
         .iter()
         .filter(|header| wrong(header))
-        .map(|(name, value)| format!("{name}: expected {value}, got {:?}", answer.header(name)))
+        .map(|(name, value)| format!("{name}: expected {value}, got {:?}", response.header(name)))
         .collect();
-    if answer.header("x-request-id").is_none_or(|id| id.is_empty()) {
+    if response
+        .header("x-request-id")
+        .is_none_or(|id| id.is_empty())
+    {
         problems.push("x-request-id: expected one".to_owned());
     }
     problems
@@ -180,17 +183,17 @@ pub const ANY_TOKEN: &str = "<any token>";
 pub const ANY_ID: &str = "<any id>";
 
 /// One line per difference; empty when the responses match.
-pub fn differences(expected: &Expected, answer: &Response, body: &CompareBody) -> Vec<String> {
+pub fn differences(expected: &Expected, response: &Response, body: &CompareBody) -> Vec<String> {
     let mut lines = Vec::new();
-    if expected.status != answer.status {
+    if expected.status != response.status {
         lines.push(format!(
             "status: expected {}, got {}",
-            expected.status, answer.status
+            expected.status, response.status
         ));
     }
     for name in HEADERS {
         let (mut expected_value, mut got) =
-            (expected.headers.get(name).cloned(), answer.header(name));
+            (expected.headers.get(name).cloned(), response.header(name));
         if name == "allow" {
             [expected_value, got] = [expected_value, got].map(|list| list.as_deref().map(sorted));
         }
@@ -198,7 +201,7 @@ pub fn differences(expected: &Expected, answer: &Response, body: &CompareBody) -
             lines.push(format!("{name}: expected {expected_value:?}, got {got:?}"));
         }
     }
-    compare_body(expected, answer, body, &mut lines);
+    compare_body(expected, response, body, &mut lines);
     lines
 }
 
@@ -211,17 +214,17 @@ fn sorted(list: &str) -> String {
 
 fn compare_body(
     expected: &Expected,
-    answer: &Response,
+    response: &Response,
     body: &CompareBody,
     lines: &mut Vec<String>,
 ) {
-    let text = String::from_utf8_lossy(&answer.body);
+    let text = String::from_utf8_lossy(&response.body);
     if let CompareBody::Contains(pieces) = body {
         let missing = pieces.iter().filter(|piece| !text.contains(*piece));
         lines.extend(missing.map(|piece| format!("body: {piece:?} is missing")));
     } else if let Some(expected_value) = &expected.json {
         let selected = matches!(body, CompareBody::Select(_));
-        match serde_json::from_slice(&answer.body) {
+        match serde_json::from_slice(&response.body) {
             Ok(got) => compare_json("$", expected_value, &got, selected, lines),
             Err(_) => lines.push(format!("body: expected JSON, got {text:?}")),
         }

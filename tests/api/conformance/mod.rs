@@ -67,7 +67,7 @@ fn deviations_refer_to_distinct_recorded_exchanges() {
     let cases = cases();
     let cases: BTreeMap<&str, &Case> = cases.iter().map(|case| (case.id.as_str(), case)).collect();
     let mut seen = BTreeSet::new();
-    for (id, answers) in deviations()
+    for (id, responses) in deviations()
         .deviations
         .iter()
         .flat_map(|entry| &entry.cases)
@@ -75,7 +75,7 @@ fn deviations_refer_to_distinct_recorded_exchanges() {
         let case = cases
             .get(id.as_str())
             .unwrap_or_else(|| panic!("no case is named {id}"));
-        for number in answers.keys() {
+        for number in responses.keys() {
             let step = number
                 .checked_sub(1)
                 .and_then(|index| case.steps.get(index));
@@ -207,7 +207,11 @@ impl Player<'_> {
         thread::scope(|scope| {
             let send = |request: &RequestTemplate| {
                 let request = request.build(self.server, &self.variables);
-                scope.spawn(|| request.try_send().map(|answer| answer.status.to_string()))
+                scope.spawn(|| {
+                    request
+                        .try_send()
+                        .map(|response| response.status.to_string())
+                })
             };
             let senders: Vec<_> = requests.iter().map(send).collect();
             for sender in senders {
@@ -230,22 +234,22 @@ impl Player<'_> {
             .build(self.server, &self.variables)
             .try_send()
         {
-            Ok(answer) => {
-                self.capture(exchange, &answer);
-                self.check(number, exchange, &answer)
+            Ok(response) => {
+                self.capture(exchange, &response);
+                self.check(number, exchange, &response)
             }
-            Err(error) => vec![format!("no answer: {error}")],
+            Err(error) => vec![format!("no response: {error}")],
         }
     }
 
     /// The problems of a response.
-    fn check(&self, number: usize, exchange: &Exchange, answer: &Response) -> Vec<String> {
+    fn check(&self, number: usize, exchange: &Exchange, response: &Response) -> Vec<String> {
         let recorded = self
             .variables
             .expand_response(&exchange.expect)
             .apply_contract(self.case, &exchange.request.path)
-            .accept_wording(self.case, answer);
-        let recording_differences = differences(&recorded, answer, &exchange.compare_body);
+            .accept_wording(self.case, response);
+        let recording_differences = differences(&recorded, response, &exchange.compare_body);
         let mut problems = match self.deviation(number) {
             None => recording_differences,
             Some(_) if recording_differences.is_empty() => {
@@ -253,12 +257,12 @@ impl Player<'_> {
             }
             Some(deviation) => differences(
                 &self.variables.expand_response(deviation),
-                answer,
+                response,
                 &exchange.compare_body,
             ),
         };
-        problems.extend(header_problems(&exchange.request.path, answer));
-        problems.extend(self.echoed_secrets(exchange, answer));
+        problems.extend(header_problems(&exchange.request.path, response));
+        problems.extend(self.echoed_secrets(exchange, response));
         problems
     }
 
@@ -267,11 +271,11 @@ impl Player<'_> {
         entries.find_map(|entry| entry.cases.get(&self.case.id)?.get(&number))
     }
 
-    fn echoed_secrets(&self, exchange: &Exchange, answer: &Response) -> Vec<String> {
+    fn echoed_secrets(&self, exchange: &Exchange, response: &Response) -> Vec<String> {
         let received = format!(
             "{:?}\n{}",
-            answer.headers,
-            String::from_utf8_lossy(&answer.body)
+            response.headers,
+            String::from_utf8_lossy(&response.body)
         );
         let mut problems = Vec::new();
         for secret in &exchange.secrets {
@@ -282,12 +286,12 @@ impl Player<'_> {
         problems
     }
 
-    fn capture(&mut self, exchange: &Exchange, answer: &Response) {
+    fn capture(&mut self, exchange: &Exchange, response: &Response) {
         for (name, path) in &exchange.capture {
             let member = path
                 .strip_prefix("$.")
-                .expect("members of the answer are captured");
-            if let Some(value) = answer.json()[member].as_str() {
+                .expect("members of the response are captured");
+            if let Some(value) = response.json()[member].as_str() {
                 self.variables.set(name, value);
             }
         }

@@ -110,9 +110,9 @@ on_both_databases!(
 fn users_register_and_sign_in(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
-    let answer = app.get("/users/me").bearer(&alice.sign_in()).send();
+    let response = app.get("/users/me").bearer(&alice.sign_in()).send();
     assert_eq!(
-        (answer.status, &answer.json()["email"]),
+        (response.status, &response.json()["email"]),
         (200, &alice.email.into())
     );
 }
@@ -143,9 +143,9 @@ fn connection_serves_several_requests(backend: Backend) {
     let mut connection = app.connect().expect("the server listens");
     for _ in 0..3 {
         let request = app.get("/page").header("Token", STATIC_KEY);
-        let answer = connection
+        let response = connection
             .send(&request)
             .expect("the connection stays open");
-        assert_eq!(answer.status, 200);
+        assert_eq!(response.status, 200);
     }
 }

@@ -67,8 +67,8 @@ fn imported_tokens_expire_within_the_lifetime(backend: Backend) {
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let token = token(name);
         let request = app.post("/introspect").bearer(STATIC_KEY);
-        let answer = request.form(&[("token", token.as_str())]).send().json();
-        let left = answer["exp"].as_i64().unwrap() - Utc::now().timestamp();
+        let response = request.form(&[("token", token.as_str())]).send().json();
+        let left = response["exp"].as_i64().unwrap() - Utc::now().timestamp();
         (report["tokens"]["cut"].as_u64().unwrap(), left)
     };
     let (cut, left) = run("alice", &[]);

@@ -109,8 +109,8 @@ fn check<'a>(
             .iter()
             .flat_map(|kind| Form::ALL.map(|form| (kind, form)))
         {
-            let answer = send(&form.request(client, route, kind, other));
-            let got = (answer.status, answer.header("www-authenticate"));
+            let response = send(&form.request(client, route, kind, other));
+            let got = (response.status, response.header("www-authenticate"));
             let expected = outcome(route, kind, form, other);
             if got != expected {
                 let Route { method, target, .. } = route;
@@ -119,7 +119,7 @@ fn check<'a>(
                     "{method} {target}, {name} as {form:?}: {got:?}, not {expected:?}"
                 ));
             }
-            if answer.status == 204 {
+            if response.status == 204 {
                 after_success();
             }
         }

@@ -74,26 +74,26 @@ impl<'a> Driver<'a> {
             return Ok(());
         }
         let request = self.request(operation);
-        let answer = self
+        let response = self
             .connection
             .send(&request)
-            .map_err(|error| TestCaseError::fail(format!("{operation:?}: no answer: {error}")))?;
+            .map_err(|error| TestCaseError::fail(format!("{operation:?}: no response: {error}")))?;
         // A body rejected before it was read makes the connection unusable.
-        if answer.header("connection").as_deref() == Some("close") {
+        if response.header("connection").as_deref() == Some("close") {
             self.connection = self.client.connect().expect("the server listens");
         }
         let expected = self.model.expect(operation);
-        let prediction = prediction(operation, &answer);
-        if answer.status != expected.status
+        let prediction = prediction(operation, &response);
+        if response.status != expected.status
             || (expected.prediction.is_some() && prediction != expected.prediction)
         {
             return Err(TestCaseError::fail(format!(
-                "{operation:?}: the model says {} {:?}, the service {answer:?}",
+                "{operation:?}: the model says {} {:?}, the service {response:?}",
                 expected.status, expected.prediction
             )));
         }
-        self.statuses.insert(answer.status);
-        self.record(operation, &expected, &answer)
+        self.statuses.insert(response.status);
+        self.record(operation, &expected, &response)
     }
 
     /// Introspects every credential, including those that no operation has used. Returns their
@@ -111,12 +111,12 @@ impl<'a> Driver<'a> {
         &mut self,
         operation: Operation,
         expected: &Expected,
-        answer: &Response,
+        response: &Response,
     ) -> Result<(), TestCaseError> {
         let Some(created) = expected.created else {
             return Ok(());
         };
-        let body = answer.json();
+        let body = response.json();
         match created {
             Created::User { slot, password } => {
                 self.record_user(operation, slot, password, &body)?
@@ -377,35 +377,35 @@ fn ordered(scopes: &Value) -> Value {
 }
 
 /// The parts of a successful response that the model predicts.
-fn prediction(operation: Operation, answer: &Response) -> Option<Value> {
-    if answer.status != 200 {
+fn prediction(operation: Operation, response: &Response) -> Option<Value> {
+    if response.status != 200 {
         return None;
     }
     Some(match operation {
         Operation::ReadMe(_) => {
-            let body = answer.json();
+            let body = response.json();
             json!({ "id": body["id"], "name": body["name"], "email": body["email"] })
         }
         Operation::Verify(..) => json!({
-            "id": answer.header("x-auth-user-id"),
-            "scopes": answer.header("x-auth-scopes").map(|scopes| Scopes::parse(&scopes).text()),
-            "method": answer.header("x-auth-method"),
+            "id": response.header("x-auth-user-id"),
+            "scopes": response.header("x-auth-scopes").map(|scopes| Scopes::parse(&scopes).text()),
+            "method": response.header("x-auth-method"),
         }),
         Operation::Introspect { .. } => {
-            let mut body = answer.json();
+            let mut body = response.json();
             if body["active"] == true {
                 body["scope"] = ordered(&body["scope"]);
             }
             body
         }
         Operation::ListKeys(_) => {
-            let body = answer.json();
+            let body = response.json();
             let keys = body["keys"].as_array()?.iter();
             keys.map(|key| json!([key["id"], ordered(&key["scopes"])]))
                 .collect()
         }
         Operation::Administer { .. } => {
-            let body = answer.json();
+            let body = response.json();
             let is_disabled = !body["disabled_at"].is_null();
             let scopes = ordered(&body["scopes"]);
             json!({ "id": body["id"], "scopes": scopes, "disabled": is_disabled })

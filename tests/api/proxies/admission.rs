@@ -87,8 +87,8 @@ fn revoked_credentials_are_rejected_at_the_next_request(proxy: Proxy) {
             let token = alice.sign_in();
             let caller = guarded.caller(&token);
             guarded.assert_passes(get(&token), &caller);
-            let answer = tokenhouse.post("/logout").bearer(&token).send();
-            assert_eq!(answer.status, 204);
+            let response = tokenhouse.post("/logout").bearer(&token).send();
+            assert_eq!(response.status, 204);
             guarded.assert_rejected(get(&token), 401);
 
             // Signed in again, and a key revoked.
@@ -98,11 +98,11 @@ fn revoked_credentials_are_rejected_at_the_next_request(proxy: Proxy) {
             let caller = guarded.caller(&key);
             guarded.assert_passes(get(&key), &caller);
             let key_path = format!("/users/me/keys/{id}");
-            let answer = tokenhouse
+            let response = tokenhouse
                 .request("DELETE", &key_path)
                 .bearer(&token)
                 .send();
-            assert_eq!(answer.status, 204);
+            assert_eq!(response.status, 204);
             guarded.assert_rejected(get(&key), 401);
         }
 
@@ -210,13 +210,13 @@ fn long_identities_are_forwarded_in_full(proxy: Proxy) {
     guarded.run(&["user", "grant", &alice.email, &scopes]);
     let token = alice.sign_in();
     let name = json!({ "name": "\u{1f600}%\u{e9}".repeat(150) });
-    let answer = guarded
+    let response = guarded
         .tokenhouse
         .request("PATCH", "/users/me")
         .bearer(&token)
         .json(&name)
         .send();
-    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(response.status, 200, "{response:?}");
     let caller = guarded.caller(&token);
     assert!(
         caller.identity.concat().len() > 3_300,

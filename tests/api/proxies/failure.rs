@@ -27,8 +27,8 @@ fn database_outage_blocks_all_requests(proxy: Proxy) {
         guarded.tokenhouse.database().make_unavailable();
         wait_for_cache_expiry(|| guarded.send(get(), Some(&caller)).status);
         for _ in 0..3 {
-            let answer = guarded.send(get(), None);
-            assert!(answer.status >= 500, "{answer:?}");
+            let response = guarded.send(get(), None);
+            assert!(response.status >= 500, "{response:?}");
         }
         guarded.assert_rejected(client.get("/"), 401);
 
@@ -53,8 +53,8 @@ fn unreachable_tokenhouse_blocks_all_requests(proxy: Proxy) {
     app.take();
     drop(tokenhouse);
     for request in [get(), get(), running.get("/"), running.get("/reports")] {
-        let answer = request.send();
-        assert!(answer.status >= 500, "{answer:?}");
+        let response = request.send();
+        assert!(response.status >= 500, "{response:?}");
         tally.count(&app.take(), None);
     }
 }
@@ -76,9 +76,9 @@ fn response_other_than_200_blocks_the_request(proxy: Proxy) {
     ];
     let authority = Recorder::start(|auth_request| {
         let number = auth_request.header("x-case").and_then(|n| n.parse().ok());
-        let answer = number.and_then(|number: usize| RESPONSES.get(number));
-        match answer {
-            Some(answer) => answer.as_bytes().to_vec(),
+        let response = number.and_then(|number: usize| RESPONSES.get(number));
+        match response {
+            Some(response) => response.as_bytes().to_vec(),
             None => {
                 thread::sleep(Duration::from_secs(8));
                 Vec::new()
@@ -88,10 +88,10 @@ fn response_other_than_200_blocks_the_request(proxy: Proxy) {
     let app = Recorder::echo();
     let running = proxy.start(authority.address(), app.address());
     let mut tally = Tally::new(proxy);
-    for (number, answer) in RESPONSES.iter().enumerate() {
+    for (number, response) in RESPONSES.iter().enumerate() {
         let request = running.get("/").bearer("x");
         let refused = request.header("X-Case", number.to_string()).send();
-        assert!(refused.status >= 300, "{answer:?}: {refused:?}");
+        assert!(refused.status >= 300, "{response:?}: {refused:?}");
         tally.count(&app.take(), None);
     }
     // Accepts the auth request and never responds.
@@ -113,8 +113,8 @@ fn permission_without_identity_passes_no_identity(proxy: Proxy) {
     let mut tally = Tally::new(proxy);
     for name in IDENTITY {
         let request = running.get("/").header(name, FORGED);
-        let answer = request.bearer(&anonymous.credential).send();
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = request.bearer(&anonymous.credential).send();
+        assert_eq!(response.status, 200, "{response:?}");
         tally.count(&app.take(), Some(&anonymous));
     }
     assert_eq!(tally.reached(), IDENTITY.len());

@@ -74,35 +74,35 @@ impl Guarded {
 
     /// The identity of this credential, from Tokenhouse without a proxy.
     fn caller(&self, credential: &str) -> Caller {
-        let answer = self.tokenhouse.get("/verify").bearer(credential).send();
-        assert_eq!(answer.status, 200, "{answer:?}");
+        let response = self.tokenhouse.get("/verify").bearer(credential).send();
+        assert_eq!(response.status, 200, "{response:?}");
         Caller {
             credential: credential.to_owned(),
-            identity: IDENTITY.map(|name| answer.header(name).unwrap()),
+            identity: IDENTITY.map(|name| response.header(name).unwrap()),
         }
     }
 
     /// Sends a request that may reach the app as this caller only, or not at all.
     fn send(&mut self, request: Request, expected_caller: Option<&Caller>) -> Response {
-        let answer = request.send();
+        let response = request.send();
         self.tally.count(&self.app.take(), expected_caller);
-        answer
+        response
     }
 
     /// Sends a request that must reach the app.
     fn assert_passes(&mut self, request: Request, caller: &Caller) -> Response {
-        let answer = self.send(request, Some(caller));
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.header("x-upstream").as_deref(), Some("reached"));
-        answer
+        let response = self.send(request, Some(caller));
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.header("x-upstream").as_deref(), Some("reached"));
+        response
     }
 
     /// Sends a request that must be rejected with this status, and returns the challenge.
     fn assert_rejected(&mut self, request: Request, status: u16) -> String {
-        let answer = self.send(request, None);
-        assert_eq!(answer.status, status, "{answer:?}");
-        assert_eq!(answer.header("x-upstream"), None, "{answer:?}");
-        answer.header("www-authenticate").unwrap_or_default()
+        let response = self.send(request, None);
+        assert_eq!(response.status, status, "{response:?}");
+        assert_eq!(response.header("x-upstream"), None, "{response:?}");
+        response.header("www-authenticate").unwrap_or_default()
     }
 }
 

@@ -117,10 +117,10 @@ fn no_method_or_target_bypasses_the_check(proxy: Proxy) {
         let request = client
             .request(method, "/a/b?c=d&e=%2f")
             .bearer(&reader.credential);
-        let answer = request.send();
+        let response = request.send();
         let got = guarded.app.take();
         if *method != "get" {
-            assert_eq!(answer.status, 200, "{method}");
+            assert_eq!(response.status, 200, "{method}");
             assert_eq!(got[0].line(), format!("{method} /a/b?c=d&e=%2f"));
         }
         guarded.tally.count(&got, Some(&reader));

@@ -71,7 +71,7 @@ impl Load {
         self.tally.retriable.fetch_add(1, Ordering::Relaxed);
         let what = request.target();
         match request.try_send() {
-            Ok(answer) if answer.status == status => Some(answer.text().to_owned()),
+            Ok(response) if response.status == status => Some(response.text().to_owned()),
             other => {
                 let failure = format!("{what}: {status} was expected: {other:?}");
                 self.tally.failures.lock().unwrap().push(failure);
@@ -98,8 +98,8 @@ impl Load {
         let token = person.sign_in();
         while self.is_running() {
             let request = self.client.post("/introspect").bearer(STATIC_KEY);
-            let answer = self.expect(200, request.form(&[("token", &token)]));
-            let is_active = answer.is_none_or(|answer| answer.contains("\"active\":true"));
+            let response = self.expect(200, request.form(&[("token", &token)]));
+            let is_active = response.is_none_or(|response| response.contains("\"active\":true"));
             assert!(is_active, "a valid token is reported as inactive");
         }
     }
@@ -109,9 +109,9 @@ impl Load {
             ("username", person.email.as_str()),
             ("password", &person.password),
         ];
-        let answer = self.expect(200, self.client.post("/token").form(&fields))?;
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        Some(text(&answer["access_token"]))
+        let response = self.expect(200, self.client.post("/token").form(&fields))?;
+        let response: serde_json::Value = serde_json::from_str(&response).unwrap();
+        Some(text(&response["access_token"]))
     }
 
     fn sign_in(&self, person: &Person) {
@@ -147,7 +147,7 @@ impl Load {
         self.tally.not_retriable.fetch_add(1, Ordering::Relaxed);
         let what = request.target();
         match request.try_send() {
-            Ok(answer) if answer.status == status => true,
+            Ok(response) if response.status == status => true,
             other => {
                 let failure = format!("{what}: {status} was expected: {other:?}");
                 self.tally.final_failures.lock().unwrap().push(failure);

@@ -247,7 +247,7 @@ impl Member {
     fn wait_until_ready(&self) {
         let launched = Instant::now();
         let get_readyz = || self.client().get("/readyz").try_send();
-        while !get_readyz().is_ok_and(|answer| answer.status == 200) {
+        while !get_readyz().is_ok_and(|response| response.status == 200) {
             assert!(launched.elapsed() < Duration::from_secs(10), "not ready");
             std::thread::sleep(Duration::from_millis(5));
         }

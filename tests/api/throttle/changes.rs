@@ -46,10 +46,10 @@ fn exhaust(client: &Client, token: &str) -> usize {
     changed.count()
 }
 
-fn retry_after(answer: &Response) -> i64 {
-    assert_eq!(answer.status, 429, "{answer:?}");
-    assert_eq!(answer.json(), json!({ "detail": "Too many attempts" }));
-    answer.header("retry-after").unwrap().parse().unwrap()
+fn retry_after(response: &Response) -> i64 {
+    assert_eq!(response.status, 429, "{response:?}");
+    assert_eq!(response.json(), json!({ "detail": "Too many attempts" }));
+    response.header("retry-after").unwrap().parse().unwrap()
 }
 
 fn changes_per_minute_are_limited(backend: Backend) {
@@ -61,10 +61,10 @@ fn changes_per_minute_are_limited(backend: Backend) {
     );
     let mut changed = 0;
     for number in 0..1_000 {
-        let answer = rename(&app, &token);
-        match answer.status {
+        let response = rename(&app, &token);
+        match response.status {
             200 => changed += 1,
-            _ => assert_eq!(retry_after(&answer), 1),
+            _ => assert_eq!(retry_after(&response), 1),
         }
         clock.advance(TimeDelta::milliseconds(60));
         if number % 100 == 0 {

@@ -172,8 +172,8 @@ fn change_password(client: &Client, token: &str, alice: &Person) -> u16 {
 fn password_change_unlocks_the_account_everywhere(backend: Backend) {
     let (app, clock, alice) = fixture(backend);
     let home = app.from(HOME);
-    let answer = sign_in(&home, &alice.email, &alice.password);
-    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let response = sign_in(&home, &alice.email, &alice.password);
+    let token = response.json()["access_token"].as_str().unwrap().to_owned();
     attack(&app, &clock, &alice, ATTACKER);
     let elsewhere = app.from(source(1));
     assert!(is_locked(&elsewhere, &alice));

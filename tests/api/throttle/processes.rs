@@ -1,5 +1,5 @@
-//! Concurrent attempts and restarts: counters are shared by processes, survive them, and never refuse a right
-//! password because of others.
+//! Concurrent attempts and restarts: processes share the counters, the counters survive them, and a
+//! right password is not refused because of other attempts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -28,15 +28,15 @@ on_both_databases!(
 
 /// Statuses of concurrent sign-ins, without those that must retry later.
 fn sign_in_concurrently(clients: &[Client], times: usize, email: &str, password: &str) -> Vec<u16> {
-    let answers = concurrently(times, times, |number| {
-        let answer = sign_in(&clients[number % clients.len()], email, password);
-        if [429, 503].contains(&answer.status) {
-            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    let responses = concurrently(times, times, |number| {
+        let response = sign_in(&clients[number % clients.len()], email, password);
+        if [429, 503].contains(&response.status) {
+            assert!(response.header("retry-after").is_some(), "{response:?}");
         }
-        answer.status
+        response.status
     });
     let is_deferred = |status: &u16| [429, 503].contains(status);
-    answers
+    responses
         .into_iter()
         .filter(|status| !is_deferred(status))
         .collect()
@@ -162,11 +162,11 @@ fn attacker_with_one_password_does_not_lock_out_others(backend: Backend) {
         ];
         while !is_done.load(Ordering::Relaxed) {
             // An attacker may wait in the queue longer than the timeout of the test client.
-            let Ok(answer) = client.post("/token").form(&fields).try_send() else {
+            let Ok(response) = client.post("/token").form(&fields).try_send() else {
                 continue;
             };
-            assert!([200, 429, 503].contains(&answer.status), "{answer:?}");
-            accepted.fetch_add(usize::from(answer.status == 200), Ordering::Relaxed);
+            assert!([200, 429, 503].contains(&response.status), "{response:?}");
+            accepted.fetch_add(usize::from(response.status == 200), Ordering::Relaxed);
         }
     };
     let statuses = thread::scope(|scope| {

@@ -16,11 +16,11 @@ on_both_databases!(
 );
 
 /// The response without what varies: date, request id, and header order.
-fn comparable(answer: Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
-    let mut headers = answer.headers;
+fn comparable(response: Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let mut headers = response.headers;
     headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.to_lowercase().as_str()));
     headers.sort();
-    (answer.status, headers, answer.body)
+    (response.status, headers, response.body)
 }
 
 fn all_refusals_are_byte_identical(backend: Backend) {
@@ -62,8 +62,8 @@ fn all_refusals_are_byte_identical(backend: Backend) {
     // Past the limit too.
     for attempt in 0..=LIMIT + 1 {
         for (class, name, password) in classes {
-            let answer = comparable(sign_in(&app, name, password));
-            assert_eq!(answer, expected, "{class}, attempt {attempt}");
+            let response = comparable(sign_in(&app, name, password));
+            assert_eq!(response, expected, "{class}, attempt {attempt}");
         }
     }
 }
@@ -86,10 +86,10 @@ fn throttled_account_cannot_change_its_password(backend: Backend) {
 }
 
 /// The seconds until a retry, as sent with a 429.
-fn retry_after(answer: &Response) -> i64 {
-    assert_eq!(answer.status, 429, "{answer:?}");
-    assert_eq!(answer.json(), json!({ "detail": "Too many attempts" }));
-    let seconds = answer.header("retry-after").unwrap();
+fn retry_after(response: &Response) -> i64 {
+    assert_eq!(response.status, 429, "{response:?}");
+    assert_eq!(response.json(), json!({ "detail": "Too many attempts" }));
+    let seconds = response.header("retry-after").unwrap();
     seconds.parse().unwrap()
 }
 

@@ -46,13 +46,13 @@ fn wrong_keys_are_limited_counted_and_audited(backend: Backend) {
     let guesser = app.from(GUESSER);
     let mut statuses = Vec::new();
     for number in 0..400 {
-        let answer = by_token(&guesser, &format!("a wrong key {number}"));
-        if answer.status == 429 {
-            assert_eq!(answer.header("retry-after").as_deref(), Some("2"));
+        let response = by_token(&guesser, &format!("a wrong key {number}"));
+        if response.status == 429 {
+            assert_eq!(response.header("retry-after").as_deref(), Some("2"));
         } else {
-            assert_eq!(answer.json()["detail"], "Forbidden");
+            assert_eq!(response.json()["detail"], "Forbidden");
         }
-        statuses.push(answer.status);
+        statuses.push(response.status);
     }
     assert_eq!(statuses, [[403; LIMIT].as_slice(), &[429; 370]].concat());
     // The limit is shared with password guesses from the address.
