@@ -80,6 +80,16 @@ fn macro_arguments(source: &str) -> impl Iterator<Item = &str> {
         })
 }
 
+/// Whether `reliability` has a command of this name: a variant of the enum in its `main.rs`.
+fn is_command_of_reliability(name: &str) -> bool {
+    let (first, rest) = name.split_at_checked(1).unwrap_or_default();
+    let variant = format!("\n    {}{rest}", first.to_uppercase());
+    let main = read("reliability/src/main.rs");
+    ["(", " {"]
+        .iter()
+        .any(|after| main.contains(&format!("{variant}{after}")))
+}
+
 /// Returns what is wrong with a name in a row.
 fn problem_with(name: &str) -> Option<String> {
     if let Some((path, test)) = name.split_once("::") {
@@ -90,8 +100,11 @@ fn problem_with(name: &str) -> Option<String> {
     }
     let mut words = name.split(' ');
     let (first, second) = (words.next()?, words.next().unwrap_or_default());
+    if first == "reliability" {
+        let is_command = is_command_of_reliability(second);
+        return (!is_command).then(|| format!("{name}: reliability has no command {second}"));
+    }
     let file = match first {
-        "reliability" => format!("reliability/src/cli/{second}.rs"),
         "bench/run" => format!("bench/harness/scenarios/{second}.py"),
         script => script.to_owned(),
     };

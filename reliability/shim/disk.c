@@ -1,13 +1,13 @@
 /*
- * Stands between SQLite and the disk (LD_PRELOAD): writes down what is done to a database's files,
- * or makes some of it fail.
+ * Loaded between SQLite and the disk (LD_PRELOAD): records the calls on the files of a database, or
+ * lets some of them fail.
  *
- * DISK_SHIM_DATABASE  the path of the database; its -wal and -shm belong to it
- * DISK_SHIM_JOURNAL   where it is written down, if anywhere; appended to
- * DISK_SHIM_CONTROL   what fails, if anything: a struct control, shared with who says so
+ * DISK_SHIM_DATABASE  the path of the database, whose -wal and -shm are included
+ * DISK_SHIM_JOURNAL   the file to which the calls are appended, if any
+ * DISK_SHIM_CONTROL   the calls that fail, if any: a struct control in shared memory
  *
- * One call at a time: the journal has the order in which things happened. A call and its entry are
- * made under a lock (flock) of the journal: who has that kills the process between two of them.
+ * One call at a time: the journal has the order of the calls. A call and its entry are made under a
+ * lock (flock) of the journal, so a process with the lock can kill this one between two calls.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,12 +28,12 @@ enum call { WRITE = 1, SYNC = 2, TRUNCATE = 4 };
 
 struct control {
     volatile uint32_t armed;   /* set last */
-    uint32_t calls;            /* which, as bits of enum call */
-    uint32_t files;            /* which, as bits 1 << enum file */
-    uint32_t after;            /* how many of them do well before one fails */
+    uint32_t calls;            /* bits of enum call */
+    uint32_t files;            /* bits 1 << enum file */
+    uint32_t after;            /* how many of them succeed before one fails */
     uint32_t error;
-    uint32_t for_good;         /* whether all fail from then on */
-    uint32_t half;             /* whether the first failure writes half of what it should */
+    uint32_t permanent;        /* whether all fail from then on */
+    uint32_t half;             /* whether the first failing write stores half of its bytes */
     volatile uint32_t failed;  /* how many have failed */
 };
 
@@ -114,8 +114,8 @@ static enum file file_of(int fd)
     return fd >= 0 && fd < DESCRIPTORS ? files[fd] : NONE;
 }
 
-/* Appends an entry: what ('C'reate, 'W'rite, 'T'runcate, 'S'ync, 'U'nlink), which file, where. */
-static void note(char what, enum file file, uint64_t offset, const void *data, uint32_t length)
+/* Appends an entry: the call ('C'reate, 'W'rite, 'T'runcate, 'S'ync, 'U'nlink), file and offset. */
+static void record(char call, enum file file, uint64_t offset, const void *data, uint32_t length)
 {
     if (journal < 0 || file == SHM)
         return;
@@ -123,19 +123,19 @@ static void note(char what, enum file file, uint64_t offset, const void *data, u
     if (!entry)
         abort();
     memset(entry, 0, 16);
-    entry[0] = what;
+    entry[0] = call;
     entry[1] = file;
     memcpy(entry + 4, &length, 4);
     memcpy(entry + 8, &offset, 8);
     if (length)
         memcpy(entry + 16, data, length);
-    /* A journal with a hole in it would prove nothing. */
+    /* A journal with a gap would prove nothing. */
     if (next_write(journal, entry, 16 + (size_t)length) != 16 + (ssize_t)length)
         abort();
     free(entry);
 }
 
-/* Whether this call shall fail, and with what. */
+/* The error with which this call has to fail; 0 for none. */
 static int failure(enum call call, enum file file)
 {
     if (!control || !control->armed || !(control->calls & call)
@@ -146,7 +146,7 @@ static int failure(enum call call, enum file file)
         return 0;
     }
     control->failed++;
-    if (!control->for_good && !control->half)
+    if (!control->permanent && !control->half)
         control->armed = 0;
     return (int)control->error;
 }
@@ -165,35 +165,23 @@ static int opened(const char *path, int flags, mode_t mode)
             abort();
         files[fd] = file;
         if (is_new)
-            note('C', file, 0, NULL, 0);
+            record('C', file, 0, NULL, 0);
     }
     leave();
     errno = error;
     return fd;
 }
 
-static mode_t mode_of(int flags, va_list rest)
-{
-    return flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0;
-}
-
-int open(const char *path, int flags, ...)
-{
-    va_list rest;
-    va_start(rest, flags);
-    mode_t mode = mode_of(flags, rest);
-    va_end(rest);
-    return opened(path, flags, mode);
-}
-
 int open64(const char *path, int flags, ...)
 {
     va_list rest;
     va_start(rest, flags);
-    mode_t mode = mode_of(flags, rest);
+    mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0;
     va_end(rest);
     return opened(path, flags, mode);
 }
+
+int open(const char *path, int flags, ...) __attribute__((alias("open64")));
 
 int close(int fd)
 {
@@ -202,7 +190,7 @@ int close(int fd)
     return next_close(fd);
 }
 
-/* `offset` is -1 for where the descriptor is. */
+/* An `offset` of -1 stands for the position of the descriptor. */
 static ssize_t written(int fd, const void *data, size_t length, off64_t offset)
 {
     enum file file = file_of(fd);
@@ -221,7 +209,7 @@ static ssize_t written(int fd, const void *data, size_t length, off64_t offset)
         done = offset < 0 ? next_write(fd, data, length) : next_pwrite(fd, data, length, offset);
         error = errno;
         if (done > 0)
-            note('W', file, (uint64_t)at, data, (uint32_t)done);
+            record('W', file, (uint64_t)at, data, (uint32_t)done);
     }
     leave();
     errno = error;
@@ -238,46 +226,39 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off64_t offset)
     return written(fd, data, length, offset);
 }
 
-ssize_t pwrite(int fd, const void *data, size_t length, off64_t offset)
-{
-    return written(fd, data, length, offset);
-}
+ssize_t pwrite(int fd, const void *data, size_t length, off_t offset)
+    __attribute__((alias("pwrite64")));
+
+/* Makes a call on a file that returns 0 on success, records it, and returns its result. */
+#define RECORDED(call, file, letter, offset, expression) \
+    do { \
+        enter(); \
+        int error = failure(call, file); \
+        int done = error ? -1 : (expression); \
+        error = error ? error : errno; \
+        if (done == 0) \
+            record(letter, file, offset, NULL, 0); \
+        leave(); \
+        errno = error; \
+        return done; \
+    } while (0)
 
 int ftruncate64(int fd, off64_t length)
 {
     enum file file = file_of(fd);
     if (file == NONE)
         return next_ftruncate(fd, length);
-    enter();
-    int error = failure(TRUNCATE, file);
-    int done = error ? -1 : next_ftruncate(fd, length);
-    error = error ? error : errno;
-    if (done == 0)
-        note('T', file, (uint64_t)length, NULL, 0);
-    leave();
-    errno = error;
-    return done;
+    RECORDED(TRUNCATE, file, 'T', (uint64_t)length, next_ftruncate(fd, length));
 }
 
-int ftruncate(int fd, off64_t length)
-{
-    return ftruncate64(fd, length);
-}
+int ftruncate(int fd, off_t length) __attribute__((alias("ftruncate64")));
 
 static int synced(int fd, int (*next)(int))
 {
     enum file file = file_of(fd);
     if (file == NONE)
         return next(fd);
-    enter();
-    int error = failure(SYNC, file);
-    int done = error ? -1 : next(fd);
-    error = error ? error : errno;
-    if (done == 0)
-        note('S', file, 0, NULL, 0);
-    leave();
-    errno = error;
-    return done;
+    RECORDED(SYNC, file, 'S', 0, next(fd));
 }
 
 int fsync(int fd)
@@ -295,12 +276,5 @@ int unlink(const char *path)
     enum file file = file_at(path);
     if (file == NONE)
         return next_unlink(path);
-    enter();
-    int done = next_unlink(path);
-    int error = errno;
-    if (done == 0)
-        note('U', file, 0, NULL, 0);
-    leave();
-    errno = error;
-    return done;
+    RECORDED(0, file, 'U', 0, next_unlink(path));
 }

@@ -1,35 +1,150 @@
-//! Makes histories of real Tokenhouse processes under faults, and checks that every answer in them
-//! fits one order of the operations: that they are linearizable.
+//! Checks of Tokenhouse under faults: that every response of several processes fits one order of the
+//! operations, that credentials end when their end is acknowledged, and that nothing acknowledged is
+//! lost.
 //!
-//! [`driver::Run`] starts processes on one database, lets clients use them while a nemesis kills
-//! and pauses them, and returns a [`history::History`]. [`checker::check`] judges it.
+//! [`history::Run`] makes a history of several processes on one database, and [`checker::check`]
+//! decides whether it is linearizable. The other modules are checks of their own; each has a struct
+//! with the options of the command line and a method `execute`.
 
-mod bitset;
-mod board;
 pub mod checker;
-mod client;
-mod cluster;
-pub mod crashes;
-mod desk;
-mod disk;
-pub mod driver;
 pub mod durability;
-mod explain;
 pub mod faults;
-mod frontier;
-mod guardian;
+mod fixture;
 pub mod history;
 pub mod hostile;
-mod items;
-mod links;
-mod model;
-mod nemesis;
-mod operator;
-pub mod postgres;
 pub mod races;
-mod search;
-mod server;
-pub mod violation;
-mod worker;
 
-pub use guardian::Scratch;
+use std::fmt;
+
+use clap::{Args, Command};
+
+pub use fixture::Backend;
+
+/// Parses options as the command line does, such as `--rounds 3 --seed 7`. Later options replace
+/// earlier ones.
+///
+/// # Errors
+/// The message of the command line, when they are not valid.
+pub fn parse_options<T: Args>(options: &str) -> Result<T, String> {
+    let command = T::augment_args(Command::new("options").no_binary_name(true));
+    let matches = command
+        .args_override_self(true)
+        .try_get_matches_from(options.split_whitespace());
+    matches
+        .and_then(|matches| T::from_arg_matches(&matches))
+        .map_err(|error| error.to_string())
+}
+
+/// The number of findings that are described.
+const MAX_EXAMPLES: usize = 8;
+
+/// The result of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What was done, one line each.
+    pub summary: Vec<String>,
+    /// The number of acknowledged changes.
+    pub acknowledged: usize,
+    /// The number of changes without a response, or with 503.
+    pub unacknowledged: usize,
+    /// What is wrong.
+    pub findings: Findings,
+    /// Whether the check passes.
+    pub is_good: bool,
+}
+
+impl Report {
+    /// Sets whether the check passes: nothing is wrong, and something was tried.
+    pub(crate) fn judge(mut self) -> Self {
+        self.is_good = self.acknowledged > 0 && self.findings.is_clean();
+        self
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.summary {
+            writeln!(f, "{line}")?;
+        }
+        if self.acknowledged > 0 {
+            let (acknowledged, findings) = (self.acknowledged, &self.findings);
+            writeln!(f, "{acknowledged} changes acknowledged: {findings}")?;
+        }
+        write!(f, "verdict: {}", if self.is_good { "good" } else { "BAD" })
+    }
+}
+
+/// The result of one comparison or of many.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Acknowledged changes that were looked up.
+    pub acknowledged: usize,
+    /// Changes without an acknowledgement that were made, as they may be.
+    pub unacknowledged_made: usize,
+    /// Acknowledged changes that are missing.
+    pub lost: usize,
+    /// Ended credentials and deleted users that exist, and disabled users who are enabled.
+    pub resurrected: usize,
+    /// Anything else: damage, changes made twice, tables that contradict the audit trail, responses
+    /// that no fault explains.
+    pub wrong: usize,
+    /// Descriptions of some findings.
+    pub examples: Vec<String>,
+}
+
+impl Findings {
+    /// Whether nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.lost + self.resurrected + self.wrong == 0
+    }
+
+    pub(crate) fn add_lost(&mut self, example: String) {
+        self.lost += 1;
+        self.describe(example);
+    }
+
+    pub(crate) fn add_resurrected(&mut self, example: String) {
+        self.resurrected += 1;
+        self.describe(example);
+    }
+
+    pub(crate) fn add_wrong(&mut self, example: String) {
+        self.wrong += 1;
+        self.describe(example);
+    }
+
+    /// Adds the findings of another comparison, which `place` names.
+    pub(crate) fn add(&mut self, other: Self, place: &str) {
+        self.acknowledged += other.acknowledged;
+        self.unacknowledged_made += other.unacknowledged_made;
+        self.lost += other.lost;
+        self.resurrected += other.resurrected;
+        self.wrong += other.wrong;
+        for example in other.examples {
+            self.describe(format!("{place}: {example}"));
+        }
+    }
+
+    fn describe(&mut self, example: String) {
+        if self.examples.len() < MAX_EXAMPLES {
+            self.examples.push(example);
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            lost,
+            resurrected,
+            wrong,
+            ..
+        } = self;
+        write!(
+            f,
+            "{lost} lost, {resurrected} resurrected, {wrong} wrong otherwise"
+        )?;
+        let mut examples = self.examples.iter();
+        examples.try_for_each(|example| write!(f, "\n  {example}"))
+    }
+}

@@ -45,7 +45,7 @@ fn open(kind: Kind, server: &Client) -> TcpStream {
     }
     socket.connect(&server.address().into()).unwrap();
     let mut stream = TcpStream::from(socket);
-    stream.write_all(kind.first().as_bytes()).unwrap();
+    stream.write_all(kind.first_bytes().as_bytes()).unwrap();
     stream.set_nonblocking(true).unwrap();
     stream
 }

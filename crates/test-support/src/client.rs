@@ -83,7 +83,7 @@ impl Client {
         })
     }
 
-    /// Sends a request on a connection of its own and waits for the response.
+    /// Sends a request on a new connection and waits for the response.
     ///
     /// # Errors
     /// When no response arrives.
@@ -176,7 +176,7 @@ impl Request {
             .body(body)
     }
 
-    /// Sends a request that was made by a [`Client`], on a connection of its own.
+    /// Sends a request that was made by a [`Client`], on a new connection.
     ///
     /// # Panics
     /// When no response arrives.

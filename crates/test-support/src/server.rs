@@ -21,7 +21,7 @@ wait "$server"
 "#;
 
 /// Settings of all servers under test: cheap hashes on threads that clients in a closed loop do not
-/// starve, and no client turned away because of load or request rate.
+/// starve, and no client refused because of load or request rate.
 pub const FAST_SETTINGS: [(&str, &str); 5] = [
     ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_HASH_LOW_PRIORITY", "false"),

@@ -1,65 +1,47 @@
-//! A client that changes users of its own, one change after the other, and remembers what it was
-//! told.
-
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+//! A client that changes its own users, one change after the other, and remembers the responses.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
+use test_support::{Client as HttpClient, Request, Response, TestUser};
 
-use super::ledger::{Account, Change, Entry, Gained, State, Token, Told};
-use crate::client::{Connection, Request};
+use super::ledger::{Account, Change, Entry, Outcome, Returned, State, Token};
+use crate::fixture::{PooledConnection, RESPONSE_TIMEOUT, Service};
 
-/// How long an answer is waited for: longer than Tokenhouse may take, to see when it does.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Changes of one user before the client moves on to another.
+const CHANGES_PER_USER: usize = 14;
 
-/// Changes of one user before the client turns to another.
-const CHANGES_OF_ONE: usize = 14;
+/// The number of keys of a user at one time.
+const MAX_KEYS: usize = 4;
 
-/// Keys that a user has at a time.
-const KEYS: usize = 4;
+/// The number of unexpected responses that are reported.
+const MAX_REPORTED: usize = 5;
 
-/// How many strange answers are told.
-const REPORTED: usize = 5;
+/// Scopes that the administrator may grant. They start with this.
+pub(crate) const SCOPE_PREFIX: &str = "turn:";
 
-const JSON: &str = "application/json";
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// Where the service is, and who may disable users there.
-#[derive(Clone, Debug)]
-pub(crate) struct Service {
-    pub(crate) address: SocketAddr,
-    /// The token of an administrator.
-    pub(crate) admin: String,
-}
-
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Acknowledged.
-    Done,
-    /// 503, or no answer.
+pub(crate) enum Attempt {
+    Acknowledged,
+    /// 503, or no response.
     Unknown,
-    /// The service takes no connection, so nothing was sent.
+    /// The service accepts no connection, so nothing was sent.
     Unreachable,
 }
 
-/// See the module.
 pub(crate) struct Client {
     name: String,
     rng: StdRng,
-    connection: Option<(SocketAddr, Connection)>,
-    /// All users of the client; the last one is in use.
+    connection: Option<PooledConnection>,
+    /// All users of the client. The last one is in use.
     pub(crate) accounts: Vec<Account>,
     state: State,
     requests: u64,
-    /// Answers that no fault explains.
-    pub(crate) strange: Vec<String>,
-    /// The longest that an answer took.
-    pub(crate) slowest: Duration,
-    /// How many answers were 503 or missing.
+    /// Responses that no fault explains.
+    pub(crate) unexpected: Vec<String>,
+    /// The number of responses that were 503 or missing.
     pub(crate) unknown: usize,
 }
 
@@ -73,34 +55,28 @@ impl Client {
             accounts: Vec::new(),
             state: State::default(),
             requests: 0,
-            strange: Vec::new(),
-            slowest: Duration::ZERO,
+            unexpected: Vec::new(),
             unknown: 0,
         };
-        client.turn_to_another_user();
+        client.next_user();
         client
     }
 
-    /// Makes one change, whichever is possible. `mark` tells how far the journal of the disk is.
-    pub(crate) fn step(&mut self, service: &Service, mark: &dyn Fn() -> u64) -> Step {
-        let is_over = self
-            .accounts
-            .last()
-            .is_none_or(|account| account.entries.len() >= CHANGES_OF_ONE);
-        if is_over {
-            self.turn_to_another_user();
+    /// Makes any possible change. `mark` returns the length of the disk journal.
+    pub(crate) fn step(&mut self, service: &Service, mark: &dyn Fn() -> u64) -> Attempt {
+        if self.account().entries.len() >= CHANGES_PER_USER || self.state.is_deleted {
+            self.next_user();
         }
         let change = self.choose();
-        let step = self.make(change, service, mark);
-        if step == Step::Unknown {
-            self.turn_to_another_user();
+        let attempt = self.attempt(change, service, mark);
+        if attempt == Attempt::Unknown {
+            self.next_user();
         }
-        step
+        attempt
     }
 
-    /// Leaves the user as they are. What became of an unanswered change is not known, so nothing
-    /// more is asked for that user.
-    pub(crate) fn turn_to_another_user(&mut self) {
+    /// Moves on to a new user. After an unknown outcome nothing more is asked for the old one.
+    pub(crate) fn next_user(&mut self) {
         let account = Account {
             email: format!("{}-{}@example.com", self.name, self.accounts.len()),
             password: self.new_password(),
@@ -110,137 +86,119 @@ impl Client {
         self.accounts.push(account);
     }
 
-    /// What the client believes of its present user.
+    /// What the client knows about its present user.
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
 
-    /// Asks for a change, and writes down what came of it.
-    pub(crate) fn make(
+    fn account(&mut self) -> &mut Account {
+        let last = self.accounts.len() - 1;
+        &mut self.accounts[last]
+    }
+
+    /// Asks for a change, and records the outcome.
+    pub(crate) fn attempt(
         &mut self,
         change: Change,
         service: &Service,
         mark: &dyn Fn() -> u64,
-    ) -> Step {
+    ) -> Attempt {
+        let request_id = format!("{}.{}", self.name, self.requests + 1);
+        let request = self.request(&change, service);
+        let request = request.header("X-Request-Id", &request_id);
+        let connection = self.connection.take();
+        let is_same = |open: &PooledConnection| open.address() == service.address;
+        let mut connection = connection.filter(is_same).unwrap_or_else(|| {
+            let client = HttpClient::new(service.address);
+            PooledConnection::new(client.timeout(RESPONSE_TIMEOUT))
+        });
+        if connection.connect().is_err() {
+            return Attempt::Unreachable;
+        }
         self.requests += 1;
-        let request_id = format!("{}.{}", self.name, self.requests);
-        let request = self.request(&change, &request_id, service);
-        let Some(answer) = self.send(service.address, &request) else {
-            self.requests -= 1;
-            return Step::Unreachable;
-        };
-        let told = self.told(&change, answer, mark);
-        let step = match &told {
-            Told::Done { gained, .. } => {
-                self.state.apply(&change, gained, None);
-                Step::Done
+        let response = connection.send(&request);
+        self.connection = Some(connection);
+
+        let outcome = self.outcome(&change, response.ok(), mark);
+        let attempt = match &outcome {
+            Outcome::Acknowledged { returned, .. } => {
+                self.state.apply(&change, returned, None);
+                Attempt::Acknowledged
             }
-            Told::DoneBefore => Step::Done,
-            Told::Nothing => Step::Unknown,
+            Outcome::RefusedAsRepeated => Attempt::Acknowledged,
+            Outcome::Unknown => Attempt::Unknown,
         };
-        self.unknown += usize::from(step == Step::Unknown);
-        if let Some(account) = self.accounts.last_mut() {
-            account.entries.push(Entry {
-                request_id,
-                change,
-                told,
-            });
-        }
-        step
+        self.unknown += usize::from(attempt == Attempt::Unknown);
+        self.account().entries.push(Entry {
+            request_id,
+            change,
+            outcome,
+        });
+        attempt
     }
 
-    /// Sends a request on the kept connection or a new one. `None` when there is no connection;
-    /// the inner `None` when there is no answer.
-    fn send(&mut self, address: SocketAddr, request: &Request) -> Option<Option<(u16, Vec<u8>)>> {
-        let kept = self.connection.take().filter(|(to, _)| *to == address);
-        let mut connection = match kept {
-            Some((_, connection)) => connection,
-            None => Connection::open(address, PATIENCE).ok()?,
-        };
-        let begun = Instant::now();
-        let answer = connection.send(request);
-        self.slowest = self.slowest.max(begun.elapsed());
-        if connection.is_open() {
-            self.connection = Some((address, connection));
-        }
-        Some(answer.ok().map(|answer| (answer.status, answer.body)))
-    }
-
-    fn told(
+    fn outcome(
         &mut self,
         change: &Change,
-        answer: Option<(u16, Vec<u8>)>,
+        response: Option<Response>,
         mark: &dyn Fn() -> u64,
-    ) -> Told {
-        let Some((status, body)) = answer else {
-            return Told::Nothing;
+    ) -> Outcome {
+        let Some(response) = response.filter(|response| response.status != 503) else {
+            return Outcome::Unknown;
         };
-        if status == 503 {
-            return Told::Nothing;
+        if let Some(returned) = returned(change, &response) {
+            // After the response was read: all that it depends on is in the journal by now.
+            let mark = mark();
+            return Outcome::Acknowledged { returned, mark };
         }
-        if let Some(gained) = gained(change, status, &body) {
-            // After the answer was read: whatever it rests on is in the journal by now.
-            return Told::Done {
-                gained,
-                mark: mark(),
-            };
+        if self.repeats(change) && is_refused_as_repeated(change, response.status) {
+            return Outcome::RefusedAsRepeated;
         }
-        if self.repeats(change) && is_refused_repetition(change, status) {
-            return Told::DoneBefore;
+        if self.unexpected.len() < MAX_REPORTED {
+            let body = String::from_utf8_lossy(&response.body);
+            let problem = format!("{} -> {} {body}", change.action(), response.status);
+            self.unexpected.push(problem);
         }
-        if self.strange.len() < REPORTED {
-            let body = String::from_utf8_lossy(&body).into_owned();
-            let action = change.action();
-            self.strange.push(format!("{action} -> {status} {body}"));
-        }
-        Told::Nothing
+        Outcome::Unknown
     }
 
-    /// Whether the attempt before was for the same and nobody knows what came of it.
-    fn repeats(&self, change: &Change) -> bool {
-        let account = self.accounts.last();
-        let last = account.and_then(|account| account.entries.last());
-        last.is_some_and(|last| last.told == Told::Nothing && last.change == *change)
+    /// Whether the previous attempt was for the same change and has an unknown outcome.
+    fn repeats(&mut self, change: &Change) -> bool {
+        let last = self.account().entries.last();
+        last.is_some_and(|last| last.outcome == Outcome::Unknown && last.change == *change)
     }
 
-    fn request(&mut self, change: &Change, request_id: &str, service: &Service) -> Request {
-        let bearer = match &self.state.token {
-            Token::Known(token) => format!("Bearer {token}"),
-            Token::None | Token::Unknown => String::new(),
+    fn request(&mut self, change: &Change, service: &Service) -> Request {
+        let user = TestUser {
+            name: "Ada Lovelace".to_owned(),
+            email: self.account().email.clone(),
+            password: self.state.password.clone(),
         };
-        let admin = format!("Bearer {}", service.admin);
-        let user = self.state.id.unwrap_or_default();
-        let email = self.accounts.last().map(|account| account.email.as_str());
-        let email = email.unwrap_or_default();
-        let password = &self.state.password;
-        let send = |method: &str, path: &str, by: &str, body: Option<(&str, &str)>| {
-            let headers = [("X-Request-Id", request_id), ("Authorization", by)];
-            Request::with_headers(method, path, &headers, body)
-        };
-        let json = |method: &str, path: &str, by: &str, body: &Value| {
-            send(method, path, by, Some((JSON, &body.to_string())))
-        };
-        match change {
-            Change::Register => json("POST", "/register", "", &registration(email, password)),
-            Change::Login => {
-                let form = format!("username={email}&password={password}");
-                send("POST", "/token", "", Some((FORM, &form)))
+        let own = |method: &str, path: &str| {
+            let request = Request::new(method, path);
+            match &self.state.token {
+                Token::Known(token) => request.bearer(token),
+                Token::None | Token::Unknown => request,
             }
-            Change::Logout => send("POST", "/logout", &bearer, None),
-            Change::CreateKey => json("POST", "/users/me/keys", &bearer, &json!({"name": "ci"})),
-            Change::RevokeKey(id) => send("DELETE", &format!("/users/me/keys/{id}"), &bearer, None),
-            Change::Password(new, kept) => json(
-                "POST",
-                "/users/me/password",
-                &bearer,
-                &json!({"current_password": password, "new_password": new, "keep_keys": kept}),
-            ),
-            Change::Disable | Change::Enable => json(
-                "PATCH",
-                &format!("/admin/users/{user}"),
-                &admin,
-                &json!({"disabled": *change == Change::Disable}),
-            ),
+        };
+        let user_path = format!("/admin/users/{}", self.state.id.unwrap_or_default());
+        let admin = |method: &str| Request::new(method, &user_path).bearer(&service.admin);
+        let patch = |body: Value| admin("PATCH").json(&body);
+        match change {
+            Change::Register => user.register_request(),
+            Change::Login => user.sign_in_request(),
+            Change::Logout => own("POST", "/logout"),
+            Change::CreateKey => own("POST", "/users/me/keys").json(&json!({"name": "ci"})),
+            Change::RevokeKey(id) => own("DELETE", &format!("/users/me/keys/{id}")),
+            Change::Password(new, kept) => own("POST", "/users/me/password").json(&json!({
+                "current_password": user.password,
+                "new_password": new,
+                "keep_keys": kept,
+            })),
+            Change::Disable => patch(json!({"disabled": true})),
+            Change::Enable => patch(json!({"disabled": false})),
+            Change::AddScope(scope) => patch(json!({"scopes_add": scope})),
+            Change::Delete => admin("DELETE"),
         }
     }
 
@@ -249,77 +207,56 @@ impl Client {
         if state.id.is_none() {
             return Change::Register;
         }
-        if state.disabled {
+        if state.is_disabled {
             return Change::Enable;
         }
         if state.token == Token::None {
             return Change::Login;
         }
-        let live = state.keys.iter().filter(|(_, key)| key.live);
-        let keys: Vec<i64> = live.map(|(id, _)| *id).collect();
-        let some_key = keys.choose(&mut self.rng).copied();
-        match (self.rng.random_range(0..100), some_key) {
+        let keys = state.live_keys();
+        let any_key = keys.choose(&mut self.rng).copied();
+        match (self.rng.random_range(0..100), any_key) {
             (0..15, _) => Change::Login,
-            (15..30, _) => Change::Logout,
-            (30..55, Some(id)) => Change::RevokeKey(id),
-            (55..70, _) => {
-                let password = self.new_password();
-                Change::Password(password, some_key.into_iter().collect())
-            }
-            (70..80, _) => Change::Disable,
-            _ if keys.len() < KEYS => Change::CreateKey,
+            (15..28, _) => Change::Logout,
+            (28..50, Some(id)) => Change::RevokeKey(id),
+            (50..63, _) => Change::Password(self.new_password(), any_key.into_iter().collect()),
+            (63..72, _) => Change::Disable,
+            (72..81, _) => Change::AddScope(format!("{SCOPE_PREFIX}{}", self.requests)),
+            (81..84, _) => Change::Delete,
+            _ if keys.len() < MAX_KEYS => Change::CreateKey,
             _ => Change::Login,
         }
     }
 
-    /// A password that nobody refuses and that needs no escapes in a form.
+    /// A password that every policy accepts.
     pub(crate) fn new_password(&mut self) -> String {
         format!("mulberry-Tram-{:08x}", self.rng.random::<u32>())
     }
 }
 
-/// The body of a registration.
-pub(crate) fn registration(email: &str, password: &str) -> Value {
-    json!({
-        "name": "Ada Lovelace",
-        "surname": "Lovelace",
-        "email": email,
-        "website": "https://example.com/ada",
-        "password": password,
-    })
-}
-
-/// What a good answer gives; `None` when it is not one.
-fn gained(change: &Change, status: u16, body: &[u8]) -> Option<Gained> {
-    let body = || serde_json::from_slice::<Value>(body).ok();
-    match (change, status) {
-        (Change::Register, 201) => body()?["id"].as_i64().map(Gained::User),
-        (Change::Login, 200) => {
-            let token = body()?["access_token"].as_str()?.to_owned();
-            Some(Gained::Token(token))
-        }
+/// What a successful response returns; `None` for any other response.
+fn returned(change: &Change, response: &Response) -> Option<Returned> {
+    let id = || response.member("id")?.as_i64();
+    match (change, response.status) {
+        (Change::Register, 201) => id().map(Returned::User),
+        (Change::Login, 200) => response.access_token().map(Returned::Token),
         (Change::CreateKey, 201) => {
-            let body = body()?;
-            Some(Gained::Key(
-                body["id"].as_i64()?,
-                body["key"].as_str()?.to_owned(),
-            ))
+            let key = response.member("key")?.as_str()?.to_owned();
+            Some(Returned::Key(id()?, key))
         }
-        (Change::Logout | Change::RevokeKey(_) | Change::Password(..), 204) => {
-            Some(Gained::Nothing)
-        }
-        (Change::Disable | Change::Enable, 200) => Some(Gained::Nothing),
+        (Change::Logout | Change::RevokeKey(_) | Change::Password(..) | Change::Delete, 204)
+        | (Change::Disable | Change::Enable | Change::AddScope(_), 200) => Some(Returned::Nothing),
         _ => None,
     }
 }
 
-/// How a change is refused that was made already.
-fn is_refused_repetition(change: &Change, status: u16) -> bool {
+/// Whether this is the refusal of a change that has been made already.
+fn is_refused_as_repeated(change: &Change, status: u16) -> bool {
     matches!(
         (change, status),
         (Change::Register, 409)
             | (Change::Logout, 401)
-            | (Change::RevokeKey(_), 404)
+            | (Change::RevokeKey(_) | Change::Delete, 404)
             | (Change::Password(..), 403)
     )
 }

@@ -1,85 +1,23 @@
-//! The comparison: is all there that was acknowledged, and nothing of what was ended?
+//! The comparison: everything acknowledged is there, and nothing that has ended.
 
 use std::collections::HashMap;
 
-use super::ledger::{Account, Change, Entry, Gained, State, Token, Told, digest};
+use serde_json::Value;
+
+use super::ledger::{Account, Change, Entry, Outcome, Returned, State, Token, digest};
 use super::snapshot::{EventRow, Snapshot};
+use crate::Findings;
 
-/// What was found in one comparison or in many.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Findings {
-    /// Acknowledged changes that were looked for.
-    pub(crate) acknowledged: usize,
-    /// Changes that nobody acknowledged and that were done all the same, as they may.
-    pub(crate) done_unsaid: usize,
-    /// Acknowledged changes that are not there.
-    pub(crate) lost: usize,
-    /// Credentials that have ended and are there again, and users who are no longer disabled.
-    pub(crate) resurrected: usize,
-    /// What else is wrong: damage, changes done twice, tables that the audit trail contradicts.
-    pub(crate) wrong: usize,
-    /// Some of all that, in words.
-    pub(crate) examples: Vec<String>,
-}
-
-/// How many findings are told in words.
-const EXAMPLES: usize = 8;
-
-impl Findings {
-    /// Whether nothing is amiss.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.lost + self.resurrected + self.wrong == 0
-    }
-
-    /// Something is wrong that is neither lost nor resurrected.
-    pub(crate) fn add_wrong(&mut self, example: String) {
-        self.wrong += 1;
-        self.tell(example);
-    }
-
-    /// Adds what another comparison found. `place` says which one it was.
-    pub(crate) fn add(&mut self, other: Self, place: &str) {
-        self.acknowledged += other.acknowledged;
-        self.done_unsaid += other.done_unsaid;
-        self.lost += other.lost;
-        self.resurrected += other.resurrected;
-        self.wrong += other.wrong;
-        for example in other.examples {
-            self.tell(if place.is_empty() {
-                example
-            } else {
-                format!("{place}: {example}")
-            });
-        }
-    }
-
-    fn tell(&mut self, example: String) {
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(example);
-        }
-    }
-
-    fn add_lost(&mut self, example: String) {
-        self.lost += 1;
-        self.tell(example);
-    }
-
-    fn add_resurrected(&mut self, example: String) {
-        self.resurrected += 1;
-        self.tell(example);
-    }
-}
-
-/// Compares what clients know with what is there. Remembers which password fits which hash, which
-/// takes longest.
+/// Compares what clients know with the content of the database. Remembers which password fits which
+/// hash, which takes the most time.
 #[derive(Default)]
 pub(crate) struct Comparison {
     fits: HashMap<(String, String), bool>,
 }
 
 impl Comparison {
-    /// Compares. What was acknowledged before the journal of the disk had come to `limit` has to
-    /// be there; what was acknowledged later, or not at all, may be.
+    /// Compares. Changes that were acknowledged before the disk journal had the length `limit` have to
+    /// be there; later ones and those without an acknowledgement may be.
     pub(crate) fn run<'a>(
         &mut self,
         accounts: impl IntoIterator<Item = &'a Account>,
@@ -91,34 +29,37 @@ impl Comparison {
             findings.add_wrong(format!("damaged: {line}"));
         }
         for account in accounts {
-            self.account(account, snapshot, limit, &mut findings);
+            self.compare_account(account, snapshot, limit, &mut findings);
         }
         findings
     }
 
-    fn account(
+    fn compare_account(
         &mut self,
         account: &Account,
         snapshot: &Snapshot,
         limit: u64,
         findings: &mut Findings,
     ) {
-        let mut done: Vec<(&Entry, &EventRow)> = Vec::new();
+        let mut made: Vec<(&Entry, &EventRow)> = Vec::new();
         for entry in &account.entries {
             let events = snapshot.events.get(&entry.request_id);
             let events = events.map_or(&[][..], Vec::as_slice);
-            judge_entry(account, entry, events, limit, &done, findings);
-            done.extend(events.first().map(|event| (entry, event)));
+            judge_entry(account, entry, events, limit, &made, findings);
+            made.extend(events.first().map(|event| (entry, event)));
         }
-        // What had no answer may have been done after what came next.
-        done.sort_by_key(|(_, event)| event.id);
-        let state = fold(account, &done);
-        let ended = ended(account, &done, limit);
-        self.tables(account, &state, &ended, snapshot, findings);
+        // A change without a response may have been made after the next one.
+        made.sort_by_key(|(_, event)| event.id);
+        let mut state = State::before(account);
+        for (entry, event) in &made {
+            apply(&mut state, entry, Some(event));
+        }
+        let ended = Ended::new(account, &made, limit);
+        self.compare_tables(account, &state, &ended, snapshot, findings);
     }
 
-    /// Whether the tables say the same as the audit trail.
-    fn tables(
+    /// Compares the tables with the changes in the audit trail.
+    fn compare_tables(
         &mut self,
         account: &Account,
         state: &State,
@@ -128,25 +69,35 @@ impl Comparison {
     ) {
         let email = &account.email;
         let row = snapshot.users.get(email);
-        let (Some(id), Some(row)) = (state.id, row) else {
-            match (state.id, row) {
-                (Some(_), None) => findings.add_lost(format!("{email} is registered and gone")),
-                (None, Some(_)) => {
-                    findings.add_wrong(format!("{email} is there without an event"));
-                }
-                _ => {}
+        let (id, row) = match (state.id, row) {
+            (_, Some(_)) if state.is_deleted || ended.is_deleted => {
+                return findings.add_resurrected(format!("{email} is deleted and exists"));
             }
-            return;
+            (_, None) if state.is_deleted => return,
+            (Some(id), Some(row)) => (id, row),
+            (Some(_), None) => {
+                return findings.add_lost(format!("{email} is registered and does not exist"));
+            }
+            (None, Some(_)) => {
+                return findings.add_wrong(format!("{email} exists without an event"));
+            }
+            (None, None) => return,
         };
         if row.id != id {
-            findings.add_wrong(format!("{email} is user {} and not {id}", row.id));
+            findings.add_wrong(format!("{email} is user {} instead of {id}", row.id));
         }
         if !self.fits(&state.password, &row.hashed_password) {
             findings.add_lost(format!("{email} has another password"));
         }
-        match (state.disabled || ended.disabled, row.disabled == 1) {
-            (true, false) => findings.add_resurrected(format!("{email} is not disabled any more")),
-            (false, true) => findings.add_lost(format!("{email} is not enabled any more")),
+        if row.scope_set() != state.scopes {
+            let (row, scopes) = (&row.scopes, &state.scopes);
+            findings.add_lost(format!(
+                "{email} has the scopes {row:?} instead of {scopes:?}"
+            ));
+        }
+        match (state.is_disabled || ended.is_disabled, row.disabled == 1) {
+            (true, false) => findings.add_resurrected(format!("{email} is enabled again")),
+            (false, true) => findings.add_lost(format!("{email} is disabled again")),
             _ => {}
         }
         compare_token(email, state, snapshot.tokens.get(&id), ended, findings);
@@ -160,84 +111,100 @@ impl Comparison {
     }
 }
 
-/// What has ended for good: acknowledged changes say so, also those that are lost.
+/// What has ended for good, by the acknowledged changes as well, also those that are lost.
 struct Ended {
     digests: Vec<String>,
-    disabled: bool,
+    is_disabled: bool,
+    is_deleted: bool,
 }
 
-fn ended(account: &Account, done: &[(&Entry, &EventRow)], limit: u64) -> Ended {
-    let mut state = State::before(account);
-    for entry in &account.entries {
-        let event = done
-            .iter()
-            .find(|(other, _)| other.request_id == entry.request_id);
-        if event.is_some() || entry.is_acknowledged_at(limit) {
-            apply(&mut state, entry, event.map(|(_, event)| *event));
+impl Ended {
+    fn new(account: &Account, made: &[(&Entry, &EventRow)], limit: u64) -> Self {
+        let mut state = State::before(account);
+        for entry in &account.entries {
+            let is_same = |(other, _): &&(&Entry, _)| other.request_id == entry.request_id;
+            let event = made.iter().find(is_same).map(|(_, event)| *event);
+            if event.is_some() || entry.is_acknowledged_at(limit) {
+                apply(&mut state, entry, event);
+            }
+        }
+        Self {
+            digests: state.ended.iter().map(|secret| digest(secret)).collect(),
+            is_disabled: state.is_disabled,
+            is_deleted: state.is_deleted,
         }
     }
-    Ended {
-        digests: state.ended.iter().map(|secret| digest(secret)).collect(),
-        disabled: state.disabled,
-    }
-}
-
-/// What the changes that were made come to.
-fn fold(account: &Account, done: &[(&Entry, &EventRow)]) -> State {
-    let mut state = State::before(account);
-    for (entry, event) in done {
-        apply(&mut state, entry, Some(event));
-    }
-    state
 }
 
 fn apply(state: &mut State, entry: &Entry, event: Option<&EventRow>) {
-    let nothing = Gained::Nothing;
-    let gained = match &entry.told {
-        Told::Done { gained, .. } => gained,
-        Told::DoneBefore | Told::Nothing => &nothing,
+    let returned = match &entry.outcome {
+        Outcome::Acknowledged { returned, .. } => returned,
+        Outcome::RefusedAsRepeated | Outcome::Unknown => &Returned::Nothing,
     };
     let number = event.and_then(|event| event.target.rsplit_once(':'));
     let target = number.and_then(|(_, number)| number.parse().ok());
-    state.apply(&entry.change, gained, target);
+    state.apply(&entry.change, returned, target);
 }
 
+/// Compares an entry with its events. `made` holds the entries before it that have one.
 fn judge_entry(
     account: &Account,
     entry: &Entry,
     events: &[EventRow],
     limit: u64,
-    done: &[(&Entry, &EventRow)],
+    made: &[(&Entry, &EventRow)],
     findings: &mut Findings,
 ) {
-    let what = format!("{} of {}", entry.change.action(), account.email);
-    if let Some(event) = events.iter().find(|e| e.action != entry.change.action()) {
-        findings.add_wrong(format!("{what} is in the trail as {}", event.action));
+    let action = entry.change.action();
+    let what = format!("{action} of {}", account.email);
+    for event in events {
+        if event.action != action {
+            findings.add_wrong(format!("{what} is in the trail as {}", event.action));
+        }
+        if let Change::AddScope(scope) = &entry.change
+            && !adds_scope(&event.detail, scope)
+        {
+            findings.add_wrong(format!("{what} {scope} has the event {}", event.detail));
+        }
     }
     if events.len() > 1 {
-        findings.add_wrong(format!("{what} was done {} times", events.len()));
+        findings.add_wrong(format!("{what} was made {} times", events.len()));
     }
     let is_acknowledged = entry.is_acknowledged_at(limit);
     findings.acknowledged += usize::from(is_acknowledged);
-    match (&entry.told, events.is_empty()) {
-        // Asked for again, and there was nothing left to do.
-        (Told::Done { .. }, true)
-            if done.last().is_some_and(|(last, _)| {
-                last.told == Told::Nothing && last.change == entry.change
+    match (&entry.outcome, events.is_empty()) {
+        // It was repeated, and nothing was left to do.
+        (Outcome::Acknowledged { .. }, true)
+            if made.last().is_some_and(|(last, _)| {
+                last.outcome == Outcome::Unknown && last.change == entry.change
             }) => {}
-        (Told::Done { .. }, true) if is_acknowledged => findings.add_lost(format!(
+        (Outcome::Acknowledged { .. }, true) if is_acknowledged => findings.add_lost(format!(
             "{what} was acknowledged and is not in the audit trail"
         )),
-        (Told::Nothing, false) => findings.done_unsaid += 1,
-        (Told::DoneBefore, false) => findings.add_wrong(format!("{what} was refused and done")),
-        (Told::DoneBefore, true) => {
-            let is_same = |change: &Change| change.action() == entry.change.action();
-            if !done.iter().any(|(earlier, _)| is_same(&earlier.change)) {
-                findings.add_wrong(format!("{what} was refused though it had not been done"));
-            }
+        (Outcome::Unknown, false) => findings.unacknowledged_made += 1,
+        (Outcome::RefusedAsRepeated, false) => {
+            findings.add_wrong(format!("{what} was refused and made"));
+        }
+        (Outcome::RefusedAsRepeated, true)
+            if !made.iter().any(|(made, _)| made.change.action() == action) =>
+        {
+            findings.add_wrong(format!("{what} was refused although it had not been made"));
         }
         _ => {}
     }
+}
+
+/// Whether the detail of an event says that this scope was added.
+fn adds_scope(detail: &str, scope: &str) -> bool {
+    let detail: Value = serde_json::from_str(detail).unwrap_or_default();
+    let [before, after] = ["before", "after"].map(|name| {
+        let scopes = detail[name].as_str().unwrap_or_default();
+        let mut scopes: Vec<&str> = scopes.split_whitespace().collect();
+        scopes.extend((name == "before").then_some(scope));
+        scopes.sort_unstable();
+        scopes.join(" ")
+    });
+    before == after
 }
 
 fn compare_token(
@@ -249,7 +216,7 @@ fn compare_token(
 ) {
     match (&state.token, row) {
         (_, Some(row)) if ended.digests.contains(row) => {
-            findings.add_resurrected(format!("a token of {email} has ended and is there again"));
+            findings.add_resurrected(format!("an ended token of {email} is there again"));
         }
         (Token::Known(token), Some(row)) if digest(token) == *row => {}
         (Token::None, None) | (Token::Unknown, Some(_)) => {}
@@ -257,7 +224,7 @@ fn compare_token(
             findings.add_wrong(format!("{email} has a token without an event"));
         }
         (Token::Known(_) | Token::Unknown, _) => {
-            findings.add_lost(format!("the token of {email} is not there"));
+            findings.add_lost(format!("the token of {email} is missing"));
         }
     }
 }
@@ -272,24 +239,21 @@ fn compare_keys(
 ) {
     let rows = || snapshot.keys.iter().filter(|row| row.user_id == user_id);
     for (id, key) in &state.keys {
-        let is_it = |secret: &String, row: &str| digest(secret) == row;
-        match rows().find(|row| row.id == *id) {
-            None => findings.add_lost(format!("key {id} of {email} is not there")),
-            Some(row) => {
-                let is_same = key
-                    .key
-                    .as_ref()
-                    .is_none_or(|key| is_it(key, &row.key_digest));
-                let has_ended = ended.digests.contains(&row.key_digest);
-                match (key.live && !has_ended, row.live == 1) {
-                    _ if !is_same => findings.add_wrong(format!("key {id} is another one")),
-                    (false, true) => {
-                        findings.add_resurrected(format!("key {id} of {email} is revoked no more"));
-                    }
-                    (true, false) => findings.add_lost(format!("key {id} of {email} is revoked")),
-                    _ => {}
-                }
+        let Some(row) = rows().find(|row| row.id == *id) else {
+            findings.add_lost(format!("key {id} of {email} is missing"));
+            continue;
+        };
+        let is_same = |key: &String| digest(key) == row.key_digest;
+        let has_ended = ended.digests.contains(&row.key_digest);
+        match (key.is_live && !has_ended, row.live == 1) {
+            _ if !key.key.as_ref().is_none_or(is_same) => {
+                findings.add_wrong(format!("key {id} of {email} is another one"));
             }
+            (false, true) => {
+                findings.add_resurrected(format!("key {id} of {email} is valid again"));
+            }
+            (true, false) => findings.add_lost(format!("key {id} of {email} is revoked")),
+            _ => {}
         }
     }
     if let Some(row) = rows().find(|row| !state.keys.contains_key(&row.id)) {
@@ -306,39 +270,34 @@ mod tests {
     const OLD: &str = "an old password";
     const NEW: &str = "a new password";
 
-    fn entry(number: usize, change: Change, gained: Gained) -> Entry {
-        let mark = number as u64;
-        Entry {
-            request_id: format!("r{number}"),
-            change,
-            told: Told::Done { gained, mark },
-        }
-    }
-
-    /// A user with a key revoked, a password changed, disabled, and so without a token.
+    /// A user with a revoked key, a changed password and a scope who is disabled, and so has no token.
     fn account() -> Account {
-        let token = |name: &str| Gained::Token(name.to_owned());
+        let token = |name: &str| Returned::Token(name.to_owned());
+        let password = Change::Password(NEW.to_owned(), Vec::new());
         let changes = [
-            (Change::Register, Gained::User(7)),
+            (Change::Register, Returned::User(7)),
             (Change::Login, token("first")),
-            (Change::CreateKey, Gained::Key(3, "key".to_owned())),
-            (Change::RevokeKey(3), Gained::Nothing),
-            (
-                Change::Password(NEW.to_owned(), Vec::new()),
-                Gained::Nothing,
-            ),
+            (Change::CreateKey, Returned::Key(3, "key".to_owned())),
+            (Change::RevokeKey(3), Returned::Nothing),
+            (password, Returned::Nothing),
             (Change::Login, token("second")),
-            (Change::Disable, Gained::Nothing),
+            (Change::Disable, Returned::Nothing),
+            (Change::AddScope("turn:1".to_owned()), Returned::Nothing),
         ];
-        let entries = changes.into_iter().enumerate();
+        let entries = (0_u64..).zip(changes);
+        let entries = entries.map(|(mark, (change, returned))| Entry {
+            request_id: format!("r{mark}"),
+            change,
+            outcome: Outcome::Acknowledged { returned, mark },
+        });
         Account {
             email: EMAIL.to_owned(),
             password: OLD.to_owned(),
-            entries: entries.map(|(n, (c, g))| entry(n, c, g)).collect(),
+            entries: entries.collect(),
         }
     }
 
-    /// What has to be there then.
+    /// The database with exactly these changes.
     fn snapshot() -> Snapshot {
         let events = account().entries.into_iter().zip(1..);
         let event = |(entry, id): (Entry, i64)| {
@@ -347,6 +306,7 @@ mod tests {
                 request_id: entry.request_id.clone(),
                 action: entry.change.action().to_owned(),
                 target: "user:7".to_owned(),
+                detail: r#"{"before":"","after":"turn:1"}"#.to_owned(),
             };
             (entry.request_id, vec![row])
         };
@@ -354,6 +314,7 @@ mod tests {
             id: 7,
             email: EMAIL.to_owned(),
             hashed_password: bcrypt::hash(NEW, 4).unwrap(),
+            scopes: "turn:1".to_owned(),
             disabled: 1,
         };
         let key = KeyRow {
@@ -371,84 +332,89 @@ mod tests {
         }
     }
 
-    /// How many are lost, resurrected, and wrong otherwise, after a change to what is there.
-    fn counts(limit: u64, change: impl FnOnce(&mut Snapshot)) -> [usize; 3] {
+    fn user(snapshot: &mut Snapshot) -> &mut UserRow {
+        snapshot.users.get_mut(EMAIL).unwrap()
+    }
+
+    fn forget_disable(snapshot: &mut Snapshot) {
+        snapshot.events.remove("r6");
+        user(snapshot).disabled = 0;
+        snapshot.tokens.insert(7, digest("second"));
+    }
+
+    fn forget_disable_and_token(snapshot: &mut Snapshot) {
+        forget_disable(snapshot);
+        snapshot.tokens.clear();
+    }
+
+    fn forget_all_after_the_key(snapshot: &mut Snapshot) {
+        snapshot.events.retain(|id, _| id.as_str() <= "r3");
+        snapshot.tokens.insert(7, digest("first"));
+        let user = user(snapshot);
+        user.hashed_password = bcrypt::hash(OLD, 4).unwrap();
+        user.disabled = 0;
+        user.scopes.clear();
+    }
+
+    /// A change of the content, the length of the disk journal, and how much is then lost, resurrected
+    /// and otherwise wrong.
+    type Case = (fn(&mut Snapshot), u64, [usize; 3]);
+
+    #[rustfmt::skip]
+    const CASES: [Case; 19] = [
+        (|_| {}, u64::MAX, [0, 0, 0]),
+        // Lost, unless it was acknowledged later.
+        (forget_disable, 6, [1, 2, 0]),
+        (forget_disable, 5, [0, 0, 0]),
+        (forget_disable_and_token, 5, [1, 0, 0]),
+        // Resurrected.
+        (|it| it.keys[0].live = 1, u64::MAX, [0, 1, 0]),
+        (|it| user(it).disabled = 0, u64::MAX, [0, 1, 0]),
+        (|it| _ = it.tokens.insert(7, digest("first")), u64::MAX, [0, 1, 0]),
+        (|it| _ = it.tokens.insert(7, digest("second")), u64::MAX, [0, 1, 0]),
+        // What a lost change had ended.
+        (|it| (it.keys[0].live, _) = (1, it.events.remove("r3")), u64::MAX, [1, 1, 0]),
+        (forget_all_after_the_key, u64::MAX, [4, 2, 0]),
+        (forget_all_after_the_key, 3, [0, 0, 0]),
+        // The tables contradict the trail.
+        (|it| _ = it.tokens.insert(7, digest("other")), u64::MAX, [0, 0, 1]),
+        (|it| it.keys.clear(), u64::MAX, [1, 0, 0]),
+        (|it| it.users.clear(), u64::MAX, [1, 0, 0]),
+        (|it| user(it).scopes.clear(), u64::MAX, [1, 0, 0]),
+        (|it| _ = it.events.get_mut("r1").map(|it| it.push(it[0].clone())), u64::MAX, [0, 0, 1]),
+        (|it| _ = it.events.get_mut("r1").map(|it| it[0].action.clear()), u64::MAX, [0, 0, 1]),
+        (|it| _ = it.events.get_mut("r7").map(|it| it[0].detail.clear()), u64::MAX, [0, 0, 1]),
+        (|it| it.damage.push("page 3".to_owned()), u64::MAX, [0, 0, 1]),
+    ];
+
+    #[test]
+    fn every_difference_is_found() {
+        for (number, (change, limit, expected)) in CASES.into_iter().enumerate() {
+            let mut snapshot = snapshot();
+            change(&mut snapshot);
+            let found = Comparison::default().run([&account()], &snapshot, limit);
+            let counts = [found.lost, found.resurrected, found.wrong];
+            assert_eq!(counts, expected, "case {number}: {found}");
+        }
+    }
+
+    #[test]
+    fn deleted_user_that_exists_is_resurrected() {
+        let mut account = account();
+        let mut last = account.entries[6].clone();
+        (last.request_id, last.change) = ("r8".to_owned(), Change::Delete);
+        account.entries.push(last);
+        let counts = |snapshot: &Snapshot| {
+            let found = Comparison::default().run([&account], snapshot, u64::MAX);
+            [found.lost, found.resurrected, found.wrong]
+        };
         let mut snapshot = snapshot();
-        change(&mut snapshot);
-        let found = Comparison::default().run([&account()], &snapshot, limit);
-        [found.lost, found.resurrected, found.wrong]
-    }
-
-    #[test]
-    fn what_is_as_it_was_acknowledged_is_fine() {
-        assert_eq!(counts(u64::MAX, |_| {}), [0, 0, 0]);
-    }
-
-    #[test]
-    fn a_change_that_is_gone_is_lost_if_it_was_acknowledged_by_then() {
-        let before_the_disable = |snapshot: &mut Snapshot| {
-            snapshot.events.remove("r6");
-            snapshot.users.get_mut(EMAIL).unwrap().disabled = 0;
-            snapshot.tokens.insert(7, digest("second"));
-        };
-        assert_eq!(counts(6, before_the_disable), [1, 2, 0]);
-        assert_eq!(counts(5, before_the_disable), [0, 0, 0]);
-        let without_the_token = |snapshot: &mut Snapshot| {
-            before_the_disable(snapshot);
-            snapshot.tokens.clear();
-        };
-        assert_eq!(counts(5, without_the_token), [1, 0, 0]);
-    }
-
-    #[test]
-    fn what_has_ended_and_is_there_again_is_resurrected() {
-        let counts = |change: fn(&mut Snapshot)| counts(u64::MAX, change);
-        assert_eq!(counts(|there| there.keys[0].live = 1), [0, 1, 0]);
-        let enable = |there: &mut Snapshot| there.users.get_mut(EMAIL).unwrap().disabled = 0;
-        assert_eq!(counts(enable), [0, 1, 0]);
-        let first = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("first"));
-        assert_eq!(counts(first), [0, 1, 0]);
-        let second = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("second"));
-        assert_eq!(counts(second), [0, 1, 0]);
-    }
-
-    #[test]
-    fn what_a_lost_change_had_ended_is_lost_and_resurrected() {
-        let before_the_revocation = |there: &mut Snapshot| {
-            there.events.remove("r3");
-            there.keys[0].live = 1;
-        };
-        assert_eq!(counts(u64::MAX, before_the_revocation), [1, 1, 0]);
-        let before_the_sign_in = |there: &mut Snapshot| {
-            there.events.retain(|id, _| id.as_str() <= "r3");
-            there.tokens.insert(7, digest("first"));
-            let user = there.users.get_mut(EMAIL).unwrap();
-            user.hashed_password = bcrypt::hash(OLD, 4).unwrap();
-            user.disabled = 0;
-        };
-        assert_eq!(counts(u64::MAX, before_the_sign_in), [3, 2, 0]);
-        assert_eq!(counts(3, before_the_sign_in), [0, 0, 0]);
-    }
-
-    #[test]
-    fn tables_that_the_trail_contradicts_are_found() {
-        let counts = |change: fn(&mut Snapshot)| counts(u64::MAX, change);
-        let other = |there: &mut Snapshot| _ = there.tokens.insert(7, digest("other"));
-        assert_eq!(counts(other), [0, 0, 1]);
-        assert_eq!(counts(|there| there.keys.clear()), [1, 0, 0]);
-        assert_eq!(counts(|there| there.users.clear()), [1, 0, 0]);
-        let old_password = |there: &mut Snapshot| {
-            there.users.get_mut(EMAIL).unwrap().hashed_password = bcrypt::hash(OLD, 4).unwrap();
-        };
-        assert_eq!(counts(old_password), [1, 0, 0]);
-        let twice = |there: &mut Snapshot| {
-            let events = there.events.get_mut("r1").unwrap();
-            events.push(events[0].clone());
-        };
-        assert_eq!(counts(twice), [0, 0, 1]);
-        assert_eq!(
-            counts(|there| there.damage.push("page 3".to_owned())),
-            [0, 0, 1]
-        );
+        assert_eq!(counts(&snapshot), [1, 1, 0]);
+        let mut event = snapshot.events["r6"][0].clone();
+        (event.id, event.action) = (9, "user.delete".to_owned());
+        snapshot.events.insert("r8".to_owned(), vec![event]);
+        assert_eq!(counts(&snapshot), [0, 1, 0]);
+        snapshot.users.clear();
+        assert_eq!(counts(&snapshot), [0, 0, 0]);
     }
 }

@@ -1,272 +1,359 @@
-//! A disk that fails: the k-th write or sync, once or until it is mended.
+//! A disk that fails: the k-th write or sync, once or until it is repaired.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Service, Step};
-use super::compare::Findings;
-use super::field::{Clients, Trail, administrator, start};
-use super::snapshot::Location;
-use crate::disk::{Fault, FaultControl, Shim};
-use crate::guardian::Scratch;
-use crate::server::{Program, Server};
+use clap::Args;
+use test_support::{Program, ScratchDir, Server};
 
-/// Changes that are asked for until the fault has shown.
-const CHANGES: usize = 12;
+use super::client::{Attempt, SCOPE_PREFIX};
+use super::disk::shim_settings;
+use super::{AuditTrail, Clients};
+use crate::fixture::{Service, program, sqlite_url, start_server};
+use crate::{Findings, Report};
 
-/// The same for faults that show only when the log is copied into the database.
-const CHANGES_TO_CHECKPOINT: usize = 400;
+/// Changes that are asked for until the fault occurs.
+const MAX_CHANGES: usize = 12;
+
+/// The same for faults that occur only in a checkpoint.
+const MAX_CHANGES_TO_CHECKPOINT: usize = 400;
 
 /// Changes that are asked for while the disk stays broken.
 const CHANGES_WHILE_BROKEN: usize = 3;
 
-/// How long the first good answer may take once the disk is mended.
-const RECOVER_WITHIN: Duration = Duration::from_secs(10);
+/// The time limit for the first acknowledgement after the repair.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Faults between two restarts (`kill -9`), after which the database is compared once more.
-const RESTART_EVERY: usize = 10;
+/// Faults between two restarts (`kill -9`), after which the database is compared again.
+const RESTART_INTERVAL: usize = 10;
 
-/// Calls of a start that fail, one after the other, at most.
-const CALLS_OF_A_START: u32 = 60;
+/// The limit for the failing calls of a start.
+const MAX_START_CALLS: u32 = 60;
 
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub struct IoErrors {
-    /// The program `tokenhouse`.
-    pub binary: PathBuf,
-    /// How many calls of each kind are made to fail, one after the other.
-    pub calls: u32,
-    /// The same for those of a checkpoint, which takes hundreds of changes to come.
-    pub checkpoint_calls: u32,
-    /// Decides what the client does.
-    pub seed: u64,
+/// Calls and files that can fail, as bits of `struct control` in `shim/disk.c`.
+const WRITE: u32 = 1;
+const SYNC: u32 = 2;
+const ANY: u32 = WRITE | SYNC | 4;
+const MAIN: u32 = 1 << 1;
+const WAL: u32 = 1 << 2;
+const SHM: u32 = 1 << 3;
+
+const EIO: u32 = 5;
+const ENOSPC: u32 = 28;
+
+/// A kind of failure.
+#[derive(Clone, Copy)]
+struct Fault {
+    name: &'static str,
+    calls: u32,
+    files: u32,
+    error: u32,
+    /// Whether the first failing write stores half of its bytes.
+    is_half: bool,
 }
 
-/// What came of one kind of fault.
-#[derive(Clone, Debug, Default)]
-pub struct IoErrorsRow {
-    /// What failed.
-    pub name: String,
-    /// How often it was tried.
-    pub tried: usize,
-    /// In how many of these a call failed.
-    pub injected: usize,
-    /// How many calls failed.
-    pub failed_calls: u32,
-    /// Changes that were answered with 503.
-    pub refused: usize,
-    /// The longest time from the mending to the first acknowledgement.
-    pub recovery: Duration,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct IoErrorsReport {
-    /// One for each kind of fault.
-    pub rows: Vec<IoErrorsRow>,
-    /// Starts during which a call failed, and how many of them ended with an error.
-    pub starts: (usize, usize),
-    /// Changes that were acknowledged.
-    pub acknowledged: usize,
-    /// Acknowledged changes that were lost.
-    pub lost: usize,
-    /// Ended credentials that were there again.
-    pub resurrected: usize,
-    /// Damage, strange answers, no recovery.
-    pub wrong: usize,
-    /// Some findings in words.
-    pub examples: Vec<String>,
-}
-
-impl IoErrorsReport {
-    /// Whether nothing is amiss, and every kind of fault that was tried has shown.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.lost + self.resurrected + self.wrong == 0
-            && self.rows.iter().any(|row| row.injected > 0)
-            && self
-                .rows
-                .iter()
-                .all(|row| row.injected > 0 || row.tried == 0)
+const fn fault(name: &'static str, calls: u32, files: u32, error: u32, is_half: bool) -> Fault {
+    Fault {
+        name,
+        calls,
+        files,
+        error,
+        is_half,
     }
 }
 
-/// A server on a disk that can be made to fail.
-struct Bench {
+const FAULTS: [Fault; 8] = [
+    fault("EIO, writing the log", WRITE, WAL, EIO, false),
+    fault("ENOSPC, writing the log", WRITE, WAL, ENOSPC, false),
+    fault("ENOSPC, half a write of the log", WRITE, WAL, ENOSPC, true),
+    fault("EIO, syncing the log", SYNC, WAL, EIO, false),
+    fault("EIO, writing the database", WRITE, MAIN, EIO, false),
+    fault("ENOSPC, writing the database", WRITE, MAIN, ENOSPC, false),
+    fault("EIO, syncing the database", SYNC, MAIN, EIO, false),
+    ANY_CALL,
+];
+
+const ANY_CALL: Fault = fault("EIO, any call", ANY, MAIN | WAL | SHM, EIO, false);
+
+impl Fault {
+    /// Whether it occurs only in a checkpoint, which is rare.
+    fn needs_checkpoint(self) -> bool {
+        self.files == MAIN
+    }
+}
+
+/// The memory shared with the shim: eight numbers in a file, of which the last counts the failures.
+struct FaultControl {
+    file: File,
+    path: PathBuf,
+}
+
+impl FaultControl {
+    /// Makes the file. Nothing fails yet.
+    fn new(path: PathBuf) -> io::Result<Self> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(&path)?;
+        file.write_all_at(&[0; 32], 0)?;
+        Ok(Self { file, path })
+    }
+
+    /// Lets a call fail after `after` others, once or from then on.
+    fn arm(&self, fault: Fault, after: u32, is_permanent: bool) -> Result<(), String> {
+        let (is_permanent, is_half) = (u32::from(is_permanent), u32::from(fault.is_half));
+        let Fault {
+            calls,
+            files,
+            error,
+            ..
+        } = fault;
+        let numbers = [calls, files, after, error, is_permanent, is_half, 0];
+        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
+        let written = self.file.write_all_at(&bytes, 4);
+        let armed = written.and_then(|()| self.file.write_all_at(&1_u32.to_ne_bytes(), 0));
+        armed.map_err(|error| error.to_string())
+    }
+
+    /// Stops the failures, and returns the number of failures.
+    fn disarm(&self) -> Result<u32, String> {
+        let written = self.file.write_all_at(&[0; 4], 0);
+        written.map_err(|error| error.to_string())?;
+        self.failures()
+    }
+
+    fn failures(&self) -> Result<u32, String> {
+        let mut failures = [0; 4];
+        let read = self.file.read_exact_at(&mut failures, 28);
+        read.map_err(|error| error.to_string())?;
+        Ok(u32::from_ne_bytes(failures))
+    }
+}
+
+/// The options of `durability io-errors`.
+#[derive(Clone, Debug, Args)]
+pub struct IoErrors {
+    /// Calls of each kind that fail, one after the other
+    #[arg(long, default_value_t = 60)]
+    pub calls: u32,
+    /// The same for the calls of a checkpoint, which comes after hundreds of changes
+    #[arg(long, default_value_t = 8)]
+    pub checkpoint_calls: u32,
+    /// Decides what the client does
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// The result for one kind of failure.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    name: String,
+    tried: usize,
+    /// The attempts in which a call failed.
+    occurred: usize,
+    failed_calls: u32,
+    /// Changes with the response 503.
+    refused: usize,
+    /// The longest time from the repair to the first acknowledgement.
+    recovery: Duration,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let recovery = self.recovery.as_millis();
+        write!(
+            f,
+            "{}: {} of {} faults occurred, {} calls failed, {} changes with 503, \
+             recovered within {recovery} ms",
+            self.name, self.occurred, self.tried, self.failed_calls, self.refused,
+        )
+    }
+}
+
+/// A server on a disk that can fail.
+struct DiskFixture {
     program: Program,
     server: Option<Server>,
     service: Service,
     control: FaultControl,
     clients: Clients,
-    location: Location,
+    database_url: String,
     findings: Findings,
-    trail: Trail,
-    // Goes last.
-    _scratch: Scratch,
+    trail: AuditTrail,
+    // Dropped last.
+    _scratch: ScratchDir,
 }
 
 impl IoErrors {
-    /// Does it.
+    /// Runs the check.
     ///
     /// # Errors
-    /// One sentence, when something does not start or the database cannot be read.
-    pub fn execute(&self) -> Result<IoErrorsReport, String> {
-        let mut report = IoErrorsReport::default();
-        let mut bench = self.bench()?;
-        for fault in Fault::ALL {
-            for for_good in [false, true] {
-                let row = self.fault(&mut bench, fault, for_good)?;
-                report.rows.push(row);
+    /// One sentence, when a process does not start or the database cannot be read.
+    pub fn execute(&self, binary: &Path) -> Result<Report, String> {
+        let mut summary = Vec::new();
+        let mut have_all_occurred = true;
+        let mut fixture = DiskFixture::new(binary, self.seed)?;
+        for fault in FAULTS {
+            let calls = match fault.needs_checkpoint() {
+                true => self.checkpoint_calls,
+                false => self.calls,
+            };
+            for is_permanent in [false, true] {
+                let row = fixture.run(fault, calls, is_permanent)?;
+                have_all_occurred &= row.occurred > 0 || row.tried == 0;
+                summary.push(row.to_string());
             }
         }
-        bench.starts(&mut report)?;
-        report.acknowledged = bench.clients.acknowledged();
-        report.lost = bench.findings.lost;
-        report.resurrected = bench.findings.resurrected;
-        report.wrong = bench.findings.wrong;
-        report.examples = bench.findings.examples;
+        summary.push(fixture.fail_starts()?);
+        let mut report = Report {
+            summary,
+            acknowledged: fixture.clients.count_acknowledged(),
+            unacknowledged: fixture.clients.count_unknown(),
+            findings: fixture.findings,
+            ..Report::default()
+        }
+        .judge();
+        report.is_good &= have_all_occurred;
         Ok(report)
     }
+}
 
-    fn bench(&self) -> Result<Bench, String> {
-        let scratch = Scratch::new("io-errors").map_err(|error| error.to_string())?;
-        let folder = scratch.path();
-        let database = folder.join("tokenhouse.db");
-        let control = FaultControl::new(folder.join("control")).map_err(|e| e.to_string())?;
-        let shim = Shim::build(folder)?;
-        let more = shim.settings(&database, None, Some(&control.path));
-        let location = Location::Sqlite(database);
-        let program = Program::new(&self.binary, &location.url(), folder, &more)?;
-        let server = start(&program)?;
-        let service = administrator(&program, &server)?;
-        Ok(Bench {
+impl DiskFixture {
+    fn new(binary: &Path, seed: u64) -> Result<Self, String> {
+        let scratch = ScratchDir::new("io-errors");
+        let database = scratch.join("tokenhouse.db");
+        let control = FaultControl::new(scratch.join("control")).map_err(|e| e.to_string())?;
+        let shim = shim_settings(&scratch, &database, ("DISK_SHIM_CONTROL", &control.path))?;
+        let scopes = ("TOKENHOUSE_GRANTABLE_SCOPES", &*format!("{SCOPE_PREFIX}*"));
+        let shim = shim.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = shim.chain([scopes]).collect();
+        let database_url = sqlite_url(&database);
+        let program = program(binary, &database_url, &scratch, &settings)?;
+        let server = start_server(&program)?;
+        Ok(Self {
+            service: Service::new(&program, server.address)?,
             program,
             server: Some(server),
-            service,
             control,
-            clients: Clients::new(1, "io", self.seed),
-            location,
+            clients: Clients::new(1, "io", seed),
+            database_url,
             findings: Findings::default(),
-            trail: Trail::new(),
+            trail: AuditTrail::default(),
             _scratch: scratch,
         })
     }
 
-    fn fault(
-        &self,
-        bench: &mut Bench,
-        fault: Fault,
-        for_good: bool,
-    ) -> Result<IoErrorsRow, String> {
-        let how_long = if for_good { "until mended" } else { "once" };
-        let mut row = IoErrorsRow {
-            name: format!("{}, {how_long}", fault.name),
-            ..IoErrorsRow::default()
-        };
-        let calls = if fault.is_of_checkpoints() {
-            self.checkpoint_calls
+    fn run(&mut self, fault: Fault, calls: u32, is_permanent: bool) -> Result<Row, String> {
+        let duration = if is_permanent {
+            "until repaired"
         } else {
-            self.calls
+            "once"
+        };
+        let mut row = Row {
+            name: format!("{}, {duration}", fault.name),
+            ..Row::default()
         };
         for after in 0..calls {
-            bench.inject(fault, after, for_good, &mut row)?;
+            self.inject(fault, after, is_permanent, &mut row)?;
             let place = format!("{}, call {}", row.name, after + 1);
-            bench.compare(&place)?;
-            if row.tried.is_multiple_of(RESTART_EVERY) {
-                bench.restart()?;
-                bench.compare(&format!("{place}, after a restart"))?;
+            self.compare(&place)?;
+            if row.tried.is_multiple_of(RESTART_INTERVAL) {
+                self.restart()?;
+                self.compare(&format!("{place}, after a restart"))?;
             }
         }
         Ok(row)
     }
-}
 
-impl Bench {
-    /// Lets a call fail while changes are asked for, and then sees that all is well again.
+    /// Lets a call fail while changes are asked for, and waits for the recovery.
     fn inject(
         &mut self,
         fault: Fault,
         after: u32,
-        for_good: bool,
-        row: &mut IoErrorsRow,
+        is_permanent: bool,
+        row: &mut Row,
     ) -> Result<(), String> {
-        let told = |error: std::io::Error| error.to_string();
-        let most = if fault.is_of_checkpoints() {
-            CHANGES_TO_CHECKPOINT
-        } else {
-            CHANGES
+        let changes = match fault.needs_checkpoint() {
+            true => MAX_CHANGES_TO_CHECKPOINT,
+            false => MAX_CHANGES,
         };
-        let unknown = self.clients.0[0].unknown;
-        self.control.arm(fault, after, for_good).map_err(told)?;
-        for _ in 0..most {
+        let unknown = self.clients.count_unknown();
+        self.control.arm(fault, after, is_permanent)?;
+        for _ in 0..changes {
             self.step();
-            if self.control.failed().map_err(told)? > 0 {
+            if self.control.failures()? > 0 {
                 break;
             }
         }
-        if for_good {
+        if is_permanent {
             (0..CHANGES_WHILE_BROKEN).for_each(|_| _ = self.step());
         }
-        let failed = self.control.disarm().map_err(told)?;
-        row.refused += self.clients.0[0].unknown - unknown;
+        let failures = self.control.disarm()?;
+        row.refused += self.clients.count_unknown() - unknown;
         row.tried += 1;
-        row.injected += usize::from(failed > 0);
-        row.failed_calls += failed;
+        row.occurred += usize::from(failures > 0);
+        row.failed_calls += failures;
         row.recovery = row.recovery.max(self.recover(&row.name));
         Ok(())
     }
 
-    /// Waits for the first acknowledgement, and says how long it took.
+    /// Waits for the first acknowledgement, and returns the time that it took.
     fn recover(&mut self, name: &str) -> Duration {
-        let mended = Instant::now();
-        while self.step() != Step::Done {
-            if mended.elapsed() > RECOVER_WITHIN {
+        let repaired = Instant::now();
+        while self.step() != Attempt::Acknowledged {
+            if repaired.elapsed() > RECOVERY_TIMEOUT {
                 self.findings.add_wrong(format!("{name}: no recovery"));
                 break;
             }
             thread::sleep(Duration::from_millis(5));
         }
-        mended.elapsed()
+        repaired.elapsed()
     }
 
-    fn step(&mut self) -> Step {
+    fn step(&mut self) -> Attempt {
         self.clients.0[0].step(&self.service, &|| 0)
     }
 
     fn compare(&mut self, place: &str) -> Result<(), String> {
-        let found = self.clients.compare(&self.location)?;
+        let found = self.clients.compare(&self.database_url)?;
         self.findings.add(found, place);
         Ok(())
     }
 
-    /// Kills the server and starts another one on a disk that works.
+    /// Kills the server and starts another one on a working disk.
     fn restart(&mut self) -> Result<(), String> {
         self.server = None;
-        let server = start(&self.program)?;
+        let server = start_server(&self.program)?;
         self.service.address = server.address;
         self.server = Some(server);
         self.trail.verify(&self.program, &mut self.findings)
     }
 
-    /// Lets one call after the other fail while a server starts on what a killed one left behind.
-    fn starts(&mut self, report: &mut IoErrorsReport) -> Result<(), String> {
-        let told = |error: std::io::Error| error.to_string();
-        for after in 0..CALLS_OF_A_START {
+    /// Lets one call after the other fail while a server starts on the files of a killed one. The start
+    /// may fail, but the next one has to find everything.
+    fn fail_starts(&mut self) -> Result<String, String> {
+        let (mut occurred, mut failed) = (0, 0);
+        for after in 0..MAX_START_CALLS {
             (0..3).for_each(|_| _ = self.step());
             self.server = None;
-            self.control.arm(Fault::ANY, after, false).map_err(told)?;
+            self.control.arm(ANY_CALL, after, false)?;
             let started = Server::start(&self.program, "log");
-            let failed = self.control.disarm().map_err(told)?;
-            report.starts.0 += usize::from(failed > 0);
-            report.starts.1 += usize::from(started.is_err());
+            let failures = self.control.disarm()?;
+            occurred += usize::from(failures > 0);
+            failed += usize::from(started.is_err());
             drop(started);
             self.restart()?;
             self.compare(&format!("a start, call {}", after + 1))?;
-            if failed == 0 {
+            if failures == 0 {
                 break;
             }
         }
-        Ok(())
+        Ok(format!(
+            "{occurred} starts with a failing call, {failed} of them failed"
+        ))
     }
 }

@@ -1,176 +1,162 @@
-//! Processes that are killed while clients work: the server itself, or Postgres behind it.
+//! Processes are killed while clients work: the server, or Postgres behind it.
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use test_support::ScratchDir;
 
-use super::compare::Findings;
-use super::field::{Clients, Trail, administrator, start};
-use super::snapshot::Location;
-use crate::guardian::Scratch;
-use crate::postgres::PostgresServer;
-use crate::server::Program;
+use super::client::SCOPE_PREFIX;
+use super::{AuditTrail, Clients};
+use crate::Report;
+use crate::fixture::{Backend, Database, Service, program, start_server};
 
 /// Rounds before a new database, so that the comparison of a round stays short.
-const ROUNDS_OF_ONE_DATABASE: usize = 50;
+const ROUNDS_PER_DATABASE: usize = 50;
 
-/// Acknowledgements from the start of the load to the kill, unless they take longer than that.
-const KILL_AFTER: std::ops::Range<usize> = 0..60;
-const KILL_WITHIN: Duration = Duration::from_secs(3);
+/// Acknowledgements from the start of the load to the kill, and the limit for waiting for them.
+const KILL_AFTER: Range<usize> = 0..60;
+const KILL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Microseconds more, so that the kill does not always follow an acknowledgement.
-const KILL_LATER: std::ops::Range<u64> = 0..5_000;
+/// Further microseconds, so that the kill does not always follow an acknowledgement.
+const KILL_DELAY: Range<u64> = 0..5_000;
 
-/// What is to be done.
-#[derive(Clone, Debug)]
+/// The options of `durability kills`: kills the server on SQLite, or Postgres behind the server.
+#[derive(Clone, Debug, Args)]
 pub struct Kills {
-    /// The program `tokenhouse`.
-    pub binary: PathBuf,
-    /// Kills Postgres, and not the server.
-    pub postgres: bool,
-    /// How many kills.
+    /// The database; with Postgres, Postgres itself is killed
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub database: Backend,
+    /// Number of kills
+    #[arg(long, default_value_t = 1000)]
     pub rounds: usize,
-    /// Clients, each doing one change at a time.
+    /// Number of clients, each with one change at a time
+    #[arg(long, default_value_t = 8)]
     pub clients: usize,
-    /// Decides what clients do and about when the kill comes.
+    /// Decides what clients do, and roughly when the kill comes
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct KillsReport {
-    /// Kills that were made.
-    pub rounds: usize,
-    /// Changes that were acknowledged.
-    pub acknowledged: usize,
-    /// Changes without an answer, or with 503.
-    pub unanswered: usize,
-    /// Those of them that had been made all the same, as they may.
-    pub done_unsaid: usize,
-    /// Acknowledged changes that were lost.
-    pub lost: usize,
-    /// Ended credentials that were there again.
-    pub resurrected: usize,
-    /// Damage, changes made twice, strange answers, an audit trail that does not agree.
-    pub wrong: usize,
-    /// Some findings in words.
-    pub examples: Vec<String>,
-}
-
-impl KillsReport {
-    /// Whether nothing is amiss, and something was tried.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.acknowledged > 0 && self.lost + self.resurrected + self.wrong == 0
-    }
-
-    fn take(&mut self, findings: &Findings) {
-        self.lost = findings.lost;
-        self.resurrected = findings.resurrected;
-        self.wrong = findings.wrong;
-        self.examples.clone_from(&findings.examples);
-    }
+/// The options of `audit`: kills the server on either database.
+#[derive(Clone, Debug, Args)]
+pub struct Audit {
+    /// The database of the audit trail
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub database: Backend,
+    /// Number of kills
+    #[arg(long, default_value_t = 1_000)]
+    pub kills: usize,
+    /// Decides what clients do, and roughly when the kill comes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 impl Kills {
-    /// Does it, and tells from time to time how far it is.
+    /// Runs the rounds.
     ///
     /// # Errors
-    /// One sentence, when something does not start or the database cannot be read.
-    pub fn execute(&self, mut tell: impl FnMut(&KillsReport)) -> Result<KillsReport, String> {
-        let mut report = KillsReport::default();
-        let mut all = Findings::default();
-        while report.rounds < self.rounds && all.is_clean() {
-            let rounds = ROUNDS_OF_ONE_DATABASE.min(self.rounds - report.rounds);
-            let scratch = Scratch::new("kills").map_err(|error| error.to_string())?;
-            if self.postgres {
-                let mut postgres = PostgresServer::start()?;
-                let location = Location::Postgres(postgres.url());
-                self.stops_of_postgres(
-                    &mut postgres,
-                    &location,
-                    rounds,
-                    scratch.path(),
-                    &mut report,
-                    &mut all,
-                )?;
-            } else {
-                self.kills_of_server(rounds, scratch.path(), &mut report, &mut all)?;
-            }
-            report.take(&all);
-            tell(&report);
-        }
-        Ok(report)
+    /// One sentence, when a process does not start or the database cannot be read.
+    pub fn execute(&self, binary: &Path) -> Result<Report, String> {
+        self.run(binary, self.database == Backend::Postgres)
     }
 
-    fn kills_of_server(
-        &self,
-        rounds: usize,
-        folder: &Path,
-        report: &mut KillsReport,
-        all: &mut Findings,
-    ) -> Result<(), String> {
-        let location = Location::Sqlite(folder.join("tokenhouse.db"));
-        let program = Program::new(&self.binary, &location.url(), folder, &[])?;
-        let mut server = start(&program)?;
-        let mut service = administrator(&program, &server)?;
-        let mut trail = Trail::new();
-        let mut clients = self.new_clients(report.rounds);
-        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_add(report.rounds as u64));
-        for _ in 0..rounds {
-            let load = Load::default();
-            clients.work_while(&service, &|| load.count(), || {
-                load.wait(&mut rng);
-                drop(server);
-            });
-            server = start(&program)?;
-            service.address = server.address;
-            let mut findings = clients.compare(&location)?;
-            clients.probe(&server, &mut findings)?;
-            trail.verify(&program, &mut findings)?;
-            report.rounds += 1;
-            all.add(findings, &format!("round {}", report.rounds));
+    fn run(&self, binary: &Path, kills_postgres: bool) -> Result<Report, String> {
+        let mut report = Report::default();
+        let (mut round, mut unacknowledged_made) = (0, 0);
+        while round < self.rounds && report.findings.is_clean() {
+            let rounds = round..self.rounds.min(round + ROUNDS_PER_DATABASE);
+            round = rounds.end;
+            unacknowledged_made +=
+                self.run_on_new_database(binary, kills_postgres, rounds, &mut report)?;
+            eprintln!(
+                "{round} kills, {} changes acknowledged",
+                report.acknowledged
+            );
         }
-        count(report, &clients, &location)
+        let unacknowledged = report.unacknowledged;
+        report.summary.push(format!(
+            "{round} kills; {unacknowledged} changes without an acknowledgement, \
+             {unacknowledged_made} of them made"
+        ));
+        Ok(report.judge())
     }
 
-    fn stops_of_postgres(
+    /// Returns the number of changes that were made without an acknowledgement.
+    fn run_on_new_database(
         &self,
-        postgres: &mut PostgresServer,
-        location: &Location,
-        rounds: usize,
-        folder: &Path,
-        report: &mut KillsReport,
-        all: &mut Findings,
-    ) -> Result<(), String> {
-        let program = Program::new(&self.binary, &location.url(), folder, &[])?;
-        let server = start(&program)?;
-        let service = administrator(&program, &server)?;
-        let mut trail = Trail::new();
-        let mut clients = self.new_clients(report.rounds);
-        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_add(report.rounds as u64));
-        for _ in 0..rounds {
+        binary: &Path,
+        kills_postgres: bool,
+        rounds: Range<usize>,
+        report: &mut Report,
+    ) -> Result<usize, String> {
+        let mut database = Database::start(self.database)?;
+        let url = database.url();
+        let scratch = ScratchDir::new("kills");
+        let scopes = format!("{SCOPE_PREFIX}*");
+        let settings = [("TOKENHOUSE_GRANTABLE_SCOPES", scopes.as_str())];
+        let program = program(binary, &url, &scratch, &settings)?;
+        let server = start_server(&program)?;
+        let mut service = Service::new(&program, server.address)?;
+        let mut server = Some(server);
+        let mut trail = AuditTrail::default();
+        let seed = self.seed.wrapping_add(rounds.start as u64);
+        let mut clients = Clients::new(self.clients, "kills", seed);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut last_made = 0;
+        for round in rounds {
             let load = Load::default();
             clients.work_while(&service, &|| load.count(), || {
-                load.wait(&mut rng);
-                postgres.stop()
+                load.wait_for_kill(&mut rng);
+                match &mut database {
+                    Database::Postgres(postgres) if kills_postgres => postgres.stop(),
+                    // Dropping it kills it.
+                    _ => {
+                        server = None;
+                        Ok(())
+                    }
+                }
             })?;
-            postgres.start_again()?;
-            let mut findings = clients.compare(location)?;
+            match &mut database {
+                Database::Postgres(postgres) if kills_postgres => postgres.restart()?,
+                _ => {
+                    let started = start_server(&program)?;
+                    service.address = started.address;
+                    server = Some(started);
+                }
+            }
+            let mut findings = clients.compare(&url)?;
+            last_made = findings.unacknowledged_made;
+            if !kills_postgres {
+                clients.use_credentials(service.address, &mut findings)?;
+            }
             trail.verify(&program, &mut findings)?;
-            report.rounds += 1;
-            all.add(findings, &format!("round {}", report.rounds));
+            report.findings.add(findings, &format!("round {round}"));
         }
-        count(report, &clients, location)
+        report.acknowledged += clients.count_acknowledged();
+        report.unacknowledged += clients.count_unknown();
+        Ok(last_made)
     }
+}
 
-    fn new_clients(&self, round: usize) -> Clients {
-        let seed = self.seed.wrapping_add(round as u64);
-        Clients::new(self.clients, &format!("r{round}"), seed)
+impl Audit {
+    /// Kills the server, and compares tables and audit trail after each kill.
+    ///
+    /// # Errors
+    /// As [`Kills::execute`].
+    pub fn execute(&self, binary: &Path) -> Result<Report, String> {
+        let kills = Kills {
+            database: self.database,
+            rounds: self.kills,
+            clients: 3,
+            seed: self.seed,
+        };
+        kills.run(binary, false)
     }
 }
 
@@ -179,29 +165,18 @@ impl Kills {
 struct Load(AtomicUsize);
 
 impl Load {
-    /// Counts one. There is no journal, so its mark says nothing.
+    /// Counts one. There is no disk journal, so the mark has no meaning.
     fn count(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed);
         0
     }
 
-    /// Waits for the moment of the kill.
-    fn wait(&self, rng: &mut StdRng) {
+    fn wait_for_kill(&self, rng: &mut StdRng) {
         let enough = rng.random_range(KILL_AFTER);
         let begun = Instant::now();
-        while self.0.load(Ordering::Relaxed) < enough && begun.elapsed() < KILL_WITHIN {
+        while self.0.load(Ordering::Relaxed) < enough && begun.elapsed() < KILL_TIMEOUT {
             thread::sleep(Duration::from_micros(200));
         }
-        thread::sleep(Duration::from_micros(rng.random_range(KILL_LATER)));
+        thread::sleep(Duration::from_micros(rng.random_range(KILL_DELAY)));
     }
-}
-
-fn count(report: &mut KillsReport, clients: &Clients, location: &Location) -> Result<(), String> {
-    report.acknowledged += clients.acknowledged();
-    report.unanswered += clients.0.iter().map(|client| client.unknown).sum::<usize>();
-    let snapshot = super::snapshot::Snapshot::read(location)?;
-    let mut comparison = super::compare::Comparison::default();
-    let at_the_end = comparison.run(clients.accounts(), &snapshot, u64::MAX);
-    report.done_unsaid += at_the_end.done_unsaid;
-    Ok(())
 }

@@ -1,217 +1,221 @@
-//! A power cut, simulated: what a run did to the disk is written down, and the files are rebuilt as
-//! they might be after a cut at any moment of it.
+//! A simulated power cut: the calls of a run are recorded, and the files are rebuilt as they may be
+//! after a cut at any moment of it.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::{Args, ValueEnum};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use test_support::{Program, ScratchDir, Server};
 
-use super::compare::{Comparison, Findings};
-use super::field::{Clients, Trail, administrator, command, start};
-use super::normal::without_syncs;
-use super::snapshot::{Location, Snapshot};
-use crate::disk::{Disk, Fate, Journal, Shim, Syncs};
-use crate::guardian::Scratch;
-use crate::server::{Program, Server};
+use super::client::SCOPE_PREFIX;
+use super::compare::Comparison;
+use super::disk::{Disk, Entry, Unsynced, parse_journal, shim_settings, with_suffix};
+use super::ledger;
+use super::snapshot::Snapshot;
+use super::{AuditTrail, Clients};
+use crate::fixture::{Service, program, sqlite_url, start_server};
+use crate::{Findings, Report};
 
-/// How long the recording may take for so many changes.
-const RECORD_WITHIN: Duration = Duration::from_secs(240);
+/// The time limit of the recording.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// How long a server may take to end when it is asked to.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// The time limit for a server to end on SIGTERM.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is to be done.
-#[derive(Clone, Debug)]
+/// The statement that syncs every commit, and another of equal length that does not.
+const FULL: &[u8] = b"PRAGMA synchronous = FULL";
+const NORMAL: &[u8] = b"PRAGMA synchronous =    1";
+
+/// The options of `durability power-cut`.
+#[derive(Clone, Debug, Args)]
 pub struct PowerCut {
-    /// The program `tokenhouse`.
-    pub binary: PathBuf,
-    /// Changes that are recorded.
+    /// Number of recorded changes
+    #[arg(long, default_value_t = 1500)]
     pub changes: usize,
-    /// Moments at which the power is cut.
+    /// Number of moments at which the power is cut
+    #[arg(long, default_value_t = 1000)]
     pub cut_points: usize,
-    /// Random subsets of the unsynced that are tried at each, besides none and all of it.
+    /// Random subsets of the unsynced content at each moment, in addition to none and all of it
+    #[arg(long, default_value_t = 3)]
     pub subsets: usize,
-    /// Clients, each doing one change at a time.
+    /// Number of clients, each with one change at a time
+    #[arg(long, default_value_t = 8)]
     pub clients: usize,
-    /// Decides what clients do and where the cuts are.
+    /// Decides what clients do and where the cuts are
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Runs a copy of the program in which `synchronous` is NORMAL: that has to be found out.
-    pub normal: bool,
-    /// Has the replay ignore the syncs of the log: that has to be found out too.
-    pub ignore_syncs: bool,
+    /// Use something that has to lose changes, and fail unless it does
+    #[arg(long, value_enum)]
+    pub control: Option<Control>,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct PowerCutReport {
-    /// Changes that were acknowledged in the recorded run.
-    pub recorded: usize,
-    /// Writes, syncs and the like that were recorded.
-    pub records: usize,
-    /// Syncs among them.
-    pub syncs: usize,
-    /// Moments at which the power was cut.
-    pub cut_points: usize,
-    /// Disks that were rebuilt and looked at: several for each moment.
-    pub disks: usize,
-    /// Acknowledged changes that were looked for, over all disks.
-    pub acknowledged: usize,
-    /// Those of them that were lost.
-    pub lost: usize,
-    /// Ended credentials that were there again.
-    pub resurrected: usize,
-    /// Damage, an audit trail that does not verify, tables that it contradicts.
-    pub wrong: usize,
-    /// Some findings in words.
-    pub examples: Vec<String>,
+/// What proves that a loss is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Control {
+    /// The program with synchronous=NORMAL
+    Normal,
+    /// A disk that reports syncs of the log as done and ignores them
+    LyingDisk,
 }
 
-impl PowerCutReport {
-    /// Whether nothing is amiss, and something was looked for.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.acknowledged > 0 && self.lost + self.resurrected + self.wrong == 0
-    }
-}
-
-/// A run that was recorded.
+/// A recorded run.
 struct Recording {
-    journal: Journal,
+    journal: Vec<u8>,
     clients: Clients,
-    /// How far the journal was when the load began.
-    begun: u64,
+    /// The length of the journal when the load began.
+    load_start: u64,
 }
 
 impl PowerCut {
-    /// Does it.
+    /// Records a run, and compares the disks after many power cuts.
     ///
     /// # Errors
-    /// One sentence, when something does not start, or a disk cannot be read at all.
-    pub fn execute(&self) -> Result<PowerCutReport, String> {
-        let scratch = Scratch::new("power-cut").map_err(|error| error.to_string())?;
-        let binary = if self.normal {
-            without_syncs(&self.binary, scratch.path())?
-        } else {
-            self.binary.clone()
+    /// One sentence, when a process does not start or a disk cannot be written.
+    pub fn execute(&self, binary: &Path) -> Result<Report, String> {
+        let scratch = ScratchDir::new("power-cut");
+        let recording = match self.control {
+            Some(Control::Normal) => self.record(&without_syncs(binary, &scratch)?, &scratch)?,
+            _ => self.record(binary, &scratch)?,
         };
-        let recording = self.record(&binary, scratch.path())?;
-        self.replay(&recording, scratch.path())
+        self.replay(binary, &recording, &scratch)
     }
 
-    /// Has clients work through a start, an ordinary end, another start, a kill and a third start.
+    /// Lets clients work through a start, a shutdown, a start, a kill and another start.
     fn record(&self, binary: &Path, folder: &Path) -> Result<Recording, String> {
-        let shim = Shim::build(folder)?;
         let database = folder.join("tokenhouse.db");
         let journal = folder.join("journal");
-        let location = Location::Sqlite(database.clone());
-        let more = shim.settings(&database, Some(&journal), None);
-        let program = Program::new(binary, &location.url(), folder, &more)?;
-        let mut server = start(&program)?;
-        let mut service = administrator(&program, &server)?;
-        let begun = length(&journal);
+        let shim = shim_settings(folder, &database, ("DISK_SHIM_JOURNAL", &journal))?;
+        let scopes = ("TOKENHOUSE_GRANTABLE_SCOPES", &*format!("{SCOPE_PREFIX}*"));
+        let shim = shim.iter().map(|(name, value)| (*name, value.as_str()));
+        let settings: Vec<_> = shim.chain([scopes]).collect();
+        let program = program(binary, &sqlite_url(&database), folder, &settings)?;
+        let mut server = start_server(&program)?;
+        let mut service = Service::new(&program, server.address)?;
+        let load_start = length(&journal);
         let mut clients = Clients::new(self.clients, "power", self.seed);
-        let done = AtomicUsize::new(0);
+        let acknowledged = AtomicUsize::new(0);
         let mark = || {
-            done.fetch_add(1, Ordering::Relaxed);
+            acknowledged.fetch_add(1, Ordering::Relaxed);
             length(&journal)
         };
         for part in 1..=3 {
             let enough = self.changes * part / 3;
-            let worked = clients.work_while(&service, &mark, || {
+            clients.work_while(&service, &mark, || {
                 let begun = Instant::now();
-                while done.load(Ordering::Relaxed) < enough && begun.elapsed() < RECORD_WITHIN / 3 {
+                while acknowledged.load(Ordering::Relaxed) < enough
+                    && begun.elapsed() < RECORD_TIMEOUT / 3
+                {
                     thread::sleep(Duration::from_millis(1));
                 }
-                // In the middle of the load.
+                // Under load.
                 if part == 2 {
                     kill(&mut server, &journal)
                 } else {
                     Ok(())
                 }
-            });
-            worked.map_err(|error| error.to_string())?;
+            })?;
             if part == 1 {
-                end(&mut server, &database)?;
+                shut_down(&mut server, &database)?;
             }
             if part < 3 {
-                server = start(&program)?;
+                server = start_server(&program)?;
                 service.address = server.address;
             }
         }
-        kill(&mut server, &journal).map_err(|error| error.to_string())?;
+        kill(&mut server, &journal)?;
         Ok(Recording {
-            journal: Journal::load(&journal)?,
+            journal: fs::read(&journal).map_err(|error| error.to_string())?,
             clients,
-            begun,
+            load_start,
         })
     }
 
-    fn replay(&self, recording: &Recording, folder: &Path) -> Result<PowerCutReport, String> {
-        let records = recording.journal.records()?;
-        let ends: Vec<u64> = records.iter().map(|record| record.end).collect();
+    fn replay(
+        &self,
+        binary: &Path,
+        recording: &Recording,
+        folder: &Path,
+    ) -> Result<Report, String> {
+        let entries = parse_journal(&recording.journal)?;
         let mut rng = StdRng::seed_from_u64(self.seed);
-        let cuts = self.cuts(recording, &ends, &mut rng);
-        let syncs = if self.ignore_syncs {
-            Syncs::OfLogIgnored
-        } else {
-            Syncs::Kept
-        };
+        let cuts = self.choose_cuts(recording, &entries, &mut rng);
         let rebuilt = folder.join("rebuilt");
         fs::create_dir(&rebuilt).map_err(|error| error.to_string())?;
-        let mut look = Look::new(&self.binary, &rebuilt, recording)?;
-        let mut report = PowerCutReport {
-            recorded: recording.clients.acknowledged(),
-            records: records.len(),
-            syncs: records.iter().filter(|record| record.is_sync()).count(),
-            ..PowerCutReport::default()
+        let database = rebuilt.join("tokenhouse.db");
+        let mut inspector = Inspector {
+            program: program(binary, &sqlite_url(&database), &rebuilt, &[])?,
+            database_url: sqlite_url(&database),
+            recording,
+            comparison: Comparison::default(),
+            findings: Findings::default(),
         };
-        let mut disk = Disk::new(syncs);
-        for (number, record) in records.iter().enumerate() {
-            disk.play(*record);
+        let mut disks = 0;
+        let mut disk = Disk::default();
+        disk.ignores_log_syncs = self.control == Some(Control::LyingDisk);
+        for (number, entry) in entries.iter().enumerate() {
+            disk.replay(*entry);
             if cuts.binary_search(&number).is_err() {
                 continue;
             }
-            report.cut_points += 1;
-            let fates = [Fate::Dropped, Fate::Kept].into_iter();
-            for fate in fates.chain((0..self.subsets).map(|_| Fate::Torn)) {
-                report.disks += 1;
-                disk.cut(&look.database, fate, &mut rng)
-                    .map_err(|error| error.to_string())?;
-                look.at(record.end, fate)?;
+            let torn = (0..self.subsets).map(|_| Unsynced::Torn);
+            for unsynced in [Unsynced::Dropped, Unsynced::Kept].into_iter().chain(torn) {
+                disks += 1;
+                let cut = disk.cut(&database, unsynced, &mut rng);
+                cut.map_err(|error| error.to_string())?;
+                inspector.inspect(entry.end, unsynced)?;
             }
         }
-        let all = look.all;
-        report.acknowledged = all.acknowledged;
-        report.lost = all.lost;
-        report.resurrected = all.resurrected;
-        report.wrong = all.wrong;
-        report.examples = all.examples;
+        let findings = inspector.findings;
+        let syncs = entries.iter().filter(|entry| entry.is_sync()).count();
+        let summary = format!(
+            "{} writes and syncs ({syncs} syncs), {} cut points, {disks} disks, \
+             {} acknowledged changes looked up",
+            entries.len(),
+            cuts.len(),
+            findings.acknowledged
+        );
+        let has_lost = findings.lost > 0;
+        let mut report = Report {
+            summary: vec![summary],
+            acknowledged: recording.clients.count_acknowledged(),
+            unacknowledged: recording.clients.count_unknown(),
+            findings,
+            ..Report::default()
+        }
+        .judge();
+        if self.control.is_some() {
+            report.is_good = has_lost;
+        }
         Ok(report)
     }
 
-    /// Where the power is cut: after these records. Half of them are those during which something
-    /// was acknowledged; the others are spread over the whole run, the first start included.
-    fn cuts(&self, recording: &Recording, ends: &[u64], rng: &mut StdRng) -> Vec<usize> {
-        let entries = recording.clients.accounts().flat_map(|a| &a.entries);
-        let mut marks: Vec<u64> = entries.filter_map(super::ledger::Entry::mark).collect();
+    /// The entries after which the power is cut. Half of them are those during which a change was
+    /// acknowledged; the others are spread over the whole run, including the first start.
+    fn choose_cuts(
+        &self,
+        recording: &Recording,
+        entries: &[Entry<'_>],
+        rng: &mut StdRng,
+    ) -> Vec<usize> {
+        let changes = recording.clients.accounts().flat_map(|a| &a.entries);
+        let mut marks: Vec<u64> = changes.filter_map(ledger::Entry::mark).collect();
         marks.sort_unstable();
-        let mut cuts = Vec::new();
-        let half = (self.cut_points / 2).max(1);
-        for step in 0..half.min(marks.len()) {
-            let mark = marks[step * marks.len() / half.min(marks.len())];
-            cuts.push(ends.partition_point(|end| *end < mark));
-        }
-        let before_load = ends.partition_point(|end| *end <= recording.begun);
-        cuts.extend((0..self.cut_points / 20).map(|_| rng.random_range(0..before_load.max(1))));
+        let half = (self.cut_points / 2).clamp(1, marks.len().max(1));
+        let chosen = (0..half).filter_map(|step| marks.get(step * marks.len() / half));
+        let mut cuts: Vec<usize> = chosen
+            .map(|mark| entries.partition_point(|entry| entry.end < *mark))
+            .collect();
+        let load_start = entries.partition_point(|entry| entry.end <= recording.load_start);
+        cuts.extend((0..self.cut_points / 20).map(|_| rng.random_range(0..load_start.max(1))));
         cuts.sort_unstable();
         cuts.dedup();
-        while cuts.len() < self.cut_points.min(ends.len()) {
-            let cut = rng.random_range(0..ends.len());
+        while cuts.len() < self.cut_points.min(entries.len()) {
+            let cut = rng.random_range(0..entries.len());
             if let Err(place) = cuts.binary_search(&cut) {
                 cuts.insert(place, cut);
             }
@@ -220,78 +224,84 @@ impl PowerCut {
     }
 }
 
-/// Looks at the disks that were rebuilt.
-struct Look<'a> {
+/// Compares the rebuilt disks.
+struct Inspector<'a> {
     program: Program,
-    database: PathBuf,
+    database_url: String,
     recording: &'a Recording,
     comparison: Comparison,
-    all: Findings,
+    findings: Findings,
 }
 
-impl<'a> Look<'a> {
-    fn new(binary: &Path, folder: &Path, recording: &'a Recording) -> Result<Self, String> {
-        let database = folder.join("tokenhouse.db");
-        let location = Location::Sqlite(database.clone());
-        Ok(Self {
-            program: Program::new(binary, &location.url(), folder, &[])?,
-            database,
-            recording,
-            comparison: Comparison::default(),
-            all: Findings::default(),
-        })
-    }
-
-    /// Opens what is left after a cut when the journal ended at `end`, and compares.
-    fn at(&mut self, end: u64, fate: Fate) -> Result<(), String> {
+impl Inspector<'_> {
+    /// Compares the disk after a cut when the journal had the length `end`.
+    fn inspect(&mut self, end: u64, unsynced: Unsynced) -> Result<(), String> {
         let mut findings = Findings::default();
-        // Tokenhouse itself opens one of them. A trail without events is not signed yet.
-        if fate == Fate::Dropped && end >= self.recording.begun {
-            Trail::new().verify(&self.program, &mut findings)?;
-        } else if fate == Fate::Dropped {
-            let migrated = command(&self.program, &["migrate"], "")?;
-            if !migrated.status.success() {
-                findings.add_wrong("the tables cannot be brought up to date".to_owned());
-            }
+        // Tokenhouse itself opens one of them. An audit trail without events is not signed yet.
+        if unsynced == Unsynced::Dropped && end >= self.recording.load_start {
+            AuditTrail::default().verify(&self.program, &mut findings)?;
+        } else if unsynced == Unsynced::Dropped
+            && !self.program.run(&["migrate"], "")?.status.success()
+        {
+            findings.add_wrong("the database cannot be migrated".to_owned());
         }
-        let place = format!("cut at byte {end}, the unsynced {fate:?}");
-        match Snapshot::read(&Location::Sqlite(self.database.clone())) {
+        match Snapshot::read(&self.database_url) {
             Ok(snapshot) => {
                 let accounts = self.recording.clients.accounts();
                 let found = self.comparison.run(accounts, &snapshot, end);
-                findings.add(found, "");
+                findings.add(found, "tables");
             }
             Err(problem) => findings.add_wrong(problem),
         }
-        self.all.add(findings, &place);
+        let place = format!("cut at byte {end}, unsynced content {unsynced:?}");
+        self.findings.add(findings, &place);
         Ok(())
     }
 }
 
-/// How long the journal is.
+/// The length of the journal.
 fn length(journal: &Path) -> u64 {
-    fs::metadata(journal).map_or(0, |about| about.len())
+    fs::metadata(journal).map_or(0, |metadata| metadata.len())
 }
 
-/// Kills the server, but not between what it does to the disk and the entry about that: the files go
-/// on from the one, the replay from the other.
-fn kill(server: &mut Server, journal: &Path) -> io::Result<()> {
-    let journal = File::open(journal)?;
-    journal.lock()?;
-    server.kill()
+/// Kills the server, but not between a call and its journal entry: the files continue from the one, the
+/// replay from the other.
+fn kill(server: &mut Server, journal: &Path) -> Result<(), String> {
+    let locked = File::open(journal).and_then(|journal| journal.lock().map(|()| journal));
+    let _lock = locked.map_err(|error| error.to_string())?;
+    server.signal("KILL")
 }
 
-/// Asks the server to end, and waits until it has put its log away.
-fn end(server: &mut Server, database: &Path) -> Result<(), String> {
-    server.terminate().map_err(|error| error.to_string())?;
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
+/// Shuts the server down, and waits until it has removed its log.
+fn shut_down(server: &mut Server, database: &Path) -> Result<(), String> {
+    server.signal("TERM")?;
+    let log = PathBuf::from(with_suffix(database, "-wal"));
     let begun = Instant::now();
-    while Path::new(&log).exists() {
-        if begun.elapsed() > END_WITHIN {
-            return Err("the server does not end when it is asked to".to_owned());
+    while log.exists() {
+        if begun.elapsed() > SHUTDOWN_TIMEOUT {
+            return Err("the server does not end on SIGTERM".to_owned());
         }
         thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// A copy of the program with `synchronous = NORMAL`, made without a build.
+fn without_syncs(binary: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", binary.display());
+    let mut program = fs::read(binary).map_err(failed)?;
+    let windows = program.windows(FULL.len()).enumerate();
+    let found = windows.filter(|(_, window)| *window == FULL);
+    let found: Vec<usize> = found.map(|(place, _)| place).collect();
+    let [place] = found[..] else {
+        let count = found.len();
+        return Err(format!(
+            "the program sets `synchronous` in {count} places instead of one"
+        ));
+    };
+    program[place..place + NORMAL.len()].copy_from_slice(NORMAL);
+    let copy = folder.join("tokenhouse-normal");
+    fs::copy(binary, &copy).map_err(failed)?;
+    fs::write(&copy, program).map_err(failed)?;
+    Ok(copy)
 }

@@ -1,160 +1,254 @@
-//! Postgres fails behind a running Tokenhouse, which has to say so and find its way back.
+//! Postgres fails behind a running Tokenhouse, which has to respond with 503 and recover.
 
-mod commit;
+mod fixture;
 mod probe;
-mod proxy;
-mod stage;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::durability::compare::Findings;
-use crate::durability::field::{Clients, Trail};
+use clap::Args;
+
+use crate::durability::client::{Attempt, Client};
+use crate::durability::ledger::Change;
+use crate::durability::{AuditTrail, Clients};
+use crate::{Findings, Report};
+use fixture::{COMMIT_AND_RESPONSE, FaultFixture, PostgresFault};
 use probe::{Probe, probes};
-use stage::{Fault, Stage};
 
-/// How long an answer may take: the three seconds of Tokenhouse, and the scheduler's share.
-const ANSWER_WITHIN: Duration = Duration::from_millis(4_000);
+/// The time limit for a response: the three seconds of Tokenhouse, and one for the scheduler.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4_000);
 
-/// How long the first good answer may take when Postgres is back.
-const GOOD_WITHIN: Duration = Duration::from_secs(2);
+/// The time limit for the first good response when Postgres is back.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(2);
 
-/// What is to be done.
-#[derive(Clone, Debug)]
+/// The time limit for a change after a cut, with as many attempts as it needs.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The options of `faults`.
+#[derive(Clone, Debug, Args)]
 pub struct Faults {
-    /// The program `tokenhouse`.
-    pub binary: PathBuf,
-    /// How often each fault comes.
+    /// Number of times that each fault occurs
+    #[arg(long, default_value_t = 10)]
     pub rounds: usize,
-    /// Whether COMMITs are cut, at every byte, for every kind of change.
-    pub cuts: bool,
-    /// Clients that make changes meanwhile.
+    /// Leave out the COMMITs that are cut at every byte
+    #[arg(long)]
+    pub without_cuts: bool,
+    /// Number of clients that make changes
+    #[arg(long, default_value_t = 4)]
     pub clients: usize,
-    /// Decides what clients do.
+    /// Decides what clients do
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// What came of one kind of fault.
+/// The result for one kind of fault.
 #[derive(Clone, Debug, Default)]
-pub struct FaultRow {
-    /// What failed.
-    pub name: &'static str,
-    /// How often.
-    pub rounds: usize,
-    /// Right answers.
-    pub good: usize,
-    /// Answers 503.
-    pub unavailable: usize,
-    /// The longest that any answer took, save those that need a password hashed.
-    pub slowest: Duration,
-    /// From when Postgres was back to the first good answer, for reads and for writes, in order.
-    pub reads_back: Vec<Duration>,
-    /// The same for writes.
-    pub writes_back: Vec<Duration>,
+struct Row {
+    name: &'static str,
+    rounds: usize,
+    /// Correct responses.
+    good: usize,
+    /// Responses 503.
+    unavailable: usize,
+    /// The longest time to a response, except those that need a password hash.
+    slowest: Duration,
+    /// The times from the return of Postgres to the first good response to a read and to a write.
+    recovery: [Vec<Duration>; 2],
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct FaultsReport {
-    /// One for each kind of fault.
-    pub rows: Vec<FaultRow>,
-    /// COMMITs that were cut.
-    pub cuts: usize,
-    /// Changes among them that got 503 and had been made.
-    pub done_unsaid: usize,
-    /// Changes that clients were told of, over all faults.
-    pub acknowledged: usize,
-    /// Acknowledged changes that were lost.
-    pub lost: usize,
-    /// Ended credentials that were there again.
-    pub resurrected: usize,
-    /// Wrong answers, late answers, late recoveries, changes made twice.
-    pub wrong: usize,
-    /// Some findings in words.
-    pub examples: Vec<String>,
-}
-
-impl FaultsReport {
-    /// Whether nothing is amiss, and something was tried.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.acknowledged > 0 && self.lost + self.resurrected + self.wrong == 0
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [reads, writes] = self.recovery.each_ref().map(|times| median_and_max(times));
+        let slowest = self.slowest.as_millis();
+        write!(
+            f,
+            "{}, {} times: {} correct responses, {} times 503, the slowest after {slowest} ms; \
+             recovery of reads after {reads} ms, of writes after {writes} ms (p50/max)",
+            self.name, self.rounds, self.good, self.unavailable
+        )
     }
+}
+
+fn median_and_max(times: &[Duration]) -> String {
+    let mut times: Vec<_> = times.iter().map(Duration::as_millis).collect();
+    times.sort_unstable();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    format!("{median}/{}", times.last().copied().unwrap_or_default())
 }
 
 impl Faults {
-    /// Does it.
+    /// Runs the check.
     ///
     /// # Errors
-    /// One sentence, when something does not start or the database cannot be read.
-    pub fn execute(&self) -> Result<FaultsReport, String> {
-        let mut stage = Stage::new(&self.binary)?;
-        let mut report = FaultsReport::default();
-        let mut findings = Findings::default();
-        let mut trail = Trail::new();
-        let probes = probes(&stage.server)?;
+    /// One sentence, when a process does not start or the database cannot be read.
+    pub fn execute(&self, binary: &Path) -> Result<Report, String> {
+        let mut fixture = FaultFixture::new(binary)?;
+        let mut report = Report::default();
+        let mut trail = AuditTrail::default();
+        let probes = probes(fixture.service.address)?;
         let mut clients = Clients::new(self.clients, "faults", self.seed);
-        for fault in Fault::ALL {
-            let row = self.fault(fault, &mut stage, &probes, &mut clients, &mut findings)?;
-            findings.add(clients.compare(&stage.location)?, fault.name());
-            trail.verify(&stage.program, &mut findings)?;
-            report.rows.push(row);
+        for fault in PostgresFault::ALL {
+            let findings = &mut report.findings;
+            let row = self.run(fault, &mut fixture, &probes, &mut clients, findings)?;
+            findings.add(clients.compare(&fixture.database_url)?, fault.name());
+            trail.verify(&fixture.program, findings)?;
+            report.summary.push(row.to_string());
         }
-        report.acknowledged = clients.acknowledged();
-        if self.cuts {
-            commit::cut(&stage, self.seed, &mut report, &mut findings)?;
-            trail.verify(&stage.program, &mut findings)?;
+        report.acknowledged = clients.count_acknowledged();
+        if !self.without_cuts {
+            cut_commits(&fixture, self.seed, &mut report)?;
+            trail.verify(&fixture.program, &mut report.findings)?;
         }
-        report.lost = findings.lost;
-        report.resurrected = findings.resurrected;
-        report.wrong = findings.wrong;
-        report.examples = findings.examples;
-        Ok(report)
+        Ok(report.judge())
     }
 
-    fn fault(
+    /// Lets Postgres fail several times while probes and clients send requests.
+    fn run(
         &self,
-        fault: Fault,
-        stage: &mut Stage,
+        fault: PostgresFault,
+        fixture: &mut FaultFixture,
         probes: &[Probe],
         clients: &mut Clients,
         findings: &mut Findings,
-    ) -> Result<FaultRow, String> {
-        let mut row = FaultRow {
+    ) -> Result<Row, String> {
+        let mut row = Row {
             name: fault.name(),
-            ..FaultRow::default()
+            ..Row::default()
         };
         let stop = AtomicBool::new(false);
-        let (address, service) = (stage.server.address, stage.service.clone());
+        let service = fixture.service.clone();
         let outcome = thread::scope(|scope| {
             for probe in probes {
-                let stop = &stop;
-                scope.spawn(move || probe.run(address, stop));
+                scope.spawn(|| probe.run(service.address, &stop));
             }
             let outcome = clients.work_while(&service, &|| 0, || {
-                (0..self.rounds).try_for_each(|_| stage.once(fault, probes, &mut row, findings))
+                (0..self.rounds).try_for_each(|_| {
+                    row.rounds += 1;
+                    fixture.fail_and_recover(fault)?;
+                    row.measure_recovery(probes, findings);
+                    Ok::<(), String>(())
+                })
             });
             stop.store(true, Ordering::Relaxed);
             outcome
         });
         outcome?;
         for probe in probes {
-            let seen = probe.take();
-            row.good += seen.good;
-            row.unavailable += seen.unavailable;
-            for wrong in seen.wrong {
-                findings.add_wrong(format!("{}: {wrong}", fault.name()));
-            }
-            if !probe.hashes() {
-                row.slowest = row.slowest.max(seen.slowest);
-            }
-            if !probe.hashes() && seen.slowest > ANSWER_WITHIN {
-                let took = seen.slowest.as_millis();
-                findings.add_wrong(format!("{}: {} took {took} ms", fault.name(), probe.name));
-            }
+            row.add(probe, findings);
         }
         Ok(row)
     }
+}
+
+impl Row {
+    /// Waits for the first good response to a read and to a write.
+    fn measure_recovery(&mut self, probes: &[Probe], findings: &mut Findings) {
+        probes.iter().for_each(Probe::reset_recovery);
+        let back = Instant::now();
+        for (name, times) in ["a live token", "a write"].iter().zip(&mut self.recovery) {
+            for probe in probes.iter().filter(|probe| probe.name == *name) {
+                let time = probe.wait_for_recovery(back);
+                if time > RECOVERY_LIMIT {
+                    let time = time.as_millis();
+                    findings.add_wrong(format!("{}: {name} only after {time} ms", self.name));
+                }
+                times.push(time);
+            }
+        }
+    }
+
+    fn add(&mut self, probe: &Probe, findings: &mut Findings) {
+        let tally = probe.take_tally();
+        self.good += tally.good;
+        self.unavailable += tally.unavailable;
+        for wrong in tally.wrong {
+            findings.add_wrong(format!("{}: {wrong}", self.name));
+        }
+        if probe.needs_hash() {
+            return;
+        }
+        self.slowest = self.slowest.max(tally.slowest);
+        if tally.slowest > RESPONSE_TIMEOUT {
+            let time = tally.slowest.as_millis();
+            findings.add_wrong(format!("{}: {} took {time} ms", self.name, probe.name));
+        }
+    }
+}
+
+/// A kind of change, made from the state of a user who is signed in and has a key.
+type ChangeKind = fn(&mut Client) -> Change;
+
+const CHANGE_KINDS: [ChangeKind; 9] = [
+    |_| Change::Login,
+    |_| Change::Logout,
+    |_| Change::CreateKey,
+    |client| {
+        Change::RevokeKey(
+            client
+                .state()
+                .live_keys()
+                .first()
+                .copied()
+                .unwrap_or_default(),
+        )
+    },
+    |client| Change::Password(client.new_password(), Vec::new()),
+    |_| Change::Disable,
+    |_| Change::AddScope("turn:1".to_owned()),
+    |_| Change::Delete,
+    |client| {
+        client.next_user();
+        Change::Register
+    },
+];
+
+/// Cuts the connection of a COMMIT after each of its bytes and of those of its response, for every kind
+/// of change. The change is then repeated, and must not be made twice.
+fn cut_commits(fixture: &FaultFixture, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut clients = Clients::new(1, "commit", seed);
+    let mut cuts = 0;
+    for kind in CHANGE_KINDS {
+        for bytes in 0..=COMMIT_AND_RESPONSE {
+            let client = &mut clients.0[0];
+            client.next_user();
+            for change in [Change::Register, Change::Login, Change::CreateKey] {
+                repeat_until_made(client, &change, fixture)?;
+            }
+            let change = kind(client);
+            fixture.proxy.cut_after(bytes);
+            let attempt = client.attempt(change.clone(), &fixture.service, &|| 0);
+            cuts += usize::from(fixture.proxy.has_cut());
+            if attempt != Attempt::Acknowledged {
+                repeat_until_made(client, &change, fixture)
+                    .map_err(|problem| format!("cut after {bytes} bytes: {problem}"))?;
+            }
+        }
+    }
+    let found = clients.compare(&fixture.database_url)?;
+    let made = found.unacknowledged_made;
+    report.summary.push(format!(
+        "{cuts} COMMITs cut, {made} of their changes made without an acknowledgement"
+    ));
+    report.acknowledged += clients.count_acknowledged();
+    report.findings.add(found, "COMMIT cut");
+    Ok(())
+}
+
+fn repeat_until_made(
+    client: &mut Client,
+    change: &Change,
+    fixture: &FaultFixture,
+) -> Result<(), String> {
+    let begun = Instant::now();
+    while client.attempt(change.clone(), &fixture.service, &|| 0) != Attempt::Acknowledged {
+        if begun.elapsed() > CHANGE_TIMEOUT {
+            let (action, responses) = (change.action(), &client.unexpected);
+            return Err(format!("{action} fails after many attempts: {responses:?}"));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }

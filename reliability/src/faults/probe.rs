@@ -1,181 +1,150 @@
-//! What is asked all the time while Postgres fails: no answer may ever be wrong.
+//! Requests that are repeated while Postgres fails. No response may ever be wrong.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Answer, Connection, Request};
-use crate::durability::client::registration;
-use crate::durability::field::{ask, sign_in};
-use crate::server::Server;
+use serde_json::json;
+use test_support::{Client, Request, Response, TestUser};
+
+use crate::fixture::{PooledConnection, register, sign_in};
 
 pub(super) const STATIC_KEY: &str = "a-long-static-key-of-the-suite";
-const EMAIL: &str = "probe@example.com";
-const PASSWORD: &str = "mulberry-Tram-71";
 
-/// Between two requests of a probe.
-const PAUSE: Duration = Duration::from_millis(15);
+/// The time between two requests of a probe.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(15);
 
-/// Longer than an answer may take, to see when one does.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than a response may take, to measure the late ones.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many wrong answers are told.
-const REPORTED: usize = 5;
+/// The time limit for a good response after a fault.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A question, and how its right answer looks.
-pub(crate) struct Probe {
-    pub(crate) name: &'static str,
-    pub(crate) request: Request,
-    /// The status of the right answer.
-    pub(crate) status: u16,
-    /// What is in its body.
-    pub(crate) body: &'static str,
-    /// Whether 503 is an answer too.
-    pub(crate) needs_database: bool,
-    seen: Mutex<Seen>,
+/// The number of wrong responses that are reported.
+const MAX_REPORTED: usize = 5;
+
+/// A request and its correct response.
+pub(super) struct Probe {
+    pub(super) name: &'static str,
+    request: Request,
+    status: u16,
+    /// A part of the body.
+    body: &'static str,
+    tally: Mutex<Tally>,
 }
 
-/// What a probe has seen.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) good: usize,
-    pub(crate) unavailable: usize,
-    pub(crate) wrong: Vec<String>,
-    pub(crate) slowest: Duration,
-    /// When the first good answer came since it was last asked for.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) good: usize,
+    pub(super) unavailable: usize,
+    pub(super) wrong: Vec<String>,
+    pub(super) slowest: Duration,
+    /// The time of the first good response since the last fault.
     first_good: Option<Instant>,
 }
 
 impl Probe {
-    pub(crate) fn new(
-        name: &'static str,
-        request: Request,
-        status: u16,
-        body: &'static str,
-    ) -> Self {
+    fn new(name: &'static str, request: Request, status: u16, body: &'static str) -> Self {
         Self {
             name,
             request,
             status,
             body,
-            needs_database: true,
-            seen: Mutex::default(),
+            tally: Mutex::default(),
         }
     }
 
-    /// Asks until `stop` is set.
-    pub(crate) fn run(&self, address: SocketAddr, stop: &AtomicBool) {
-        let mut connection = None;
+    /// Sends the request until `stop` is set.
+    pub(super) fn run(&self, address: SocketAddr, stop: &AtomicBool) {
+        let client = Client::new(address).timeout(RESPONSE_TIMEOUT);
+        let mut connection = PooledConnection::new(client);
         while !stop.load(Ordering::Relaxed) {
             let begun = Instant::now();
-            let answer = self.ask(address, &mut connection);
-            self.judge(answer, begun);
-            thread::sleep(PAUSE);
+            let response = connection.send(&self.request);
+            self.judge(response, begun);
+            thread::sleep(REQUEST_INTERVAL);
         }
     }
 
-    fn ask(&self, address: SocketAddr, kept: &mut Option<Connection>) -> std::io::Result<Answer> {
-        let mut connection = match kept.take() {
-            Some(connection) => connection,
-            None => Connection::open(address, PATIENCE)?,
-        };
-        let answer = connection.send(&self.request);
-        *kept = Some(connection).filter(Connection::is_open);
-        answer
-    }
-
-    fn judge(&self, answer: std::io::Result<Answer>, begun: Instant) {
-        let mut seen = self.seen();
-        seen.slowest = seen.slowest.max(begun.elapsed());
-        let wrong = match answer {
-            Ok(answer) => {
-                let body = String::from_utf8_lossy(&answer.body).into_owned();
-                if answer.status == self.status && body.contains(self.body) {
-                    seen.good += 1;
-                    seen.first_good.get_or_insert_with(Instant::now);
+    fn judge(&self, response: io::Result<Response>, begun: Instant) {
+        let mut tally = self.tally();
+        tally.slowest = tally.slowest.max(begun.elapsed());
+        let wrong = match response {
+            Ok(response) => {
+                let body = String::from_utf8_lossy(&response.body).into_owned();
+                if response.status == self.status && body.contains(self.body) {
+                    tally.good += 1;
+                    tally.first_good.get_or_insert_with(Instant::now);
                     return;
                 }
-                if answer.status == 503 && self.needs_database {
-                    seen.unavailable += 1;
+                if response.status == 503 && self.name != "liveness" {
+                    tally.unavailable += 1;
                     return;
                 }
-                format!("{}: {} {body}", self.name, answer.status)
+                format!("{}: {} {body}", self.name, response.status)
             }
-            Err(error) => format!("{}: no answer, {error}", self.name),
+            Err(error) => format!("{}: no response, {error}", self.name),
         };
-        if seen.wrong.len() < REPORTED {
-            seen.wrong.push(wrong);
+        if tally.wrong.len() < MAX_REPORTED {
+            tally.wrong.push(wrong);
         }
     }
 
-    /// Whether a password is hashed for the answer, which takes as long as the cores are busy.
-    pub(super) fn hashes(&self) -> bool {
+    /// Whether the response needs a password hash, which takes as long as the cores are busy.
+    pub(super) fn needs_hash(&self) -> bool {
         self.name == "a wrong password"
     }
 
-    /// From now on, the next good answer is the first.
-    pub(crate) fn forget_good(&self) {
-        self.seen().first_good = None;
+    /// Starts to wait for the next good response.
+    pub(super) fn reset_recovery(&self) {
+        self.tally().first_good = None;
     }
 
-    /// When the first good answer came.
-    pub(crate) fn first_good(&self) -> Option<Instant> {
-        self.seen().first_good
+    /// The time from `back` to the first good response.
+    pub(super) fn wait_for_recovery(&self, back: Instant) -> Duration {
+        while back.elapsed() < RECOVERY_TIMEOUT {
+            if let Some(first) = self.tally().first_good {
+                return first.duration_since(back);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        RECOVERY_TIMEOUT
     }
 
-    /// What was seen since it was taken the last time.
-    pub(crate) fn take(&self) -> Seen {
-        std::mem::take(&mut *self.seen())
+    /// The tally since the last call.
+    pub(super) fn take_tally(&self) -> Tally {
+        std::mem::take(&mut *self.tally())
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The questions, and what they are about: a user with a live token and one that has ended.
-pub(super) fn probes(server: &Server) -> Result<Vec<Probe>, String> {
-    const JSON: &str = "application/json";
-    const FORM: &str = "application/x-www-form-urlencoded";
-    let body = registration(EMAIL, PASSWORD).to_string();
-    let registered = ask(server, &Request::with_body("/register", JSON, &body))?;
-    if registered.status != 201 {
-        return Err(format!("a user cannot register: {}", registered.status));
-    }
-    let ended = sign_in(server, EMAIL, PASSWORD)?;
-    let live = sign_in(server, EMAIL, PASSWORD)?;
-    let bearer = format!("Bearer {live}");
-    let by = [("Authorization", bearer.as_str())];
-    let introspection = Request::with_headers(
-        "POST",
-        "/introspect",
-        &[("Authorization", &format!("Bearer {STATIC_KEY}"))],
-        Some((FORM, &format!("token={live}"))),
-    );
-    let wrong = format!("username={EMAIL}&password=not-{PASSWORD}");
-    let write = Request::with_headers(
-        "PATCH",
-        "/users/me",
-        &by,
-        Some((JSON, r#"{"surname":"L."}"#)),
-    );
-    let forbidden = Request::with_headers("GET", "/verify?scope=users:write", &by, None);
-    let mut alive = Probe::new("alive", Request::get("/health/live", &live), 200, "");
-    alive.needs_database = false;
+/// The probes, about a user with a live token and an ended one.
+pub(super) fn probes(address: SocketAddr) -> Result<Vec<Probe>, String> {
+    const EMAIL: &str = "probe@example.com";
+    let mut user = TestUser::new("probe");
+    register(address, &user)?;
+    let ended = sign_in(address, &user)?;
+    let live = sign_in(address, &user)?;
+    let get = |path: &str, token: &str| Request::get(path).bearer(token);
+    let introspection = Request::post("/introspect").bearer(STATIC_KEY);
+    let introspection = introspection.form(&[("token", live.as_str())]);
+    let write = Request::new("PATCH", "/users/me").bearer(&live);
+    let write = write.json(&json!({"surname": "L."}));
+    let scope = get("/verify?scope=users:write", &live);
+    user.password = "another password".to_owned();
     Ok(vec![
-        Probe::new("a live token", Request::get("/users/me", &live), 200, EMAIL),
-        Probe::new("an ended token", Request::get("/users/me", &ended), 401, ""),
-        Probe::new("a scope that is not held", forbidden, 403, ""),
+        Probe::new("a live token", get("/users/me", &live), 200, EMAIL),
+        Probe::new("an ended token", get("/users/me", &ended), 401, ""),
+        Probe::new("a scope that is not held", scope, 403, ""),
         Probe::new("introspection", introspection, 200, r#""active":true"#),
-        Probe::new(
-            "a wrong password",
-            Request::with_body("/token", FORM, &wrong),
-            401,
-            "",
-        ),
+        Probe::new("a wrong password", user.sign_in_request(), 401, ""),
         Probe::new("a write", write, 200, EMAIL),
-        alive,
+        Probe::new("liveness", get("/health/live", &live), 200, ""),
     ])
 }

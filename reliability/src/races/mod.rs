@@ -1,150 +1,232 @@
-//! Races between whoever uses a credential, or is about to get one, and whoever ends it: in rounds,
-//! on two processes with one database.
+//! Races between the use or the issue of a credential and its end, in rounds, on two processes with
+//! one database.
 //!
-//! A *hot* round lets clients on all workers of both processes use a credential, ends it, and counts
-//! the uses that were begun after the acknowledgement and accepted. A *barrier* round lets a sign-in,
-//! or the making of a key, and the end of the user's access start at one moment, and counts what
-//! was issued and works afterwards. All these counts have to be 0.
+//! A *hot* round uses a credential on all workers of both processes, ends it, and counts the uses that
+//! were begun after the acknowledgement and accepted. A *barrier* round starts a sign-in or the
+//! creation of a key, and the end of the user's access, at the same moment, and counts what was
+//! issued and works afterwards. All these counts have to be 0.
 
-mod barrier;
-mod hot;
-mod kind;
-mod stage;
-mod subject;
+mod fixture;
+mod rounds;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::guardian::Scratch;
-use crate::server::Program;
+use clap::{Args, ValueEnum};
 
-pub use kind::Kind;
+use crate::fixture::{Backend, Database};
+use fixture::{RaceFixture, RaceUser};
 
-use kind::Contest;
-use stage::Stage;
-
-/// Rounds without an answer that are put up with, for each that had one, and on top of a few.
+/// One round in this many may stay without a response, and a few more.
 const UNANSWERED_IN: usize = 10;
 
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub struct Races {
-    /// The program `tokenhouse`.
-    pub binary: PathBuf,
-    /// `DATABASE_URL` of both processes.
-    pub database_url: String,
-    /// Rounds of each kind that count.
-    pub rounds: usize,
+/// The kinds of races, by what ends the credential and what it races with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// `POST /logout`
+    Logout,
+    /// `POST /revoke` with the login token
+    RevokeToken,
+    /// `POST /revoke` with the API key
+    RevokeKey,
+    /// `DELETE /users/me/keys/{id}`
+    DeleteKey,
+    /// Another `POST /token`
+    NewerLogin,
+    /// `POST /users/me/password`, which ends the key
+    PasswordChange,
+    /// `PATCH /admin/users/{id}`, disabled
+    Disable,
+    /// `DELETE /users/me` and `DELETE /admin/users/{id}` in turns
+    Delete,
+    /// `PATCH /admin/users/{id}`, without the scope that is used
+    ScopeTaken,
+    /// `DELETE /admin/users/{id}/tokens`
+    SignOut,
+    /// `tokenhouse user disable`
+    CommandLine,
+    /// A concurrent sign-in and disable
+    LoginAgainstDisable,
+    /// A concurrent sign-in and password change
+    LoginAgainstPasswordChange,
+    /// A concurrent sign-in and deletion
+    LoginAgainstDelete,
+    /// A concurrent creation of a key and disable
+    KeyAgainstDisable,
+    /// A concurrent creation of a key and password change
+    KeyAgainstPasswordChange,
+    /// A concurrent creation of a key and deletion
+    KeyAgainstDelete,
 }
 
-/// What was seen in the rounds of a kind.
-#[derive(Clone, Debug)]
-pub struct Tally {
-    /// Of which kind.
-    pub kind: Kind,
-    /// Rounds whose change was acknowledged.
+/// The credential that a barrier round issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RaceTarget {
+    Login,
+    Key,
+}
+
+impl Kind {
+    /// All kinds.
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What ends the access: of a barrier round, the kind of its other half.
+    const fn end(self) -> Self {
+        match self {
+            Self::LoginAgainstDisable | Self::KeyAgainstDisable => Self::Disable,
+            Self::LoginAgainstPasswordChange | Self::KeyAgainstPasswordChange => {
+                Self::PasswordChange
+            }
+            Self::LoginAgainstDelete | Self::KeyAgainstDelete => Self::Delete,
+            other => other,
+        }
+    }
+
+    /// What a barrier round issues; `None` for a hot round.
+    const fn target(self) -> Option<RaceTarget> {
+        match self {
+            Self::LoginAgainstDisable
+            | Self::LoginAgainstPasswordChange
+            | Self::LoginAgainstDelete => Some(RaceTarget::Login),
+            Self::KeyAgainstDisable | Self::KeyAgainstPasswordChange | Self::KeyAgainstDelete => {
+                Some(RaceTarget::Key)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it ends the login token, and whether it ends the key.
+    const fn ends(self) -> (bool, bool) {
+        match self {
+            Self::Logout | Self::RevokeToken | Self::NewerLogin => (true, false),
+            // The session that changes the password stays.
+            Self::RevokeKey | Self::DeleteKey | Self::PasswordChange => (false, true),
+            _ => (true, true),
+        }
+    }
+}
+
+/// The options of a run.
+#[derive(Clone, Debug, Args)]
+pub struct Races {
+    /// The database that the processes share
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub database: Backend,
+    /// Rounds of each kind
+    #[arg(long, default_value_t = 1_000)]
     pub rounds: usize,
-    /// Rounds in which a sign-in, or the making of a key, came before the change; for barriers.
+    /// Only this kind; may be repeated
+    #[arg(
+        long = "kind",
+        value_name = "KIND",
+        value_enum,
+        hide_possible_values = true
+    )]
+    pub kinds: Vec<Kind>,
+}
+
+/// What happened in a round, or in many.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Round {
+    /// Credentials that were issued before the change. For barrier rounds.
     pub issued: usize,
     /// Uses that were begun before the acknowledgement.
     pub before: usize,
     /// Uses that were begun after it.
     pub after: usize,
-    /// How many of those were accepted, and what else was there that must not be.
+    /// Accepted uses among those, and anything else that must not exist.
     pub stale: usize,
 }
 
-impl Tally {
-    fn new(kind: Kind) -> Self {
+impl Round {
+    fn plus(self, other: Self) -> Self {
         Self {
-            kind,
-            rounds: 0,
-            issued: 0,
-            before: 0,
-            after: 0,
-            stale: 0,
+            issued: self.issued + other.issued,
+            before: self.before + other.before,
+            after: self.after + other.after,
+            stale: self.stale + other.stale,
         }
     }
+}
 
-    fn add(&mut self, seen: Seen) {
-        self.rounds += 1;
-        self.issued += usize::from(seen.issued);
-        self.before += seen.before;
-        self.after += seen.after;
-        self.stale += seen.stale;
-    }
+/// The result of all rounds of a kind.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// The kind.
+    pub kind: Kind,
+    /// Rounds whose change was acknowledged.
+    pub rounds: usize,
+    /// The sum of these rounds.
+    pub sum: Round,
+}
 
+impl Tally {
     /// The heads of the columns.
     pub fn heads() -> String {
-        format!(
-            "{:<32} {:>7} {:>7} {:>9} {:>9} {:>6}",
-            "", "rounds", "issued", "before", "after", "stale"
-        )
+        let heads = ["rounds", "issued", "before", "after", "stale"];
+        let heads = heads.map(|head| format!(" {head:>9}"));
+        format!("{:<30}{}", "", heads.concat())
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issued = match self.kind.contest() {
-            Contest::Hot => "-".to_owned(),
-            Contest::Barrier(_) => self.issued.to_string(),
-        };
-        write!(
-            f,
-            "{:<32} {:>7} {issued:>7} {:>9} {:>9} {:>6}",
-            self.kind.name(),
-            self.rounds,
-            self.before,
-            self.after,
-            self.stale
-        )
+        let sum = self.sum;
+        let counts = [self.rounds, sum.issued, sum.before, sum.after, sum.stale];
+        let counts = counts.map(|count| format!(" {count:>9}"));
+        write!(f, "{:<30}{}", self.kind.name(), counts.concat())
     }
 }
 
-/// What was seen in a round.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    issued: bool,
-    before: usize,
-    after: usize,
-    stale: usize,
-}
-
 impl Races {
-    /// Runs the rounds of these kinds, and tells the tally of each as soon as it is there.
+    /// Runs the rounds, and reports the tally of each kind as soon as it is complete.
     ///
     /// # Errors
-    /// One sentence: a process does not start, or an answer is none that the service may give.
-    pub fn execute(&self, kinds: &[Kind], mut tell: impl FnMut(&Tally)) -> Result<(), String> {
-        // Dropped after the processes, which write into it.
-        let scratch = Scratch::new("races").map_err(|error| error.to_string())?;
-        let program = Program::new(&self.binary, &self.database_url, scratch.path(), &[])?;
-        let mut stage = Stage::start(program)?;
+    /// One sentence: a process does not start, or a response is none that the service may give.
+    pub fn execute(&self, binary: &Path, mut report: impl FnMut(&Tally)) -> Result<(), String> {
+        let database = Database::start(self.database)?;
+        let mut fixture = RaceFixture::start(binary, &database.url())?;
+        let kinds = match self.kinds.as_slice() {
+            [] => Kind::all(),
+            chosen => chosen,
+        };
         for kind in kinds {
-            let tally = self.run(&mut stage, *kind);
-            tell(&tally.map_err(|problem| format!("{}: {problem}", kind.name()))?);
+            let tally = self.run(&mut fixture, *kind);
+            report(&tally.map_err(|problem| format!("{}: {problem}", kind.name()))?);
         }
         Ok(())
     }
 
-    fn run(&self, stage: &mut Stage, kind: Kind) -> Result<Tally, String> {
-        let mut tally = Tally::new(kind);
-        // Those of an earlier kind were idle meanwhile, and the service may be closing them.
-        stage.keep(Vec::new());
-        let mut subject = stage.subject()?;
-        let most = self.rounds + self.rounds / UNANSWERED_IN + UNANSWERED_IN;
-        for round in 0..most {
+    fn run(&self, fixture: &mut RaceFixture, kind: Kind) -> Result<Tally, String> {
+        let mut tally = Tally {
+            kind,
+            rounds: 0,
+            sum: Round::default(),
+        };
+        // Those of an earlier kind were idle, and the service may be closing them.
+        fixture.connections.clear();
+        let mut user = RaceUser::new(fixture)?;
+        for number in 0..self.rounds + self.rounds / UNANSWERED_IN + UNANSWERED_IN {
             if tally.rounds == self.rounds {
                 return Ok(tally);
             }
-            let seen = match kind.contest() {
-                Contest::Hot => hot::round(stage, &mut subject, kind, round)?,
-                Contest::Barrier(prize) => barrier::round(stage, &mut subject, kind, prize, round)?,
+            let round = match kind.target() {
+                None => rounds::run_hot(fixture, &mut user, kind, number)?,
+                Some(target) => rounds::run_barrier(fixture, &mut user, kind, target, number)?,
             };
-            if let Some(seen) = seen {
-                tally.add(seen);
+            if let Some(round) = round {
+                tally.rounds += 1;
+                tally.sum = tally.sum.plus(round);
             }
         }
-        Err("too many rounds had no answer".to_owned())
+        Err("too many rounds stayed without a response".to_owned())
     }
 }

@@ -29,6 +29,16 @@ pub enum Backend {
     Postgres,
 }
 
+impl Backend {
+    /// The name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 /// The size of a test: a number from the environment, or the default.
 pub fn size(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |number| number.parse().expect(name))

@@ -1,0 +1,53 @@
+//! Decides whether a history is linearizable: whether each user's operations have an order that a
+//! correct service can follow, in which every operation takes effect between its call and its
+//! response.
+
+mod explain;
+mod model;
+mod search;
+
+use std::time::{Duration, Instant};
+
+pub use explain::Violation;
+pub use model::Guarantee;
+
+use crate::history::History;
+use explain::explain;
+use model::{State, Timeline};
+use search::{Outcome, search};
+
+/// The result of a check.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Every user's operations have such an order.
+    Linearizable,
+    /// This user's operations have none.
+    Violation(Box<Violation>),
+    /// Time or memory ran out for these users; all others have an order.
+    Undecided(Vec<u32>),
+}
+
+/// Checks a history, within about `limit`. It assumes that every password is correct, that a token is
+/// used only after the sign-in that returned it, and that every user starts enabled and without a
+/// token.
+pub fn check(history: &History, guarantee: Guarantee, limit: Duration) -> Verdict {
+    let deadline = Instant::now() + limit;
+    let mut undecided = Vec::new();
+    for (user, operations) in history.by_user() {
+        let timeline = Timeline::new(&operations, guarantee);
+        match search(&timeline.steps, &timeline.optional, &[State::NEW], deadline) {
+            Outcome::Ordered => {}
+            Outcome::Undecided => undecided.push(user),
+            Outcome::Stuck(step) => {
+                let culprit = timeline.steps[step].operation;
+                let violation = explain(&operations, &timeline, culprit);
+                return Verdict::Violation(Box::new(violation));
+            }
+        }
+    }
+    if undecided.is_empty() {
+        Verdict::Linearizable
+    } else {
+        Verdict::Undecided(undecided)
+    }
+}

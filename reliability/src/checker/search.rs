@@ -1,0 +1,329 @@
+//! The search for an order of steps that a correct service can follow: the just-in-time form of Wing
+//! and Gong's algorithm (G. Lowe, "Testing for linearizability", 2017).
+//!
+//! It goes through the calls and returns in the order of time, with all configurations in which the
+//! user may be by then. A step takes effect no earlier than some return needs it, so a configuration
+//! is a state and the set of steps in progress that have taken effect. When no step is in progress
+//! only states are left, so quiet moments divide a history.
+//!
+//! Three more rules keep the configurations few without losing an order:
+//!
+//! - A step that changes nothing takes effect as soon as it can. In any order in which it comes later
+//!   it can be moved to the front.
+//! - An optional step takes effect only right before a step that is impossible without it, or that
+//!   covers it ([`Step::covers`](super::model::Step::covers)). In any other order it can be moved
+//!   there, or left out.
+//! - Of two configurations that differ only in the optional steps used up, the one with fewer can do
+//!   all that the other can.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::model::{OptionalStep, Remedy, State, TimedStep};
+
+/// The limit for configurations at one time: some hundred megabytes.
+const MAX_CONFIGURATIONS: usize = 500_000;
+
+/// The number of steps between two checks of the clock.
+const CLOCK_CHECK_INTERVAL: u32 = 256;
+
+/// The result of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is an order.
+    Ordered,
+    /// There is an order up to the return before the return of this step, and none up to it.
+    Stuck(usize),
+    /// Time or memory ran out.
+    Undecided,
+}
+
+/// Searches for an order of the steps that starts in one of the states.
+pub(super) fn search(
+    steps: &[TimedStep],
+    optional: &[OptionalStep],
+    starts: &[State],
+    deadline: Instant,
+) -> Outcome {
+    let mut search = Search {
+        steps,
+        optional,
+        in_progress: Vec::new(),
+        deadline,
+        ticks: 0,
+    };
+    let events = events(steps);
+    let slots = max_in_progress(&events);
+    let mut configurations = Configurations::default();
+    for state in starts {
+        configurations.add(Configuration {
+            state: *state,
+            done: BitSet::new(slots),
+            used: BitSet::new(optional.len()),
+        });
+    }
+    for event in events {
+        match event.kind {
+            EventKind::Call => configurations = search.call(event.step, configurations),
+            EventKind::Return => match search.pass_return(&event, configurations) {
+                None => return Outcome::Undecided,
+                Some(passed) if passed.len == 0 => return Outcome::Stuck(event.step),
+                Some(passed) => configurations = passed,
+            },
+        }
+    }
+    Outcome::Ordered
+}
+
+/// Calls come first at the same time, so that operations that only touch count as concurrent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum EventKind {
+    Call,
+    Return,
+}
+
+struct Event {
+    time: u64,
+    kind: EventKind,
+    step: usize,
+}
+
+fn events(steps: &[TimedStep]) -> Vec<Event> {
+    let event = |time, kind, step| Event { time, kind, step };
+    let mut events: Vec<Event> = Vec::with_capacity(2 * steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        events.push(event(step.call, EventKind::Call, index));
+        let returned = step.returned;
+        events.extend(returned.map(|time| event(time, EventKind::Return, index)));
+    }
+    events.sort_by_key(|event| (event.time, event.kind));
+    events
+}
+
+/// The highest number of steps in progress at one time.
+fn max_in_progress(events: &[Event]) -> usize {
+    let (mut now, mut max) = (0, 0);
+    for event in events {
+        match event.kind {
+            EventKind::Call => now += 1,
+            EventKind::Return => now -= 1,
+        }
+        max = max.max(now);
+    }
+    max
+}
+
+struct Search<'a> {
+    steps: &'a [TimedStep],
+    optional: &'a [OptionalStep],
+    /// The steps in progress. [`Configuration::done`] refers to these slots.
+    in_progress: Vec<Option<usize>>,
+    deadline: Instant,
+    ticks: u32,
+}
+
+impl Search<'_> {
+    fn call(&mut self, index: usize, configurations: Configurations) -> Configurations {
+        let free = self.in_progress.iter().position(Option::is_none);
+        let slot = free.unwrap_or(self.in_progress.len());
+        if free.is_none() {
+            self.in_progress.push(None);
+        }
+        self.in_progress[slot] = Some(index);
+        let step = self.steps[index].step;
+        let mut called = Configurations::default();
+        for mut configuration in configurations.into_iter() {
+            if step.is_idle(configuration.state) {
+                configuration.done.insert(slot);
+            }
+            called.add(configuration);
+        }
+        called
+    }
+
+    /// The configurations in which the step has taken effect; `None` when there are too many.
+    fn pass_return(
+        &mut self,
+        event: &Event,
+        configurations: Configurations,
+    ) -> Option<Configurations> {
+        let is_returning = |step: &Option<usize>| *step == Some(event.step);
+        let slot = self.in_progress.iter().position(is_returning)?;
+        let mut passed = Configurations::default();
+        let mut seen = Configurations::default();
+        let mut pending: Vec<Configuration> = configurations.into_iter().collect();
+        while let Some(mut configuration) = pending.pop() {
+            if self.is_exhausted(seen.len + passed.len) {
+                return None;
+            }
+            if configuration.done.contains(slot) {
+                configuration.done.remove(slot);
+                passed.add(configuration);
+                continue;
+            }
+            for next in self.successors(&configuration, event) {
+                if seen.add(next.clone()) {
+                    pending.push(next);
+                }
+            }
+        }
+        self.in_progress[slot] = None;
+        Some(passed)
+    }
+
+    /// The configurations after any one of the steps in progress.
+    fn successors(&self, from: &Configuration, event: &Event) -> Vec<Configuration> {
+        let mut successors = Vec::new();
+        for (slot, index) in self.open_slots(from) {
+            let step = self.steps[index].step;
+            let mut add_with = |remedy: Remedy| {
+                let optional = self.unused_optional(remedy, &from.used, event.time);
+                let before = optional.and_then(|at| self.optional[at].step.apply(from.state));
+                if let Some(state) = before.and_then(|state| step.apply(state)) {
+                    successors.push(self.after(from, slot, state, optional));
+                }
+            };
+            match step.apply(from.state) {
+                Some(state) => {
+                    step.covers(from.state).into_iter().for_each(&mut add_with);
+                    successors.push(self.after(from, slot, state, None));
+                }
+                None => step
+                    .remedies(from.state)
+                    // Until it has to return, another step may come that ends the token anyway.
+                    .filter(|remedy| !matches!(remedy, Remedy::End(_)) || index == event.step)
+                    .for_each(add_with),
+            }
+        }
+        successors
+    }
+
+    /// The configuration after the step in this slot, and after all that then change nothing.
+    fn after(
+        &self,
+        from: &Configuration,
+        slot: usize,
+        state: State,
+        optional: Option<usize>,
+    ) -> Configuration {
+        let mut next = from.clone();
+        next.state = state;
+        next.done.insert(slot);
+        if let Some(optional) = optional {
+            next.used.insert(optional);
+        }
+        for (slot, index) in self.open_slots(&next.clone()) {
+            if self.steps[index].step.is_idle(state) {
+                next.done.insert(slot);
+            }
+        }
+        next
+    }
+
+    /// The steps in progress that have not taken effect.
+    fn open_slots(&self, at: &Configuration) -> impl Iterator<Item = (usize, usize)> {
+        let slots = (0..).zip(&self.in_progress);
+        slots
+            .filter_map(|(slot, index)| Some((slot, (*index)?)).filter(|_| !at.done.contains(slot)))
+    }
+
+    /// An optional step with this effect that was called by then. Those with the same effect are
+    /// interchangeable, since they all stay available.
+    fn unused_optional(&self, remedy: Remedy, used: &BitSet, time: u64) -> Option<usize> {
+        let called = self.optional.partition_point(|step| step.call <= time);
+        remedy.steps().find_map(|step| {
+            let mut unused = (0..called).filter(|at| !used.contains(*at));
+            unused.find(|at| self.optional[*at].step == step)
+        })
+    }
+
+    fn is_exhausted(&mut self, configurations: usize) -> bool {
+        self.ticks = self.ticks.wrapping_add(1);
+        let is_clock_due = self.ticks.is_multiple_of(CLOCK_CHECK_INTERVAL);
+        configurations > MAX_CONFIGURATIONS || is_clock_due && Instant::now() >= self.deadline
+    }
+}
+
+/// One possible situation of a user.
+#[derive(Clone, Debug)]
+struct Configuration {
+    state: State,
+    /// The slots of the steps in progress that have taken effect.
+    done: BitSet,
+    /// The optional steps that have taken effect.
+    used: BitSet,
+}
+
+/// Configurations without those that another one covers: the same with fewer optional steps used up.
+#[derive(Debug, Default)]
+struct Configurations {
+    used: HashMap<(State, BitSet), Vec<BitSet>>,
+    len: usize,
+}
+
+impl Configurations {
+    /// Adds a configuration, unless another can do as much. Returns whether it was added.
+    fn add(&mut self, configuration: Configuration) -> bool {
+        let Configuration { state, done, used } = configuration;
+        let known = self.used.entry((state, done)).or_default();
+        if known.iter().any(|known| known.is_subset(&used)) {
+            return false;
+        }
+        self.len -= known.len();
+        known.retain(|known| !used.is_subset(known));
+        known.push(used);
+        self.len += known.len();
+        true
+    }
+
+    fn into_iter(self) -> impl Iterator<Item = Configuration> {
+        self.used.into_iter().flat_map(|((state, done), known)| {
+            known.into_iter().map(move |used| Configuration {
+                state,
+                done: done.clone(),
+                used,
+            })
+        })
+    }
+}
+
+/// A set of numbers below a fixed length.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct BitSet(Vec<u64>);
+
+impl BitSet {
+    fn new(length: usize) -> Self {
+        Self(vec![0; length.div_ceil(64)])
+    }
+
+    fn insert(&mut self, number: usize) {
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+
+    fn remove(&mut self, number: usize) {
+        self.0[number / 64] &= !(1 << (number % 64));
+    }
+
+    fn contains(&self, number: usize) -> bool {
+        self.0[number / 64] & 1 << (number % 64) != 0
+    }
+
+    /// Whether all numbers are in another set of the same length.
+    fn is_subset(&self, other: &Self) -> bool {
+        let words = self.0.iter().zip(&other.0);
+        words.into_iter().all(|(one, two)| one & !two == 0)
+    }
+}
+
+#[test]
+fn bit_sets_hold_what_was_inserted() {
+    let mut set = BitSet::new(130);
+    (0..70).chain([129]).for_each(|number| set.insert(number));
+    set.remove(66);
+    let found: Vec<usize> = (0..130).filter(|number| set.contains(*number)).collect();
+    let expected: Vec<usize> = (0..66).chain(67..70).chain([129]).collect();
+    assert_eq!(found, expected);
+    let mut smaller = set.clone();
+    smaller.remove(129);
+    assert!(smaller.is_subset(&set) && !set.is_subset(&smaller));
+}

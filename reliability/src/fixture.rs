@@ -1,0 +1,282 @@
+//! What all checks share: a database, the program with its settings, an administrator, and requests
+//! that have to succeed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde_json::Value;
+use test_support::{Client, Connection, PostgresServer, Program, Request, Response, ScratchDir};
+use test_support::{Server, TestUser};
+
+/// A start fails while another process migrates, while a paused one holds the lock of the database, or
+/// before Postgres is up.
+const MAX_START_ATTEMPTS: u32 = 20;
+const START_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The time limit of a command.
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The interval at which a command is checked for its end: from then on it counts as acknowledged.
+const COMMAND_POLL_INTERVAL: Duration = Duration::from_micros(200);
+
+/// A connection that was idle for longer is not used again: the server may be closing it.
+const MAX_IDLE: Duration = Duration::from_secs(2);
+
+/// The time limit for a response: long enough for a machine that is busy with other tests.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The number of times that a request is sent while the response is 503.
+const MAX_SEND_ATTEMPTS: u32 = 5;
+
+/// What Tokenhouse stores its data in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// An SQLite file
+    Sqlite,
+    /// A Postgres server
+    Postgres,
+}
+
+/// A separate database, removed when dropped.
+pub(crate) enum Database {
+    Sqlite(ScratchDir),
+    Postgres(PostgresServer),
+}
+
+impl Database {
+    pub(crate) fn start(backend: Backend) -> Result<Self, String> {
+        match backend {
+            Backend::Sqlite => Ok(Self::Sqlite(ScratchDir::new("sqlite"))),
+            Backend::Postgres => PostgresServer::start().map(Self::Postgres),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => sqlite_url(&folder.join("tokenhouse.db")),
+            Self::Postgres(server) => server.url("postgres"),
+        }
+    }
+}
+
+pub(crate) fn sqlite_url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+/// The program with the settings of all checks and these: more workers than cores, which get in each
+/// other's way.
+pub(crate) fn program(
+    binary: &Path,
+    database_url: &str,
+    folder: &Path,
+    settings: &[(&str, &str)],
+) -> Result<Program, String> {
+    let common = [
+        ("RUST_LOG", "error"),
+        ("TOKENHOUSE_DOCS", "false"),
+        ("TOKENHOUSE_WORKERS", "4"),
+    ];
+    Program::new(binary, database_url, folder, &[&common, settings].concat())
+}
+
+/// Starts a server, with several attempts.
+pub(crate) fn start_server(program: &Program) -> Result<Server, String> {
+    for _ in 1..MAX_START_ATTEMPTS {
+        if let Ok(server) = Server::start(program, "log") {
+            return Ok(server);
+        }
+        thread::sleep(START_RETRY_INTERVAL);
+    }
+    Server::start(program, "log")
+}
+
+/// Runs a command, and kills it after this time. Returns whether it was acknowledged.
+pub(crate) fn run_command(
+    program: &Program,
+    words: &[&str],
+    timeout: Duration,
+) -> Result<bool, String> {
+    let run = || -> io::Result<bool> {
+        let mut child = program.command(words).spawn()?;
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status.success());
+            }
+            thread::sleep(COMMAND_POLL_INTERVAL);
+        }
+        child.kill()?;
+        child.wait()?;
+        Ok(false)
+    };
+    run().map_err(|error| format!("{}: {error}", words.join(" ")))
+}
+
+/// A service and its administrator.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    /// The token of the administrator.
+    pub(crate) admin: String,
+}
+
+impl Service {
+    /// Makes an administrator with the command line, and signs them in.
+    pub(crate) fn new(program: &Program, address: SocketAddr) -> Result<Self, String> {
+        let admin = TestUser::new("admin");
+        let mut words = vec!["user", "create", &admin.email, "--name", "Administrator"];
+        for scope in ["users:read", "users:write", "events:read", "orders:read"] {
+            words.extend(["--scope", scope]);
+        }
+        let output = program.run(&words, &format!("{}\n", admin.password))?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("the administrator cannot be made: {stderr}"));
+        }
+        Ok(Self {
+            address,
+            admin: sign_in(address, &admin)?,
+        })
+    }
+}
+
+/// Signs a user in and returns the token.
+pub(crate) fn sign_in(address: SocketAddr, user: &TestUser) -> Result<String, String> {
+    let response = send(address, user.sign_in_request())?;
+    let token = response.access_token();
+    token.ok_or_else(|| format!("{} cannot sign in: {}", user.email, response.status))
+}
+
+/// Registers a user.
+pub(crate) fn register(address: SocketAddr, user: &TestUser) -> Result<(), String> {
+    expect_status(send(address, user.register_request())?, &[201]).map(drop)
+}
+
+/// Sends a request on a new connection.
+pub(crate) fn send(address: SocketAddr, request: Request) -> Result<Response, String> {
+    let client = Client::new(address).timeout(RESPONSE_TIMEOUT);
+    let response = client.send(request);
+    response.map_err(|error| format!("no response: {error}"))
+}
+
+/// The response, if it has one of these statuses.
+pub(crate) fn expect_status(response: Response, statuses: &[u16]) -> Result<Response, String> {
+    if statuses.contains(&response.status) {
+        return Ok(response);
+    }
+    let body = String::from_utf8_lossy(&response.body);
+    Err(format!("status {}: {body}", response.status))
+}
+
+/// A member of a JSON response.
+pub(crate) fn member(response: &Response, name: &str) -> Result<Value, String> {
+    let member = response.member(name);
+    member.ok_or_else(|| format!("no {name} in the response: {response:?}"))
+}
+
+/// A connection that is opened when it is needed.
+pub(crate) struct PooledConnection {
+    client: Client,
+    /// With the time of the last response.
+    open: Option<(Connection, Instant)>,
+}
+
+impl PooledConnection {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, open: None }
+    }
+
+    /// The address of the server.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.client.address()
+    }
+
+    /// Opens the connection, unless there is one that can be used.
+    pub(crate) fn connect(&mut self) -> io::Result<()> {
+        let is_usable = |(connection, last): &mut (Connection, Instant)| {
+            connection.is_open() && last.elapsed() < MAX_IDLE
+        };
+        self.open = match self.open.take_if(is_usable) {
+            Some(usable) => Some(usable),
+            None => Some((self.client.connect()?, Instant::now())),
+        };
+        Ok(())
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&mut self, request: &Request) -> io::Result<Response> {
+        self.connect()?;
+        let (connection, last) = self.open.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let response = connection.send(request);
+        *last = Instant::now();
+        response
+    }
+}
+
+/// A connection to each process, for a client that does one thing after the other.
+pub(crate) struct ApiClient(Vec<PooledConnection>);
+
+impl ApiClient {
+    pub(crate) fn new(servers: &[Server]) -> Self {
+        let clients = servers.iter().map(|server| Client::new(server.address));
+        let clients = clients.map(|client| client.timeout(RESPONSE_TIMEOUT));
+        Self(clients.map(PooledConnection::new).collect())
+    }
+
+    /// Connects to a process, so that the next request need not wait for that.
+    pub(crate) fn connect(&mut self, process: usize) -> Result<(), String> {
+        let connected = self.0[process].connect();
+        connected.map_err(|error| format!("process {process}: {error}"))
+    }
+
+    /// Sends a request to a process.
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub(crate) fn send(&mut self, process: usize, request: &Request) -> Result<Response, String> {
+        let response = self.0[process].send(request);
+        response.map_err(|error| format!("process {process}: {error}"))
+    }
+
+    /// Sends a request to the first process, again while the response is 503.
+    ///
+    /// # Errors
+    /// When the response has none of these statuses.
+    pub(crate) fn send_with_retry(
+        &mut self,
+        request: &Request,
+        statuses: &[u16],
+    ) -> Result<Response, String> {
+        self.send_with_retry_to(0, request, statuses)
+    }
+
+    fn send_with_retry_to(
+        &mut self,
+        process: usize,
+        request: &Request,
+        statuses: &[u16],
+    ) -> Result<Response, String> {
+        for _ in 1..MAX_SEND_ATTEMPTS {
+            let response = self.send(process, request)?;
+            if response.status != 503 {
+                return expect_status(response, statuses);
+            }
+        }
+        expect_status(self.send(process, request)?, statuses)
+    }
+
+    /// The number of processes that accept a credential.
+    pub(crate) fn count_accepting(&mut self, credential: &str) -> Result<usize, String> {
+        let request = Request::get("/users/me").bearer(credential);
+        let mut accepting = 0;
+        for process in 0..self.0.len() {
+            let response = self.send_with_retry_to(process, &request, &[200, 401])?;
+            accepting += usize::from(response.status == 200);
+        }
+        Ok(accepting)
+    }
+}

@@ -1,0 +1,303 @@
+//! What the threads of a run share: the processes and the tokens. Also the connections of a client.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use test_support::{Client, Connection, Program, Request, Response, Server};
+
+use super::Token;
+use crate::fixture::start_server;
+
+/// What the threads of a run share.
+pub(super) struct RunContext {
+    pub(super) cluster: Cluster,
+    pub(super) tokens: TokenRegistry,
+    pub(super) started: Instant,
+    /// Set at the end of the run.
+    stop: AtomicBool,
+    /// The number of operations so far.
+    pub(super) operations: AtomicUsize,
+}
+
+impl RunContext {
+    pub(super) fn new(cluster: Cluster, users: usize) -> Self {
+        Self {
+            cluster,
+            tokens: TokenRegistry::new(users),
+            started: Instant::now(),
+            stop: AtomicBool::new(false),
+            operations: AtomicUsize::new(0),
+        }
+    }
+
+    /// Nanoseconds since the start: one clock for all threads, which never goes back.
+    pub(super) fn now(&self) -> u64 {
+        // Overflows after 584 years.
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// The number of ended tokens that are kept for each user.
+const MAX_ENDED: usize = 6;
+
+/// A token with its secret, which a history does not hold.
+#[derive(Clone, Debug)]
+pub(super) struct KnownToken {
+    pub(super) name: Token,
+    pub(super) secret: Arc<str>,
+}
+
+/// The tokens of all users, through which clients share what they receive.
+pub(super) struct TokenRegistry {
+    users: Vec<Mutex<UserTokens>>,
+    names: AtomicU32,
+}
+
+/// The tokens of a user, as far as the clients know while others change them.
+#[derive(Default)]
+struct UserTokens {
+    current: Option<KnownToken>,
+    /// The latest last.
+    ended: VecDeque<KnownToken>,
+}
+
+impl TokenRegistry {
+    fn new(users: usize) -> Self {
+        Self {
+            users: (0..users).map(|_| Mutex::default()).collect(),
+            names: AtomicU32::new(0),
+        }
+    }
+
+    /// Names a new token.
+    pub(super) fn name(&self, secret: &str) -> KnownToken {
+        KnownToken {
+            name: self.names.fetch_add(1, Ordering::Relaxed),
+            secret: secret.into(),
+        }
+    }
+
+    /// Makes `token` the user's current one, and returns the one that it replaces.
+    pub(super) fn replace(&self, user: u32, token: &KnownToken) -> Option<KnownToken> {
+        let mut tokens = self.lock(user);
+        let replaced = tokens.current.replace(token.clone());
+        tokens.add_ended(replaced.as_ref());
+        replaced
+    }
+
+    /// Marks the user's current token as ended, if it is still this one.
+    pub(super) fn end(&self, user: u32, token: &KnownToken) {
+        let mut tokens = self.lock(user);
+        let is_current = |current: &mut KnownToken| current.name == token.name;
+        let ended = tokens.current.take_if(is_current);
+        tokens.add_ended(ended.as_ref());
+    }
+
+    pub(super) fn current(&self, user: u32) -> Option<KnownToken> {
+        self.lock(user).current.clone()
+    }
+
+    /// The tokens that have ended.
+    pub(super) fn ended(&self, user: u32) -> Vec<KnownToken> {
+        self.lock(user).ended.iter().cloned().collect()
+    }
+
+    fn lock(&self, user: u32) -> MutexGuard<'_, UserTokens> {
+        let tokens = &self.users[user as usize];
+        tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UserTokens {
+    fn add_ended(&mut self, ended: Option<&KnownToken>) {
+        self.ended.extend(ended.cloned());
+        if self.ended.len() > MAX_ENDED {
+            self.ended.pop_front();
+        }
+    }
+}
+
+/// The time limit of a client for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// The place of a process. It stays when the process is replaced.
+pub(super) struct Slot {
+    /// The process in this place and its generation; `None` while there is none. Held for reading
+    /// while a client connects, and for writing before the process is killed: afterwards another
+    /// program may get its port.
+    client: RwLock<Option<(usize, Client)>>,
+    server: Mutex<Option<Server>>,
+    is_paused: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+impl Slot {
+    /// Whether one more client may use this process. A paused process gets at most `limit` of them:
+    /// otherwise all clients would soon wait for it.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        !self.is_paused() || self.waiting.load(Ordering::Relaxed) < limit
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
+    }
+
+    /// Counts the client as waiting for the process during `exchange`.
+    fn while_waiting<T>(&self, exchange: impl FnOnce() -> T) -> T {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let outcome = exchange();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Reserves the process for one nemesis; `None` while another one has it.
+    pub(super) fn reserve(&self) -> Option<Reserved<'_>> {
+        let server = self.server.try_lock().ok()?;
+        Some(Reserved { slot: self, server })
+    }
+}
+
+/// A process that is reserved for one nemesis.
+pub(super) struct Reserved<'a> {
+    slot: &'a Slot,
+    server: MutexGuard<'a, Option<Server>>,
+}
+
+impl Reserved<'_> {
+    /// Kills the process (`SIGKILL`).
+    pub(super) fn kill(&mut self) {
+        self.set_client(None);
+        *self.server = None;
+    }
+
+    /// Starts a new process.
+    pub(super) fn start(&mut self, program: &Program) -> Result<(), String> {
+        static GENERATIONS: AtomicUsize = AtomicUsize::new(0);
+        let server = start_server(program)?;
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let client = Client::new(server.address).timeout(RESPONSE_TIMEOUT);
+        self.set_client(Some((generation, client)));
+        *self.server = Some(server);
+        Ok(())
+    }
+
+    fn set_client(&self, client: Option<(usize, Client)>) {
+        let slot = self.slot.client.write();
+        *slot.unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// Pauses the process (`SIGSTOP`) during `wait`.
+    pub(super) fn pause_while(&mut self, wait: impl FnOnce()) -> Result<(), String> {
+        let Some(server) = self.server.as_mut() else {
+            return Ok(());
+        };
+        self.slot.is_paused.store(true, Ordering::Relaxed);
+        server.signal("STOP")?;
+        wait();
+        server.signal("CONT")?;
+        self.slot.is_paused.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// All processes of a run. Dropping it kills them.
+pub(super) struct Cluster {
+    pub(super) program: Program,
+    pub(super) slots: Vec<Slot>,
+}
+
+impl Cluster {
+    /// Starts the processes one after the other.
+    pub(super) fn start(program: Program, processes: usize) -> Result<Self, String> {
+        let slot = |_| Slot {
+            client: RwLock::new(None),
+            server: Mutex::new(None),
+            is_paused: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+        };
+        let slots: Vec<Slot> = (0..processes).map(slot).collect();
+        for slot in &slots {
+            if let Some(mut reserved) = slot.reserve() {
+                reserved.start(&program)?;
+            }
+        }
+        Ok(Self { program, slots })
+    }
+}
+
+/// The result of sending a request.
+pub(super) enum Sent {
+    /// The process is down, so nothing was sent.
+    Nothing,
+    /// The response, if there is one, and the times before and after.
+    Request(Option<Response>, u64, u64),
+}
+
+/// The connections of a client, one to each process.
+pub(super) struct ProcessConnections<'a> {
+    cluster: &'a Cluster,
+    /// With the generation of the process at the other end.
+    connections: Vec<Option<(usize, Connection)>>,
+}
+
+impl<'a> ProcessConnections<'a> {
+    pub(super) fn new(cluster: &'a Cluster) -> Self {
+        Self {
+            cluster,
+            connections: cluster.slots.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Sends a request to a process and waits for the response.
+    ///
+    /// # Errors
+    /// When the process is up and accepts no connection.
+    pub(super) fn send(
+        &mut self,
+        process: usize,
+        request: &Request,
+        now: impl Fn() -> u64,
+    ) -> Result<Sent, String> {
+        let Some((generation, mut connection)) = self.connection(process)? else {
+            return Ok(Sent::Nothing);
+        };
+        let sent = self.cluster.slots[process].while_waiting(|| {
+            let invoked = now();
+            let response = connection.send(request);
+            Sent::Request(response.ok(), invoked, now())
+        });
+        if connection.is_open() {
+            self.connections[process] = Some((generation, connection));
+        }
+        Ok(sent)
+    }
+
+    /// The open connection to a process, or a new one when the process has been replaced; `None` while
+    /// it is down.
+    fn connection(&mut self, process: usize) -> Result<Option<(usize, Connection)>, String> {
+        let open = self.connections[process].take();
+        let slot = &self.cluster.slots[process];
+        // Held to the end: a nemesis that kills the process waits for connecting clients.
+        let client = slot.client.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((generation, client)) = *client else {
+            return Ok(None);
+        };
+        if let Some(open) = open.filter(|(opened, _)| *opened == generation) {
+            return Ok(Some(open));
+        }
+        let opened = slot.while_waiting(|| client.connect());
+        opened
+            .map(|connection| Some((generation, connection)))
+            .map_err(|error| format!("process {process} accepts no connection: {error}"))
+    }
+}

@@ -1,0 +1,188 @@
+//! Weakened versions of Tokenhouse, which the checks have to find.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use clap::{Args, Parser};
+use test_support::ScratchDir;
+
+use crate::{Cli, project_root};
+
+/// The line of a patch with the check that finds the mutant, as on the command line.
+const CHECK: &str = "Check:";
+
+/// The profile for mutants: fast enough to run for seconds, and cheap to build.
+const MUTANT_PROFILE: &str = "mutant";
+
+/// The options of `mutants`.
+#[derive(Debug, Args)]
+pub(crate) struct MutantsArgs {
+    /// Only these patches, without `.patch`
+    names: Vec<String>,
+    /// The folder of the patches
+    #[arg(long, default_value_os_t = project_root().join("reliability/mutants"))]
+    patches: PathBuf,
+    /// Options of each check, before those in the patch
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+/// Builds and checks every mutant. All have to be found.
+pub(crate) fn run(args: &MutantsArgs) -> Result<bool, String> {
+    let patches = patches(&args.patches, &args.names)?;
+    let root = project_root();
+    let mutants = root.join("target/mutants");
+    // All mutants are built in the same folder, so that only what a patch changes is built again.
+    let sources = mutants.join("sources");
+    fs::create_dir_all(&sources).map_err(|error| error.to_string())?;
+    let sources = ScratchDir::take_over(sources).map_err(|error| error.to_string())?;
+    let (mut results, mut survivors, mut errors) = (Vec::new(), 0, 0);
+    for patch in &patches {
+        let name = name(patch);
+        println!("mutant {name}");
+        let built = copy_sources(&root, &sources)
+            .and_then(|()| apply(patch, &sources))
+            .and_then(|()| build(&sources, &mutants, MUTANT_PROFILE));
+        let begun = Instant::now();
+        let result = built.and_then(|binary| check(patch, &args.options)?.command.run(&binary));
+        let seconds = begun.elapsed().as_secs();
+        let result = match result {
+            Ok(false) => format!("found after {seconds} s"),
+            Ok(true) => {
+                survivors += 1;
+                format!("SURVIVED {seconds} s")
+            }
+            Err(problem) => {
+                errors += 1;
+                format!("no result: {problem}")
+            }
+        };
+        println!("{result}");
+        results.push(format!("  {name:<40} {result}"));
+    }
+    println!("{} mutants:\n{}", results.len(), results.join("\n"));
+    match errors {
+        0 => Ok(survivors == 0),
+        _ => Err(format!("{errors} mutants have no result")),
+    }
+}
+
+/// The patches in the order of their names; at least one, and each that was named.
+fn patches(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut patches: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "patch"))
+        .filter(|path| names.is_empty() || names.contains(&name(path)))
+        .collect();
+    patches.sort();
+    if patches.is_empty() || patches.len() < names.len() {
+        return Err(format!("{} lacks these patches", folder.display()));
+    }
+    Ok(patches)
+}
+
+fn name(patch: &Path) -> String {
+    let name = patch.file_stem().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The check of a patch, with further options after its name.
+fn check(patch: &Path, options: &[String]) -> Result<Cli, String> {
+    let text = fs::read_to_string(patch).map_err(|error| error.to_string())?;
+    let line = text.lines().find_map(|line| line.strip_prefix(CHECK));
+    let mut words = line.ok_or("no check in the patch")?.split_whitespace();
+    let verb = words.next().unwrap_or_default();
+    let options = options.iter().map(String::as_str);
+    let words = ["reliability", verb]
+        .into_iter()
+        .chain(options)
+        .chain(words);
+    Cli::try_parse_from(words).map_err(|error| error.to_string())
+}
+
+/// Copies the files that git knows or would add. Unchanged files keep their times, so that they are not
+/// built again.
+fn copy_sources(root: &Path, to: &Path) -> Result<(), String> {
+    let listing = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let files = output(Command::new("git").args(listing).current_dir(root))?;
+    for file in files.split_terminator('\0') {
+        let (from, to) = (root.join(file), to.join(file));
+        // Git still lists files that were deleted a moment ago.
+        let Ok(content) = fs::read(&from) else {
+            continue;
+        };
+        if fs::read(&to).is_ok_and(|present| present == content) {
+            continue;
+        }
+        let folder = to.parent().unwrap_or(&to);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&to, content));
+        written.map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn apply(patch: &Path, sources: &Path) -> Result<(), String> {
+    let mut command = Command::new("patch");
+    command
+        .args(["--strip=1", "--fuzz=0", "--forward", "--batch"])
+        .arg("--no-backup-if-mismatch")
+        .arg("--input")
+        .arg(patch)
+        .current_dir(sources);
+    output(&mut command).map(drop)
+}
+
+/// Builds Tokenhouse from these sources, and returns the path of the program.
+pub(crate) fn build(sources: &Path, target: &Path, profile: &str) -> Result<PathBuf, String> {
+    let mut command = Command::new("cargo");
+    command
+        .args(["build", "--quiet", "--locked", "--bin", "tokenhouse"])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(target)
+        .current_dir(sources);
+    let status = command
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if status.success() {
+        return Ok(target.join(profile).join("tokenhouse"));
+    }
+    Err(format!("{} does not build", sources.display()))
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output();
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program}: {stdout}{stderr}"))
+}
+
+/// Whether the checks find the mutants takes minutes: `reliability mutants`.
+#[test]
+fn every_patch_fits_the_sources_and_names_a_check() {
+    let root = project_root();
+    let patches = patches(&root.join("reliability/mutants"), &[]).unwrap();
+    for patch in patches {
+        check(&patch, &[]).unwrap();
+        let mut command = Command::new("patch");
+        command
+            .args(["--strip=1", "--fuzz=0", "--forward", "--batch", "--dry-run"])
+            .arg("--input")
+            .arg(&patch)
+            .current_dir(&root);
+        output(&mut command).unwrap();
+    }
+}
