@@ -1,22 +1,18 @@
 //! Metrics in Prometheus' text format. Every request is counted, so counting takes an atomic addition or
 //! two, without a lock or a look-up.
 
-mod durations;
-mod series;
+mod atomics;
+mod snapshot;
 
-use std::fmt;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::prometheus_text::{self, CONTENT_TYPE};
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-pub use durations::Durations;
-pub use series::RouteMetrics;
-use series::{RequestDurations, Requests, Routes, Series};
+pub use atomics::{Counter, Durations, RouteMetrics};
+use snapshot::{BuildInfo, Counters, Histograms};
 
 /// How a sign-in ended.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +88,7 @@ const BUDGETS: [[&str; 1]; 6] = [
 /// All metrics.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    routes: Routes,
+    routes: Mutex<BTreeMap<&'static str, Arc<RouteMetrics>>>,
     sign_ins: [Counter; SIGN_INS.len()],
     throttled: [Counter; BUDGETS.len()],
     account_waits: [Counter; 2],
@@ -129,9 +125,10 @@ impl Metrics {
     /// The content type of [`Self::encode`].
     pub const CONTENT_TYPE: &'static str = CONTENT_TYPE;
 
-    /// The metrics of a route.
+    /// The metrics of a route. Takes a lock, so keep the result.
     pub fn route(&self, route: &'static str) -> Arc<RouteMetrics> {
-        self.routes.route(route)
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(routes.entry(route).or_default())
     }
 
     /// Counts a sign-in.
@@ -158,8 +155,8 @@ impl Metrics {
         text
     }
 
-    /// All metrics with their names. The patterns without `..` and the lint make it impossible to forget
-    /// one: a field that is not registered does not compile.
+    /// The values of all metrics, with their names. The patterns without `..` and the lint make it
+    /// impossible to forget one: a field that is not registered does not compile.
     #[deny(unused_variables)]
     fn registry(&self, gauges: Gauges) -> Registry {
         let Self {
@@ -181,22 +178,30 @@ impl Metrics {
             connections_used,
             connections_max,
         } = gauges;
+        let routes = routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = routes.iter().flat_map(|(route, metrics)| {
+            let statuses = metrics.statuses();
+            statuses.map(|(status, count)| ([(*route).into(), status.to_string().into()], count))
+        });
+        let durations = routes
+            .iter()
+            .map(|(route, metrics)| ([*route], &metrics.durations));
         let mut registry = Registry::with_prefix("tokenhouse");
         registry.register("build_info", "Always 1, with the version", BuildInfo);
         registry.register(
             "http_requests",
             "Requests, by route and status",
-            Requests(routes.clone()),
+            Counters::new(["route", "status"], requests),
         );
         registry.register(
             "http_request_duration_seconds",
             "Response times, by route",
-            RequestDurations(routes.clone()),
+            Histograms::read(["route"], durations),
         );
         registry.register(
             "sign_ins",
             "Sign-ins, by result and reason",
-            Series::new(["result", "reason"], SIGN_INS.into_iter().zip(sign_ins)),
+            Counters::read(["result", "reason"], SIGN_INS.into_iter().zip(sign_ins)),
         );
         registry.register(
             "credential_checks",
@@ -211,12 +216,12 @@ impl Metrics {
         registry.register(
             "throttled",
             "Requests refused by a limit, by limit",
-            Series::new(["by"], BUDGETS.into_iter().zip(throttled)),
+            Counters::read(["by"], BUDGETS.into_iter().zip(throttled)),
         );
         registry.register(
             "account_waits",
             "Accounts that start to refuse attempts, by stage of the wait",
-            Series::new(
+            Counters::read(
                 ["stage"],
                 [(["first"], first_waits), (["longest"], longest_waits)],
             ),
@@ -224,12 +229,12 @@ impl Metrics {
         registry.register(
             "untrusted_forwards",
             "Requests with X-Forwarded-For or Forwarded from a peer that is not a trusted proxy",
-            untrusted_forwards.clone(),
+            Counters::one(untrusted_forwards),
         );
         registry.register(
             "hash_duration_seconds",
             "Time to hash a password, with the time in the queue",
-            hashes.clone(),
+            Histograms::read([], [([], hashes)]),
         );
         registry.register(
             "hash_queue_depth",
@@ -254,35 +259,20 @@ impl Metrics {
         registry.register(
             "access_tokens_purged",
             "Expired login tokens that were deleted",
-            tokens_purged.clone(),
+            Counters::one(tokens_purged),
         );
         registry
     }
 }
 
-fn by_result(ok: &Counter, refused: &Counter) -> Series<1> {
-    Series::new(["result"], [(["ok"], ok), (["refused"], refused)])
+fn by_result(ok: &Counter, refused: &Counter) -> Counters<1> {
+    Counters::read(["result"], [(["ok"], ok), (["refused"], refused)])
 }
 
 fn gauge(value: usize) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     gauge
-}
-
-/// The version of the program, as a label.
-#[derive(Debug)]
-struct BuildInfo;
-
-impl EncodeMetric for BuildInfo {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let labels = [("version", env!("CARGO_PKG_VERSION"))];
-        encoder.encode_family(&labels)?.encode_gauge(&1_i64)
-    }
-
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
-    }
 }
 
 #[cfg(test)]
