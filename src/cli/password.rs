@@ -10,30 +10,30 @@ use super::EXIT_BAD_INPUT;
 use super::output::{complain, say};
 use crate::password::{Cost, PasswordError, hash_password, verify_password};
 
-/// What `hash` is told.
+/// The arguments of `hash`.
 #[derive(Debug, Args)]
 pub(super) struct HashArgs {
-    /// How much work the hash is, 4 to 31: one more doubles it.
+    /// The bcrypt cost, 4 to 31. Each step doubles the work.
     #[arg(long, default_value = "12", value_parser = parse_cost)]
     cost: Cost,
 }
 
-/// What `verify` is told.
+/// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// The hash, in single quotes: the shell would expand its dollar signs.
+    /// The hash, in single quotes because of its dollar signs.
     #[arg(allow_hyphen_values = true)]
     hash: String,
 }
 
 /// Prints the hash of the password.
 pub(super) fn hash(args: &HashArgs) -> ExitCode {
-    answer_with(|password| Ok((hash_password(password, args.cost)?, ExitCode::SUCCESS)))
+    print_result(|password| Ok((hash_password(password, args.cost)?, ExitCode::SUCCESS)))
 }
 
-/// Prints whether the password is that of the hash.
+/// Prints whether the password matches the hash.
 pub(super) fn verify(args: &VerifyArgs) -> ExitCode {
-    answer_with(|password| {
+    print_result(|password| {
         let matches = verify_password(password, &args.hash)?;
         let code = if matches {
             ExitCode::SUCCESS
@@ -51,12 +51,12 @@ fn parse_cost(text: &str) -> Result<Cost, String> {
     Cost::try_from(number).map_err(|error| error.to_string())
 }
 
-/// Reads the password, and prints one line of answer or of error.
-fn answer_with(
-    question: impl FnOnce(&[u8]) -> Result<(String, ExitCode), PasswordError>,
+/// Reads the password, and prints the result or the error on one line.
+fn print_result(
+    compute: impl FnOnce(&[u8]) -> Result<(String, ExitCode), PasswordError>,
 ) -> ExitCode {
     let outcome = read_password().map(|password| {
-        let (line, code) = question(password.expose_secret()).unwrap_or_else(|error| {
+        let (line, code) = compute(password.expose_secret()).unwrap_or_else(|error| {
             (
                 format!("error: {}", error.code()),
                 ExitCode::from(EXIT_BAD_INPUT),
@@ -71,7 +71,7 @@ fn answer_with(
     })
 }
 
-/// Every byte of standard input, a newline at the end included; or a line typed without echo.
+/// Reads all of standard input, including a newline at the end, or a line from the terminal without echo.
 fn read_password() -> std::io::Result<SecretSlice<u8>> {
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {

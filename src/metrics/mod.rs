@@ -1,5 +1,5 @@
 //! Metrics in Prometheus' text format. Every request is counted, so counting takes an atomic addition or
-//! two, without a lock or a look-up.
+//! two, without a lock or a lookup.
 
 mod atomics;
 mod snapshot;

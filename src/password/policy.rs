@@ -94,7 +94,7 @@ impl PasswordPolicy {
     }
 
     /// Checks that the password is not easy to guess. `words` are the user's address and names. Takes
-    /// milliseconds, and for a crafted password as long as a hash of cost 12, so call it on a hash
+    /// milliseconds, and for a crafted password the time of a hash of cost 12, so call it on a hash
     /// thread, after [`check_shape`](Self::check_shape).
     ///
     /// # Errors

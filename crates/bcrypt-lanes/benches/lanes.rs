@@ -1,7 +1,7 @@
-//! How much more one core hashes with several lanes than with crate `bcrypt`, at cost 10.
+//! The throughput of one core with several lanes, compared with crate `bcrypt`, at cost 10.
 //!
-//! Everything is timed once in each round, so that a machine whose speed changes slows all of it
-//! down alike. The throughput is that of the medians.
+//! Each round times every candidate once, so that a change of the machine's speed affects all of them.
+//! The throughput is that of the medians.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const INPUTS: [Input<'static>; 4] = [
         salt: [0xc3; 16],
     },
     Input {
-        password: b"a longer sentence that somebody can remember",
+        password: b"a longer sentence that is easy to remember",
         salt: [0x96; 16],
     },
     Input {
@@ -30,7 +30,7 @@ const INPUTS: [Input<'static>; 4] = [
     },
 ];
 
-/// Something to time.
+/// A candidate.
 struct Contender {
     name: &'static str,
     passwords: u32,

@@ -5,13 +5,13 @@ use crate::{MAX_COST, MIN_COST};
 /// Why nothing was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The cost is not one of bcrypt.
+    /// The cost is not a bcrypt cost.
     CostNotAllowed(u32),
-    /// The slice of digests is not as long as that of the inputs.
+    /// The slices of digests and of inputs have different lengths.
     LengthsDiffer {
-        /// How many inputs there are.
+        /// The number of inputs.
         inputs: usize,
-        /// For how many digests there is room.
+        /// The number of digests.
         digests: usize,
     },
 }

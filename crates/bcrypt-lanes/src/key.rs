@@ -1,4 +1,4 @@
-//! Passwords and salts in the form in which Blowfish's key schedule takes them.
+//! Passwords and salts as input of Blowfish's key schedule.
 
 use core::iter;
 
@@ -7,8 +7,8 @@ use crate::schedule::SUBKEY_COUNT;
 /// The bytes of a password or salt, repeated, as the big-endian words to mix into the subkeys.
 pub(crate) type KeyWords = [u32; SUBKEY_COUNT];
 
-/// Writes the password, with the NUL after it, into words that are zero. There is room for 72
-/// bytes, which is where bcrypt cuts passwords.
+/// Writes the password and a NUL into words that are zero. They hold 72 bytes, which is where bcrypt
+/// truncates passwords.
 pub(crate) fn write_password(password: &[u8], words: &mut KeyWords) {
     write_repeated(password.iter().copied().chain(iter::once(0)), words);
 }
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_the_72nd_byte_at_most() {
+    fn nul_is_omitted_after_72_bytes() {
         assert_eq!(password_words(&[b'x'; 71])[17], 0x78787800);
         assert_eq!(password_words(&[b'x'; 72]), [0x78787878; 18]);
         assert_eq!(password_words(&[b'x'; 73]), [0x78787878; 18]);

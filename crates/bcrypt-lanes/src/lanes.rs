@@ -1,4 +1,4 @@
-//! bcrypt in lockstep: what is done to one lane is done to all, before the next thing is.
+//! bcrypt in lockstep: every step is done for all lanes before the next step.
 
 use core::array;
 use core::hint::black_box;
@@ -56,14 +56,14 @@ impl<const N: usize> Lanes<N> {
         lanes.digests()
     }
 
-    /// Mixes the keys in, and replaces subkeys and boxes by what the cipher makes of zeros.
+    /// Mixes the keys in, and replaces subkeys and boxes by the encryption of zeros.
     #[inline(never)]
     fn expand(&mut self, keys: &[KeyWords; N]) {
         self.expand_with(keys, |_, _| {});
     }
 
-    /// As [`expand`](Self::expand), with the four words of the salt mixed into the blocks, two by
-    /// two in turn.
+    /// As [`expand`](Self::expand), with the four words of the salt mixed into the blocks, alternately the
+    /// first two and the last two.
     #[inline(never)]
     fn expand_salted(&mut self, keys: &[KeyWords; N], salts: &[KeyWords; N]) {
         self.expand_with(keys, |index, blocks| {
@@ -75,8 +75,8 @@ impl<const N: usize> Lanes<N> {
         });
     }
 
-    /// The key schedule. `mix` changes each block before it is encrypted; it is told how many there
-    /// were before.
+    /// The key schedule. `mix` changes each block before it is encrypted; its first argument is the index
+    /// of the block.
     #[inline(always)]
     fn expand_with(&mut self, keys: &[KeyWords; N], mix: impl Fn(usize, &mut Blocks<N>)) {
         for (schedule, key) in self.0.iter_mut().zip(keys) {
@@ -105,7 +105,7 @@ impl<const N: usize> Lanes<N> {
         }
     }
 
-    /// One block of each lane.
+    /// Encrypts one block of each lane.
     #[inline(always)]
     fn encrypt(&self, blocks: Blocks<N>) -> Blocks<N> {
         let Blocks {
@@ -115,7 +115,7 @@ impl<const N: usize> Lanes<N> {
         for (half, schedule) in left.iter_mut().zip(self.0.iter()) {
             *half ^= schedule.subkeys[0];
         }
-        // Four at a time: with two, moving halves between registers costs four lanes 7 %.
+        // Four rounds at a time: with two, moving halves between registers costs four lanes 7 %.
         for i in (1..SUBKEY_COUNT - 1).step_by(4) {
             self.round(i, &left, &mut right);
             self.round(i + 1, &right, &mut left);
@@ -142,7 +142,7 @@ impl<const N: usize> Lanes<N> {
         }
     }
 
-    /// The text, encrypted 64 times.
+    /// Encrypts the text 64 times.
     fn digests(&self) -> [Digest; N] {
         let mut digests = [[0; 24]; N];
         for (at, [left, right]) in (0..).step_by(8).zip(TEXT) {
@@ -159,7 +159,7 @@ impl<const N: usize> Lanes<N> {
     }
 }
 
-/// The rounds of [`Lanes::bcrypt`] with one lane, of which nothing is kept.
+/// The rounds of [`Lanes::bcrypt`] with one lane; the result is discarded.
 pub(crate) fn spend_rounds(count: u32) {
     let (key, salt) = ([[1; SUBKEY_COUNT]], [[2; SUBKEY_COUNT]]);
     let mut lanes = Lanes(Zeroizing::new([Schedule::initial()]));
@@ -167,15 +167,15 @@ pub(crate) fn spend_rounds(count: u32) {
         lanes.expand(&key);
         lanes.expand(&salt);
     }
-    // Or the compiler could find out that nobody wants them.
+    // Otherwise the compiler could remove the loop, because its result is not used.
     black_box(&lanes.0[0].subkeys);
 }
 
-/// Keeps LLVM from moving memory accesses to the other side. It is no instruction.
+/// Prevents LLVM from moving memory accesses across it. It emits no instruction.
 ///
-/// Before a look-up it makes sure that the subkey is mixed in first: the next round waits for the
-/// look-up, and would wait for the subkey too. After it, the look-ups of four lanes are not merged
-/// into vector gathers, which took three times as long (`target-cpu=native`, Zen 5).
+/// Before a lookup, it ensures that the subkey is mixed in first: the next round waits for the lookup, and
+/// would wait for the subkey too. After a lookup, it prevents LLVM from merging the lookups of four lanes
+/// into vector gathers, which took three times the time (`target-cpu=native`, Zen 5).
 #[inline(always)]
 fn keep_order() {
     compiler_fence(Ordering::SeqCst);

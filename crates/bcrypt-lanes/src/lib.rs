@@ -1,10 +1,9 @@
-//! bcrypt for several passwords at once, on one core.
+//! bcrypt for several passwords at once on one core.
 //!
-//! A bcrypt hash is one long chain of table look-ups, each of which has to wait for the one before
-//! it, and most of what a core could do in the meantime is left undone. [`hash`] and [`hash_many`]
-//! compute up to [`MAX_LANES`] independent hashes of equal cost side by side, a step of each in
-//! turn, so that they fill each other's gaps. The results are those of bcrypt, whatever the
-//! neighbours are.
+//! A bcrypt hash is a long chain of table lookups, each of which depends on the previous one, so a
+//! core spends most of the time waiting. [`hash`] and [`hash_many`] compute up to [`MAX_LANES`]
+//! independent hashes of equal cost, interleaved step by step, so that they fill each other's gaps. The
+//! results are those of bcrypt and do not depend on the other hashes.
 //!
 //! ```
 //! use bcrypt_lanes::{Input, hash};
@@ -22,26 +21,25 @@
 //!
 //! # What exactly is computed
 //!
-//! The key is the password, a NUL byte after it, and of both together the first 72 bytes. So a
-//! password of 72 bytes or more is cut there and has no NUL after it, and the empty password is
-//! the key of one NUL. With that key, each [`Digest`] is what `bcrypt::bcrypt(cost, salt, key)` of
+//! The key is the first 72 bytes of the password and a NUL byte after it. So a password of 72 bytes or
+//! more is truncated and has no NUL, and the key of the empty password is one NUL. With that key, each [`Digest`] is what `bcrypt::bcrypt(cost, salt, key)` of
 //! crate [`bcrypt`](https://docs.rs/bcrypt) 0.19 returns, and its first 23 bytes are what
 //! `bcrypt::hash_with_salt(password, cost, salt)` encodes.
 //!
-//! A NUL inside the password is a byte like any other here, as it is in that crate. Implementations
-//! in C stop at it. Besides, bcrypt repeats the key until it has 72 bytes, so that `a` and `a\0a`
-//! are one key. Whoever takes passwords from outside refuses those with a NUL.
+//! A NUL inside the password has no special meaning, as in that crate. Implementations in C stop at
+//! it. bcrypt also repeats the key until it has 72 bytes, so that `a` and `a\0a` have the same key.
+//! Callers should refuse passwords with a NUL.
 //!
 //! # What it does not do
 //!
-//! It makes no salts, reads and writes no `$2b$` strings and compares no digests. Like every
-//! bcrypt, it looks up tables at places that depend on the password, which other programs on the
-//! same core may observe through its cache.
+//! It generates no salts, parses and writes no `$2b$` strings and compares no digests. As in every
+//! bcrypt, the addresses of table lookups depend on the password, which other programs on the same
+//! core may observe through its cache.
 //!
 //! # Memory
 //!
-//! The state is 4168 bytes a lane and lives on the stack. It is overwritten with zeros afterwards,
-//! and so are the keys; the digests are the caller's.
+//! The state takes 4168 bytes of stack per lane. State and keys are overwritten with zeros afterwards;
+//! the digests belong to the caller.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -58,23 +56,23 @@ pub use error::Error;
 
 use lanes::Lanes;
 
-/// How many hashes are computed side by side at most. More of them need more registers than a
+/// The maximum number of hashes that are computed side by side. More would need more registers than a
 /// core has.
 pub const MAX_LANES: usize = 4;
 
-/// The lowest cost that bcrypt knows.
+/// The lowest cost of bcrypt.
 pub const MIN_COST: u32 = 4;
 
-/// The highest cost that bcrypt knows.
+/// The highest cost of bcrypt.
 pub const MAX_COST: u32 = 31;
 
-/// What bcrypt makes of a password and a salt. Encoded hashes leave out the last byte.
+/// The result of bcrypt for a password and a salt. Encoded hashes omit the last byte.
 pub type Digest = [u8; 24];
 
 /// A password and the salt to hash it with.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
-    /// The password as the user gave it: without a NUL at its end, and of any length.
+    /// The password as the user entered it: of any length, without a NUL at the end.
     pub password: &'a [u8],
     /// The decoded salt.
     pub salt: [u8; 16],
@@ -88,9 +86,8 @@ impl fmt::Debug for Input<'_> {
 
 /// Hashes `N` passwords and returns their digests in the same order.
 ///
-/// `cost` is the binary logarithm of the number of rounds, for all of them. Up to [`MAX_LANES`]
-/// are computed side by side, and more as [`hash_many`] does it. All digests are there at the same
-/// time, when the last one is.
+/// `cost` is the binary logarithm of the number of rounds. Up to [`MAX_LANES`] hashes are computed side
+/// by side, and more of them as in [`hash_many`]. All digests are ready at the same time.
 ///
 /// # Errors
 /// [`Error::CostNotAllowed`] for a cost outside of [`MIN_COST`] to [`MAX_COST`].
@@ -100,14 +97,14 @@ pub fn hash<const N: usize>(cost: u32, inputs: [Input<'_>; N]) -> Result<[Digest
     Ok(digests)
 }
 
-/// Hashes any number of passwords and writes the digest of each to the same place in `digests`.
+/// Hashes any number of passwords and writes the digest of each to the same position in `digests`.
 ///
-/// They are computed one group after the other. The groups are as few as [`MAX_LANES`] allows and
-/// as equal as can be: five passwords are three and two, which is quicker than four and one.
+/// The passwords are hashed in the smallest number of groups that [`MAX_LANES`] allows, of nearly equal
+/// size: five passwords are three and two, which is faster than four and one.
 ///
 /// # Errors
 /// [`Error::CostNotAllowed`] for a cost outside of [`MIN_COST`] to [`MAX_COST`], and
-/// [`Error::LengthsDiffer`] if there are not as many digests as inputs. Nothing is written then.
+/// [`Error::LengthsDiffer`] if the numbers of digests and inputs differ. Then nothing is written.
 pub fn hash_many(cost: u32, inputs: &[Input<'_>], digests: &mut [Digest]) -> Result<(), Error> {
     if !(MIN_COST..=MAX_COST).contains(&cost) {
         return Err(Error::CostNotAllowed(cost));
@@ -129,20 +126,20 @@ pub fn hash_many(cost: u32, inputs: &[Input<'_>], digests: &mut [Digest]) -> Res
     Ok(())
 }
 
-/// Takes as long as `count` rounds of one hash, and makes nothing of it. A hash of cost `n` has 2^`n`
-/// rounds, and besides them work that is less than one: who computes a hash of cost 10 and then
-/// spends 2^12 - 2^10 rounds takes as long as for one of cost 12, to less than a microsecond or so.
+/// Computes `count` rounds of one hash and discards the result. A hash of cost `n` has 2^`n` rounds, and
+/// other work that takes less than one round: a hash of cost 10 and then 2^12 - 2^10 rounds take the
+/// time of a hash of cost 12, to within a microsecond or so.
 pub fn spend_rounds(count: u32) {
     lanes::spend_rounds(count);
 }
 
-/// How many of the `remaining` passwords to hash next; `remaining` is not 0.
+/// The size of the next group of the `remaining` passwords. `remaining` is not 0.
 fn next_group(remaining: usize) -> usize {
     let groups = remaining.div_ceil(MAX_LANES);
     remaining.div_ceil(groups)
 }
 
-/// Hashes one group, of at most [`MAX_LANES`].
+/// Hashes a group of at most [`MAX_LANES`].
 fn hash_group(cost: u32, inputs: &[Input<'_>], digests: &mut [Digest]) {
     match *inputs {
         [] => {}
@@ -158,7 +155,7 @@ mod tests {
     use super::next_group;
 
     #[test]
-    fn groups_are_as_equal_as_can_be() {
+    fn groups_have_nearly_equal_sizes() {
         let groups: [&[usize]; 12] = [
             &[1],
             &[2],

@@ -1,5 +1,5 @@
-//! The fraction of pi in binary, which Blowfish takes its initial state from: first the subkeys,
-//! then the boxes. The numbers were computed with Machin's formula, and the test does it again.
+//! The fraction of pi in binary, which is Blowfish's initial state: first the subkeys, then the boxes.
+//! The test computes it with Machin's formula.
 
 use crate::schedule::SUBKEY_COUNT;
 
@@ -10,7 +10,7 @@ pub(crate) const SUBKEYS: [u32; SUBKEY_COUNT] = [
     0x9216d5d9, 0x8979fb1b,
 ];
 
-/// The 1024 words after them.
+/// The next 1024 words.
 pub(crate) const BOXES: [[u32; 256]; 4] = [
     [
         0xd1310ba6, 0x98dfb5ac, 0x2ffd72db, 0xd01adfb7, 0xb8e1afed, 0x6a267e96, 0xba7c9045,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_the_fraction_of_pi() {
+    fn subkeys_and_boxes_are_the_fraction_of_pi() {
         let mut pi = arc(16, 5);
         subtract(&mut pi, &arc(4, 239));
         assert_eq!(pi[0], 3);

@@ -1,16 +1,16 @@
-//! The state of one Blowfish cipher, which bcrypt's key schedule rewrites again and again.
+//! The state of one Blowfish cipher, which bcrypt's key schedule rewrites repeatedly.
 
 use zeroize::Zeroize;
 
 use crate::pi;
 
-/// How many subkeys there are: one for each of the 16 rounds, and two for the whitening.
+/// One subkey for each of the 16 rounds, and two for the whitening.
 pub(crate) const SUBKEY_COUNT: usize = 18;
 
 /// The subkeys and substitution boxes of one lane.
 ///
-/// It is neither `Copy` nor `Clone`, so that no copy of it is left behind when it is wiped. The boxes
-/// come first because the other order made two lanes a fifth slower with `target-cpu=native`.
+/// It is neither `Copy` nor `Clone`, so that wiping it leaves no copy. The boxes come first because the
+/// other order made two lanes a fifth slower with `target-cpu=native`.
 #[repr(C)]
 pub(crate) struct Schedule {
     pub(crate) boxes: [[u32; 256]; 4],
@@ -18,7 +18,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The state that every key starts from.
+    /// The initial state, before any key is mixed in.
     pub(crate) fn initial() -> Self {
         Self {
             boxes: pi::BOXES,
@@ -26,10 +26,10 @@ impl Schedule {
         }
     }
 
-    /// Blowfish's function F. A byte cannot be out of bounds, so there is no check in it.
+    /// Blowfish's function F. A byte is always within the bounds of a box, so there is no bounds check.
     #[inline(always)]
     pub(crate) fn substitute(&self, half: u32) -> u32 {
-        // By shifts, because LLVM reverses all of `to_be_bytes` to get at one of them.
+        // With shifts, because LLVM byte-swaps the whole word for `to_be_bytes`.
         let [a, b, c, d] = [24, 16, 8, 0].map(|shift| usize::from((half >> shift) as u8));
         let [box_a, box_b, box_c, box_d] = &self.boxes;
         (box_a[a].wrapping_add(box_b[b]) ^ box_c[c]).wrapping_add(box_d[d])
@@ -50,7 +50,7 @@ mod tests {
     use super::Schedule;
 
     #[test]
-    fn wiping_leaves_nothing() {
+    fn wiping_zeroes_subkeys_and_boxes() {
         let mut schedule = Schedule::initial();
         schedule.zeroize();
         assert_eq!(schedule.subkeys, [0; 18]);

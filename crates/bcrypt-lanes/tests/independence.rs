@@ -1,4 +1,4 @@
-//! Lanes do not influence each other, and what cannot be hashed is refused.
+//! Lanes are independent of each other, and invalid arguments are refused.
 
 #![expect(clippy::unwrap_used)]
 
@@ -35,30 +35,30 @@ fn alone(input: Input<'_>) -> Digest {
 }
 
 /// Hashes `input` in each of `N` lanes, with `neighbour` in the others.
-fn assert_unmoved_by<const N: usize>(input: Input<'_>, neighbour: Input<'_>) {
-    let (of_input, of_neighbour) = (alone(input), alone(neighbour));
+fn assert_independent_of<const N: usize>(input: Input<'_>, neighbour: Input<'_>) {
+    let (digest, neighbours_digest) = (alone(input), alone(neighbour));
     for lane in 0..N {
         let mut inputs = [neighbour; N];
         inputs[lane] = input;
-        let mut expected = [of_neighbour; N];
-        expected[lane] = of_input;
+        let mut expected = [neighbours_digest; N];
+        expected[lane] = digest;
         assert_eq!(hash(COST, inputs).unwrap(), expected, "{lane} of {N}");
     }
 }
 
 #[test]
-fn neighbours_change_nothing() {
+fn digest_does_not_depend_on_neighbours() {
     let inputs = inputs();
     for (n, &input) in inputs.iter().enumerate() {
         let neighbour = inputs[(n + 1) % inputs.len()];
-        assert_unmoved_by::<2>(input, neighbour);
-        assert_unmoved_by::<3>(input, neighbour);
-        assert_unmoved_by::<4>(input, neighbour);
+        assert_independent_of::<2>(input, neighbour);
+        assert_independent_of::<3>(input, neighbour);
+        assert_independent_of::<4>(input, neighbour);
     }
 }
 
 #[test]
-fn any_number_is_hashed_in_order() {
+fn any_number_of_inputs_is_hashed_in_order() {
     let inputs = inputs();
     let expected = inputs.map(alone);
     for count in 0..=inputs.len() {
@@ -76,57 +76,57 @@ fn different_inputs_have_different_digests() {
 }
 
 #[test]
-fn only_the_first_72_bytes_count() {
-    let hash_of = |password| {
+fn bytes_after_the_72nd_are_ignored() {
+    let digest = |password| {
         alone(Input {
             password,
             salt: [7; 16],
         })
     };
-    assert_eq!(hash_of(&[b'x'; 72]), hash_of(&[b'x'; 80]));
-    assert_ne!(hash_of(&[b'x'; 71]), hash_of(&[b'x'; 72]));
+    assert_eq!(digest(&[b'x'; 72]), digest(&[b'x'; 80]));
+    assert_ne!(digest(&[b'x'; 71]), digest(&[b'x'; 72]));
 }
 
 #[test]
-fn repetition_makes_one_key_of_some_passwords_with_a_nul() {
-    let hash_of = |password| {
+fn passwords_with_a_nul_can_have_equal_keys() {
+    let digest = |password| {
         alone(Input {
             password,
             salt: [7; 16],
         })
     };
-    assert_eq!(hash_of(b"a"), hash_of(b"a\0a"));
-    assert_eq!(hash_of(b""), hash_of(b"\0"));
-    assert_ne!(hash_of(b"a"), hash_of(b"a\0b"));
+    assert_eq!(digest(b"a"), digest(b"a\0a"));
+    assert_eq!(digest(b""), digest(b"\0"));
+    assert_ne!(digest(b"a"), digest(b"a\0b"));
 }
 
 #[test]
-fn costs_that_bcrypt_does_not_know_are_refused() {
+fn invalid_costs_are_refused() {
     let inputs = inputs();
     for cost in [0, MIN_COST - 1, MAX_COST + 1, 36, u32::MAX] {
         let mut digests = [[0xaa; 24]; 13];
-        let outcome = hash_many(cost, &inputs, &mut digests);
-        assert_eq!(outcome, Err(Error::CostNotAllowed(cost)));
+        let result = hash_many(cost, &inputs, &mut digests);
+        assert_eq!(result, Err(Error::CostNotAllowed(cost)));
         assert_eq!(digests, [[0xaa; 24]; 13], "written at cost {cost}");
         assert_eq!(hash(cost, inputs), Err(Error::CostNotAllowed(cost)));
     }
 }
 
 #[test]
-fn the_highest_cost_is_allowed() {
+fn highest_cost_is_accepted() {
     assert_eq!(hash_many(MAX_COST, &[], &mut []), Ok(()));
 }
 
 #[test]
-fn digests_must_be_as_many_as_inputs() {
+fn different_numbers_of_inputs_and_digests_are_refused() {
     let inputs = inputs();
-    for room in [0, 1, 3] {
-        let mut digests = vec![[0xaa; 24]; room];
+    for count in [0, 1, 3] {
+        let mut digests = vec![[0xaa; 24]; count];
         assert_eq!(
             hash_many(COST, &inputs[..2], &mut digests),
             Err(Error::LengthsDiffer {
                 inputs: 2,
-                digests: room
+                digests: count
             })
         );
         assert!(digests.iter().all(|digest| *digest == [0xaa; 24]));
@@ -134,7 +134,7 @@ fn digests_must_be_as_many_as_inputs() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn errors_have_messages() {
     let messages = [
         Error::CostNotAllowed(32).to_string(),
         Error::LengthsDiffer {
@@ -153,7 +153,7 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
-fn debug_output_keeps_the_password() {
+fn debug_output_hides_the_password() {
     let input = Input {
         password: b"hunter2",
         salt: [1; 16],

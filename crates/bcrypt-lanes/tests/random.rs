@@ -1,8 +1,7 @@
-//! Every lane gives what crate `bcrypt` gives, for random passwords, salts and costs.
+//! Every lane has the result of crate `bcrypt`, for random passwords, salts and costs.
 //!
-//! `BCRYPT_LANES_INPUTS` says how many. Unless it is set they are 100,000, or 1,000 where debug
-//! assertions are on, because such builds are seldom optimised. Most of the time goes into the crate
-//! to compare with.
+//! `BCRYPT_LANES_INPUTS` is the number of inputs: 100,000 by default, and 1,000 with debug assertions,
+//! because such builds are seldom optimised. Crate `bcrypt` takes most of the time.
 
 #![expect(clippy::unwrap_used)]
 
@@ -17,10 +16,10 @@ use rand::{RngExt, SeedableRng};
 /// A password and a salt.
 type Pair = (Vec<u8>, [u8; 16]);
 
-/// How many lanes the groups have, in turn. Four lanes are the quickest, and so the most.
+/// The numbers of lanes of successive groups. Four lanes are the fastest, so they are most frequent.
 const LANES: [u64; 8] = [1, 2, 3, 4, 4, 4, 4, 4];
 
-fn wanted_inputs() -> u64 {
+fn number_of_inputs() -> u64 {
     match std::env::var("BCRYPT_LANES_INPUTS") {
         Ok(number) => number.parse().unwrap(),
         Err(_) if cfg!(debug_assertions) => 1_000,
@@ -34,19 +33,19 @@ fn random_pair(rng: &mut StdRng) -> Pair {
     (password, rng.random())
 }
 
-/// Mostly the lowest cost: the next one takes twice as long.
+/// Mostly the lowest cost, because the next one takes twice the time.
 fn random_cost(rng: &mut StdRng) -> u32 {
     if rng.random_ratio(1, 50) { 5 } else { 4 }
 }
 
-/// What crate `bcrypt` makes of the key that this crate says it uses.
+/// The result of crate `bcrypt` for the key that this crate documents.
 fn expected(cost: u32, (password, salt): &Pair) -> [u8; 24] {
     let mut key = [password, &[0][..]].concat();
     key.truncate(72);
     bcrypt::bcrypt(cost, *salt, &key)
 }
 
-/// Hashes `N` inputs that depend on the number of the group alone.
+/// Hashes `N` inputs that depend only on the number of the group.
 fn compare_group<const N: usize>(group: u64) {
     let mut rng = StdRng::seed_from_u64(group);
     let cost = random_cost(&mut rng);
@@ -65,9 +64,9 @@ fn compare_group<const N: usize>(group: u64) {
     }
 }
 
-/// Compares one group after the other, until those of all threads have enough inputs.
+/// Compares groups until all threads together have compared enough inputs.
 fn compare_groups(next: &AtomicU64, compared: &AtomicU64) {
-    while compared.load(Ordering::Relaxed) < wanted_inputs() {
+    while compared.load(Ordering::Relaxed) < number_of_inputs() {
         let group = next.fetch_add(1, Ordering::Relaxed);
         let lanes = LANES[(group % 8) as usize];
         match lanes {
@@ -93,7 +92,7 @@ fn lanes_agree_with_crate_bcrypt() {
 }
 
 #[test]
-fn digests_are_those_that_crate_bcrypt_encodes() {
+fn digests_encode_to_the_hashes_of_crate_bcrypt() {
     let salt = [0x5a; 16];
     for length in [0, 1, 55, 56, 71, 72, 73, 200] {
         let password = &vec![b'p'; length][..];
@@ -101,7 +100,7 @@ fn digests_are_those_that_crate_bcrypt_encodes() {
         let encoded = bcrypt::hash_with_salt(password, 4, salt)
             .unwrap()
             .to_string();
-        let in_base64 = bcrypt::BASE_64.encode(&digest[..23]);
-        assert_eq!(in_base64, encoded[29..], "{length} bytes");
+        let encoded_digest = bcrypt::BASE_64.encode(&digest[..23]);
+        assert_eq!(encoded_digest, encoded[29..], "{length} bytes");
     }
 }

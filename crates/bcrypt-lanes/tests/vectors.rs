@@ -67,7 +67,7 @@ fn input<'a>(password: &'a [u8], encoded: &str) -> Input<'a> {
     Input { password, salt }
 }
 
-/// The characters that stand for a digest at the end of an encoded hash.
+/// The encoded digest at the end of a hash.
 fn encode(digest: &Digest) -> String {
     BASE64.encode(&digest[..23])
 }
@@ -82,7 +82,7 @@ fn assert_in_every_lane<const N: usize>(vectors: &[(&[u8], &str)]) {
 }
 
 #[test]
-fn published_hashes_in_every_lane() {
+fn published_hashes_match_in_every_lane() {
     for vectors in [&CRYPT_BLOWFISH[..], &JBCRYPT] {
         assert_in_every_lane::<1>(vectors);
         assert_in_every_lane::<2>(vectors);
@@ -92,7 +92,7 @@ fn published_hashes_in_every_lane() {
 }
 
 #[test]
-fn published_hashes_together() {
+fn published_hashes_match_in_one_call() {
     let inputs = CRYPT_BLOWFISH.map(|(password, encoded)| input(password, encoded));
     let mut digests = [[0; 24]; 7];
     hash_many(5, &inputs, &mut digests).unwrap();

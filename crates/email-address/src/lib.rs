@@ -1,6 +1,6 @@
 //! E-mail addresses: which are valid, how they are written, and when two are the same.
 //!
-//! The rules are those of pydantic 2's `EmailStr`, which is email-validator 2 without the DNS look-up:
+//! The rules are those of pydantic 2's `EmailStr`, which is email-validator 2 without the DNS lookup:
 //! a bare address or `Name <address>`, no quoted local part, no IP address as the domain, and a
 //! domain that can exist on the public Internet (RFC 5321, 5322, 6531 and 5891).
 //!

@@ -27,7 +27,7 @@ pub struct PendingVerification {
 }
 
 /// Hashes a password with a new random salt, as passlib's `hash`: 60 characters that start with
-/// `$2b$`. Blocks for as long as the cost demands.
+/// `$2b$`. Blocks: the time doubles with each step of the cost.
 ///
 /// The password is used as it is: not trimmed, folded or normalised. As in passlib, bytes after the
 /// 72nd ([`BCRYPT_MAX_BYTES`]) have no effect; refuse such passwords before. Bytes that are not UTF-8
@@ -68,8 +68,8 @@ impl PendingHash {
     }
 }
 
-/// Verifies a password against a hash, as passlib's `verify`. Blocks for as long as the cost of the
-/// hash demands, which at cost 31 is more than a day: see [`verify_password_within`].
+/// Verifies a password against a hash, as passlib's `verify`. Blocks: at cost 31 it
+/// takes more than a day, see [`verify_password_limited`].
 ///
 /// `$2a$`, `$2b$` and `$2y$` are three names of one algorithm. `$2$` lacks the NUL byte after the
 /// password, so that `ab` and `abab` have the same hash.
@@ -80,7 +80,7 @@ impl PendingHash {
 /// [`PasswordError::NotUtf8`] for surrogates; [`PasswordError::PasswordSize`] for more than 4096
 /// bytes; [`PasswordError::PasswordNul`].
 pub fn verify_password(password: &[u8], hash: &str) -> Result<bool, PasswordError> {
-    verify_password_within(password, hash, Cost::MAX)
+    verify_password_limited(password, hash, Cost::MAX)
 }
 
 /// [`verify_password`] that refuses a hash of a higher cost than `max_cost` without computing it.
@@ -88,7 +88,7 @@ pub fn verify_password(password: &[u8], hash: &str) -> Result<bool, PasswordErro
 /// # Errors
 /// Those of [`verify_password`], and [`PasswordError::TooCostly`] after
 /// [`PasswordError::MalformedHash`].
-pub fn verify_password_within(
+pub fn verify_password_limited(
     password: &[u8],
     hash: &str,
     max_cost: Cost,
@@ -97,10 +97,10 @@ pub fn verify_password_within(
     pending.finish(&pending.job.run())
 }
 
-/// [`verify_password_within`] without the computation of bcrypt.
+/// [`verify_password_limited`] without the computation of bcrypt.
 ///
 /// # Errors
-/// Those of [`verify_password_within`], except for [`PasswordError::NotUtf8`], which depends on the
+/// Those of [`verify_password_limited`], except for [`PasswordError::NotUtf8`], which depends on the
 /// digest and comes from [`PendingVerification::finish`].
 pub fn prepare_verification(
     password: &[u8],
@@ -136,7 +136,7 @@ pub fn prepare_verification(
     })
 }
 
-/// A verification that never matches, as passlib's `dummy_verify`: it takes as long as one against a
+/// A verification that never matches, as passlib's `dummy_verify`. It takes the time of a real one with a
 /// hash of this cost, so that response times do not reveal whether there is a hash. It needs no
 /// password, because the run time of bcrypt does not depend on it.
 pub fn prepare_dummy_verification(cost: Cost) -> PendingVerification {
@@ -215,18 +215,18 @@ mod tests {
     #[test]
     fn hash_above_max_cost_is_refused_unless_malformed() {
         let hash = hash_password(b"pencil", cost(5)).unwrap();
-        assert_eq!(verify_password_within(b"pencil", &hash, cost(5)), Ok(true));
+        assert_eq!(verify_password_limited(b"pencil", &hash, cost(5)), Ok(true));
         assert_eq!(
-            verify_password_within(b"pencil", &hash, cost(4)),
+            verify_password_limited(b"pencil", &hash, cost(4)),
             Err(PasswordError::TooCostly)
         );
         let day_long = some_hash(31);
         assert_eq!(
-            verify_password_within(b"\0", &day_long, cost(15)),
+            verify_password_limited(b"\0", &day_long, cost(15)),
             Err(PasswordError::TooCostly)
         );
         assert_eq!(
-            verify_password_within(b"", &day_long[..59], cost(15)),
+            verify_password_limited(b"", &day_long[..59], cost(15)),
             Err(PasswordError::MalformedHash)
         );
     }
@@ -269,7 +269,7 @@ mod tests {
                 }
             }
             let hash: String = hash.into_iter().collect();
-            let verified = verify_password_within(b"pencil ", &hash, Cost::MIN);
+            let verified = verify_password_limited(b"pencil ", &hash, Cost::MIN);
             assert_ne!(verified, Ok(true), "{hash:?}");
         }
     }

@@ -26,8 +26,8 @@
 //!
 //! # Long operations
 //!
-//! bcrypt takes a quarter of a second at cost 12. A server computes hashes on threads for the
-//! purpose, several of them at once if it has a way to. For that, [`prepare_hash`] and
+//! bcrypt takes a quarter of a second at cost 12. A server computes hashes on separate threads, perhaps
+//! several of them at once. For that, [`prepare_hash`] and
 //! [`prepare_verification`] check everything that is quick to check and return a [`BcryptJob`]. The
 //! caller computes its [`Digest`], by [`BcryptJob::run`] or by other means, and passes it to
 //! [`PendingHash::finish`] or [`PendingVerification::finish`].
@@ -46,7 +46,7 @@ pub use bcrypt_job::{BCRYPT_MAX_BYTES, BcryptJob, Digest};
 pub use context::{
     PendingHash, PendingVerification, hash_password, needs_rehash, needs_update,
     prepare_dummy_verification, prepare_hash, prepare_verification, verify_password,
-    verify_password_within,
+    verify_password_limited,
 };
 pub use cost::{Cost, InvalidCost};
 pub use error::PasswordError;

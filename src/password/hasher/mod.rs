@@ -137,7 +137,7 @@ impl PasswordHasher {
     /// Whether the password matches the hash. Without a hash it does not.
     ///
     /// Every mismatch takes equally long, by computation and not by sleeping, also if there is no hash,
-    /// or one that cannot be verified: as long as with the most expensive stored hash, see
+    /// or one that cannot be verified: the time of the most expensive stored hash, see
     /// [`Self::pad_refusals`].
     ///
     /// # Errors
@@ -213,7 +213,9 @@ impl PasswordHasher {
     /// at least to that of a new hash.
     pub fn pad_refusals(&self, stored: impl IntoIterator<Item = HashClass>) {
         let max_cost = self.0.config.max_cost;
-        let verified = stored.into_iter().filter(|class| class.is_within(max_cost));
+        let verified = stored
+            .into_iter()
+            .filter(|class| class.is_allowed(max_cost));
         let rounds = HashClass::most_expensive_per_algorithm(verified)
             .into_iter()
             .map(|class| self.rounds_of(class))
@@ -222,7 +224,7 @@ impl PasswordHasher {
         pace.set_refusal_rounds(rounds.unwrap_or(0));
     }
 
-    /// The rounds of bcrypt that take as long as a hash of this class: an estimate until the class is
+    /// The rounds of bcrypt that take the time of a hash of this class: an estimate until the class is
     /// measured on a hash thread.
     fn rounds_of(&self, class: HashClass) -> u32 {
         if let HashClass::Bcrypt(cost) = class {

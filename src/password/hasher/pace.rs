@@ -129,7 +129,7 @@ pub(super) struct Measurement {
 }
 
 impl Measurement {
-    /// Measures how many rounds of bcrypt take as long as a hash of the class, and adds a quarter: a
+    /// Measures how many rounds of bcrypt take the time of a hash of the class, and adds a quarter: a
     /// refusal that computed such a hash is padded by the remaining rounds.
     pub(super) fn run(&self) {
         let (mut fastest, mut reference) = (Duration::MAX, Duration::MAX);

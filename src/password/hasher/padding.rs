@@ -1,4 +1,4 @@
-//! Computation whose result is discarded, so that a refusal takes equally long whatever was compared.
+//! Computation whose result is discarded, so that every refusal takes equally long.
 
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ impl HashClass {
     }
 
     /// Whether such hashes are verified. More expensive ones are refused without hashing.
-    pub fn is_within(self, max_cost: Cost) -> bool {
+    pub fn is_allowed(self, max_cost: Cost) -> bool {
         match self {
             Self::Bcrypt(cost) => cost <= max_cost,
             Self::Pbkdf2 { rounds } => rounds <= pbkdf2_sha256::MAX_ROUNDS,
@@ -206,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn classes_above_the_limits_are_not_within() {
+    fn classes_above_the_limits_are_not_allowed() {
         let max = 12.try_into().unwrap();
-        assert!(cost(12).is_within(max) && ARGON2ID.is_within(max));
-        assert!(!cost(13).is_within(max));
-        assert!(!HashClass::Pbkdf2 { rounds: 4_000_001 }.is_within(max));
+        assert!(cost(12).is_allowed(max) && ARGON2ID.is_allowed(max));
+        assert!(!cost(13).is_allowed(max));
+        assert!(!HashClass::Pbkdf2 { rounds: 4_000_001 }.is_allowed(max));
         for (memory, passes) in [(262_145, 1), (8, 11)] {
-            assert!(!HashClass::Argon2id { memory, passes }.is_within(max));
+            assert!(!HashClass::Argon2id { memory, passes }.is_allowed(max));
         }
     }
 
