@@ -11,7 +11,7 @@ use super::caller::lock_caller;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use super::{Auth, VerifiedAccount};
 use crate::error::Error;
-use crate::store::{ApiKey, Credential, Principal, User, UserChanges, administrators};
+use crate::store::{ApiKey, Credential, Principal, User, UserChanges};
 
 impl Auth {
     /// Changes what the user of a session shows of themselves, and returns the user as they are
@@ -34,7 +34,7 @@ impl Auth {
                 let event = Event::new(Action::UserUpdate).on_user(user.id);
                 events.record(event.with("fields", changed_fields(&changes)));
             }
-            User::change(tx, user.id, &changes)?.ok_or(Error::InvalidToken)
+            User::update(tx, user.id, &changes)?.ok_or(Error::InvalidToken)
         })
         .await
     }
@@ -107,7 +107,7 @@ impl Auth {
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
         let deleted = self.change(origin, move |tx, events| {
-            administrators::lock(tx)?;
+            User::lock_administrators(tx)?;
             let user = lock_caller(tx, &principal, now)?;
             if !account.lock_if_unchanged(tx)? {
                 return Err(Error::InvalidToken);

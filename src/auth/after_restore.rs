@@ -50,7 +50,7 @@ impl Auth {
         let work = move |tx: &mut Revoking<'_>| {
             let mark = AuditHead::find(tx)?
                 .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
-            let next_ids = Sequence::jump(tx, &restore.replaced_sequences, ID_DISTANCE)?;
+            let next_ids = Sequence::skip_ahead(tx, &restore.replaced_sequences, ID_DISTANCE)?;
             let tokens = AccessToken::delete_all(tx)?;
             let keys = match restore.keep_keys {
                 true => 0,

@@ -193,7 +193,7 @@ impl Auth {
     /// Notes that a key is in use, now and then. Never waits.
     pub(super) fn note_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
         let at = self.0.clock.now();
-        if !used.is_use_to_be_noted(at, NOTE_EVERY) {
+        if !used.should_record_use(at, NOTE_EVERY) {
             return;
         }
         let mut waiting = self.0.key_uses.lock();
@@ -214,7 +214,7 @@ impl Auth {
             let origin = Origin::service();
             let written = self.note(&origin, move |tx, events| {
                 for (id, Use { at, principal }) in batch {
-                    if ApiKey::note_use(tx, id, at)? {
+                    if ApiKey::record_use(tx, id, at)? {
                         let event = Event::new(Action::KeyFirstUse).on_key(id);
                         events.record_by(Origin::service().by(&principal, ""), event);
                     }

@@ -138,7 +138,11 @@ impl Auth {
 
     /// Whether that is worth trying again soon.
     async fn trim_log(&self) -> bool {
-        self.0.store.trim_log().await.is_ok_and(|trimmed| trimmed)
+        self.0
+            .store
+            .checkpoint_wal()
+            .await
+            .is_ok_and(|trimmed| trimmed)
     }
 
     async fn count_tokens(&self) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use pydantic_email::EmailAddress;
 use super::Auth;
 use super::audit::{Action, Event, Origin};
 use crate::error::Error;
-use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, bulk_insert};
+use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, import};
 use present::Present;
 
 /// A user of another program.
@@ -175,7 +175,7 @@ fn insert(
         .filter(|(_, outcome)| **outcome == Outcome::Imported)
         .map(|(user, _)| row_of(user, now))
         .collect();
-    let stored = bulk_insert::insert_users(tx, &new)?;
+    let stored = import::insert_users(tx, &new)?;
     let ids: HashMap<String, i64> = stored.into_iter().map(|(id, key)| (key, id)).collect();
     let mut tokens = Vec::new();
     let outcomes = outcome.users.iter_mut().zip(&mut outcome.tokens);
@@ -193,7 +193,7 @@ fn insert(
         }
     }
     if !tokens.is_empty() {
-        bulk_insert::insert_tokens(tx, &tokens)?;
+        import::insert_tokens(tx, &tokens)?;
     }
     Ok((ids.len(), tokens.len()))
 }

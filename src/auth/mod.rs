@@ -201,9 +201,9 @@ impl Auth {
         }
     }
 
-    /// See [`Store::let_go_of_files`].
-    pub fn let_go_of_files(&self) {
-        self.0.store.let_go_of_files();
+    /// See [`Store::release_files`].
+    pub fn release_files(&self) {
+        self.0.store.release_files();
     }
 }
 

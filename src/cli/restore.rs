@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config, args: &RestoreArgs, output: Output) -> Result
         report = Some(prepare(&auth, &args.after, staged.replaced()).await?);
         Ok(())
     })?;
-    staged.put_in_place().map_err(|error| error.to_string())?;
+    staged.install().map_err(|error| error.to_string())?;
     if let Some(report) = report {
         report.print(output);
     }
@@ -84,7 +84,7 @@ pub(super) fn run_after(
             let all = differences.join("; ");
             return Err(format!("the database is not as Tokenhouse makes it: {all}"));
         }
-        SchemaComparison::NotAllowed => {
+        SchemaComparison::NotPermitted => {
             return Err(
                 "the role may not make the schema that the tables are compared with: GRANT CREATE \
                  ON DATABASE, or run this as the owner of the database"

@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
 /// Ends the process at once: the supervisor starts another one, on the files as they are. Nothing
 /// is dropped, because SQLite would write to a file that is not its own any more.
 fn give_up(auth: &Auth, problem: &str) -> ! {
-    auth.let_go_of_files();
+    auth.release_files();
     complain(problem);
     std::process::exit(1)
 }

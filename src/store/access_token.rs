@@ -4,26 +4,27 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::bulk_insert::{as_column, as_column_or_null};
+use super::limits::check_texts;
 use super::schema::{access_tokens, users};
+use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
-use super::{Revoking, StoreConnection, Writing, text};
+use super::{Revoking, StoreConnection, Writing};
 
-/// A login token, as stored: its digest in its place.
+/// A login token, as stored: only its digest.
 #[derive(Clone, Queryable)]
 #[non_exhaustive]
 pub struct AccessToken {
-    /// Whose it is; one each.
+    /// The owner; one token per user.
     pub user_id: i64,
     /// The hex SHA-256 of the token.
     pub access_token: String,
-    /// UTC; from this moment on the token is refused.
+    /// UTC; from this time on the token is rejected.
     pub expiration_date: NaiveDateTime,
-    /// What it allows, separated by spaces.
+    /// The token's scopes, separated by spaces.
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// UTC; when the user proved the password for this token. `None` for one that was issued
+    /// UTC; when the user proved the password for this token. `None` if the token was issued
     /// without a password.
     pub authenticated_at: Option<NaiveDateTime>,
 }
@@ -55,7 +56,7 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// A login token to be stored.
+/// A new login token.
 #[derive(Insertable, Serialize)]
 #[diesel(table_name = access_tokens)]
 pub struct NewAccessToken {
@@ -64,23 +65,23 @@ pub struct NewAccessToken {
     /// See [`AccessToken::access_token`].
     pub access_token: String,
     /// See [`AccessToken::expiration_date`].
-    #[serde(serialize_with = "as_column")]
+    #[serde(serialize_with = "serialize_time")]
     pub expiration_date: NaiveDateTime,
     /// See [`AccessToken::scopes`].
     pub scopes: String,
     /// UTC.
-    #[serde(serialize_with = "as_column")]
+    #[serde(serialize_with = "serialize_time")]
     pub created_at: NaiveDateTime,
     /// See [`AccessToken::authenticated_at`].
-    #[serde(serialize_with = "as_column_or_null")]
+    #[serde(serialize_with = "serialize_optional_time")]
     pub authenticated_at: Option<NaiveDateTime>,
 }
 
 impl NewAccessToken {
-    /// Stores the token in place of the user's earlier one. The user's row has to be locked:
-    /// otherwise two sign-ins at once may both find nothing to delete.
+    /// Stores the token, replacing the user's earlier one. The user's row must be locked: otherwise
+    /// two concurrent sign-ins may both find no earlier token.
     pub(crate) fn replace_for_user(&self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
-        text::check([&self.access_token, &self.scopes])?;
+        check_texts([&self.access_token, &self.scopes])?;
         let earlier = access_tokens::table.find(self.user_id);
         diesel::delete(earlier).execute(tx.conn())?;
         diesel::insert_into(access_tokens::table)
@@ -91,7 +92,7 @@ impl NewAccessToken {
 }
 
 impl AccessToken {
-    /// Deletes the tokens of all users. Returns how many there were.
+    /// Deletes the tokens of all users. Returns how many.
     pub(crate) fn delete_all(tx: &mut Revoking<'_>) -> QueryResult<usize> {
         diesel::delete(access_tokens::table).execute(tx.conn())
     }
@@ -106,8 +107,8 @@ impl AccessToken {
         Ok(found.is_some())
     }
 
-    /// The tokens that are good at `now`, with their users, after the user `after` in the order of
-    /// their ids, `limit` at most.
+    /// The tokens valid at `now`, with their users, in the order of user ids after `after`, at most
+    /// `limit`.
     pub(crate) fn list_live(
         conn: &mut StoreConnection,
         now: NaiveDateTime,
@@ -124,7 +125,7 @@ impl AccessToken {
             .load(conn)
     }
 
-    /// How many tokens are good at `now`.
+    /// The number of tokens valid at `now`.
     pub(crate) fn count_live(conn: &mut StoreConnection, now: NaiveDateTime) -> QueryResult<i64> {
         access_tokens::table
             .filter(access_tokens::expiration_date.gt(now))
@@ -132,7 +133,7 @@ impl AccessToken {
             .get_result(conn)
     }
 
-    /// Deletes this token, and not one that has replaced it. Returns whether it was there.
+    /// Deletes this token, but not one that has replaced it. Returns whether it existed.
     pub fn revoke(&self, tx: &mut Revoking<'_>) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
         diesel::delete(this)
@@ -140,13 +141,13 @@ impl AccessToken {
             .map(|rows| rows == 1)
     }
 
-    /// Deletes the token of a user. Returns whether there was one.
+    /// Deletes the token of a user. Returns whether it existed.
     pub(crate) fn revoke_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<bool> {
         let rows = diesel::delete(access_tokens::table.find(user_id)).execute(tx.conn())?;
         Ok(rows == 1)
     }
 
-    /// Deletes the tokens of this token's user, but not this one. Returns how many there were.
+    /// Deletes the other tokens of this token's user. Returns how many.
     pub(crate) fn revoke_others(&self, tx: &mut Revoking<'_>) -> QueryResult<usize> {
         let others = access_tokens::table
             .filter(access_tokens::user_id.eq(self.user_id))
@@ -154,7 +155,7 @@ impl AccessToken {
         diesel::delete(others).execute(tx.conn())
     }
 
-    /// Deletes tokens that have expired before `now`, `limit` at most. Returns how many.
+    /// Deletes at most `limit` tokens that have expired before `now`. Returns how many.
     pub(crate) fn prune(
         tx: &mut Writing<'_>,
         now: NaiveDateTime,
@@ -170,10 +171,10 @@ impl AccessToken {
         if owners.is_empty() {
             return Ok(0);
         }
-        // Asked again: a user may have signed in meanwhile, and the row be a new token.
-        let still = access_tokens::table
+        // Checked again: a user may have signed in meanwhile, so that the row is a new token.
+        let still_expired = access_tokens::table
             .filter(access_tokens::user_id.eq_any(owners))
             .filter(expired);
-        diesel::delete(still).execute(tx.conn())
+        diesel::delete(still_expired).execute(tx.conn())
     }
 }

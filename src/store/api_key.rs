@@ -3,28 +3,29 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
+use super::limits::check_texts;
 use super::schema::api_keys;
-use super::{Revoking, StoreConnection, Writing, text};
+use super::{Revoking, StoreConnection, Writing};
 
 /// A personal API key, without its digest.
 #[derive(Clone, Debug, Queryable)]
 #[non_exhaustive]
 pub struct ApiKey {
-    /// Never given to another key.
+    /// Never assigned to another key.
     pub id: i64,
-    /// Whose it is.
+    /// The owner.
     pub user_id: i64,
-    /// What the owner calls it.
+    /// The name that the owner has chosen.
     pub name: String,
     /// The first characters of the key.
     pub hint: String,
-    /// What it allows, separated by spaces; never more than its owner may do.
+    /// The key's scopes, separated by spaces; never more than the owner's.
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// UTC; from this moment on the key is refused.
+    /// UTC; from this time on the key is rejected.
     pub expires_at: NaiveDateTime,
-    /// UTC, up to a minute old; `None` for one that was never used.
+    /// UTC, accurate to a minute; `None` if the key was never used.
     pub last_used_at: Option<NaiveDateTime>,
 }
 
@@ -52,7 +53,7 @@ pub(super) const KEY_COLUMNS: KeyColumns = (
     api_keys::last_used_at,
 );
 
-/// A key to be stored.
+/// A new key.
 #[derive(Insertable)]
 #[diesel(table_name = api_keys)]
 pub struct NewApiKey {
@@ -73,9 +74,10 @@ pub struct NewApiKey {
 }
 
 impl NewApiKey {
-    /// Stores the key. The user's row has to be locked, so that nobody disables the user meanwhile.
+    /// Stores the key. The user's row must be locked, so that the user is not disabled in the
+    /// meantime.
     pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<ApiKey> {
-        text::check([&self.name, &self.hint, &self.key_digest, &self.scopes])?;
+        check_texts([&self.name, &self.hint, &self.key_digest, &self.scopes])?;
         diesel::insert_into(api_keys::table)
             .values(self)
             .returning(KEY_COLUMNS)
@@ -84,14 +86,14 @@ impl NewApiKey {
 }
 
 impl ApiKey {
-    /// Revokes the keys of all users at `now`. Returns how many there were.
+    /// Revokes the keys of all users at `now`. Returns how many.
     pub(crate) fn revoke_all(tx: &mut Revoking<'_>, now: NaiveDateTime) -> QueryResult<usize> {
         diesel::update(api_keys::table.filter(api_keys::revoked_at.is_null()))
             .set(api_keys::revoked_at.eq(now))
             .execute(tx.conn())
     }
 
-    /// The keys of a user that were not revoked, the oldest first.
+    /// The keys of a user that were not revoked, oldest first.
     pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
         api_keys::table
             .filter(api_keys::user_id.eq(user_id))
@@ -101,7 +103,7 @@ impl ApiKey {
             .load(conn)
     }
 
-    /// How many keys of a user were not revoked.
+    /// The number of keys of a user that were not revoked.
     pub(crate) fn count_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<i64> {
         api_keys::table
             .filter(api_keys::user_id.eq(user_id))
@@ -110,9 +112,9 @@ impl ApiKey {
             .get_result(conn)
     }
 
-    /// When the user made the keys since then, revoked ones among them: the last ones first, `limit`
-    /// at most.
-    pub(crate) fn made_since(
+    /// The creation times of the keys that the user has created after `since`, including revoked
+    /// ones: newest first, at most `limit`.
+    pub(crate) fn created_since(
         conn: &mut StoreConnection,
         user_id: i64,
         since: NaiveDateTime,
@@ -127,7 +129,7 @@ impl ApiKey {
             .load(conn)
     }
 
-    /// Deletes keys that were revoked before then, `limit` at most. Returns how many.
+    /// Deletes at most `limit` keys that were revoked before the given time. Returns how many.
     pub(crate) fn prune_revoked(
         tx: &mut Writing<'_>,
         before: NaiveDateTime,
@@ -145,7 +147,7 @@ impl ApiKey {
         diesel::delete(api_keys::table.filter(api_keys::id.eq_any(ids))).execute(tx.conn())
     }
 
-    /// Whether this key was not revoked or deleted.
+    /// Whether this key still exists and was not revoked.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = api_keys::table
             .find(self.id)
@@ -154,7 +156,7 @@ impl ApiKey {
         Ok(found.is_some())
     }
 
-    /// Revokes a key of a user at `now`. Returns whether there was one that was not revoked.
+    /// Revokes a key of a user at `now`. Returns whether there was such an unrevoked key.
     pub(crate) fn revoke(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -171,8 +173,8 @@ impl ApiKey {
             .map(|rows| rows == 1)
     }
 
-    /// Revokes the keys of a user at `now`, except those of `kept`. Returns which were not revoked
-    /// before, in their order.
+    /// Revokes the keys of a user at `now`, except `kept`. Returns the ids of the newly revoked
+    /// keys in ascending order.
     pub(crate) fn revoke_all_but(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -183,15 +185,15 @@ impl ApiKey {
             .filter(api_keys::user_id.eq(user_id))
             .filter(api_keys::id.ne_all(kept))
             .filter(api_keys::revoked_at.is_null());
-        let mut ended = diesel::update(others)
+        let mut revoked = diesel::update(others)
             .set(api_keys::revoked_at.eq(now))
             .returning(api_keys::id)
             .get_results(tx.conn())?;
-        ended.sort_unstable();
-        Ok(ended)
+        revoked.sort_unstable();
+        Ok(revoked)
     }
 
-    /// Revokes all keys of a user at `now`. Returns how many there were.
+    /// Revokes all keys of a user at `now`. Returns how many.
     pub(crate) fn revoke_all_of_user(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -205,8 +207,12 @@ impl ApiKey {
             .execute(tx.conn())
     }
 
-    /// Notes that a key was used at `at`. Returns whether that was the first time.
-    pub(crate) fn note_use(tx: &mut Writing<'_>, id: i64, at: NaiveDateTime) -> QueryResult<bool> {
+    /// Records that a key was used at `at`. Returns whether that was the first use.
+    pub(crate) fn record_use(
+        tx: &mut Writing<'_>,
+        id: i64,
+        at: NaiveDateTime,
+    ) -> QueryResult<bool> {
         let unused = api_keys::table
             .find(id)
             .filter(api_keys::last_used_at.is_null());

@@ -1,57 +1,57 @@
-//! The audit trail as it is stored: a chain of rows, and the row that says where it begins and
-//! ends. What the digests are made of is for the domain to say.
+//! The stored audit trail: a chain of rows, and the row that says where the chain begins and ends.
+//! The domain decides what the digests cover.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
+use super::limits::{Row, Slice};
 use super::schema::{audit_events, audit_head};
-use super::slice::{Row, Slice};
 use super::{StoreConnection, Writing};
 
-/// The one row of the head.
+/// The id of the only row.
 const HEAD: i64 = 1;
 
-/// Rows that are fetched at once for a page. Each may be large: those of versions before 0.2 have
-/// columns without a bound.
-const FETCHED_FOR_PAGE: i64 = 16;
+/// Rows fetched at a time for a page. Each may be large: rows of versions before 0.2 have columns
+/// without a limit.
+const PAGE_BATCH_SIZE: i64 = 16;
 
-/// Rows that are fetched at once where one reader goes through the whole trail.
-const FETCHED_FOR_WALK: i64 = 64;
+/// Rows fetched at a time when the whole trail is read.
+const SCAN_BATCH_SIZE: i64 = 64;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
 #[diesel(table_name = audit_events)]
 pub struct AuditEvent {
-    /// From 1, without a gap.
+    /// Begins at 1, without gaps.
     pub id: i64,
     /// When, in UTC.
     pub at: NaiveDateTime,
-    /// Who did it: `user:12`, `operator:0/1000` (an operator's user id), `static-key`, `service`, or
+    /// The actor: `user:12`, `operator:0/1000` (an operator's user id), `static-key`, `service`, or
     /// `anonymous`.
     pub actor: String,
-    /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
+    /// The credential used: `password`, `login`, `key:3`, `shell`, or empty.
     pub credential: String,
     /// The scope or right that allowed it.
     pub level: String,
-    /// What was done, such as `key.create`.
+    /// The action, such as `key.create`.
     pub action: String,
-    /// On whom or what: `user:12`, `key:3`, or nothing.
+    /// The target: `user:12`, `key:3`, or empty.
     pub target: String,
     /// `ok` or `refused`.
     pub result: String,
-    /// The address it came from, or nothing.
+    /// The client's address, or empty.
     pub ip: String,
-    /// What the client calls itself, cut off and made printable.
+    /// The client's user agent, truncated and made printable.
     pub user_agent: String,
-    /// The request: an id of the service's own, in its log too.
+    /// The request id that the service has assigned; it appears in the service's log too.
     pub request_id: String,
-    /// More about it, as a JSON object, or nothing.
+    /// Details as a JSON object, or empty.
     pub detail: String,
-    /// The digest of the row before.
+    /// The digest of the previous row.
     pub previous_digest: String,
-    /// The keyed digest of this row and the one before.
+    /// The keyed digest of this row and the previous one.
     pub digest: String,
-    /// The id that the caller gave to the request in `X-Request-Id`, or nothing.
+    /// The id that the caller has sent in `X-Request-Id`, or empty.
     pub client_request_id: String,
 }
 
@@ -61,26 +61,27 @@ pub struct AuditEvent {
 pub struct AuditHead {
     /// Always 1.
     pub id: i64,
-    /// The last event; 0 before the first one.
+    /// The last event; 0 if there is none.
     pub last_id: i64,
     /// Its digest.
     pub last_digest: String,
-    /// The last event that was deleted for its age; 0 before that.
+    /// The last event that was deleted because of its age; 0 if there is none.
     pub pruned_id: i64,
     /// Its digest.
     pub pruned_digest: String,
     /// The keyed digest of this row.
     pub digest: String,
-    /// The last event that was made with an earlier key than the present one; 0 without one.
+    /// The last event that was signed with an earlier key than the present one; 0 if there is none.
     pub adopted_id: i64,
-    /// The digest by the present key of those events up to there that were deleted for their age.
+    /// The digest under the present key of those events up to `adopted_id` that were deleted
+    /// because of their age.
     pub adopted_start: String,
-    /// The digest by the present key of all events up to there.
+    /// The digest under the present key of all events up to `adopted_id`.
     pub adopted_digest: String,
 }
 
 impl AuditHead {
-    /// The head that the migration has made, before anything happened.
+    /// The head as created by the migration, before the first event.
     const fn unsigned() -> Self {
         Self {
             id: HEAD,
@@ -95,18 +96,18 @@ impl AuditHead {
         }
     }
 
-    /// Whether it is as the migration made it: unsigned, of a trail in which nothing has happened.
+    /// Whether this is the head as created by the migration: unsigned, of a trail without events.
     pub(crate) fn is_new(&self) -> bool {
         *self == Self::unsigned()
     }
 
-    /// The head as it is.
+    /// The current head.
     pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
         audit_head::table.find(HEAD).get_result(conn).optional()
     }
 
-    /// The head, held against other writers until the transaction ends; the last thing that a
-    /// transaction locks, so that no two can wait for each other.
+    /// Locks the head until the transaction ends and returns it. A transaction locks the head last,
+    /// so that no two can wait for each other.
     pub(crate) fn lock(tx: &mut Writing<'_>) -> QueryResult<Self> {
         diesel::update(audit_head::table.find(HEAD))
             .set(audit_head::id.eq(HEAD))
@@ -114,7 +115,7 @@ impl AuditHead {
             .get_result(tx.conn())
     }
 
-    /// Stores a head that was locked.
+    /// Stores a locked head.
     pub(crate) fn update(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::update(audit_head::table.find(HEAD))
             .set(self)
@@ -123,12 +124,12 @@ impl AuditHead {
     }
 }
 
-/// Which events are wanted.
+/// A filter of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     /// Only those by this actor.
     pub actor: Option<String>,
-    /// Only those by actors of this kind: whose names begin with it.
+    /// Only those by actors of this kind: those whose names begin with it.
     pub actor_kind: Option<&'static str>,
     /// Only those on this target.
     pub target: Option<String>,
@@ -164,7 +165,7 @@ impl Row for AuditEvent {
 }
 
 impl AuditEvent {
-    /// Stores an event whose digests were made under the locked head.
+    /// Stores an event whose digests were computed under the locked head.
     pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::insert_into(audit_events::table)
             .values(self)
@@ -172,28 +173,28 @@ impl AuditEvent {
             .map(drop)
     }
 
-    /// The event of this id.
+    /// The event with this id.
     pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
         audit_events::table.find(id).get_result(conn).optional()
     }
 
-    /// The events after this id, the oldest first: `limit` at most, and fewer when they are large.
+    /// The events after this id, oldest first: at most `limit`, and fewer if they are large.
     pub(crate) fn list_after(
         conn: &mut StoreConnection,
         id: i64,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
-        let slice = Slice::collect(limit, FETCHED_FOR_WALK, |last: Option<&Self>, wanted| {
+        let slice = Slice::collect(limit, SCAN_BATCH_SIZE, |last: Option<&Self>, count| {
             audit_events::table
                 .filter(audit_events::id.gt(last.map_or(id, |last| last.id)))
                 .order(audit_events::id)
-                .limit(wanted)
+                .limit(count)
                 .load(conn)
         });
         Ok(slice?.rows)
     }
 
-    /// The ids of the events after `after` and up to `through`, `limit` at most.
+    /// The ids of the events after `after` and up to `through`, at most `limit`.
     pub(crate) fn list_ids(
         conn: &mut StoreConnection,
         after: i64,
@@ -209,23 +210,23 @@ impl AuditEvent {
             .load(conn)
     }
 
-    /// The events that one of the filters lets through, the newest first: `limit` at most, and
-    /// fewer when they are large.
+    /// The events that match any of the filters, newest first: at most `limit`, and fewer if they
+    /// are large.
     pub(crate) fn list(
         conn: &mut StoreConnection,
         filters: &[EventFilter],
         limit: i64,
     ) -> QueryResult<Slice<Self>> {
-        Slice::collect(limit, FETCHED_FOR_PAGE, |last: Option<&Self>, wanted| {
+        Slice::collect(limit, PAGE_BATCH_SIZE, |last: Option<&Self>, count| {
             let mut found = Vec::new();
             for filter in filters {
                 let before = last.map(|last| last.id).or(filter.before);
-                found.extend(Self::newest(conn, filter, before, wanted)?);
+                found.extend(Self::newest(conn, filter, before, count)?);
             }
             found.sort_by_key(|event| std::cmp::Reverse(event.id));
             found.dedup_by_key(|event| event.id);
-            // Behind that, what one filter lets through may be missing.
-            found.truncate(usize::try_from(wanted).unwrap_or(0));
+            // Beyond that, events that match another filter may be missing.
+            found.truncate(usize::try_from(count).unwrap_or(0));
             Ok(found)
         })
     }
@@ -236,7 +237,7 @@ impl AuditEvent {
         before: Option<i64>,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
-        // Always a bound, so that the index is searched and not walked.
+        // Always with an upper bound, so that the index is searched and not scanned.
         let mut query = audit_events::table
             .filter(audit_events::id.lt(before.unwrap_or(i64::MAX)))
             .into_boxed();
@@ -261,8 +262,8 @@ impl AuditEvent {
         query.order(audit_events::id.desc()).limit(limit).load(conn)
     }
 
-    /// Those of the first `limit` events after `id` that are older than `before` and stand before
-    /// all that are not: what the trail may be pruned of.
+    /// Of the first `limit` events after `id`, those that are older than `before` and precede every
+    /// newer one: the events that may be pruned.
     pub(crate) fn list_older_than(
         conn: &mut StoreConnection,
         id: i64,
@@ -275,7 +276,7 @@ impl AuditEvent {
         Ok(events)
     }
 
-    /// Deletes the events up to this id. The head has to say so before.
+    /// Deletes the events up to this id. The head must be updated first.
     pub(crate) fn delete_through(tx: &mut Writing<'_>, id: i64) -> QueryResult<usize> {
         diesel::delete(audit_events::table.filter(audit_events::id.le(id))).execute(tx.conn())
     }

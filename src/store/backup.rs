@@ -1,4 +1,4 @@
-//! Copies of an SQLite file. Postgres has its own tools for that.
+//! Backups of an SQLite database. Postgres has its own tools for that.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -9,39 +9,40 @@ use diesel::sql_types::Text;
 
 use super::StoreError;
 use super::connection::{Manager, StoreConnection};
-use super::file::{FileIdentity, sync_folder_of};
+use super::sqlite_file::{FileIdentity, sync_parent_folder};
 use crate::config::DatabaseConfig;
 use crate::private_file;
 
-/// Writes a copy of the database as it is at one moment into a new file that only its owner may
-/// read, while others go on reading and writing, and returns its size in bytes. Blocks.
+/// Writes a consistent copy of the database into a new file that only its owner may read, while
+/// other processes go on reading and writing. Returns its size in bytes. Blocks.
 ///
 /// # Errors
-/// [`StoreError::Backup`] for Postgres, and when the name is taken, also by a link, or the file
-/// cannot be written.
+/// [`StoreError::Backup`] for Postgres, if the name is taken, even by a link, or if the file cannot
+/// be written.
 pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
     if config.url.sqlite_path().is_none() {
         return Err(refused("for Postgres, use pg_dump"));
     }
-    // From the root on, so that SQLite does not take the name for one of its URIs.
+    // An absolute path, so that SQLite does not parse the name as one of its URIs.
     let file = std::path::absolute(file).map_err(|error| failed(&error))?;
     let name = file
         .to_str()
         .ok_or_else(|| refused("the name of the file is not Unicode"))?;
     let mut conn = Manager::new(&config.url).connect()?;
-    // SQLite takes an empty file for a new one, and opens it by its name.
+    // SQLite treats an empty file as a new one, and opens it by its name.
     let copy = private_file::create(&file).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => refused("the file is there already"),
+        io::ErrorKind::AlreadyExists => refused("the file already exists"),
         _ => failed(&error),
     })?;
     let filled = fill(&mut conn, &copy, name);
     if filled.is_err() && has_name(&copy, &file) {
-        let _removed_or_left = fs::remove_file(&file);
+        // The first error is the one to report.
+        let _ = fs::remove_file(&file);
     }
     filled
 }
 
-/// Copies the database into an empty file that has this name, and returns its size.
+/// Copies the database into the empty file of this name, and returns its size.
 fn fill(conn: &mut StoreConnection, copy: &File, name: &str) -> Result<u64, StoreError> {
     diesel::sql_query("VACUUM INTO $1")
         .bind::<Text, _>(name)
@@ -51,15 +52,15 @@ fn fill(conn: &mut StoreConnection, copy: &File, name: &str) -> Result<u64, Stor
         return Err(refused("the file was replaced while it was written"));
     }
     copy.sync_all().map_err(|error| failed(&error))?;
-    sync_folder_of(Path::new(name)).map_err(|error| failed(&error))?;
+    sync_parent_folder(Path::new(name)).map_err(|error| failed(&error))?;
     Ok(size)
 }
 
-/// Whether this open file has this name, and not a link to it.
+/// Whether `name` refers to this open file, and not to a link to it.
 fn has_name(file: &File, name: &Path) -> bool {
-    let same = |about: &Metadata, other: &Metadata| FileIdentity::from(about) == other.into();
+    let same = |metadata: &Metadata, other: &Metadata| FileIdentity::from(metadata) == other.into();
     match (file.metadata(), fs::symlink_metadata(name)) {
-        (Ok(about), Ok(other)) => same(&about, &other),
+        (Ok(metadata), Ok(other)) => same(&metadata, &other),
         _ => false,
     }
 }

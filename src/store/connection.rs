@@ -1,4 +1,4 @@
-//! One connection type for both databases, and the pool's way to open and judge it.
+//! One connection type for both databases, and how the pool opens and checks connections.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConne
 use secrecy::ExposeSecret;
 
 use super::StoreError;
-use super::file::{FileIdentity, sqlite_uri};
+use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
 
 /// A connection to the database in use; every query is written once against it.
@@ -24,8 +24,8 @@ pub enum StoreConnection {
 type Transactions = <StoreConnection as Connection>::TransactionManager;
 
 impl StoreConnection {
-    /// Begins a transaction that means to write. SQLite's write lock is taken at once: a
-    /// transaction that reads first and is overtaken cannot write any more, and does not wait.
+    /// Begins a transaction that writes. SQLite's write lock is taken immediately: a transaction
+    /// that reads first and is overtaken by another writer can no longer write, and does not wait.
     pub(super) fn begin_write(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
@@ -46,7 +46,7 @@ impl StoreConnection {
     }
 }
 
-/// Whether the other end of the connection is gone.
+/// Whether the connection is closed.
 pub(super) fn is_lost(error: &DieselError) -> bool {
     matches!(
         error,
@@ -57,14 +57,14 @@ pub(super) fn is_lost(error: &DieselError) -> bool {
     )
 }
 
-/// SQLite's locks are waited for no longer than this.
+/// The longest wait for SQLite's locks.
 pub(super) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 2000";
 
 const SQLITE_SETTINGS: &[&str] = &[
     BUSY_TIMEOUT,
     "PRAGMA journal_mode = WAL",
-    // Synced at every commit: what was acknowledged survives a power cut. Password hashing is
-    // slower than the disk, so nobody waits for it.
+    // Synced at every commit: acknowledged changes survive a power failure. Password hashing is
+    // slower than the disk, so this slows down no client.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
@@ -78,7 +78,7 @@ const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
      SET lock_timeout = '1s'; \
      SET idle_in_transaction_session_timeout = '5s'";
 
-/// What libpq is told unless the URL says otherwise: by default it waits for ever.
+/// Parameters for libpq unless the URL contains them: by default libpq waits forever.
 const POSTGRES_PARAMETERS: &[(&str, &str)] = &[
     ("connect_timeout", "3"),
     ("keepalives_idle", "10"),
@@ -91,21 +91,21 @@ const POSTGRES_PARAMETERS: &[(&str, &str)] = &[
 /// A connection in the pool.
 pub(super) struct Pooled {
     pub(super) conn: StoreConnection,
-    /// Set when the other end is found to be gone, so that the pool lets go of it.
-    pub(super) lost: bool,
+    /// Set when the connection is found to be closed, so that the pool discards it.
+    pub(super) is_lost: bool,
 }
 
-/// Opens connections for the pool, to the database that the URL names.
+/// Opens connections to the database that the URL names.
 #[derive(Clone, Debug)]
 pub(super) struct Manager {
     pub(super) url: DatabaseUrl,
-    /// The only SQLite file to open, if it is known already.
+    /// The only SQLite file to open, once it is known.
     file: Option<FileIdentity>,
 }
 
 impl Manager {
-    /// Opens what the URL names at each time. A relative name is that of the folder the process is
-    /// in now.
+    /// Opens whatever the URL names at each time. A relative path is resolved against the process's
+    /// current directory.
     pub(super) fn new(url: &DatabaseUrl) -> Self {
         let url = match url {
             DatabaseUrl::Sqlite(path) => {
@@ -116,14 +116,14 @@ impl Manager {
         Self { url, file: None }
     }
 
-    /// Opens only the file that has the name now, whatever has it later, and says which one it is:
-    /// connections of one process to several files would be several truths. `None` for Postgres.
+    /// Restricts the manager to the file that has the name now, and returns its identity:
+    /// connections of one process to different files would see different data. `None` for Postgres.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no such file.
+    /// [`StoreError::Unavailable`] if the file does not exist.
     pub(super) fn pin(&mut self) -> Result<Option<FileIdentity>, StoreError> {
         self.file = match &self.url {
-            DatabaseUrl::Sqlite(path) => Some(FileIdentity::of(path).map_err(|error| {
+            DatabaseUrl::Sqlite(path) => Some(FileIdentity::from_path(path).map_err(|error| {
                 StoreError::Unavailable(format!("{}: {}", path.display(), error.kind()))
             })?),
             DatabaseUrl::Postgres(_) => None,
@@ -131,7 +131,7 @@ impl Manager {
         Ok(self.file)
     }
 
-    /// Opens one connection and tells the database how we want to be served. Never makes a file.
+    /// Opens a connection and applies its settings. Never creates a file.
     pub(super) fn establish(&self) -> Result<StoreConnection, ConnectionError> {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
@@ -151,13 +151,11 @@ impl Manager {
             }
         }
     }
-}
 
-impl Manager {
-    /// Opens a file and sees to it that it is the one that was meant.
+    /// Opens a file and checks that it is the expected one.
     fn open_file(&self, path: &Path) -> Result<SqliteConnection, ConnectionError> {
         let identity = || {
-            FileIdentity::of(path).map_err(|error| {
+            FileIdentity::from_path(path).map_err(|error| {
                 let kind = error.kind();
                 ConnectionError::BadConnection(format!("unable to open database file: {kind}"))
             })
@@ -170,18 +168,18 @@ impl Manager {
         if identity()? == expected {
             Ok(conn)
         } else {
-            let problem = "unable to open database file: it is another one by now";
+            let problem = "unable to open database file: it was replaced";
             Err(ConnectionError::BadConnection(problem.to_owned()))
         }
     }
 
-    /// As [`Self::establish`], with a reason that may be shown.
+    /// As [`Self::establish`], with an error that may be shown.
     pub(super) fn connect(&self) -> Result<StoreConnection, StoreError> {
         self.establish()
             .map_err(|error| StoreError::Unavailable(self.describe(&error)))
     }
 
-    /// Why a connection could not be opened, as it may be shown.
+    /// Why a connection could not be opened, without secrets.
     fn describe(&self, error: &ConnectionError) -> String {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
@@ -191,7 +189,7 @@ impl Manager {
         }
     }
 
-    /// As [`Self::connect`], for those that need Postgres itself.
+    /// As [`Self::connect`], for work that only Postgres can do.
     pub(super) fn open_postgres(&self) -> Result<PgConnection, StoreError> {
         match self.connect()? {
             StoreConnection::Postgres(conn) => Ok(conn),
@@ -207,12 +205,12 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Pooled, ConnectionError> {
         Ok(Pooled {
             conn: self.establish()?,
-            lost: false,
+            is_lost: false,
         })
     }
 
-    /// The pool is told not to ask before each use, which would cost a round trip: a dead
-    /// connection is found by its first query.
+    /// Not called before each use, which would cost a round trip: a dead connection is found by its
+    /// first query.
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectionError> {
         pooled
             .conn
@@ -221,7 +219,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.lost || std::thread::panicking() || pooled.conn.is_broken()
+        pooled.is_lost || std::thread::panicking() || pooled.conn.is_broken()
     }
 }
 
@@ -235,7 +233,7 @@ impl HandleError<ConnectionError> for LogConnectionErrors {
     }
 }
 
-/// SQLite's own words, in which nothing is secret.
+/// SQLite's own message, which contains no secret.
 fn describe_sqlite(error: &ConnectionError) -> &str {
     match error {
         ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
@@ -246,14 +244,14 @@ fn describe_sqlite(error: &ConnectionError) -> &str {
     }
 }
 
-/// Why a connection could not be opened, without the URL: libpq quotes it when it cannot read it,
-/// with the password in it.
+/// Why a connection could not be opened, without the URL: libpq quotes a URL that it cannot parse,
+/// including the password.
 fn describe(error: &ConnectionError) -> String {
-    const HARMLESS: &[&str] = &[
+    const SAFE_PREFIXES: &[&str] = &[
         "connection to server",
         "could not",
         "timeout",
-        // What a build without TLS says to a URL that asks for it.
+        // The message of a build without TLS for a URL that requires it.
         "sslmode value",
     ];
     let text = match error {
@@ -263,11 +261,11 @@ fn describe(error: &ConnectionError) -> String {
         }
         _ => "",
     };
-    // A password with an '@' in it is taken for the host by whoever reads the URL, and named.
+    // libpq takes a part of a password that contains '@' for the host, and quotes it.
     if text.starts_with("could not translate host name") {
         return "the host in DATABASE_URL is not known".to_owned();
     }
-    if HARMLESS
+    if SAFE_PREFIXES
         .iter()
         .any(|start| text.to_ascii_lowercase().starts_with(start))
     {
@@ -277,9 +275,9 @@ fn describe(error: &ConnectionError) -> String {
     }
 }
 
-/// The URL with our parameters, except those that it has itself. To another machine nothing goes but
-/// to a server that shows who it is, unless the URL says otherwise; the variables of libpq that
-/// would weaken that are not asked.
+/// The URL with the default parameters, except those that it contains itself. A connection to
+/// another machine requires a server that proves its identity, unless the URL says otherwise;
+/// libpq's environment variables that would weaken this are ignored.
 fn with_parameters(url: &str) -> String {
     let parsed = PostgresUrl::parse(url).ok();
     let has = |name: &str| {
@@ -311,7 +309,7 @@ mod tests {
     use super::with_parameters;
 
     #[test]
-    fn the_url_keeps_its_own_parameters_and_gets_the_rest() {
+    fn url_parameters_override_defaults() {
         let plain = with_parameters("postgres://h/n");
         assert!(
             plain.starts_with("postgres://h/n?connect_timeout=3&keepalives_idle=10&"),

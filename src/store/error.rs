@@ -1,17 +1,17 @@
-//! Why the database gave no answer.
+//! Errors of the database.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-/// Why the database gave no answer. Never holds a value that was stored or asked for.
+/// Why the database gave no answer. Never contains a stored or requested value.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The row would break a UNIQUE rule.
+    /// A UNIQUE constraint was violated.
     #[error("the row exists")]
     Conflict,
     /// The database cannot be reached, is too slow, or refused the query.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// A copy of the database could not be made or put back.
+    /// A copy of the database could not be made or installed.
     #[error("{0}")]
     Backup(String),
     /// The tables could not be brought up to date.
@@ -20,7 +20,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// There is no connection to the database.
+    /// No connection to the database is available.
     pub(super) fn no_connection() -> Self {
         Self::Unavailable("no connection".to_owned())
     }
@@ -35,13 +35,14 @@ impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            // The message names tables and columns; values stand in the details, left out here.
+            // The message names tables and columns. Values are only in the details, which are
+            // omitted.
             DieselError::DatabaseError(kind, info) => {
                 let first = info.message().lines().next().unwrap_or_default();
                 Self::Unavailable(format!("{kind:?}: {first}"))
             }
             DieselError::NotFound => Self::Unavailable("a row is missing".to_owned()),
-            _ => Self::Unavailable("the query could not be made or its answer not read".to_owned()),
+            _ => Self::Unavailable("the query could not be sent or its result not read".to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a query gets a connection of the pool, how long it may take, and when it may be repeated.
+//! How a query gets a connection from the pool, how long it may take, and when it may be repeated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use super::connection::is_lost;
 use super::principal_cache::Revocation;
 use super::{Store, StoreConnection, StoreError};
 
-/// How one use of a connection ended.
-pub(super) enum Attempt<T, E = StoreError> {
-    /// The connection is intact, whether or not the work succeeded.
+/// The outcome of one use of a connection.
+pub(super) enum Outcome<T, E = StoreError> {
+    /// The connection is intact, whether or not the work has succeeded.
     Done(Result<T, E>),
     /// The connection must not be used again.
     Spoiled(Result<T, E>),
     /// The connection was dead before anything happened: another one may work.
-    NotBegun(DieselError),
+    NotStarted(DieselError),
 }
 
-impl<T, E: From<StoreError>> Attempt<T, E> {
-    /// The work could not be begun.
-    fn not_begun(error: DieselError) -> Self {
+impl<T, E: From<StoreError>> Outcome<T, E> {
+    /// The work could not begin.
+    fn not_started(error: DieselError) -> Self {
         if is_lost(&error) {
-            Self::NotBegun(error)
+            Self::NotStarted(error)
         } else {
             Self::Spoiled(Err(StoreError::from(error).into()))
         }
     }
 
-    /// A statement failed, with the connection or without it.
+    /// A statement failed, and perhaps the connection with it.
     fn failed(error: DieselError) -> Self {
         let is_lost = is_lost(&error);
         let outcome = Err(StoreError::from(error).into());
@@ -46,41 +46,42 @@ impl<T, E: From<StoreError>> Attempt<T, E> {
 }
 
 impl Store {
-    /// Uses a connection, after acquiring `first` if there is something else to wait for.
+    /// Uses a connection. Acquires `first` before a connection's permit, if given.
     pub(super) async fn run<T, E>(
         &self,
         timeout: Duration,
         first: Option<&Arc<Semaphore>>,
-        mut attempt: impl FnMut(&mut StoreConnection) -> Attempt<T, E> + Send + 'static,
+        mut attempt: impl FnMut(&mut StoreConnection) -> Outcome<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.refuse_other_files()?;
+        self.check_files()?;
         let deadline = Instant::now() + timeout;
-        let too_slow = |_elapsed| StoreError::timeout();
-        let mut held = Vec::new();
-        for semaphore in first.into_iter().chain([&self.turns]) {
-            let turn = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
-            held.push(turn.map_err(too_slow)?);
+        let timed_out = |_elapsed| StoreError::timeout();
+        let mut permits = Vec::new();
+        for semaphore in first.into_iter().chain([&self.permits]) {
+            let permit = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
+            permits.push(permit.map_err(timed_out)?);
         }
         let pool = self.pool.clone();
         let job = spawn_blocking(move || {
-            // Held until the query ends, even after the caller has given up.
-            let _held = held;
+            // Held until the query ends, even after the caller has stopped waiting.
+            let _permits = permits;
             let mut error = StoreError::no_connection();
-            // Each attempt may use up one dead connection, so this ends with a live one or none.
+            // Each attempt may discard one dead connection, so the loop ends with a live one or
+            // none.
             for _ in 0..=pool.max_size() {
                 let mut pooled = pool.get().map_err(|_logged| StoreError::no_connection())?;
                 match attempt(&mut pooled.conn) {
-                    Attempt::Done(outcome) => return outcome,
-                    Attempt::Spoiled(outcome) => {
-                        pooled.lost = true;
+                    Outcome::Done(outcome) => return outcome,
+                    Outcome::Spoiled(outcome) => {
+                        pooled.is_lost = true;
                         return outcome;
                     }
-                    Attempt::NotBegun(lost) => {
-                        pooled.lost = true;
+                    Outcome::NotStarted(lost) => {
+                        pooled.is_lost = true;
                         error = StoreError::from(lost);
                     }
                 }
@@ -89,7 +90,7 @@ impl Store {
         });
         timeout_at(deadline, job)
             .await
-            .map_err(too_slow)?
+            .map_err(timed_out)?
             .unwrap_or_else(|_panic| {
                 Err(StoreError::Unavailable("the query panicked".to_owned()).into())
             })
@@ -100,24 +101,24 @@ impl Store {
 pub(super) fn read<T>(
     conn: &mut StoreConnection,
     query: impl FnOnce(&mut StoreConnection) -> QueryResult<T>,
-) -> Attempt<T> {
+) -> Outcome<T> {
     match query(conn) {
-        Ok(value) => Attempt::Done(Ok(value)),
-        Err(error) if is_lost(&error) => Attempt::NotBegun(error),
-        Err(error) => Attempt::Done(Err(error.into())),
+        Ok(value) => Outcome::Done(Ok(value)),
+        Err(error) if is_lost(&error) => Outcome::NotStarted(error),
+        Err(error) => Outcome::Done(Err(error.into())),
     }
 }
 
-/// Runs `work` in one transaction, which an error rolls back. On Postgres it takes effect on all
-/// processes at once, through the `revocation`.
+/// Runs `work` in one transaction, which an error rolls back. On Postgres the `revocation` makes it
+/// effective on all processes at the same moment.
 pub(super) fn transact<T, E: From<StoreError>>(
     conn: &mut StoreConnection,
     revocation: Option<&mut Revocation>,
     work: impl FnOnce(&mut StoreConnection) -> Result<T, E>,
-) -> Attempt<T, E> {
+) -> Outcome<T, E> {
     let Some(revocation) = revocation else {
         return match conn.begin_write() {
-            Err(error) => Attempt::not_begun(error),
+            Err(error) => Outcome::not_started(error),
             Ok(()) => {
                 let outcome = work(conn);
                 end(conn, outcome)
@@ -125,35 +126,35 @@ pub(super) fn transact<T, E: From<StoreError>>(
         };
     };
     if let Err(error) = revocation.begin(conn).and_then(|()| conn.begin_write()) {
-        return Attempt::not_begun(error);
+        return Outcome::not_started(error);
     }
     let outcome = work(conn).and_then(|value| {
         let announced = revocation.announce_end(conn);
         announced.map_err(StoreError::from)?;
         Ok(value)
     });
-    let attempt = end(conn, outcome);
-    let is_committed = matches!(attempt, Attempt::Done(Ok(_)));
-    match (revocation.end(conn, is_committed), attempt) {
-        (Err(error), Attempt::Done(Ok(_))) => Attempt::Spoiled(Err(StoreError::from(error).into())),
-        (Err(_), Attempt::Done(outcome)) => Attempt::Spoiled(outcome),
-        (_, attempt) => attempt,
+    let outcome = end(conn, outcome);
+    let is_committed = matches!(outcome, Outcome::Done(Ok(_)));
+    match (revocation.end(conn, is_committed), outcome) {
+        (Err(error), Outcome::Done(Ok(_))) => Outcome::Spoiled(Err(StoreError::from(error).into())),
+        (Err(_), Outcome::Done(result)) => Outcome::Spoiled(result),
+        (_, outcome) => outcome,
     }
 }
 
-/// Commits what succeeded, and rolls back the rest.
-fn end<T, E: From<StoreError>>(conn: &mut StoreConnection, outcome: Result<T, E>) -> Attempt<T, E> {
+/// Commits a success, and rolls back an error.
+fn end<T, E: From<StoreError>>(conn: &mut StoreConnection, outcome: Result<T, E>) -> Outcome<T, E> {
     match outcome {
         Ok(value) => match conn.commit_write() {
-            Ok(()) => Attempt::Done(Ok(value)),
-            Err(error) => Attempt::failed(error),
+            Ok(()) => Outcome::Done(Ok(value)),
+            Err(error) => Outcome::failed(error),
         },
         // The first error is the one to report.
         Err(error) => match conn.roll_back_write() {
-            Ok(()) => Attempt::Done(Err(error)),
+            Ok(()) => Outcome::Done(Err(error)),
             Err(_) => {
                 log::debug!("database: a rollback failed");
-                Attempt::Spoiled(Err(error))
+                Outcome::Spoiled(Err(error))
             }
         },
     }

@@ -1,9 +1,10 @@
-//! Notices that the files of the SQLite database are no longer those that were opened.
+//! Detects that the files of the SQLite database are no longer the ones that were opened, and
+//! handles that.
 //!
-//! A process keeps a file that was moved, replaced or removed under its name, and would go on with
-//! a database that no other process sees. Nothing that SQLite does changes which files they are
-//! while a connection is open, so a change is always made by another program. The process cannot go
-//! on from there: it has to end, and start with the files as they are.
+//! A process keeps using a file that was moved, replaced or removed, and would go on with a
+//! database that no other process sees. Nothing that SQLite does replaces the files while a
+//! connection is open, so such a change is always made by another program. The process cannot
+//! recover: it has to end, and start with the files as they are.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,69 +15,71 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::StoreError;
-use super::file::{FileIdentity, sidecar_path};
+use diesel::connection::SimpleConnection;
+
 use super::principal_cache::open_permanently;
+use super::sqlite_file::{FileIdentity, sidecar_path};
+use super::{Store, StoreError};
 
-/// How often the files are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the files are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The bytes of the header of a database.
+/// The size of the header of a database.
 const HEADER: usize = 100;
 
-/// The files, and what was found about them.
+/// The files, and the problem that was found.
 pub(super) struct FileWatch {
     database: PathBuf,
-    /// The file of the database, its log and its shared memory.
+    /// The database file, its log and its shared memory.
     files: Vec<(PathBuf, FileIdentity)>,
-    /// The file of the database and its shared memory, where there is any.
+    /// The database file and its shared memory, if there is one.
     open: Option<(&'static File, &'static File)>,
     content: Mutex<Option<Content>>,
-    /// Set once, and for good.
-    replaced: OnceLock<String>,
-    /// Whether there is other content in the file of the database, and not only another time.
+    /// Set once and never reset.
+    problem: OnceLock<String>,
+    /// Whether the contents of the database file have changed, and not only its modification time.
     is_overwritten: AtomicBool,
 }
 
-/// What becomes of the log when a process lets go of the files.
+/// What to do with the log when a process releases the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Log {
-    /// It is written back into the database that it belongs to.
+pub(super) enum WalAction {
+    /// Write it back into the database that it belongs to.
     WriteBack,
-    /// It is put aside: SQLite would read it into a database that it does not belong to.
-    PutAside,
-    /// It stays as it is.
+    /// Rename it: SQLite would replay it into a database that it does not belong to.
+    MoveAside,
+    /// Leave it as it is.
     Leave,
 }
 
-/// What of the file of the database says whether something else than SQLite has written to it. In
-/// WAL mode only a checkpoint writes to it.
+/// The properties of the database file that show whether another program has written to it. In WAL
+/// mode only a checkpoint writes to it.
 struct Content {
     checkpoint: Checkpoint,
-    /// The time of the last change, in seconds and nanoseconds.
+    /// The modification time, in seconds and nanoseconds.
     modified: (i64, i64),
     length: u64,
     header: [u8; HEADER],
 }
 
-/// How far the log was written back, as the shared memory has it
+/// How far the log was written back, according to the shared memory
 /// (<https://www.sqlite.org/walformat.html>, section 2.1.2).
 #[derive(PartialEq, Eq)]
 struct Checkpoint {
-    /// The salts of the log: another run of it has others.
+    /// The salts of the log: a restarted log has others.
     salts: [u8; 8],
     /// Frames that were written back.
     done: [u8; 4],
-    /// Frames that a checkpoint means to write back, or meant to when it was killed.
+    /// Frames that a checkpoint is writing back, or was writing back when it was killed.
     attempted: [u8; 4],
 }
 
 impl FileWatch {
-    /// The files of a database, which some connection must have open. `database` is the file that
-    /// the connections were made to.
+    /// Watches the files of a database that some connection has open. `database` is the file that
+    /// the connections have opened.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when a file cannot be looked at.
+    /// [`StoreError::Unavailable`] if a file cannot be read.
     pub(super) fn new(path: &Path, database: FileIdentity) -> Result<Self, StoreError> {
         let failed = |error: io::Error| {
             let path = path.display();
@@ -86,9 +89,9 @@ impl FileWatch {
         let real = path.canonicalize().map_err(failed)?;
         for suffix in ["-wal", "-shm"] {
             let file = sidecar_path(&real, suffix);
-            match FileIdentity::of(&file) {
+            match FileIdentity::from_path(&file) {
                 Ok(identity) => files.push((file, identity)),
-                // Without shared memory SQLite stays out of WAL mode, and has neither.
+                // Without shared memory SQLite does not enter WAL mode, and has neither.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(error)),
             }
@@ -106,64 +109,66 @@ impl FileWatch {
             open,
             files,
             content: Mutex::new(None),
-            replaced: OnceLock::new(),
+            problem: OnceLock::new(),
             is_overwritten: AtomicBool::new(false),
         })
     }
 
-    /// What has happened to the files; `None` while they are those that were opened.
+    /// What has happened to the files; `None` while they are the ones that were opened.
     pub(super) fn problem(&self) -> Option<&str> {
-        self.replaced.get().map(String::as_str)
+        self.problem.get().map(String::as_str)
     }
 
-    /// What has to become of the log before the process ends.
-    pub(super) fn log(&self) -> Log {
+    /// What to do with the log before the process ends.
+    pub(super) fn wal_action(&self) -> WalAction {
         let has_its_name = |(file, opened): &(PathBuf, FileIdentity)| {
-            FileIdentity::of(file).is_ok_and(|now| now == *opened)
+            FileIdentity::from_path(file).is_ok_and(|now| now == *opened)
         };
-        let have: Vec<bool> = self.files.iter().map(has_its_name).collect();
-        match have.as_slice() {
-            // SQLite would read it as the log of the file that has the name now.
-            [false, true, ..] => Log::WriteBack,
-            // Nothing finds it again. Without the shared memory, other processes may be writing to
-            // the database beside this one.
-            [true, false, true] => Log::WriteBack,
-            [true, true, true] if self.is_overwritten.load(Ordering::Relaxed) => Log::PutAside,
-            _ => Log::Leave,
+        let intact: Vec<bool> = self.files.iter().map(has_its_name).collect();
+        match intact.as_slice() {
+            // SQLite would replay it into the file that has the name now.
+            [false, true, ..] => WalAction::WriteBack,
+            // SQLite will not find it again. Without the shared memory, other processes may be
+            // writing to the database at the same time.
+            [true, false, true] => WalAction::WriteBack,
+            [true, true, true] if self.is_overwritten.load(Ordering::Relaxed) => {
+                WalAction::MoveAside
+            }
+            _ => WalAction::Leave,
         }
     }
 
-    /// Takes the log its name.
+    /// Renames the log.
     ///
     /// # Errors
-    /// When the system does not let us.
-    pub(super) fn put_log_aside(&self) -> io::Result<()> {
+    /// If the system refuses it.
+    pub(super) fn move_wal_aside(&self) -> io::Result<()> {
         match self.files.get(1) {
-            Some((log, _)) => fs::rename(log, sidecar_path(log, ".separated")),
+            Some((wal, _)) => fs::rename(wal, sidecar_path(wal, ".separated")),
             None => Ok(()),
         }
     }
 
-    /// Looks at the files until `watch` is dropped elsewhere, or something has happened to them.
-    /// `when_replaced` is called then, at most once.
+    /// Checks the files until `watch` is dropped elsewhere, or something has happened to them, and
+    /// then calls `on_replaced`, at most once.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If no thread can be started.
     pub(super) fn start(
         watch: &Arc<Self>,
-        when_replaced: impl FnOnce() + Send + 'static,
+        on_replaced: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         let watch = Arc::downgrade(watch);
         let run = move || {
             while let Some(watch) = watch.upgrade() {
-                if let Some(problem) = watch.look() {
-                    let problem = watch.replaced.get_or_init(|| problem);
+                if let Some(problem) = watch.check() {
+                    let problem = watch.problem.get_or_init(|| problem);
                     log::error!("database: {problem}");
-                    when_replaced();
+                    on_replaced();
                     return;
                 }
                 drop(watch);
-                thread::sleep(LOOK_INTERVAL);
+                thread::sleep(POLL_INTERVAL);
             }
         };
         thread::Builder::new()
@@ -172,32 +177,32 @@ impl FileWatch {
             .map(drop)
     }
 
-    /// One look at the files.
-    fn look(&self) -> Option<String> {
+    /// Checks the files once.
+    fn check(&self) -> Option<String> {
         for (file, opened) in &self.files {
-            let happened = match FileIdentity::of(file) {
+            let change = match FileIdentity::from_path(file) {
                 Ok(now) if now == *opened => continue,
                 Ok(_other) => "was replaced".to_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed".to_owned(),
-                Err(error) => format!("cannot be looked at ({})", error.kind()),
+                Err(error) => format!("cannot be read ({})", error.kind()),
             };
-            return Some(self.describe(file, &happened));
+            return Some(self.describe(file, &change));
         }
-        self.is_written_to()
+        self.was_written_to()
             .then(|| self.describe(&self.database, "was written to by another program"))
     }
 
-    fn describe(&self, file: &Path, happened: &str) -> String {
+    fn describe(&self, file: &Path, change: &str) -> String {
         format!(
-            "{} {happened} while the database was open; stop all services before that, and use \
+            "{} {change} while the database was open; stop all services before that, and use \
              tokenhouse restore",
             file.display()
         )
     }
 
-    /// Whether the file of the database has changed without a checkpoint, as by `cp`, which keeps
-    /// the file and replaces what is in it.
-    fn is_written_to(&self) -> bool {
+    /// Whether the database file has changed without a checkpoint, as with `cp`, which keeps the
+    /// file and overwrites its contents.
+    fn was_written_to(&self) -> bool {
         let Some(now) = self.content() else {
             return false;
         };
@@ -211,25 +216,26 @@ impl FileWatch {
         else {
             return false;
         };
-        let is_other = (now.length, now.header) != (last.length, last.header);
-        self.is_overwritten.fetch_or(is_other, Ordering::Relaxed);
-        is_other || now.modified != last.modified
+        let is_different = (now.length, now.header) != (last.length, last.header);
+        self.is_overwritten
+            .fetch_or(is_different, Ordering::Relaxed);
+        is_different || now.modified != last.modified
     }
 
-    /// `None` while a checkpoint is under way: it says what it means to do before it writes, and that
-    /// it is done after.
+    /// `None` while a checkpoint is in progress: it announces its target before it writes, and its
+    /// progress afterwards.
     fn content(&self) -> Option<Content> {
         let (database, shared_memory) = self.open?;
         let checkpoint = Checkpoint::read(shared_memory)?;
-        let about = database.metadata().ok()?;
+        let metadata = database.metadata().ok()?;
         let mut header = [0; HEADER];
-        // A file that has become too short for it differs in its length.
-        let _read_or_cut = database.read_exact_at(&mut header, 0);
+        // A file that is now too short differs in its length.
+        let _ = database.read_exact_at(&mut header, 0);
         let is_done = checkpoint.done == checkpoint.attempted;
         (is_done && Checkpoint::read(shared_memory)? == checkpoint).then(|| Content {
             checkpoint,
-            modified: (about.mtime(), about.mtime_nsec()),
-            length: about.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            length: metadata.len(),
             header,
         })
     }
@@ -244,5 +250,43 @@ impl Checkpoint {
             done: head[96..100].try_into().ok()?,
             attempted: head[128..132].try_into().ok()?,
         })
+    }
+}
+
+impl Store {
+    /// What another program has done to the files of the SQLite database; `None` while they are the
+    /// ones that were opened, and on Postgres. Detected within a fraction of a second. From then on
+    /// every operation fails permanently: the process has to end.
+    pub fn files_problem(&self) -> Option<&str> {
+        self.watch.as_ref()?.problem()
+    }
+
+    /// Prevents SQLite from replaying the log into a database that it does not belong to, and
+    /// preserves a log that has lost its name. To be called at the end of a process after
+    /// [`Self::files_problem`] has returned one. Blocks.
+    pub fn release_files(&self) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        let is_safe = match watch.wal_action() {
+            WalAction::Leave => true,
+            WalAction::MoveAside => watch.move_wal_aside().is_ok(),
+            // A connection of the pool still refers to the files that were opened.
+            WalAction::WriteBack => self.pool.get().is_ok_and(|mut pooled| {
+                let conn = &mut pooled.conn;
+                conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .is_ok()
+            }),
+        };
+        if !is_safe {
+            log::warn!("database: the log is still next to a file that it does not belong to");
+        }
+    }
+
+    pub(super) fn check_files(&self) -> Result<(), StoreError> {
+        match self.files_problem() {
+            Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
+            None => Ok(()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Brings the tables up to date. Both databases have the same migrations, by name.
+//! Runs the migrations. Both databases have the same ones, by name.
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
@@ -11,8 +11,8 @@ use super::connection::StoreConnection;
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// Held by the process that migrates a Postgres database: a lock that no role without rights on the
-/// table can take. The table is that of diesel, made as diesel makes it.
+/// The lock of the process that migrates a Postgres database: no role without rights on the table
+/// can take it. The table is diesel's, created exactly as diesel creates it.
 const POSTGRES_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
      CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (\
          version VARCHAR(50) PRIMARY KEY NOT NULL, \
@@ -23,11 +23,11 @@ const NEWER: &str = "the database was migrated by a newer version of Tokenhouse"
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs what is pending, all of it or nothing, and returns the names. Processes that start
-/// together take turns: the transaction begins with a lock that only one of them gets.
+/// Runs the pending migrations, all or none, and returns their names. Processes that start at the
+/// same time take turns: the transaction begins with a lock.
 pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
     match run_once(conn) {
-        // Of processes that make the table of the lock at the same time, all but one fail.
+        // When several processes create the table of the lock at the same time, all but one fail.
         Err(StoreError::Conflict) => run_once(conn),
         outcome => outcome,
     }
@@ -35,7 +35,7 @@ pub(super) fn run(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError>
 
 fn run_once(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
     if let StoreConnection::Sqlite(sqlite) = conn {
-        // Another process may be migrating: wait for it longer than a request would.
+        // Another process may be migrating: wait longer than a request would.
         sqlite.batch_execute("PRAGMA busy_timeout = 60000")?;
     }
     conn.begin_write()?;
@@ -73,7 +73,7 @@ where
     Ok(run.iter().map(ToString::to_string).collect())
 }
 
-/// How many migrations are still to run; an error when the database is ahead of this program.
+/// The number of pending migrations; an error if a newer version has migrated the database.
 pub(super) fn pending(conn: &mut StoreConnection) -> Result<usize, StoreError> {
     let outcome = match conn {
         StoreConnection::Postgres(postgres) => count_pending(postgres, POSTGRES),
@@ -92,7 +92,7 @@ where
     Ok(conn.pending_migrations(source)?.len())
 }
 
-/// An older program would write rows that a newer schema forbids, or leave out what it needs.
+/// An older program would write rows that a newer schema forbids, or omit required values.
 fn refuse_newer<C, DB>(conn: &mut C, source: &EmbeddedMigrations) -> Result<(), Failure>
 where
     DB: diesel::backend::Backend,
@@ -115,12 +115,13 @@ where
     }
 }
 
-/// Runs the migrations of these versions on an empty database: what such a database has to be like.
+/// Runs the migrations of these versions on an empty database, as a reference for comparison.
 pub(super) fn run_on_empty_sqlite(
     conn: &mut SqliteConnection,
     versions: &[String],
 ) -> Result<(), StoreError> {
-    run_these(conn, &SQLITE, versions).map_err(|failure| StoreError::Migration(failure.to_string()))
+    run_versions(conn, &SQLITE, versions)
+        .map_err(|failure| StoreError::Migration(failure.to_string()))
 }
 
 /// As [`run_on_empty_sqlite`], in the first schema of the search path.
@@ -128,11 +129,11 @@ pub(super) fn run_on_empty_postgres(
     conn: &mut PgConnection,
     versions: &[String],
 ) -> Result<(), StoreError> {
-    run_these(conn, &POSTGRES, versions)
+    run_versions(conn, &POSTGRES, versions)
         .map_err(|failure| StoreError::Migration(failure.to_string()))
 }
 
-fn run_these<C, DB>(
+fn run_versions<C, DB>(
     conn: &mut C,
     source: &EmbeddedMigrations,
     versions: &[String],
@@ -148,7 +149,7 @@ where
     if known.len() != versions.len() {
         return Err(NEWER.into());
     }
-    // Makes the table of the migrations.
+    // Creates the table of the migrations.
     conn.applied_migrations()?;
     for migration in &known {
         conn.run_migration(migration)?;

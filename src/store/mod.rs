@@ -1,39 +1,35 @@
-//! The database: users, their credentials and the audit trail, on SQLite or Postgres. Knows no rule of the domain.
+//! The database: users, their credentials and the audit trail, on SQLite or Postgres. Knows no
+//! domain rules.
 //!
-//! Queries are synchronous, so they run on the runtime's blocking threads, never on the thread
-//! that serves requests. A query waits for its turn without holding a thread, and nobody waits
-//! longer than [`QUERY_TIMEOUT`]: a database that does not answer is reported as unavailable.
+//! Queries are synchronous, so they run on the runtime's blocking threads, never on a thread that
+//! serves requests. A query waits for a free connection without occupying a thread, and no caller
+//! waits longer than [`QUERY_TIMEOUT`]: a database that does not answer is reported as unavailable.
 
 pub mod access_token;
-pub(crate) mod administrators;
+mod account;
 pub mod api_key;
 pub mod audit_event;
 mod backup;
-pub mod bulk_insert;
-mod checkpoint;
 pub(crate) mod clock_mark;
 mod connection;
 mod error;
 mod execute;
-mod exposure;
-mod file;
 mod file_watch;
-mod hash_class;
+pub mod import;
 pub(crate) mod instance_secret;
+mod limits;
 mod migrations;
 mod principal;
 mod principal_cache;
-mod replaced_files;
 mod restore;
 mod schema;
 mod schema_check;
 mod sequence;
-mod slice;
 pub mod source;
+mod sqlite_file;
 mod status;
-mod text;
 pub mod throttle_counter;
-pub(crate) mod tombstone;
+mod timestamp;
 mod transaction;
 pub mod user;
 
@@ -47,38 +43,38 @@ use diesel::r2d2::Pool;
 use tokio::sync::Semaphore;
 
 pub use access_token::{AccessToken, NewAccessToken};
+pub use account::Account;
+pub(crate) use account::stored_hash_classes;
 pub use api_key::{ApiKey, NewApiKey};
 pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use backup::backup;
-pub use bulk_insert::BulkUser;
 pub use connection::StoreConnection;
 pub use error::StoreError;
-pub use exposure::{PostgresExposure, inspect_exposure};
-pub(crate) use hash_class::stored_hash_classes;
+pub use import::BulkUser;
+pub use limits::MAX_TEXT;
+pub(crate) use limits::Slice;
 pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
-pub(crate) use slice::Slice;
 pub use source::{SourceDatabase, SourceQuery, SourceRow};
-pub use status::{DatabaseState, inspect};
-pub use text::MAX_TEXT;
+pub use status::{DatabaseState, PostgresExposure, inspect, inspect_exposure};
 pub use throttle_counter::LoginFailures;
 pub use transaction::{Revoking, Writing};
-pub use user::{Account, NewUser, User, UserChanges};
+pub use user::{NewUser, User, UserChanges};
 
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
-use file::sidecar_path;
 use file_watch::FileWatch;
 use principal_cache::PrincipalCache;
+use sqlite_file::sidecar_path;
 
-/// The longest that anyone waits for the database, from asking to the answer.
+/// The longest wait for the database, from the request to the answer.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that [`Store::rewriting`] may take.
+/// The longest duration of [`Store::rewriting`].
 pub const REWRITE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The longest wait for a connection to open.
@@ -88,13 +84,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<Manager>,
-    turns: Arc<Semaphore>,
-    /// On SQLite, where one writes at a time. Its own waiting is a lottery in which somebody is
-    /// unlucky for seconds; here who came first is next.
-    writing: Option<Arc<Semaphore>>,
-    /// SQLite's write-ahead log.
-    log: Option<PathBuf>,
-    /// Of SQLite's files.
+    permits: Arc<Semaphore>,
+    /// On SQLite, which allows one writer at a time. SQLite's own waiting is not fair, and a writer
+    /// can be unlucky for seconds; this queue is first come, first served.
+    write_permit: Option<Arc<Semaphore>>,
+    /// SQLite's write-ahead log file.
+    wal: Option<PathBuf>,
+    /// Watches SQLite's files.
     watch: Option<Arc<FileWatch>>,
     principals: Arc<PrincipalCache>,
     /// The migrations that [`Self::open`] has run.
@@ -102,12 +98,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database, makes an SQLite file if there is none, and runs the pending migrations
-    /// unless the settings say otherwise. Blocks.
+    /// Opens the database, creates an SQLite file if there is none, and runs the pending migrations
+    /// unless the settings disable that. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no connection to be had,
-    /// [`StoreError::Migration`] when the tables cannot be brought up to date.
+    /// [`StoreError::Unavailable`] if no connection can be opened, [`StoreError::Migration`] if the
+    /// tables cannot be brought up to date.
     pub fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
         protect(config)?;
         let mut manager = Manager::new(&config.url);
@@ -131,9 +127,9 @@ impl Store {
             .test_on_check_out(false)
             .error_handler(Box::new(LogConnectionErrors(manager.clone())))
             .build_unchecked(manager);
-        let turns = Arc::new(Semaphore::new(config.pool_size as usize));
-        let writing = file.is_some().then(|| Arc::new(Semaphore::new(1)));
-        // SQLite has it beside the file itself, and not beside a link to that.
+        let permits = Arc::new(Semaphore::new(config.pool_size as usize));
+        let write_permit = file.is_some().then(|| Arc::new(Semaphore::new(1)));
+        // SQLite keeps the log next to the file itself, not next to a symbolic link to it.
         let real = file
             .as_ref()
             .map(|file| file.canonicalize().unwrap_or_else(|_error| file.clone()));
@@ -141,12 +137,12 @@ impl Store {
             Some((file, identity)) => {
                 let watch = Arc::new(FileWatch::new(&file, identity)?);
                 let principals = Arc::downgrade(&principals);
-                let forget = move || {
+                let clear_cache = move || {
                     if let Some(principals) = principals.upgrade() {
                         principals.clear();
                     }
                 };
-                FileWatch::start(&watch, forget)
+                FileWatch::start(&watch, clear_cache)
                     .map_err(|error| StoreError::Unavailable(format!("no thread: {error}")))?;
                 Some(watch)
             }
@@ -154,17 +150,17 @@ impl Store {
         };
         Ok(Self {
             pool,
-            turns,
+            permits,
             watch,
-            writing,
-            log: real.map(|file| sidecar_path(&file, "-wal")),
+            write_permit,
+            wal: real.map(|file| sidecar_path(&file, "-wal")),
             principals,
             migrated: migrated.into(),
         })
     }
 
-    /// Runs a query that changes nothing. It may run again on another connection when the first
-    /// turns out to be dead, as after a restart of Postgres.
+    /// Runs a query that changes nothing. It may run again on another connection if the first turns
+    /// out to be dead, as after a restart of Postgres.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
@@ -176,9 +172,9 @@ impl Store {
             .await
     }
 
-    /// The session of a credential, from memory. `None` says nothing: [`Self::fetch_principal`] knows.
-    /// What it returns is what the database holds at this moment; what was read long before `now` is
-    /// not returned. Does not block.
+    /// The principal of a credential, if it is cached; `None` means that [`Self::fetch_principal`]
+    /// must be asked. The result is what the database holds at this moment; an entry that was read
+    /// long before `now` is not returned. Does not block.
     pub fn cached_principal(
         &self,
         digest: &TokenDigest,
@@ -190,8 +186,8 @@ impl Store {
         self.principals.cached(digest, now)
     }
 
-    /// The session of a credential, from the database; `None` when there is no such one. Whether it
-    /// has expired at `now` or its user is disabled is not looked at.
+    /// The principal of a credential, from the database; `None` if it does not exist. The caller
+    /// checks whether it has expired at `now` and whether its user is disabled.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
@@ -200,30 +196,30 @@ impl Store {
         credential: CredentialDigest,
         now: NaiveDateTime,
     ) -> Result<Option<Arc<Principal>>, StoreError> {
-        self.refuse_other_files()?;
+        self.check_files()?;
         let found = self.principals.fetch(credential, now).await;
-        // What was read while the files were replaced may be of either.
-        self.refuse_other_files()?;
+        // A result that was read while the files were replaced may come from either database.
+        self.check_files()?;
         found
     }
 
-    /// The names of the migrations that opening the database has run.
+    /// The names of the migrations that [`Self::open`] has run.
     pub fn migrated(&self) -> &[String] {
         &self.migrated
     }
 
-    /// Queries under way, and how many may be.
+    /// The number of queries in progress, and the maximum.
     pub fn connections(&self) -> (usize, usize) {
         let max = self.pool.max_size() as usize;
-        (max.saturating_sub(self.turns.available_permits()), max)
+        (max.saturating_sub(self.permits.available_permits()), max)
     }
 
-    /// Whether the database answers and has the tables this program needs.
+    /// Checks that the database answers and has the tables this program needs.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Migration`] when it does not.
+    /// [`StoreError::Unavailable`] or [`StoreError::Migration`] if it does not.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
-        let count = |conn: &mut _| execute::Attempt::Done(migrations::pending(conn));
+        let count = |conn: &mut _| execute::Outcome::Done(migrations::pending(conn));
         match self.run(QUERY_TIMEOUT, None, count).await? {
             0 => Ok(()),
             count => Err(StoreError::Migration(format!("{count} pending"))),
@@ -231,8 +227,8 @@ impl Store {
     }
 }
 
-/// Runs the pending migrations of the database that the settings name, and returns their names.
-/// Blocks; safe in several processes at once.
+/// Runs the pending migrations of the configured database, and returns their names. Blocks; safe in
+/// several processes at the same time.
 ///
 /// # Errors
 /// As [`Store::open`].
@@ -245,6 +241,6 @@ fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
     let Some(path) = config.url.sqlite_path() else {
         return Ok(());
     };
-    file::protect_file(path)
+    sqlite_file::protect_file(path)
         .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), error.kind())))
 }

@@ -1,4 +1,4 @@
-//! Who a request comes from, as stored: the user, and the credential that was presented.
+//! The principal of a request, as stored: the user, and the credential that was presented.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,14 +7,14 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::{AccessToken, ApiKey, User};
 use crate::scope;
 
-/// A user and the credential that stands for them, as stored. Whether it is still good is for the
-/// domain to say.
+/// A user and the credential that identifies them, as stored. The domain decides whether the
+/// credential is still valid.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Principal {
-    /// Who.
+    /// The user.
     pub user: User,
-    /// By what.
+    /// The credential.
     pub credential: Credential,
 }
 
@@ -24,9 +24,9 @@ impl Principal {
         scope::contains(&self.user.scopes, name) && scope::contains(self.credential.scopes(), name)
     }
 
-    /// The first of these scopes that is not held.
-    pub fn first_missing<'a>(&self, wanted: &'a str) -> Option<&'a str> {
-        scope::names(wanted).find(|name| !self.has_scope(name))
+    /// The first of these scopes that is missing.
+    pub fn first_missing<'a>(&self, required: &'a str) -> Option<&'a str> {
+        scope::names(required).find(|name| !self.has_scope(name))
     }
 
     /// The scopes that user and credential both hold now, separated by spaces.
@@ -43,8 +43,8 @@ impl Principal {
         at.and_utc().timestamp()
     }
 
-    /// When the credential ends by itself, in seconds since 1970, UTC. A part of a second is left
-    /// out, so that nobody takes the credential for good longer than it is.
+    /// When the credential expires, in seconds since 1970, UTC. Rounded down, so that no client
+    /// considers the credential valid for longer than it is.
     pub fn expires_at(&self) -> i64 {
         self.credential.expires_at().and_utc().timestamp()
     }
@@ -54,9 +54,9 @@ impl Principal {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Credential {
-    /// Given at a sign-in.
+    /// Issued at a sign-in.
     LoginToken(AccessToken),
-    /// Made by the user for a program.
+    /// Created by the user for a program.
     ApiKey(UsedKey),
 }
 
@@ -78,40 +78,40 @@ impl Credential {
     }
 }
 
-/// An API key, and when its use was last noted.
+/// An API key, and when its use was last recorded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UsedKey {
     /// The key.
     pub key: ApiKey,
-    /// Microseconds since 1970, UTC; see [`Self::is_use_to_be_noted`].
-    noted: AtomicI64,
+    /// Microseconds since 1970, UTC; see [`Self::should_record_use`].
+    recorded_at: AtomicI64,
 }
 
 impl UsedKey {
-    /// A key as it was read.
+    /// A key as read from the database.
     pub(super) fn new(key: ApiKey) -> Self {
-        let noted = key
+        let recorded_at = key
             .last_used_at
             .map_or(i64::MIN, |at| at.and_utc().timestamp_micros());
         Self {
             key,
-            noted: AtomicI64::new(noted),
+            recorded_at: AtomicI64::new(recorded_at),
         }
     }
 
-    /// Whether a use at `now` comes `interval` or more after the last one that was noted. Of
-    /// several at once, only one is told so.
-    pub fn is_use_to_be_noted(&self, now: NaiveDateTime, interval: TimeDelta) -> bool {
+    /// Whether a use at `now` is `interval` or more after the last recorded one. Of several
+    /// concurrent calls, only one returns true.
+    pub fn should_record_use(&self, now: NaiveDateTime, interval: TimeDelta) -> bool {
         let now = now.and_utc().timestamp_micros();
-        let noted = self.noted.load(Ordering::Relaxed);
+        let recorded_at = self.recorded_at.load(Ordering::Relaxed);
         let next = interval
             .num_microseconds()
-            .map_or(i64::MAX, |interval| noted.saturating_add(interval));
+            .map_or(i64::MAX, |interval| recorded_at.saturating_add(interval));
         now >= next
             && self
-                .noted
-                .compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed)
+                .recorded_at
+                .compare_exchange(recorded_at, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 }

@@ -1,5 +1,5 @@
-//! Putting a copy in the place of an SQLite database. All that has to be done to the copy is done
-//! beside the database; a rename ends it. Postgres has its own tools for that.
+//! Replaces an SQLite database by a copy. Everything that has to be done to the copy is done in a
+//! file next to the database; a rename finishes it. Postgres has its own tools for that.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,16 +14,17 @@ use diesel::sql_types::{BigInt, Text};
 use super::StoreError;
 use super::backup::{failed, refused};
 use super::connection::{Manager, StoreConnection};
-use super::file::{FileIdentity, sidecar_path, sync_folder_of};
 use super::schema_check::{self, SchemaComparison};
 use super::sequence::Sequence;
+use super::sqlite_file::{FileIdentity, sidecar_path, sync_parent_folder};
 use crate::config::{DatabaseConfig, DatabaseUrl};
 use crate::private_file;
 
 /// How long the connections to the copy may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A checked copy beside the database whose place it takes. Removed when it is dropped before that.
+/// A verified copy next to the database that it will replace. Dropping it before [`Self::install`]
+/// deletes it.
 pub struct StagedCopy {
     target: PathBuf,
     database: DatabaseConfig,
@@ -35,19 +36,19 @@ pub struct StagedCopy {
 /// The database that a copy replaces, locked against all other processes.
 pub struct ReplacedDatabase {
     conn: StoreConnection,
-    /// The last ids that it has given out; `None` when it is too damaged to say.
+    /// The last ids that it has assigned; `None` if it is too damaged to read.
     pub sequences: Option<Vec<Sequence>>,
-    /// The id and the digest of its last event; `None` when it is too damaged to say.
+    /// The id and the digest of its last event; `None` if it is too damaged to read.
     pub last_event: Option<(i64, String)>,
 }
 
-/// Events that are in the replaced database and not in the copy.
+/// Events of the replaced database that the copy does not contain.
 #[derive(Debug, QueryableByName)]
 pub struct LostEvents {
-    /// What was done.
+    /// The action of the events.
     #[diesel(sql_type = Text)]
     pub action: String,
-    /// How often.
+    /// The number of events.
     #[diesel(sql_type = BigInt)]
     pub count: i64,
 }
@@ -79,34 +80,34 @@ struct Orphan {
 }
 
 impl StagedCopy {
-    /// Copies a file to beside the database of the settings and checks it. Takes the database that
-    /// is there out of use, if `replace` is set. Blocks.
+    /// Copies a file next to the configured database and verifies the copy. With `replace`, also
+    /// locks the existing database. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Backup`] for Postgres, when the copy is not whole, or holds tables, triggers
-    /// or views that are not Tokenhouse's, when there is a database and `replace` is not set, when
-    /// it is in use, or when a file cannot be written. The database is as it was then.
+    /// [`StoreError::Backup`] for Postgres; if the copy is incomplete, or contains tables, triggers
+    /// or views that do not belong to Tokenhouse; if a database exists and `replace` is not set; if
+    /// it is in use; or if a file cannot be written. The existing database is unchanged then.
     pub fn new(config: &DatabaseConfig, file: &Path, replace: bool) -> Result<Self, StoreError> {
         let Some(target) = config.url.sqlite_path() else {
             return Err(refused(
                 "for Postgres, use pg_restore, and then tokenhouse after-restore",
             ));
         };
-        // Where a link leads to is replaced, and not the link.
+        // The target of a link is replaced, not the link.
         let target = match fs::canonicalize(target) {
             Ok(_) if !replace => {
-                let reason = "there is a database already: --replace replaces it";
+                let reason = "a database already exists: use --replace to replace it";
                 return Err(refused(reason));
             }
             Ok(real) => real,
             Err(_) if fs::symlink_metadata(target).is_ok() => {
-                return Err(refused("DATABASE_URL names a link that leads nowhere"));
+                return Err(refused("DATABASE_URL is a dangling link"));
             }
             Err(_) => std::path::absolute(target).map_err(|error| failed(&error))?,
         };
         refuse_part_of_a_database(file, &target)?;
         let staged = sidecar_path(&target, ".restoring");
-        remove_with_log(&staged);
+        remove_with_sidecars(&staged);
         let mut copy = Self {
             identity: copy_into(file, &staged).map_err(|error| failed(&error))?,
             database: DatabaseConfig {
@@ -120,59 +121,60 @@ impl StagedCopy {
         };
         check(&copy.database)?;
         if copy.target.exists() {
-            copy.replaced = Some(ReplacedDatabase::take(&copy.target)?);
+            copy.replaced = Some(ReplacedDatabase::lock(&copy.target)?);
         }
         Ok(copy)
     }
 
-    /// The settings of the copy where it is now.
+    /// The settings for opening the copy at its present place.
     pub fn database(&self) -> &DatabaseConfig {
         &self.database
     }
 
-    /// What the copy takes the place of, if there is anything.
+    /// The database that the copy replaces, if there is one.
     pub fn replaced(&mut self) -> Option<&mut ReplacedDatabase> {
         self.replaced.as_mut()
     }
 
-    /// Puts the copy in its place. Nothing may have it open any more. Blocks.
+    /// Replaces the database by the copy. No connection to the copy may be open. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Backup`]: the database is as it was, unless it was the sync of the folder that
-    /// failed at last.
-    pub fn put_in_place(self) -> Result<(), StoreError> {
-        let begun = Instant::now();
+    /// [`StoreError::Backup`]: the database is unchanged, unless only the final sync of the folder
+    /// has failed.
+    pub fn install(self) -> Result<(), StoreError> {
+        let started = Instant::now();
         // The last connection may still be closing.
-        while let Err(error) = end_log(&self.staged) {
-            if begun.elapsed() > CLOSE_TIMEOUT {
+        while let Err(error) = checkpoint_and_lock(&self.staged) {
+            if started.elapsed() > CLOSE_TIMEOUT {
                 return Err(error);
             }
             thread::sleep(Duration::from_millis(20));
         }
         let file = File::open(&self.staged).map_err(|error| failed(&error))?;
-        let about = file.metadata().map_err(|error| failed(&error))?;
-        if FileIdentity::from(&about) != self.identity {
+        let metadata = file.metadata().map_err(|error| failed(&error))?;
+        if FileIdentity::from(&metadata) != self.identity {
             return Err(refused("the copy was replaced while it was prepared"));
         }
         file.sync_all().map_err(|error| failed(&error))?;
         for suffix in ["-wal", "-shm"] {
-            let _there_or_not = fs::remove_file(sidecar_path(&self.target, suffix));
+            // They may not exist.
+            let _ = fs::remove_file(sidecar_path(&self.target, suffix));
         }
         fs::rename(&self.staged, &self.target).map_err(|error| failed(&error))?;
-        sync_folder_of(&self.target).map_err(|error| failed(&error))
+        sync_parent_folder(&self.target).map_err(|error| failed(&error))
     }
 }
 
 impl Drop for StagedCopy {
     fn drop(&mut self) {
-        remove_with_log(&self.staged);
+        remove_with_sidecars(&self.staged);
     }
 }
 
 impl ReplacedDatabase {
     /// Checkpoints the log of a database and locks out all other processes.
-    fn take(path: &Path) -> Result<Self, StoreError> {
-        let mut conn = end_log(path)?;
+    fn lock(path: &Path) -> Result<Self, StoreError> {
+        let mut conn = checkpoint_and_lock(path)?;
         Ok(Self {
             sequences: Sequence::list(&mut conn).ok(),
             last_event: last_event(&mut conn).ok(),
@@ -180,8 +182,8 @@ impl ReplacedDatabase {
         })
     }
 
-    /// What happened in this database after the event of the copy that has this id and digest.
-    /// `None` when that event is not in it, so that the copy is not of this database.
+    /// The events in this database after the copy's event with this id and digest. `None` if that
+    /// event is not in it, because the copy was not made from this database.
     pub fn lost_events(&mut self, id: i64, digest: &str) -> Option<Vec<LostEvents>> {
         const SAME: &str = "SELECT digest FROM audit_events WHERE id = ?";
         const LOST: &str = "SELECT action, COUNT(*) AS count FROM audit_events WHERE id > ? \
@@ -209,7 +211,8 @@ fn last_event(conn: &mut StoreConnection) -> QueryResult<(i64, String)> {
     Ok((id, digest))
 }
 
-/// A file that has a log beside it is only a part of a database, and so is the one that is there.
+/// A file with a log next to it is only a part of a database. Restoring the database from itself is
+/// refused too.
 fn refuse_part_of_a_database(file: &Path, target: &Path) -> Result<(), StoreError> {
     let file = fs::canonicalize(file).map_err(|error| failed(&error))?;
     if file == target {
@@ -218,14 +221,14 @@ fn refuse_part_of_a_database(file: &Path, target: &Path) -> Result<(), StoreErro
     let log = fs::metadata(sidecar_path(&file, "-wal"));
     if log.is_ok_and(|log| log.len() > 0) {
         return Err(refused(
-            "the file has a log beside it (-wal) that holds a part of it, so it is no copy that \
-             tokenhouse backup has made",
+            "a log with a part of the data exists next to the file (-wal), so the file was not \
+             made by tokenhouse backup",
         ));
     }
     Ok(())
 }
 
-/// Copies what is in a file into a new one of ours, which does not take over its mode.
+/// Copies the contents of a file into a new private file, which does not inherit its mode.
 fn copy_into(file: &Path, new: &Path) -> io::Result<FileIdentity> {
     let mut from = File::open(file)?;
     let mut to = private_file::create(new)?;
@@ -234,21 +237,21 @@ fn copy_into(file: &Path, new: &Path) -> io::Result<FileIdentity> {
     Ok(FileIdentity::from(&to.metadata()?))
 }
 
-/// Whether a copy is a database of ours, holds nothing else, and is whole.
+/// Checks that a copy is an intact database of Tokenhouse and contains nothing else.
 fn check(copy: &DatabaseConfig) -> Result<(), StoreError> {
-    let no_database = |_error| refused("the copy is no database of Tokenhouse");
+    let not_ours = |_error| refused("the copy is not a database of Tokenhouse");
     let mut conn = Manager::new(&copy.url)
         .establish()
-        .map_err(|_error| refused("the copy is no database, or is damaged"))?;
-    // Before anything else is asked: what a trigger or a view does is not known yet.
+        .map_err(|_error| refused("the copy is not an SQLite database, or is damaged"))?;
+    // Before any other query: what a trigger or a view does is not known yet.
     let comparison = schema_check::compare(&mut conn).map_err(|error| match error {
         StoreError::Migration(_) => error,
-        _ => no_database(error),
+        _ => not_ours(error),
     })?;
     if let SchemaComparison::Differs(differences) = comparison {
-        let all = differences.join("; ");
+        let differences = differences.join("; ");
         return Err(refused(&format!(
-            "the copy is not as Tokenhouse makes it: {all}"
+            "the schema of the copy is not Tokenhouse's: {differences}"
         )));
     }
     let damaged = |_error| refused("the copy is damaged");
@@ -269,12 +272,12 @@ fn check(copy: &DatabaseConfig) -> Result<(), StoreError> {
     }
 }
 
-/// Ends the write-ahead log of a database, which works when nothing else has it open, and keeps
-/// everything else out of it as long as the connection is there.
-fn end_log(path: &Path) -> Result<StoreConnection, StoreError> {
+/// Ends the write-ahead log of a database, which works only if no other connection is open, and
+/// locks out all others while the returned connection is open.
+fn checkpoint_and_lock(path: &Path) -> Result<StoreConnection, StoreError> {
     let manager = Manager::new(&DatabaseUrl::Sqlite(path.to_owned()));
     let mut conn = manager.establish().map_err(|_error| {
-        refused("the database that is there cannot be opened: move it away, and its -wal with it")
+        refused("the existing database cannot be opened: move it and its -wal file away")
     })?;
     conn.batch_execute("PRAGMA journal_mode = DELETE")
         .and_then(|()| conn.batch_execute("BEGIN EXCLUSIVE"))
@@ -282,8 +285,9 @@ fn end_log(path: &Path) -> Result<StoreConnection, StoreError> {
     Ok(conn)
 }
 
-fn remove_with_log(database: &Path) {
+fn remove_with_sidecars(database: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let _there_or_not = fs::remove_file(sidecar_path(database, suffix));
+        // Not all of them exist.
+        let _ = fs::remove_file(sidecar_path(database, suffix));
     }
 }

@@ -1,5 +1,5 @@
-//! Compares the tables of a database, and all that acts on them, with what the migrations make: a
-//! trigger that another hand has put there can give away any scope.
+//! Compares the schema of a database with what the migrations create: a foreign trigger on these
+//! tables could grant any scope.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::connection::{Manager, StoreConnection};
 use super::{StoreError, migrations};
 use crate::config::DatabaseConfig;
 
-/// How a database differs from what its migrations make.
+/// How a schema differs from what its migrations create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaComparison {
@@ -18,11 +18,11 @@ pub enum SchemaComparison {
     Equal,
     /// In these ways, one sentence each.
     Differs(Vec<String>),
-    /// The role may not make the Postgres schema that it takes to find out.
-    NotAllowed,
+    /// Unknown: the role may not create the Postgres schema that the comparison needs.
+    NotPermitted,
 }
 
-/// A table, an index, a trigger: its kind and name, and all that it is made of.
+/// A table, index or trigger: its kind and name, and its complete definition.
 #[derive(Clone, PartialEq, Eq, QueryableByName)]
 struct Object {
     #[diesel(sql_type = Text)]
@@ -38,57 +38,58 @@ struct Version {
 }
 
 #[derive(QueryableByName)]
-struct Allowed {
+struct Permission {
     #[diesel(sql_type = Bool)]
-    allowed: bool,
+    is_permitted: bool,
 }
 
-/// The statistics are what ANALYZE makes.
-const OF_SQLITE: &str = "SELECT type || ' ' || name AS name, \
+/// The excluded tables are created by ANALYZE.
+const SQLITE_OBJECTS: &str = "SELECT type || ' ' || name AS name, \
      tbl_name || ' ' || COALESCE(sql, '') AS definition FROM sqlite_schema \
      WHERE NOT (type = 'table' AND name IN ('sqlite_stat1', 'sqlite_stat4'))";
 
-const OF_POSTGRES: &str = include_str!("schema_check.sql");
+const POSTGRES_OBJECTS: &str = include_str!("schema_check.sql");
 
 const VERSIONS: &str = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
 
-/// Postgres shows names without a schema when they are found on the path, so both schemas look the
-/// same while each is the path.
-const TO_OUR_SCHEMA: &str = "SELECT set_config('search_path', quote_ident(n.nspname), true) \
+/// Postgres prints names without their schema if the search path finds them, so both schemas look
+/// the same while each is the search path.
+const USE_OUR_SCHEMA: &str = "SELECT set_config('search_path', quote_ident(n.nspname), true) \
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.oid = to_regclass('__diesel_schema_migrations')";
 
-const TO_NEW_SCHEMA: [&str; 2] = [
+const USE_NEW_SCHEMA: [&str; 2] = [
     "CREATE SCHEMA tokenhouse_reference",
     "SET LOCAL search_path = tokenhouse_reference",
 ];
 
-/// Compares the database of the settings. Changes nothing. Blocks.
+/// Compares the configured database. Changes nothing. Blocks.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] when it cannot be read, [`StoreError::Migration`] when it is of a
-/// newer version.
+/// [`StoreError::Unavailable`] if it cannot be read, [`StoreError::Migration`] if a newer version
+/// has migrated it.
 pub fn compare_schema(config: &DatabaseConfig) -> Result<SchemaComparison, StoreError> {
     compare(&mut Manager::new(&config.url).connect()?)
 }
 
-/// As [`compare_schema`], by a connection.
+/// As [`compare_schema`], on an open connection.
 pub(super) fn compare(conn: &mut StoreConnection) -> Result<SchemaComparison, StoreError> {
     let (found, expected) = match conn {
-        StoreConnection::Sqlite(conn) => of_sqlite(conn)?,
+        StoreConnection::Sqlite(conn) => sqlite_objects(conn)?,
         StoreConnection::Postgres(_) => {
-            let query = "SELECT has_database_privilege(current_database(), 'CREATE') AS allowed";
-            let Allowed { allowed } = diesel::sql_query(query).get_result(conn)?;
-            if !allowed {
-                return Ok(SchemaComparison::NotAllowed);
+            let query =
+                "SELECT has_database_privilege(current_database(), 'CREATE') AS is_permitted";
+            let Permission { is_permitted } = diesel::sql_query(query).get_result(conn)?;
+            if !is_permitted {
+                return Ok(SchemaComparison::NotPermitted);
             }
             conn.begin_write()?;
-            let compared = of_postgres(conn);
-            // What was made for the comparison is not kept.
+            let objects = postgres_objects(conn);
+            // The objects created for the comparison are not kept.
             let rolled_back = conn.roll_back_write();
-            let compared = compared?;
+            let objects = objects?;
             rolled_back?;
-            compared
+            objects
         }
     };
     let differences = differences(found, expected);
@@ -101,32 +102,33 @@ pub(super) fn compare(conn: &mut StoreConnection) -> Result<SchemaComparison, St
 
 type FoundAndExpected = (Vec<Object>, Vec<Object>);
 
-fn of_sqlite(conn: &mut SqliteConnection) -> Result<FoundAndExpected, StoreError> {
-    let found = diesel::sql_query(OF_SQLITE).load(conn)?;
+fn sqlite_objects(conn: &mut SqliteConnection) -> Result<FoundAndExpected, StoreError> {
+    let found = diesel::sql_query(SQLITE_OBJECTS).load(conn)?;
     let versions: Vec<Version> = diesel::sql_query(VERSIONS).load(conn)?;
-    let mut reference = SqliteConnection::establish(":memory:")
-        .map_err(|_error| StoreError::Unavailable("no memory for a database".to_owned()))?;
-    migrations::run_on_empty_sqlite(&mut reference, &texts(versions))?;
-    let expected = diesel::sql_query(OF_SQLITE).load(&mut reference)?;
+    let mut reference = SqliteConnection::establish(":memory:").map_err(|_error| {
+        StoreError::Unavailable("no in-memory database can be opened".to_owned())
+    })?;
+    migrations::run_on_empty_sqlite(&mut reference, &names(versions))?;
+    let expected = diesel::sql_query(SQLITE_OBJECTS).load(&mut reference)?;
     Ok((found, expected))
 }
 
-fn of_postgres(conn: &mut StoreConnection) -> Result<FoundAndExpected, StoreError> {
+fn postgres_objects(conn: &mut StoreConnection) -> Result<FoundAndExpected, StoreError> {
     let StoreConnection::Postgres(conn) = conn else {
         return Ok((Vec::new(), Vec::new()));
     };
-    diesel::sql_query(TO_OUR_SCHEMA).execute(conn)?;
+    diesel::sql_query(USE_OUR_SCHEMA).execute(conn)?;
     let versions: Vec<Version> = diesel::sql_query(VERSIONS).load(conn)?;
-    let found = diesel::sql_query(OF_POSTGRES).load(conn)?;
-    for statement in TO_NEW_SCHEMA {
+    let found = diesel::sql_query(POSTGRES_OBJECTS).load(conn)?;
+    for statement in USE_NEW_SCHEMA {
         diesel::sql_query(statement).execute(conn)?;
     }
-    migrations::run_on_empty_postgres(conn, &texts(versions))?;
-    let expected = diesel::sql_query(OF_POSTGRES).load(conn)?;
+    migrations::run_on_empty_postgres(conn, &names(versions))?;
+    let expected = diesel::sql_query(POSTGRES_OBJECTS).load(conn)?;
     Ok((found, expected))
 }
 
-fn texts(versions: Vec<Version>) -> Vec<String> {
+fn names(versions: Vec<Version>) -> Vec<String> {
     versions.into_iter().map(|row| row.version).collect()
 }
 
@@ -141,20 +143,23 @@ fn differences(found: Vec<Object>, mut expected: Vec<Object>) -> Vec<String> {
         match expected.iter().position(|other| *other == object) {
             Some(index) => drop(expected.swap_remove(index)),
             None if expected_names.contains(&object.name) => {
-                differences.push(format!("{} is not as it was made", shown(&object.name)));
+                differences.push(format!("{} was changed", escape(&object.name)));
             }
-            None => differences.push(format!("{} is not Tokenhouse's", shown(&object.name))),
+            None => differences.push(format!(
+                "{} does not belong to Tokenhouse",
+                escape(&object.name)
+            )),
         }
     }
     let missing = expected
         .iter()
         .filter(|object| !found_names.contains(&object.name));
-    differences.extend(missing.map(|object| format!("{} is missing", shown(&object.name))));
+    differences.extend(missing.map(|object| format!("{} is missing", escape(&object.name))));
     differences
 }
 
-/// A name that another hand may have given.
-fn shown(name: &str) -> String {
+/// Escapes a name that anyone may have chosen.
+fn escape(name: &str) -> String {
     name.chars()
         .take(200)
         .flat_map(char::escape_debug)

@@ -1,5 +1,5 @@
--- What is in the first schema of the search path, but for what extensions have put there: the kind
--- and name of each object, and all that it is made of.
+-- The objects in the first schema of the search path, except those of extensions: the kind and name
+-- of each, and its complete definition.
 WITH here AS (
     SELECT oid FROM pg_namespace WHERE nspname = current_schema()
 ), relations AS (
@@ -32,7 +32,7 @@ SELECT 'trigger ' || c.relname || '.' || t.tgname,
        concat_ws(' ', pg_get_triggerdef(t.oid, true), t.tgenabled)
     FROM relations c JOIN pg_trigger t ON t.tgrelid = c.oid WHERE NOT t.tgisinternal
 UNION ALL
--- Those of foreign keys, whose names are numbers.
+-- The triggers of foreign keys, whose names are numbers.
 SELECT 'foreign keys of ' || c.relname,
        string_agg(concat_ws(' ', t.tgtype, t.tgenabled, t.tgfoid::regproc), ' ' ORDER BY t.tgtype, t.tgfoid)
     FROM relations c JOIN pg_trigger t ON t.tgrelid = c.oid WHERE t.tgisinternal GROUP BY c.relname
@@ -46,7 +46,7 @@ SELECT 'policy ' || c.relname || '.' || p.polname,
     FROM relations c JOIN pg_policy p ON p.polrelid = c.oid
 UNION ALL
 SELECT 'function ' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
-       -- Ours have the schema that they are in for their path.
+       -- Tokenhouse's functions have their own schema as search path.
        concat_ws(' ', p.prokind, p.prosecdef, p.provolatile,
            replace(p.proconfig::text, 'search_path=' || quote_ident(current_schema()), 'search_path='),
            has_function_privilege('public', p.oid, 'EXECUTE'), p.proleakproof,
@@ -56,7 +56,7 @@ SELECT 'function ' || p.proname || '(' || pg_get_function_identity_arguments(p.o
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'e'
             AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid)
 UNION ALL
--- One for exactly the types of a comparison comes before those of the system.
+-- An operator for exactly the types of a comparison takes precedence over the system's.
 SELECT 'operator ' || o.oprname || '(' || o.oprleft::regtype || ',' || o.oprright::regtype || ')',
        o.oprcode::text
     FROM pg_operator o WHERE o.oprnamespace = (SELECT oid FROM here)

@@ -1,5 +1,5 @@
-//! Where the ids of new rows come from. An id that was given out must never be given again: apps key
-//! their data by it.
+//! The sequences of ids. An id must never be assigned twice: apps use it as a key for their own
+//! data.
 
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::schema::{api_keys, users};
 use super::{StoreConnection, Writing};
 
-/// A table that numbers its rows, and an id of it: the last one given out, or the next one.
+/// A table that assigns ids, and one of its ids: the last one assigned, or the next one.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Sequence {
     /// The table.
@@ -19,13 +19,13 @@ pub struct Sequence {
     pub id: i64,
 }
 
-/// The tables of an SQLite database whose ids are given out once, with the last id of each.
-const OF_SQLITE: &str = "SELECT t.name AS \"table\", \
+/// The tables of an SQLite database that never reuse ids, with the last id of each.
+const SQLITE_SEQUENCES: &str = "SELECT t.name AS \"table\", \
      COALESCE((SELECT MAX(s.seq) FROM sqlite_sequence AS s WHERE s.name = t.name), 0) AS id \
      FROM sqlite_schema AS t WHERE t.type = 'table' AND t.sql LIKE '%AUTOINCREMENT%' ORDER BY 1";
 
-/// The same for the schema of Postgres that the tables are in.
-const OF_POSTGRES: &str = "SELECT t.relname::text AS \"table\", \
+/// The same for the Postgres schema that contains the tables.
+const POSTGRES_SEQUENCES: &str = "SELECT t.relname::text AS \"table\", \
      COALESCE(pg_sequence_last_value(s.oid), 0) AS id \
      FROM pg_class s \
      JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid \
@@ -36,30 +36,30 @@ const OF_POSTGRES: &str = "SELECT t.relname::text AS \"table\", \
      ORDER BY 1";
 
 impl Sequence {
-    /// Those of a database, with the last id that each has given out.
+    /// The sequences of a database, with the last id that each has assigned.
     pub(crate) fn list(conn: &mut StoreConnection) -> QueryResult<Vec<Self>> {
         let query = match conn {
-            StoreConnection::Sqlite(_) => OF_SQLITE,
-            StoreConnection::Postgres(_) => OF_POSTGRES,
+            StoreConnection::Sqlite(_) => SQLITE_SEQUENCES,
+            StoreConnection::Postgres(_) => POSTGRES_SEQUENCES,
         };
         diesel::sql_query(query).load(conn)
     }
 
-    /// Lets the next id of each be `distance` beyond all that were given out, here or in another
-    /// state of the database that is described by `others`. Returns the next ids.
-    pub(crate) fn jump(
+    /// Moves each sequence `distance` beyond all ids that were assigned, in this database or in
+    /// another state of it that `others` describes. Returns the next ids.
+    pub(crate) fn skip_ahead(
         tx: &mut Writing<'_>,
         others: &[Self],
         distance: i64,
     ) -> QueryResult<Vec<Self>> {
         let mut all = Self::list(tx)?;
         for sequence in &mut all {
-            let of_others = others
+            let other_ids = others
                 .iter()
                 .filter(|other| other.table == sequence.table)
                 .map(|other| other.id);
             let stored = largest_id(tx, &sequence.table)?;
-            let last = of_others.chain([sequence.id, stored]).max().unwrap_or(0);
+            let last = other_ids.chain([sequence.id, stored]).max().unwrap_or(0);
             sequence.id = last.saturating_add(distance);
             sequence.set(tx)?;
             sequence.id = sequence.id.saturating_add(1);
@@ -67,7 +67,7 @@ impl Sequence {
         Ok(all)
     }
 
-    /// Says that this id is the last one that was given out.
+    /// Makes this id the last one assigned.
     fn set(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         match tx.conn() {
             StoreConnection::Sqlite(conn) => {
@@ -90,8 +90,8 @@ impl Sequence {
     }
 }
 
-/// The largest id in a table whose ids apps can see: copies of rows may have come without the state
-/// of the sequence, as by logical replication.
+/// The largest id in a table whose ids are visible to apps: rows may have been copied without the
+/// state of the sequence, as by logical replication.
 fn largest_id(conn: &mut StoreConnection, table: &str) -> QueryResult<i64> {
     let largest: Option<i64> = match table {
         "users" => users::table.select(max(users::id)).get_result(conn)?,

@@ -1,4 +1,4 @@
-//! Another program's database, which is read and never written.
+//! Another program's database, which is only read.
 
 use diesel::connection::{DefaultLoadingMode, LoadConnection, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;
@@ -7,39 +7,40 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::StoreError;
 use super::connection::{Manager, StoreConnection};
-use super::file::sqlite_uri;
+use super::sqlite_file::sqlite_uri;
 use crate::config::DatabaseUrl;
 
-/// A row: each column as text, whatever it is there.
+/// A row: each column converted to text.
 pub type SourceRow = Vec<Option<String>>;
 
-/// What is read: SQL that both databases take.
+/// A query in SQL that both databases understand.
 #[derive(Clone, Debug)]
 pub struct SourceQuery {
     /// The columns of each row.
     pub columns: Vec<String>,
-    /// What follows `FROM`.
+    /// The SQL after `FROM`.
     pub from: String,
 }
 
-/// An open database of somebody else's.
+/// An open database of another program.
 pub struct SourceDatabase(StoreConnection);
 
-/// A whole table takes as long as it takes.
+/// Without timeouts: reading a whole table may take long.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0; \
      SET datestyle = 'ISO, YMD'; \
      SET default_transaction_read_only = on";
 
-/// Nothing is written, and what the file's own views and triggers may call is limited to what
-/// cannot do harm. The file may be damaged, or made to harm.
+/// Read-only, and with only harmless functions for the file's own views and triggers. The file may
+/// be damaged or malicious.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; \
      PRAGMA query_only = ON; \
      PRAGMA trusted_schema = OFF; \
      PRAGMA cell_size_check = ON; \
      PRAGMA mmap_size = 0";
 
-/// Postgres stores all rows of a function before it gives the first.
+/// Limits counting: Postgres evaluates a set-returning function completely before it returns the
+/// first row.
 const COUNT_TIMEOUT: &str = "SET statement_timeout = '120s'";
 
 #[derive(QueryableByName)]
@@ -55,10 +56,10 @@ struct Counted {
 }
 
 impl SourceDatabase {
-    /// Opens it for reading. Blocks, as everything here does.
+    /// Opens a database for reading. Blocks, as all functions of this type do.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no such database to be had.
+    /// [`StoreError::Unavailable`] if the database cannot be opened.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let Some(path) = url.sqlite_path() else {
             let mut conn = Manager::new(url).open_postgres()?;
@@ -68,7 +69,7 @@ impl SourceDatabase {
         let uri = sqlite_uri(path, "mode=ro");
         let unreadable = || {
             let path = path.display();
-            StoreError::Unavailable(format!("{path}: is no SQLite file that can be read"))
+            StoreError::Unavailable(format!("{path}: not a readable SQLite file"))
         };
         let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
         conn.batch_execute(SQLITE_SETTINGS)?;
@@ -78,10 +79,10 @@ impl SourceDatabase {
         Ok(Self(StoreConnection::Sqlite(conn)))
     }
 
-    /// The columns of a table; none when there is no such table.
+    /// The columns of a table; none if the table does not exist.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer.
+    /// [`StoreError::Unavailable`] if the database does not answer.
     pub fn columns(&mut self, table: &str) -> Result<Vec<String>, StoreError> {
         let lines: Vec<Line> = match &mut self.0 {
             StoreConnection::Postgres(conn) => diesel::sql_query(
@@ -99,14 +100,14 @@ impl SourceDatabase {
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
-    /// How many rows a table or view has; `None` when they are more than `most`.
+    /// The number of rows of a table or view; `None` if there are more than `limit`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer.
-    pub fn count(&mut self, table: &'static str, most: u64) -> Result<Option<u64>, StoreError> {
+    /// [`StoreError::Unavailable`] if the database does not answer.
+    pub fn count(&mut self, table: &'static str, limit: u64) -> Result<Option<u64>, StoreError> {
         let query = diesel::sql_query(format!(
             "SELECT COUNT(*) AS count FROM (SELECT 1 FROM \"{table}\" LIMIT {}) AS bounded",
-            most.saturating_add(1)
+            limit.saturating_add(1)
         ));
         let counted: Counted = match &mut self.0 {
             StoreConnection::Postgres(conn) => {
@@ -118,14 +119,13 @@ impl SourceDatabase {
             StoreConnection::Sqlite(conn) => query.get_result(conn)?,
         };
         let count = u64::try_from(counted.count).unwrap_or_default();
-        Ok(Some(count).filter(|count| *count <= most))
+        Ok(Some(count).filter(|count| *count <= limit))
     }
 
-    /// Reads one row after the other, and holds no more than one. Ends early when `take` says so,
-    /// with `false`.
+    /// Reads row by row, with only one row in memory. Stops early when `take` returns `false`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer, or not as asked.
+    /// [`StoreError::Unavailable`] if the database does not answer, or returns an unreadable row.
     pub fn read(
         &mut self,
         query: &SourceQuery,
@@ -174,7 +174,7 @@ where
 {
     for line in diesel::sql_query(sql).load_iter::<Line, Mode>(conn)? {
         let row = serde_json::from_str(&line?.line)
-            .map_err(|_error| StoreError::Unavailable("a row is not readable".to_owned()))?;
+            .map_err(|_error| StoreError::Unavailable("a row is unreadable".to_owned()))?;
         if !take(row) {
             break;
         }
@@ -189,16 +189,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_opened_without_trust() {
+    fn source_file_is_opened_read_only_and_untrusted() {
         let path = std::env::temp_dir().join(format!("tokenhouse-source-{}", std::process::id()));
         let url = format!("sqlite://{}", path.display());
-        let mut made = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
-        made.batch_execute("CREATE TABLE users (id INTEGER)")
+        let mut created = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        created
+            .batch_execute("CREATE TABLE users (id INTEGER)")
             .unwrap();
         let url = DatabaseUrl::parse(url.into()).unwrap();
         let SourceDatabase(StoreConnection::Sqlite(mut conn)) = SourceDatabase::open(&url).unwrap()
         else {
-            panic!("an SQLite file");
+            panic!("not an SQLite file");
         };
         #[derive(QueryableByName)]
         struct Setting {

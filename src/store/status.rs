@@ -1,18 +1,18 @@
-//! Looking at a database without changing it.
+//! Inspects a database without changing it: its version, and what other roles can do with it.
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, Bool, Text};
 
 use super::connection::{Manager, StoreConnection};
 use super::{StoreError, migrations};
 use crate::config::DatabaseConfig;
 
-/// What a database is like.
+/// The state of a database.
 #[derive(Clone, Debug)]
 pub struct DatabaseState {
-    /// Which software it is, with its version.
+    /// The database software and its version.
     pub version: String,
-    /// Migrations that are still to run.
+    /// The number of pending migrations.
     pub pending: usize,
 }
 
@@ -22,15 +22,15 @@ struct Version {
     version: String,
 }
 
-/// Looks at the database that the settings name. Blocks.
+/// Inspects the configured database. Blocks.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] when there is none, [`StoreError::Migration`] when it is ahead of
-/// this program.
+/// [`StoreError::Unavailable`] if it does not exist, [`StoreError::Migration`] if a newer version
+/// of this program has migrated it.
 pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
     if config.url.sqlite_path().is_some_and(|path| !path.exists()) {
         return Err(StoreError::Unavailable(
-            "there is no file yet; tokenhouse migrate makes it".to_owned(),
+            "database file does not exist; create it with `tokenhouse migrate`".to_owned(),
         ));
     }
     let mut conn = Manager::new(&config.url).connect()?;
@@ -45,4 +45,66 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
         version: version.version,
         pending: migrations::pending(&mut conn)?,
     })
+}
+
+/// Properties of a Postgres database that make it unsafe, or may.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+#[non_exhaustive]
+pub struct PostgresExposure {
+    /// Whether every role of the server can connect to the database.
+    #[diesel(sql_type = Bool)]
+    pub public_can_connect: bool,
+    /// Whether every role that can connect can create temporary tables.
+    #[diesel(sql_type = Bool)]
+    pub public_can_create_temporary_tables: bool,
+    /// Whether every role that can connect can create tables and functions in Tokenhouse's schema.
+    #[diesel(sql_type = Bool)]
+    pub public_can_create: bool,
+    /// Whether Tokenhouse's own role is a superuser.
+    #[diesel(sql_type = Bool)]
+    pub is_superuser: bool,
+    /// The encoding of the database, such as `UTF8`.
+    #[diesel(sql_type = Text)]
+    pub encoding: String,
+    /// The default isolation level, such as `read committed`.
+    #[diesel(sql_type = Text)]
+    pub isolation: String,
+    /// Other roles that can log in and can read or change one of the tables, except superusers.
+    #[diesel(sql_type = Array<Text>)]
+    pub other_roles: Vec<String>,
+}
+
+/// Reads the settings of the server, the database and the role: the service's own connections
+/// override them.
+const EXPOSURE: &str = "SELECT \
+     has_database_privilege('public', current_database(), 'CONNECT') AS public_can_connect, \
+     has_database_privilege('public', current_database(), 'TEMPORARY') \
+         AS public_can_create_temporary_tables, \
+     has_schema_privilege('public', current_schema(), 'CREATE') AS public_can_create, \
+     (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser, \
+     current_setting('server_encoding') AS encoding, \
+     (SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_isolation') \
+         AS isolation, \
+     ARRAY(SELECT rolname::text FROM pg_roles WHERE rolcanlogin AND NOT rolsuper \
+         AND rolname <> current_user AND EXISTS (\
+             SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+             AND relkind IN ('r', 'p') AND relname IN ('access_tokens', 'api_keys', \
+                 'audit_events', 'instance_secrets', 'session_calls', 'session_changes', \
+                 'session_leases', 'users') \
+             AND has_table_privilege(pg_roles.oid, pg_class.oid, \
+                 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')) \
+         ORDER BY rolname) AS other_roles";
+
+/// Inspects the configured Postgres database; `None` for SQLite. Changes nothing. Blocks.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if it cannot be reached.
+pub fn inspect_exposure(config: &DatabaseConfig) -> Result<Option<PostgresExposure>, StoreError> {
+    match Manager::new(&config.url).connect()? {
+        StoreConnection::Sqlite(_) => Ok(None),
+        StoreConnection::Postgres(mut conn) => {
+            let exposure = diesel::sql_query(EXPOSURE).get_result(&mut conn)?;
+            Ok(Some(exposure))
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What the throttle counts, by subject. What a count means is for the domain to say.
+//! The counters of the throttle, by subject. The domain decides what a count means.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -7,42 +7,45 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use super::Writing;
 use super::schema::login_failures;
 
-/// The attempts that are held against a subject: an account, an address or network, or an account
-/// from an address or network.
+/// The attempts counted for a subject: an account, an address or network, or an account from an
+/// address or network.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, AsChangeset)]
 #[diesel(table_name = login_failures, treat_none_as_null = true)]
 pub struct LoginFailures {
     /// A keyed digest.
     pub subject: String,
-    /// The keyed digest of the account, for what belongs to one.
+    /// The keyed digest of the account, if the subject belongs to one.
     pub account: Option<String>,
     /// Attempts since the last success.
     pub failures: i64,
-    /// UTC; when the next attempt may be made, or until when the budget is used up.
+    /// UTC; when the next attempt is allowed, or until when the budget is used up.
     pub next_at: Option<NaiveDateTime>,
-    /// UTC; from then on the row says nothing.
+    /// UTC; from then on the row has no effect.
     pub expires_at: NaiveDateTime,
-    /// What the trail was told of the wait; the domain numbers it, from 0 for nothing.
+    /// What the audit trail already says about the wait; the domain defines the numbers, with 0 for
+    /// nothing.
     pub alerts: i64,
-    /// How many of the failures are attempts that are not decided yet.
+    /// How many of the failures are attempts that are still undecided.
     pub under_way: i64,
-    /// UTC; from then on attempts that are not decided are failures.
+    /// UTC; from then on undecided attempts are failures.
     pub under_way_until: Option<NaiveDateTime>,
-    /// UTC; until when the budget of an account for sign-ins is used up.
+    /// UTC; until when the sign-in budget of an account is used up.
     pub signed_in_until: Option<NaiveDateTime>,
 }
 
 impl LoginFailures {
-    /// What is held against a subject, held against changes until the transaction ends; made when
-    /// it is not there. An account is locked before what belongs to it, and addresses after that.
+    /// Locks the counter of a subject until the transaction ends and returns it; creates it if it
+    /// does not exist. An account is locked before the subjects that belong to it, and addresses
+    /// after those.
     pub(crate) fn lock(
         tx: &mut Writing<'_>,
         subject: &str,
         account: Option<&str>,
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
-        // One statement whether it was there or not: two would take longer, and tell who was.
-        // The derive of the connection has no ON CONFLICT; both databases write it alike.
+        // One statement for both cases: two would take longer, and reveal whether the subject is
+        // known. diesel's derive for the connection type has no ON CONFLICT; the SQL is the same
+        // for both databases.
         diesel::sql_query(
             "INSERT INTO login_failures (subject, account, failures, expires_at) \
              VALUES ($1, $2, $3, $4) \
@@ -57,7 +60,7 @@ impl LoginFailures {
         .get_result(tx.conn())
     }
 
-    /// As [`Self::lock`], if it is there.
+    /// As [`Self::lock`], if the counter exists.
     pub(crate) fn lock_existing(tx: &mut Writing<'_>, subject: &str) -> QueryResult<Option<Self>> {
         diesel::update(login_failures::table.find(subject))
             .set(login_failures::failures.eq(login_failures::failures))
@@ -66,8 +69,8 @@ impl LoginFailures {
             .optional()
     }
 
-    /// An attempt is decided, and stays counted as a failure. `held` is 1 for one that was under way,
-    /// and 0 for one that was refused, which takes as long.
+    /// Marks an attempt as decided; it stays counted as a failure. `held` is 1 for an attempt that
+    /// was undecided, and 0 for one that was refused, which takes as long.
     pub(crate) fn decide(tx: &mut Writing<'_>, subject: &str, held: i64) -> QueryResult<()> {
         diesel::sql_query(
             "UPDATE login_failures \
@@ -80,13 +83,14 @@ impl LoginFailures {
         .map(drop)
     }
 
-    /// An attempt was under way and no password was compared: it does not count.
+    /// Removes an undecided attempt for which no password was compared.
     pub(crate) fn withdraw(
         tx: &mut Writing<'_>,
         subject: &str,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        // Within the limit there is no wait without it, and beyond it the one before had passed.
+        // Within the limit there is no wait without this attempt, and beyond the limit the previous
+        // wait had passed.
         diesel::sql_query(
             "UPDATE login_failures \
              SET failures = failures - 1, under_way = under_way - 1, next_at = NULL \
@@ -98,7 +102,7 @@ impl LoginFailures {
         .map(drop)
     }
 
-    /// Stores what was locked.
+    /// Stores a locked counter.
     pub(crate) fn update(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         diesel::update(login_failures::table.find(&self.subject))
             .set(self)
@@ -106,14 +110,15 @@ impl LoginFailures {
             .map(drop)
     }
 
-    /// Forgets the attempts that are held against an account, from wherever they came. Returns in
-    /// how many rows there were any. The rows stay: they tell which addresses are known.
-    pub(crate) fn forget_account(
+    /// Resets the attempts counted for an account, from any address. Returns how many rows had any.
+    /// The rows stay: they show which addresses are known.
+    pub(crate) fn reset_account(
         tx: &mut Writing<'_>,
         account: &str,
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
-        // Locked even when it has to be made first: who holds it is alone with what belongs to it.
+        // Locked even if it has to be created first: the transaction that holds it has exclusive
+        // access to the subjects of the account.
         Self::lock(tx, account, Some(account), now)?;
         let of_account = login_failures::table
             .filter(login_failures::account.eq(account))
@@ -127,7 +132,7 @@ impl LoginFailures {
             .execute(tx.conn())
     }
 
-    /// Deletes rows that say nothing any more, `limit` at most. Returns how many.
+    /// Deletes at most `limit` rows that no longer have an effect. Returns how many.
     pub(crate) fn prune(
         tx: &mut Writing<'_>,
         now: NaiveDateTime,
@@ -143,10 +148,10 @@ impl LoginFailures {
         if subjects.is_empty() {
             return Ok(0);
         }
-        // Asked again: an attempt may have been made meanwhile.
-        let still = login_failures::table
+        // Checked again: an attempt may have been made meanwhile.
+        let still_expired = login_failures::table
             .filter(login_failures::subject.eq_any(subjects))
             .filter(expired);
-        diesel::delete(still).execute(tx.conn())
+        diesel::delete(still_expired).execute(tx.conn())
     }
 }

@@ -1,5 +1,6 @@
-//! Transactions that may write. Their type says what they may do, and the compiler checks it: what
-//! ends a credential, or changes what a process may have cached of one, takes a [`Revoking`].
+//! Transactions that may write. Their type states what they may do, and the compiler checks it: an
+//! operation that ends a credential, or changes a principal that a process may have cached, takes a
+//! [`Revoking`].
 //!
 //! ```no_run
 //! # use tokenhouse::store::{AccessToken, Store, StoreError};
@@ -141,7 +142,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let mut work = Some(work);
-        self.run(timeout, self.writing.as_ref(), move |conn| {
+        self.run(timeout, self.write_permit.as_ref(), move |conn| {
             execute::transact(conn, revocation.as_mut(), |conn| match work.take() {
                 Some(work) => work(conn),
                 // After BEGIN there is no second attempt.

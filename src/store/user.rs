@@ -1,33 +1,35 @@
-//! Users, and the queries on them.
+//! Users, and the queries on them. Administrators are the enabled users with the scope
+//! `users:write`.
 
 use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
-use super::schema::users;
-use super::slice::{Row, Slice};
-use super::{Revoking, StoreConnection, Writing, text, tombstone};
+use super::limits::{Row, Slice, check_texts};
+use super::schema::{administrators_lock, users};
+use super::{Revoking, StoreConnection, Writing, import};
 use crate::credential::keyed_digest::DigestKey;
-use crate::password::StoredHash;
 
-/// A registered user, without what proves it: that is an [`Account`].
+/// A registered user, without the password hash: see [`Account`](super::Account).
 #[derive(Clone, Debug, Queryable)]
 #[non_exhaustive]
 pub struct User {
-    /// Never given to another user, not even after a deletion or a restore.
+    /// Never assigned to another user, even after a deletion or a restore.
     pub id: i64,
     /// At least five characters.
     pub name: String,
     /// Any text.
     pub surname: String,
-    /// The address as it is shown: the domain normalised, the local part as entered.
+    /// The address as displayed: the domain normalised, the local part as entered.
     pub email: String,
     /// Any text.
     pub website: String,
-    /// What the user may do, separated by spaces.
+    /// The user's scopes, separated by spaces.
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// UTC; set for a user who may not come in.
+    /// UTC; set if the user is disabled.
     pub disabled_at: Option<NaiveDateTime>,
 }
 
@@ -55,17 +57,7 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::disabled_at,
 );
 
-/// A user and the password hash: what a sign-in is decided by.
-#[derive(Clone, Debug, Queryable)]
-pub struct Account {
-    /// Who.
-    pub user: User,
-    /// As passlib makes it.
-    #[diesel(deserialize_as = String)]
-    pub hashed_password: StoredHash,
-}
-
-/// A user to be stored.
+/// A new user.
 #[derive(Insertable)]
 #[diesel(table_name = users)]
 pub struct NewUser {
@@ -75,11 +67,11 @@ pub struct NewUser {
     pub surname: String,
     /// See [`User::email`].
     pub email: String,
-    /// The address as it is compared: one account for all its spellings.
+    /// The address in the form that is compared: all spellings of an address share one account.
     pub email_key: String,
     /// See [`User::website`].
     pub website: String,
-    /// See [`Account::hashed_password`].
+    /// See [`Account::hashed_password`](super::Account::hashed_password).
     pub hashed_password: String,
     /// See [`User::scopes`].
     pub scopes: String,
@@ -90,7 +82,7 @@ pub struct NewUser {
 impl NewUser {
     /// Stores the user. A UNIQUE violation means that the address is taken.
     pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<User> {
-        text::check([
+        check_texts([
             &self.name,
             &self.surname,
             &self.email,
@@ -106,8 +98,13 @@ impl NewUser {
     }
 }
 
-/// Rows that are fetched at once for a page: each may take up several bodies of requests.
-const FETCHED_AT_ONCE: i64 = 64;
+/// The condition of the index `users_administrators`, word for word: otherwise neither database
+/// uses the index.
+const HOLDS_USERS_WRITE: &str =
+    "replace(' ' || scopes || ' ', ' users:write ', '') <> ' ' || scopes || ' '";
+
+/// Rows fetched at a time for a page: each may be as large as several request bodies.
+const BATCH_SIZE: i64 = 64;
 
 impl Row for User {
     fn text_bytes(&self) -> usize {
@@ -129,19 +126,19 @@ impl Row for (String, User) {
 }
 
 impl User {
-    /// The users after this id, in the order of their ids: `limit` at most, and fewer when they are
+    /// The users after this id, in the order of their ids: at most `limit`, and fewer if they are
     /// large.
     pub(crate) fn page_after(
         conn: &mut StoreConnection,
         id: i64,
         limit: i64,
     ) -> QueryResult<Slice<Self>> {
-        Slice::collect(limit, FETCHED_AT_ONCE, |last: Option<&Self>, wanted| {
-            Self::list_after(conn, last.map_or(id, |last| last.id), wanted)
+        Slice::collect(limit, BATCH_SIZE, |last: Option<&Self>, count| {
+            Self::list_after(conn, last.map_or(id, |last| last.id), count)
         })
     }
 
-    /// The users after this id, in the order of their ids, `limit` at most.
+    /// The users after this id, in the order of their ids, at most `limit`.
     pub(crate) fn list_after(
         conn: &mut StoreConnection,
         id: i64,
@@ -155,8 +152,8 @@ impl User {
             .load(conn)
     }
 
-    /// The users whose addresses begin with `prefix` in the form of [`NewUser::email_key`], after
-    /// the address `after`, in the order of their addresses: `limit` at most, and fewer when they are
+    /// The users whose addresses begin with `prefix`, in the form of [`NewUser::email_key`], after
+    /// the address `after`, in the order of their addresses: at most `limit`, and fewer if they are
     /// large.
     pub(crate) fn page_by_address(
         conn: &mut StoreConnection,
@@ -164,26 +161,22 @@ impl User {
         after: &str,
         limit: i64,
     ) -> QueryResult<Slice<(String, Self)>> {
-        // No character is larger, so no address that begins with the prefix comes after this.
+        // No character is larger, so every address with the prefix comes before this.
         let end = format!("{prefix}{}", char::MAX);
-        Slice::collect(
-            limit,
-            FETCHED_AT_ONCE,
-            |last: Option<&(String, Self)>, wanted| {
-                let after = last.map_or(after, |(address, _)| address);
-                users::table
-                    .filter(users::email_key.ge(prefix))
-                    .filter(users::email_key.lt(&end))
-                    .filter(users::email_key.gt(after))
-                    .order(users::email_key)
-                    .limit(wanted)
-                    .select((users::email_key, USER_COLUMNS))
-                    .load(conn)
-            },
-        )
+        Slice::collect(limit, BATCH_SIZE, |last: Option<&(String, Self)>, count| {
+            let after = last.map_or(after, |(address, _)| address);
+            users::table
+                .filter(users::email_key.ge(prefix))
+                .filter(users::email_key.lt(&end))
+                .filter(users::email_key.gt(after))
+                .order(users::email_key)
+                .limit(count)
+                .select((users::email_key, USER_COLUMNS))
+                .load(conn)
+        })
     }
 
-    /// The user of this id.
+    /// The user with this id.
     pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
         users::table
             .find(id)
@@ -192,9 +185,8 @@ impl User {
             .optional()
     }
 
-    /// Holds the row of a user against changes until the transaction ends, and returns the user as
-    /// they are then: an UPDATE is the row lock that both databases share. It changes nothing that
-    /// a session shows.
+    /// Locks the row of a user until the transaction ends, and returns its present state: an UPDATE
+    /// is the row lock that both databases share. It changes no principal.
     pub(crate) fn lock(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(users::hashed_password))
@@ -203,8 +195,8 @@ impl User {
             .optional()
     }
 
-    /// Makes the changes. Returns the user, if there is one.
-    pub(crate) fn change(
+    /// Applies the changes. Returns the user, if it exists.
+    pub(crate) fn update(
         tx: &mut Revoking<'_>,
         id: i64,
         changes: &UserChanges,
@@ -218,7 +210,7 @@ impl User {
             &changes.website,
             &changes.scopes,
         ];
-        text::check(texts.map(|text| text.as_deref().unwrap_or_default()))?;
+        check_texts(texts.map(|text| text.as_deref().unwrap_or_default()))?;
         diesel::update(users::table.find(id))
             .set(changes)
             .returning(USER_COLUMNS)
@@ -226,8 +218,8 @@ impl User {
             .optional()
     }
 
-    /// Deletes a user, with all tokens and keys, and remembers the address by its digest under
-    /// `key`, so that an import leaves it out. Returns whether there was such a user.
+    /// Deletes a user with all tokens and keys, and stores the keyed digest of the address under
+    /// `key`, so that an import does not restore the user. Returns whether the user existed.
     pub(crate) fn delete(
         tx: &mut Revoking<'_>,
         id: i64,
@@ -239,18 +231,47 @@ impl User {
             .get_result(tx.conn())
             .optional()?;
         if let Some(email_key) = &email_key {
-            tombstone::remember_user(tx, &address_digest(key, email_key), now)?;
+            import::record_deleted_user(tx, &address_digest(key, email_key), now)?;
         }
         Ok(email_key.is_some())
     }
+
+    /// Serializes transactions that may remove an administrator, until this one ends. To be locked
+    /// before the row of any user.
+    pub(crate) fn lock_administrators(tx: &mut Writing<'_>) -> QueryResult<()> {
+        let rows = diesel::update(administrators_lock::table.find(1))
+            .set(administrators_lock::id.eq(1))
+            .execute(tx.conn())?;
+        // Without the row there is no lock, so nothing may be removed.
+        match rows {
+            1 => Ok(()),
+            _ => Err(diesel::result::Error::NotFound),
+        }
+    }
+
+    /// Whether there is an administrator other than this user.
+    pub(crate) fn has_other_administrator(
+        conn: &mut StoreConnection,
+        id: i64,
+    ) -> QueryResult<bool> {
+        let other: Option<i64> = users::table
+            .filter(users::disabled_at.is_null())
+            .filter(sql::<Bool>(HOLDS_USERS_WRITE))
+            .filter(users::id.ne(id))
+            .select(users::id)
+            .limit(1)
+            .get_result(conn)
+            .optional()?;
+        Ok(other.is_some())
+    }
 }
 
-/// What is kept of the address of a user who was deleted, by [`NewUser::email_key`].
+/// The digest of a deleted user's address, from [`NewUser::email_key`].
 pub(crate) fn address_digest(key: &DigestKey, email_key: &str) -> String {
     key.digest(&["address", email_key])
 }
 
-/// What is to be changed about a user; `None` leaves it as it is.
+/// Changes to a user; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, AsChangeset)]
 #[diesel(table_name = users)]
 pub struct UserChanges {
@@ -267,58 +288,8 @@ pub struct UserChanges {
 }
 
 impl UserChanges {
-    /// Whether nothing is to be changed.
+    /// Whether no field changes.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl Account {
-    /// Finds the account of an address, by [`NewUser::email_key`].
-    pub(crate) fn find_by_email_key(
-        conn: &mut StoreConnection,
-        key: &str,
-    ) -> QueryResult<Option<Self>> {
-        users::table
-            .filter(users::email_key.eq(key))
-            .select((USER_COLUMNS, users::hashed_password))
-            .get_result(conn)
-            .optional()
-    }
-
-    /// The account of this id.
-    pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
-        users::table
-            .find(id)
-            .select((USER_COLUMNS, users::hashed_password))
-            .get_result(conn)
-            .optional()
-    }
-
-    /// Whether the user may still come in with this password, and holds the row against changes
-    /// until the transaction ends: an UPDATE is the row lock that both databases share.
-    pub(crate) fn lock_if_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {
-        self.replace_hash(tx, self.hashed_password.as_str())
-    }
-
-    /// Stores a hash, whatever was there.
-    pub(crate) fn set_hash(tx: &mut Revoking<'_>, id: i64, new: &str) -> QueryResult<()> {
-        diesel::update(users::table.find(id))
-            .set(users::hashed_password.eq(new))
-            .execute(tx.conn())
-            .map(drop)
-    }
-
-    /// Puts `new` in the place of the hash, unless the password was changed or the user disabled
-    /// in the meantime. Returns whether it did.
-    pub(crate) fn replace_hash(&self, tx: &mut Writing<'_>, new: &str) -> QueryResult<bool> {
-        let unchanged = users::table
-            .filter(users::id.eq(self.user.id))
-            .filter(users::hashed_password.eq(self.hashed_password.as_str()))
-            .filter(users::disabled_at.is_null());
-        diesel::update(unchanged)
-            .set(users::hashed_password.eq(new))
-            .execute(tx.conn())
-            .map(|rows| rows == 1)
     }
 }

@@ -468,14 +468,8 @@ fn import_errors_are_one_line(backend: Backend) {
     let empty = scratch.file("empty.db", "");
     let csv = scratch.file("users.csv", "mail,hashed_password\na@example.com,!\n");
     let cases = [
-        (
-            "sqlite:///nowhere/to/be.db",
-            "is no SQLite file that can be read",
-        ),
-        (
-            &format!("sqlite://{csv}"),
-            "is no SQLite file that can be read",
-        ),
+        ("sqlite:///nowhere/to/be.db", "not a readable SQLite file"),
+        (&format!("sqlite://{csv}"), "not a readable SQLite file"),
         (&format!("sqlite://{empty}"), "has none of the tables"),
         (&csv, "has no column email"),
         ("mysql://host/name", "expected sqlite://FILE"),

@@ -9,7 +9,7 @@ use crate::auth::audit::Events;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{Revoking, User, UserChanges, Writing, administrators};
+use crate::store::{Revoking, User, UserChanges, Writing};
 
 impl Auth {
     /// As [`Self::administer_if`], for what removes no administrator.
@@ -42,7 +42,7 @@ impl Auth {
         let auth = self.clone();
         let outcome = self.change(&admin.origin, move |tx, events| {
             if let LockFirst::Administrators = lock_first {
-                administrators::lock(tx)?;
+                User::lock_administrators(tx)?;
             }
             let mut user = None;
             if by.as_ref().is_none_or(|by| id < by.principal.user.id) {
@@ -86,7 +86,7 @@ impl Auth {
 #[derive(Clone, Copy)]
 pub(super) enum LockFirst {
     Nothing,
-    /// [`administrators::lock`], for what may remove an administrator.
+    /// [`User::lock_administrators`], for what may remove an administrator.
     Administrators,
 }
 

@@ -12,7 +12,7 @@ use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
-use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, tombstone};
+use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, import};
 
 /// Rows that are pruned in one transaction: others write between two of them.
 const PRUNED_AT_ONCE: i64 = 1_000;
@@ -222,7 +222,7 @@ impl Auth {
         }
         loop {
             let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(tombstone::prune_tokens(tx, now, PRUNED_AT_ONCE)?)
+                Ok::<_, Error>(import::prune_spent_tokens(tx, now, PRUNED_AT_ONCE)?)
             };
             if self.0.store.writing(prune).await? == 0 {
                 return Ok(pruned);

@@ -12,7 +12,7 @@ use crate::auth::audit::Origin;
 use crate::auth::caller::lock_caller;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{Credential, Principal, User, Writing, administrators};
+use crate::store::{Credential, Principal, User, Writing};
 
 pub use users::UserPage;
 
@@ -120,11 +120,11 @@ impl Authority {
 }
 
 /// Refuses to let a user go who is the last that may administer others and sign in. For the
-/// transaction that holds [`administrators::lock`] and the row of the user.
+/// transaction that holds [`User::lock_administrators`] and the row of the user.
 pub(super) fn check_another_administers(tx: &mut Writing<'_>, user: &User) -> Result<(), Error> {
     let administers =
         user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
-    if administers && !administrators::is_another(tx, user.id)? {
+    if administers && !User::has_other_administrator(tx, user.id)? {
         return Err(Error::LastAdministrator);
     }
     Ok(())

@@ -45,8 +45,8 @@ impl Auth {
             Some(prefix) => {
                 let prefix = fold(prefix);
                 let list = move |conn: &mut _| User::page_by_address(conn, &prefix, &after, limit);
-                let Slice { rows, is_more } = self.0.store.read(list).await?;
-                let last = rows.last().filter(|_| is_more);
+                let Slice { rows, has_more } = self.0.store.read(list).await?;
+                let last = rows.last().filter(|_| has_more);
                 let next = last.map(|(address, _)| address.clone());
                 (rows.into_iter().map(|(_, user)| user).collect(), next)
             }
@@ -54,8 +54,8 @@ impl Auth {
                 // What is no number was not made here: the first page then.
                 let after = after.parse().unwrap_or(0);
                 let list = move |conn: &mut _| User::page_after(conn, after, limit);
-                let Slice { rows, is_more } = self.0.store.read(list).await?;
-                let next = rows.last().filter(|_| is_more);
+                let Slice { rows, has_more } = self.0.store.read(list).await?;
+                let next = rows.last().filter(|_| has_more);
                 let next = next.map(|user| user.id.to_string());
                 (rows, next)
             }
@@ -160,7 +160,7 @@ impl Auth {
             if let Some(disabled) = patch.disabled {
                 Ended::by_disabling(tx, events, locked.user, disabled, now)?;
             }
-            User::change(tx, id, &changes)?.ok_or(Error::UserNotFound)
+            User::update(tx, id, &changes)?.ok_or(Error::UserNotFound)
         })
         .await
     }

@@ -76,8 +76,8 @@ impl PageTurn {
 
 impl EventPage {
     fn new(slice: Slice<AuditEvent>, turn: PageTurn) -> Self {
-        let (events, is_more) = (slice.rows, slice.is_more);
-        let next = events.last().filter(|_| is_more).map(|event| event.id);
+        let (events, has_more) = (slice.rows, slice.has_more);
+        let next = events.last().filter(|_| has_more).map(|event| event.id);
         Self { events, next, turn }
     }
 }

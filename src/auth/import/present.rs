@@ -7,7 +7,7 @@ use diesel::QueryResult;
 
 use super::{ImportedUser, Outcome, TokenOutcome};
 use crate::credential::keyed_digest::DigestKey;
-use crate::store::{Account, StoreConnection, bulk_insert, tombstone, user};
+use crate::store::{Account, StoreConnection, import, user};
 
 /// Who is here, and who was, as far as a batch can meet them. In little space, because a dry run
 /// keeps all of it.
@@ -80,7 +80,7 @@ impl Present {
         key: Option<&DigestKey>,
     ) -> QueryResult<()> {
         let keys: Vec<String> = users.iter().map(|user| user.email.key()).collect();
-        for (email_key, account) in bulk_insert::find_by_email_keys(conn, &keys)? {
+        for (email_key, account) in import::find_by_email_keys(conn, &keys)? {
             let identity = Identity::of_account(&self.hashing, &account);
             self.accounts.insert(self.hash(&email_key), identity);
         }
@@ -89,7 +89,7 @@ impl Present {
                 .iter()
                 .map(|email_key| user::address_digest(key, email_key));
             let digests: Vec<String> = digests.collect();
-            let deleted = tombstone::find_deleted_users(conn, &digests)?;
+            let deleted = import::find_deleted_users(conn, &digests)?;
             let theirs = keys.iter().zip(&digests);
             let theirs = theirs.filter(|(_, digest)| deleted.contains(*digest));
             let theirs: Vec<u64> = theirs.map(|(email_key, _)| self.hash(email_key)).collect();
@@ -97,7 +97,7 @@ impl Present {
         }
         let tokens = users.iter().filter_map(|user| user.token.as_ref());
         let tokens: Vec<String> = tokens.map(|token| token.digest.clone()).collect();
-        let (stored, spent) = tombstone::find_tokens(conn, &tokens)?;
+        let (stored, spent) = import::find_tokens(conn, &tokens)?;
         let hashing = &self.hashing;
         let hashes = |digests: HashSet<String>| {
             let digests = digests.into_iter();

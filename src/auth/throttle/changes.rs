@@ -132,7 +132,7 @@ impl Auth {
         let Some(since) = now.checked_sub_signed(day).filter(|_| limits.on) else {
             return Ok(());
         };
-        let made = ApiKey::made_since(conn, user_id, since, limits.keys.into())?;
+        let made = ApiKey::created_since(conn, user_id, since, limits.keys.into())?;
         match made.last() {
             Some(oldest) if made.len() >= limits.keys as usize => {
                 self.0.metrics.throttled(Budget::Keys);

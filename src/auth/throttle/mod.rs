@@ -40,7 +40,7 @@ impl Auth {
         let key = self.0.throttle_key.get(tx)?;
         let account = key.digest(&["account", name]);
         let now = self.0.clock.now();
-        LoginFailures::forget_account(tx, &account, now).map(|rows| rows > 0)
+        LoginFailures::reset_account(tx, &account, now).map(|rows| rows > 0)
     }
 
     /// Deletes what is too old to count, and returns how many rows that were: none while the clock is

@@ -22,7 +22,7 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
         }
     };
     say(
-        exposure.public_may_connect,
+        exposure.public_can_connect,
         Level::Warning,
         ROLES,
         "every role of the server may connect to the database: REVOKE CONNECT ON DATABASE … FROM \
@@ -30,7 +30,7 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
             .to_owned(),
     );
     say(
-        exposure.public_may_make_temporary_tables,
+        exposure.public_can_create_temporary_tables,
         Level::Warning,
         ROLES,
         "every role that may connect may fill the disk with temporary tables: REVOKE TEMPORARY ON \
@@ -38,7 +38,7 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
             .to_owned(),
     );
     say(
-        exposure.public_may_create,
+        exposure.public_can_create,
         Level::Warning,
         ROLES,
         "every role that may connect may make tables and functions beside Tokenhouse's: REVOKE \
@@ -54,12 +54,12 @@ fn judge(exposure: &PostgresExposure) -> Vec<Finding> {
             .to_owned(),
     );
     say(
-        !exposure.others.is_empty(),
+        !exposure.other_roles.is_empty(),
         Level::Warning,
         ROLES,
         format!(
             "other roles can read or change the tables, with all secrets in them: {}",
-            exposure.others.join(", ").escape_debug()
+            exposure.other_roles.join(", ").escape_debug()
         ),
     );
     say(

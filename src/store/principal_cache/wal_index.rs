@@ -17,7 +17,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::store::file::sidecar_path;
+use crate::store::sqlite_file::sidecar_path;
 
 /// The first of the two equal copies of the header; a writer changes it last.
 pub(super) type Header = [u8; 48];

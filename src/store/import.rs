@@ -1,16 +1,23 @@
-//! Many rows at once: what an import writes. diesel's `MultiConnection` has no batch inserts, so
-//! the rows go to the database as one JSON text, which both take apart by themselves.
+//! Bulk inserts for an import, and tombstones of what it must not restore: deleted users, and login
+//! tokens that have ended.
+//!
+//! diesel's `MultiConnection` has no batch inserts, so the rows are sent as one JSON text, which both
+//! databases can expand.
+
+use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::schema::users;
+use super::limits::check_texts;
+use super::schema::{access_tokens, deleted_users, spent_tokens, users};
+use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::USER_COLUMNS;
-use super::{Account, NewAccessToken, StoreConnection, Writing, text};
+use super::{Account, NewAccessToken, StoreConnection, Writing};
 
-/// A user to be stored together with others.
+/// A new user of a bulk insert.
 #[derive(Clone, Serialize)]
 pub struct BulkUser {
     /// See [`super::User::name`].
@@ -26,10 +33,10 @@ pub struct BulkUser {
     /// See [`super::Account::hashed_password`].
     pub hashed_password: String,
     /// UTC.
-    #[serde(serialize_with = "as_column")]
+    #[serde(serialize_with = "serialize_time")]
     pub created_at: NaiveDateTime,
-    /// UTC; set for a user who may not come in.
-    #[serde(serialize_with = "as_column_or_null")]
+    /// UTC; set if the user is disabled.
+    #[serde(serialize_with = "serialize_optional_time")]
     pub disabled_at: Option<NaiveDateTime>,
 }
 
@@ -77,7 +84,7 @@ pub(crate) fn insert_users(
     users: &[BulkUser],
 ) -> QueryResult<Vec<(i64, String)>> {
     for user in users {
-        text::check([
+        check_texts([
             &user.name,
             &user.surname,
             &user.email,
@@ -101,11 +108,11 @@ pub(crate) fn insert_users(
         .collect())
 }
 
-/// Stores tokens of users who have none, and marks them as spent: none of them is imported again.
-/// Returns how many were stored; a token of another user stays theirs.
+/// Stores tokens of users without one, and marks all of them as spent, so that none is imported
+/// again. Returns how many were stored; a token that another user holds is not transferred.
 pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> QueryResult<usize> {
     for token in tokens {
-        text::check([&token.access_token, &token.scopes])?;
+        check_texts([&token.access_token, &token.scopes])?;
     }
     let rows = to_json(tokens)?;
     let mut stored = 0;
@@ -125,7 +132,7 @@ pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> 
     Ok(stored)
 }
 
-/// The accounts that have one of these addresses, in the form of [`BulkUser::email_key`].
+/// The accounts with one of these addresses, in the form of [`BulkUser::email_key`].
 pub(crate) fn find_by_email_keys(
     conn: &mut StoreConnection,
     keys: &[String],
@@ -141,20 +148,72 @@ fn to_json<T: Serialize>(rows: &[T]) -> QueryResult<String> {
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))
 }
 
-/// As diesel writes a time into SQLite; Postgres reads it too.
-pub(super) fn as_column<S: Serializer>(
-    time: &NaiveDateTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&time.format("%F %T%.f"))
+/// Records that the user of an address was deleted. `address_digest` is a keyed digest.
+pub(super) fn record_deleted_user(
+    tx: &mut Writing<'_>,
+    address_digest: &str,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    let known = diesel::update(deleted_users::table.find(address_digest))
+        .set(deleted_users::deleted_at.eq(now))
+        .execute(tx.conn())?;
+    if known == 0 {
+        diesel::insert_into(deleted_users::table)
+            .values((
+                deleted_users::address_digest.eq(address_digest),
+                deleted_users::deleted_at.eq(now),
+            ))
+            .execute(tx.conn())?;
+    }
+    Ok(())
 }
 
-pub(super) fn as_column_or_null<S: Serializer>(
-    time: &Option<NaiveDateTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => as_column(time, serializer),
-        None => serializer.serialize_none(),
+/// Those of the addresses that belong to deleted users, as keyed digests.
+pub(crate) fn find_deleted_users(
+    conn: &mut StoreConnection,
+    address_digests: &[String],
+) -> QueryResult<HashSet<String>> {
+    let found: Vec<String> = deleted_users::table
+        .filter(deleted_users::address_digest.eq_any(address_digests))
+        .select(deleted_users::address_digest)
+        .load(conn)?;
+    Ok(found.into_iter().collect())
+}
+
+/// Those of the tokens that are stored now, and those that were imported before or have ended. A
+/// token may be in both sets.
+pub(crate) fn find_tokens(
+    conn: &mut StoreConnection,
+    digests: &[String],
+) -> QueryResult<(HashSet<String>, HashSet<String>)> {
+    let stored: Vec<String> = access_tokens::table
+        .filter(access_tokens::access_token.eq_any(digests))
+        .select(access_tokens::access_token)
+        .load(conn)?;
+    // The order matters: a token that ends between the two queries is in both sets.
+    let spent: Vec<String> = spent_tokens::table
+        .filter(spent_tokens::access_token.eq_any(digests))
+        .select(spent_tokens::access_token)
+        .load(conn)?;
+    Ok((stored.into_iter().collect(), spent.into_iter().collect()))
+}
+
+/// Deletes at most `limit` tokens that have expired before `now`, except imported ones. Returns how
+/// many.
+pub(crate) fn prune_spent_tokens(
+    tx: &mut Writing<'_>,
+    now: NaiveDateTime,
+    limit: i64,
+) -> QueryResult<usize> {
+    let expired: Vec<String> = spent_tokens::table
+        .filter(spent_tokens::expiration_date.le(now))
+        .order(spent_tokens::expiration_date)
+        .limit(limit)
+        .select(spent_tokens::access_token)
+        .load(tx.conn())?;
+    if expired.is_empty() {
+        return Ok(0);
     }
+    let these = spent_tokens::table.filter(spent_tokens::access_token.eq_any(expired));
+    diesel::delete(these).execute(tx.conn())
 }

@@ -1,0 +1,146 @@
+//! The files of an SQLite database: their names, identities and modes, and checkpoints of the log.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::connection::BUSY_TIMEOUT;
+use super::{QUERY_TIMEOUT, Store, StoreConnection, StoreError, execute};
+use crate::private_file;
+
+/// The identity of a file, independent of its name: the device and the inode. The system reuses it
+/// for no other file while any process has this one open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    /// The file that a name refers to now. Follows links, as SQLite does.
+    pub(super) fn from_path(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// A file that SQLite keeps next to the database: `-wal` or `-shm`.
+pub(super) fn sidecar_path(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The URI of an existing file, so that SQLite never creates one. `access` is one of SQLite's
+/// parameters, such as `mode=rw`.
+pub(super) fn sqlite_uri(path: &Path, access: &str) -> String {
+    /// Encodes everything else.
+    const REST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+    let path = path.to_string_lossy();
+    format!("file:{}?{access}", utf8_percent_encode(&path, REST))
+}
+
+/// Creates the file if there is none, and denies access to all users but its owner. SQLite gives
+/// its sidecar files the same mode.
+pub(super) fn protect_file(path: &Path) -> io::Result<()> {
+    // An existing file is not opened: closing it would drop the locks that SQLite holds on it
+    // elsewhere in this process (POSIX, `fcntl`).
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match private_file::create(path) {
+                Ok(_file) => return Ok(()),
+                // Another process was faster. A dangling link fails here.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::metadata(path)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(error) => return Err(error),
+    };
+    if metadata.permissions().mode() & 0o077 != 0 {
+        log::warn!(
+            "{}: was accessible to other users, set to mode 0600",
+            path.display()
+        );
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Makes a file's name survive a power failure, by syncing its folder.
+pub(super) fn sync_parent_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A smaller log is not checkpointed here. SQLite itself writes it back at half of this size, but
+/// restarts it only while no connection reads: with overlapping readers, such as backups and
+/// reports, it grows without limit.
+const WAL_SIZE_LIMIT: u64 = 8 << 20;
+
+/// How long a checkpoint waits for readers, during which all writers wait too. With readers that
+/// each take 100 ms, it needs 200 to 500 ms.
+const READER_TIMEOUT: &str = "PRAGMA busy_timeout = 1000";
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = Integer)]
+    busy: i32,
+}
+
+impl Store {
+    /// Writes SQLite's log back into the database and empties it, if it is large. Returns false if
+    /// readers were active for too long, so that retrying soon is pointless. Nothing is lost then,
+    /// and readers are not disturbed. Does nothing on Postgres.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database does not answer.
+    pub async fn checkpoint_wal(&self) -> Result<bool, StoreError> {
+        let size = |wal| fs::metadata(wal).map_or(0, |metadata| metadata.len());
+        if self.wal.as_ref().map_or(0, size) <= WAL_SIZE_LIMIT {
+            return Ok(true);
+        }
+        let checkpoint = |conn: &mut _| execute::read(conn, truncate_wal);
+        self.run(QUERY_TIMEOUT, self.write_permit.as_ref(), checkpoint)
+            .await
+    }
+}
+
+/// Returns whether the log is empty now.
+fn truncate_wal(conn: &mut StoreConnection) -> QueryResult<bool> {
+    conn.batch_execute(READER_TIMEOUT)?;
+    let outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn);
+    conn.batch_execute(BUSY_TIMEOUT)?;
+    outcome.map(|Checkpoint { busy }| busy == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::sqlite_uri;
+
+    #[test]
+    fn file_name_is_never_parsed_as_parameter() {
+        let uri = |path| sqlite_uri(Path::new(path), "mode=rw");
+        assert_eq!(uri("/srv/t.db"), "file:/srv/t%2Edb?mode=rw");
+        assert_eq!(
+            uri("a?mode=memory#b%41"),
+            "file:a%3Fmode%3Dmemory%23b%2541?mode=rw"
+        );
+    }
+}
