@@ -1,9 +1,11 @@
-//! How a query gets a connection from the pool, how long it may take, and when it may be repeated.
+//! Runs queries and transactions on connections of the pool: how long they may take, when they may be
+//! repeated, and how they end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::QueryResult;
+use diesel::connection::SimpleConnection;
 use diesel::result::Error as DieselError;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -11,7 +13,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::is_lost;
 use super::principal_cache::Revocation;
-use super::{Store, StoreConnection, StoreError};
+use super::{
+    QUERY_TIMEOUT, REWRITE_TIMEOUT, Revoking, Store, StoreConnection, StoreError, Writing,
+};
 
 /// The outcome of one use of a connection.
 pub(super) enum Outcome<T, E = StoreError> {
@@ -95,10 +99,104 @@ impl Store {
                 Err(StoreError::Unavailable("the query panicked".to_owned()).into())
             })
     }
+
+    /// Runs a query that changes nothing. It may run again on another connection if the first turns
+    /// out to be dead, as after a restart of Postgres.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(QUERY_TIMEOUT, None, move |conn| run_query(conn, &query))
+            .await
+    }
+
+    /// Runs `work` in one transaction: committed when it returns `Ok`, rolled back when it returns
+    /// `Err`. `work` cannot end a credential; see [`Self::revoking`].
+    ///
+    /// # Errors
+    /// What `work` returns. [`StoreError::Conflict`] when a UNIQUE constraint is violated;
+    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest. If the commit was in
+    /// progress then, the change may or may not have been made.
+    pub async fn writing<T, E>(
+        &self,
+        work: impl FnOnce(&mut Writing<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.transact(QUERY_TIMEOUT, None, |conn| work(&mut Writing::new(conn)))
+            .await
+    }
+
+    /// As [`Self::writing`], for what may end a credential. When this returns, no process accepts a
+    /// credential that `work` has ended.
+    ///
+    /// # Errors
+    /// As [`Self::writing`].
+    pub async fn revoking<T, E>(
+        &self,
+        work: impl FnOnce(&mut Revoking<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let revocation = self.principals.revocation();
+        self.transact(QUERY_TIMEOUT, revocation, |conn| {
+            work(&mut Revoking::new(conn))
+        })
+        .await
+    }
+
+    /// As [`Self::revoking`], for an operator's work on whole tables, which may take up to
+    /// [`REWRITE_TIMEOUT`]. No other process can write in the meantime.
+    ///
+    /// # Errors
+    /// As [`Self::writing`].
+    pub async fn rewriting<T, E>(
+        &self,
+        work: impl FnOnce(&mut Revoking<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let revocation = self.principals.revocation();
+        self.transact(REWRITE_TIMEOUT, revocation, |conn| {
+            lift_statement_timeout(conn).map_err(StoreError::from)?;
+            work(&mut Revoking::new(conn))
+        })
+        .await
+    }
+
+    async fn transact<T, E>(
+        &self,
+        timeout: Duration,
+        mut revocation: Option<Revocation>,
+        work: impl FnOnce(&mut StoreConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let mut work = Some(work);
+        self.run(timeout, self.write_permit.as_ref(), move |conn| {
+            run_transaction(conn, revocation.as_mut(), |conn| match work.take() {
+                Some(work) => work(conn),
+                // After BEGIN there is no second attempt.
+                None => Err(StoreError::from(DieselError::NotFound).into()),
+            })
+        })
+        .await
+    }
 }
 
 /// Runs a query that may be repeated.
-pub(super) fn read<T>(
+pub(super) fn run_query<T>(
     conn: &mut StoreConnection,
     query: impl FnOnce(&mut StoreConnection) -> QueryResult<T>,
 ) -> Outcome<T> {
@@ -111,7 +209,7 @@ pub(super) fn read<T>(
 
 /// Runs `work` in one transaction, which an error rolls back. On Postgres the `revocation` makes it
 /// effective on all processes at the same moment.
-pub(super) fn transact<T, E: From<StoreError>>(
+fn run_transaction<T, E: From<StoreError>>(
     conn: &mut StoreConnection,
     revocation: Option<&mut Revocation>,
     work: impl FnOnce(&mut StoreConnection) -> Result<T, E>,
@@ -157,5 +255,12 @@ fn end<T, E: From<StoreError>>(conn: &mut StoreConnection, outcome: Result<T, E>
                 Outcome::Spoiled(Err(error))
             }
         },
+    }
+}
+
+fn lift_statement_timeout(conn: &mut StoreConnection) -> QueryResult<()> {
+    match conn {
+        StoreConnection::Postgres(conn) => conn.batch_execute("SET LOCAL statement_timeout = 0"),
+        StoreConnection::Sqlite(_) => Ok(()),
     }
 }

@@ -38,7 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use diesel::r2d2::Pool;
 use tokio::sync::Semaphore;
 
@@ -157,19 +156,6 @@ impl Store {
             principals,
             migrated: migrated.into(),
         })
-    }
-
-    /// Runs a query that changes nothing. It may run again on another connection if the first turns
-    /// out to be dead, as after a restart of Postgres.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        query: impl Fn(&mut StoreConnection) -> QueryResult<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.run(QUERY_TIMEOUT, None, move |conn| execute::read(conn, &query))
-            .await
     }
 
     /// The principal of a credential, if it is cached; `None` means that [`Self::fetch_principal`]

@@ -114,7 +114,7 @@ impl Store {
         if self.wal.as_ref().map_or(0, size) <= WAL_SIZE_LIMIT {
             return Ok(true);
         }
-        let checkpoint = |conn: &mut _| execute::read(conn, truncate_wal);
+        let checkpoint = |conn: &mut _| execute::run_query(conn, truncate_wal);
         self.run(QUERY_TIMEOUT, self.write_permit.as_ref(), checkpoint)
             .await
     }
