@@ -209,7 +209,7 @@ def check_scopes(checks: Checks, app: str, server: str, binary: Path, database: 
     grant(binary, database, "bob@example.com", "orders:read")
     bob = {"Token": sign_in(server, "bob@example.com")}
     checks.equal("a granted scope", ask(f"{app}/orders", bob).status, 200)
-    grant(binary, database, "bob@example.com", "orders:read", "--take")
+    grant(binary, database, "bob@example.com", "orders:read", "--revoke")
     check_refusal(checks, "a revoked scope", ask(f"{app}/orders", bob), 403, "read")
 
 

@@ -10,85 +10,111 @@ use serde::Serialize;
 
 use super::Failure;
 use super::common::{ConfirmArgs, Problem, with_reader};
-use super::output::{Output, say};
+use super::output::Output;
 use crate::auth::{Administrator, Adoption, Auth, MarkState, Verification};
 use crate::config::Config;
 use crate::store::AuditEvent;
 use crate::views::EventRead;
 
-/// How often `tail` looks for new events.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often `tail` queries new events.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The exit code of a verification that finds nothing wrong and cannot judge the mark.
+/// The exit code of a verification without problems that cannot check the mark.
 const EXIT_MARK_PRUNED: u8 = 3;
 
-/// Events that are read at once.
-const PAGE: i64 = 500;
+/// The number of events per query.
+const PAGE_SIZE: i64 = 500;
 
-/// What can be done with the audit trail.
+/// The commands for the audit trail.
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
-    /// Look for events that were altered, removed, reordered or cut off, and say which: exit
-    /// code 0 when there are none, 1 when there are, 3 when there are none but what --contains
-    /// names was deleted for its age, so that it cannot be told.
+    /// Find events that were altered, removed, reordered or cut off. Exit code 0 if there are none, 1
+    /// if there are any, 3 if there are none but the event of --contains has been pruned, so that it
+    /// cannot be compared.
     Verify(VerifyArgs),
-    /// Print the last events, and with --follow those to come until Ctrl-C.
+    /// Print the last events, and with --follow new ones until Ctrl-C.
     Tail(TailArgs),
-    /// Print all events, the oldest first, as one JSON document a line.
+    /// Print all events as newline-delimited JSON, oldest first.
     Export(ExportArgs),
-    /// Go over to another key: to the audit key of the settings as they are now, or to the one in
-    /// the database when they have none. Verifies the trail with the key until now, and records the
-    /// change. Stop every process first, and start them with the new key.
+    /// Change the audit key: to the key in the settings, or to the one in the database if the settings
+    /// have none. Verifies the trail with the old key, and records the change. Stop every process
+    /// first, and start them with the new key.
     AdoptKey(AdoptKeyArgs),
-    /// Delete the events that are older than the settings want to keep, as the service does every
+    /// Delete the events that are older than the retention in the settings, as the service does every
     /// hour.
     Prune(ConfirmArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct AdoptKeyArgs {
-    /// A file with the key until now; not needed for the one in the database
+    /// A file with the old key; not required for the one in the database
     #[arg(long, value_name = "FILE")]
     old_key_file: Option<PathBuf>,
-    /// Go over to the new key also when the trail was altered: verify reports that for ever
+    /// Change the key even if the trail was altered, which verify reports forever
     #[arg(long)]
     despite_problems: bool,
 }
 
-/// What was done.
+/// The result of `adopt-key`.
 #[derive(Serialize)]
 struct Adopted {
     adopted: bool,
     event: Option<i64>,
+    problems: Vec<String>,
+}
+
+/// The result of `verify`.
+#[derive(Serialize)]
+struct Verified {
+    events: u64,
+    last: String,
+    key_changes: Vec<i64>,
+    problems: Vec<String>,
+}
+
+impl Verified {
+    fn lines(&self) -> Vec<String> {
+        let key_changes = self.key_changes.iter().map(|id| {
+            format!(
+                "event {id}: an operator adopted another key, after the events before were verified"
+            )
+        });
+        let mut lines: Vec<String> = key_changes.chain(self.problems.iter().cloned()).collect();
+        if self.problems.is_empty() {
+            let Self { events, last, .. } = self;
+            lines.push(format!("{events} events, none altered; the last is {last}"));
+        }
+        lines
+    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// Only events after this id: the last one of an earlier export
+    /// Only events after this id: the last one of a previous export
     #[arg(long, default_value_t = 0)]
     after: i64,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// What an earlier verification printed as the last event, such as 17:3f…: finds out too
-    /// whether the whole trail was put back to a state before that. Keep a newer one after every
-    /// verification: it can be compared until its event is deleted for its age
+    /// The last event as a previous verification printed it, such as 17:3f…: also detects a trail that
+    /// was reset to an earlier state. Store the new one after every verification: it can be compared
+    /// until its event is pruned
     #[arg(long, value_name = "ID:DIGEST", value_parser = parse_mark)]
     contains: Option<(i64, String)>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct TailArgs {
-    /// How many of the last events to begin with
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..=PAGE))]
+    /// How many of the last events to print first
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..=PAGE_SIZE))]
     lines: i64,
-    /// Go on with the events to come
+    /// Continue with new events
     #[arg(long, short)]
     follow: bool,
 }
 
-/// How many.
+/// How many events were deleted.
 #[derive(Serialize)]
 struct Pruned {
     pruned: usize,
@@ -98,7 +124,7 @@ pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Res
     let mut mark = MarkState::Contained;
     with_reader(config, async |auth| match command {
         AuditCommand::Verify(args) => {
-            mark = verify(&auth, args.contains).await?;
+            mark = verify(&auth, args.contains, output).await?;
             Ok(())
         }
         AuditCommand::Tail(args) => tail(&auth, &args, output).await,
@@ -116,8 +142,8 @@ pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Res
         MarkState::Contained | MarkState::Missing => Ok(()),
         MarkState::Pruned => Err(Failure {
             problem:
-                "the event of --contains was deleted for its age, so whether the trail was put \
-                      back to a state before it cannot be told"
+                "the event of --contains has been pruned, so it cannot be told whether the trail was \
+                 reset to a state before it"
                     .to_owned(),
             code: EXIT_MARK_PRUNED,
         }),
@@ -131,7 +157,11 @@ fn parse_mark(text: &str) -> Result<(i64, String), String> {
     Ok((id, digest.to_owned()))
 }
 
-async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<MarkState, Problem> {
+async fn verify(
+    auth: &Auth,
+    contains: Option<(i64, String)>,
+    output: Output,
+) -> Result<MarkState, Problem> {
     let Verification {
         events,
         last: (id, digest),
@@ -145,22 +175,16 @@ async fn verify(auth: &Auth, contains: Option<(i64, String)>) -> Result<MarkStat
             problems.push(crate::auth::Problem::EndsDiffer(id));
         }
     }
-    for id in key_changes {
-        say(&format!(
-            "event {id}: an operator adopted another key, after the events before were verified"
-        ));
-    }
-    for problem in &problems {
-        say(&problem.to_string());
-    }
-    if problems.is_empty() {
-        say(&format!(
-            "{events} events, none altered; the last is {id}:{digest}"
-        ));
-        Ok(mark)
-    } else {
-        let count = problems.len();
-        Err(Problem(format!("{count} problem(s) in {events} events")))
+    let verified = Verified {
+        events,
+        last: format!("{id}:{digest}"),
+        key_changes,
+        problems: problems.iter().map(ToString::to_string).collect(),
+    };
+    output.print_lines(&verified, &verified.lines());
+    match problems.len() {
+        0 => Ok(mark),
+        count => Err(Problem(format!("{count} problem(s) in {events} events"))),
     }
 }
 
@@ -171,36 +195,42 @@ async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<()
         problems,
         event,
     } = auth.adopt_audit_key(old, args.despite_problems).await?;
-    let said = match event {
-        Some(id) => format!("{events} events were verified, event {id} adopts the new key"),
-        None => "the present key has signed the trail already".to_owned(),
+    let is_refused = event.is_none() && !problems.is_empty();
+    let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let adopted = Adopted {
+        adopted: event.is_some(),
+        event,
+        problems: lines.clone(),
     };
-    for problem in &problems {
-        say(&problem.to_string());
+    match event {
+        Some(id) => lines.push(format!(
+            "{events} events were verified, event {id} adopts the new key"
+        )),
+        None if !is_refused => lines.push("the trail is already signed with this key".to_owned()),
+        None => {}
     }
-    if event.is_none() && !problems.is_empty() {
+    output.print_lines(&adopted, &lines);
+    if is_refused {
         let count = problems.len();
         return Err(Problem(format!(
             "the key was not adopted: {count} problem(s) in {events} events"
         )));
     }
-    let adopted = event.is_some();
-    output.print(&Adopted { adopted, event }, &[&said]);
     Ok(())
 }
 
-/// The key in a file, without the line break at its end.
+/// The key in a file, without its trailing line break.
 fn read_key(path: &Path) -> Result<SecretString, Problem> {
     let text = fs::read_to_string(path)
         .map_err(|error| Problem(format!("{}: {}", path.display(), error.kind())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
-/// That they are printed is an event too, and the last one of them.
+/// The export is an event as well, the last one that it prints.
 async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
     auth.note_export(&Administrator::operator(), after).await?;
     loop {
-        let events = auth.follow_events(after, PAGE).await?;
+        let events = auth.follow_events(after, PAGE_SIZE).await?;
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -211,14 +241,14 @@ async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
     }
 }
 
-/// That they are printed is an event too, which is none of the last ones.
+/// The command is an event as well, which is not among the last ones.
 async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
     let end = auth.last_event().await?;
     auth.note_tail(&Administrator::operator(), args.lines, args.follow)
         .await?;
     let mut last = end - args.lines;
     loop {
-        let events = auth.follow_events(last, PAGE).await?;
+        let events = auth.follow_events(last, PAGE_SIZE).await?;
         for event in &events {
             if event.id > end && !args.follow {
                 return Ok(());
@@ -230,7 +260,7 @@ async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Proble
             if !args.follow {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -3,32 +3,40 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::common::with_auth;
-use super::output::{note, say};
+use super::output::{Output, note};
 use crate::auth::Administrator;
 use crate::config::Config;
 use crate::store::{self, StoreError};
 
-/// What `backup` is told.
+/// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The file to write; it must not be there yet
+    /// The file to write; it must not exist
     file: PathBuf,
 }
 
-/// Copies the SQLite file while services go on with it. The copy is on record before it is made, in
-/// the copy too.
-pub(super) fn backup(config: &Config, args: &BackupArgs) -> Result<(), String> {
+/// The copy.
+#[derive(Serialize)]
+struct Copied<'a> {
+    file: &'a str,
+    bytes: u64,
+}
+
+/// Copies the SQLite file while services use it. The audit trail records the copy before it is made,
+/// so that the event is in the copy as well.
+pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Result<(), String> {
     if config.database.url.sqlite_path().is_none() {
-        return copy(config, args);
+        return copy(config, args, output);
     }
     match store::inspect(&config.database) {
         Ok(state) if state.pending == 0 => {}
-        // As before an upgrade. A trail of other tables cannot be written.
+        // As before an upgrade: events cannot be appended with another version of the tables.
         Ok(_) | Err(StoreError::Migration(_)) => {
-            note("the tables are of another version, so the copy is not in the audit trail");
-            return copy(config, args);
+            note("the tables are of another version, so the audit trail does not record the copy");
+            return copy(config, args, output);
         }
         Err(error) => return Err(error.to_string()),
     }
@@ -39,14 +47,17 @@ pub(super) fn backup(config: &Config, args: &BackupArgs) -> Result<(), String> {
         })
     };
     record(false)?;
-    copy(config, args).inspect_err(|_problem| {
-        // The copy that is on record was not made. Without this the trail says too much.
-        let _recorded_or_not = record(true);
+    copy(config, args, output).inspect_err(|_problem| {
+        // The trail has recorded a copy that was not made. If this fails too, the first error is
+        // reported nevertheless.
+        let _ = record(true);
     })
 }
 
-fn copy(config: &Config, args: &BackupArgs) -> Result<(), String> {
+fn copy(config: &Config, args: &BackupArgs, output: Output) -> Result<(), String> {
     let bytes = store::backup(&config.database, &args.file).map_err(|error| error.to_string())?;
-    say(&format!("{}: {bytes} bytes", args.file.display()));
+    let file = args.file.to_string_lossy();
+    let copied = Copied { file: &file, bytes };
+    output.print(&copied, &[&format!("{file}: {bytes} bytes")]);
     Ok(())
 }

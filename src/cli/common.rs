@@ -1,4 +1,4 @@
-//! What the commands share that work on the database without the server.
+//! Shared by the commands that use the database without the server.
 
 use std::io::{IsTerminal, Read};
 
@@ -18,16 +18,16 @@ impl From<Error> for Problem {
     }
 }
 
-/// For commands that delete what is old.
+/// The arguments of commands that delete old rows.
 #[derive(Debug, Args)]
 pub(super) struct ConfirmArgs {
-    /// The clock of this machine is right, though it is far from the latest time that was seen
+    /// Trust the clock of this machine, even if it is far ahead of the latest time in the database
     #[arg(long)]
     confirm: bool,
 }
 
 impl ConfirmArgs {
-    /// Compares the clock with the latest time that was seen, or takes it for right.
+    /// Compares the clock with the latest recorded time, or trusts it.
     pub(super) async fn check_clock(&self, auth: &Auth) -> Result<(), Problem> {
         if self.confirm {
             auth.confirm_clock().await?;
@@ -36,15 +36,14 @@ impl ConfirmArgs {
             return Ok(());
         }
         Err(Problem(
-            "the clock is more than seven days ahead of the latest time that was seen, so nothing \
-             was deleted; if it is right, --confirm"
+            "the clock is more than seven days ahead of the latest time in the database, so \
+             nothing was deleted; if it is right, use --confirm"
                 .to_owned(),
         ))
     }
 }
 
-/// Opens the service on its database, without the server, and runs a command that appends to the
-/// audit trail.
+/// Opens the database without the server, and runs a command that may append to the audit trail.
 pub(super) fn with_auth(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
@@ -55,7 +54,7 @@ pub(super) fn with_auth(
     })
 }
 
-/// As [`with_auth`], for a command that can do with a trail that nothing can be appended to.
+/// As [`with_auth`], for a command that works even if no event can be appended to the audit trail.
 pub(super) fn with_reader(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
@@ -73,14 +72,14 @@ pub(super) fn with_reader(
     runtime.block_on(run).map_err(|Problem(problem)| problem)
 }
 
-/// Reads a password: a line that is typed twice without echo, or standard input to its end but for
-/// one line break.
+/// Reads a new password: at a terminal twice without echo, otherwise standard input to its end without
+/// one trailing line break.
 pub(super) fn read_new_password() -> Result<SecretString, Problem> {
     let failed = |error: std::io::Error| Problem(error.to_string());
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
         let first = rpassword::prompt_password("Password: ").map_err(failed)?;
-        let second = rpassword::prompt_password("Once more: ").map_err(failed)?;
+        let second = rpassword::prompt_password("Confirm password: ").map_err(failed)?;
         if first != second {
             return Err(Problem("the two passwords differ".to_owned()));
         }

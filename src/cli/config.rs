@@ -3,21 +3,19 @@
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::output::{Output, say};
+use super::output::Output;
 use crate::config::{Config, SETTINGS};
 
-/// What can be done with the settings.
+/// The commands for settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Say whether the settings can be used, and what is unwise about them. Exit code 2 when they
-    /// cannot.
+    /// Check whether the settings are valid, and print warnings. Exit code 2 if they are invalid.
     Check,
-    /// List every setting: name, default, whether it is a secret, and what it does, separated by
-    /// tabs.
+    /// List all settings: name, default, whether it is a secret, and description, separated by tabs.
     List,
 }
 
-/// What is to be said about the settings.
+/// The result of `check`.
 #[derive(Serialize)]
 struct Checked {
     usable: bool,
@@ -33,19 +31,20 @@ struct Listed {
     help: &'static str,
 }
 
-/// The settings have been read already, so they can be used.
+/// Runs a command. The settings have been read, so they are valid.
 pub(super) fn run(config: &Config, command: &ConfigCommand, output: Output) {
     match command {
         ConfigCommand::Check => {
             let warnings = config.warnings();
-            if output.json {
-                let usable = true;
-                output.print(&Checked { usable, warnings }, &[]);
-            } else if warnings.is_empty() {
-                say("the settings are fine");
-            } else {
-                warnings.iter().for_each(|warning| say(warning));
-            }
+            let lines = match warnings.as_slice() {
+                [] => vec!["the settings are fine".to_owned()],
+                warnings => warnings.to_vec(),
+            };
+            let checked = Checked {
+                usable: true,
+                warnings,
+            };
+            output.print_lines(&checked, &lines);
         }
         ConfigCommand::List => {
             for setting in SETTINGS {

@@ -1,4 +1,4 @@
-//! `tokenhouse healthcheck`: for containers, which have no curl.
+//! `tokenhouse healthcheck`, for containers without curl.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::config::Config;
 
-/// The longest that anything in the exchange may take.
+/// The timeout of each step of the exchange.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Asks the service of these settings whether it is ready.
+/// Queries the readiness of the service with these settings.
 pub(super) fn run(config: &Config) -> Result<(), String> {
     let address = reachable(config.server.bind);
-    let status = ask(address).map_err(|error| format!("{address}: {}", error.kind()))?;
+    let status = query(address).map_err(|error| format!("{address}: {}", error.kind()))?;
     if status == "200" {
         Ok(())
     } else {
@@ -20,7 +20,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
     }
 }
 
-/// A service that listens on every address is reached on this machine's own.
+/// The loopback address for a service that listens on all addresses.
 fn reachable(mut bind: SocketAddr) -> SocketAddr {
     match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => bind.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -30,8 +30,8 @@ fn reachable(mut bind: SocketAddr) -> SocketAddr {
     bind
 }
 
-/// The status of `/health/ready`.
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+/// The HTTP status of `/health/ready`.
+fn query(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, QUERY_TIMEOUT)?;
     stream.set_read_timeout(Some(QUERY_TIMEOUT))?;
     stream.set_write_timeout(Some(QUERY_TIMEOUT))?;
@@ -39,7 +39,7 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
         stream,
         "GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     )?;
-    // `HTTP/1.1 200` and no more: the status is all that is asked for.
+    // Only `HTTP/1.1 200`, which includes the status.
     let mut start = [0_u8; 12];
     stream.read_exact(&mut start)?;
     Ok(String::from_utf8_lossy(&start[9..]).into_owned())

@@ -9,44 +9,43 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::common::{Problem, with_auth};
-use super::output::{Output, note, say};
+use super::output::{Output, note};
 use crate::auth::ImportMode;
 use crate::config::Config;
 use crate::import::{self, Format, Options, Progress};
 
-/// How often a line is written where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// How often progress is printed without a terminal.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 const STYLE: &str = "{wide_bar} {human_pos}/{human_len} users, {per_sec:.0}, {eta} left";
 
-const SOURCE_HELP: &str = "Where the users are: sqlite://FILE, \
-     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl; it is read and never written";
+const SOURCE_HELP: &str = "The source of the users: sqlite://FILE, \
+     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl; it is only read";
 
-const SOURCE_LONG_HELP: &str = "Where the users are: sqlite://FILE, \
-     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl. It is read and never written.\n\n\
-     CSV begins with a line of names; JSONL has an object a line. The fields are email and \
-     hashed_password and, if wanted, id, name, surname, website, disabled, created_at, \
-     access_token and expiration_date. Others are left alone.";
+const SOURCE_LONG_HELP: &str = "The source of the users: sqlite://FILE, \
+     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl. It is only read.\n\n\
+     CSV begins with a line of names; JSONL has an object per line. The fields are email and \
+     hashed_password and, optionally, id, name, surname, website, disabled, created_at, \
+     access_token and expiration_date. Others are ignored.";
 
-const LIFETIME_HELP: &str = "How long tokens live at most; an end after that is cut. Also how long \
-     those live for which the source does not say it: those of fastapi-users after they were made \
-     (its lifetime_seconds), others without an end from now on. By default \
-     TOKENHOUSE_TOKEN_LIFETIME";
+const LIFETIME_HELP: &str = "The maximum lifetime of tokens; a later expiry is reduced to it. Also the \
+     lifetime of tokens without an expiry in the source: of fastapi-users after their creation (its \
+     lifetime_seconds), of others from now on. Defaults to TOKENHOUSE_TOKEN_LIFETIME";
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     #[arg(help = SOURCE_HELP, long_help = SOURCE_LONG_HELP)]
     source: String,
-    /// What the source is: tutorial, fastapi-users, django, csv or jsonl; found out without it
+    /// The format of the source: tutorial, fastapi-users, django, csv or jsonl; detected by default
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     from: Option<Format>,
-    /// Store nothing, and report what an import would do
+    /// Change nothing, and report what an import would do
     #[arg(long)]
     dry_run: bool,
-    /// Take over users who were deleted here too; their tokens have ended for good
+    /// Also import users who were deleted here; their tokens have ended permanently
     #[arg(long)]
     again: bool,
-    /// Rows that a table of the source has at most: a view may have rows without end
+    /// The maximum number of rows of a table in the source, as a view may be endless
     #[arg(
         long,
         value_name = "N",
@@ -54,7 +53,7 @@ pub(super) struct ImportArgs {
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)
     )]
     max_rows: u64,
-    /// Where times are at home that do not say so, such as Europe/Berlin
+    /// Time zone of timestamps that have no offset, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_timezone)]
     timezone: Tz,
     #[arg(
@@ -64,7 +63,7 @@ pub(super) struct ImportArgs {
         value_parser = clap::value_parser!(i64).range(1..=3_155_760_000)
     )]
     token_lifetime: Option<i64>,
-    /// Users in one transaction
+    /// Users per transaction
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = parse_batch)]
     batch: usize,
 }
@@ -79,7 +78,7 @@ fn parse_timezone(text: &str) -> Result<Tz, String> {
         .map_err(|_error| "expected a name such as Europe/Berlin".to_owned())
 }
 
-/// More would take longer than a transaction may.
+/// A larger batch would exceed the time limit of a transaction.
 fn parse_batch(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number @ 1..=5_000) => Ok(number),
@@ -109,19 +108,16 @@ pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(
         let outcome = import::run(&auth, options, |progress| display.show(progress)).await;
         display.end();
         let report = outcome.map_err(|error| Problem(error.to_string()))?;
-        if output.json {
-            output.print(&report, &[]);
-        } else {
-            report.to_string().lines().for_each(say);
-        }
+        let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
+        output.print_lines(&report, &lines);
         Ok(())
     })
 }
 
-/// How far it is, on standard error: a bar when somebody looks, else a line now and then.
+/// The progress, on standard error: a bar on a terminal, otherwise a line at intervals.
 enum Display {
     Bar(ProgressBar),
-    Lines { begun: Instant, last: Instant },
+    Lines { started: Instant, last: Instant },
 }
 
 impl Display {
@@ -129,7 +125,7 @@ impl Display {
         if !std::io::stderr().is_terminal() {
             let now = Instant::now();
             return Self::Lines {
-                begun: now,
+                started: now,
                 last: now,
             };
         }
@@ -147,9 +143,9 @@ impl Display {
                 bar.set_length(total.unwrap_or(done).max(done));
                 bar.set_position(done);
             }
-            Self::Lines { begun, last } if last.elapsed() >= LINE_EVERY => {
+            Self::Lines { started, last } if last.elapsed() >= PROGRESS_INTERVAL => {
                 *last = Instant::now();
-                note(&line_of(progress, begun.elapsed()));
+                note(&line_of(progress, started.elapsed()));
             }
             Self::Lines { .. } => {}
         }
@@ -167,7 +163,7 @@ fn line_of(Progress { done, total }: Progress, elapsed: Duration) -> String {
         .unwrap_or(u64::MAX)
         .max(1);
     let rate = done.saturating_mul(1_000) / millis;
-    let mut line = format!("{done} users, {rate} a second");
+    let mut line = format!("{done} users, {rate} per second");
     if let Some(total) = total
         && rate > 0
     {

@@ -1,6 +1,7 @@
 //! `tokenhouse key …`
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::common::with_auth;
 use super::output::Output;
@@ -10,15 +11,15 @@ use crate::config::Config;
 use crate::store::ApiKey;
 use crate::views::{KeyCreated, KeyRead};
 
-/// What can be done with API keys.
+/// The commands for API keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
-    /// Make an API key for a user, and print it.
+    /// Create an API key for a user, and print it.
     Create(CreateArgs),
-    /// List the keys of a user that were not revoked: id, hint, name, end, last use and scopes,
+    /// List the keys of a user that are not revoked: id, hint, name, expiry, last use and scopes,
     /// separated by tabs.
     List(UserArgs),
-    /// Revoke a key of a user on every process, and return when it has ended.
+    /// Revoke a key of a user. It is rejected by every process when the command returns.
     Revoke(RevokeArgs),
 }
 
@@ -26,13 +27,13 @@ pub(super) enum KeyCommand {
 pub(super) struct CreateArgs {
     /// The user's e-mail address, in any spelling
     email: String,
-    /// What to call it
+    /// The name of the key
     #[arg(long)]
     name: String,
-    /// What it allows; nothing when it is left out
+    /// A scope of the key, none by default; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// Days that it lives, 1 to 366; 90 when it is left out
+    /// The lifetime in days, 1 to 366; 90 by default
     #[arg(long)]
     days: Option<i64>,
 }
@@ -43,6 +44,13 @@ pub(super) struct RevokeArgs {
     email: String,
     /// The id of the key
     id: i64,
+}
+
+/// Whether a key was revoked.
+#[derive(Serialize)]
+struct Revoked {
+    id: i64,
+    revoked: bool,
 }
 
 pub(super) fn run(config: &Config, command: KeyCommand, output: Output) -> Result<(), String> {
@@ -68,6 +76,11 @@ pub(super) fn run(config: &Config, command: KeyCommand, output: Output) -> Resul
             KeyCommand::Revoke(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 auth.revoke_key_of(&operator, id, args.id).await?;
+                let revoked = Revoked {
+                    id: args.id,
+                    revoked: true,
+                };
+                output.print(&revoked, &[&format!("revoked key {}", args.id)]);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The log, on standard error: for people, or one JSON object a line.
+//! The log, on standard error: text, or newline-delimited JSON.
 
 use std::io::Write;
 use std::panic::{self, PanicHookInfo};
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::output::{in_ascii, printable};
 use crate::config::{Config, LogFormat};
 
-/// Starts logging as the settings say.
+/// Starts the log according to the settings.
 pub(super) fn start(config: &Config) {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(&config.log_filter);
@@ -19,14 +19,14 @@ pub(super) fn start(config: &Config) {
         LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),
     };
-    // A second start, as in tests that run several commands, keeps the first.
+    // Tests run several commands in a process, which keeps the first logger.
     if builder.try_init().is_err() {
         log::debug!("logging was started already");
     }
     panic::set_hook(Box::new(log_panic));
 }
 
-/// Says where it was, and not what: the message may hold the text that the code stumbled over.
+/// Logs the location of a panic, but not its message, which may contain the data that caused it.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name");
@@ -36,7 +36,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Cuts no line in two and obeys no character of a message.
+/// Writes one line, without control characters from the message.
 fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     let (time, level) = (out.timestamp_millis(), record.level());
     let style = out.default_level_style(level);

@@ -9,27 +9,27 @@ use crate::auth::Origin;
 use crate::config::Config;
 use crate::store;
 
-/// What `migrate` is told.
+/// The arguments of `migrate`.
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
-    /// Only say how many migrations are pending: exit code 1 if any is
+    /// Only print how many migrations are pending: exit code 1 if there are any
     #[arg(long)]
     status: bool,
 }
 
-/// A migration that was run.
+/// A completed migration.
 #[derive(Serialize)]
 struct Ran<'a> {
     ran: &'a str,
 }
 
-/// How many are to run.
+/// How many migrations are pending.
 #[derive(Serialize)]
 struct Pending {
     pending: usize,
 }
 
-/// Brings the tables up to date, and prints the migrations that were run.
+/// Runs the pending migrations, and prints them.
 pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result<(), String> {
     if args.status {
         return status(config, output);

@@ -1,18 +1,16 @@
 //! The command line: one file for each verb.
 
+mod artifacts;
 mod audit;
 mod backup;
 mod common;
-mod completions;
 mod config;
 mod doctor;
 mod healthcheck;
 mod import;
 mod key;
 mod logging;
-mod man;
 mod migrate;
-mod openapi;
 mod output;
 mod password;
 mod restore;
@@ -28,7 +26,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, ConfigErrors, EnvFile};
 use output::{Output, complain, note};
 
-/// The exit code for a setting, an argument or an input that cannot be used.
+/// The exit code for an invalid setting, argument or input.
 const EXIT_BAD_INPUT: u8 = 2;
 
 /// Why a command failed, as it is printed, and the exit code.
@@ -45,17 +43,17 @@ impl From<String> for Failure {
 
 /// A self-hosted token-authentication service.
 ///
-/// Settings come from the environment and the file .env of the working directory; .env.example
-/// lists them all. Without a command, it serves. Exit codes: 0 when all went well, 1 when something did not, 2 for a setting,
-/// an argument or an input that cannot be used.
+/// Settings come from the environment and the file .env in the working directory; .env.example lists
+/// all of them. Without a command, it serves. Exit codes: 0 for success, 1 for failure, 2 for an
+/// invalid setting, argument or input.
 #[derive(Debug, Parser)]
 #[command(name = "tokenhouse", version)]
 pub struct Cli {
-    /// Print JSON, a document a line, in place of columns
+    /// Print newline-delimited JSON instead of text
     #[arg(long, global = true)]
     json: bool,
-    /// Read settings from this file in place of .env; only its owner (you or root) may be able to
-    /// write to it
+    /// Read settings from this file instead of .env; it must be writable only by its owner, who must be
+    /// you or root
     #[arg(long, global = true, value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(subcommand)]
@@ -64,56 +62,55 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve over HTTP until SIGTERM or Ctrl-C (what happens without a command).
+    /// Serve over HTTP until SIGTERM or Ctrl-C (the default command).
     Serve,
-    /// Bring the tables of the database up to date, and print what was done.
+    /// Run pending migrations of the database, and print them.
     Migrate(migrate::MigrateArgs),
-    /// Ask a running service whether it is ready: exit code 0 if so, 1 if not.
+    /// Check whether a running service is ready: exit code 0 if so, 1 if not.
     Healthcheck,
-    /// See to users.
+    /// Manage users.
     #[command(subcommand)]
     User(user::UserCommand),
-    /// See to login tokens.
+    /// Manage login tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// See to API keys.
+    /// Manage API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// See to the audit trail.
+    /// Read, verify and maintain the audit trail.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Copy the SQLite file, also while services run on it.
+    /// Copy the SQLite file, even while services use it.
     Backup(backup::BackupArgs),
-    /// Put a copy in the place of the SQLite file. No service may run on it. All login tokens and
-    /// API keys end, and no id is given out for the second time.
+    /// Restore the SQLite file from a copy. No service may use the database. All login tokens and API
+    /// keys end, and no id is used twice.
     Restore(restore::RestoreArgs),
-    /// Do to a database that was put back by other means, such as `pg_restore`, what restore does:
-    /// end all login tokens and API keys, and let no id be given out for the second time.
+    /// Complete a restore by other means, such as `pg_restore`: end all login tokens and API keys, and
+    /// ensure that no id is used twice.
     AfterRestore(restore::AfterRestoreArgs),
-    /// See to the settings.
+    /// Check and list the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Look for what is wrong with an installation, and say what to do: exit code 1 if anything is.
+    /// Find problems of an installation, and suggest solutions: exit code 1 if there is any.
     Doctor,
-    /// Take over users with their password hashes, and live login tokens, from the tables of a
-    /// FastAPI or Django program or from a file. Can be run again at any time: who is there already
-    /// stays as they are.
+    /// Import users with their password hashes, and valid login tokens, from the tables of a FastAPI or
+    /// Django program or from a file. Can be repeated at any time: existing users stay unchanged.
     Import(import::ImportArgs),
     /// Hash a password, read from standard input to its end, as passlib does.
     Hash(password::HashArgs),
-    /// Verify a password, read from standard input to its end, against a hash: prints true, false,
-    /// or why the question has no answer (exit code 0, 1, 2).
+    /// Verify a password, read from standard input to its end, against a hash: prints true, false or
+    /// an error (exit code 0, 1 or 2).
     Verify(password::VerifyArgs),
     /// Print the OpenAPI document.
     Openapi,
-    /// Print a script that completes commands in a shell.
-    Completions(completions::CompletionsArgs),
-    /// Write a man page for each command into a folder.
-    Man(man::ManArgs),
+    /// Print a completion script for a shell.
+    Completions(artifacts::CompletionsArgs),
+    /// Write a man page for each command to a folder.
+    Man(artifacts::ManArgs),
 }
 
 impl Cli {
-    /// Reads the arguments of the process. Ends it when they ask for help, or cannot be used.
+    /// Parses the arguments of the process. Ends it when they are invalid or request help.
     pub fn from_arguments() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
             if !error.use_stderr() {
@@ -124,7 +121,7 @@ impl Cli {
         })
     }
 
-    /// Does what was asked for. Errors are a line each on standard error.
+    /// Runs the command. Each error is a line on standard error.
     pub fn run(self) -> ExitCode {
         let output = Output { json: self.json };
         let file = self.env_file.as_deref();
@@ -136,7 +133,7 @@ impl Cli {
             Command::Token(command) => run_with(file, |config| token::run(config, command, output)),
             Command::Key(command) => run_with(file, |config| key::run(config, command, output)),
             Command::Audit(command) => run_with(file, |config| audit::run(config, command, output)),
-            Command::Backup(args) => run_with(file, |config| backup::backup(config, &args)),
+            Command::Backup(args) => run_with(file, |config| backup::backup(config, &args, output)),
             Command::Restore(args) => run_with(file, |config| restore::run(config, &args, output)),
             Command::AfterRestore(args) => {
                 run_with(file, |config| restore::run_after(config, &args, output))
@@ -147,16 +144,16 @@ impl Cli {
             }),
             Command::Doctor => run_with(file, |config| doctor::run(config, output)),
             Command::Import(args) => run_with(file, |config| import::run(config, args, output)),
-            Command::Hash(args) => password::hash(&args),
-            Command::Verify(args) => password::verify(&args),
-            Command::Openapi => openapi::run(),
-            Command::Completions(args) => completions::run(&args),
-            Command::Man(args) => man::run(&args),
+            Command::Hash(args) => password::hash(&args, output),
+            Command::Verify(args) => password::verify(&args, output),
+            Command::Openapi => artifacts::openapi(),
+            Command::Completions(args) => artifacts::completions(&args),
+            Command::Man(args) => artifacts::man(&args),
         }
     }
 }
 
-/// Runs a command that needs the settings.
+/// Runs a command that requires the settings.
 fn run_with<F: Into<Failure>>(
     env_file: Option<&Path>,
     command: impl FnOnce(&Config) -> Result<(), F>,
@@ -178,14 +175,14 @@ fn run_with<F: Into<Failure>>(
     }
 }
 
-/// Reads the settings, starts the log, and says which file was read.
+/// Reads the settings, starts the log, and logs which file was read.
 fn read_settings(env_file: Option<&Path>) -> Result<Config, ConfigErrors> {
     let file = match env_file {
         Some(path) => EnvFile::at(path)?,
         None => EnvFile::of_working_directory()?,
     };
     if let EnvFile::NotRead(why) = &file {
-        // Before the log, which may be told to say nothing.
+        // Not through the log, which may be filtered.
         complain(&why.to_string());
     }
     let config = Config::from_env_and(&file)?;

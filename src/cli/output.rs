@@ -1,6 +1,8 @@
-//! What commands print: lines for people and their tools, or JSON. Names, addresses and ids in it
-//! are what strangers typed, so everything that is printed passes through here, and none of it can
-//! move the cursor, colour, hide or reorder the text of a terminal.
+//! The output of commands: text lines or JSON. It contains names and addresses that untrusted clients
+//! chose, so all output passes through here, and none of it can move the cursor of a terminal, or
+//! colour, hide or reorder its text.
+//!
+//! Commands print through [`Output`], which honours `--json`.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -9,61 +11,74 @@ use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 use serde::Serialize;
 
-/// How a command prints.
+/// The format of the output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
-    /// A JSON document a line in place of columns.
+    /// Newline-delimited JSON instead of text.
     pub(super) json: bool,
 }
 
 impl Output {
-    /// Prints one thing: as JSON, or as columns separated by tabs.
+    /// Prints one result: as JSON, or as columns separated by tabs.
     pub(super) fn print(self, value: &impl Serialize, columns: &[&str]) {
         if self.json {
-            // What is printed here are structs of texts and numbers, and those have a JSON form.
-            say_json(&serde_json::to_string(value).unwrap_or_default());
+            print_json(value);
         } else {
             let columns: Vec<String> = columns.iter().map(|text| printable(text)).collect();
             write_out(&columns.join("\t"));
         }
     }
+
+    /// Prints one result: as JSON, or as lines of text.
+    pub(super) fn print_lines(self, value: &impl Serialize, lines: &[String]) {
+        if self.json {
+            print_json(value);
+        } else {
+            lines.iter().for_each(|line| write_out(&printable(line)));
+        }
+    }
 }
 
-/// Prints a line of text.
-pub(super) fn say(line: &str) {
+fn print_json(value: &impl Serialize) {
+    // The values are structs of texts and numbers, whose serialization cannot fail.
+    print_json_text(&serde_json::to_string(value).unwrap_or_default());
+}
+
+/// Prints a line about the server. Results of commands are printed through [`Output`].
+pub(super) fn announce(line: &str) {
     write_out(&printable(line));
 }
 
-/// Prints a JSON document of one line or several.
-pub(super) fn say_json(document: &str) {
+/// Prints a JSON document of one or more lines.
+pub(super) fn print_json_text(document: &str) {
     write_out(&in_ascii(document));
 }
 
-/// Prints a text of the program's own, with nothing of a stranger's in it, as it is.
-pub(super) fn say_verbatim(text: &str) {
+/// Prints a text that contains nothing from clients, unchanged.
+pub(super) fn print_verbatim(text: &str) {
     write_out(text);
 }
 
-/// Says on standard error why a command fails, in one line.
+/// Prints on standard error, in one line, why a command fails.
 pub(super) fn complain(problem: &str) {
     note(&format!("tokenhouse: {problem}"));
 }
 
 /// Prints a line on standard error.
 pub(super) fn note(line: &str) {
-    // Without a standard error there is no place to report it.
-    let _written = writeln!(std::io::stderr(), "{}", printable(line));
+    // A failure cannot be reported anywhere else.
+    let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
-/// No reader any more, as behind `head`, ends the program: there is nothing left to do.
+/// Ends the program when the reader has gone, as with `| head`.
 fn write_out(text: &str) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// The text with a space in the place of every character that a terminal may obey, or that hides
-/// or reorders others: controls, line breaks among them, and format characters.
+/// The text with a space in place of each character that a terminal may interpret, or that hides or
+/// reorders others: control characters including line breaks, and format characters.
 pub(super) fn printable(text: &str) -> String {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let is_safe = |character| {
@@ -79,8 +94,8 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same JSON in ASCII, with escapes for all other characters and for DEL. Line breaks stay:
-/// those of a text are escaped in JSON already, so these are its layout.
+/// The same JSON in ASCII, with escapes for all other characters and for DEL. Line breaks stay: JSON
+/// escapes those in texts, so the others belong to its layout.
 pub(super) fn in_ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
@@ -89,8 +104,8 @@ pub(super) fn in_ascii(json: &str) -> String {
             continue;
         }
         for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
-            let _written = write!(ascii, "\\u{unit:04x}");
+            // Writing to a string cannot fail.
+            let _ = write!(ascii, "\\u{unit:04x}");
         }
     }
     ascii
@@ -102,8 +117,8 @@ mod tests {
 
     use super::*;
 
-    /// The format characters of Unicode 14, beside the controls and the two separators, as Python's
-    /// `unicodedata` lists them.
+    /// The control and format characters and the two separators of Unicode 14, as listed by Python's
+    /// `unicodedata`.
     const UNSAFE: [RangeInclusive<char>; 23] = [
         '\u{0000}'..='\u{001f}',
         '\u{007f}'..='\u{009f}',
@@ -131,12 +146,12 @@ mod tests {
     ];
 
     #[test]
-    fn no_character_that_terminals_obey_is_printed_and_all_others_are() {
+    fn only_printable_characters_are_printed() {
         for character in '\0'..=char::MAX {
             let is_unsafe = UNSAFE.iter().any(|range| range.contains(&character));
             let shown = printable(&format!("a{character}b"));
             let expected = if is_unsafe { ' ' } else { character };
-            // Later versions of Unicode may add to them.
+            // Later versions of Unicode may add format characters.
             let is_newer = shown == "a b" && !character.is_alphanumeric();
             assert!(
                 shown == format!("a{expected}b") || is_newer,
@@ -147,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_any_character_is_ascii_and_says_the_same() {
+    fn json_is_ascii_and_keeps_every_character() {
         for start in (0..=0x0010_FFFF_u32).step_by(64) {
             let text: String = (start..start + 64).filter_map(char::from_u32).collect();
             let ascii = in_ascii(&serde_json::json!({ "text": text }).to_string());

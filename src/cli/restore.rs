@@ -7,42 +7,42 @@ use clap::Args;
 use serde::Serialize;
 
 use super::common::{Problem, with_auth};
-use super::output::{Output, say};
+use super::output::Output;
 use crate::auth::{Administrator, Auth, Restore, Restored};
 use crate::config::Config;
 use crate::store::{self, LostEvents, ReplacedDatabase, SchemaComparison, StagedCopy};
 
-/// What `restore` is told.
+/// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// A file that `backup` has written
+    /// A file written by `backup`
     file: PathBuf,
-    /// Put it in the place of a database that is there
+    /// Replace an existing database
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     after: AfterRestoreArgs,
 }
 
-/// What `after-restore` is told.
+/// The arguments of `after-restore`.
 #[derive(Debug, Args)]
 pub(super) struct AfterRestoreArgs {
-    /// Let API keys stay good, also those that were revoked after the copy was made
+    /// Keep API keys, including those that were revoked after the copy was made
     #[arg(long)]
     keep_keys: bool,
-    /// Take the copy though its audit trail was altered, or cannot be verified with this
+    /// Accept a copy whose audit trail was altered or cannot be verified with the present
     /// `TOKENHOUSE_AUDIT_KEY`
     #[arg(long)]
     accept_altered_trail: bool,
 }
 
-/// What has come of it.
+/// The result.
 #[derive(Serialize)]
 struct Report {
     copy: String,
-    /// Of the database that was there.
+    /// The last event of the replaced database.
     replaced: Option<String>,
-    /// What happened there after the copy was made.
+    /// The number of events after the copy, by action.
     lost_events: Option<BTreeMap<String, i64>>,
     ended_tokens: usize,
     ended_keys: usize,
@@ -51,54 +51,55 @@ struct Report {
     trail_problems: usize,
 }
 
-/// Puts a copy in the place of the SQLite file. No service may run on it.
+/// Replaces the SQLite file by a copy. No service may use it.
 pub(super) fn run(config: &Config, args: &RestoreArgs, output: Output) -> Result<(), String> {
     let mut staged = StagedCopy::new(&config.database, &args.file, args.replace)
         .map_err(|error| error.to_string())?;
-    let of_copy = Config {
+    let copy_config = Config {
         database: staged.database().clone(),
         ..config.clone()
     };
     let mut report = None;
-    with_auth(&of_copy, async |auth| {
+    with_auth(&copy_config, async |auth| {
         report = Some(prepare(&auth, &args.after, staged.replaced()).await?);
         Ok(())
     })?;
     staged.install().map_err(|error| error.to_string())?;
     if let Some(report) = report {
-        report.print(output);
+        output.print_lines(&report, &report.lines());
     }
     Ok(())
 }
 
-/// Prepares a database that other programs have put back.
+/// Prepares a database that was restored by other means.
 pub(super) fn run_after(
     config: &Config,
     args: &AfterRestoreArgs,
     output: Output,
 ) -> Result<(), String> {
-    // Before the migrations: what a trigger does is not known yet.
+    // Before the migrations, which would run unknown triggers.
     match store::compare_schema(&config.database).map_err(|error| error.to_string())? {
         SchemaComparison::Equal => {}
         SchemaComparison::Differs(differences) => {
             let all = differences.join("; ");
-            return Err(format!("the database is not as Tokenhouse makes it: {all}"));
+            return Err(format!("the database differs from the migrations: {all}"));
         }
         SchemaComparison::NotPermitted => {
             return Err(
-                "the role may not make the schema that the tables are compared with: GRANT CREATE \
-                 ON DATABASE, or run this as the owner of the database"
+                "the role may not create the schema for the comparison of the tables: GRANT CREATE ON \
+                 DATABASE, or run this as the owner of the database"
                     .to_owned(),
             );
         }
     }
     with_auth(config, async |auth| {
-        prepare(&auth, args, None).await?.print(output);
+        let report = prepare(&auth, args, None).await?;
+        output.print_lines(&report, &report.lines());
         Ok(())
     })
 }
 
-/// Verifies the trail of the copy, ends what it revives, and says what was done.
+/// Verifies the trail of the copy, ends the credentials that it revives, and reports it.
 async fn prepare(
     auth: &Auth,
     args: &AfterRestoreArgs,
@@ -107,17 +108,17 @@ async fn prepare(
     let problems = auth.verify_trail().await?.problems;
     if let Some(first) = problems.first().filter(|_| !args.accept_altered_trail) {
         return Err(Problem(format!(
-            "the audit trail of the copy: {first}; {} problem(s) in all. --accept-altered-trail \
-             takes it as it is",
+            "the audit trail of the copy: {first}; {} problem(s) in all. Use \
+             --accept-altered-trail to accept it",
             problems.len()
         )));
     }
-    let of_replaced = |replaced: &ReplacedDatabase| {
+    let last_state = |replaced: &ReplacedDatabase| {
         let sequences = replaced.sequences.clone().unwrap_or_default();
         (sequences, replaced.last_event.clone())
     };
     let (replaced_sequences, replaced_mark) =
-        replaced.as_deref().map(of_replaced).unwrap_or_default();
+        replaced.as_deref().map(last_state).unwrap_or_default();
     let restore = Restore {
         keep_keys: args.keep_keys,
         accepted_problems: problems.len(),
@@ -163,24 +164,19 @@ impl Report {
         }
     }
 
-    fn print(&self, output: Output) {
-        if output.json {
-            return output.print(self, &[]);
-        }
-        say(&format!("the last event of the copy is {}", self.copy));
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("the last event of the copy is {}", self.copy)];
         if self.trail_problems > 0 {
             let count = self.trail_problems;
-            say(&format!(
-                "{count} problem(s) in its audit trail were accepted"
-            ));
+            lines.push(format!("accepted {count} problem(s) in its audit trail"));
         }
         if let Some(replaced) = &self.replaced {
-            say(&format!(
-                "the last event of the database that was there is {replaced}"
+            lines.push(format!(
+                "the last event of the replaced database is {replaced}"
             ));
-            say(&self.lost());
+            lines.push(self.lost());
         }
-        say(&format!(
+        lines.push(format!(
             "ended {} login token(s) and {} API key(s){}",
             self.ended_tokens,
             self.ended_keys,
@@ -190,17 +186,18 @@ impl Report {
                 ""
             }
         ));
-        say(&format!("the next ids are {}", list(&self.next_ids)));
+        lines.push(format!("the next ids are {}", list(&self.next_ids)));
+        lines
     }
 
-    /// What has to be done again by hand, such as disabling a user.
+    /// What may have to be repeated manually, such as disabling a user.
     fn lost(&self) -> String {
         match &self.lost_events {
-            None => "the copy is not of that database, or that is too damaged to compare them"
+            None => "the copy is from another database, or the replaced database is too damaged to compare"
                 .to_owned(),
-            Some(lost) if lost.is_empty() => "nothing had happened there since the copy".to_owned(),
+            Some(lost) if lost.is_empty() => "it has no events after the copy".to_owned(),
             Some(lost) => format!(
-                "what happened there since the copy is undone: {}",
+                "its events after the copy are lost: {}",
                 list(lost)
             ),
         }

@@ -6,13 +6,13 @@ use std::pin::pin;
 use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
 
-use super::output::{complain, say};
+use super::output::{announce, complain};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
 
-/// Serves until it is told to stop.
+/// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: &Config) -> Result<(), String> {
     for warning in config.warnings() {
         log::warn!("{warning}");
@@ -31,50 +31,50 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
         })?),
         None => None,
     };
-    announce(config, address);
+    announce_address(config, address);
     actix_web::rt::System::new()
         .block_on(async {
-            // A database that is not migrated yet is no reason not to start; the readiness says so.
+            // A database with pending migrations does not prevent the start: the readiness reports it.
             if let Err(error @ Error::OtherAuditKey) = auth.begin_trail().await {
                 return Err(std::io::Error::other(error));
             }
-            let _watched_or_later = auth.watch_clock().await;
-            // Written with the chores otherwise.
+            // Both are repeated by the maintenance if the database is unavailable now.
+            let _ = auth.watch_clock().await;
             let version = env!("CARGO_PKG_VERSION");
-            let _written_or_later = auth.note_start(version, &config.digest).await;
+            let _ = auth.note_start(version, &config.digest).await;
             let server = http::server(auth.clone(), &config.server, listener)?;
             if let Some(listener) = metrics_listener {
-                // Ends with the program.
+                // Ends with the process.
                 actix_web::rt::spawn(http::metrics_server(auth.clone(), listener)?);
             }
-            // systemd, where it waits for this, starts what comes after us from now on.
-            let _told_or_not_asked = sd_notify::notify(&[NotifyState::Ready]);
+            // Lets systemd start the units that depend on the service. Fails without systemd.
+            let _ = sd_notify::notify(&[NotifyState::Ready]);
             match select(server, pin!(auth.files_replaced())).await {
                 Either::Left((ended, _)) => ended?,
                 Either::Right((problem, _)) => give_up(&auth, &problem),
             }
-            // What is lost with a database that is away at the end is in the log.
-            let _settled_or_lost = auth.settle().await;
-            let _written_or_lost = auth.note_stop().await;
+            // Errors are in the log.
+            let _ = auth.settle().await;
+            let _ = auth.note_stop().await;
             Ok(())
         })
         .map_err(|error: std::io::Error| error.to_string())
 }
 
-/// Ends the process at once: the supervisor starts another one, on the files as they are. Nothing
-/// is dropped, because SQLite would write to a file that is not its own any more.
+/// Ends the process immediately, so that the supervisor restarts it on the new files. Runs no
+/// destructors, in which SQLite would write to files that belong to another database.
 fn give_up(auth: &Auth, problem: &str) -> ! {
     auth.release_files();
     complain(problem);
     std::process::exit(1)
 }
 
-/// Says where the service is, on standard output: the log may be filtered.
-fn announce(config: &Config, address: std::net::SocketAddr) {
+/// Prints the address on standard output, as the log may be filtered.
+fn announce_address(config: &Config, address: std::net::SocketAddr) {
     let version = env!("CARGO_PKG_VERSION");
-    say(&format!("Tokenhouse {version} on http://{address}"));
-    say(&format!("  database  {}", config.database.url));
+    announce(&format!("Tokenhouse {version} on http://{address}"));
+    announce(&format!("  database  {}", config.database.url));
     if config.server.docs {
-        say(&format!("  docs      http://{address}/docs"));
+        announce(&format!("  docs      http://{address}/docs"));
     }
 }

@@ -10,16 +10,16 @@ use crate::auth::{Administrator, Auth};
 use crate::config::Config;
 use crate::views::utc;
 
-/// What can be done with login tokens.
+/// The commands for login tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a login token for a user without a password, and print it. The earlier one ends.
+    /// Issue a login token for a user without a password, and print it. The previous one ends.
     Issue(IssueArgs),
-    /// List the tokens that are good: id of the user, address, end, and scopes, separated by tabs.
+    /// List the valid tokens: id of the user, address, expiry and scopes, separated by tabs.
     List(ListArgs),
-    /// End a user's login token on every process, and return when it has ended.
+    /// Revoke a user's login token. It is rejected by every process when the command returns.
     Revoke(UserArgs),
-    /// Delete the tokens that have expired.
+    /// Delete expired tokens.
     Prune(ConfirmArgs),
 }
 
@@ -27,22 +27,22 @@ pub(super) enum TokenCommand {
 pub(super) struct IssueArgs {
     /// The user's e-mail address, in any spelling
     email: String,
-    /// What the token allows; all that the user may do when it is left out
+    /// A scope of the token, by default all scopes of the user; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// How many at most
+    /// The maximum number of tokens
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// Only those of users after this id
+    /// Start after the user with this id
     #[arg(long, default_value_t = 0)]
     after: i64,
 }
 
-/// A token just made.
+/// A new token.
 #[derive(Serialize)]
 struct Issued<'a> {
     access_token: &'a str,
@@ -50,7 +50,7 @@ struct Issued<'a> {
     scope: &'a str,
 }
 
-/// A token that is good.
+/// A valid token.
 #[derive(Serialize)]
 struct Live<'a> {
     user_id: i64,
@@ -59,13 +59,13 @@ struct Live<'a> {
     scope: &'a str,
 }
 
-/// What was done.
+/// Whether there was a token.
 #[derive(Serialize)]
 struct Revoked {
     revoked: bool,
 }
 
-/// How many.
+/// How many tokens were deleted.
 #[derive(Serialize)]
 struct Pruned {
     pruned: usize,
@@ -80,8 +80,8 @@ pub(super) fn run(config: &Config, command: TokenCommand, output: Output) -> Res
             TokenCommand::Revoke(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let revoked = auth.revoke_token_of(&operator, id).await?;
-                let said = if revoked { "revoked" } else { "there was none" };
-                output.print(&Revoked { revoked }, &[said]);
+                let text = if revoked { "revoked" } else { "there was none" };
+                output.print(&Revoked { revoked }, &[text]);
                 Ok(())
             }
             TokenCommand::Prune(args) => {

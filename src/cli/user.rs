@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::common::{Problem, read_new_password, with_auth};
-use super::output::{Output, say, say_json};
+use super::output::{Output, print_json_text};
 use crate::auth::{Administrator, Auth, Precondition, RegistrationInput, UserPatch};
 use crate::config::Config;
 use crate::error::{Error, FieldError, InvalidField};
@@ -13,34 +13,33 @@ use crate::scope;
 use crate::store::{AuditEvent, User};
 use crate::views::{AdminUser, EventRead, KeyRead};
 
-/// Events that are read at once for an export.
-const EVENTS_AT_ONCE: i64 = 500;
+/// The number of events per query of an export.
+const EXPORT_PAGE_SIZE: i64 = 500;
 
-/// What can be done with users.
+/// The commands for users.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Make a user, whoever may register. The password is read from standard input.
+    /// Create a user, even when registration is closed. The password is read from standard input.
     Create(CreateArgs),
-    /// List users in the order of their ids: id, address, name, whether they are disabled, and
-    /// scopes, separated by tabs.
+    /// List users ordered by id: id, address, name, state and scopes, separated by tabs.
     List(ListArgs),
-    /// Show a user: id, address, name, whether disabled, and scopes, separated by tabs.
+    /// Show a user: id, address, name, state and scopes, separated by tabs.
     Show(UserArgs),
-    /// Give a user a new password, read from standard input. The login token and all API keys end.
+    /// Set a user's password, read from standard input. The login token and all API keys end.
     Passwd(PasswdArgs),
-    /// Print everything that is kept about a user as one JSON document, but for what is secret.
+    /// Print everything that is stored about a user, except secrets, as one JSON document.
     Export(UserArgs),
-    /// Keep a user out: no sign-in, and the login token and all API keys end for good.
+    /// Disable a user: no sign-in, and the login token and all API keys end permanently.
     Disable(UserArgs),
-    /// Let a user sign in again.
+    /// Enable a disabled user.
     Enable(UserArgs),
-    /// Let a user sign in without a wait after too many wrong passwords.
+    /// Reset the failed sign-ins of a user, whose account may be locked because of them.
     Unlock(UserArgs),
-    /// Give scopes to a user, or take them. What is taken is taken from all tokens and keys.
+    /// Grant scopes to a user, or revoke them, also from all the user's tokens and keys.
     Grant(GrantArgs),
     /// End the login token and all keys of a user.
     SignOut(UserArgs),
-    /// Delete a user, with all tokens and keys.
+    /// Delete a user and all their tokens and keys.
     Delete(UserArgs),
 }
 
@@ -55,20 +54,20 @@ pub(super) struct CreateArgs {
     surname: String,
     #[arg(long, default_value = "")]
     website: String,
-    /// What the user may do, such as users:read; for several, give it several times
+    /// A scope of the user, such as users:read; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only those whose address begins like this
+    /// Only users whose address begins with this text
     #[arg(long, default_value = "")]
     search: String,
-    /// How many at most
+    /// The maximum number of users
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// Only those after this: the id, or with --search the address, that ended the page before
+    /// Start after this user: the last id of the previous page, or with --search the last address
     #[arg(long)]
     after: Option<String>,
 }
@@ -83,7 +82,7 @@ pub(super) struct UserArgs {
 pub(super) struct PasswdArgs {
     /// The user's e-mail address, in any spelling
     email: String,
-    /// Leave the API keys as they are
+    /// Keep the API keys
     #[arg(long)]
     keep_keys: bool,
 }
@@ -95,9 +94,35 @@ pub(super) struct GrantArgs {
     /// The scopes, such as users:read
     #[arg(required = true)]
     scopes: Vec<String>,
-    /// Take them instead
+    /// Revoke the scopes instead
     #[arg(long)]
-    take: bool,
+    revoke: bool,
+}
+
+/// How many credentials ended.
+#[derive(Serialize)]
+struct Ended {
+    ended: usize,
+}
+
+/// Whether failed sign-ins were reset.
+#[derive(Serialize)]
+struct Unlocked {
+    unlocked: bool,
+}
+
+/// The user whose password was changed.
+#[derive(Serialize)]
+struct PasswordChanged {
+    id: i64,
+    password_changed: bool,
+}
+
+/// The deleted user.
+#[derive(Serialize)]
+struct Deleted {
+    id: i64,
+    deleted: bool,
 }
 
 pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Result<(), String> {
@@ -114,33 +139,42 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::Passwd(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let password = read_new_password()?;
-                let changed = auth.set_password(&operator, id, password, args.keep_keys);
-                Ok(changed.await?)
+                auth.set_password(&operator, id, password, args.keep_keys)
+                    .await?;
+                let changed = PasswordChanged {
+                    id,
+                    password_changed: true,
+                };
+                output.print(&changed, &["changed the password"]);
+                Ok(())
             }
             UserCommand::Export(args) => export(&auth, &operator, &args).await,
-            UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true).await,
-            UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false).await,
+            UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true, output).await,
+            UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false, output).await,
             UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
             UserCommand::Unlock(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                let were_any = auth.unlock_user(&operator, id).await?;
-                say(if were_any {
+                let unlocked = auth.unlock_user(&operator, id).await?;
+                let text = if unlocked {
                     "unlocked"
                 } else {
                     "was not locked"
-                });
+                };
+                output.print(&Unlocked { unlocked }, &[text]);
                 Ok(())
             }
             UserCommand::SignOut(args) => {
                 let id = auth.find_user_id(&args.email).await?;
                 let ended = auth.sign_out_user(&operator, id).await?;
-                say(&format!("ended {ended}"));
+                output.print(&Ended { ended }, &[&format!("ended {ended}")]);
                 Ok(())
             }
             UserCommand::Delete(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                let deleted = auth.delete_user(&operator, id, Precondition::None);
-                Ok(deleted.await?)
+                auth.delete_user(&operator, id, Precondition::None).await?;
+                let deleted = Deleted { id, deleted: true };
+                output.print(&deleted, &[&format!("deleted user {id}")]);
+                Ok(())
             }
         }
     })
@@ -191,13 +225,19 @@ async fn set_disabled(
     operator: &Administrator,
     args: &UserArgs,
     disabled: bool,
+    output: Output,
 ) -> Result<(), Problem> {
     let id = auth.find_user_id(&args.email).await?;
     let patch = UserPatch {
         disabled: Ok(Some(disabled)),
         ..UserPatch::none()
     };
-    auth.update_user(operator, id, patch).await?;
+    let user = auth.update_user(operator, id, patch).await?;
+    let text = if disabled { "disabled" } else { "enabled" };
+    output.print(
+        &AdminUser::from(&user),
+        &[&format!("{text} {}", user.email)],
+    );
     Ok(())
 }
 
@@ -210,7 +250,7 @@ async fn grant(
     let id = auth.find_user_id(&args.email).await?;
     let named = scope::normalise(&args.scopes.join(" "))
         .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))))?;
-    let patch = if args.take {
+    let patch = if args.revoke {
         UserPatch {
             scopes_remove: Ok(Some(named)),
             ..UserPatch::none()
@@ -225,7 +265,7 @@ async fn grant(
     Ok(())
 }
 
-/// Everything that is kept about a user.
+/// Everything that is stored about a user.
 #[derive(Serialize)]
 struct UserExport<'a> {
     user: AdminUser<'a>,
@@ -239,7 +279,9 @@ async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Resul
     let keys = auth.list_keys(id).await?;
     let (mut events, mut before): (Vec<AuditEvent>, _) = (Vec::new(), None);
     loop {
-        let page = auth.list_events_of_user(id, before, EVENTS_AT_ONCE).await?;
+        let page = auth
+            .list_events_of_user(id, before, EXPORT_PAGE_SIZE)
+            .await?;
         events.extend(page.events);
         before = page.next;
         if before.is_none() {
@@ -253,7 +295,7 @@ async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Resul
     };
     let document =
         serde_json::to_string_pretty(&all).map_err(|error| Problem(error.to_string()))?;
-    say_json(&document);
+    print_json_text(&document);
     Ok(())
 }
 

@@ -1,11 +1,16 @@
 //! Operator commands next to a running server.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::process::Output;
 
 use chrono::{DateTime, TimeDelta};
+use clap::CommandFactory;
+use serde_json::Value;
 use tokenhouse::Clock;
+use tokenhouse::cli::Cli;
 
-use crate::harness::{Backend, TestApp, on_both_databases, run_with_input};
+use crate::harness::{Backend, ScratchDir, TestApp, on_both_databases, run_with_input};
 
 on_both_databases!(
     operator_creates_users_and_grants_scopes,
@@ -117,7 +122,7 @@ fn revocations_by_the_operator_take_effect_everywhere(backend: Backend) {
     };
     for _ in 0..3 {
         assert_eq!(statuses("/verify?scope=a"), [[200, 200]; 2]);
-        let taken = tokenhouse(&app, &["user", "grant", "--take", &alice.email, "a", "c"]);
+        let taken = tokenhouse(&app, &["user", "grant", "--revoke", &alice.email, "a", "c"]);
         assert_eq!(taken, "1\talice@example.com\talice Example\tenabled\tb\n");
         assert_eq!(statuses("/verify?scope=a"), [[403, 403]; 2]);
         assert_eq!(statuses("/verify?scope=b"), [[200, 200]; 2]);
@@ -137,7 +142,7 @@ fn revocations_by_the_operator_take_effect_everywhere(backend: Backend) {
     assert_eq!(app.status("/users/me", &token), 200);
     assert_eq!(
         tokenhouse(&app, &["user", "delete", "ALICE@example.com"]),
-        ""
+        "deleted user 1\n"
     );
     assert_eq!(
         [*app, second].map(|s| s.status("/users/me", &token)),
@@ -288,4 +293,116 @@ fn token_prune_deletes_only_expired_tokens(backend: Backend) {
     assert_eq!(tokenhouse(&app, &prune), "pruned 1501\n");
     assert_eq!(app.database().count("access_tokens"), 1);
     assert_eq!(second.get("/users/me").bearer(&token).send().status, 200);
+}
+
+/// Commands that print no result, or one that is not JSON by nature, with the reason.
+const WITHOUT_JSON: [(&str, &str); 4] = [
+    ("completions", "prints a shell script"),
+    ("healthcheck", "prints nothing: the exit code is the result"),
+    ("man", "prints nothing: it writes files"),
+    ("serve", "prints its address and runs until it is stopped"),
+];
+
+fn leaf_commands(command: &clap::Command, name: &str, found: &mut BTreeSet<String>) {
+    let subcommands: Vec<_> = command.get_subcommands().collect();
+    if subcommands.is_empty() {
+        found.insert(name.trim_start().to_owned());
+    }
+    for command in subcommands {
+        leaf_commands(command, &format!("{name} {}", command.get_name()), found);
+    }
+}
+
+#[test]
+fn every_command_honours_the_json_option() {
+    let app = TestApp::start(Backend::Sqlite);
+    let folder = ScratchDir::new("json-option");
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (source, copy) = (file("users.jsonl"), file("copy.db"));
+    fs::write(&source, r#"{"email": "d@example.com"}"#).unwrap();
+    let restored = format!("sqlite://{}", file("restored.db"));
+    let hash = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
+    let carol = "carol@example.com";
+
+    let mut tested: BTreeSet<String> = WITHOUT_JSON.map(|(name, _)| name.to_owned()).into();
+    for (name, arguments) in [
+        ("config check", &[][..]),
+        ("config list", &[]),
+        ("migrate", &[]),
+        ("openapi", &[]),
+        ("hash", &["--cost", "4"]),
+        ("verify", &[hash]),
+        ("user create", &[carol, "--name", "Carol"]),
+        ("user list", &[]),
+        ("user show", &[carol]),
+        ("user passwd", &[carol]),
+        ("user export", &[carol]),
+        ("user grant", &[carol, "a:b"]),
+        ("user unlock", &[carol]),
+        ("token issue", &[carol]),
+        ("token list", &[]),
+        ("token revoke", &[carol]),
+        ("token prune", &[]),
+        ("key create", &[carol, "--name", "k"]),
+        ("key list", &[carol]),
+        ("key revoke", &[carol, "1"]),
+        ("user sign-out", &[carol]),
+        ("user disable", &[carol]),
+        ("user enable", &[carol]),
+        ("audit verify", &[]),
+        ("audit tail", &[]),
+        ("audit export", &[]),
+        ("audit prune", &[]),
+        ("audit adopt-key", &[]),
+        ("import", &[source.as_str()]),
+        ("backup", &[copy.as_str()]),
+        ("user delete", &[carol]),
+        ("doctor", &[]),
+        ("restore", &[copy.as_str()]),
+        ("after-restore", &[]),
+    ] {
+        let mut all: Vec<&str> = name.split(' ').chain(arguments.iter().copied()).collect();
+        all.push("--json");
+        let mut command = app.program(&all);
+        if name.ends_with("restore") {
+            command.env("DATABASE_URL", &restored);
+        }
+        let output = run_with_input(&mut command, "mulberry-Tram-71");
+        // The wrong password of `verify` and a finding of `doctor` are results as well.
+        let may_fail = ["verify", "doctor"].contains(&name);
+        assert!(output.status.success() || may_fail, "{name}: {output:?}");
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let documents = serde_json::Deserializer::from_str(&stdout).into_iter::<Value>();
+        let documents: Result<Vec<Value>, _> = documents.collect();
+        let documents = documents.unwrap_or_else(|error| panic!("{name}: {error}: {stdout}"));
+        assert!(
+            !documents.is_empty() && documents.iter().all(Value::is_object),
+            "{name}: {stdout}"
+        );
+        assert!(tested.insert(name.to_owned()), "{name} is listed twice");
+    }
+    let mut commands = BTreeSet::new();
+    leaf_commands(&Cli::command(), "", &mut commands);
+    assert_eq!(commands, tested);
+}
+
+#[test]
+fn commands_without_rows_confirm_in_a_sentence() {
+    let app = TestApp::start(Backend::Sqlite);
+    let alice = app.register("alice");
+    app.create_key(&alice.sign_in(), "");
+    for (arguments, confirmation) in [
+        (&["key", "revoke", &alice.email, "1"][..], "revoked key 1\n"),
+        (
+            &["user", "disable", &alice.email],
+            "disabled alice@example.com\n",
+        ),
+        (
+            &["user", "enable", &alice.email],
+            "enabled alice@example.com\n",
+        ),
+        (&["user", "delete", &alice.email], "deleted user 1\n"),
+    ] {
+        assert_eq!(tokenhouse(&app, arguments), confirmation);
+    }
 }

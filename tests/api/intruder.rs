@@ -241,7 +241,7 @@ fn doctor_reports_rights_of_other_roles() {
     );
     assert!(output.contains("is a superuser"), "{output}");
     assert!(
-        output.contains("as the migrations make them") && !output.contains(others),
+        output.contains("as the migrations create them") && !output.contains(others),
         "{output}"
     );
 

@@ -154,7 +154,7 @@ fn revocations_take_effect_at_the_next_request(backend: Backend) {
     grant(&app, &["alice@example.com", "orders:read"]);
     let token = alice.sign_in();
     assert_eq!(get(&client, "/orders", &token).0, 200);
-    grant(&app, &["--take", "alice@example.com", "orders:read"]);
+    grant(&app, &["--revoke", "alice@example.com", "orders:read"]);
     assert_eq!(get(&client, "/orders", &token).0, 403);
 
     for _ in 0..20 {

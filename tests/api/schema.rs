@@ -89,7 +89,7 @@ fn migrated_schema_passes(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("alice").sign_in();
     let (report, status) = doctor(&app, app.database());
-    assert_eq!(report, "ok\ttables\tas the migrations make them");
+    assert_eq!(report, "ok\ttables\tas the migrations create them");
     assert_eq!(status, Some(0));
     // Repeating the check gives the same result, and it leaves nothing behind.
     assert_eq!(doctor(&app, app.database()).0, report);

@@ -162,7 +162,7 @@ fn scopes_are_checked_where_required(proxy: Proxy) {
     }
 
     // Revoking the scope from the user also removes it from existing credentials.
-    guarded.run(&["user", "grant", "--take", &alice.email, SCOPE]);
+    guarded.run(&["user", "grant", "--revoke", &alice.email, SCOPE]);
     for credential in [&token, &key_with] {
         guarded.assert_rejected(client.get("/reports").bearer(credential), 403);
         let caller = guarded.caller(credential);

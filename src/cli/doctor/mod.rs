@@ -1,10 +1,7 @@
-//! `tokenhouse doctor`: what is wrong with an installation, and what to do.
+//! `tokenhouse doctor`: problems of an installation, and their solutions.
 
-mod clock;
-mod postgres;
-mod proxies;
-mod schema;
-mod transport;
+mod database;
+mod environment;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,11 +16,11 @@ use crate::config::{Config, Registration};
 use crate::password::hash_password;
 use crate::store;
 
-/// A hash that takes less is cheap to crack; one that takes more, nobody wants to wait for.
-const HASH_TAKES: std::ops::RangeInclusive<Duration> =
+/// The recommended duration of a hash: a faster one is cheap to crack, a slower one delays users.
+const HASH_DURATION: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_millis(1_000);
 
-/// How grave it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Level {
@@ -32,19 +29,19 @@ enum Level {
     Problem,
 }
 
-/// What was looked at, and what there is to say about it.
+/// The result of a check.
 #[derive(Debug, Serialize)]
 struct Finding {
     level: Level,
-    about: &'static str,
-    says: String,
+    subject: &'static str,
+    message: String,
 }
 
 pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
     findings.extend(file_mode(config));
-    findings.extend(transport::check(config));
-    findings.push(clock::machine());
+    findings.extend(database::check_transport(config));
+    findings.push(environment::check_clock());
     findings.push(hash_time(config));
     findings.extend(database(config));
     let mut problems = 0;
@@ -55,7 +52,7 @@ pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
             Level::Problem => "problem",
         };
         problems += usize::from(finding.level == Level::Problem);
-        output.print(finding, &[level, finding.about, &finding.says]);
+        output.print(finding, &[level, finding.subject, &finding.message]);
     }
     match problems {
         0 => Ok(()),
@@ -63,11 +60,11 @@ pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
     }
 }
 
-fn finding(level: Level, about: &'static str, says: impl Into<String>) -> Finding {
+fn finding(level: Level, subject: &'static str, message: impl Into<String>) -> Finding {
     Finding {
         level,
-        about,
-        says: says.into(),
+        subject,
+        message: message.into(),
     }
 }
 
@@ -77,28 +74,28 @@ fn settings(config: &Config) -> Vec<Finding> {
         .into_iter()
         .map(|warning| finding(Level::Warning, "settings", warning))
         .collect();
-    let warn = |says: &str| finding(Level::Warning, "settings", says);
+    let warn = |message: &str| finding(Level::Warning, "settings", message);
     if !config.auth.limits.on {
         findings.push(warn(
-            "TOKENHOUSE_LIMITS: off, so passwords can be guessed at without end; set it to on",
+            "TOKENHOUSE_LIMITS: off, so passwords can be guessed without limit; set it to on",
         ));
     }
     let is_local = config.server.bind.ip().is_loopback();
     if !is_local && config.server.trusted_proxies.is_empty() {
         findings.push(warn(
-            "TOKENHOUSE_BIND: open to other machines and no TOKENHOUSE_TRUSTED_PROXIES; passwords \
-             go over the wire in the clear unless a proxy with TLS is in front",
+            "TOKENHOUSE_BIND: reachable from other machines without TOKENHOUSE_TRUSTED_PROXIES; \
+             passwords are sent unencrypted unless a proxy terminates TLS",
         ));
     }
     if !is_local && config.auth.registration == Registration::Open {
         findings.push(warn(
-            "TOKENHOUSE_REGISTRATION: everybody who can reach the service may register",
+            "TOKENHOUSE_REGISTRATION: every client that can reach the service can register users",
         ));
     }
     if config.auth.audit_key.is_none() {
         findings.push(warn(
-            "TOKENHOUSE_AUDIT_KEY: not set, so whoever has the whole database can rewrite the \
-             audit trail; set 32 random characters and keep them elsewhere",
+            "TOKENHOUSE_AUDIT_KEY: not set, so an attacker with access to the database can rewrite \
+             the audit trail; set 32 random characters and store them elsewhere",
         ));
     }
     if findings.is_empty() {
@@ -109,54 +106,59 @@ fn settings(config: &Config) -> Vec<Finding> {
 
 fn file_mode(config: &Config) -> Option<Finding> {
     let path = config.database.url.sqlite_path()?;
-    let about = "database file";
+    let subject = "database file";
     let Ok(metadata) = fs::metadata(path) else {
         return Some(finding(
             Level::Ok,
-            about,
-            "not there yet; it will be made for its owner only",
+            subject,
+            "does not exist yet; it will be accessible by its owner only",
         ));
     };
     let mode = metadata.permissions().mode() & 0o777;
     Some(if mode & 0o077 == 0 {
-        finding(Level::Ok, about, format!("mode {mode:o}"))
+        finding(Level::Ok, subject, format!("mode {mode:o}"))
     } else {
         let path = Path::display(path);
-        let says = format!("others may read it (mode {mode:o}): chmod 600 {path}");
-        finding(Level::Problem, about, says)
+        let message = format!("other users may read it (mode {mode:o}): chmod 600 {path}");
+        finding(Level::Problem, subject, message)
     })
 }
 
 fn hash_time(config: &Config) -> Finding {
-    let begun = Instant::now();
+    let started = Instant::now();
     let hashed = hash_password(b"how long does it take?", config.auth.cost);
-    let took = begun.elapsed();
-    let says = format!(
+    let duration = started.elapsed();
+    let message = format!(
         "{} ms at cost {}",
-        took.as_millis(),
+        duration.as_millis(),
         u32::from(config.auth.cost)
     );
     if hashed.is_err() {
-        finding(Level::Problem, "bcrypt", "the system gives no randomness")
-    } else if HASH_TAKES.contains(&took) {
-        finding(Level::Ok, "bcrypt", says)
+        finding(
+            Level::Problem,
+            "bcrypt",
+            "the system has no random number generator",
+        )
+    } else if HASH_DURATION.contains(&duration) {
+        finding(Level::Ok, "bcrypt", message)
     } else {
-        let says = format!("{says}: between 50 and 1000 is wise; see TOKENHOUSE_BCRYPT_COST");
-        finding(Level::Warning, "bcrypt", says)
+        let message =
+            format!("{message}: 50 to 1000 ms are recommended; see TOKENHOUSE_BCRYPT_COST");
+        finding(Level::Warning, "bcrypt", message)
     }
 }
 
 fn database(config: &Config) -> Vec<Finding> {
-    let about = "database";
+    let subject = "database";
     let state = match store::inspect(&config.database) {
         Ok(state) => state,
-        Err(error) => return vec![finding(Level::Problem, about, error.to_string())],
+        Err(error) => return vec![finding(Level::Problem, subject, error.to_string())],
     };
-    let mut findings = vec![finding(Level::Ok, about, state.version)];
-    findings.extend(schema::check(config));
-    findings.extend(postgres::check(config));
+    let mut findings = vec![finding(Level::Ok, subject, state.version)];
+    findings.extend(database::check_schema(config));
+    findings.extend(database::check_postgres(config));
     if state.pending > 0 {
-        let says = format!(
+        let message = format!(
             "{} migration(s) pending: run tokenhouse migrate",
             state.pending
         );
@@ -165,15 +167,15 @@ fn database(config: &Config) -> Vec<Finding> {
         } else {
             Level::Problem
         };
-        findings.push(finding(level, about, says));
+        findings.push(finding(level, subject, message));
     } else {
-        findings.extend(proxies::unnamed(config));
+        findings.extend(environment::check_proxies(config));
         findings.extend(contents(config).unwrap_or_default());
     }
     findings
 }
 
-/// What stands in the tables.
+/// Checks the rows of the tables.
 fn contents(config: &Config) -> Option<Vec<Finding>> {
     let auth = Auth::open(config).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -182,20 +184,23 @@ fn contents(config: &Config) -> Option<Vec<Finding>> {
         .ok()?;
     let trail = runtime.block_on(auth.verify_trail()).ok()?;
     let seen = runtime.block_on(auth.time_seen()).ok()?;
-    Some(vec![trail_finding(&trail), clock::compare(seen)])
+    Some(vec![
+        trail_finding(&trail),
+        environment::compare_clock(seen),
+    ])
 }
 
 fn trail_finding(verification: &Verification) -> Finding {
-    let about = "audit trail";
+    let subject = "audit trail";
     match verification.problems.first() {
         None => finding(
             Level::Ok,
-            about,
+            subject,
             format!("{} events, none altered", verification.events),
         ),
         Some(problem) => {
-            let says = format!("{problem}; tokenhouse audit verify lists all");
-            finding(Level::Problem, about, says)
+            let message = format!("{problem}; tokenhouse audit verify lists all problems");
+            finding(Level::Problem, subject, message)
         }
     }
 }

@@ -1,0 +1,74 @@
+//! `tokenhouse openapi`, `completions` and `man`: what is generated from the definition of the program.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::Cli;
+use super::output::{complain, print_json_text, print_verbatim};
+use crate::http;
+
+/// The arguments of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// The arguments of `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The folder, which is created if it does not exist; existing pages are overwritten
+    folder: PathBuf,
+}
+
+/// Prints the OpenAPI document.
+pub(super) fn openapi() -> ExitCode {
+    match http::openapi_document().to_pretty_json() {
+        Ok(document) => {
+            print_json_text(&document);
+            ExitCode::SUCCESS
+        }
+        Err(_error) => ExitCode::FAILURE,
+    }
+}
+
+/// Prints the completion script of a shell.
+pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
+    let mut command = Cli::command();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "tokenhouse", &mut script);
+    print_verbatim(String::from_utf8_lossy(&script).trim_end());
+    ExitCode::SUCCESS
+}
+
+/// Writes the man pages: `tokenhouse.1`, and one such as `tokenhouse-user-create.1` for each command.
+pub(super) fn man(args: &ManArgs) -> ExitCode {
+    // Without `help`, whose pages would repeat those of all commands.
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let written = fs::create_dir_all(&args.folder).and_then(|()| write(&program, &args.folder));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{}: {}", args.folder.display(), error.kind()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the page of a command, and those of its subcommands.
+fn write(command: &Command, folder: &Path) -> io::Result<()> {
+    for subcommand in command.get_subcommands() {
+        write(subcommand, folder)?;
+    }
+    Man::new(command.clone())
+        .source(concat!("Tokenhouse ", env!("CARGO_PKG_VERSION")))
+        .generate_to(folder)?;
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The environment of the service: the clock of the machine, and the proxies in front of it.
+
+use chrono::{NaiveDateTime, TimeDelta, Utc};
+
+use super::{Finding, Level, finding};
+use crate::auth::{Auth, TimeSeen, is_near};
+use crate::clock::MAX_STEP;
+use crate::config::Config;
+
+/// The earliest plausible time, in seconds since 1970: this program is not older.
+const MIN_TIME: i64 = 1_790_000_000;
+
+/// How long after that the program may be in use.
+const MAX_AGE: TimeDelta = TimeDelta::days(20 * 365);
+
+/// The maximum difference between the clocks of several machines.
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// How far back unnamed proxies are reported.
+const MAX_PROXY_AGE: TimeDelta = TimeDelta::days(7);
+
+/// Whether the time of the clock is plausible.
+pub(super) fn check_clock() -> Finding {
+    let now = Utc::now();
+    let age = TimeDelta::seconds(now.timestamp() - MIN_TIME);
+    if age < TimeDelta::zero() || age > MAX_AGE {
+        let message = format!("the clock is at {now}: set it, or tokens expire at the wrong time");
+        return finding(Level::Problem, "clock", message);
+    }
+    let message = now.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    finding(Level::Ok, "clock", message)
+}
+
+/// Whether the clock matches the latest time that a process has recorded, and the last event.
+pub(super) fn compare_clock(seen: TimeSeen) -> Finding {
+    judge(Utc::now().naive_utc(), seen)
+}
+
+fn judge(now: NaiveDateTime, seen: TimeSeen) -> Finding {
+    let subject = "clock and database";
+    let Some(latest) = seen.latest.max(seen.last_event) else {
+        return finding(Level::Ok, subject, "the database has no times yet");
+    };
+    if now + MAX_SKEW < latest {
+        let message = format!(
+            "the clock is behind the latest time in the database, {latest} UTC: set it; if it is \
+             right, stop every process and run tokenhouse audit prune --confirm"
+        );
+        return finding(Level::Problem, subject, message);
+    }
+    // Not compared with the last event, which may be from a time when the clock was wrong.
+    match seen.latest {
+        Some(latest) if now - latest > MAX_STEP => {
+            let message = format!(
+                "the clock is {} days ahead of the latest time seen, {latest} UTC, so nothing \
+                 is pruned: set it; if it is right, run tokenhouse audit prune --confirm",
+                (now - latest).num_days()
+            );
+            finding(Level::Problem, subject, message)
+        }
+        _ => finding(
+            Level::Ok,
+            subject,
+            format!("the latest time seen is {latest} UTC"),
+        ),
+    }
+}
+
+/// Whether requests came through a proxy that is not trusted, as services have recorded.
+pub(super) fn check_proxies(config: &Config) -> Option<Finding> {
+    let auth = Auth::open(config).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .ok()?;
+    let recorded = auth.list_unnamed_proxies(MAX_PROXY_AGE);
+    let peers = runtime.block_on(recorded).ok()?;
+    let trusted = &config.server.trusted_proxies;
+    // If proxies are configured, a distant peer is more likely a client that forged the header.
+    let unnamed = peers
+        .into_iter()
+        .filter(|peer| !trusted.contains(*peer))
+        .find(|peer| trusted.is_empty() || is_near(*peer))?;
+    let message = format!(
+        "{unnamed} forwards requests but is not trusted, so limits and the audit trail use its \
+         address for all clients behind it: set TOKENHOUSE_TRUSTED_PROXIES={unnamed} if it is your \
+         proxy"
+    );
+    Some(finding(Level::Warning, "proxies", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_far_from_recorded_times_is_a_problem() {
+        let at = |days| NaiveDateTime::default() + TimeDelta::days(days);
+        let level = |now, latest: Option<i64>, last_event: Option<i64>| {
+            let seen = TimeSeen {
+                latest: latest.map(at),
+                last_event: last_event.map(at),
+            };
+            judge(at(now), seen).level
+        };
+        assert_eq!(level(100, None, None), Level::Ok);
+        assert_eq!(level(100, Some(100), Some(90)), Level::Ok);
+        assert_eq!(level(100, Some(94), None), Level::Ok);
+        assert_eq!(level(100, Some(92), None), Level::Problem);
+        assert_eq!(level(100, Some(92), Some(100)), Level::Problem);
+        assert_eq!(level(100, Some(101), None), Level::Problem);
+        assert_eq!(level(100, Some(99), Some(500)), Level::Problem);
+    }
+}
