@@ -1,6 +1,7 @@
 # Shortcuts. `just` lists them; CONTRIBUTING.md explains the longer ones. `.ci/run` is what CI runs.
 
 # List the commands
+[private]
 default:
     @just --list
 

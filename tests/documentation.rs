@@ -1,6 +1,6 @@
 //! The tour in README.md runs as printed: its shell block, pasted into bash against a new server,
-//! prints what its `#>` lines show. Links between documents lead to files.
-//! `tokenhouse man` writes a page for every command, with all of its options.
+//! prints what its `#>` lines show. Links between documents lead to files, and the commands and
+//! settings that documents name exist. `tokenhouse man` writes a page for every command.
 
 #![expect(
     clippy::expect_used,
@@ -8,7 +8,7 @@
     reason = "the helpers of a test fail the test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -172,6 +172,87 @@ fn links_lead_to_files() {
         }
     }
     assert!(links > 60, "only {links} links found");
+}
+
+/// The documents for users, which name commands and settings.
+fn user_guides() -> String {
+    let guides = [
+        "README.md",
+        "SECURITY.md",
+        "deploy/README.md",
+        "docs/api.md",
+        "docs/configuration.md",
+        "docs/migrating.md",
+        "docs/operating.md",
+    ];
+    guides
+        .map(|guide| fs::read_to_string(root().join(guide)).unwrap())
+        .join("\n")
+}
+
+/// The commands in code spans and indented code, without `tokenhouse` itself.
+fn commands(text: &str) -> Vec<&str> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let blocks = text.lines().filter_map(|line| line.strip_prefix("    "));
+    spans
+        .chain(blocks)
+        .filter_map(|code| code.strip_prefix("tokenhouse "))
+        .collect()
+}
+
+/// The subcommands that a command names, with alternatives such as `user list\|show` expanded.
+fn subcommands(command: &str) -> Vec<Vec<String>> {
+    let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let words = command
+        .split_whitespace()
+        .take_while(|word| is_name(word) && !word.contains([':', '@']));
+    words.fold(vec![Vec::new()], |paths, word| {
+        let names: Vec<_> = word.split("\\|").collect();
+        paths
+            .iter()
+            .flat_map(|path| {
+                names
+                    .iter()
+                    .map(move |name| [&path[..], &[(*name).to_owned()]].concat())
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn documented_commands_exist() {
+    let guides = user_guides();
+    let mut found = 0;
+    for command in commands(&guides) {
+        let options = command
+            .split_whitespace()
+            .map(|word| word.trim_matches(['[', ']']));
+        let options: Vec<_> = options.filter(|word| word.starts_with("--")).collect();
+        for path in subcommands(command) {
+            let words: Vec<_> = path.iter().map(String::as_str).chain(["--help"]).collect();
+            let help = tokenhouse(&words);
+            for option in &options {
+                assert!(help.contains(option), "{path:?} has no {option}");
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 40, "only {found} commands found");
+}
+
+#[test]
+fn documented_settings_exist() {
+    let settings = fs::read_to_string(root().join(".env.example")).unwrap();
+    let guides = user_guides();
+    let is_part_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let words = guides.split(|c| !is_part_of_name(c));
+    let names: BTreeSet<_> = words
+        .filter(|word| word.starts_with("TOKENHOUSE_") && *word != "TOKENHOUSE_")
+        .collect();
+    for name in &names {
+        assert!(settings.contains(&format!("{name}=")), "no setting {name}");
+    }
+    assert!(names.len() > 15, "only {} settings found", names.len());
 }
 
 #[test]
