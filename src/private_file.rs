@@ -1,16 +1,16 @@
-//! Files that only their owner may read, from the moment they are made.
+//! Files that only their owner may read, from creation on.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Makes a new file of mode 0600 and opens it for reading and writing. What this program writes
-/// holds password hashes, so every file is made here.
+/// Creates a file with mode 0600 and opens it for reading and writing. The files of this program
+/// contain password hashes, so every file is created here.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] when the name is taken, also by a link that leads nowhere:
-/// `O_EXCL` follows none. Otherwise what the system says.
+/// [`io::ErrorKind::AlreadyExists`] if the name is taken, even by a dangling link: `O_EXCL` follows
+/// none. Otherwise the system's error.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)

@@ -1,6 +1,7 @@
 //! Where other programs keep their users and tokens.
 
-use crate::store::{SourceDatabase, SourceQuery, StoreError};
+use super::database::{SourceDatabase, SourceQuery};
+use crate::store::StoreError;
 
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

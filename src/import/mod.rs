@@ -5,6 +5,7 @@
 //! the database, a batch in a transaction. So a run that broke off is simply made again.
 
 mod csv;
+mod database;
 mod files;
 mod layouts;
 mod report;

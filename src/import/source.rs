@@ -5,12 +5,13 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::Options;
+use super::database::SourceDatabase;
 use super::files;
 use super::layouts::{self, Format};
 use super::users::{LeftOut, RawRow, ReadUser, Rules, TokenCounts};
 use crate::config::DatabaseUrl;
 use crate::password::Cost;
-use crate::store::{SourceDatabase, StoreError};
+use crate::store::StoreError;
 
 /// Tokens of one user that are looked at.
 const MAX_TOKENS: usize = 1_000;

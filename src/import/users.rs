@@ -6,13 +6,13 @@ use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use pydantic_email::EmailAddress;
 
+use super::database::SourceRow;
 use super::layouts::token_forms;
 use super::strength::is_strong;
 use super::times;
 use crate::auth::{ImportedToken, ImportedUser};
 use crate::credential::token::TokenDigest;
 use crate::password::{self, Cost};
-use crate::store::SourceRow;
 
 /// Characters that the column of the hash takes.
 const HASH_MAX: usize = 255;

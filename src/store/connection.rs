@@ -8,7 +8,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 use secrecy::ExposeSecret;
 
-use super::StoreError;
+use super::error::{StoreError, describe_postgres, describe_sqlite};
 use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
 
@@ -77,6 +77,19 @@ const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
      SET statement_timeout = '2s'; \
      SET lock_timeout = '1s'; \
      SET idle_in_transaction_session_timeout = '5s'";
+
+const POSTGRES_READ_ONLY: &str = "SET statement_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0; \
+     SET datestyle = 'ISO, YMD'; \
+     SET default_transaction_read_only = on";
+
+/// Allows only harmless functions in the file's own views and triggers. The file may be damaged or
+/// malicious.
+const SQLITE_READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
+     PRAGMA query_only = ON; \
+     PRAGMA trusted_schema = OFF; \
+     PRAGMA cell_size_check = ON; \
+     PRAGMA mmap_size = 0";
 
 /// Parameters for libpq unless the URL contains them: by default libpq waits forever.
 const POSTGRES_PARAMETERS: &[(&str, &str)] = &[
@@ -185,17 +198,40 @@ impl Manager {
             DatabaseUrl::Sqlite(path) => {
                 format!("{}: {}", path.display(), describe_sqlite(error))
             }
-            DatabaseUrl::Postgres(_) => describe(error),
+            DatabaseUrl::Postgres(_) => describe_postgres(error),
         }
     }
 
     /// As [`Self::connect`], for work that only Postgres can do.
-    pub(super) fn open_postgres(&self) -> Result<PgConnection, StoreError> {
+    pub(super) fn connect_postgres(&self) -> Result<PgConnection, StoreError> {
         match self.connect()? {
             StoreConnection::Postgres(conn) => Ok(conn),
             StoreConnection::Sqlite(_) => Err(StoreError::Unavailable("not Postgres".to_owned())),
         }
     }
+}
+
+/// Opens another program's database for reading. Blocks. Without timeouts, because reading a whole
+/// table may take long.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the database cannot be opened.
+pub fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, StoreError> {
+    let Some(path) = url.sqlite_path() else {
+        let mut conn = Manager::new(url).connect_postgres()?;
+        conn.batch_execute(POSTGRES_READ_ONLY)?;
+        return Ok(StoreConnection::Postgres(conn));
+    };
+    let unreadable = || {
+        let path = path.display();
+        StoreError::Unavailable(format!("{path}: not a readable SQLite file"))
+    };
+    let uri = sqlite_uri(path, "mode=ro");
+    let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
+    conn.batch_execute(SQLITE_READ_ONLY)?;
+    conn.batch_execute("SELECT name FROM sqlite_master LIMIT 1")
+        .map_err(|_error| unreadable())?;
+    Ok(StoreConnection::Sqlite(conn))
 }
 
 impl ManageConnection for Manager {
@@ -230,48 +266,6 @@ pub(super) struct LogConnectionErrors(pub(super) Manager);
 impl HandleError<ConnectionError> for LogConnectionErrors {
     fn handle_error(&self, error: ConnectionError) {
         log::error!("database: {}", self.0.describe(&error));
-    }
-}
-
-/// SQLite's own message, which contains no secret.
-fn describe_sqlite(error: &ConnectionError) -> &str {
-    match error {
-        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
-        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
-            info.message().lines().next().unwrap_or_default()
-        }
-        _ => "unable to open database file",
-    }
-}
-
-/// Why a connection could not be opened, without the URL: libpq quotes a URL that it cannot parse,
-/// including the password.
-fn describe(error: &ConnectionError) -> String {
-    const SAFE_PREFIXES: &[&str] = &[
-        "connection to server",
-        "could not",
-        "timeout",
-        // The message of a build without TLS for a URL that requires it.
-        "sslmode value",
-    ];
-    let text = match error {
-        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
-        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
-            info.message().lines().next().unwrap_or_default()
-        }
-        _ => "",
-    };
-    // libpq takes a part of a password that contains '@' for the host, and quotes it.
-    if text.starts_with("could not translate host name") {
-        return "the host in DATABASE_URL is not known".to_owned();
-    }
-    if SAFE_PREFIXES
-        .iter()
-        .any(|start| text.to_ascii_lowercase().starts_with(start))
-    {
-        text.to_owned()
-    } else {
-        "the connection was refused, or DATABASE_URL is not well-formed".to_owned()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Errors of the database.
 
+use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// Why the database gave no answer. Never contains a stored or requested value.
@@ -44,5 +45,47 @@ impl From<DieselError> for StoreError {
             DieselError::NotFound => Self::Unavailable("a row is missing".to_owned()),
             _ => Self::Unavailable("the query could not be sent or its result not read".to_owned()),
         }
+    }
+}
+
+/// SQLite's own message, which contains no secret.
+pub(super) fn describe_sqlite(error: &ConnectionError) -> &str {
+    match error {
+        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
+        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
+            info.message().lines().next().unwrap_or_default()
+        }
+        _ => "unable to open database file",
+    }
+}
+
+/// Why a connection could not be opened, without the URL: libpq quotes a URL that it cannot parse,
+/// including the password.
+pub(super) fn describe_postgres(error: &ConnectionError) -> String {
+    const SAFE_PREFIXES: &[&str] = &[
+        "connection to server",
+        "could not",
+        "timeout",
+        // The message of a build without TLS for a URL that requires it.
+        "sslmode value",
+    ];
+    let text = match error {
+        ConnectionError::BadConnection(text) => text.lines().next().unwrap_or_default(),
+        ConnectionError::CouldntSetupConfiguration(DieselError::DatabaseError(_, info)) => {
+            info.message().lines().next().unwrap_or_default()
+        }
+        _ => "",
+    };
+    // libpq takes a part of a password that contains '@' for the host, and quotes it.
+    if text.starts_with("could not translate host name") {
+        return "the host in DATABASE_URL is not known".to_owned();
+    }
+    if SAFE_PREFIXES
+        .iter()
+        .any(|start| text.to_ascii_lowercase().starts_with(start))
+    {
+        text.to_owned()
+    } else {
+        "the connection was refused, or DATABASE_URL is not well-formed".to_owned()
     }
 }

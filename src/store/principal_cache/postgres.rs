@@ -319,7 +319,7 @@ impl PostgresLookups {
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         if self.conn.is_none() {
-            let conn = self.manager.open_postgres()?;
+            let conn = self.manager.connect_postgres()?;
             self.use_connection(conn)?;
         }
         self.conn.as_mut().ok_or_else(StoreError::no_connection)
@@ -327,7 +327,7 @@ impl PostgresLookups {
 
     /// Switches to a new pair of connections. What was cached under earlier ones is not trusted.
     fn use_connection(&mut self, conn: PgConnection) -> Result<(), StoreError> {
-        let mut listener = self.manager.open_postgres()?;
+        let mut listener = self.manager.connect_postgres()?;
         listener.batch_execute(LISTEN)?;
         self.listener = Some(listener);
         self.conn = Some(conn);

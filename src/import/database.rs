@@ -5,10 +5,8 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::StoreError;
-use super::connection::{Manager, StoreConnection};
-use super::sqlite_file::sqlite_uri;
 use crate::config::DatabaseUrl;
+use crate::store::{StoreConnection, StoreError, connect_read_only};
 
 /// A row: each column converted to text.
 pub type SourceRow = Vec<Option<String>>;
@@ -25,23 +23,11 @@ pub struct SourceQuery {
 /// An open database of another program.
 pub struct SourceDatabase(StoreConnection);
 
-/// Without timeouts: reading a whole table may take long.
-const POSTGRES_SETTINGS: &str = "SET statement_timeout = 0; \
-     SET idle_in_transaction_session_timeout = 0; \
-     SET datestyle = 'ISO, YMD'; \
-     SET default_transaction_read_only = on";
-
-/// Read-only, and with only harmless functions for the file's own views and triggers. The file may
-/// be damaged or malicious.
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; \
-     PRAGMA query_only = ON; \
-     PRAGMA trusted_schema = OFF; \
-     PRAGMA cell_size_check = ON; \
-     PRAGMA mmap_size = 0";
-
 /// Limits counting: Postgres evaluates a set-returning function completely before it returns the
 /// first row.
 const COUNT_TIMEOUT: &str = "SET statement_timeout = '120s'";
+
+const NO_TIMEOUT: &str = "SET statement_timeout = 0";
 
 #[derive(QueryableByName)]
 struct Line {
@@ -61,22 +47,7 @@ impl SourceDatabase {
     /// # Errors
     /// [`StoreError::Unavailable`] if the database cannot be opened.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let Some(path) = url.sqlite_path() else {
-            let mut conn = Manager::new(url).open_postgres()?;
-            conn.batch_execute(POSTGRES_SETTINGS)?;
-            return Ok(Self(StoreConnection::Postgres(conn)));
-        };
-        let uri = sqlite_uri(path, "mode=ro");
-        let unreadable = || {
-            let path = path.display();
-            StoreError::Unavailable(format!("{path}: not a readable SQLite file"))
-        };
-        let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
-        conn.batch_execute(SQLITE_SETTINGS)?;
-        diesel::sql_query("SELECT name FROM sqlite_master LIMIT 1")
-            .execute(&mut conn)
-            .map_err(|_error| unreadable())?;
-        Ok(Self(StoreConnection::Sqlite(conn)))
+        connect_read_only(url).map(Self)
     }
 
     /// The columns of a table; none if the table does not exist.
@@ -113,7 +84,7 @@ impl SourceDatabase {
             StoreConnection::Postgres(conn) => {
                 conn.batch_execute(COUNT_TIMEOUT)?;
                 let counted = query.get_result(conn)?;
-                conn.batch_execute(POSTGRES_SETTINGS)?;
+                conn.batch_execute(NO_TIMEOUT)?;
                 counted
             }
             StoreConnection::Sqlite(conn) => query.get_result(conn)?,
