@@ -117,8 +117,8 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// Opens whatever the URL names at each time. A relative path is resolved against the process's
-    /// current directory.
+    /// Opens the database that the URL names at the time of each connection. A relative path is
+    /// resolved against the process's current directory.
     pub(super) fn new(url: &DatabaseUrl) -> Self {
         let url = match url {
             DatabaseUrl::Sqlite(path) => {

@@ -7,7 +7,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A UNIQUE constraint was violated.
-    #[error("the row exists")]
+    #[error("the row already exists")]
     Conflict,
     /// The database cannot be reached, is too slow, or refused the query.
     #[error("the database is unavailable: {0}")]

@@ -56,9 +56,9 @@ impl Revocation {
         }
     }
 
-    /// To be announced before the transaction. Returns once no process uses its cache, and none will
-    /// before [`Self::end`]. Takes as long as the slowest process needs to answer; if one does not
-    /// answer, [`ANSWER_TIMEOUT`] plus [`FENCE_TIMEOUT`].
+    /// Runs before the transaction. Returns once no process uses its cache, and none will before
+    /// [`Self::end`]. Takes as long as the slowest process needs to answer; if one does not answer,
+    /// [`ANSWER_TIMEOUT`] plus [`FENCE_TIMEOUT`].
     ///
     /// # Errors
     /// If the database does not answer. The connection must not be used again then.
@@ -96,14 +96,14 @@ impl Revocation {
         }
     }
 
-    /// To be announced in the transaction, as its last statement: a process that sees the change also
-    /// sees its end.
+    /// Runs in the transaction, as its last statement: a process that sees the change also sees its
+    /// end.
     pub(in crate::store) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::delete(session_calls::table.find(self.call)).execute(conn)?;
         Ok(())
     }
 
-    /// To be announced after the transaction, whether or not it was committed.
+    /// Runs after the transaction, whether or not it was committed.
     ///
     /// # Errors
     /// As [`Self::begin`]; a committed change stays committed.

@@ -65,7 +65,7 @@ impl WalIndex {
         self.file.is_some() && self.current_state().is_none()
     }
 
-    /// The state that the memory stands for.
+    /// The state that the cache reflects.
     pub(super) fn cached_state(&self) -> Header {
         *self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
