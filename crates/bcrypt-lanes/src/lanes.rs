@@ -6,8 +6,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use zeroize::Zeroizing;
 
-use crate::key::{KeyWords, write_password, write_salt};
-use crate::schedule::{SUBKEY_COUNT, Schedule};
+use crate::schedule::{KeyWords, SUBKEY_COUNT, Schedule, write_password, write_salt};
 use crate::{Digest, Input};
 
 /// `OrpheanBeholderScryDoubt`, three blocks of two words.

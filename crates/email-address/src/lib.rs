@@ -19,9 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod characters;
-mod display_name;
 mod domain;
-mod idna2008;
 mod local;
 
 use std::fmt;
@@ -29,6 +27,7 @@ use std::fmt;
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizer;
 
+use characters::{is_atext, is_space, is_word};
 use domain::Domain;
 
 /// pydantic's limit on the work that one value can cause.
@@ -112,7 +111,7 @@ impl EmailAddress {
         if text.contains(['\r', '\n']) {
             return Err(InvalidEmail::LineBreak);
         }
-        let address = display_name::strip(text).trim_matches(characters::is_space);
+        let address = strip_display_name(text).trim_matches(is_space);
         let (local, domain) = split(address)?;
         let normal_local = local::normalise(local)?;
         let Domain { unicode, ascii } = domain::normalise(domain)?;
@@ -150,6 +149,44 @@ impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.local, self.domain)
     }
+}
+
+/// Returns the address in `Name <address>`, `"Name" <address>` or `<address>`, and all of `text`
+/// when it has none of these forms.
+///
+/// The caller refuses brackets in any other place.
+fn strip_display_name(text: &str) -> &str {
+    bracketed(text.trim_matches(is_space)).unwrap_or(text)
+}
+
+fn bracketed(text: &str) -> Option<&str> {
+    let open = text.strip_suffix('>')?;
+    match open.strip_prefix('"') {
+        Some(quoted) => after_quoted_name(quoted),
+        None => after_plain_name(open),
+    }
+}
+
+/// Takes the text after the opening quote. The last quote that can close the name closes it, so a
+/// name may contain quotes.
+fn after_quoted_name(text: &str) -> Option<&str> {
+    text.rmatch_indices('"')
+        .filter(|(name_len, _quote)| *name_len > 0)
+        .find_map(|(name_len, quote)| {
+            let rest = text[name_len + quote.len()..].trim_start_matches(is_space);
+            rest.strip_prefix('<').filter(|address| !address.is_empty())
+        })
+}
+
+fn after_plain_name(text: &str) -> Option<&str> {
+    let (name, address) = text.split_once('<')?;
+    let is_name = name.chars().all(|c| is_name_character(c) || is_space(c));
+    (is_name && !address.is_empty()).then_some(address)
+}
+
+/// `\w`, the period and ASCII `atext`: more than RFC 5322 allows in an unquoted name.
+fn is_name_character(c: char) -> bool {
+    is_word(c) || c == '.' || (c.is_ascii() && is_atext(c))
 }
 
 /// Splits at the first @-sign. An @-sign inside quotes is not a separator, but quotes are refused

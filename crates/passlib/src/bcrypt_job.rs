@@ -1,10 +1,8 @@
-//! The computation of bcrypt, apart from the text forms of its input and output.
+//! The computation of bcrypt and its cost, apart from the text forms of input and output.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
-
-use crate::Cost;
 
 /// How much of a password bcrypt reads, in bytes.
 pub const BCRYPT_MAX_BYTES: usize = 72;
@@ -14,6 +12,46 @@ pub(crate) const SALT_BYTES: usize = 16;
 
 /// Bytes of a digest in a hash; bcrypt's 24th byte is not encoded.
 pub(crate) const DIGEST_BYTES: usize = 23;
+
+/// How much work a hash takes: 2 to the power of the cost rounds of bcrypt. From 4 to 31.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cost(u32);
+
+/// The number is not a bcrypt cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a bcrypt cost, 4 to 31")]
+pub struct InvalidCost;
+
+impl Cost {
+    /// The lowest cost of bcrypt: about 1 ms per hash, where 12 is about 250 ms.
+    pub const MIN: Self = Self(4);
+    /// The highest cost of bcrypt: more than a day per hash.
+    pub const MAX: Self = Self(31);
+
+    /// The number of rounds of a bcrypt of this cost.
+    pub const fn rounds(self) -> u32 {
+        1 << self.0
+    }
+}
+
+impl TryFrom<u32> for Cost {
+    type Error = InvalidCost;
+
+    fn try_from(number: u32) -> Result<Self, InvalidCost> {
+        let cost = Self(number);
+        if (Self::MIN..=Self::MAX).contains(&cost) {
+            Ok(cost)
+        } else {
+            Err(InvalidCost)
+        }
+    }
+}
+
+impl From<Cost> for u32 {
+    fn from(cost: Cost) -> Self {
+        cost.0
+    }
+}
 
 /// One bcrypt to compute: the part of hashing and verifying that takes long.
 pub struct BcryptJob {

@@ -36,19 +36,17 @@
 
 mod bcrypt_job;
 mod context;
-mod cost;
 mod encoded;
 mod error;
 mod formats;
 mod python_text;
 
-pub use bcrypt_job::{BCRYPT_MAX_BYTES, BcryptJob, Digest};
+pub use bcrypt_job::{BCRYPT_MAX_BYTES, BcryptJob, Cost, Digest, InvalidCost};
 pub use context::{
     PendingHash, PendingVerification, hash_password, needs_rehash, needs_update,
     prepare_dummy_verification, prepare_hash, prepare_verification, verify_password,
     verify_password_limited,
 };
-pub use cost::{Cost, InvalidCost};
 pub use error::PasswordError;
 pub use formats::{
     AnyVerification, HashClass, OtherVerification, check_hash, needs_migration,
