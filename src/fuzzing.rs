@@ -1,5 +1,5 @@
-//! The fuzz targets: each takes any bytes apart as the service would, and panics when something
-//! does not hold. `fuzz/` runs them guided by coverage, `tests/fuzz.rs` with mutated seeds.
+//! The fuzz targets: each parses any bytes as the service does, and panics when an invariant is violated.
+//! `fuzz/` runs them guided by coverage, `tests/fuzz.rs` with mutated seeds.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub fn json(input: &[u8]) {
     http::json(input);
 }
 
-/// The headers in which a credential may stand: a line each, `name: value`.
+/// The headers that may hold a credential: one per line, `name: value`.
 pub fn credential(input: &[u8]) {
     http::credential(input);
 }
@@ -48,9 +48,9 @@ pub fn forwarded(input: &[u8]) {
     let client = proxies.client(peer, headers.iter().copied());
     assert_eq!(client, client.to_canonical());
     if !proxies.contains(peer) {
-        assert_eq!(client, peer.to_canonical(), "a stranger was believed");
+        assert_eq!(client, peer.to_canonical(), "an untrusted peer was trusted");
     }
-    // What was added further left does not change who is found, once somebody is.
+    // An address added on the left does not change the client, once it is found.
     if !proxies.contains(client) {
         let longer = [b"192.0.2.1".as_slice()]
             .into_iter()
@@ -59,7 +59,7 @@ pub fn forwarded(input: &[u8]) {
         assert_eq!(
             client,
             proxies.client(peer, longer.into_iter()),
-            "the left counts"
+            "the leftmost address counts"
         );
     }
 }
@@ -70,11 +70,11 @@ const GENUINE: (&[u8], &str) = (
     "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
 );
 
-/// A stored hash: nothing that is stored lets a wrong password in, and only what stands for the
-/// genuine salt and digest lets the right one in.
+/// A stored hash: none accepts a wrong password, and only encodings of the genuine salt and digest accept
+/// the right one.
 pub fn hash(input: &[u8]) {
     let stored = String::from_utf8_lossy(input);
-    let _ignored = (
+    let _ = (
         needs_update(&stored, Cost::MIN..),
         needs_rehash(&stored, Cost::MIN),
     );
@@ -100,8 +100,8 @@ pub fn hash(input: &[u8]) {
     }
 }
 
-/// An API key: 32 bytes that make a good one, and how to alter it. CRC-32 finds every change of
-/// neighbouring bytes, and no other length is a key's.
+/// An API key: 32 bytes for a valid one, and how to alter it. CRC-32 detects every change of adjacent bytes,
+/// and keys have one length.
 pub fn api_key(input: &[u8]) {
     if api_key::is_well_formed(input) {
         let kind = CredentialDigest::parse(input).map(|credential| credential.kind);
@@ -120,7 +120,7 @@ pub fn api_key(input: &[u8]) {
     assert!(altered == good.as_bytes() || !api_key::is_well_formed(&altered));
 }
 
-/// An e-mail address: what is taken can be stored, and taken again; its key is settled.
+/// An e-mail address: accepted ones can be stored and parsed again, and their keys are stable.
 pub fn email(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let Ok(address) = EmailAddress::parse(&text) else {
@@ -134,6 +134,6 @@ pub fn email(input: &[u8]) {
     );
     assert!(written.ends_with(address.domain()) && address.domain().contains('.'));
     assert_eq!(EmailAddress::parse(&written).as_ref(), Ok(&address));
-    assert_eq!(fold(&key), key, "folding is not settled");
+    assert_eq!(fold(&key), key, "folding is not stable");
     assert_eq!(fold(&written), key);
 }

@@ -1,7 +1,7 @@
 //! Tokenhouse: users, passwords as passlib hashes them, and access tokens that can be revoked.
 //!
-//! The binary `tokenhouse` is the service. This library is what it is made of, for programs that
-//! want the same checks in an actix-web app of their own:
+//! The binary `tokenhouse` is the service. This library contains its implementation, for actix-web apps
+//! that need the same checks:
 //!
 //! ```toml
 //! tokenhouse = { version = "0.1", default-features = false }
@@ -9,8 +9,8 @@
 //!
 //! # On the same database
 //!
-//! An app that reaches the users' database gets one [`Auth`] among its `app_data`. From then on a
-//! guard is a parameter type: the handler that takes one runs for nobody else.
+//! An app with access to the users' database adds an [`Auth`] to its `app_data`. A guard is then a
+//! parameter type: a handler with one runs only for the callers that the guard admits.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, get};
@@ -32,15 +32,15 @@
 //! }
 //! ```
 //!
-//! [`Config::from_env`] reads the settings of the service, and [`Config::from_vars`] takes them from
-//! elsewhere. What the service revokes is refused here from the moment that it has answered. Behind a
-//! proxy, give the app `.app_data(config.server.trusted_proxies.clone())` too, or the audit trail
-//! names the proxy's address.
+//! [`Config::from_env`] reads the settings of the service, and [`Config::from_vars`] takes them from any
+//! other source. A revocation by the service is effective here once the service has responded. Behind a
+//! proxy, add `.app_data(config.server.trusted_proxies.clone())` to the app as well, or the audit trail
+//! contains the proxy's address.
 //!
 //! # Over HTTP
 //!
-//! An app without the database asks the service, with the feature `remote`, or `remote-tls` for
-//! `https`:
+//! An app without access to the database queries the service, with the feature `remote`, or `remote-tls`
+//! for `https`:
 //!
 //! ```no_run
 //! use actix_web::{App, get};
@@ -65,13 +65,13 @@
 //! |---|---|---|
 //! | [`Authenticated`] | a user, by login token or API key | `RemoteAuthenticated` |
 //! | [`Authorized<S>`](Authorized) | the same, when user and credential hold the scope `S` | `RemoteAuthorized<S>` |
-//! | [`SignedIn`] | a user by login token, so a person and not a program | |
-//! | [`MaybeAuthenticated`] | a user, or nobody in particular; not for a bad credential | |
-//! | [`StaticKey`] | whoever has the static key | |
+//! | [`SignedIn`] | a user by login token, not a program with an API key | |
+//! | [`MaybeAuthenticated`] | a user or an anonymous caller; not for an invalid credential | |
+//! | [`StaticKey`] | clients with the static key | |
 //!
 //! # Scopes
 //!
-//! A scope is a name of the app's own, as a type that stands in the handler's signature:
+//! Apps define their own scopes, as types in the signatures of handlers:
 //!
 //! ```
 //! use tokenhouse::{Authenticated, Authorized, RequiredScope};
@@ -86,7 +86,7 @@
 //!     format!("The orders of {}", caller.user.email)
 //! }
 //!
-//! /// Where what is wanted is known at run time only.
+//! /// For a scope that is known at run time only.
 //! async fn report(caller: Authenticated) -> Result<String, tokenhouse::Error> {
 //!     let scope = "reports:read";
 //!     if !caller.has_scope(scope) {
@@ -96,25 +96,25 @@
 //! }
 //! ```
 //!
-//! `tokenhouse user grant ada@example.com orders:read` gives it to a user. A scope that is taken away
-//! counts no more at the next use, whatever the token was given.
+//! `tokenhouse user grant ada@example.com orders:read` grants it to a user. A revoked scope is ineffective
+//! from the next use, even for tokens that were issued with it.
 //!
 //! # Errors
 //!
-//! A guard refuses with an [`Error`], which is an answer of actix-web's:
+//! A guard refuses with an [`Error`], which actix-web converts to a response:
 //!
-//! | status | [`Error`] | because of |
+//! | status | [`Error`] | reason |
 //! |---|---|---|
 //! | 400 | `TwoCredentials` | two different credentials in a request |
-//! | 401 | `NotAuthenticated`, `InvalidToken` | no credential, or one that is not good |
+//! | 401 | `NotAuthenticated`, `InvalidToken` | no credential, or an invalid one |
 //! | 403 | `InsufficientScope`, `LoginTokenRequired` | a scope is missing, or an API key was sent |
-//! | 403 | `StaticKeyMissing`, `StaticKeyWrong` | the static key |
-//! | 429 | `TooManyAttempts` | too many wrong static keys from the address |
-//! | 500 | `Internal` | the app has no [`Auth`]: the log says so |
-//! | 503 | `Unavailable` | the database, or the server, does not answer |
+//! | 403 | `StaticKeyMissing`, `StaticKeyWrong` | the static key is missing or wrong |
+//! | 429 | `TooManyAttempts` | too many wrong static keys from the network |
+//! | 500 | `Internal` | the app has no [`Auth`], as the log says |
+//! | 503 | `Unavailable` | the database or the server does not respond |
 //!
-//! Nobody is let in because a question had no answer. A handler that wants to word its refusal takes
-//! the result in place of the guard:
+//! A guard never admits a caller because of an outage. A handler that words the refusal itself takes the
+//! result instead of the guard:
 //!
 //! ```
 //! use tokenhouse::{Authenticated, Error};
@@ -130,14 +130,14 @@
 //!
 //! # Hashing alone
 //!
-//! [`hash_password`] and [`verify_password`] are passlib's `hash` and `verify`, for bcrypt. They
-//! block for as long as the hash takes, so they belong on a thread of their own:
+//! [`hash_password`] and [`verify_password`] are passlib's `hash` and `verify`, for bcrypt. They block
+//! while they compute the hash, so call them on a separate thread:
 //!
 //! ```
 //! use tokenhouse::{Cost, hash_password, verify_password};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // 4 is for tests; the service takes 12.
+//! // 4 is for tests; the service uses 12.
 //! let hash = hash_password(b"correct-horse-9!", Cost::try_from(4)?)?;
 //! assert!(verify_password(b"correct-horse-9!", &hash)?);
 //! assert!(!verify_password(b"correct-horse-8!", &hash)?);
@@ -147,17 +147,17 @@
 //!
 //! # The clock
 //!
-//! [`Auth::new`] takes the [`Clock`] to go by, so that a test need not wait for a token to end:
+//! [`Auth::new`] takes a [`Clock`], so that a test does not wait for a token to expire:
 //!
 //! ```
 //! use chrono::{TimeDelta, Utc};
 //! use tokenhouse::{Auth, Clock, Config, Error, Store};
-//! # use tokenhouse::auth::{Administrator, RegistrationForm};
+//! # use tokenhouse::auth::{Administrator, RegistrationInput};
 //!
 //! # actix_web::rt::System::new().block_on(async {
 //! # let file = std::env::temp_dir().join(format!("tokenhouse-clock-{}.db", std::process::id()));
 //! # let remove = || for end in ["", "-wal", "-shm"] {
-//! #     let _removed_or_not_there = std::fs::remove_file(format!("{}{end}", file.display()));
+//! #     let _ = std::fs::remove_file(format!("{}{end}", file.display()));
 //! # };
 //! # remove();
 //! # let vars = [
@@ -168,7 +168,7 @@
 //! let config = Config::from_vars(vars)?;
 //! let clock = Clock::manual(Utc::now());
 //! let auth = Auth::new(Store::open(&config.database)?, config.auth, clock.clone())?;
-//! # let ada = RegistrationForm {
+//! # let ada = RegistrationInput {
 //! #     name: Ok("Ada Lovelace".to_owned()),
 //! #     surname: Ok(String::new()),
 //! #     email: Ok("ada@example.com".to_owned()),
@@ -195,38 +195,37 @@
 //!
 //! | feature | adds | on by default |
 //! |---|---|---|
-//! | `cli` | the command line, and so the program; it wants `server` | yes |
+//! | `cli` | the command line, and so the program; enables `server` | yes |
 //! | `server` | the service over HTTP: its routes, their documentation, the server | yes |
-//! | `remote` | the guards that ask a service over HTTP | no |
+//! | `remote` | the guards that query a service over HTTP | no |
 //! | `remote-tls` | the same over `https`, with the certificates that the system trusts | no |
-//! | `postgres-tls` | TLS to Postgres; builds OpenSSL, which wants `perl` and `make` | no |
+//! | `postgres-tls` | TLS to Postgres; builds OpenSSL, which requires `perl` and `make` | no |
 //!
-//! SQLite and libpq are built from source whatever the features are, so a C compiler is wanted.
+//! SQLite and libpq are built from source with all features, which requires a C compiler.
 //!
-//! # What stays the same
+//! # Stability
 //!
-//! Version numbers are those of [Semantic Versioning](https://semver.org), as Cargo reads them: before
-//! 1.0, what breaks an app comes with a new second number. What counts as that:
+//! Version numbers follow [Semantic Versioning](https://semver.org) as Cargo interprets it: before 1.0, a
+//! breaking change increments the second number. Breaking changes are:
 //!
-//! - A name at the root of this crate, a public field or method of it, or a feature, that goes or
-//!   changes its type. Of [`Auth`] that is `open`, `new`, `config`, `check_token`,
-//!   `check_static_key` and `check_ready`; of [`Store`] it is `open`.
-//! - A setting that goes, or means something else.
-//! - A guard that takes a credential from another place, refuses with another status or [`Error`]
-//!   than it did, or lets in whom it refused.
-//! - A hash that [`verify_password`] took and takes no more, or one of [`hash_password`] that passlib
-//!   1.7.4 does not take.
-//! - A new major version of actix-web or chrono, whose types stand in signatures here.
+//! - The removal or a changed type of a name at the root of this crate, of its public fields and methods,
+//!   or of a feature. Of [`Auth`] this covers `open`, `new`, `config`, `check_token`,
+//!   `check_static_key` and `check_ready`; of [`Store`] `open`.
+//! - The removal or a changed meaning of a setting.
+//! - A guard that accepts a credential from another header, refuses with another status or [`Error`], or
+//!   admits callers that it refused.
+//! - A hash that [`verify_password`] no longer accepts, or one of [`hash_password`] that passlib 1.7.4 does
+//!   not accept.
+//! - A new major version of actix-web or chrono, whose types are in public signatures.
 //!
-//! It is no break when a structure gets a field, an enumeration a variant or a trait of ours an item
-//! with a default: they are `#[non_exhaustive]` where that matters. Nor is it one when the texts of
-//! answers and errors change, or the Rust version that is wanted, or when a fault that lets somebody in
-//! is mended.
+//! Not breaking are a new field of a structure, a new variant of an enumeration and a new item with a
+//! default in a trait: these are `#[non_exhaustive]` where it matters. Nor are changed texts of responses
+//! and errors, a higher minimum Rust version, and the fix of a flaw that admitted callers.
 //!
-//! Everything below the modules is not covered: [`auth`], [`http`], [`store`] and the rest are public
-//! because the program and its tests use them. Nor are the tables. Whoever opens a database first
-//! brings it up to date, and an older version refuses it from then on, so update the service and the
-//! apps on its database together.
+//! Items inside the modules are not covered: [`auth`], [`http`], [`store`] and the others are public because
+//! the program and its tests use them. Nor are the tables. The first process of a new version migrates
+//! the database, and older versions refuse it from then on, so update the service and the apps on its
+//! database together.
 //!
 //! Modules depend on each other in one direction only: `cli`, then [`http`], then [`auth`], then
 //! [`store`], then the leaves.

@@ -178,10 +178,10 @@ fn run_with<F: Into<Failure>>(
 /// Reads the settings, starts the log, and logs which file was read.
 fn read_settings(env_file: Option<&Path>) -> Result<Config, ConfigErrors> {
     let file = match env_file {
-        Some(path) => EnvFile::at(path)?,
-        None => EnvFile::of_working_directory()?,
+        Some(path) => EnvFile::from_path(path)?,
+        None => EnvFile::from_working_directory()?,
     };
-    if let EnvFile::NotRead(why) = &file {
+    if let EnvFile::Ignored(why) = &file {
         // Not through the log, which may be filtered.
         complain(&why.to_string());
     }

@@ -1,34 +1,34 @@
-//! The syntax of a `.env` file: that of crate `dotenvy`, except that `$` stands for itself. A secret
-//! with a `$` in it must not arrive as another one.
+//! The syntax of a `.env` file: that of the crate `dotenvy`, except that `$` is literal, so that a secret
+//! with a `$` stays unchanged.
 //!
-//! A line is `NAME=value` or `export NAME=value`. `#` begins a comment at the beginning of a line
-//! and after a blank. A value ends at a blank unless it is quoted. Nothing is special between single
-//! quotes; between double quotes and without quotes, `\` makes `\`, `'`, `"`, `$` and a blank plain,
-//! and `\n` is a line break. A quoted value may have several lines.
+//! A line is `NAME=value` or `export NAME=value`. `#` starts a comment at the beginning of a line and
+//! after a blank. A value ends at a blank unless it is quoted. Between single quotes all characters are
+//! literal; otherwise `\` escapes `\`, `'`, `"`, `$` and a blank, and `\n` is a line break. A quoted value
+//! may have several lines.
 
-/// A setting in the file.
+/// A setting of the file.
 pub(super) struct Assignment {
     pub(super) name: String,
     pub(super) value: String,
-    /// The line it begins on, from 1.
+    /// The line on which it begins, from 1.
     pub(super) line: usize,
 }
 
-/// A line that cannot be read. Says nothing of its text.
+/// A malformed line. Contains nothing of its text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadLine {
-    /// The line it begins on, from 1.
+    /// The line on which it begins, from 1.
     pub(super) line: usize,
     pub(super) problem: &'static str,
 }
 
 const NO_ASSIGNMENT: &str = "expected NAME=value";
 const OPEN_QUOTE: &str = "the quote is not closed";
-const UNKNOWN_ESCAPE: &str = "a backslash is written \\\\, or stands between single quotes";
-const TEXT_AFTER_VALUE: &str = "a value with blanks stands between quotes";
+const UNKNOWN_ESCAPE: &str = "write a backslash as \\\\, or between single quotes";
+const TEXT_AFTER_VALUE: &str = "put a value with blanks between quotes";
 const NUL: &str = "U+0000 cannot be part of a value";
 
-/// Reads all lines, also those after a bad one.
+/// Parses all lines, including those after a malformed one.
 pub(super) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
     let mut cursor = Cursor {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -72,7 +72,7 @@ impl Cursor<'_> {
         self.rest.len() < before
     }
 
-    /// Goes to the next text that is no comment. Returns whether there is any.
+    /// Moves to the next text that is not a comment. Returns whether there is any.
     fn find_text(&mut self) -> bool {
         while let Some(next) = self.peek() {
             match next {
@@ -166,7 +166,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// What the character after a backslash stands for.
+    /// The character that an escape stands for.
     fn escaped(&mut self) -> Result<char, &'static str> {
         match self.peek() {
             Some('n') => {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_as_dotenvy_reads_them_but_for_the_dollar() {
+    fn values_are_parsed_like_dotenvy_except_dollars() {
         for (line, value) in [
             ("K=v", "v"),
             ("  K  =  v  ", "v"),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn dotenvy_agrees_wherever_there_is_no_dollar() {
+    fn dotenvy_agrees_on_lines_without_dollars() {
         for line in [
             "K=v",
             " K = v",
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_named_by_number_and_the_others_read() {
+    fn malformed_lines_are_reported_by_number() {
         let text = "A=1\n=2\nB=b\\x\n\n# comment\nC=c d\n1D=x\nE='e\ne'\nF\nG=g\nH='open\nI=i\n";
         let (assignments, bad) = parse(text);
         let names: Vec<_> = assignments

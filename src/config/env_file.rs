@@ -1,4 +1,4 @@
-//! The file of settings that a process starts with: who may have written it, and what it says.
+//! Reads the file of settings, unless another user can write to it.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -10,34 +10,33 @@ use secrecy::SecretString;
 use super::dotenv::{self, Assignment};
 use super::error::{ConfigError, ConfigErrors};
 
-/// Bytes that a file of settings has at most.
+/// The maximum size of a file of settings, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The file of settings of a process.
 #[derive(Debug)]
 pub enum EnvFile {
-    /// There is none.
+    /// There is no file.
     Absent,
-    /// It was read.
+    /// The file was read.
     Read(ReadFile),
-    /// The `.env` of the working directory is not read, for this reason: another user may have
-    /// written it.
-    NotRead(ConfigError),
+    /// The `.env` in the working directory is ignored, because another user can write to it.
+    Ignored(ConfigError),
 }
 
-/// A file of settings that was read. Does not print what it says.
+/// A file of settings. `Debug` does not show its values.
 pub struct ReadFile {
     path: PathBuf,
     settings: Vec<(String, SecretString, usize)>,
 }
 
 impl ReadFile {
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Names, values, and the lines they are on, in their order.
+    /// Names, values and line numbers, in order.
     pub(super) fn settings(&self) -> impl Iterator<Item = &(String, SecretString, usize)> {
         self.settings.iter()
     }
@@ -50,30 +49,29 @@ impl std::fmt::Debug for ReadFile {
 }
 
 impl EnvFile {
-    /// The file `.env` of the working directory, and of no other. One that another user may have
-    /// written is [`EnvFile::NotRead`].
+    /// The file `.env` in the working directory, not in its parents. One to which another user can write
+    /// is [`EnvFile::Ignored`].
     ///
     /// # Errors
-    /// Every line that cannot be read, or that the file cannot be.
-    pub fn of_working_directory() -> Result<Self, ConfigErrors> {
+    /// Every malformed line, or that the file cannot be read.
+    pub fn from_working_directory() -> Result<Self, ConfigErrors> {
         let path = std::env::current_dir().unwrap_or_default().join(".env");
-        // A folder of this name is a virtual environment of Python.
-        if !fs::metadata(&path).is_ok_and(|about| about.is_file()) {
+        // A folder with this name is a virtual environment of Python.
+        if !fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Self::Absent);
         }
         match open_trusted(&path) {
             Ok(file) => Ok(Self::Read(read(path, file)?)),
-            Err(Refusal::Untrusted(error)) => Ok(Self::NotRead(error)),
+            Err(Refusal::Untrusted(error)) => Ok(Self::Ignored(error)),
             Err(Refusal::Unreadable(error)) => Err(error.into()),
         }
     }
 
-    /// The file of this path.
+    /// The file at this path.
     ///
     /// # Errors
-    /// Every line that cannot be read; that the file cannot be, or that another user may have
-    /// written it.
-    pub fn at(path: &Path) -> Result<Self, ConfigErrors> {
+    /// Every malformed line; that the file cannot be read, or that another user can write to it.
+    pub fn from_path(path: &Path) -> Result<Self, ConfigErrors> {
         match open_trusted(path) {
             Ok(file) => Ok(Self::Read(read(path.to_owned(), file)?)),
             Err(Refusal::Untrusted(error) | Refusal::Unreadable(error)) => Err(error.into()),
@@ -86,34 +84,34 @@ enum Refusal {
     Unreadable(ConfigError),
 }
 
-/// Opens a file that only the user of this process and root can have written. A symbolic link
-/// counts too: who makes one chooses what is read.
+/// Opens a file to which only the user of this process and root can write. The same holds for a symbolic
+/// link, whose owner chooses the file.
 fn open_trusted(path: &Path) -> Result<File, Refusal> {
     let error = |problem: &str| ConfigError::new(path.display().to_string(), problem);
     let unreadable = |cause: std::io::Error| {
         Refusal::Unreadable(error(&format!("cannot be read: {}", cause.kind())))
     };
     let untrusted = |problem| Refusal::Untrusted(error(problem));
-    let foreign = "is not read: it belongs to another user";
+    let foreign = "not read: it belongs to another user";
     if !is_ours(&fs::symlink_metadata(path).map_err(unreadable)?) {
         return Err(untrusted(foreign));
     }
     let file = File::open(path).map_err(unreadable)?;
-    let about = file.metadata().map_err(unreadable)?;
-    if !is_ours(&about) {
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !is_ours(&metadata) {
         return Err(untrusted(foreign));
     }
-    if about.mode() & 0o022 != 0 {
+    if metadata.mode() & 0o022 != 0 {
         return Err(untrusted(
-            "is not read: other users can write to it; chmod go-w",
+            "not read: other users can write to it; run chmod go-w",
         ));
     }
     Ok(file)
 }
 
 /// Whether a file belongs to the effective user of this process, or to root.
-fn is_ours(about: &Metadata) -> bool {
-    [0, rustix::process::geteuid().as_raw()].contains(&about.uid())
+fn is_ours(metadata: &Metadata) -> bool {
+    [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid())
 }
 
 fn read(path: PathBuf, file: File) -> Result<ReadFile, ConfigErrors> {

@@ -1,14 +1,14 @@
-//! What is wrong with the settings.
+//! Errors of settings.
 
 use std::fmt;
 
-/// A setting that cannot be used. Names the setting and what is expected, never the value.
+/// An invalid setting. Contains its name and what is expected, never the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]
 pub struct ConfigError {
-    /// The setting's name, as in the environment; the path, when a file of settings cannot be read.
+    /// The name in the environment, or the path of a file that cannot be read.
     pub name: String,
-    /// What is wrong, or what is expected instead.
+    /// What is wrong, or what is expected.
     pub problem: String,
 }
 
@@ -21,7 +21,7 @@ impl ConfigError {
     }
 }
 
-/// Every setting that cannot be used. `Display` gives a line for each.
+/// All invalid settings. `Display` writes a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub(super) Vec<ConfigError>);
 

@@ -1,15 +1,15 @@
-//! Origins as browsers write them into the header `Origin` (RFC 6454 section 6.2): they are compared
-//! as texts, so what is configured has to be written alike.
+//! Origins as browsers write them in the header `Origin` (RFC 6454 section 6.2). They are compared as
+//! texts, so configured ones are normalized.
 
 use url::Url;
 
 const EXPECTED: &str = "expected an origin such as https://app.example";
 
-/// Reads origins, and returns them as browsers write them: in lower case, an internationalised
-/// domain in Punycode, without a slash at the end or the scheme's own port.
+/// Parses origins, and returns them as browsers write them: in lower case, with an internationalized
+/// domain in Punycode, without a trailing slash or the scheme's default port.
 ///
 /// # Errors
-/// Which entry is wrong, from 1, and what is expected instead; not the entry itself.
+/// The number of the invalid entry, from 1, and what is expected; not the entry itself.
 pub(super) fn parse(list: &[String]) -> Result<Vec<String>, String> {
     let origins = (1..).zip(list).map(|(number, text)| {
         normalise(text).map_err(|problem| format!("entry {number}: {problem}"))
@@ -19,7 +19,7 @@ pub(super) fn parse(list: &[String]) -> Result<Vec<String>, String> {
 
 fn normalise(text: &str) -> Result<String, &'static str> {
     if text == "*" {
-        return Err("* stands for every site there is; list the origins one by one");
+        return Err("* would allow every site; list the origins one by one");
     }
     if text.eq_ignore_ascii_case("null") {
         return Err("null is the origin of any sandboxed frame; list the origins one by one");
@@ -27,7 +27,7 @@ fn normalise(text: &str) -> Result<String, &'static str> {
     let (scheme, host) = text.split_once("://").ok_or(EXPECTED)?;
     let host = host.strip_suffix('/').unwrap_or(host);
     if host.contains(['/', '?', '#', '\\']) {
-        return Err("an origin has no path; leave out what follows the host and port");
+        return Err("an origin has no path; remove everything after the host and port");
     }
     if host.contains('*') {
         return Err("* is not supported in an origin; list the origins one by one");
@@ -40,7 +40,7 @@ fn normalise(text: &str) -> Result<String, &'static str> {
     if matches!(url.scheme(), "http" | "https") {
         return Ok(url.origin().ascii_serialization());
     }
-    // Apps in a web view have schemes of their own, as in capacitor://localhost.
+    // Apps in a web view use their own schemes, as in capacitor://localhost.
     match (url.scheme(), url.host_str()) {
         ("file" | "ftp" | "ws" | "wss" | "blob" | "data" | "about" | "javascript", _) => {
             Err(EXPECTED)
@@ -58,7 +58,7 @@ mod tests {
     use super::{normalise, parse};
 
     #[test]
-    fn origins_are_written_as_browsers_write_them() {
+    fn origins_are_normalized_like_in_browsers() {
         for (text, origin) in [
             ("https://app.example", "https://app.example"),
             ("https://app.example/", "https://app.example"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_writes_is_refused_by_its_number() {
+    fn invalid_origins_are_reported_by_number() {
         for text in [
             "*",
             "null",

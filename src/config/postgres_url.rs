@@ -1,67 +1,24 @@
-//! What a URL of Postgres says, taken apart as libpq does it: who reads it otherwise checks another
-//! host than the one that is connected to.
+//! Parses a URL of Postgres exactly as libpq does: otherwise a check could apply to another host than the
+//! one that libpq connects to.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 
-/// The parameters that libpq knows, and `ssl`, which it takes from JDBC.
-const PARAMETERS: &[&str] = &[
-    "application_name",
-    "channel_binding",
-    "client_encoding",
-    "connect_timeout",
-    "dbname",
-    "fallback_application_name",
-    "gssdelegation",
-    "gssencmode",
-    "gsslib",
-    "host",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "krbsrvname",
-    "load_balance_hosts",
-    "max_protocol_version",
-    "min_protocol_version",
-    "oauth_client_id",
-    "oauth_client_secret",
-    "oauth_issuer",
-    "oauth_scope",
-    "options",
-    "passfile",
-    "password",
-    "port",
-    "replication",
-    "require_auth",
-    "requirepeer",
-    "scram_client_key",
-    "scram_server_key",
-    "service",
-    "ssl",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslcertmode",
-    "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
-    "sslkeylogfile",
-    "sslmode",
-    "sslnegotiation",
-    "sslpassword",
-    "sslrootcert",
-    "sslsni",
-    "target_session_attrs",
-    "tcp_user_timeout",
-    "user",
-];
+/// The parameters of libpq, and `ssl`, which it accepts for JDBC.
+const PARAMETERS: &str = "\
+    application_name channel_binding client_encoding connect_timeout dbname \
+    fallback_application_name gssdelegation gssencmode gsslib host hostaddr keepalives \
+    keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts \
+    max_protocol_version min_protocol_version oauth_client_id oauth_client_secret \
+    oauth_issuer oauth_scope options passfile password port replication require_auth \
+    requirepeer scram_client_key scram_server_key service ssl ssl_max_protocol_version \
+    ssl_min_protocol_version sslcert sslcertmode sslcompression sslcrl sslcrldir sslkey \
+    sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs \
+    tcp_user_timeout user";
 
-/// The values of `sslmode`, the weakest first.
+/// The values of `sslmode`, weakest first.
 const SSL_MODES: [&str; 6] = [
     "disable",
     "allow",
@@ -71,26 +28,26 @@ const SSL_MODES: [&str; 6] = [
     "verify-full",
 ];
 
-/// Those by which what is sent may be read on the way.
+/// The number of modes without protection from attackers in the network.
 const OPEN_MODES: usize = 3;
 
-/// Whether this build can do TLS to Postgres.
+/// Whether this build supports TLS to Postgres.
 const HAS_TLS: bool = cfg!(feature = "postgres-tls");
 
-/// The host and the parameters of a URL, decoded.
+/// The decoded hosts and parameters of a URL.
 pub(crate) struct PostgresUrl<'a> {
     hosts: Vec<Cow<'a, str>>,
     parameters: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl<'a> PostgresUrl<'a> {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with it, without anything of its values.
+    /// What is wrong with it, without its values.
     pub(crate) fn parse(url: &'a str) -> Result<Self, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        // What comes first of the two decides, and nothing else is looked for before it.
+        // Like libpq: the first of the two decides.
         let rest = match rest.find(['@', '/']) {
             Some(at) if rest[at..].starts_with('@') => &rest[at + 1..],
             _ => rest,
@@ -104,12 +61,12 @@ impl<'a> PostgresUrl<'a> {
         Ok(Self { hosts, parameters })
     }
 
-    /// Whether there is any parameter.
+    /// Whether the URL has parameters.
     pub(crate) fn has_parameters(&self) -> bool {
         !self.parameters.is_empty()
     }
 
-    /// The parameter that counts: the last one of the name.
+    /// The effective parameter: the last one with the name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let mut named = self.parameters.iter().rev();
         named
@@ -117,18 +74,18 @@ impl<'a> PostgresUrl<'a> {
             .map(|(_, value)| value.as_ref())
     }
 
-    /// How the connection is to be protected, if the URL says so.
+    /// The `sslmode`, if the URL has one.
     pub(crate) fn sslmode(&self) -> Option<&str> {
-        let of_jdbc = || (self.parameter("ssl")? == "true").then_some("require");
-        self.parameter("sslmode").or_else(of_jdbc)
+        let from_jdbc = || (self.parameter("ssl")? == "true").then_some("require");
+        self.parameter("sslmode").or_else(from_jdbc)
     }
 
-    /// Whether the server is on this machine: a socket, or an address that leads nowhere else.
-    /// `variable` reads the variables that libpq goes by where the URL names no host.
+    /// Whether the server is on this machine: a Unix socket or a loopback address. `variable` reads the
+    /// environment variables that libpq uses for a URL without a host.
     pub(crate) fn is_local(&self, variable: impl Fn(&str) -> Option<String>) -> bool {
-        let named = |name: &str, of_environment: &str| {
+        let named = |name: &str, variable_name: &str| {
             let in_url = self.parameter(name).map(str::to_owned);
-            in_url.or_else(|| variable(of_environment))
+            in_url.or_else(|| variable(variable_name))
         };
         let is_named = self.hosts.iter().any(|host| !host.is_empty());
         let in_url = is_named.then(|| self.hosts.join(","));
@@ -136,21 +93,22 @@ impl<'a> PostgresUrl<'a> {
         let address = named("hostaddr", "PGHOSTADDR");
         match address.or(hosts).or_else(|| variable("PGHOST")) {
             Some(hosts) => hosts.split(',').all(is_local_host),
-            // A service is a file that may name any host.
+            // A service file may name any host.
             None => named("service", "PGSERVICE").is_none(),
         }
     }
 
-    /// Whether the URL may be used: nothing goes over a network in the clear unless it says so.
+    /// Refuses unknown parameters, and unencrypted connections over a network unless the URL requests
+    /// them.
     ///
     /// # Errors
-    /// What to write instead.
+    /// How to correct the URL.
     pub(crate) fn check(&self) -> Result<(), String> {
         for (name, _) in &self.parameters {
-            if !PARAMETERS.contains(&name.as_ref()) {
+            if !PARAMETERS.split(' ').any(|known| known == name) {
                 return Err(match is_word(name) {
-                    true => format!("Postgres knows no parameter {name}; leave it out"),
-                    false => "after the ?, a parameter has a name that is none".to_owned(),
+                    true => format!("Postgres has no parameter {name}; remove it"),
+                    false => "a parameter after the ? has an invalid name".to_owned(),
                 });
             }
         }
@@ -162,15 +120,13 @@ impl<'a> PostgresUrl<'a> {
             return Ok(());
         }
         Err(
-            "the server is on another machine, and this build has no TLS to Postgres: take one \
-             with the feature postgres-tls, or write ?sslmode=disable if what is sent may be read \
-             on the way"
+            "the server is on another machine, and this build has no TLS to Postgres: use one with \
+             the feature postgres-tls, or add ?sslmode=disable to allow an unencrypted connection"
                 .to_owned(),
         )
     }
 
-    /// The mode, if by it others on the way to the server may read what is sent, or answer in its
-    /// place.
+    /// The mode, if it lets attackers in the network read the traffic or impersonate the server.
     pub(crate) fn open_mode(&self) -> Option<&str> {
         let mode = self.sslmode()?;
         let is_open = SSL_MODES[..OPEN_MODES].contains(&mode);
@@ -202,7 +158,7 @@ fn parameter(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), String> {
     let (name, value) = pair
         .split_once('=')
         .filter(|(_, value)| !value.contains('='))
-        .ok_or("after the ?, expected NAME=VALUE, separated by &; a = in a value is written %3D")?;
+        .ok_or("after the ?, expected NAME=VALUE, separated by &; write = in a value as %3D")?;
     Ok((decoded(name)?, decoded(value)?))
 }
 
@@ -218,8 +174,8 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
 }
 
 fn not_encoded() -> String {
-    "not a URL of Postgres; in a password, the characters : / ? # [ ] @ % are written %3A %2F %3F \
-     %23 %5B %5D %40 %25"
+    "not a URL of Postgres; in a password, write the characters : / ? # [ ] @ % as %3A %2F %3F %23 \
+     %5B %5D %40 %25"
         .to_owned()
 }
 
@@ -231,7 +187,7 @@ fn is_local_host(host: &str) -> bool {
         || address.is_some_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether it can be shown: no secret looks like that.
+/// Whether an error may show the name: no secret has this form.
 fn is_word(name: &str) -> bool {
     (1..=30).contains(&name.len())
         && name
@@ -248,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_this_machine_is_known() {
+    fn local_servers_are_recognised() {
         for url in [
             "postgres:///name",
             "postgres://localhost/name",
@@ -280,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_counts_where_the_url_names_no_host() {
+    fn environment_applies_to_urls_without_host() {
         let elsewhere = |name: &str| (name == "PGHOST").then(|| "db.example".to_owned());
         let is_local = |url| PostgresUrl::parse(url).unwrap().is_local(elsewhere);
         assert!(!is_local("postgres:///name"));
@@ -291,20 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_two_parameters_counts() {
+    fn last_of_two_parameters_counts() {
         let url = "postgres://h/n?sslmode=verify-full&%73slmode=disable";
         assert_eq!(PostgresUrl::parse(url).unwrap().sslmode(), Some("disable"));
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_no_value_shown() {
-        for (url, says) in [
+    fn errors_name_the_problem_without_values() {
+        for (url, message) in [
             (
                 "postgres://localhost/n?pgbouncer=true",
                 "no parameter pgbouncer",
             ),
             ("postgres://localhost/n?schema=hush", "no parameter schema"),
-            ("postgres://localhost/n?HUSH=hush", "a name that is none"),
+            ("postgres://localhost/n?HUSH=hush", "an invalid name"),
             ("postgres://localhost/n?hush", "NAME=VALUE"),
             ("postgres://localhost/n?options=a=hush", "%3D"),
             (
@@ -317,14 +273,14 @@ mod tests {
         ] {
             let outcome = PostgresUrl::parse(url).and_then(|url| url.check());
             let problem = outcome.unwrap_err();
-            assert!(problem.contains(says), "{url}: {problem}");
+            assert!(problem.contains(message), "{url}: {problem}");
             assert!(!problem.to_lowercase().contains("hush"), "{problem}");
         }
     }
 
     #[cfg(not(feature = "postgres-tls"))]
     #[test]
-    fn nothing_goes_over_a_network_in_the_clear_unless_the_url_says_so() {
+    fn unencrypted_connections_require_sslmode_disable() {
         fn check(url: &str) -> Result<(), String> {
             PostgresUrl::parse(url)?.check()
         }
@@ -344,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_way_to_another_machine_is_known() {
+    fn open_modes_are_reported_for_remote_servers() {
         let mode = |url| {
             PostgresUrl::parse(url)
                 .unwrap()

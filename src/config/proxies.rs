@@ -1,19 +1,19 @@
-//! The proxies in front of the service, and what they say of who is behind them.
+//! Trusted proxies, and the client addresses in their headers.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// The proxies whose `X-Forwarded-For` is believed.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Reads addresses and networks. Everybody is no proxy: then everybody could choose their
-    /// address.
+    /// Parses addresses and networks. Refuses a network of all addresses, which would let every client
+    /// choose its address.
     ///
     /// # Errors
-    /// What is expected instead.
+    /// What is expected.
     pub fn parse(list: &[String]) -> Result<Self, &'static str> {
         let networks = list.iter().map(|text| {
             let network = text
@@ -21,17 +21,17 @@ impl TrustedProxies {
                 .or_else(|_error| text.parse::<IpAddr>().map(IpNet::from));
             match network {
                 Ok(network) if network.prefix_len() > 0 => Ok(network),
-                Ok(_) => Err("a network of everybody is no network of proxies"),
+                Ok(_) => Err("a prefix of length 0 would trust every client"),
                 Err(_) => Err("expected addresses and networks such as 10.0.0.0/8, 192.0.2.1"),
             }
         });
         Ok(Self(networks.collect::<Result<_, _>>()?))
     }
 
-    /// The address of the client: that of the connection, unless it comes from a proxy. Then it is
-    /// the right-most one in `X-Forwarded-For` that no proxy of ours has: each of them has added
-    /// the address that it was called from, and what is further left, the client may have made up.
-    /// `forwarded` are the values of all such headers in their order.
+    /// The address of the client: that of the connection, unless a trusted proxy opened it. Then it is the
+    /// rightmost address in `X-Forwarded-For` that is not a trusted proxy: each proxy appends the address
+    /// of its peer, and the client may have forged everything to the left. `forwarded` are the values of
+    /// all these headers, in order.
     pub fn client<'a>(
         &self,
         peer: IpAddr,
@@ -47,26 +47,26 @@ impl TrustedProxies {
             }
             match parse_hop(hop) {
                 Some(address) => client = address,
-                // What is left of it was not written by a proxy that we know how to read.
+                // Addresses to the left of it are not trustworthy.
                 None => break,
             }
         }
         client
     }
 
-    /// Whether there are none.
+    /// Whether no proxy is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this is the address of one of them.
+    /// Whether this is the address of a trusted proxy.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-/// An address, perhaps with a port, as proxies write it.
+/// An address, optionally with a port.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?.trim();
     let address = text
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_most_hop_that_is_no_proxy_counts() {
+    fn rightmost_untrusted_address_is_the_client() {
         let trusted = "10.0.0.0/8 2001:db8::1 192.0.2.7";
         for (peer, forwarded, expected) in [
             ("198.51.100.1", &["203.0.113.9"][..], "198.51.100.1"),
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(client("", "10.0.0.1", &["203.0.113.9"]), "10.0.0.1");
     }
 
-    /// Of the proxies 10.0.0.0/8, 192.0.2.7 and `2001:db8::/32`, told by other means.
+    /// Whether this is one of the proxies 10.0.0.0/8, 192.0.2.7 and `2001:db8::/32`, by its text.
     fn is_proxy(address: &str) -> bool {
         ["10.", "2001:db8:"]
             .iter()
@@ -126,7 +126,7 @@ mod tests {
             || address == "192.0.2.7"
     }
 
-    /// Hops as they are written, and the addresses they stand for.
+    /// Hops, and their addresses.
     const HOPS: [(&str, Option<&str>); 14] = [
         ("10.0.0.1", Some("10.0.0.1")),
         (" 10.255.0.9 ", Some("10.255.0.9")),
@@ -145,7 +145,7 @@ mod tests {
     ];
 
     #[test]
-    fn ten_thousand_lists_are_read_as_by_hand() {
+    fn random_lists_match_a_simple_model() {
         let trusted = "10.0.0.0/8 192.0.2.7 2001:db8::/32";
         let any_hop = || HOPS[rand::random_range(0..HOPS.len())];
         for _ in 0..10_000 {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_no_proxy() {
+    fn invalid_and_universal_networks_are_refused() {
         for wrong in [
             "0.0.0.0/0",
             "::/0",

@@ -1,4 +1,4 @@
-//! Settings that are secrets: they work, and do not print.
+//! Settings that contain secrets, which are never printed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use secrecy::{ExposeSecret, SecretString};
 use super::postgres_url::PostgresUrl;
 use crate::credential::token::TokenDigest;
 
-/// Which database, from `DATABASE_URL`. Prints without the user, password and parameters.
+/// The database, from `DATABASE_URL`. `Display` omits the user, the password and the parameters.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum DatabaseUrl {
     /// An SQLite file.
     Sqlite(PathBuf),
-    /// A Postgres server, by the whole URL as libpq takes it.
+    /// A Postgres server, with the whole URL for libpq.
     Postgres(SecretString),
 }
 
 impl DatabaseUrl {
-    /// Reads a URL. `sqlite:///./file` is relative, as SQLAlchemy has it. One of a Postgres server
-    /// on another machine has to say `sslmode=disable` where the build has no TLS to Postgres.
+    /// Parses a URL. `sqlite:///./file` is relative, as with SQLAlchemy. In a build without TLS to
+    /// Postgres, the URL of a server on another machine must have `sslmode=disable`.
     ///
     /// # Errors
-    /// What is expected instead, without the value.
+    /// What is expected, without the value.
     pub fn parse(url: SecretString) -> Result<Self, String> {
         let text = url.expose_secret();
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
@@ -36,20 +36,18 @@ impl DatabaseUrl {
             .ok_or("expected sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME")?;
         let path = path.strip_prefix("/./").unwrap_or(path);
         if path.is_empty() || path.starts_with(':') {
-            let memory =
-                "a database in memory loses every user; name a file: sqlite://tokenhouse.db";
+            let memory = "a database in memory loses all users; use a file: sqlite://tokenhouse.db";
             return Err(memory.to_owned());
         }
         if path.contains('?') || path.starts_with("file:") {
-            let parameters = "parameters of SQLite are not taken here; give the file alone";
+            let parameters = "parameters of SQLite are not supported; give the file only";
             return Err(parameters.to_owned());
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
     }
 
-    /// The `sslmode` by which others on the way to a Postgres server on another machine may read
-    /// what is sent, or answer in its place: `disable`, `allow` or `prefer`. `None` when there is
-    /// nothing to fear.
+    /// The `sslmode` if it lets attackers in the network read the traffic with a Postgres server on
+    /// another machine, or impersonate it: `disable`, `allow` or `prefer`.
     pub fn open_sslmode(&self) -> Option<String> {
         let Self::Postgres(url) = self else {
             return None;
@@ -58,7 +56,7 @@ impl DatabaseUrl {
         url.open_mode().map(str::to_owned)
     }
 
-    /// The file, when it is an SQLite one.
+    /// The file of an SQLite database.
     pub fn sqlite_path(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => Some(path),
@@ -77,7 +75,7 @@ impl fmt::Display for DatabaseUrl {
                     .split_once("://")
                     .map_or("", |(_, rest)| rest);
                 let rest = rest.split('?').next().unwrap_or_default();
-                // A password may hold an unescaped '@': the last one ends it.
+                // A password may contain an unescaped '@': the last one ends it.
                 let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
                 write!(f, "postgres://{shown}")
             }
@@ -99,7 +97,7 @@ pub struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// Takes the keys that are not empty.
+    /// Digests the keys that are not empty.
     pub fn new(keys: &[SecretString]) -> Self {
         let keys = || {
             keys.iter()
@@ -112,21 +110,21 @@ impl StaticKeys {
         }
     }
 
-    /// Whether `presented` is one of the keys, in a time that does not tell which or how nearly.
+    /// Whether `presented` is one of the keys, in constant time.
     pub fn contains(&self, presented: &[u8]) -> bool {
         let presented = TokenDigest::new(presented);
-        // No short cut: every key is compared, so that the time depends on their number only.
+        // All keys are compared, so that the time depends on their number only.
         self.digests
             .iter()
             .fold(false, |found, key| key.matches(&presented) | found)
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
     }
 
-    /// Whether a key has fewer characters than that.
+    /// Whether a key has fewer characters.
     pub fn any_shorter_than(&self, characters: usize) -> bool {
         self.shortest.is_some_and(|shortest| shortest < characters)
     }

@@ -1,6 +1,6 @@
-//! Variables that a platform sets for a service named `tokenhouse`, or `tokenhouse-…`, by itself:
-//! Kubernetes for every Service in the namespace (`enableServiceLinks`), Docker for `--link`. They
-//! begin with the prefix of our settings and are none.
+//! Variables that platforms set for a service named `tokenhouse` or `tokenhouse-…`: Kubernetes for every
+//! Service in the namespace (`enableServiceLinks`), Docker for `--link`. They have the prefix of our
+//! settings but are not settings.
 
 use super::settings::PREFIX;
 
@@ -9,12 +9,12 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else {
         return false;
     };
-    // What comes before, as in TOKENHOUSE_METRICS_SERVICE_HOST, is the rest of the service's name.
-    let suffix = |wanted: &str| {
-        let before = rest.strip_suffix(wanted);
+    // The text before it, as in TOKENHOUSE_METRICS_SERVICE_HOST, is the rest of the service's name.
+    let suffix = |suffix: &str| {
+        let before = rest.strip_suffix(suffix);
         before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
     };
-    // TOKENHOUSE_PORT=9000 was written by an operator, who means TOKENHOUSE_BIND.
+    // TOKENHOUSE_PORT=9000 comes from an operator, who means TOKENHOUSE_BIND.
     let is_url = ["tcp://", "udp://", "sctp://"]
         .iter()
         .any(|scheme| value.starts_with(scheme));
@@ -27,7 +27,7 @@ pub(super) fn is_service_link(name: &str, value: &str) -> bool {
         || rest.starts_with("ENV_")
 }
 
-/// Whether a part that begins with `part` stands in the name, with something after it.
+/// Whether the name has a part that begins with `part`, with more text after it.
 fn has_part(rest: &str, part: &str) -> bool {
     let starts = rest.starts_with(part) || rest.contains(&format!("_{part}"));
     starts && !rest.ends_with(part)
@@ -54,7 +54,7 @@ mod tests {
     use super::is_service_link;
 
     #[test]
-    fn what_platforms_set_is_told_from_what_operators_mistype() {
+    fn variables_of_platforms_differ_from_misspelt_settings() {
         for (name, value) in [
             ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
             ("TOKENHOUSE_SERVICE_PORT", "8000"),

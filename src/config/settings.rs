@@ -1,18 +1,18 @@
-//! The table of settings: what the code knows is what `.env.example` and the README list.
+//! The table of settings, from which `.env.example` is generated.
 
-/// What every setting of our own begins with; such a name that is not in the table is a mistake.
+/// The prefix of our settings. A name with it that is not in the table is an error.
 pub(super) const PREFIX: &str = "TOKENHOUSE_";
 
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name in the environment.
+    /// The name in the environment.
     pub name: &'static str,
-    /// Its value when it is not set; empty stands for "none", or for what `help` says.
+    /// The default; empty for none, or as `help` describes.
     pub default: &'static str,
-    /// Whether it is a secret, so that `NAME_FILE` may name a file that holds it.
+    /// Whether it is a secret, which `NAME_FILE` can read from a file.
     pub secret: bool,
-    /// What it does, in one line.
+    /// The description, in one line.
     pub help: &'static str,
 }
 
@@ -34,32 +34,32 @@ const fn secret(name: &'static str, default: &'static str, help: &'static str) -
     }
 }
 
-/// Every setting there is.
+/// All settings.
 pub const SETTINGS: &[Setting] = &[
     secret(
         "DATABASE_URL",
         "sqlite://tokenhouse.db",
-        "Where users and tokens are kept: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME",
+        "The database: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME",
     ),
     secret(
         "API_KEY_TOKEN",
         "",
-        "The static key for the header Token, 8 characters or more; without one, its routes refuse",
+        "The static key for the header Token, 8 characters or more; without it, its routes refuse all requests",
     ),
     secret(
         "API_KEY_TOKEN_PREVIOUS",
         "",
-        "A second static key that is accepted too, while clients move to the new one",
+        "A second static key, accepted while clients migrate to the new one",
     ),
     plain(
         "RUST_LOG",
         "info,actix_server=warn",
-        "What is logged: error, warn, info, debug, trace, or per module",
+        "The log filter: error, warn, info, debug, trace, or per module",
     ),
     plain(
         "TOKENHOUSE_LOG_FORMAT",
         "text",
-        "text for people, json for one JSON object a line",
+        "The log format: text, or json for newline-delimited JSON",
     ),
     plain(
         "TOKENHOUSE_BIND",
@@ -69,22 +69,22 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_METRICS_BIND",
         "",
-        "An address and port of its own for /metrics, without a key; by the static key when empty",
+        "Address and port of a separate listener for /metrics without a key; if empty, /metrics requires the static key",
     ),
     plain(
         "TOKENHOUSE_WORKERS",
         "",
-        "Threads that handle requests; one per core when empty",
+        "Number of threads that handle requests; one per core if empty",
     ),
     plain(
         "TOKENHOUSE_DRAIN_MS",
         "1000",
-        "Milliseconds it goes on after SIGTERM, no more ready, so that others take over; 0 to 5000",
+        "Milliseconds to keep serving after SIGTERM while reporting not ready, 0 to 5000",
     ),
     plain(
         "TOKENHOUSE_DOCS",
         "true",
-        "Whether /docs, /redoc and /openapi.json are served",
+        "Serve /docs, /redoc and /openapi.json",
     ),
     plain(
         "TOKENHOUSE_CORS_ORIGINS",
@@ -94,22 +94,22 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_PUBLIC_URL",
         "",
-        "Where clients find the service: https://auth.example; without it, no OAuth2 metadata",
+        "The URL of the service for clients: https://auth.example; without it, no OAuth2 metadata",
     ),
     plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",
         "8",
-        "Database connections at most, 1 to 1000",
+        "Maximum number of database connections, 1 to 1000",
     ),
     plain(
         "TOKENHOUSE_AUTO_MIGRATE",
         "true",
-        "Whether the start brings the tables up to date; otherwise run tokenhouse migrate",
+        "Run pending migrations at the start; if false, run tokenhouse migrate",
     ),
     plain(
         "TOKENHOUSE_SESSION_CACHE_MB",
         "64",
-        "Megabytes of memory for the sessions in use, some 1,500 each; 0 keeps none in memory",
+        "Size of the cache of authenticated credentials in megabytes, about 1,500 entries each; 0 disables it",
     ),
     plain(
         "TOKENHOUSE_REGISTRATION",
@@ -119,12 +119,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_REGISTRATION_DOMAINS",
         "",
-        "With domains: the e-mail domains of addresses that may register, separated by commas",
+        "The e-mail domains for domains, separated by commas",
     ),
     plain(
         "TOKENHOUSE_TOKEN_LIFETIME",
         "86400",
-        "Seconds a login token lives, 1 to 31622400",
+        "Lifetime of a login token in seconds, 1 to 31622400",
     ),
     plain(
         "TOKENHOUSE_BCRYPT_COST",
@@ -164,17 +164,17 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_OAUTH_STRICT_STATUS",
         "false",
-        "Whether /token refuses with RFC 6749's 400 in place of FastAPI's 401 and 422",
+        "Let /token refuse with RFC 6749's 400 instead of FastAPI's 401 and 422",
     ),
     secret(
         "TOKENHOUSE_AUDIT_KEY",
         "",
-        "What the audit trail is chained with, 32 characters or more; a key in the database if empty",
+        "The key that signs the audit trail, 32 characters or more; if empty, a key in the database does",
     ),
     plain(
         "TOKENHOUSE_AUDIT_RETENTION_DAYS",
         "365",
-        "Days that audit events are kept; 0 keeps them for ever",
+        "Retention of audit events in days; 0 keeps them forever",
     ),
     plain(
         "TOKENHOUSE_GRANTABLE_SCOPES",
@@ -184,46 +184,46 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_LIMITS",
         "on",
-        "on or off: throttling as a whole, that is the six limits below",
+        "on or off: enforce the six limits below",
     ),
     plain(
         "TOKENHOUSE_LIMIT_ACCOUNT",
         "10",
-        "Wrong passwords in a row for an account before it waits, 1 to 100; each one more doubles it, to 1 h",
+        "Consecutive wrong passwords before an account is delayed, 1 to 100; each further one doubles the delay, up to 1 h",
     ),
     plain(
         "TOKENHOUSE_LIMIT_ADDRESS",
         "30",
-        "Wrong passwords in a minute from an address (a /64; a /48 has ten times that); past that, 429",
+        "Wrong passwords per minute from an address (a /64; ten times that for a /48) before 429",
     ),
     plain(
         "TOKENHOUSE_LIMIT_SIGN_INS",
         "30",
-        "Sign-ins with the right password in a minute to an account, a third more at once; past that, 429",
+        "Sign-ins with the right password per minute to an account, a third more in a burst, before 429",
     ),
     plain(
         "TOKENHOUSE_LIMIT_REGISTRATIONS",
         "600",
-        "Registrations in an hour from an address (a /64; a /48 has ten times that); past that, 429",
+        "Registrations per hour from an address (a /64; ten times that for a /48) before 429",
     ),
     plain(
         "TOKENHOUSE_LIMIT_CHANGES",
         "60",
-        "Changes in a minute by a user, half of them at once; ten times that for administrators; else 429",
+        "Changes per minute by a user, half of them in a burst, before 429; ten times that for administrators",
     ),
     plain(
         "TOKENHOUSE_LIMIT_KEYS",
         "20",
-        "API keys that a user may make in a day; past that, 429",
+        "API keys that a user may create per day before 429",
     ),
     plain(
         "TOKENHOUSE_TRUSTED_PROXIES",
         "",
-        "Proxies whose X-Forwarded-For is believed: 10.0.0.0/8, 192.0.2.1, separated by commas",
+        "Proxies whose X-Forwarded-For is trusted, separated by commas: 10.0.0.0/8, 192.0.2.1",
     ),
 ];
 
-/// The setting of that name.
+/// The setting with this name.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }

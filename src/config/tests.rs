@@ -1,4 +1,4 @@
-//! What is accepted, what is refused, and that nothing secret shows.
+//! Valid and invalid settings, and that secrets are never printed.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn config(vars: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn defaults_match_the_contract() {
     let config = config(&[]).unwrap();
     assert_eq!(config.server.bind.to_string(), "127.0.0.1:8000");
     assert_eq!(config.database.url.to_string(), "sqlite://tokenhouse.db");
@@ -23,7 +23,7 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_bad_value_is_refused_by_name_and_never_shown() {
+fn invalid_values_are_reported_by_name_only() {
     for (name, value) in [
         ("DATABASE_URL", "mysql://hush"),
         ("DATABASE_URL", "sqlite::memory:hush"),
@@ -89,7 +89,7 @@ fn a_bad_value_is_refused_by_name_and_never_shown() {
 }
 
 #[test]
-fn a_secret_may_stand_in_a_file_but_not_in_both_places() {
+fn secrets_can_be_read_from_files() {
     let file = std::env::temp_dir().join(format!("tokenhouse-key-{}", std::process::id()));
     std::fs::write(&file, "key-from-a-file\n").unwrap();
     let path = file.to_str().unwrap();
@@ -113,7 +113,7 @@ fn names(errors: &ConfigErrors) -> Vec<&str> {
 }
 
 #[test]
-fn all_that_is_wrong_is_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let errors = config(&[
         ("TOKENHOUSE_NO_SUCH", "hush"),
         ("API_KEY_TOKEN", "hush"),
@@ -149,7 +149,7 @@ fn all_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
-fn what_a_platform_sets_for_a_service_of_this_name_is_no_setting() {
+fn variables_of_platforms_are_ignored() {
     let set_by_platforms = [
         ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
         ("TOKENHOUSE_SERVICE_PORT_HTTP", "8000"),
@@ -161,7 +161,7 @@ fn what_a_platform_sets_for_a_service_of_this_name_is_no_setting() {
 }
 
 #[test]
-fn passwords_in_the_clear_are_warned_of() {
+fn unencrypted_listeners_cause_a_warning() {
     for (bind, proxies, warnings) in [
         ("127.0.0.1:8000", "", 0),
         ("[::1]:8000", "", 0),
@@ -178,7 +178,7 @@ fn passwords_in_the_clear_are_warned_of() {
 }
 
 #[test]
-fn two_static_keys_may_be_in_force_and_none_by_default() {
+fn two_static_keys_can_be_valid() {
     let (new, old) = ("the-new-key", "the-old-key");
     let two = config(&[("API_KEY_TOKEN", new), ("API_KEY_TOKEN_PREVIOUS", old)]).unwrap();
     for (key, accepted) in [(new, true), (old, true), ("the-new-ke", false), ("", false)] {
@@ -194,7 +194,7 @@ fn two_static_keys_may_be_in_force_and_none_by_default() {
 }
 
 #[test]
-fn nothing_secret_is_printed() {
+fn secrets_are_not_printed() {
     let config = config(&[
         (
             "DATABASE_URL",
@@ -226,7 +226,7 @@ fn sqlite_urls_name_files() {
 }
 
 #[test]
-fn registration_may_be_limited_to_domains() {
+fn registration_can_be_limited_to_domains() {
     let limited = config(&[
         ("TOKENHOUSE_REGISTRATION", "domains"),
         (
@@ -249,14 +249,14 @@ fn registration_may_be_limited_to_domains() {
     );
 }
 
-/// What `.env.example` has to be: every setting, with what it does and its default.
+/// The contents of `.env.example`: all settings, with descriptions and defaults.
 fn env_example() -> String {
     let mut text = String::from(
-        "# Settings of Tokenhouse. Copy this file to .env and change what you need; what is set in the\n\
-         # environment comes first. A secret may stand in a file instead: NAME_FILE=/path/to/file.\n\
+        "# Settings of Tokenhouse. Copy this file to .env and change what you need; variables of the\n\
+         # environment take precedence. Secrets can be read from files: NAME_FILE=/path/to/file.\n\
          #\n\
-         # It is read from the working directory, or where --env-file says, if no other user can write\n\
-         # to it. A $ stands for itself. A value with blanks, #, quotes or backslashes stands between\n\
+         # .env is read from the working directory, or from the path of --env-file, unless another user\n\
+         # can write to it. A $ is literal. Put a value with blanks, #, quotes or backslashes between\n\
          # single quotes.\n",
     );
     for Setting {
@@ -273,7 +273,7 @@ fn env_example() -> String {
 }
 
 #[test]
-fn the_example_file_is_the_table_of_settings() {
+fn example_file_matches_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
     if std::env::var_os("UPDATE_ENV_EXAMPLE").is_some() {
         std::fs::write(path, env_example()).unwrap();
@@ -281,14 +281,14 @@ fn the_example_file_is_the_table_of_settings() {
     let file = std::fs::read_to_string(path).unwrap();
     assert!(
         file == env_example(),
-        ".env.example does not match src/config/settings.rs; write it anew with \
+        ".env.example does not match src/config/settings.rs; regenerate it with \
          UPDATE_ENV_EXAMPLE=1 cargo test --lib config"
     );
 }
 
 #[test]
-fn every_setting_of_the_table_can_be_given() {
-    // A secret that is set and empty is a mistake.
+fn every_default_is_valid() {
+    // An empty secret is an error.
     let can_be_empty = |setting: &&Setting| !setting.secret || !setting.default.is_empty();
     for setting in SETTINGS.iter().filter(can_be_empty) {
         let given = config(&[(setting.name, setting.default)]);

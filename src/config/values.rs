@@ -1,4 +1,4 @@
-//! From names and texts to typed values, with errors that name the setting and hide the value.
+//! Converts the texts of settings to typed values, with errors that name the setting and hide the value.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -20,23 +20,23 @@ use crate::credential::hex;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 
-/// Bytes that the file of a secret has at most.
+/// The maximum size of the file of a secret.
 const MAX_SECRET_BYTES: u64 = 1 << 16;
 
-/// Characters that a static key has at least: shorter ones are guessed.
+/// The minimum length of a static key; shorter ones can be guessed.
 const MIN_STATIC_KEY_LENGTH: usize = 8;
 
-/// The settings that were given, by name. Values may be secrets, so there is no `Debug`.
+/// The given settings by name. Without `Debug`, because values may be secrets.
 pub(super) struct Values {
     given: HashMap<&'static str, SecretString>,
-    /// The settings that were found wrong, so that the default stands in for them.
-    wrong: BTreeSet<&'static str>,
+    /// The invalid settings, which are replaced by their defaults.
+    invalid: BTreeSet<&'static str>,
 }
 
 impl Values {
-    /// Keeps what concerns us, and reads the files of secrets. A misspelt `TOKENHOUSE_…` would
-    /// silently leave a default in force, so an unknown one is an error, and so is a secret that is
-    /// empty: the operator meant to set one.
+    /// Selects our settings, and reads the files of secrets. An unknown `TOKENHOUSE_…` is an error, as a
+    /// misspelt one would silently keep the default; so is an empty secret, which the operator meant to
+    /// set.
     pub(super) fn new(
         vars: impl IntoIterator<Item = (String, SecretString)>,
     ) -> (Self, Vec<ConfigError>) {
@@ -55,7 +55,7 @@ impl Values {
         for (name, path) in files {
             let file_name = format!("{name}_FILE");
             if given.contains_key(name) {
-                let problem = format!("{file_name} is set too; set one of them");
+                let problem = format!("{file_name} is set as well; set only one of them");
                 errors.push(error(name, problem));
                 given.remove(name);
                 continue;
@@ -69,34 +69,32 @@ impl Values {
             let is_secret = settings::find(name).is_some_and(|setting| setting.secret);
             let is_empty = value.expose_secret().is_empty();
             if is_empty && is_secret {
-                errors.push(error(name, "is empty; leave it out if there is to be none"));
+                errors.push(error(name, "is empty; remove it to have none"));
             }
-            // Empty counts as not given, as in a `.env` of blanks.
+            // An empty value counts as missing, as in a `.env` template.
             !is_empty
         });
         errors.sort_by(|a, b| a.name.cmp(&b.name));
-        let wrong = BTreeSet::new();
-        (Self { given, wrong }, errors)
+        let invalid = BTreeSet::new();
+        (Self { given, invalid }, errors)
     }
 
-    /// Puts the default in the place of a setting that was found wrong. Returns whether that is
-    /// new.
+    /// Replaces an invalid setting by its default. Returns whether it was not replaced before.
     pub(super) fn reset(&mut self, name: &str) -> bool {
         let Some(setting) = settings::find(name) else {
             return false;
         };
         self.given.remove(setting.name);
-        self.wrong.insert(setting.name)
+        self.invalid.insert(setting.name)
     }
 
-    /// The value given.
+    /// The given value.
     fn secret(&self, name: &'static str) -> Option<&SecretString> {
         self.given.get(name)
     }
 
-    /// SHA-256 over the names and values of all settings, defaults included, as hexadecimal digits: it
-    /// changes when a setting does. Of a secret only whether it is set goes in, because a short one
-    /// could be found by its digest.
+    /// SHA-256 over the names and values of all settings, including defaults, in hexadecimal. Of a secret
+    /// it covers only whether it is set, because a short one could be guessed from the digest.
     pub(super) fn digest(&self) -> String {
         let mut hasher = Sha256::new();
         for setting in settings::SETTINGS {
@@ -112,14 +110,14 @@ impl Values {
         String::from_utf8_lossy(&digest).into_owned()
     }
 
-    /// A setting as text; empty when there is none.
+    /// A setting as text; empty if it has no value.
     pub(super) fn text(&self, name: &'static str) -> String {
         let default = settings::find(name).map_or("", |setting| setting.default);
         let given = self.secret(name).map(ExposeSecret::expose_secret);
         given.unwrap_or(default).trim().to_owned()
     }
 
-    /// A setting of any type that can be read from text.
+    /// A setting of any type that can be parsed.
     pub(super) fn parse<T: FromStr>(
         &self,
         name: &'static str,
@@ -130,7 +128,7 @@ impl Values {
             .map_err(|_error| error(name, format!("expected {expected}")))
     }
 
-    /// An address and port, or none.
+    /// An optional address and port.
     pub(super) fn optional_address(
         &self,
         name: &'static str,
@@ -163,7 +161,7 @@ impl Values {
         self.number(name, 1, 1_024)
     }
 
-    /// A switch.
+    /// A boolean.
     pub(super) fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
         match self.text(name).to_ascii_lowercase().as_str() {
             "true" | "on" | "yes" | "1" => Ok(true),
@@ -172,7 +170,7 @@ impl Values {
         }
     }
 
-    /// Texts separated by commas, without the spaces around them.
+    /// Texts separated by commas, without surrounding spaces.
     fn list(&self, name: &'static str) -> Vec<String> {
         let text = self.text(name);
         let items = text.split(',').map(str::trim);
@@ -204,7 +202,7 @@ impl Values {
         DatabaseUrl::parse(url).map_err(|problem| error(name, problem))
     }
 
-    /// The static keys, which a client sends in a header as they are.
+    /// The static keys, which clients send in a header.
     pub(super) fn static_keys(&self) -> Result<StaticKeys, ConfigError> {
         let mut keys = Vec::new();
         for name in ["API_KEY_TOKEN", "API_KEY_TOKEN_PREVIOUS"] {
@@ -216,13 +214,13 @@ impl Values {
                 let problem = format!("expected {MIN_STATIC_KEY_LENGTH} characters or more");
                 return Err(error(name, problem));
             }
-            // RFC 9110 section 5.5. Blanks around a value are no part of it.
+            // RFC 9110 section 5.5: surrounding blanks do not belong to a value.
             if text.contains(|c: char| c.is_ascii_control() && c != '\t')
                 || text.trim_matches([' ', '\t']) != text
             {
                 return Err(error(
                     name,
-                    "no header can carry it: it has a control character, or begins or ends with a \
+                    "not a valid header value: it has a control character, or begins or ends with a \
                      blank",
                 ));
             }
@@ -231,7 +229,7 @@ impl Values {
         Ok(StaticKeys::new(&keys))
     }
 
-    /// A key of 32 characters or more, or none.
+    /// An optional key of 32 characters or more.
     pub(super) fn audit_key(&self) -> Result<Option<SecretString>, ConfigError> {
         let name = "TOKENHOUSE_AUDIT_KEY";
         match self.secret(name) {
@@ -248,7 +246,7 @@ impl Values {
         origins::parse(&self.list(name)).map_err(|problem| error(name, problem))
     }
 
-    /// A URL of http or https without a path, or none.
+    /// An optional URL of http or https without a path.
     pub(super) fn public_url(&self) -> Result<Option<String>, ConfigError> {
         let name = "TOKENHOUSE_PUBLIC_URL";
         let url = self.text(name);
@@ -276,7 +274,7 @@ impl Values {
     pub(super) fn registration(&self) -> Result<Registration, ConfigError> {
         let (name, domains_name) = ("TOKENHOUSE_REGISTRATION", "TOKENHOUSE_REGISTRATION_DOMAINS");
         let domains = (1..).zip(self.list(domains_name)).map(|(number, domain)| {
-            // In the form in which the domain of an address is compared with it.
+            // Normalized like the domains of addresses, with which it is compared.
             let address = EmailAddress::parse(&format!("a@{domain}"));
             let domain = address.map(|address| address.domain().to_owned());
             domain.map_err(|problem| error(domains_name, format!("entry {number}: {problem}")))
@@ -285,10 +283,10 @@ impl Values {
         match self.text(name).as_str() {
             "open" => Ok(Registration::Open),
             "closed" => Ok(Registration::Closed),
-            // That they are wrong has been said.
-            "domains" if self.wrong.contains(domains_name) => Ok(Registration::Closed),
+            // Their error has been reported.
+            "domains" if self.invalid.contains(domains_name) => Ok(Registration::Closed),
             "domains" if domains.is_empty() => {
-                Err(error(name, "set TOKENHOUSE_REGISTRATION_DOMAINS too"))
+                Err(error(name, "set TOKENHOUSE_REGISTRATION_DOMAINS as well"))
             }
             "domains" => Ok(Registration::Domains(domains)),
             _ => Err(error(name, "expected open, closed or domains")),
@@ -305,14 +303,14 @@ impl Values {
     }
 }
 
-/// The secret whose file is named by the variable of this name.
+/// The secret whose file this variable names.
 fn secret_of_file(name: &str) -> Option<&'static str> {
     let setting = name.strip_suffix("_FILE").and_then(settings::find)?;
     setting.secret.then_some(setting.name)
 }
 
-/// Whether a variable of this name has to be right: it is a setting, or is meant to be one.
-pub(super) fn concerns_us(name: &str) -> bool {
+/// Whether a variable with this name is a setting, or is meant to be one.
+pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || settings::find(name).is_some() || secret_of_file(name).is_some()
 }
 
@@ -321,11 +319,11 @@ fn read_secret(path: &str) -> Result<SecretString, &'static str> {
     let read =
         File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
     match read {
-        Err(_error) => Err("the file it names cannot be read"),
-        Ok(length) if length as u64 > MAX_SECRET_BYTES => Err("the file it names is too large"),
-        // Editors and `echo` end a file with a newline that is no part of the secret.
+        Err(_error) => Err("the file cannot be read"),
+        Ok(length) if length as u64 > MAX_SECRET_BYTES => Err("the file is too large"),
+        // Editors and `echo` append a newline that does not belong to the secret.
         Ok(_) => match text.trim_end_matches(['\r', '\n']) {
-            "" => Err("the file it names is empty"),
+            "" => Err("the file is empty"),
             secret => Ok(secret.into()),
         },
     }

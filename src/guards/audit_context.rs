@@ -1,18 +1,19 @@
-//! Where a request comes from, for the audit trail.
+//! The origin of a request for the audit trail: the client's address, its user agent and the ids of the
+//! request.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 #[cfg(feature = "server")]
 use super::auth;
 use crate::auth::Origin;
 use crate::config::TrustedProxies;
+use crate::credential::hex;
 use crate::error::Error;
-use crate::guards::request_id::{id_of_client, request_id};
 #[cfg(feature = "server")]
 use crate::network::Network;
 
@@ -29,7 +30,7 @@ pub(crate) fn origin(request: &HttpRequest) -> Origin {
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
     let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
-    let given = id_of_client(request).map(text).unwrap_or_default();
+    let given = client_request_id(request).map(text).unwrap_or_default();
     let origin = Origin::client(address(request), user_agent, &text(&request_id(request)))
         .with_client_request_id(&given);
     if is_behind_unnamed_proxy(request) {
@@ -39,14 +40,14 @@ pub(crate) fn origin(request: &HttpRequest) -> Origin {
     }
 }
 
-/// The network that a request comes from.
+/// The network of the client.
 #[cfg(feature = "server")]
 pub(crate) fn network(request: &HttpRequest) -> Network {
     Network::of(address(request))
 }
 
-/// The address is that of the connection: what a header says of it, anybody can write. Only for
-/// the proxies of the settings, where the app has those, it is what they say.
+/// The address of the client: that of the connection, since a client can write any header. Only for a
+/// trusted proxy, if the app has any, it comes from the proxy's header.
 pub(crate) fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let Some(proxies) = request.app_data::<TrustedProxies>() else {
@@ -60,27 +61,27 @@ pub(crate) fn address(request: &HttpRequest) -> Option<IpAddr> {
     Some(proxies.client(peer, forwarded.into_iter()))
 }
 
-/// Whether the request was forwarded by a peer on this machine while the settings name no proxy at all:
-/// a proxy in all likelihood, whose clients must not use up each other's limits. A client on this
-/// machine can make itself look like that, and is then limited by account only.
+/// Whether a peer on this machine forwarded the request although the settings have no proxy: most likely
+/// a proxy, whose clients must not share one limit. A client on this machine can imitate it, and is then
+/// limited by account only.
 fn is_behind_unnamed_proxy(request: &HttpRequest) -> bool {
-    let none_named = request
+    let has_no_proxies = request
         .app_data::<TrustedProxies>()
         .is_none_or(TrustedProxies::is_empty);
-    none_named
+    has_no_proxies
         && is_forwarded(request)
         && request
             .peer_addr()
             .is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
-/// Tells the operator of a request that was forwarded by a peer that is no trusted proxy.
+/// Reports to the operator that an untrusted peer forwarded a request.
 #[cfg(feature = "server")]
 pub(crate) fn report_unnamed_proxy(request: &HttpRequest) {
     if !is_forwarded(request) {
         return;
     }
-    // The listener for metrics has no proxies, and nothing there depends on the address.
+    // The listener for metrics has no proxies, and does not use the address.
     let Some(proxies) = request.app_data::<TrustedProxies>() else {
         return;
     };
@@ -94,4 +95,39 @@ pub(crate) fn report_unnamed_proxy(request: &HttpRequest) {
 fn is_forwarded(request: &HttpRequest) -> bool {
     let headers = request.headers();
     headers.contains_key(header::X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED)
+}
+
+/// The header with the client's id of a request, and in the response with that or our own.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The maximum length of an id from a client, in bytes.
+const MAX_CLIENT_ID: usize = 128;
+
+/// Our id of a request.
+struct RequestId(HeaderValue);
+
+/// Our id of the request, always the same. Generated on demand, as most requests need none.
+pub(crate) fn request_id(request: &HttpRequest) -> HeaderValue {
+    if let Some(RequestId(id)) = request.extensions().get() {
+        return id.clone();
+    }
+    let id = generate_request_id();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    id
+}
+
+/// The client's id of the request, if it may be logged unchanged.
+pub(crate) fn client_request_id(request: &HttpRequest) -> Option<&HeaderValue> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    request.headers().get(REQUEST_ID).filter(|id| {
+        let id = id.as_bytes();
+        (1..=MAX_CLIENT_ID).contains(&id.len()) && id.iter().all(is_plain)
+    })
+}
+
+/// 32 hexadecimal digits.
+fn generate_request_id() -> HeaderValue {
+    let mut id = [0; 32];
+    hex::write(&rand::random::<[u8; 16]>(), &mut id);
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
 }

@@ -1,4 +1,4 @@
-//! The guards for routes that are for users.
+//! The guards for users: by any credential, by a login token, or optionally.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -9,15 +9,16 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, presented};
-use crate::auth::{Auth, Principal};
+use crate::auth::{Auth, Credential, Principal};
 use crate::credential::Candidates;
 use crate::error::Error;
+use crate::store::AccessToken;
 
-/// A user who is in: the handler that takes one runs for nobody else. It reads like a [`Principal`]:
+/// An authenticated user: the handler runs for no other caller. Derefs to a [`Principal`]:
 /// `caller.user`, `caller.credential`.
 ///
 /// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 400 for two
-/// different credentials, and with 503 when the database does not answer.
+/// different credentials, and with 503 when the database does not respond.
 #[derive(Clone, Debug)]
 pub struct Authenticated(pub Arc<Principal>);
 
@@ -34,42 +35,43 @@ impl FromRequest for Authenticated {
     type Future = Either<Ready<Result<Self, Error>>, LocalBoxFuture<'static, Result<Self, Error>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        match at_once(request) {
+        match from_cache(request) {
             Ok(caller) => Either::Left(ready(Ok(caller))),
-            Err(NotAtOnce::Refused(error)) => Either::Left(ready(Err(error))),
-            Err(NotAtOnce::AskDatabase(auth, candidates)) => Either::Right(Box::pin(async move {
+            Err(CacheMiss::Refused(error)) => Either::Left(ready(Err(error))),
+            Err(CacheMiss::Query(auth, candidates)) => Either::Right(Box::pin(async move {
                 auth.find_principal(candidates).await.map(Self)
             })),
         }
     }
 }
 
-enum NotAtOnce {
+/// Why the cache does not admit the caller.
+enum CacheMiss {
     Refused(Error),
-    AskDatabase(Auth, Candidates),
+    Query(Auth, Candidates),
 }
 
-impl From<Error> for NotAtOnce {
+impl From<Error> for CacheMiss {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
 }
 
-/// Decides without waiting, if that can be.
-fn at_once(request: &HttpRequest) -> Result<Authenticated, NotAtOnce> {
+/// Decides without a query, if the cache allows it.
+fn from_cache(request: &HttpRequest) -> Result<Authenticated, CacheMiss> {
     let presented = presented::find(request)?;
     let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
     match auth.recall_principal(&candidates) {
         Some(outcome) => Ok(Authenticated(outcome?)),
-        None => Err(NotAtOnce::AskDatabase(auth.clone(), candidates)),
+        None => Err(CacheMiss::Query(auth.clone(), candidates)),
     }
 }
 
-/// A user who is in, or nobody in particular.
+/// An authenticated user, or an anonymous caller.
 ///
-/// Only a request without any credential counts as nobody's. One with a bad credential is refused
-/// like everywhere, and so is every request while the database does not answer.
+/// Only a request without a credential is anonymous. One with an invalid credential is refused as
+/// elsewhere, and so are all requests while the database does not respond.
 #[derive(Clone, Debug)]
 pub struct MaybeAuthenticated(pub Option<Authenticated>);
 
@@ -84,6 +86,55 @@ impl FromRequest for MaybeAuthenticated {
                 Ok(caller) => Ok(Self(Some(caller))),
                 Err(Error::NotAuthenticated) => Ok(Self(None)),
                 Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+/// A user authenticated by a login token, as opposed to a program with an API key. Derefs to a
+/// [`Principal`].
+///
+/// Refuses as [`Authenticated`] does, and API keys with 403.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    principal: Arc<Principal>,
+    token: AccessToken,
+}
+
+impl SignedIn {
+    /// The user and the token.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// The login token.
+    pub fn token(&self) -> &AccessToken {
+        &self.token
+    }
+}
+
+impl Deref for SignedIn {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl FromRequest for SignedIn {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authenticated = Authenticated::from_request(request, payload);
+        Box::pin(async move {
+            let Authenticated(principal) = authenticated.await?;
+            match &principal.credential {
+                Credential::LoginToken(token) => Ok(Self {
+                    token: token.clone(),
+                    principal,
+                }),
+                Credential::ApiKey(_) => Err(Error::LoginTokenRequired),
             }
         })
     }

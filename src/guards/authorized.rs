@@ -1,4 +1,4 @@
-//! The guard for routes that want a scope.
+//! The guard for routes that require a scope.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use super::{Authenticated, auth};
 use crate::auth::Principal;
 use crate::error::Error;
 
-/// A scope that a route wants, as a type: it stands in the handler's signature.
+/// A scope that a route requires, as a type in the handler's signature.
 ///
 /// ```
 /// use tokenhouse::{Authorized, RequiredScope};
@@ -29,15 +29,15 @@ use crate::error::Error;
 /// }
 /// ```
 pub trait RequiredScope: 'static {
-    /// Its name, as RFC 6749 section 3.3 allows it.
+    /// The name, as RFC 6749 section 3.3 allows it.
     const SCOPE: &'static str;
 }
 
-/// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
+/// A user who holds the scope `S`, authenticated by a credential that has it as well. Derefs to a
 /// [`Principal`].
 ///
 /// Refuses as [`Authenticated`] does, and with 403 when the scope is missing (RFC 6750
-/// section 3.1); that refusal is put into the audit trail.
+/// section 3.1); the audit trail records that refusal.
 #[derive(Clone, Debug)]
 pub struct Authorized<S> {
     principal: Arc<Principal>,

@@ -1,16 +1,14 @@
-//! The guards: who calls is a parameter of the handler. A handler without a guard cannot see a
+//! The guards: the caller is a parameter of the handler. A handler without a guard cannot access a
 //! user, and a handler with one runs only for callers that the guard admits.
 //!
-//! They work in any actix-web app that has an [`Auth`] among its `app_data`. When the database does
-//! not answer, each of them answers 503; the caller is never taken for anonymous.
+//! They work in every actix-web app with an [`Auth`] in its `app_data`. When the database does not
+//! respond, they refuse with 503; the caller never counts as anonymous.
 
 pub(crate) mod audit_context;
 mod authenticated;
 mod authorized;
 pub(crate) mod error_response;
 pub(crate) mod presented;
-pub(crate) mod request_id;
-mod signed_in;
 mod static_key;
 
 use std::future::{Ready, ready};
@@ -18,15 +16,14 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
-pub use authenticated::{Authenticated, MaybeAuthenticated};
+pub use authenticated::{Authenticated, MaybeAuthenticated, SignedIn};
 pub use authorized::{Authorized, RequiredScope};
-pub use signed_in::SignedIn;
 pub use static_key::StaticKey;
 
 use crate::auth::Auth;
 use crate::error::Error;
 
-/// The handle that the app was given, for handlers that change something.
+/// The app's handle, for handlers that call an operation.
 impl FromRequest for Auth {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
@@ -36,10 +33,10 @@ impl FromRequest for Auth {
     }
 }
 
-/// The handle that the app was given.
+/// The app's handle.
 ///
 /// # Errors
-/// [`Error::Internal`] when the app has none; the log says so.
+/// [`Error::Internal`] when the app has none, with a line in the log.
 pub(crate) fn auth(request: &HttpRequest) -> Result<&Auth, Error> {
     request.app_data::<Auth>().ok_or_else(|| {
         log::error!("the app has no Auth: add .app_data(auth.clone()) to it");

@@ -1,4 +1,4 @@
-//! Where a user's credential may stand in a request.
+//! Finds the credential in the headers of a request.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
@@ -6,23 +6,23 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use crate::credential::is_credential_shaped;
 use crate::error::Error;
 
-/// The tutorial's own header, for the static key and for a user's token.
+/// The tutorial's header, for the static key and for a user's token.
 pub(crate) const TOKEN_HEADER: &str = "token";
 
-/// The one credential that the request carries, in `Authorization` or in `Token`. It is never
-/// taken from the URL or the body (RFC 6750 sections 2.2 and 2.3 advise against both).
+/// The credential of the request, from `Authorization` or `Token`. Never from the URL or the body (RFC
+/// 6750 sections 2.2 and 2.3 advise against both).
 ///
 /// # Errors
-/// [`Error::NotAuthenticated`] without one; [`Error::TwoCredentials`] for two that differ, in
-/// whatever order, since which of them counts would be anyone's guess.
+/// [`Error::NotAuthenticated`] without one; [`Error::TwoCredentials`] for two different ones, in any
+/// order, since it would be ambiguous which one counts.
 pub(crate) fn find(request: &HttpRequest) -> Result<&[u8], Error> {
     let headers = request.headers();
-    let found = the_same(in_token_header(headers).chain(in_authorization(headers)))?;
+    let found = unique(in_token_header(headers).chain(in_authorization(headers)))?;
     found.ok_or(Error::NotAuthenticated)
 }
 
-/// What stands in the place of the static key: the first header `Token`, as in FastAPI's
-/// `APIKeyHeader`; `None` when it is missing or empty.
+/// The presented static key: the first header `Token`, as in FastAPI's `APIKeyHeader`; `None` when it is
+/// missing or empty.
 ///
 /// # Errors
 /// [`Error::TwoCredentials`] as [`find`].
@@ -35,15 +35,14 @@ pub(crate) fn find_static_key(request: &HttpRequest) -> Result<Option<&[u8]>, Er
     Ok(key.filter(|key| !key.is_empty()))
 }
 
-/// The value of `Authorization: Basic`, without the scheme (RFC 7617), for the clients that
-/// authenticate by it; `None` when there is none.
+/// The value of `Authorization: Basic` without the scheme (RFC 7617), or `None`.
 ///
 /// # Errors
-/// [`Error::TwoCredentials`] beside any other credential.
+/// [`Error::TwoCredentials`] in addition to another credential.
 #[cfg(feature = "server")]
 pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
     let values = request.headers().get_all(AUTHORIZATION);
-    let basic = the_same(values.filter_map(|value| after_scheme(value.as_bytes(), b"Basic")))?;
+    let basic = unique(values.filter_map(|value| after_scheme(value.as_bytes(), b"Basic")))?;
     match (basic, find(request)) {
         (Some(basic), Err(Error::NotAuthenticated)) => Ok(Some(basic)),
         (Some(_), _) => Err(Error::TwoCredentials),
@@ -51,8 +50,8 @@ pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> 
     }
 }
 
-/// The credential that all of these are; `None` without any.
-fn the_same<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Error> {
+/// The credential, if all of these are equal; `None` without any.
+fn unique<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Error> {
     let first = shown.next();
     if shown.all(|other| Some(other) == first) {
         Ok(first)
@@ -71,21 +70,20 @@ fn in_token_header(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 fn in_authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(AUTHORIZATION)
-        .filter_map(|value| of_scheme(value.as_bytes()))
+        .filter_map(|value| parse_authorization(value.as_bytes()))
 }
 
 /// The credential of `Bearer <t>` (RFC 6750 section 2.1) or `Token <t>`.
-fn of_scheme(value: &[u8]) -> Option<&[u8]> {
+fn parse_authorization(value: &[u8]) -> Option<&[u8]> {
     let bearer = after_scheme(value, b"Bearer");
-    // Others use this scheme too, with parameters after it: only what may be ours counts.
-    let of_token = || after_scheme(value, b"Token").filter(|token| is_credential_shaped(token));
+    // Other services use this scheme with parameters: only what has the form of a credential counts.
+    let token = || after_scheme(value, b"Token").filter(|token| is_credential_shaped(token));
     bearer
-        .or_else(of_token)
+        .or_else(token)
         .filter(|credential| !credential.is_empty())
 }
 
-/// What follows the name of this scheme, in any case (RFC 9110 section 11.4); empty when nothing
-/// does.
+/// The text after the name of this scheme, in any case (RFC 9110 section 11.4); may be empty.
 pub(crate) fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (name, rest) = value.split_at_checked(scheme.len())?;
     let is_whole_name = rest.first().is_none_or(|byte| *byte == b' ');

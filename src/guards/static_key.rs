@@ -1,4 +1,4 @@
-//! The guard for routes that are for whoever has the static key.
+//! The guard for clients with the static key.
 
 use std::future::{Ready, ready};
 
@@ -10,11 +10,11 @@ use super::audit_context::{address, origin};
 use super::{auth, presented};
 use crate::error::Error;
 
-/// Shows that the request carries the static key in its header `Token`.
+/// Proof that the request has the static key in its header `Token`.
 ///
-/// Refuses with 403, as FastAPI's `APIKeyHeader` did when the tutorial was written, and with 400
-/// for two different credentials, with 429 when the address has shown too many wrong ones. Without
-/// a static key in the settings it refuses every request.
+/// Refuses with 403, as FastAPI's `APIKeyHeader` did when the tutorial was written, with 400 for two
+/// different credentials, and with 429 when the network has sent too many wrong keys. Without a static
+/// key in the settings it refuses every request.
 #[derive(Clone, Copy, Debug)]
 pub struct StaticKey(());
 
@@ -23,7 +23,7 @@ impl FromRequest for StaticKey {
     type Future = Either<Ready<Result<Self, Error>>, LocalBoxFuture<'static, Result<Self, Error>>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        match at_once(request) {
+        match without_query(request) {
             Ok(true) => Either::Left(ready(Ok(Self(())))),
             Err(error) => Either::Left(ready(Err(error))),
             Ok(false) => {
@@ -39,8 +39,8 @@ impl FromRequest for StaticKey {
     }
 }
 
-/// Whether the key can be let in without waiting.
-fn at_once(request: &HttpRequest) -> Result<bool, Error> {
+/// Whether the key can be admitted without a query.
+fn without_query(request: &HttpRequest) -> Result<bool, Error> {
     let presented = presented::find_static_key(request)?.ok_or(Error::StaticKeyMissing)?;
     let auth = auth(request)?;
     Ok(auth.admit_static_key(address(request), presented, || origin(request)))

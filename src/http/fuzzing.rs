@@ -185,7 +185,7 @@ pub(crate) fn target(input: &[u8]) {
     let mut query = Query::from_request(request.request());
     let limit = query.limit(50, 500);
     let texts = [query.text("search"), query.text("after")];
-    let _ignored = (
+    let _ = (
         query.number("after"),
         query.time("since"),
         query.all("scope"),

@@ -14,8 +14,9 @@ use super::normalize_path;
 use super::request_error::Error;
 use super::shutdown::Shutdown;
 use crate::error::Error as DomainError;
-use crate::guards::audit_context::report_unnamed_proxy;
-use crate::guards::request_id::{REQUEST_ID, id_of_client, request_id};
+use crate::guards::audit_context::{
+    REQUEST_ID, client_request_id, report_unnamed_proxy, request_id,
+};
 use crate::metrics::RouteMetrics;
 
 /// Decodes the path, passes the request on, and completes the response.
@@ -40,7 +41,7 @@ pub(super) async fn complete_response(
         route.observe(response.status().as_u16(), ended - started);
     }
     log_response(&response);
-    let response_id = match id_of_client(response.request()) {
+    let response_id = match client_request_id(response.request()) {
         Some(id) => id.clone(),
         None => request_id(response.request()),
     };
@@ -97,7 +98,7 @@ fn log_response(response: &ServiceResponse<impl MessageBody>) {
     }
     let request = response.request();
     let own_id = request_id(request);
-    let ids = match id_of_client(request) {
+    let ids = match client_request_id(request) {
         Some(client_id) => format!("{}, client's {}", shown(&own_id), shown(client_id)),
         None => shown(&own_id).to_owned(),
     };

@@ -1,9 +1,9 @@
-//! Where other programs keep their users and tokens.
+//! The tables in which other programs store their users and tokens.
 
 use super::database::{SourceDatabase, SourceQuery};
 use crate::store::StoreError;
 
-/// What a source is.
+/// The format of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The tutorial's tables `users` and `access_tokens`.
@@ -14,12 +14,12 @@ pub enum Format {
     Django,
     /// A file of comma-separated values, with a first line of names.
     Csv,
-    /// A file of one JSON object a line.
+    /// A file of newline-delimited JSON.
     Jsonl,
 }
 
 impl Format {
-    /// Every format there is.
+    /// All formats.
     pub const ALL: [Self; 5] = [
         Self::Tutorial,
         Self::FastapiUsers,
@@ -28,7 +28,7 @@ impl Format {
         Self::Jsonl,
     ];
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tutorial => "tutorial",
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// The table of its users, in a database.
+    /// The table of users in a database.
     pub(super) const fn table(self) -> &'static str {
         match self {
             Self::FastapiUsers => "user",
@@ -49,7 +49,7 @@ impl Format {
     }
 }
 
-/// The tables that are read, that of the users first; the others need not be there.
+/// The tables, that of the users first; the others are optional.
 pub(super) const fn tables(format: Format) -> &'static [&'static str] {
     match format {
         Format::FastapiUsers => &["user", "accesstoken"],
@@ -58,17 +58,17 @@ pub(super) const fn tables(format: Format) -> &'static [&'static str] {
     }
 }
 
-/// How the end of a token is told, and whether the token itself is there.
+/// How a source stores tokens and their expiry.
 pub(super) mod token_forms {
-    /// The end stands beside the token.
+    /// The token with its expiry.
     pub(in crate::import) const STATED: &str = "stated";
-    /// The token lives for a time after it was made.
+    /// The token with its creation time.
     pub(in crate::import) const SINCE_CREATION: &str = "since-creation";
-    /// Only its SHA-512 is there.
+    /// Only the SHA-512 of the token.
     pub(in crate::import) const KNOX: &str = "knox";
 }
 
-/// Finds out what the database is.
+/// Detects the format of a database.
 pub(super) fn guess(source: &mut SourceDatabase) -> Result<Option<Format>, StoreError> {
     let has = |columns: Vec<String>, name: &str| columns.iter().any(|column| column == name);
     if has(source.columns("auth_user")?, "password") {
@@ -82,15 +82,15 @@ pub(super) fn guess(source: &mut SourceDatabase) -> Result<Option<Format>, Store
     }
 }
 
-/// The query for the users with their tokens, a row for each token, the rows of a user together.
-/// Its columns are the fields of [`super::users::RawRow`] in their order.
+/// The query for users with their tokens: a row per token, grouped by user. Its columns are the fields of
+/// [`super::users::RawRow`], in order.
 pub(super) fn query(
     source: &mut SourceDatabase,
     format: Format,
 ) -> Result<SourceQuery, StoreError> {
     let table = format.table();
     let columns = source.columns(table)?;
-    // The first of these columns that there is.
+    // The first of these columns that exists.
     let pick = |names: &[&str]| {
         let found = names
             .iter()

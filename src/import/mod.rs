@@ -1,10 +1,9 @@
-//! Moving in: users with their password hashes, and live login tokens, out of another program's
-//! tables or files.
+//! Migration from other programs: imports users with their password hashes, and valid login tokens, from
+//! their tables or from files.
 //!
-//! A thread reads the source, row after row, and makes users of what it finds; here they go into
-//! the database, a batch in a transaction. So a run that broke off is simply made again.
+//! A thread reads the source row by row and converts the rows to users. They are stored in batches, one
+//! per transaction, so an interrupted import can be repeated.
 
-mod csv;
 mod database;
 mod files;
 mod layouts;
@@ -29,56 +28,56 @@ use crate::error::Error;
 use crate::password::Cost;
 use source::{Batch, Message, Reader};
 
-/// Batches that wait for the database at most.
-const BATCHES_AHEAD: usize = 4;
+/// The maximum number of batches that wait for the database.
+const MAX_BATCHES_AHEAD: usize = 4;
 
-/// How long a source may give nothing before it is given up: a view may compute without end. To
-/// sort the tokens of some million users takes a database minutes.
+/// How long a source may deliver nothing: a view may compute endlessly, but sorting the tokens of millions
+/// of users takes a database minutes.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Seconds to wait before a batch is tried again that the database did not take.
-const PAUSES: [u64; 4] = [1, 2, 4, 8];
+/// Seconds to wait before a failed batch is retried.
+const RETRY_DELAYS: [u64; 4] = [1, 2, 4, 8];
 
-/// What is to be imported, and how.
+/// The options of an import.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The source: a database URL, or the path of a file.
     pub source: String,
-    /// What the source is; found out without it.
+    /// The format of the source; detected if `None`.
     pub format: Option<Format>,
-    /// Where times in the source are at home that do not say so.
+    /// The time zone of timestamps without an offset.
     pub timezone: Tz,
-    /// How long tokens live at most, and those for which the source does not say it.
+    /// The maximum lifetime of tokens, and the lifetime of tokens without an expiry in the source.
     pub token_lifetime: TimeDelta,
-    /// How users are taken over.
+    /// How users are imported.
     pub mode: ImportMode,
-    /// Rows of a table, or of all tables joined, that are read at most.
+    /// The maximum number of rows of a table, or of all tables joined.
     pub max_rows: u64,
-    /// Users in one transaction.
+    /// The number of users per transaction.
     pub batch: usize,
 }
 
 /// Why an import ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The source cannot be read, or not as asked.
+    /// The source cannot be read, or not with these options.
     #[error("{0}")]
     Source(String),
-    /// Our own database does not take the users.
-    #[error("{0}; what was imported until then stays, run it again to go on")]
+    /// The users cannot be stored.
+    #[error("{0}; the users imported before remain, run the import again to continue")]
     Target(#[from] Error),
 }
 
-/// How far an import is.
+/// The progress of an import.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Users that were read and seen to.
+    /// The number of processed users.
     pub done: u64,
-    /// Users in all, where that can be told.
+    /// The total number of users, if it is known.
     pub total: Option<u64>,
 }
 
-/// Imports, and tells what became of everybody.
+/// Imports users, and reports the outcome.
 ///
 /// # Errors
 /// [`ImportError::Source`] and [`ImportError::Target`].
@@ -87,23 +86,23 @@ pub async fn run(
     options: Options,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, ImportError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut importer = Importer::new(auth.clone(), options.mode);
     let mut report = Report::new(options.mode.dry_run, options.token_lifetime);
-    let (sender, mut receiver) = mpsc::channel(BATCHES_AHEAD);
+    let (sender, mut receiver) = mpsc::channel(MAX_BATCHES_AHEAD);
     let max_cost: Cost = auth.config().max_cost;
     let reader = Reader::new(options, max_cost, Clock::system().now(), sender);
     let thread = std::thread::Builder::new()
         .name("import".to_owned())
         .spawn(move || reader.run())
-        .map_err(|error| ImportError::Source(format!("no thread: {error}")))?;
+        .map_err(|error| ImportError::Source(format!("cannot start a thread: {error}")))?;
     let mut total = None;
     loop {
         let message = tokio::time::timeout(SOURCE_TIMEOUT, receiver.recv()).await;
-        // The thread is left alone: what it waits for may never come.
+        // The thread is not joined: it may wait forever.
         let message = message.map_err(|_elapsed| {
             let waited = SOURCE_TIMEOUT.as_secs();
-            ImportError::Source(format!("the source: has given nothing for {waited} s"))
+            ImportError::Source(format!("the source: no data for {waited} s"))
         })?;
         let Some(message) = message else {
             break;
@@ -126,21 +125,25 @@ pub async fn run(
     match thread.join() {
         Ok(Ok(())) => {}
         Ok(Err(problem)) => return Err(ImportError::Source(problem)),
-        Err(_panic) => return Err(ImportError::Source("the reader panicked".to_owned())),
+        Err(_panic) => {
+            return Err(ImportError::Source(
+                "the reading thread panicked".to_owned(),
+            ));
+        }
     }
-    report.end(begun.elapsed());
+    report.end(started.elapsed());
     Ok(report)
 }
 
-/// Imports a batch, and does not give up at once when the database is busy. Should an attempt
-/// succeed after all that was given up for lost, its users are found to be there already.
+/// Imports a batch, with retries while the database is busy. If an attempt succeeds despite an error, the
+/// retry finds its users.
 async fn import_batch(importer: &mut Importer, batch: &Batch) -> Result<BatchOutcome, Error> {
-    for pause in PAUSES {
+    for delay in RETRY_DELAYS {
         let outcome = importer.import(users_of(batch)).await;
         if !matches!(outcome, Err(Error::Unavailable)) {
             return outcome;
         }
-        tokio::time::sleep(Duration::from_secs(pause)).await;
+        tokio::time::sleep(Duration::from_secs(delay)).await;
     }
     importer.import(users_of(batch)).await
 }

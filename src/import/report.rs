@@ -1,4 +1,4 @@
-//! What became of everybody.
+//! The report of an import.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,92 +11,92 @@ use super::source::Batch;
 use super::users::Reason;
 use crate::auth::{BatchOutcome, Outcome, TokenOutcome};
 
-/// Problems that are kept one by one; the rest is counted.
-const PROBLEMS_KEPT: usize = 1_000;
+/// The maximum number of listed problems; more are only counted.
+const MAX_PROBLEMS: usize = 1_000;
 
-/// Characters of an id that are kept: a source may hold anything.
-const ID_KEPT: usize = 100;
+/// The maximum length of an id in the report, as a source may contain any text.
+const MAX_ID: usize = 100;
 
-/// Problems that are printed for people.
-const PROBLEMS_SHOWN: usize = 20;
+/// The maximum number of problems in the text output.
+const MAX_PRINTED_PROBLEMS: usize = 20;
 
 /// The report of an import.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the source was.
+    /// The format of the source.
     pub format: &'static str,
-    /// Whether nothing was stored: then these are the numbers that there would be.
+    /// Whether this was a dry run, which changes nothing.
     pub dry_run: bool,
-    /// Of the users.
+    /// The users.
     pub users: UserCounts,
-    /// Imported users who cannot sign in, by what is the matter with their hashes.
+    /// Imported users who cannot sign in, by the problem of their hashes.
     pub hashes: BTreeMap<&'static str, u64>,
-    /// Of the tokens.
+    /// The tokens.
     pub tokens: TokenReport,
-    /// Seconds that tokens live for which the source does not say it.
+    /// The lifetime of tokens without an expiry in the source, in seconds.
     pub token_lifetime: i64,
-    /// Users who were left out, the first thousand.
+    /// The skipped users, at most a thousand.
     pub problems: Vec<Problem>,
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
-    /// Users that were read.
+    /// The number of users read per second.
     pub users_per_second: u64,
 }
 
-/// What became of the users.
+/// The outcome for users.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct UserCounts {
-    /// All of them.
+    /// All.
     pub read: u64,
     /// Stored.
     pub imported: u64,
-    /// Were there, with the same address, and the same hash or the same names.
+    /// Existed, with the same address, and the same hash or the same names.
     pub already_there: u64,
-    /// Left out: the address is there in another spelling.
+    /// Skipped: the address exists in another spelling.
     pub spelled_otherwise: u64,
-    /// Left out: somebody else has the address.
+    /// Skipped: another user has the address.
     pub address_taken: u64,
-    /// Left out: a user of this address was deleted here. `--again` takes them over.
+    /// Skipped: a user with this address was deleted here. `--again` imports them.
     pub deleted_here: u64,
-    /// Left out: the address is none.
+    /// Skipped: the address is invalid.
     pub invalid_address: u64,
-    /// Left out: the name, surname or website is longer than `/register` takes.
+    /// Skipped: the name, surname or website is longer than `/register` accepts.
     pub too_long: u64,
-    /// Left out: the line of the file is not readable.
+    /// Skipped: the line of the file is malformed.
     pub unreadable: u64,
 }
 
-/// What became of the tokens.
+/// The outcome for tokens.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TokenReport {
-    /// All of them.
+    /// All.
     pub read: u64,
-    /// Stored: they go on working.
+    /// Stored: they remain valid.
     pub imported: u64,
-    /// Of these: end earlier than at the source, because tokens live no longer here.
+    /// Of these: expire earlier than at the source, because of the maximum lifetime.
     pub cut: u64,
-    /// Left out: were here before, and have ended.
+    /// Skipped: were imported before, and have ended.
     pub ended_here: u64,
-    /// Left out: another user has the same.
+    /// Skipped: another user has the same token.
     pub of_another_user: u64,
-    /// Left out: do not work at the source any more either.
+    /// Skipped: have expired at the source as well.
     pub expired: u64,
-    /// Left out: their users have a newer one, and there is one for each here.
+    /// Skipped: the user has a newer one, and users have one token.
     pub superseded: u64,
-    /// Left out: their users were not imported now.
+    /// Skipped: the user was not imported now.
     pub of_users_left_out: u64,
-    /// Left out, by the reason; those users sign in again. `weak`: could be guessed. `too-many`: the
-    /// user has more than a thousand. `unreadable-time`: of the end. `knox-digest`: knox was told to
-    /// digest with something else than SHA-512, which is not known here.
+    /// Skipped, by reason; these users sign in again. `weak`: can be guessed. `too-many`: the user has more
+    /// than a thousand. `unreadable-time`: the expiry is malformed. `knox-digest`: knox is configured with
+    /// another digest than SHA-512.
     pub not_importable: BTreeMap<&'static str, u64>,
 }
 
-/// A user who was left out.
+/// A skipped user.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// The user's id at the source, or the number of the line.
+    /// The user's id at the source, or the line number.
     pub id: String,
-    /// Why.
+    /// The reason.
     pub problem: &'static str,
 }
 
@@ -115,7 +115,7 @@ impl Report {
         }
     }
 
-    /// Counts in a batch.
+    /// Adds a batch.
     pub(super) fn add(&mut self, batch: &Batch, outcome: &BatchOutcome) {
         for (read, outcome) in batch.users.iter().zip(&outcome.users) {
             self.users.read += 1;
@@ -129,15 +129,15 @@ impl Report {
                 Outcome::AlreadyThere => self.users.already_there += 1,
                 Outcome::SpelledOtherwise => {
                     self.users.spelled_otherwise += 1;
-                    self.note(&read.id, "spelled-otherwise");
+                    self.add_problem(&read.id, "spelled-otherwise");
                 }
                 Outcome::Taken => {
                     self.users.address_taken += 1;
-                    self.note(&read.id, "address-taken");
+                    self.add_problem(&read.id, "address-taken");
                 }
                 Outcome::DeletedHere => {
                     self.users.deleted_here += 1;
-                    self.note(&read.id, "deleted-here");
+                    self.add_problem(&read.id, "deleted-here");
                 }
             }
         }
@@ -147,12 +147,12 @@ impl Report {
                 Reason::InvalidAddress => self.users.invalid_address += 1,
                 _ => self.users.too_long += 1,
             }
-            self.note(&left_out.id, left_out.reason.problem());
+            self.add_problem(&left_out.id, left_out.reason.problem());
         }
         for line in &batch.unreadable {
             self.users.read += 1;
             self.users.unreadable += 1;
-            self.note(&format!("line {line}"), "unreadable");
+            self.add_problem(&format!("line {line}"), "unreadable");
         }
         self.add_tokens(batch, outcome);
     }
@@ -163,8 +163,8 @@ impl Report {
         tokens.read += read.read;
         tokens.expired += read.expired;
         tokens.superseded += read.superseded;
-        // Those of users without an address were chosen too, and went no further.
-        let mut left_out = read.read - read.expired - read.superseded - not_importable;
+        // Tokens of users without an address were selected but not imported.
+        let mut skipped = read.read - read.expired - read.superseded - not_importable;
         for (read, outcome) in batch.users.iter().zip(&outcome.tokens) {
             match outcome {
                 Some(TokenOutcome::Imported) => {
@@ -175,24 +175,26 @@ impl Report {
                 Some(TokenOutcome::OfAnotherUser) => tokens.of_another_user += 1,
                 None => continue,
             }
-            left_out = left_out.saturating_sub(1);
+            skipped = skipped.saturating_sub(1);
         }
-        tokens.of_users_left_out += left_out;
+        tokens.of_users_left_out += skipped;
         for (reason, count) in &read.not_importable {
             *tokens.not_importable.entry(reason).or_default() += count;
         }
     }
 
-    fn note(&mut self, id: &str, problem: &'static str) {
-        if self.problems.len() < PROBLEMS_KEPT {
-            let id = id.chars().take(ID_KEPT).collect();
+    fn add_problem(&mut self, id: &str, problem: &'static str) {
+        if self.problems.len() < MAX_PROBLEMS {
+            let id = id.chars().take(MAX_ID).collect();
             self.problems.push(Problem { id, problem });
         }
     }
 
-    pub(super) fn end(&mut self, took: Duration) {
-        self.seconds = took.as_secs_f64();
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+    pub(super) fn end(&mut self, duration: Duration) {
+        self.seconds = duration.as_secs_f64();
+        let millis = u64::try_from(duration.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
         self.users_per_second = self.users.read * 1_000 / millis;
     }
 
@@ -203,46 +205,43 @@ impl Report {
             ("  imported", users.imported),
             ("  already there", users.already_there),
             (
-                "  left out: the address is there in another spelling",
+                "  skipped: the address exists in another spelling",
                 users.spelled_otherwise,
             ),
             (
-                "  left out: somebody else has the address",
+                "  skipped: another user has the address",
                 users.address_taken,
             ),
             (
-                "  left out: deleted here (--again takes them over)",
+                "  skipped: deleted here (--again imports them)",
                 users.deleted_here,
             ),
-            (
-                "  left out: the address is not valid",
-                users.invalid_address,
-            ),
-            ("  left out: a field is too long", users.too_long),
-            ("  left out: the line is not readable", users.unreadable),
+            ("  skipped: the address is not valid", users.invalid_address),
+            ("  skipped: a field is too long", users.too_long),
+            ("  skipped: the line is malformed", users.unreadable),
         ];
         lines.extend(self.hashes.iter().map(|(problem, count)| match *problem {
             "too-costly" => ("  imported, cannot sign in: the hash is too costly", *count),
-            "malformed-hash" => ("  imported, cannot sign in: the hash is broken", *count),
+            "malformed-hash" => ("  imported, cannot sign in: the hash is malformed", *count),
             "too-long" => ("  imported without the hash: it is too long", *count),
             _ => (
-                "  imported, cannot sign in: the hash is of unknown kind",
+                "  imported, cannot sign in: the format of the hash is unknown",
                 *count,
             ),
         }));
         lines.extend([
             ("tokens read", tokens.read),
             ("  imported", tokens.imported),
-            ("  of these, end earlier here", tokens.cut),
-            ("  left out: ended here", tokens.ended_here),
+            ("  of these, expire earlier here", tokens.cut),
+            ("  skipped: ended here", tokens.ended_here),
             (
-                "  left out: another user has the same",
+                "  skipped: another user has the same",
                 tokens.of_another_user,
             ),
-            ("  left out: expired", tokens.expired),
-            ("  left out: the user has a newer one", tokens.superseded),
+            ("  skipped: expired", tokens.expired),
+            ("  skipped: the user has a newer one", tokens.superseded),
             (
-                "  left out: the user was not imported now",
+                "  skipped: the user was not imported now",
                 tokens.of_users_left_out,
             ),
         ]);
@@ -251,13 +250,10 @@ impl Report {
                 .not_importable
                 .iter()
                 .map(|(reason, count)| match *reason {
-                    "knox-digest" => ("  left out: knox's digest is not SHA-512", *count),
-                    "weak" => ("  left out: easy to guess", *count),
-                    "too-many" => ("  left out: the user has more than a thousand", *count),
-                    _ => (
-                        "  left out: the time at which it ends is not readable",
-                        *count,
-                    ),
+                    "knox-digest" => ("  skipped: knox's digest is not SHA-512", *count),
+                    "weak" => ("  skipped: easy to guess", *count),
+                    "too-many" => ("  skipped: the user has more than a thousand", *count),
+                    _ => ("  skipped: the expiry is malformed", *count),
                 }),
         );
         let owned = lines.into_iter();
@@ -267,30 +263,30 @@ impl Report {
     }
 }
 
-/// A table for people.
+/// The report as text.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.dry_run {
-            writeln!(f, "Dry run: nothing was stored. An import would give:")?;
+            writeln!(f, "Dry run: nothing was stored. An import would result in:")?;
         }
         for (text, count) in self.lines() {
             writeln!(f, "{text:<56}{count:>10}")?;
         }
         writeln!(
             f,
-            "Tokens for which the source ({}) does not say it live {} s.",
+            "Tokens without an expiry in the source ({}) live {} s.",
             self.format, self.token_lifetime
         )?;
-        for Problem { id, problem } in self.problems.iter().take(PROBLEMS_SHOWN) {
-            // An id may be whatever a stranger typed.
+        for Problem { id, problem } in self.problems.iter().take(MAX_PRINTED_PROBLEMS) {
+            // A client may have chosen the id.
             writeln!(f, "{}: {problem}", id.replace(char::is_control, " "))?;
         }
-        if self.problems.len() > PROBLEMS_SHOWN {
+        if self.problems.len() > MAX_PRINTED_PROBLEMS {
             writeln!(f, "More are listed with --json.")?;
         }
         write!(
             f,
-            "{:.1} s, {} users a second",
+            "{:.1} s, {} users per second",
             self.seconds, self.users_per_second
         )
     }

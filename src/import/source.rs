@@ -13,23 +13,23 @@ use crate::config::DatabaseUrl;
 use crate::password::Cost;
 use crate::store::StoreError;
 
-/// Tokens of one user that are looked at.
+/// The maximum number of tokens of a user.
 const MAX_TOKENS: usize = 1_000;
 
-/// What the thread tells.
+/// A message of the thread.
 pub(super) enum Message {
-    /// What the source is, and how many users it has, if that can be told.
+    /// The format of the source, and the number of users if it is known.
     Opened { format: Format, users: Option<u64> },
     /// Users.
     Batch(Batch),
 }
 
-/// Some of the source.
+/// A part of the source.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) users: Vec<ReadUser>,
     pub(super) left_out: Vec<LeftOut>,
-    /// Lines of a file that hold no user.
+    /// Malformed lines of a file.
     pub(super) unreadable: Vec<u64>,
     pub(super) tokens: TokenCounts,
 }
@@ -40,13 +40,13 @@ impl Batch {
     }
 }
 
-/// Reads, and sends what it reads in batches.
+/// Reads the source, and sends its users in batches.
 pub(super) struct Reader {
     options: Options,
     rules: Rules,
     sender: mpsc::Sender<Message>,
     batch: Batch,
-    /// Rows that were read.
+    /// The number of rows read.
     rows: u64,
 }
 
@@ -72,7 +72,7 @@ impl Reader {
         }
     }
 
-    /// Reads the source to its end, or until nobody listens any more.
+    /// Reads the source to its end, or until the receiver is gone.
     pub(super) fn run(mut self) -> Result<(), String> {
         let source = self.options.source.clone();
         match files::format_of(&source, self.options.format) {
@@ -101,8 +101,8 @@ impl Reader {
     }
 
     fn too_many_rows(&self) -> String {
-        let most = self.options.max_rows;
-        format!("the source: has more than {most} rows; --max-rows allows for more")
+        let max = self.options.max_rows;
+        format!("the source: has more than {max} rows; raise --max-rows")
     }
 
     fn read_database(&mut self, source: &str) -> Result<(), String> {
@@ -116,42 +116,43 @@ impl Reader {
              FILE.jsonl"
                 .to_owned()
         })?;
-        let say = |error: StoreError| format!("the source: {error}");
-        let mut database = SourceDatabase::open(&url).map_err(say)?;
+        let describe = |error: StoreError| format!("the source: {error}");
+        let mut database = SourceDatabase::open(&url).map_err(describe)?;
         let format = match self.options.format {
             Some(format) => format,
-            None => layouts::guess(&mut database).map_err(say)?.ok_or(
-                "the source: has none of the tables auth_user, user and users; say with --from \
-                 what it is",
+            None => layouts::guess(&mut database).map_err(describe)?.ok_or(
+                "the source: has none of the tables auth_user, user and users; set --from",
             )?,
         };
-        let columns = database.columns(format.table()).map_err(say)?;
+        let columns = database.columns(format.table()).map_err(describe)?;
         if columns.is_empty() {
             return Err(format!("the source: has no table {}", format.table()));
         }
         if columns.iter().any(|column| column == "email_key") {
             return Err("the source: is a database of Tokenhouse; copy it instead".to_owned());
         }
-        // A view may have rows without end, so no more are counted than are read.
+        // A view may be endless, so only as many rows are counted as may be read.
         let mut counts = Vec::new();
         for table in layouts::tables(format) {
-            if !database.columns(table).map_err(say)?.is_empty() {
-                let count = database.count(table, self.options.max_rows).map_err(say)?;
+            if !database.columns(table).map_err(describe)?.is_empty() {
+                let count = database
+                    .count(table, self.options.max_rows)
+                    .map_err(describe)?;
                 counts.push(count.ok_or_else(|| self.too_many_rows())?);
             }
         }
         let users = counts.first().copied();
         self.send(Message::Opened { format, users });
-        let query = layouts::query(&mut database, format).map_err(say)?;
+        let query = layouts::query(&mut database, format).map_err(describe)?;
         let mut rows: Vec<RawRow> = Vec::new();
         let read = database.read(&query, |row| {
             self.rows += 1;
             if self.rows > self.options.max_rows {
                 return false;
             }
-            let row = RawRow::of_database(row);
+            let row = RawRow::from_database(row);
             let is_next = rows.first().is_some_and(|first| first.id != row.id);
-            let goes_on = !is_next || self.take(&rows);
+            let should_continue = !is_next || self.take(&rows);
             if is_next {
                 rows.clear();
             }
@@ -160,16 +161,16 @@ impl Reader {
             } else {
                 self.batch.tokens.leave_out("too-many");
             }
-            goes_on
+            should_continue
         });
-        read.map_err(say)?;
+        read.map_err(describe)?;
         if !rows.is_empty() {
             self.take(&rows);
         }
         Ok(())
     }
 
-    /// One user. Returns whether to go on.
+    /// Takes a user. Returns whether to continue.
     fn take(&mut self, rows: &[RawRow]) -> bool {
         match self.rules.read_user(rows, &mut self.batch.tokens) {
             Ok(user) => self.batch.users.push(user),
@@ -197,7 +198,7 @@ impl Reader {
     }
 }
 
-/// A URL of SQLAlchemy names the driver too, as in `postgresql+asyncpg://`.
+/// Removes the driver from a URL of SQLAlchemy, such as `postgresql+asyncpg://`.
 fn without_driver(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

@@ -1,4 +1,4 @@
-//! Whether a token of another program is hard enough to guess.
+//! Whether a token of another program is strong enough.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ const MIN_ONE_CASE: usize = 26;
 /// Characters of 128 bits in URL-safe base64.
 const MIN_BASE64: usize = 22;
 
-/// Different characters of a random token at least: fewer come up less often than once in ten
-/// million tokens.
+/// The minimum number of distinct characters: a random token has fewer with a probability below one in
+/// ten million.
 const MIN_DISTINCT: usize = 8;
 
-/// Whether a token has the shape of 128 random bits or more: it is long enough for its alphabet, and
-/// no character makes up most of it, as in a number filled up with zeros. Tokens made by counting or
-/// from a clock can look random all the same; only the source can tell.
+/// Whether a token looks like 128 random bits or more: it is long enough for its alphabet, and no character
+/// makes up most of it, as in a zero-padded number. Tokens from a counter or a clock can look random too;
+/// only the source can tell.
 pub(super) fn is_strong(token: &str) -> bool {
     let symbols = || token.chars().filter(|c| c.is_alphanumeric());
     let length = symbols().count();
@@ -32,8 +32,8 @@ pub(super) fn is_strong(token: &str) -> bool {
     token
         .chars()
         .for_each(|c| *counts.entry(c).or_default() += 1);
-    let commonest = counts.values().max().copied().unwrap_or_default();
-    is_long_enough && counts.len() >= MIN_DISTINCT && commonest * 2 <= token.chars().count()
+    let most_frequent = counts.values().max().copied().unwrap_or_default();
+    is_long_enough && counts.len() >= MIN_DISTINCT && most_frequent * 2 <= token.chars().count()
 }
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
     use crate::credential::token::generate_token;
 
     #[test]
-    fn tokens_as_programs_make_them_are_strong() {
+    fn generated_tokens_are_strong() {
         for token in [
             // secrets.token_urlsafe(16), uuid4, Django REST framework, knox
             "W1p8yU4OC0Vn2xJ3tq_9-A",
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_guessed_is_not() {
+    fn guessable_tokens_are_weak() {
         for token in [
             "",
             "abc",

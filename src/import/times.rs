@@ -1,13 +1,13 @@
-//! Times as other programs write them.
+//! Parses timestamps of other programs.
 
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike};
 use chrono_tz::Tz;
 
-/// Where the time of day begins in `2026-01-02 03:04:05`.
+/// The length of the date in `2026-01-02 03:04:05`.
 const DATE_LENGTH: usize = 10;
 
-/// Reads a time, to the microsecond, and returns it in UTC. One that does not say where it is at
-/// home is at home in `timezone`.
+/// Parses a timestamp, to the microsecond, and converts it to UTC. One without an offset is in
+/// `timezone`.
 pub(super) fn parse(text: &str, timezone: Tz) -> Option<NaiveDateTime> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<i64>() {
@@ -34,8 +34,8 @@ pub(super) fn parse(text: &str, timezone: Tz) -> Option<NaiveDateTime> {
 /// Splits the offset, such as `Z`, `+02`, `-0330` or `+02:00`, from the time of day.
 fn split_offset(text: &str) -> (&str, Option<&str>) {
     match text.find(['Z', 'z', '+', '-']) {
-        Some(place) => {
-            let (clock, offset) = text.split_at(place);
+        Some(index) => {
+            let (clock, offset) = text.split_at(index);
             (clock.trim_end(), Some(offset))
         }
         None => (text, None),
@@ -59,8 +59,8 @@ fn read_offset(text: &str) -> Option<TimeDelta> {
     TimeDelta::try_minutes(sign * minutes)
 }
 
-/// Of the two moments that a clock shows twice in autumn, the later: nobody is signed out early.
-/// What it never shows in spring is read as if it had not been moved yet.
+/// For a time that occurs twice in autumn, the later one, so that no user is signed out early. For a time
+/// that does not occur in spring, the time without the change.
 fn to_utc(local: NaiveDateTime, timezone: Tz) -> Option<NaiveDateTime> {
     match timezone.from_local_datetime(&local) {
         LocalResult::Single(time) => Some(time.naive_utc()),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_as_python_and_the_databases_write_them() {
+    fn formats_of_python_and_databases_are_parsed() {
         let cases = [
             ("2026-01-02 03:04:05.123456", "2026-01-02 02:04:05.123456"),
             ("2026-07-02T03:04:05", "2026-07-02 01:04:05"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hours_at_which_clocks_are_moved_have_an_answer() {
+    fn times_of_clock_changes_are_parsed() {
         assert_eq!(
             parsed("2026-10-25 02:30:00").unwrap(),
             "2026-10-25 01:30:00"

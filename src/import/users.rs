@@ -1,4 +1,4 @@
-//! From what a source says to users as they are stored.
+//! Converts rows of a source to users.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use crate::auth::{ImportedToken, ImportedUser};
 use crate::credential::token::TokenDigest;
 use crate::password::{self, Cost};
 
-/// Characters that the column of the hash takes.
-const HASH_MAX: usize = 255;
+/// The maximum length of a hash, in characters.
+const MAX_HASH: usize = 255;
 
-/// Bytes of a name, surname or website: no more fit into the body of a registration.
+/// The maximum size of a name, surname or website, in bytes: that of the body of a registration.
 const MAX_TEXT: usize = 16 << 10;
 
-/// In the place of a hash that is too long to be one: matches no password.
+/// Replaces a hash that is too long. Matches no password.
 const NO_HASH: &str = "!";
 
-/// A row of a source: a user, and one of the user's tokens if there is any.
+/// A row of a source: a user, and one of the user's tokens, if any.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawRow {
     pub(super) id: Option<String>,
     pub(super) email: Option<String>,
-    /// What users sign in with elsewhere; often an address.
+    /// The name with which users sign in elsewhere; often an address.
     pub(super) username: Option<String>,
     pub(super) name: Option<String>,
     pub(super) surname: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct RawRow {
     pub(super) token: RawToken,
 }
 
-/// A token as a source says it.
+/// A token as in the source.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawToken {
     pub(super) value: Option<String>,
@@ -50,8 +50,8 @@ pub(super) struct RawToken {
 }
 
 impl RawRow {
-    /// Of a row of the query in [`super::layouts`].
-    pub(super) fn of_database(row: SourceRow) -> Self {
+    /// A row of the query in [`super::layouts`].
+    pub(super) fn from_database(row: SourceRow) -> Self {
         let mut columns = row.into_iter();
         let mut next = || columns.next().flatten();
         Self {
@@ -74,14 +74,14 @@ impl RawRow {
     }
 }
 
-/// A user who was read, and what was noticed.
+/// A converted user, and its problems.
 #[derive(Clone, Debug)]
 pub(super) struct ReadUser {
     pub(super) id: String,
     pub(super) user: ImportedUser,
-    /// Why nobody can sign in with the hash, if so.
+    /// Why the user cannot sign in with the hash.
     pub(super) hash_problem: Option<&'static str>,
-    /// Whether the token ends earlier here than at the source.
+    /// Whether the token expires earlier here than at the source.
     pub(super) token_is_cut: bool,
 }
 
@@ -103,7 +103,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// What the report calls it.
+    /// The name in the report.
     pub(super) const fn problem(self) -> &'static str {
         match self {
             Self::InvalidAddress => "invalid-address",
@@ -114,36 +114,36 @@ impl Reason {
     }
 }
 
-/// What becomes of tokens before the database is asked.
+/// The outcome for tokens before the database is queried.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenCounts {
     pub(super) read: u64,
     pub(super) expired: u64,
-    /// Live ones of users who have a newer one.
+    /// Valid ones of users who have a newer one.
     pub(super) superseded: u64,
-    /// Why others cannot be taken over, and how many.
+    /// The number of others that cannot be imported, by reason.
     pub(super) not_importable: BTreeMap<&'static str, u64>,
 }
 
 impl TokenCounts {
-    /// One more that cannot be taken over.
+    /// Counts a token that cannot be imported.
     pub(super) fn leave_out(&mut self, reason: &'static str) {
         self.read += 1;
         *self.not_importable.entry(reason).or_default() += 1;
     }
 }
 
-/// What the reading goes by.
+/// The rules of the conversion.
 pub(super) struct Rules {
     pub(super) timezone: Tz,
-    /// How long tokens live at most, and those for which the source does not say it.
+    /// The maximum lifetime of tokens, and the lifetime of tokens without an expiry in the source.
     pub(super) token_lifetime: TimeDelta,
     pub(super) now: NaiveDateTime,
     pub(super) max_cost: Cost,
 }
 
 impl Rules {
-    /// Makes a user of the rows of one, of which there is at least one.
+    /// Converts the rows of a user, at least one.
     pub(super) fn read_user(
         &self,
         rows: &[RawRow],
@@ -178,7 +178,7 @@ impl Rules {
             }
         };
         let hash = storable(first.hashed_password);
-        let (hashed_password, hash_problem) = if hash.chars().count() > HASH_MAX {
+        let (hashed_password, hash_problem) = if hash.chars().count() > MAX_HASH {
             (NO_HASH.to_owned(), Some("too-long"))
         } else {
             let problem = password::check_hash(&hash, self.max_cost).err();
@@ -219,7 +219,7 @@ impl Rules {
         })
     }
 
-    /// The live token that ends last: there is one for each user here.
+    /// The valid token that expires last, as users have one token.
     fn choose_token(&self, rows: &[RawRow], counts: &mut TokenCounts) -> Option<ImportedToken> {
         let mut chosen: Option<ImportedToken> = None;
         for token in rows.iter().map(|row| &row.token) {
@@ -250,7 +250,7 @@ impl Rules {
         chosen
     }
 
-    /// A token that is live; `None` when it has expired.
+    /// A valid token; `None` if it has expired.
     fn read_token(
         &self,
         token: &RawToken,
@@ -260,7 +260,7 @@ impl Rules {
         if expires_at <= self.now {
             return Ok(None);
         }
-        // Of a token of knox the source has the digest only; knox makes it of 256 random bits.
+        // Of a token of knox the source has only the digest; knox generates 256 random bits.
         if token.form.as_deref() != Some(token_forms::KNOX) && !is_strong(value) {
             return Err("weak");
         }
@@ -268,7 +268,7 @@ impl Rules {
         Ok(Some(ImportedToken { digest, expires_at }))
     }
 
-    /// When a token ends, or why it cannot be taken over.
+    /// When a token expires, or why it cannot be imported.
     fn expiry(&self, token: &RawToken) -> Result<NaiveDateTime, &'static str> {
         let time = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => times::parse(text, self.timezone)
@@ -293,7 +293,7 @@ impl Rules {
     }
 }
 
-/// By what a token is found here; `None` for a digest of knox's that is not its default, SHA-512.
+/// The digest of a token; `None` for a digest of knox that is not its default, SHA-512.
 fn digest(token: &RawToken, value: &str) -> Option<TokenDigest> {
     match token.form.as_deref() {
         Some(token_forms::KNOX) => TokenDigest::from_knox_digest(value),
@@ -301,7 +301,7 @@ fn digest(token: &RawToken, value: &str) -> Option<TokenDigest> {
     }
 }
 
-/// Postgres keeps no U+0000 in a text.
+/// Removes U+0000, which Postgres does not store.
 fn storable(text: Option<String>) -> String {
     let text = text.unwrap_or_default();
     if text.contains('\0') {

@@ -1,74 +1,24 @@
-//! What a [`RemoteAuth`] has to know.
+//! The settings of a [`RemoteAuth`].
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use secrecy::SecretString;
 
 use super::cache::Cache;
 use super::client::Client;
+use super::credential::ClientCredential;
+use super::error::RemoteAuthError;
 use super::{Inner, RemoteAuth};
 use crate::clock::Clock;
 
-/// Longer than the 3 s after which the server itself gives up on its database.
+/// Longer than the 3 s after which the server itself stops waiting for its database.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers that are remembered, if any are.
+/// The default size of the cache, if responses are cached.
 const DEFAULT_CACHE_CAPACITY: usize = 10_000;
 
-/// By what an app shows the server that it may ask. Does not print.
-#[derive(Clone)]
-pub struct ClientCredential {
-    /// The value of the header `Authorization`.
-    pub(super) authorization: SecretString,
-}
-
-impl ClientCredential {
-    /// An API key with the scope `introspect`, sent as `Bearer`. Space around it does not count.
-    pub fn api_key(key: &str) -> Self {
-        let authorization = format!("Bearer {}", key.trim()).into();
-        Self { authorization }
-    }
-
-    /// The static key, sent as the password of HTTP Basic (RFC 6749 section 2.3.1). Space around it
-    /// does not count.
-    pub fn static_key(key: &str) -> Self {
-        let password = form_urlencoded::byte_serialize(key.trim().as_bytes());
-        let pair: String = ["tokenhouse:"].into_iter().chain(password).collect();
-        let authorization = format!("Basic {}", STANDARD.encode(pair)).into();
-        Self { authorization }
-    }
-}
-
-impl fmt::Debug for ClientCredential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientCredential(..)")
-    }
-}
-
-/// Why a [`RemoteAuth`] cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RemoteAuthError {
-    /// The URL is not that of a server.
-    #[error("the URL of the server has to be http(s)://HOST[:PORT][/PATH]")]
-    Url,
-    /// The URL says `https`, and this build has no TLS.
-    #[error("https needs the cargo feature remote-tls")]
-    TlsMissing,
-    /// The client credential cannot stand in a header.
-    #[error("the client credential has characters that no header takes")]
-    Credential,
-    /// The HTTP client does not start; says why.
-    #[error("the HTTP client does not start: {0}")]
-    Client(String),
-}
-
-/// A [`RemoteAuth`] still to be set up.
+/// The settings of a new [`RemoteAuth`].
 #[derive(Clone, Debug)]
 pub struct RemoteAuthBuilder {
     url: String,
@@ -91,36 +41,36 @@ impl RemoteAuthBuilder {
         }
     }
 
-    /// How long a question may take as a whole before it counts as unanswered: 503. Default: 5 s.
+    /// The timeout of a request to the server, after which the guards refuse with 503. Default: 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long after the question an answer still counts. A credential, user or scope that was
-    /// taken away may be accepted for up to that long after the server has acknowledged it; never
-    /// with 0, which asks the server at every use. Default: 0.
+    /// How long a response may be used after its request. A revoked credential, user or scope may be
+    /// accepted for that long after the server has acknowledged the revocation; never with 0, which
+    /// queries the server at every use. Default: 0.
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
         self
     }
 
-    /// How many answers are remembered at most, when the staleness is not 0. Default: 10,000.
-    pub fn cache_capacity(mut self, answers: usize) -> Self {
-        self.cache_capacity = answers;
+    /// The maximum number of cached responses, if the staleness is not 0. Default: 10,000.
+    pub fn cache_capacity(mut self, responses: usize) -> Self {
+        self.cache_capacity = responses;
         self
     }
 
-    /// The clock by which answers age. Default: the system's.
+    /// The clock that determines the age of responses. Default: the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Puts the parts together. Asks the server nothing yet.
+    /// Builds the handle. Sends no request to the server yet.
     ///
     /// # Errors
-    /// When the URL or the client credential cannot be used, or the HTTP client does not start.
+    /// When the URL or the client credential is invalid, or the HTTP client cannot be created.
     pub fn build(self) -> Result<RemoteAuth, RemoteAuthError> {
         let url = introspection_url(&self.url)?;
         let client = Client::new(url, &self.credential, self.timeout)?;
@@ -154,13 +104,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_url_of_a_server_is_taken() {
-        for (server, asked) in [
+    fn url_must_be_that_of_a_server() {
+        for (server, expected) in [
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000/introspect"),
             ("http://auth.internal/", "http://auth.internal/introspect"),
             ("http://[::1]/a/b/", "http://[::1]/a/b/introspect"),
         ] {
-            assert_eq!(introspection_url(server).unwrap().as_str(), asked);
+            assert_eq!(introspection_url(server).unwrap().as_str(), expected);
         }
         for bad in [
             "",
@@ -179,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_credential_is_sent_as_the_rfcs_have_it_and_not_printed() {
+    fn client_credential_follows_the_rfcs_and_is_not_printed() {
         let key = ClientCredential::api_key(" tkh_key\n");
         assert_eq!(key.authorization.expose_secret(), "Bearer tkh_key");
         let key = ClientCredential::static_key("a+b: c%\n");
@@ -194,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_no_header_takes_is_refused_at_the_start() {
+    fn credential_with_line_break_is_refused_when_building() {
         let credential = ClientCredential::api_key("two\nlines");
         let built = RemoteAuth::builder("http://auth.internal", credential).build();
         assert!(matches!(built, Err(RemoteAuthError::Credential)));
@@ -202,7 +152,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "remote-tls")]
-    fn https_is_taken_where_there_is_tls() {
+    fn https_is_accepted_with_the_tls_feature() {
         let credential = ClientCredential::api_key("key");
         let built = RemoteAuth::builder("https://auth.internal", credential).build();
         assert!(built.is_ok(), "{built:?}");

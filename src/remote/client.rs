@@ -1,4 +1,4 @@
-//! The question to the server, and whatever can come back.
+//! Sends credentials to the server, and handles all its responses.
 
 use std::error::Error as _;
 use std::fmt;
@@ -9,21 +9,22 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
-use super::builder::{ClientCredential, RemoteAuthError};
+use super::credential::ClientCredential;
+use super::error::RemoteAuthError;
 use super::principal::{self, RemotePrincipal};
 use crate::error::Error;
 
-/// The most that the server reads of a form, in bytes. No credential of ours comes near it.
-const FORM_LIMIT: usize = 8 << 10;
+/// The maximum size of a form that the server accepts, in bytes; far larger than any credential.
+const MAX_FORM: usize = 8 << 10;
 
-/// The most that is read of an answer, in bytes: several times the longest that there is.
-const ANSWER_LIMIT: usize = 64 << 10;
+/// The maximum size of a response, in bytes: several times the longest one.
+const MAX_RESPONSE: usize = 64 << 10;
 
-/// How long a connection is kept that nobody uses: shorter than servers and proxies keep theirs, so
-/// that none of them closes it under a question.
-const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+/// How long an idle connection is kept: shorter than with servers and proxies, so that they do not close
+/// it during a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Asks one server, over connections that are used again.
+/// Sends requests to one server, over persistent connections.
 pub(super) struct Client {
     http: reqwest::Client,
     url: Url,
@@ -43,8 +44,8 @@ impl Client {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("tokenhouse/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            // Credentials go to the server that was named, and to no other.
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // Credentials are sent to the configured server only.
             .redirect(Policy::none())
             .no_proxy();
         let http = with_tls(builder)?
@@ -57,11 +58,11 @@ impl Client {
         })
     }
 
-    /// What the server says of a credential; `None` when it is not good.
+    /// The principal of a credential; `None` if the credential is invalid.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for everything but the answer of a server that works and takes our
-    /// own credential. The cause is for the log of this app: its clients can do nothing about it.
+    /// [`Error::Unavailable`] unless the server works and accepts our own credential. The cause is
+    /// logged: the clients of this app cannot fix it.
     pub(super) async fn introspect(
         &self,
         presented: &[u8],
@@ -69,22 +70,22 @@ impl Client {
         let Some(form) = form_with(presented) else {
             return Ok(None);
         };
-        self.ask(form).await.map_err(|problem| {
+        self.query(form).await.map_err(|problem| {
             log::error!("{}: {problem}", self.url);
             Error::Unavailable
         })
     }
 
-    async fn ask(&self, form: String) -> Result<Option<RemotePrincipal>, Problem> {
+    async fn query(&self, form: String) -> Result<Option<RemotePrincipal>, Problem> {
         let request = self
             .http
             .post(self.url.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form);
-        let answer = request.send().await?;
-        match answer.status() {
-            StatusCode::OK => Ok(principal::parse(&read(answer).await?)?),
+        let response = request.send().await?;
+        match response.status() {
+            StatusCode::OK => Ok(principal::parse(&read(response).await?)?),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(Problem::ClientRefused(status))
             }
@@ -99,20 +100,20 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The form of RFC 7662 section 2.1. `None` for what the server could not read, which is therefore
-/// no credential.
+/// The form of RFC 7662 section 2.1. `None` for a text that the server cannot read, which is therefore
+/// not a credential.
 fn form_with(presented: &[u8]) -> Option<String> {
     let presented = str::from_utf8(presented).ok()?;
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("token", presented)
         .finish();
-    (form.len() <= FORM_LIMIT).then_some(form)
+    (form.len() <= MAX_FORM).then_some(form)
 }
 
-async fn read(mut answer: Response) -> Result<Vec<u8>, Problem> {
+async fn read(mut response: Response) -> Result<Vec<u8>, Problem> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > ANSWER_LIMIT {
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_RESPONSE {
             return Err(Problem::TooLong);
         }
         body.extend_from_slice(&chunk);
@@ -120,18 +121,18 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, Problem> {
     Ok(body)
 }
 
-/// Why there is no answer. Names no credential.
+/// Why there is no valid response. Contains no credential.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("{0}")]
     Http(String),
-    #[error("refuses our client credential with {0}")]
+    #[error("it refuses our client credential with {0}")]
     ClientRefused(StatusCode),
-    #[error("answers with {0}")]
+    #[error("it responds with {0}")]
     Status(StatusCode),
-    #[error("answers more than {ANSWER_LIMIT} bytes")]
+    #[error("its response is longer than {MAX_RESPONSE} bytes")]
     TooLong,
-    #[error("is no Tokenhouse server: line {} column {} of its answer", .0.line(), .0.column())]
+    #[error("it is not a Tokenhouse server: line {} column {} of its response", .0.line(), .0.column())]
     NotIntrospection(#[from] serde_json::Error),
 }
 
@@ -158,8 +159,8 @@ fn with_tls(builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, R
     Ok(builder)
 }
 
-/// TLS with the certificates that the system trusts. The provider is named here, since reqwest's
-/// own choice wants one that is installed for the whole process, which is not for a library to do.
+/// TLS with the certificates that the system trusts. The provider is explicit: reqwest's default requires
+/// one that is installed for the whole process, which a library should not do.
 #[cfg(feature = "remote-tls")]
 fn with_tls(builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, RemoteAuthError> {
     use rustls_platform_verifier::BuilderVerifierExt;

@@ -1,4 +1,4 @@
-//! The guards.
+//! The guards that query the server.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -14,12 +14,11 @@ use crate::error::Error;
 use crate::guards::RequiredScope;
 use crate::guards::presented;
 
-/// A user who is in, by the word of the server. It reads like a [`RemotePrincipal`]:
-/// `caller.user.email`.
+/// A user whom the server has authenticated. Derefs to a [`RemotePrincipal`]: `caller.user.email`.
 ///
-/// Takes a credential where [`Authenticated`](crate::Authenticated) takes it, and refuses as that
-/// does: with 401 and a challenge, with 400 for two different credentials, and with 503 when the
-/// server does not tell.
+/// Accepts credentials in the same headers as [`Authenticated`](crate::Authenticated), and refuses as it
+/// does: with 401 and a challenge, with 400 for two different credentials, and with 503 when the server
+/// gives no valid response.
 #[derive(Clone, Debug)]
 pub struct RemoteAuthenticated(pub Arc<RemotePrincipal>);
 
@@ -36,9 +35,9 @@ impl FromRequest for RemoteAuthenticated {
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let question = question(request);
+        let prepared = prepare(request);
         Box::pin(async move {
-            let (auth, presented) = question?;
+            let (auth, presented) = prepared?;
             auth.find_principal(presented.expose_secret())
                 .await
                 .map(Self)
@@ -46,8 +45,8 @@ impl FromRequest for RemoteAuthenticated {
     }
 }
 
-/// Whom to ask, and about what.
-fn question(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Error> {
+/// The handle of the server, and the credential.
+fn prepare(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Error> {
     let presented = presented::find(request)?.to_vec();
     let auth = request.app_data::<RemoteAuth>().ok_or_else(|| {
         log::error!("the app has no RemoteAuth: add .app_data(auth.clone()) to it");
@@ -56,11 +55,11 @@ fn question(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Erro
     Ok((auth.clone(), presented.into()))
 }
 
-/// A user who is in, by a credential that has the scope `S`, and holds it too. It reads like a
+/// A user who holds the scope `S`, authenticated by a credential that has it as well. Derefs to a
 /// [`RemotePrincipal`].
 ///
 /// Refuses as [`RemoteAuthenticated`] does, and with 403 when the scope is missing (RFC 6750
-/// section 3.1). The server's audit trail does not learn of that.
+/// section 3.1). The server's audit trail does not record it.
 #[derive(Clone, Debug)]
 pub struct RemoteAuthorized<S> {
     principal: Arc<RemotePrincipal>,

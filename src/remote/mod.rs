@@ -1,5 +1,5 @@
-//! The guards for an app that has no access to the users' database: they ask a Tokenhouse server
-//! what a credential is (`POST /introspect`, RFC 7662).
+//! The guards for apps without access to the users' database: they introspect credentials at a Tokenhouse
+//! server (`POST /introspect`, RFC 7662).
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, get};
@@ -23,28 +23,31 @@
 //! }
 //! ```
 //!
-//! The answers are those of the local guards, whose place they take one for one. A server that
-//! cannot be reached, answers anything unexpected or refuses the app itself is 503, never
-//! "anonymous".
+//! They respond like the local guards, which they replace one for one. When the server cannot be reached,
+//! responds unexpectedly or refuses the app itself, they refuse with 503; the caller never counts as
+//! anonymous.
 //!
-//! **How old an answer may be.** The server is asked at every use unless
-//! [`RemoteAuthBuilder::max_staleness`] says otherwise. With it, a credential that was revoked may
-//! be accepted for up to that long after the revocation was acknowledged, and so may a user or a
-//! scope that was taken away. With the default, 0, none of this is ever accepted.
+//! **Staleness.** The server is queried at every use unless [`RemoteAuthBuilder::max_staleness`] is set.
+//! With it, a revoked credential may be accepted for that long after the revocation was acknowledged, and
+//! so may a revoked scope or a deleted user. With the default, 0, they never are.
 //!
-//! Plain `http` shows every credential to whoever is on the way: use it on the same machine or a
-//! network of your own, and `https` (feature `remote-tls`) elsewhere.
+//! Plain `http` exposes every credential to attackers in the network: use it on the same machine or in a
+//! private network, and `https` (feature `remote-tls`) elsewhere.
 
 mod builder;
 mod cache;
 mod client;
+mod credential;
+mod error;
 mod extract;
 mod principal;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use builder::{ClientCredential, RemoteAuthBuilder, RemoteAuthError};
+pub use builder::RemoteAuthBuilder;
+pub use credential::ClientCredential;
+pub use error::RemoteAuthError;
 pub use extract::{RemoteAuthenticated, RemoteAuthorized};
 pub use principal::{RemotePrincipal, RemoteUser};
 
@@ -67,27 +70,27 @@ struct Inner {
 }
 
 impl RemoteAuth {
-    /// A handle still to be set up, for the server at this URL: `https://auth.example.com`, with a
-    /// path if the server stands behind one.
+    /// The settings of a handle for the server at this URL: `https://auth.example.com`, with a path if a
+    /// proxy adds one.
     pub fn builder(url: &str, credential: ClientCredential) -> RemoteAuthBuilder {
         RemoteAuthBuilder::new(url, credential)
     }
 
-    /// Who a credential stands for.
+    /// The principal of a credential.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] when it is not good for whatever reason, [`Error::Unavailable`] when
-    /// the server does not tell.
+    /// [`Error::InvalidToken`] when it is invalid, [`Error::Unavailable`] when the server gives no valid
+    /// response.
     async fn find_principal(&self, presented: &[u8]) -> Result<Arc<RemotePrincipal>, Error> {
         let digest = CredentialDigest::parse(presented).ok_or(Error::InvalidToken)?;
         if let Some(principal) = self.0.cache.get(&digest) {
             return Ok(principal);
         }
-        // Before the question: the answer is true of some moment after it.
-        let asked = self.0.cache.now();
+        // Before the request: the response describes a later moment.
+        let requested_at = self.0.cache.now();
         let principal = self.0.client.introspect(presented).await?;
         let principal = Arc::new(principal.ok_or(Error::InvalidToken)?);
-        self.0.cache.insert(digest, asked, &principal);
+        self.0.cache.insert(digest, requested_at, &principal);
         Ok(principal)
     }
 }

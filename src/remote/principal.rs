@@ -1,30 +1,30 @@
-//! What the server says of a credential.
+//! The user and the credential, as the server describes them.
 
 use serde::Deserialize;
 use serde::de::Error;
 
 use crate::scope;
 
-/// A user and the credential that stands for them, as the server describes them.
+/// A user and the credential that authenticates them, as the server describes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemotePrincipal {
-    /// Who.
+    /// The user.
     pub user: RemoteUser,
     scopes: String,
     issued_at: i64,
     expires_at: i64,
 }
 
-/// A user, as far as the server tells other apps.
+/// A user, with the fields that the server shares with other apps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteUser {
-    /// Never given to another user, even after a deletion.
+    /// Never reused for another user, even after a deletion.
     pub id: i64,
     /// At least five characters.
     pub name: String,
-    /// The e-mail address as it is shown.
+    /// The e-mail address as the user wrote it.
     pub email: String,
 }
 
@@ -44,7 +44,7 @@ impl RemotePrincipal {
         self.issued_at
     }
 
-    /// When the credential ends by itself, in seconds since 1970, UTC.
+    /// When the credential expires, in seconds since 1970, UTC.
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
@@ -56,8 +56,7 @@ struct Introspection {
     active: bool,
 }
 
-/// What Tokenhouse tells of a credential that is good. Without any of it, something else has
-/// answered.
+/// The fields for a valid credential. A response without any of them is not from Tokenhouse.
 #[derive(Deserialize)]
 struct Active {
     sub: String,
@@ -68,10 +67,10 @@ struct Active {
     exp: i64,
 }
 
-/// Reads the body of the server's answer; `None` for a credential that is not good.
+/// Parses the body of a response; `None` for an invalid credential.
 ///
 /// # Errors
-/// When it is not the answer of a Tokenhouse server.
+/// When the response is not from a Tokenhouse server.
 pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::Error> {
     let Introspection { active } = serde_json::from_slice(body)?;
     if !active {
@@ -99,7 +98,7 @@ mod tests {
         "token_type":"Bearer","exp":2,"iat":1,"sub":"7","name":"Alice Example"}"#;
 
     #[test]
-    fn a_good_credential_is_read_whole_and_a_bad_one_is_nobody() {
+    fn response_for_valid_credential_is_parsed_completely() {
         let principal = parse(GOOD.as_bytes()).unwrap().unwrap();
         assert_eq!(principal.user.id, 7);
         assert_eq!(principal.user.email, "a@example.com");
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_answer_counts() {
+    fn other_responses_are_rejected() {
         for bad in [
             "",
             "null",

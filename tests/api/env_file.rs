@@ -88,7 +88,7 @@ fn secrets_are_read_byte_for_byte() {
         for form in forms {
             let text = format!("API_KEY_TOKEN={form}\nexport TOKENHOUSE_AUDIT_KEY={form} # so\n");
             let path = folder.file("settings", &text);
-            configs.push(Config::from_env_and(&EnvFile::at(&path).unwrap()));
+            configs.push(Config::from_env_and(&EnvFile::from_path(&path).unwrap()));
         }
         let names = ["API_KEY_TOKEN", "TOKENHOUSE_AUDIT_KEY"];
         configs.push(Config::from_vars(
@@ -154,7 +154,7 @@ fn env_file_writable_by_others_is_not_read() {
     let assert_ignored = |reason: &str| {
         assert!(!is_read(&folder, reason, &["migrate"]));
         let output = folder.run(&["config", "check"]);
-        let line = format!("tokenhouse: {path_text}: is not read: {reason}");
+        let line = format!("tokenhouse: {path_text}: not read: {reason}");
         assert!(output.status.success(), "{output:?}");
         assert!(stderr(&output).starts_with(&line), "{output:?}");
         assert_eq!(stderr(&output).lines().count(), 1, "{output:?}");

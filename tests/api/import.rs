@@ -375,7 +375,7 @@ fn conflicts_are_reported_and_overwrite_nothing(backend: Backend) {
     let table = app.program(&["import", &file]).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(
-        table.contains("  left out: somebody else has the address"),
+        table.contains("  skipped: another user has the address"),
         "{table}"
     );
     assert!(

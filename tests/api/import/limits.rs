@@ -187,7 +187,7 @@ fn endless_sources_are_rejected(backend: Backend) {
             .output()
             .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains("is no regular file"), "{stderr}");
+        assert!(stderr.contains("not a regular file"), "{stderr}");
     }
     let many = scratch.file("users.csv", &super::csv_of_users(50));
     let output = app

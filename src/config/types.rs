@@ -1,0 +1,187 @@
+//! The typed settings.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::error::ConfigError;
+use super::proxies::TrustedProxies;
+use super::secret::{DatabaseUrl, StaticKeys};
+use super::settings::PREFIX;
+use super::values::Values;
+use crate::password::{Cost, PasswordPolicy, Priority};
+use crate::scope::ScopePatterns;
+
+/// The settings of the HTTP server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// `TOKENHOUSE_BIND`: the address to listen on.
+    pub bind: SocketAddr,
+    /// `TOKENHOUSE_METRICS_BIND`: the address of a separate listener for `/metrics` without a key.
+    pub metrics_bind: Option<SocketAddr>,
+    /// `TOKENHOUSE_WORKERS`: threads that handle requests.
+    pub workers: usize,
+    /// `TOKENHOUSE_DRAIN_MS`: how long the service keeps serving after SIGTERM while it reports that it
+    /// is not ready.
+    pub drain: Duration,
+    /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
+    pub docs: bool,
+    /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call the API, as browsers write them; none by
+    /// default.
+    pub cors_origins: Vec<String>,
+    /// `TOKENHOUSE_PUBLIC_URL`: the URL of the service for clients, without a trailing slash. Without it
+    /// only direct clients on the same machine get the OAuth2 metadata.
+    pub public_url: Option<String>,
+    /// `TOKENHOUSE_TRUSTED_PROXIES`: proxies whose header determines the address of a client.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// The settings of the database.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`
+    pub url: DatabaseUrl,
+    /// `TOKENHOUSE_DATABASE_POOL_SIZE`: the maximum number of connections, and so of concurrent queries.
+    pub pool_size: u32,
+    /// `TOKENHOUSE_AUTO_MIGRATE`: whether the start runs pending migrations.
+    pub auto_migrate: bool,
+    /// `TOKENHOUSE_SESSION_CACHE_MB`, in bytes: the size of the cache of principals; 0 disables it.
+    pub session_cache_bytes: u64,
+}
+
+/// The rules of authentication.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuthConfig {
+    /// `API_KEY_TOKEN` and, during a rotation, `API_KEY_TOKEN_PREVIOUS`.
+    pub static_keys: StaticKeys,
+    /// `TOKENHOUSE_REGISTRATION`: who may register.
+    pub registration: Registration,
+    /// `TOKENHOUSE_TOKEN_LIFETIME`: how long a login token lives.
+    pub token_lifetime: Duration,
+    /// `TOKENHOUSE_BCRYPT_COST`: the cost of new hashes.
+    pub cost: Cost,
+    /// `TOKENHOUSE_BCRYPT_MAX_COST`: stored hashes of a higher cost are refused without hashing.
+    pub max_cost: Cost,
+    /// `TOKENHOUSE_HASH_THREADS`: the number of threads that hash passwords.
+    pub hash_threads: usize,
+    /// `TOKENHOUSE_HASH_LOW_PRIORITY`: their scheduling priority.
+    pub hash_priority: Priority,
+    /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for a hash thread.
+    pub hash_queue: Duration,
+    /// `TOKENHOUSE_PASSWORD_MIN_LENGTH` and `TOKENHOUSE_PASSWORD_REFUSE_COMMON`.
+    pub password_policy: PasswordPolicy,
+    /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with RFC 6749's 400 instead of FastAPI's 401
+    /// and 422.
+    pub oauth_strict_status: bool,
+    /// `TOKENHOUSE_GRANTABLE_SCOPES`: scopes that administrators may grant without holding them.
+    pub grantable_scopes: ScopePatterns,
+    /// `TOKENHOUSE_LIMITS` and the individual limits.
+    pub limits: Limits,
+    /// `TOKENHOUSE_AUDIT_KEY`: the key that signs the audit trail; without it, a key in the database does.
+    pub audit_key: Option<SecretString>,
+    /// `TOKENHOUSE_AUDIT_RETENTION_DAYS`: how long events are kept; forever if `None`.
+    pub audit_retention: Option<Duration>,
+}
+
+/// The limits of password attempts and changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// `TOKENHOUSE_LIMITS`: whether the limits are enforced.
+    pub on: bool,
+    /// `TOKENHOUSE_LIMIT_ACCOUNT`: consecutive wrong passwords for an account before the first delay.
+    pub account: u32,
+    /// `TOKENHOUSE_LIMIT_ADDRESS`: wrong passwords per minute from an address.
+    pub address: u32,
+    /// `TOKENHOUSE_LIMIT_REGISTRATIONS`: registrations per hour from an address.
+    pub registrations: u32,
+    /// `TOKENHOUSE_LIMIT_SIGN_INS`: sign-ins per minute to an account; a burst may be a third larger.
+    pub sign_ins: u32,
+    /// `TOKENHOUSE_LIMIT_CHANGES`: changes per minute by a user; ten times that by an administrator for
+    /// other accounts.
+    pub changes: u32,
+    /// `TOKENHOUSE_LIMIT_KEYS`: API keys that a user may create per day.
+    pub keys: u32,
+}
+
+/// Who may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Registration {
+    /// Every client.
+    Open,
+    /// No client; administrators and the operator create users.
+    Closed,
+    /// Clients with an e-mail address in one of these domains (lower case, in Unicode). The address is
+    /// not verified.
+    Domains(Vec<String>),
+}
+
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Text.
+    Text,
+    /// Newline-delimited JSON.
+    Json,
+}
+
+impl AuthConfig {
+    pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let config = Self {
+            static_keys: values.static_keys()?,
+            registration: values.registration()?,
+            token_lifetime: Duration::from_secs(values.number(
+                "TOKENHOUSE_TOKEN_LIFETIME",
+                1,
+                366 * 86_400,
+            )?),
+            cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
+            max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
+            // One per core: they run at low priority.
+            hash_threads: values.count_or_cores("TOKENHOUSE_HASH_THREADS")?,
+            hash_priority: if values.flag("TOKENHOUSE_HASH_LOW_PRIORITY")? {
+                Priority::Low
+            } else {
+                Priority::Normal
+            },
+            hash_queue: Duration::from_millis(values.number(
+                "TOKENHOUSE_HASH_QUEUE_MS",
+                1,
+                600_000,
+            )?),
+            password_policy: PasswordPolicy {
+                min_length: values.number("TOKENHOUSE_PASSWORD_MIN_LENGTH", 0, 72)?,
+                refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
+            },
+            oauth_strict_status: values.flag("TOKENHOUSE_OAUTH_STRICT_STATUS")?,
+            grantable_scopes: values.grantable_scopes()?,
+            limits: Limits {
+                on: values.flag("TOKENHOUSE_LIMITS")?,
+                account: values.number("TOKENHOUSE_LIMIT_ACCOUNT", 1, 100)?,
+                address: values.number("TOKENHOUSE_LIMIT_ADDRESS", 1, 1_000_000)?,
+                registrations: values.number("TOKENHOUSE_LIMIT_REGISTRATIONS", 1, 1_000_000)?,
+                sign_ins: values.number("TOKENHOUSE_LIMIT_SIGN_INS", 1, 1_000_000)?,
+                changes: values.number("TOKENHOUSE_LIMIT_CHANGES", 1, 1_000_000)?,
+                keys: values.number("TOKENHOUSE_LIMIT_KEYS", 1, 1_000_000)?,
+            },
+            audit_key: values.audit_key()?,
+            audit_retention: match values.number("TOKENHOUSE_AUDIT_RETENTION_DAYS", 0, 36_500)? {
+                0 => None,
+                days => Some(Duration::from_secs(days * 86_400)),
+            },
+        };
+        if config.cost > config.max_cost {
+            return Err(ConfigError::new(
+                format!("{PREFIX}BCRYPT_COST"),
+                format!("above {PREFIX}BCRYPT_MAX_COST, so no new hash would verify"),
+            ));
+        }
+        Ok(config)
+    }
+}
