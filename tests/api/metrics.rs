@@ -207,8 +207,8 @@ fn throttled_requests_are_counted(backend: Backend) {
         app.post("/token").form(&form).send().status
     };
     let statuses = [guess(), guess(), guess()];
-    let turned_away = statuses.iter().filter(|status| **status == 429).count() as i64;
-    assert!(turned_away >= 1, "{statuses:?}");
+    let throttled = statuses.iter().filter(|status| **status == 429).count() as i64;
+    assert!(throttled >= 1, "{statuses:?}");
     let form = json!({
         "name": "Bobby", "surname": "Example", "email": "b@example.com",
         "website": "https://example.com", "password": "mulberry-Tram-71",
@@ -217,7 +217,7 @@ fn throttled_requests_are_counted(backend: Backend) {
     Snapshot::take(&app).assert_growth(
         &before,
         &[
-            (r#"tokenhouse_throttled_total{by="address"}"#, turned_away),
+            (r#"tokenhouse_throttled_total{by="address"}"#, throttled),
             (r#"tokenhouse_throttled_total{by="registrations"}"#, 1),
         ],
     );

@@ -219,11 +219,11 @@ impl ReconnectingClient {
         let response = self.connection.borrow_mut().send(request);
         // actix-web answers a malformed request head itself, without a request id, and closes the
         // connection without announcing it.
-        let goes_on = response.as_ref().is_ok_and(|response| {
+        let is_reusable = response.as_ref().is_ok_and(|response| {
             response.header("connection").as_deref() != Some("close")
                 && response.header("x-request-id").is_some()
         });
-        if !goes_on {
+        if !is_reusable {
             self.connection.replace(self.client.connect().unwrap());
         }
         response

@@ -175,8 +175,8 @@ fn revocations_take_effect_at_the_next_request(backend: Backend) {
 fn staleness_bounds_how_long_a_revoked_token_is_accepted(backend: Backend) {
     let app = TestApp::start(backend);
     let alice = app.register("alice");
-    let (_hour, within_an_hour) = start_app(app.address(), BY_STATIC_KEY, "3600000");
-    let (_second, within_a_second) = start_app(app.address(), BY_STATIC_KEY, "1000");
+    let (_app, within_an_hour) = start_app(app.address(), BY_STATIC_KEY, "3600000");
+    let (_other_app, within_a_second) = start_app(app.address(), BY_STATIC_KEY, "1000");
 
     let token = alice.sign_in();
     assert_eq!(notes(&within_an_hour, &token), 200);

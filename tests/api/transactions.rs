@@ -15,12 +15,12 @@ use tokenhouse::{Auth, Error};
 use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, runtime, size};
 
 on_both_databases!(
-    refusal_rolls_back_what_was_written_before,
-    refusal_is_not_held_against_the_right_password,
+    rejection_rolls_back_earlier_writes,
+    rejected_change_does_not_count_as_wrong_password,
     every_concurrent_write_succeeds,
 );
 
-/// Why a transaction of a test is refused.
+/// Why a transaction of a test is rejected.
 #[derive(Debug)]
 enum Refusal {
     OnPurpose,
@@ -33,7 +33,7 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn refusal_rolls_back_what_was_written_before(backend: Backend) {
+fn rejection_rolls_back_earlier_writes(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let config = app.config();
@@ -62,11 +62,11 @@ fn refusal_rolls_back_what_was_written_before(backend: Backend) {
     });
 }
 
-fn refusal_is_not_held_against_the_right_password(backend: Backend) {
+fn rejected_change_does_not_count_as_wrong_password(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app.register_with("admin", "users:write");
     let token = admin.sign_in();
-    // The last administrator has to stay: refused after the password was found right.
+    // The last administrator cannot be removed: rejected after the password was verified.
     for _ in 0..3 {
         let deletion = serde_json::json!({ "current_password": admin.password });
         let request = app.request("DELETE", "/users/me");

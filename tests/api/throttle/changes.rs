@@ -143,7 +143,7 @@ fn administrators_have_ten_times_the_limit(backend: Backend) {
     assert_eq!(rename(&app, &admin).status, 200);
 }
 
-fn make_key(client: &Client, token: &str) -> Response {
+fn create_key(client: &Client, token: &str) -> Response {
     let request = client.post("/users/me/keys").bearer(token);
     request.json(&json!({ "name": "a key" })).send()
 }
@@ -157,19 +157,19 @@ fn keys_per_day_are_limited(backend: Backend) {
     let alice = app.register("alice");
     let (token, other) = (alice.sign_in(), app.register("bobby").sign_in());
     for id in 1..=20 {
-        assert_eq!(make_key(&app, &token).status, 201);
+        assert_eq!(create_key(&app, &token).status, 201);
         // Revoked keys count too.
         let revoke = app.request("DELETE", format!("/users/me/keys/{id}"));
         assert_eq!(revoke.bearer(&token).send().status, 204);
         clock.advance(TimeDelta::seconds(30));
     }
     let wait = 24 * 3_600 - 20 * 30;
-    assert_eq!(retry_after(&make_key(&app, &token)), wait);
-    assert_eq!(make_key(&app, &other).status, 201);
+    assert_eq!(retry_after(&create_key(&app, &token)), wait);
+    assert_eq!(create_key(&app, &other).status, 201);
     clock.advance(TimeDelta::seconds(wait));
     // Key creation requires a recent sign-in.
     let token = alice.sign_in();
-    let keys = [(); 2].map(|()| make_key(&app, &token).status);
+    let keys = [(); 2].map(|()| create_key(&app, &token).status);
     assert_eq!(keys, [201, 429]);
 }
 
