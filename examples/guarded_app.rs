@@ -11,7 +11,7 @@
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, get};
 use tokenhouse::{
-    Auth, Authenticated, Authorized, Config, MaybeAuthenticated, RequiredScope, StaticKey,
+    Auth, Authenticated, Authorized, Config, MaybeAuthenticated, RequiredScope, StaticKey, Worker,
 };
 
 /// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
@@ -61,6 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:9000".to_owned());
     let auth = Auth::open(&Config::from_env()?)?;
+    let _worker = Worker::start(&auth)?;
     let app = move || App::new().app_data(auth.clone()).configure(routes);
     let server = HttpServer::new(app).bind(address)?;
     for address in server.addrs() {

@@ -14,7 +14,7 @@
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, get};
-//! use tokenhouse::{Auth, Authenticated, Config};
+//! use tokenhouse::{Auth, Authenticated, Config, Worker};
 //!
 //! #[get("/hello")]
 //! async fn hello(caller: Authenticated) -> String {
@@ -24,6 +24,7 @@
 //! #[actix_web::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let auth = Auth::open(&Config::from_env()?)?;
+//!     let _worker = Worker::start(&auth)?;
 //!     HttpServer::new(move || App::new().app_data(auth.clone()).service(hello))
 //!         .bind("127.0.0.1:9000")?
 //!         .run()
@@ -31,6 +32,10 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! The [`Worker`] does what is not part of a request: it records when keys were used, and deletes expired
+//! data. The one of a service on the same database does not replace it, because each process collects its
+//! own records.
 //!
 //! [`Config::from_env`] reads the settings of the service, and [`Config::from_vars`] takes them from any
 //! other source. A revocation by the service is effective here once the service has responded. Behind a
@@ -230,6 +235,7 @@
 //! Modules depend on each other in one direction only: `cli`, then [`http`], then [`auth`], then
 //! [`store`], then the leaves.
 
+pub mod audit;
 pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -249,15 +255,17 @@ pub mod metrics;
 pub mod network;
 pub mod password;
 mod private_file;
-mod process_owner;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod scope;
 pub mod store;
+pub mod throttle;
 #[cfg(feature = "server")]
 mod views;
+pub mod worker;
 
-pub use auth::{Auth, Credential, Origin, Principal};
+pub use audit::AuditContext;
+pub use auth::{Auth, Credential, Principal};
 pub use clock::Clock;
 pub use config::Config;
 pub use credential::token::generate_token;
@@ -269,3 +277,4 @@ pub use password::{Cost, PasswordError, hash_password, verify_password};
 #[cfg(feature = "remote")]
 pub use remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 pub use store::{AccessToken, ApiKey, Store, User};
+pub use worker::Worker;

@@ -2,30 +2,35 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From left to right: a module may use those of its own row and of those after it.
-const LAYERS: [&[&str]; 7] = [
-    &["cli", "fuzzing"],
-    &["http", "remote", "import"],
-    &["guards", "views"],
+/// From left to right: a module may use those of its own row and of the rows after it.
+const LAYERS: [&[&str]; 12] = [
+    &["cli", "fuzzing", "remote"],
+    &["http"],
+    &["import", "views", "worker"],
+    &["guards"],
     &["auth"],
+    &["throttle"],
+    &["audit"],
     &["error"],
     &["store"],
+    &["config"],
+    &["password"],
     &[
         "clock",
-        "config",
         "credential",
         "metrics",
         "network",
-        "password",
         "private_file",
-        "process_owner",
         "scope",
     ],
 ];
+
+/// Folders whose modules must not depend on each other in a circle.
+const ACYCLIC: [&str; 5] = ["audit", "auth", "guards", "store", "throttle"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -88,11 +93,126 @@ fn modules_know_only_what_is_to_their_right() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The names after each `path` in a source, as `a`, `b` and `C` of `use super::{a::X, b, C}`.
+fn names_after(source: &str, path: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let first_name = |text: &str| -> String { text.chars().take_while(|c| is_name(*c)).collect() };
+    let mut names = BTreeSet::new();
+    for (start, _) in source.match_indices(path) {
+        // `super::super::` is another path than `super::`.
+        if source[..start].ends_with("super::") || source[..start].ends_with(is_name) {
+            continue;
+        }
+        let rest = &source[start + path.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(first_name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        for item in group.split_inclusive(['{', '}', ',']) {
+            if depth == 0 {
+                names.insert(first_name(item.trim_start()));
+            }
+            match item.chars().last() {
+                Some('{') => depth += 1,
+                Some('}') if depth == 0 => break,
+                Some('}') => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// Which module of a folder each name is from that its `mod.rs` uses or exports.
+fn origins_of_names(parent: &str) -> BTreeMap<String, String> {
+    let code = parent.replace(['\n', ' '], "");
+    let mut origins = BTreeMap::new();
+    for statement in code.split(';') {
+        let Some((_, path)) = statement.rsplit_once("use") else {
+            continue;
+        };
+        let Some((module, names)) = path.split_once("::") else {
+            continue;
+        };
+        for name in names.trim_matches(['{', '}']).split(',') {
+            origins.insert(name.to_owned(), module.to_owned());
+        }
+    }
+    origins
+}
+
+/// The modules of a folder, and for each the ones that it uses.
+fn uses_within(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let name = folder.file_name().unwrap().to_string_lossy();
+    let origins = origins_of_names(&fs::read_to_string(folder.join("mod.rs")).unwrap());
+    let paths = sources(folder);
+    let inside = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
+    let module_of = |path: &Path| {
+        let first = inside(path).iter().next().unwrap().to_owned();
+        first.to_string_lossy().replace(".rs", "")
+    };
+    let modules: BTreeSet<String> = paths.iter().map(|path| module_of(path)).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in paths.iter().filter(|path| module_of(path) != "mod") {
+        let source = fs::read_to_string(path).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap().lines();
+        let code = code.filter(|line| !line.trim_start().starts_with("//"));
+        let source = &code.collect::<Vec<_>>().join("\n");
+        let is_child = inside(path).iter().count() == 2 && !path.ends_with("mod.rs");
+        let parent = if is_child {
+            "super::super::"
+        } else {
+            "super::"
+        };
+        let mut names = names_after(source, parent);
+        names.extend(names_after(source, &format!("crate::{name}::")));
+        let own = module_of(path);
+        let used = names
+            .iter()
+            .filter_map(|name| match modules.contains(name) {
+                true => Some(name.clone()),
+                false => origins
+                    .get(name)
+                    .filter(|from| modules.contains(*from))
+                    .cloned(),
+            });
+        let used: Vec<_> = used.filter(|used| *used != own).collect();
+        uses.entry(own).or_default().extend(used);
+    }
+    uses
+}
+
+#[test]
+fn modules_of_a_folder_form_no_circles() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for folder in ACYCLIC {
+        let mut uses = uses_within(&root.join(folder));
+        let arrows: usize = uses.values().map(BTreeSet::len).sum();
+        assert!(arrows > 2, "only {arrows} uses found in {folder}");
+        // Modules that use none of those left, or that none of them uses, are in no circle.
+        loop {
+            let before = uses.len();
+            let left: BTreeSet<String> = uses.keys().cloned().collect();
+            uses.values_mut()
+                .for_each(|used| used.retain(|name| left.contains(name)));
+            let used: BTreeSet<String> = uses.values().flatten().cloned().collect();
+            uses.retain(|name, uses| !uses.is_empty() && used.contains(name));
+            if uses.len() == before {
+                break;
+            }
+        }
+        assert!(uses.is_empty(), "circles in {folder}: {uses:#?}");
+    }
+}
+
 #[test]
 fn no_framework_in_the_domain_and_no_domain_in_the_framework() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (folder, foreign) in [
+        ("audit", "actix"),
         ("auth", "actix"),
+        ("throttle", "actix"),
         ("store", "actix"),
         ("http", "diesel"),
         ("guards", "diesel"),

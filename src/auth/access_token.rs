@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
+use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
@@ -123,7 +123,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn revoke_token(&self, origin: &Origin, token: &AccessToken) -> Result<(), Error> {
+    pub async fn revoke_token(
+        &self,
+        origin: &AuditContext,
+        token: &AccessToken,
+    ) -> Result<(), Error> {
         let token = token.clone();
         self.change(origin, move |tx, events| {
             if token.revoke(tx)? {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use pydantic_email::fold;
 use secrecy::SecretString;
 
-use super::admin::check_another_administers;
-use super::audit::{Action, Event, Origin};
 use super::caller::lock_caller;
+use super::deletion::check_another_administers;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use super::{Auth, VerifiedAccount};
+use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::store::{ApiKey, Credential, Principal, User, UserChanges};
 
@@ -22,7 +22,7 @@ impl Auth {
     /// ended meanwhile; [`Error::Unavailable`].
     pub async fn update_profile(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Arc<Principal>,
         input: ProfileInput,
     ) -> Result<User, Error> {
@@ -49,7 +49,7 @@ impl Auth {
     /// and [`Error::Unavailable`].
     pub async fn change_password(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Arc<Principal>,
         input: PasswordInput,
     ) -> Result<(), Error> {
@@ -61,7 +61,7 @@ impl Auth {
         let hashed = match self.hash_new_password(origin, &new, &principal.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
-                self.excuse(attempt).await?;
+                self.0.throttle.release(attempt).await?;
                 return Err(refused);
             }
         };
@@ -73,7 +73,7 @@ impl Auth {
                 return Err(Error::InvalidToken);
             }
             succeeding.succeed(tx, now)?;
-            auth.forget_failures(tx, &fold(&user.email))?;
+            auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             if let Credential::LoginToken(token) = &principal.credential {
                 token.revoke_others(tx)?;
             }
@@ -85,7 +85,7 @@ impl Auth {
             events.record(event.with("keys", ended));
             Ok(())
         });
-        self.or_decide(attempt, changed.await).await
+        self.0.throttle.or_release(attempt, changed.await).await
     }
 
     /// Deletes the user of a session, with all tokens and keys.
@@ -95,7 +95,7 @@ impl Auth {
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn delete_account(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Arc<Principal>,
         current_password: Field<SecretString>,
     ) -> Result<(), Error> {
@@ -116,7 +116,7 @@ impl Auth {
             check_another_administers(tx, &user)?;
             Ok(auth.delete_in(tx, events, principal.user.id)?)
         });
-        self.or_decide(attempt, deleted.await).await
+        self.0.throttle.or_release(attempt, deleted.await).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! What has to be done to a database that was put back from a copy, before it is used.
 
-use super::audit::{Action, Event, Events};
 use super::{Administrator, Auth};
+use crate::audit::{Action, Event, Events};
 use crate::error::Error;
 use crate::store::{AccessToken, ApiKey, AuditHead, Revoking, Sequence};
 
@@ -64,7 +64,7 @@ impl Auth {
             };
             let mut events = Events::default();
             events.record(event(&restore, &restored));
-            auth.0.trail.append(tx, &origin, events)?;
+            auth.0.audit.append(tx, &origin, events)?;
             Ok(restored)
         };
         self.0.store.rewriting(work).await

@@ -6,20 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::SecretString;
 
-use super::audit::{Action, Event, Events, Origin};
 use super::caller::lock_caller;
 use super::validation::KeyInput;
 use super::{Auth, VerifiedAccount};
+use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
-
-/// How long a key lives when its owner does not say, in days.
-pub const DEFAULT_DAYS: i64 = 90;
-
-/// The longest life of a key, in days.
-pub const MAX_DAYS: i64 = 366;
 
 /// Keys that one user may have at a time.
 const MAX_KEYS: i64 = 100;
@@ -75,7 +69,7 @@ impl Auth {
     /// [`Error::Unavailable`].
     pub async fn create_key(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Arc<Principal>,
         input: KeyInput,
         current_password: Option<SecretString>,
@@ -100,13 +94,13 @@ impl Auth {
                 }
                 attempt.succeed(tx, now)?;
             }
-            auth.check_keys_of_day(tx, owner.id, now)?;
+            auth.0.throttle.check_keys_of_day(tx, owner.id, now)?;
             let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
             insert_key(tx, events, &held, &new)
         });
         let stored = stored.await;
         let key = match attempt {
-            Some(attempt) => self.or_decide(attempt, stored).await?,
+            Some(attempt) => self.0.throttle.or_release(attempt, stored).await?,
             None => stored?,
         };
         Ok(IssuedKey { secret, key })
@@ -149,7 +143,7 @@ impl Auth {
     /// has ended meanwhile; [`Error::Unavailable`].
     pub async fn revoke_key(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Arc<Principal>,
         id: i64,
     ) -> Result<(), Error> {
@@ -205,18 +199,18 @@ impl Auth {
 
     /// Writes the uses that were noted. What cannot be written is lost: it only says when a key
     /// was last used.
-    pub(super) async fn write_key_uses(&self) -> Result<(), Error> {
+    pub(super) async fn flush_key_uses(&self) -> Result<(), Error> {
         let mut uses: Vec<(i64, Use)> = self.0.key_uses.lock().drain().collect();
         // In one order, so that two processes do not lock the same rows crosswise.
         uses.sort_by_key(|(id, _)| *id);
         for batch in uses.chunks(WRITTEN_AT_ONCE) {
             let batch = batch.to_vec();
-            let origin = Origin::service();
-            let written = self.note(&origin, move |tx, events| {
+            let origin = AuditContext::service();
+            let written = self.0.audit.writing(&origin, move |tx, events| {
                 for (id, Use { at, principal }) in batch {
                     if ApiKey::record_use(tx, id, at)? {
                         let event = Event::new(Action::KeyFirstUse).on_key(id);
-                        events.record_by(Origin::service().by(&principal, ""), event);
+                        events.record_by(AuditContext::service().by(&principal, ""), event);
                     }
                 }
                 Ok::<_, Error>(())

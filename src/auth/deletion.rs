@@ -3,12 +3,14 @@
 use diesel::QueryResult;
 
 use super::Auth;
-use super::audit::{Action, Event, Events};
-use crate::store::{Revoking, User};
+use crate::audit::{Action, Event, Events};
+use crate::error::Error;
+use crate::scope;
+use crate::store::{Revoking, User, Writing};
 
 impl Auth {
     /// Deletes a user, with all tokens and keys, in the transaction of the request, and records it. A
-    /// keyed digest of the address stays: an import leaves the user out from then on.
+    /// keyed digest of the address stays, so that an import leaves the user out.
     pub(super) fn delete_in(
         &self,
         tx: &mut Revoking<'_>,
@@ -21,4 +23,18 @@ impl Auth {
         }
         Ok(())
     }
+}
+
+/// Refuses to remove the last user who can administer others and sign in. For a transaction that holds
+/// [`User::lock_administrators`] and the row of the user.
+///
+/// # Errors
+/// [`Error::LastAdministrator`]; [`Error::Unavailable`].
+pub(super) fn check_another_administers(tx: &mut Writing<'_>, user: &User) -> Result<(), Error> {
+    let administers =
+        user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
+    if administers && !User::has_other_administrator(tx, user.id)? {
+        return Err(Error::LastAdministrator);
+    }
+    Ok(())
 }

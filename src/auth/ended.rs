@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
-use super::audit::{Action, Event, Events};
+use crate::audit::{Action, Event, Events};
 use crate::store::{AccessToken, ApiKey, Revoking, User};
 
 /// What was ended.

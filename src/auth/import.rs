@@ -9,7 +9,7 @@ use diesel::QueryResult;
 use pydantic_email::EmailAddress;
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
+use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, import};
 use present::Present;
@@ -135,9 +135,11 @@ impl Importer {
     async fn store(&self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
         let (auth, again, mut present) = (self.auth.clone(), self.mode.again, self.present.empty());
         let now = self.auth.0.clock.now();
-        let operator = Origin::operator();
+        let operator = AuditContext::operator();
         self.auth
-            .note(&operator, move |tx, events| {
+            .0
+            .audit
+            .writing(&operator, move |tx, events| {
                 let key = auth.0.deletion_key.find(tx)?;
                 present.look(tx, &users, key.as_ref())?;
                 let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();

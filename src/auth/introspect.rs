@@ -1,24 +1,74 @@
-//! Credentials that somebody else has shown to the caller: what they are (RFC 7662), and ending
-//! them (RFC 7009).
+//! Introspection (RFC 7662) and revocation (RFC 7009) of credentials that a client presents.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
+use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, Principal};
 
-/// What the trail says of a text that was asked for as a scope and is none.
+/// What the trail says when the requested scope is not a valid name.
 const NOT_A_SCOPE: &str = "(not a scope)";
 
+/// The most pairs of a client and a network that are kept; beyond those, networks are not distinguished.
+const MAX_PAIRS: usize = 10_000;
+
+/// The clients that have introspected since the start of this process, and from which networks.
+#[derive(Default)]
+pub(super) struct IntrospectionClients(Mutex<HashSet<(String, String)>>);
+
+impl IntrospectionClients {
+    fn is_known(&self, pair: &(String, String)) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(pair)
+            || (known.len() >= MAX_PAIRS && known.contains(&(pair.0.clone(), String::new())))
+    }
+
+    fn remember(&self, (client, network): (String, String)) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_PAIRS {
+            known.insert((client, network));
+        } else if known.len() < 2 * MAX_PAIRS {
+            known.insert((client, String::new()));
+        }
+    }
+}
+
 impl Auth {
-    /// Puts into the trail that a principal lacks a scope, and returns the error for it. A text that
-    /// is no name of a scope is repeated in neither.
+    /// Records that a client introspects: a principal with the scope, or without one the static key.
+    /// Once per client, network and run of the service, because a busy client asks thousands of times
+    /// a second.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer: then the client must get no answer.
+    pub async fn record_introspection(
+        &self,
+        context: &AuditContext,
+        principal: Option<&Principal>,
+    ) -> Result<(), Error> {
+        let context = match principal {
+            Some(principal) => context.clone().by(principal, scope::INTROSPECT),
+            None => context.clone().by_static_key(),
+        };
+        let pair = (context.client_name(), context.network().to_string());
+        let clients = &self.0.introspection_clients;
+        if clients.is_known(&pair) {
+            return Ok(());
+        }
+        self.record(&context, Event::new(Action::Introspect))
+            .await?;
+        clients.remember(pair);
+        Ok(())
+    }
+
+    /// Records that a principal lacks a scope, and returns the error for it. A text that is not the name
+    /// of a scope is repeated in neither.
     pub(crate) async fn refuse_scope(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Principal,
         scope: &str,
     ) -> Error {
@@ -29,14 +79,14 @@ impl Auth {
         };
         let origin = origin.clone().by(principal, scope);
         let event = Event::refused(Action::ScopeRefused);
-        match self.note_refusal(&origin, event).await {
+        match self.0.audit.record_denial(&origin, event).await {
             Ok(()) => Error::InsufficientScope(scope.to_owned()),
             Err(error) => error,
         }
     }
 
-    /// What a credential stands for; `None` when it is unknown, expired, revoked or of a disabled
-    /// user, without telling which.
+    /// The principal of a credential; `None` when it is unknown, expired, revoked or of a disabled user,
+    /// without distinguishing which.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -48,15 +98,15 @@ impl Auth {
         }
     }
 
-    /// Ends a credential for whoever has it; for a `caller`, only one of the caller's own. What is
-    /// unknown or somebody else's is left as it is, without telling. When this returns, no process
-    /// on this database accepts the credential any more.
+    /// Revokes a credential for any client that presents it; for a `caller`, only one of the caller's
+    /// own. A credential that is unknown or of another user is left as it is, without an error. When
+    /// this returns, no process on this database accepts the credential.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn revoke(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         presented: &[u8],
         caller: Option<&Principal>,
     ) -> Result<(), Error> {
@@ -92,5 +142,31 @@ impl Auth {
             Ok(())
         });
         revoked.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_new_once_per_network_and_memory_is_bounded() {
+        let clients = IntrospectionClients::default();
+        let pair = |client: &str, network: usize| (client.to_owned(), network.to_string());
+        let is_new = |pair: (String, String)| {
+            let is_new = !clients.is_known(&pair);
+            clients.remember(pair);
+            is_new
+        };
+        assert!(is_new(pair("a", 1)) && !is_new(pair("a", 1)) && is_new(pair("a", 2)));
+        let new = (0..100_000)
+            .filter(|network| is_new(pair("b", *network)))
+            .count();
+        assert!(new <= MAX_PAIRS + 1, "{new}");
+        assert!(
+            is_new(pair("c", 1)) && !is_new(pair("c", 2)),
+            "clients are still distinguished"
+        );
+        assert!(clients.0.lock().unwrap().len() <= MAX_PAIRS + 2);
     }
 }

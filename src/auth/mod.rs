@@ -1,4 +1,4 @@
-//! The domain: what can be done with users and tokens, over whatever transport.
+//! The domain: what can be done with users and tokens, over any transport.
 //!
 //! Every operation has the same shape: read, then hash or decide without holding a connection,
 //! then write in one transaction.
@@ -8,22 +8,16 @@ mod account;
 mod admin;
 mod after_restore;
 mod api_key;
-mod audit;
 mod caller;
-mod chores;
 mod deletion;
 mod ended;
 mod import;
-mod instance_key;
 mod introspect;
 mod precondition;
-mod records;
 mod register;
 mod sign_in;
 mod static_key;
-mod throttle;
 mod timekeeping;
-mod unnamed_proxy;
 mod user_patch;
 mod validation;
 
@@ -34,28 +28,21 @@ pub use access_token::IssuedToken;
 pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
-pub use audit::{Action, Adoption, EventPage, MarkState, Origin, PageTurn, Problem, Verification};
 pub use import::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
 };
 pub use precondition::{Precondition, version};
 pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;
-#[cfg(feature = "cli")]
-pub(crate) use unnamed_proxy::is_near;
 pub use user_patch::UserPatch;
 pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, RegistrationInput};
 
 use api_key::KeyUses;
-use audit::{PageTurns, Refusals, Trail};
-use chores::Chores;
-use instance_key::InstanceKey;
-use records::{IntrospectionClients, Start};
+use introspect::IntrospectionClients;
 use static_key::StaticKeyUses;
-use throttle::{Changes, Lines, TurnedAway};
-use timekeeping::Warned;
-use unnamed_proxy::UnnamedProxies;
 
+pub use crate::audit::AuditContext;
+use crate::audit::{AuditTrail, Event, EventPage, Events};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::credential::keyed_digest::DigestKey;
@@ -63,26 +50,27 @@ use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::{HasherConfig, PasswordHasher};
 pub use crate::store::{Credential, Principal};
-use crate::store::{Store, StoreError};
+use crate::store::{EventFilter, InstanceKey, Revoking, Store, StoreError};
+use crate::throttle::Throttle;
 
-/// How often [`Auth::files_replaced`] looks whether they are.
-const FILES_INTERVAL: Duration = Duration::from_millis(100);
+/// How often [`Auth::files_replaced`] checks the files.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database is not to be had, or not in the right state.
+    /// The database cannot be opened, or is not in the right state.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The system gives no threads.
+    /// The threads cannot be started.
     #[error("no threads: {0}")]
     Threads(#[from] std::io::Error),
 }
 
-/// A handle to everything that authenticates: the way in for a program that uses this library.
+/// A handle to everything that authenticates: the entry point for a program that uses this library.
 ///
-/// Cheap to clone. Give one clone to each `App` with `.app_data(auth.clone())`, and the extractors
-/// of [`crate::guards`] find it there.
+/// Cheap to clone. Give one clone to each `App` with `.app_data(auth.clone())`: the guards in
+/// [`crate::guards`] find it there.
 #[derive(Clone)]
 pub struct Auth(Arc<Inner>);
 
@@ -91,37 +79,27 @@ struct Inner {
     store: Store,
     hasher: PasswordHasher,
     clock: Clock,
-    clock_warned: Warned,
-    trail: Trail,
-    refusals: Refusals,
-    start: Start,
-    introspection_clients: IntrospectionClients,
-    page_turns: PageTurns,
-    key_uses: KeyUses,
-    metrics: Metrics,
-    throttle_key: InstanceKey,
+    audit: AuditTrail,
+    throttle: Throttle,
+    metrics: Arc<Metrics>,
+    /// The key of the digests that deleted users are remembered by.
     deletion_key: InstanceKey,
-    turned_away: TurnedAway,
-    lines: Lines,
+    introspection_clients: IntrospectionClients,
+    key_uses: KeyUses,
     static_key_uses: StaticKeyUses,
-    changes: Changes,
-    unnamed_proxies: UnnamedProxies,
-    /// The chores end when this is dropped.
-    _chores: Chores,
 }
 
 impl Auth {
-    /// Opens the database of the settings, brings it up to date, and starts the threads.
-    /// Blocks while it does.
+    /// Opens the database of the settings, migrates it, and starts the hash threads. Blocks.
     ///
     /// # Errors
-    /// When the database or the threads are not to be had.
+    /// When the database cannot be opened or the threads cannot be started.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         let store = Store::open(&config.database)?;
         Self::new(store, config.auth.clone(), Clock::system())
     }
 
-    /// Puts the parts together: an open database, the rules, and the clock to go by.
+    /// A service on an open database, with these rules and this clock.
     ///
     /// # Errors
     /// [`OpenError::Threads`] when the threads cannot be started.
@@ -133,32 +111,52 @@ impl Auth {
             max_cost: config.max_cost,
             priority: config.hash_priority,
         })?;
+        let metrics = Arc::new(Metrics::default());
         let chain_key = config.audit_key.clone().map(DigestKey::new);
-        let (chores, chores_thread) = Chores::new();
-        let auth = Self(Arc::new(Inner {
-            hasher,
-            trail: Trail::new(clock.clone(), chain_key),
-            refusals: Refusals::default(),
-            start: Start::default(),
-            introspection_clients: IntrospectionClients::default(),
-            page_turns: PageTurns::default(),
-            key_uses: KeyUses::default(),
-            metrics: Metrics::default(),
-            throttle_key: InstanceKey::new("throttle"),
-            deletion_key: InstanceKey::new("deletion"),
-            turned_away: TurnedAway::default(),
-            lines: Lines::default(),
-            static_key_uses: StaticKeyUses::default(),
-            changes: Changes::default(),
-            unnamed_proxies: UnnamedProxies::default(),
+        let audit = AuditTrail::new(
+            store.clone(),
+            clock.clone(),
+            chain_key,
+            config.audit_retention,
+        );
+        let throttle = Throttle::new(
+            store.clone(),
+            clock.clone(),
+            &config,
+            audit.clone(),
+            Arc::clone(&metrics),
+        );
+        Ok(Self(Arc::new(Inner {
             config,
             store,
+            hasher,
             clock,
-            clock_warned: Warned::default(),
-            _chores: chores,
-        }));
-        chores_thread.start(Arc::downgrade(&auth.0))?;
-        Ok(auth)
+            audit,
+            throttle,
+            metrics,
+            deletion_key: InstanceKey::new("deletion"),
+            introspection_clients: IntrospectionClients::default(),
+            key_uses: KeyUses::default(),
+            static_key_uses: StaticKeyUses::default(),
+        })))
+    }
+
+    /// The audit trail.
+    pub fn audit(&self) -> &AuditTrail {
+        &self.0.audit
+    }
+
+    /// The throttle.
+    pub fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// The rules in force.
@@ -166,12 +164,12 @@ impl Auth {
         &self.0.config
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }
 
-    /// What was counted, as Prometheus reads it.
+    /// The metrics in Prometheus's text format.
     pub fn metrics_text(&self) -> String {
         let (connections_used, connections_max) = self.0.store.connections();
         self.0.metrics.encode(Gauges {
@@ -181,7 +179,7 @@ impl Auth {
         })
     }
 
-    /// Whether requests can be answered: the database answers, and has the tables we need.
+    /// Whether requests can be served: the database answers, and is migrated.
     ///
     /// # Errors
     /// [`Error::Unavailable`] otherwise.
@@ -189,21 +187,84 @@ impl Auth {
         Ok(self.0.store.check_ready().await?)
     }
 
-    /// Waits until the files of the SQLite database are no longer those that were opened, and says
-    /// what has happened to them. From that moment on nothing is answered but
-    /// [`Error::Unavailable`]; the process has to end and start again. Never returns on Postgres.
+    /// Waits until the files of the SQLite database are no longer those that were opened, and returns
+    /// what has happened to them. From then on every operation fails with [`Error::Unavailable`], and
+    /// the process has to be restarted. Never returns on Postgres.
     pub async fn files_replaced(&self) -> String {
         loop {
             if let Some(problem) = self.0.store.files_problem() {
                 return problem.to_owned();
             }
-            tokio::time::sleep(FILES_INTERVAL).await;
+            tokio::time::sleep(FILE_CHECK_INTERVAL).await;
         }
     }
 
     /// See [`Store::release_files`].
     pub fn release_files(&self) {
         self.0.store.release_files();
+    }
+
+    /// Writes everything that is collected in memory: uses of keys, sums of denials and the like. For
+    /// the end of a process.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; then it is lost.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.flush_pending().await?;
+        self.0.audit.flush_denials(true).await
+    }
+
+    /// As [`Self::flush`], except for denials of the present minute.
+    pub(crate) async fn flush_pending(&self) -> Result<(), Error> {
+        self.0.audit.flush_start().await?;
+        self.flush_key_uses().await?;
+        self.0.audit.flush_denials(false).await?;
+        self.flush_static_key_uses().await?;
+        self.0.audit.flush_unnamed_proxies().await
+    }
+
+    /// Makes a change and records it: see [`AuditTrail::revoking`]. A change by a principal is taken
+    /// out of the budget of its user.
+    ///
+    /// # Errors
+    /// What `work` returns; [`Error::TooManyAttempts`] when the budget is used up;
+    /// [`Error::Unavailable`].
+    async fn change<T: Send + 'static>(
+        &self,
+        context: &AuditContext,
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.revoking(context, work).await
+    }
+
+    /// Records an event that changes nothing, also out of that budget.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when the budget is used up; [`Error::Unavailable`].
+    async fn record(&self, context: &AuditContext, event: Event) -> Result<(), Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.record(context, event).await
+    }
+
+    /// Counts and reports a forwarded request from a peer that is no trusted proxy. Never waits.
+    pub fn record_unnamed_proxy(&self, peer: std::net::IpAddr) {
+        self.0.metrics.untrusted_forwards.inc();
+        self.0.audit.record_unnamed_proxy(peer);
+    }
+
+    /// The events of all users: see [`AuditTrail::list`].
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when the caller has used up its budget; [`Error::Unavailable`].
+    pub async fn list_events(
+        &self,
+        context: &AuditContext,
+        filter: EventFilter,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.list(context, filter, limit).await
     }
 }
 

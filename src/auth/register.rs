@@ -3,8 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
 use super::validation::{CheckedRegistration, RegistrationInput};
+use crate::audit::{Action, AuditContext, Event};
 use crate::config::Registration;
 use crate::error::{Error, FieldError, InvalidField};
 use crate::store::{Account, NewUser, StoreError, User, Writing};
@@ -17,7 +17,11 @@ impl Auth {
     /// [`Error::RegistrationRefused`] when the settings do not let this address in,
     /// [`Error::EmailTaken`], also for the slower of two at once; [`Error::TooManyAttempts`] when
     /// the address registers too many; [`Error::Busy`] and [`Error::Unavailable`].
-    pub async fn register(&self, origin: &Origin, input: RegistrationInput) -> Result<User, Error> {
+    pub async fn register(
+        &self,
+        origin: &AuditContext,
+        input: RegistrationInput,
+    ) -> Result<User, Error> {
         let rules = &self.0.config.registration;
         if *rules == Registration::Closed {
             return Err(Error::RegistrationRefused);
@@ -30,7 +34,7 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
-        self.count_registration(origin).await?;
+        self.0.throttle.count_registration(origin).await?;
         let user = self.prepare_user(origin, checked, String::new()).await?;
         self.change(origin, move |tx, events| {
             let user = insert_user(tx, &user)?;
@@ -44,7 +48,7 @@ impl Auth {
     /// the hash; the UNIQUE column decides.
     pub(super) async fn prepare_user(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         checked: CheckedRegistration,
         scopes: String,
     ) -> Result<NewUser, Error> {
@@ -71,7 +75,7 @@ impl Auth {
     /// As [`Self::hash_password_in`], for a user who has none yet.
     async fn hash_first_password(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         checked: &CheckedRegistration,
     ) -> Result<String, Error> {
         let words = [&checked.email.to_string(), &checked.name, &checked.surname];
@@ -83,7 +87,7 @@ impl Auth {
     /// As [`Self::hash_password_in`], for a user who has one.
     pub(super) async fn hash_new_password(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         password: &SecretString,
         user: &User,
     ) -> Result<String, Error> {
@@ -97,7 +101,7 @@ impl Auth {
     /// both on a hash thread: guessing at a password takes milliseconds too.
     async fn hash_password_in(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         field: &'static str,
         password: &SecretString,
         words: Vec<String>,

@@ -1,4 +1,4 @@
-//! The static key: how often it may be guessed at, and what is on record of its use.
+//! The static key: how often it may be guessed, and what is recorded about its use.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -7,20 +7,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
-use super::audit::{Action, Event, Origin};
-use super::throttle::{around, client_of};
+use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
+use crate::network::{Network, widest};
 
 /// How long after a wrong key each key from its network is counted before it is compared.
-const SUSPECT_FOR: TimeDelta = TimeDelta::minutes(1);
+const SUSPICION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// Networks that are suspects, at most. Beyond that, all are.
+/// The most networks under suspicion. Beyond that, all are.
 const MAX_SUSPECTS: usize = 10_000;
 
-/// Addresses whose first use was noted, at most. Beyond that, no more are.
+/// The most networks whose first use is recorded. Beyond that, none is.
 const MAX_SEEN: usize = 10_000;
 
-/// What a process knows of the uses of the static key.
+/// What a process knows about the uses of the static key.
 #[derive(Default)]
 pub(super) struct StaticKeyUses(Mutex<State>);
 
@@ -29,20 +29,20 @@ struct State {
     suspects: HashMap<Option<IpAddr>, NaiveDateTime>,
     all_suspect_until: Option<NaiveDateTime>,
     seen: HashSet<Option<IpAddr>>,
-    /// First uses that are still to be put into the trail.
-    first_uses: Vec<Origin>,
+    /// First uses that are not in the trail yet.
+    first_uses: Vec<AuditContext>,
 }
 
 impl State {
     fn is_suspect(&self, network: Option<IpAddr>, now: NaiveDateTime) -> bool {
         let own = self.suspects.get(&network).copied();
         let until = own.max(self.all_suspect_until);
-        // No clock that was set back makes it longer.
-        until.is_some_and(|until| now < until && until <= now + SUSPECT_FOR)
+        // A clock that is set back does not extend it.
+        until.is_some_and(|until| now < until && until <= now + SUSPICION_TIMEOUT)
     }
 
     fn suspect(&mut self, network: Option<IpAddr>, now: NaiveDateTime) {
-        let until = now + SUSPECT_FOR;
+        let until = now + SUSPICION_TIMEOUT;
         if self.suspects.len() >= MAX_SUSPECTS {
             self.suspects.retain(|_, until| now < *until);
         }
@@ -53,9 +53,9 @@ impl State {
         }
     }
 
-    /// Notes the first use from an address.
-    fn note(&mut self, address: Option<IpAddr>, origin: impl FnOnce() -> Origin) {
-        let client = client_of(address);
+    /// Records the first use from a network.
+    fn record(&mut self, address: Option<IpAddr>, origin: impl FnOnce() -> AuditContext) {
+        let client = Network::new(address).address();
         if self.seen.len() < MAX_SEEN && self.seen.insert(client) {
             self.first_uses.push(origin().by_static_key());
         }
@@ -69,16 +69,16 @@ impl StaticKeyUses {
 }
 
 impl Auth {
-    /// Checks what came in the place of the static key, in constant time. A wrong one is an attempt
-    /// of its address, as a wrong password is, and a refusal in the trail.
+    /// Checks a static key in constant time. A wrong one counts as an attempt of its address, as a
+    /// wrong password does, and is recorded as a denial.
     ///
     /// # Errors
-    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for everyone when no
+    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for every client when no
     /// key is set. [`Error::TooManyAttempts`] when the address has made too many, whatever the key
     /// is; [`Error::Unavailable`] for a wrong one when the database does not answer.
     pub async fn check_static_key(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         presented: Option<&[u8]>,
     ) -> Result<(), Error> {
         let presented = presented.ok_or(Error::StaticKeyMissing)?;
@@ -89,32 +89,34 @@ impl Auth {
         if self.admit_static_key(origin.address(), presented, || origin.clone()) {
             return Ok(());
         }
-        // Wrong, or from where wrong ones come: then a right one must not tell that it is right
-        // before it is counted.
+        // Wrong, or from a network with wrong ones: then a right one must be counted before the
+        // response shows that it is right.
         let is_right = keys.contains(presented);
-        self.count_static_key(origin, is_right).await?;
+        self.0.throttle.count_static_key(origin, is_right).await?;
         if is_right {
             self.0.metrics.static_keys_ok.inc();
             let mut uses = self.0.static_key_uses.lock();
-            uses.note(origin.address(), || origin.clone());
+            uses.record(origin.address(), || origin.clone());
             return Ok(());
         }
         self.0.metrics.static_keys_refused.inc();
-        self.note_refusal(origin, Event::refused(Action::StaticKeyRefused))
+        self.0
+            .audit
+            .record_denial(origin, Event::refused(Action::StaticKeyRefused))
             .await?;
         Err(Error::StaticKeyWrong)
     }
 
-    /// Whether this is the static key, from a network that has shown no wrong one lately: without
-    /// the database, and without waiting. `origin` is asked for at the first use from an address.
+    /// Whether this is the static key, from a network that has sent no wrong one lately: without the
+    /// database, and without waiting. `origin` is called at the first use from a network.
     pub(crate) fn admit_static_key(
         &self,
         address: Option<IpAddr>,
         presented: &[u8],
-        origin: impl FnOnce() -> Origin,
+        origin: impl FnOnce() -> AuditContext,
     ) -> bool {
         let is_right = self.0.config.static_keys.contains(presented);
-        let (now, network) = (self.0.clock.now(), around(address));
+        let (now, network) = (self.0.clock.now(), widest(address));
         let mut uses = self.0.static_key_uses.lock();
         let was_suspect = self.0.config.limits.on && uses.is_suspect(network, now);
         if !is_right {
@@ -123,19 +125,19 @@ impl Auth {
         let is_admitted = is_right && !was_suspect;
         if is_admitted {
             self.0.metrics.static_keys_ok.inc();
-            uses.note(address, origin);
+            uses.record(address, origin);
         }
         is_admitted
     }
 
-    /// Puts the first uses into the trail.
-    pub(super) async fn write_static_key_uses(&self) -> Result<(), Error> {
+    /// Writes the first uses to the trail.
+    pub(super) async fn flush_static_key_uses(&self) -> Result<(), Error> {
         let first_uses = std::mem::take(&mut self.0.static_key_uses.lock().first_uses);
         if first_uses.is_empty() {
             return Ok(());
         }
-        let (service, to_write) = (Origin::service(), first_uses.clone());
-        let written = self.note(&service, move |_tx, events| {
+        let (service, to_write) = (AuditContext::service(), first_uses.clone());
+        let written = self.0.audit.writing(&service, move |_tx, events| {
             for origin in to_write {
                 events.record_by(origin, Event::new(Action::StaticKeyFirstUse));
             }
@@ -156,33 +158,33 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_a_suspect_for_a_minute_and_the_memory_is_bounded() {
+    fn networks_are_suspect_for_a_minute_and_memory_is_bounded() {
         let (mut state, now) = (State::default(), NaiveDateTime::default());
         state.suspect(network(1), now);
         assert!(state.is_suspect(network(1), now));
         assert!(!state.is_suspect(network(2), now));
-        assert!(!state.is_suspect(network(1), now + SUSPECT_FOR));
-        assert!(!state.is_suspect(network(1), now - SUSPECT_FOR));
+        assert!(!state.is_suspect(network(1), now + SUSPICION_TIMEOUT));
+        assert!(!state.is_suspect(network(1), now - SUSPICION_TIMEOUT));
         for number in 0..20_000 {
             state.suspect(network(number), now);
         }
         assert!(state.suspects.len() <= MAX_SUSPECTS);
         assert!(state.is_suspect(network(19_999), now));
-        let later = now + SUSPECT_FOR;
+        let later = now + SUSPICION_TIMEOUT;
         state.suspect(network(3), later);
         assert_eq!(state.suspects.len(), 1);
         assert!(!state.is_suspect(network(4), later));
     }
 
     #[test]
-    fn the_first_use_from_an_address_is_noted_and_the_memory_is_bounded() {
+    fn first_uses_are_recorded_once_and_memory_is_bounded() {
         let mut state = State::default();
         for number in [1, 1, 2, 1] {
-            state.note(network(number), Origin::service);
+            state.record(network(number), AuditContext::service);
         }
         assert_eq!(state.first_uses.len(), 2);
         for number in 0..20_000 {
-            state.note(network(number), Origin::service);
+            state.record(network(number), AuditContext::service);
         }
         assert_eq!(state.seen.len(), MAX_SEEN);
         assert_eq!(state.first_uses.len(), MAX_SEEN);

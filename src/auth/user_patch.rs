@@ -3,9 +3,9 @@
 use chrono::NaiveDateTime;
 
 use super::account::changed_fields;
-use super::audit::{Action, Event, Events};
 use super::precondition::Precondition;
 use super::validation::{Field, ProfileInput, check_optional_scopes};
+use crate::audit::{Action, Event, Events};
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::scope;
 use crate::store::{User, UserChanges};

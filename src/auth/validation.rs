@@ -4,7 +4,6 @@
 use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::api_key::{DEFAULT_DAYS, MAX_DAYS};
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::password::PasswordPolicy;
 use crate::scope;
@@ -15,6 +14,12 @@ const MIN_USER_NAME: usize = 5;
 
 /// The longest name of a key, in code points.
 const MAX_KEY_NAME: usize = 100;
+
+/// The default lifetime of a key, in days.
+const DEFAULT_DAYS: i64 = 90;
+
+/// The longest lifetime of a key, in days.
+const MAX_DAYS: i64 = 366;
 
 /// A field of an input: its value, or what is wrong with it already.
 pub type Field<T> = Result<T, FieldError>;

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::Failure;
 use super::common::{ConfirmArgs, Problem, with_reader};
 use super::output::Output;
-use crate::auth::{Administrator, Adoption, Auth, MarkState, Verification};
+use crate::audit::{Adoption, AuditContext, MarkState, Verification};
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::store::AuditEvent;
 use crate::views::EventRead;
@@ -131,9 +132,9 @@ pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Res
         AuditCommand::Export(args) => export(&auth, args.after).await,
         AuditCommand::AdoptKey(args) => adopt_key(&auth, args, output).await,
         AuditCommand::Prune(args) => {
-            auth.begin_trail().await?;
+            auth.audit().begin().await?;
             args.check_clock(&auth).await?;
-            let pruned = auth.prune_events_for(&Administrator::operator()).await?;
+            let pruned = auth.audit().prune_by(&AuditContext::operator()).await?;
             output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
             Ok(())
         }
@@ -167,12 +168,12 @@ async fn verify(
         last: (id, digest),
         key_changes,
         mut problems,
-    } = auth.verify_trail().await?;
+    } = auth.audit().verify().await?;
     let mut mark = MarkState::Contained;
     if let Some((id, digest)) = contains {
-        mark = auth.compare_mark(id, &digest).await?;
+        mark = auth.audit().compare_mark(id, &digest).await?;
         if mark == MarkState::Missing {
-            problems.push(crate::auth::Problem::EndsDiffer(id));
+            problems.push(crate::audit::Problem::EndsDiffer(id));
         }
     }
     let verified = Verified {
@@ -194,7 +195,7 @@ async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<()
         events,
         problems,
         event,
-    } = auth.adopt_audit_key(old, args.despite_problems).await?;
+    } = auth.audit().adopt_key(old, args.despite_problems).await?;
     let is_refused = event.is_none() && !problems.is_empty();
     let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let adopted = Adopted {
@@ -228,9 +229,11 @@ fn read_key(path: &Path) -> Result<SecretString, Problem> {
 
 /// The export is an event as well, the last one that it prints.
 async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
-    auth.note_export(&Administrator::operator(), after).await?;
+    auth.audit()
+        .record_export(&AuditContext::operator(), after)
+        .await?;
     loop {
-        let events = auth.follow_events(after, PAGE_SIZE).await?;
+        let events = auth.audit().follow(after, PAGE_SIZE).await?;
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -243,12 +246,13 @@ async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
 
 /// The command is an event as well, which is not among the last ones.
 async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
-    let end = auth.last_event().await?;
-    auth.note_tail(&Administrator::operator(), args.lines, args.follow)
+    let end = auth.audit().last_id().await?;
+    auth.audit()
+        .record_tail(&AuditContext::operator(), args.lines, args.follow)
         .await?;
     let mut last = end - args.lines;
     loop {
-        let events = auth.follow_events(last, PAGE_SIZE).await?;
+        let events = auth.audit().follow(last, PAGE_SIZE).await?;
         for event in &events {
             if event.id > end && !args.follow {
                 return Ok(());

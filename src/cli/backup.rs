@@ -43,7 +43,10 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
     let record = |has_failed| {
         with_auth(config, async |auth| {
             let (operator, file) = (Administrator::operator(), args.file.to_string_lossy());
-            Ok(auth.note_backup(&operator, &file, has_failed).await?)
+            Ok(auth
+                .audit()
+                .record_backup(operator.context(), &file, has_failed)
+                .await?)
         })
     };
     record(false)?;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::auth::{Auth, Origin};
+use crate::auth::{AuditContext, Auth};
 use crate::config::Config;
 use crate::error::Error;
 
@@ -49,7 +49,7 @@ pub(super) fn with_auth(
     command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
 ) -> Result<(), String> {
     with_reader(config, async |auth| {
-        auth.begin_trail().await?;
+        auth.audit().begin().await?;
         command(auth).await
     })
 }
@@ -65,9 +65,14 @@ pub(super) fn with_reader(
         .build()
         .map_err(|error| error.to_string())?;
     let run = async {
-        let operator = Origin::operator();
-        auth.note_migrations(&operator, auth.migrated()).await?;
-        command(auth.clone()).await
+        let operator = AuditContext::operator();
+        auth.audit()
+            .record_migrations(&operator, auth.store().migrated())
+            .await?;
+        let outcome = command(auth.clone()).await;
+        // The command has done its work; the cause of an error is in the log.
+        let _ = auth.flush().await;
+        outcome
     };
     runtime.block_on(run).map_err(|Problem(problem)| problem)
 }

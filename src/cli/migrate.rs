@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::common::with_auth;
 use super::output::Output;
-use crate::auth::Origin;
+use crate::auth::AuditContext;
 use crate::config::Config;
 use crate::store;
 
@@ -45,7 +45,10 @@ pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result
         return Ok(());
     }
     with_auth(config, async |auth| {
-        Ok(auth.note_migrations(&Origin::operator(), &names).await?)
+        Ok(auth
+            .audit()
+            .record_migrations(&AuditContext::operator(), &names)
+            .await?)
     })
 }
 

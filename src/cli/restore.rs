@@ -105,7 +105,7 @@ async fn prepare(
     args: &AfterRestoreArgs,
     replaced: Option<&mut ReplacedDatabase>,
 ) -> Result<Report, Problem> {
-    let problems = auth.verify_trail().await?.problems;
+    let problems = auth.audit().verify().await?.problems;
     if let Some(first) = problems.first().filter(|_| !args.accept_altered_trail) {
         return Err(Problem(format!(
             "the audit trail of the copy: {first}; {} problem(s) in all. Use \

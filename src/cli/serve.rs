@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
+use crate::worker::Worker;
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: &Config) -> Result<(), String> {
@@ -35,13 +36,13 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
     actix_web::rt::System::new()
         .block_on(async {
             // A database with pending migrations does not prevent the start: the readiness reports it.
-            if let Err(error @ Error::OtherAuditKey) = auth.begin_trail().await {
+            if let Err(error @ Error::OtherAuditKey) = auth.audit().begin().await {
                 return Err(std::io::Error::other(error));
             }
-            // Both are repeated by the maintenance if the database is unavailable now.
-            let _ = auth.watch_clock().await;
+            let worker = Worker::start(&auth)?;
             let version = env!("CARGO_PKG_VERSION");
-            let _ = auth.note_start(version, &config.digest).await;
+            // On an error, the worker writes it later.
+            let _ = auth.audit().record_start(version, &config.digest).await;
             let server = http::server(auth.clone(), &config.server, listener)?;
             if let Some(listener) = metrics_listener {
                 // Ends with the process.
@@ -53,9 +54,10 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
                 Either::Left((ended, _)) => ended?,
                 Either::Right((problem, _)) => give_up(&auth, &problem),
             }
+            drop(worker);
             // Errors are in the log.
-            let _ = auth.settle().await;
-            let _ = auth.note_stop().await;
+            let _ = auth.flush().await;
+            let _ = auth.audit().record_stop().await;
             Ok(())
         })
         .map_err(|error: std::io::Error| error.to_string())

@@ -280,7 +280,8 @@ async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Resul
     let (mut events, mut before): (Vec<AuditEvent>, _) = (Vec::new(), None);
     loop {
         let page = auth
-            .list_events_of_user(id, before, EXPORT_PAGE_SIZE)
+            .audit()
+            .list_of_user(id, before, EXPORT_PAGE_SIZE)
             .await?;
         events.extend(page.events);
         before = page.next;

@@ -10,14 +10,14 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 #[cfg(feature = "server")]
 use super::auth;
-use crate::auth::Origin;
+use crate::auth::AuditContext;
 use crate::config::TrustedProxies;
 use crate::credential::hex;
 use crate::error::Error;
 #[cfg(feature = "server")]
 use crate::network::Network;
 
-impl FromRequest for Origin {
+impl FromRequest for AuditContext {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
@@ -26,12 +26,12 @@ impl FromRequest for Origin {
     }
 }
 
-pub(crate) fn origin(request: &HttpRequest) -> Origin {
+pub(crate) fn origin(request: &HttpRequest) -> AuditContext {
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
     let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
     let given = client_request_id(request).map(text).unwrap_or_default();
-    let origin = Origin::client(address(request), user_agent, &text(&request_id(request)))
+    let origin = AuditContext::client(address(request), user_agent, &text(&request_id(request)))
         .with_client_request_id(&given);
     if is_behind_unnamed_proxy(request) {
         origin.behind_unnamed_proxy()
@@ -43,7 +43,7 @@ pub(crate) fn origin(request: &HttpRequest) -> Origin {
 /// The network of the client.
 #[cfg(feature = "server")]
 pub(crate) fn network(request: &HttpRequest) -> Network {
-    Network::of(address(request))
+    Network::new(address(request))
 }
 
 /// The address of the client: that of the connection, since a client can write any header. Only for a
@@ -88,7 +88,7 @@ pub(crate) fn report_unnamed_proxy(request: &HttpRequest) {
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     let unnamed = peer.filter(|peer| !proxies.contains(*peer));
     if let (Some(peer), Ok(auth)) = (unnamed, auth(request)) {
-        auth.note_unnamed_proxy(peer);
+        auth.record_unnamed_proxy(peer);
     }
 }
 

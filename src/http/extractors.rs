@@ -10,7 +10,7 @@ use actix_web::http::header::{EntityTag, Header, IF_MATCH, IfMatch};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use crate::auth::{Administrator, Credential, Origin, Precondition, Principal};
+use crate::auth::{Administrator, AuditContext, Credential, Precondition, Principal};
 use crate::error::Error;
 use crate::guards::{Authenticated, Authorized, RequiredScope};
 use crate::scope;
@@ -41,7 +41,7 @@ impl RequiredScope for EventsRead {
 
 impl<S: RequiredScope> Authorized<S> {
     /// The caller as the administrator whose authority is this scope.
-    pub(crate) fn administrator(&self, origin: Origin) -> Administrator {
+    pub(crate) fn administrator(&self, origin: AuditContext) -> Administrator {
         Administrator::new(origin, Arc::clone(self.principal()), S::SCOPE)
     }
 }

@@ -1,14 +1,40 @@
-//! The latest time that a process has seen, as it is stored. Which times are trusted is for the
-//! domain to say.
+//! The latest time that any process has seen: nothing is deleted for its age while this process's
+//! clock is far ahead of it, because what is deleted cannot be brought back.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 
 use super::schema::clock_mark;
-use super::{StoreConnection, Writing};
+use super::{Store, StoreConnection, StoreError, Writing};
+use crate::clock::Clock;
 
 /// The one row.
 const MARK: i64 = 1;
+
+/// How far the clock moves before that is stored.
+pub(crate) const STORE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
+impl Store {
+    /// Compares the clock with the latest time that any process has seen. Returns whether the clock is
+    /// trusted; if it is, it becomes the latest time.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub(crate) async fn observe_time(&self, clock: &Clock) -> Result<bool, StoreError> {
+        let stored = self.read(find).await?;
+        // None in a new database, or in one whose mark was deleted by hand.
+        clock.note(stored.unwrap_or_else(|| clock.now()));
+        if !clock.is_trusted() {
+            return Ok(false);
+        }
+        let now = clock.now();
+        if stored.is_none_or(|stored| now - stored >= STORE_INTERVAL) {
+            self.writing(move |tx| Ok::<_, StoreError>(advance(tx, now)?))
+                .await?;
+        }
+        Ok(true)
+    }
+}
 
 /// The time that was stored, UTC; `None` before the first one.
 pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<NaiveDateTime>> {

@@ -148,26 +148,6 @@ fn to_json<T: Serialize>(rows: &[T]) -> QueryResult<String> {
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))
 }
 
-/// Records that the user of an address was deleted. `address_digest` is a keyed digest.
-pub(super) fn record_deleted_user(
-    tx: &mut Writing<'_>,
-    address_digest: &str,
-    now: NaiveDateTime,
-) -> QueryResult<()> {
-    let known = diesel::update(deleted_users::table.find(address_digest))
-        .set(deleted_users::deleted_at.eq(now))
-        .execute(tx.conn())?;
-    if known == 0 {
-        diesel::insert_into(deleted_users::table)
-            .values((
-                deleted_users::address_digest.eq(address_digest),
-                deleted_users::deleted_at.eq(now),
-            ))
-            .execute(tx.conn())?;
-    }
-    Ok(())
-}
-
 /// Those of the addresses that belong to deleted users, as keyed digests.
 pub(crate) fn find_deleted_users(
     conn: &mut StoreConnection,

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::limits::{Row, Slice, check_texts};
-use super::schema::{administrators_lock, users};
-use super::{Revoking, StoreConnection, Writing, import};
+use super::schema::{administrators_lock, deleted_users, users};
+use super::{Revoking, StoreConnection, Writing};
 use crate::credential::keyed_digest::DigestKey;
 
 /// A registered user, without the password hash: see [`Account`](super::Account).
@@ -231,7 +231,7 @@ impl User {
             .get_result(tx.conn())
             .optional()?;
         if let Some(email_key) = &email_key {
-            import::record_deleted_user(tx, &address_digest(key, email_key), now)?;
+            record_deleted_user(tx, &address_digest(key, email_key), now)?;
         }
         Ok(email_key.is_some())
     }
@@ -264,6 +264,26 @@ impl User {
             .optional()?;
         Ok(other.is_some())
     }
+}
+
+/// Records that the user of an address was deleted. `address_digest` is a keyed digest.
+fn record_deleted_user(
+    tx: &mut Writing<'_>,
+    address_digest: &str,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    let known = diesel::update(deleted_users::table.find(address_digest))
+        .set(deleted_users::deleted_at.eq(now))
+        .execute(tx.conn())?;
+    if known == 0 {
+        diesel::insert_into(deleted_users::table)
+            .values((
+                deleted_users::address_digest.eq(address_digest),
+                deleted_users::deleted_at.eq(now),
+            ))
+            .execute(tx.conn())?;
+    }
+    Ok(())
 }
 
 /// The digest of a deleted user's address, from [`NewUser::email_key`].

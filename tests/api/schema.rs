@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use serde_json::{Value, json};
 use tokenhouse::auth::{Administrator, UserPatch};
-use tokenhouse::{Auth, Origin};
+use tokenhouse::{AuditContext, Auth};
 
 use crate::harness::{
     Backend, Person, TEST_QUERY, TestApp, TestDatabase, on_both_databases, runtime,
@@ -228,7 +228,7 @@ fn run_all_operations(app: &TestApp) {
     let config = app.config_with(&[("TOKENHOUSE_BCRYPT_COST", "5")]);
     let auth = Auth::open(&config).unwrap();
     let runtime = runtime();
-    let (operator, shell) = (Administrator::operator(), Origin::operator());
+    let (operator, shell) = (Administrator::operator(), AuditContext::operator());
     runtime.block_on(async {
         let password = alice.password.clone().into();
         auth.sign_in(&shell, &alice.email, password, None)
@@ -238,9 +238,9 @@ fn run_all_operations(app: &TestApp) {
             .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
         assert_eq!(auth.prune_tokens().await.unwrap(), 1);
         let id = auth.find_user_id(&alice.email).await.unwrap();
-        assert!(auth.verify_trail().await.unwrap().problems.is_empty());
-        assert_eq!(auth.prune_events().await.unwrap(), 0);
-        auth.prune_failures().await.unwrap();
+        assert!(auth.audit().verify().await.unwrap().problems.is_empty());
+        assert_eq!(auth.audit().prune().await.unwrap(), 0);
+        auth.throttle().prune().await.unwrap();
         assert!(!auth.unlock_user(&operator, id).await.unwrap());
         for (search, after) in [(None, None), (None, Some("0")), (Some("ALI"), None)] {
             let page = auth.list_users(&operator, search, after, 10).await.unwrap();
@@ -259,7 +259,7 @@ fn run_all_operations(app: &TestApp) {
     });
     call_all_routes(app, &alice);
     runtime.block_on(async {
-        auth.settle().await.unwrap();
+        auth.flush().await.unwrap();
         app.database()
             .execute("UPDATE api_keys SET revoked_at = '2020-01-01 00:00:00'");
         assert_eq!(auth.prune_keys().await.unwrap(), 1);

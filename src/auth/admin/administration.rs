@@ -3,9 +3,10 @@
 
 use chrono::NaiveDateTime;
 
-use super::{Administrator, Authority, check_another_administers};
+use super::{Administrator, Authority};
+use crate::audit::Events;
 use crate::auth::Auth;
-use crate::auth::audit::Events;
+use crate::auth::deletion::check_another_administers;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};

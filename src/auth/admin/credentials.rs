@@ -5,8 +5,8 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::Administrator;
+use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
-use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
@@ -55,7 +55,7 @@ impl Auth {
         let (auth, now) = (self.clone(), self.0.clock.now());
         let changed = self.administer(admin, id, move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
-            auth.forget_failures(tx, &fold(&user.email))?;
+            auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             let ended = match keep_keys {
                 true => Ended::token_of_user(tx, id)?,
                 false => Ended::all_of_user(tx, id, now)?,
@@ -117,10 +117,24 @@ impl Auth {
         limit: i64,
     ) -> Result<Vec<(User, AccessToken)>, Error> {
         let event = Event::new(Action::UserRead).with("limit", limit);
-        self.note_event(&admin.origin, event).await?;
+        self.record(&admin.origin, event).await?;
         let now = self.0.clock.now();
         let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
         Ok(self.0.store.read(list).await?)
+    }
+
+    /// The keys of a user, as [`Auth::list_keys`] for an operator. Reading them is an event.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_keys_of(
+        &self,
+        operator: &Administrator,
+        id: i64,
+    ) -> Result<Vec<ApiKey>, Error> {
+        let event = Event::new(Action::KeyRead).on_user(id);
+        self.record(&operator.origin, event).await?;
+        self.list_keys(id).await
     }
 
     /// Makes an API key for a user, which may allow less than the user may do and never more.
@@ -188,11 +202,31 @@ impl Auth {
     pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let auth = self.clone();
         let unlocked = self.administer(admin, id, move |tx, events, user| {
-            let were_any = auth.forget_failures(tx, &fold(&user.email))?;
+            let were_any = auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             events.record(Event::new(Action::UserUnlock).on_user(id));
             Ok(were_any)
         });
         unlocked.await
+    }
+
+    /// Counts the tokens that have not expired, for the metrics.
+    pub(crate) async fn count_tokens(&self) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let count = move |conn: &mut _| AccessToken::count_live(conn, now);
+        let live = self.0.store.read(count).await?;
+        self.0.metrics.tokens_live.set(live);
+        Ok(())
+    }
+
+    /// As [`Auth::prune_tokens`] for an operator, with an event.
+    ///
+    /// # Errors
+    /// As [`Auth::prune_tokens`].
+    pub async fn prune_tokens_for(&self, operator: &Administrator) -> Result<usize, Error> {
+        let pruned = self.prune_tokens().await?;
+        let event = Event::new(Action::TokenPrune).with("count", pruned);
+        self.record(&operator.origin, event).await?;
+        Ok(pruned)
     }
 
     /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use crate::auth::audit::Origin;
+use crate::audit::AuditContext;
 use crate::auth::caller::lock_caller;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
@@ -19,22 +19,22 @@ pub use users::UserPage;
 /// Who may see to other people's accounts.
 #[derive(Clone, Debug)]
 pub struct Administrator {
-    pub(super) origin: Origin,
+    pub(super) origin: AuditContext,
     /// What has to hold still when a change is made; nothing for the operator.
     pub(super) by: Option<Authority>,
 }
 
 impl Administrator {
-    /// Somebody with a shell on the machine.
+    /// An operator with a shell on the machine.
     pub fn operator() -> Self {
         Self {
-            origin: Origin::operator(),
+            origin: AuditContext::operator(),
             by: None,
         }
     }
 
     /// The user of a session that holds the scope `level`.
-    pub fn new(origin: Origin, principal: Arc<Principal>, level: &str) -> Self {
+    pub fn new(origin: AuditContext, principal: Arc<Principal>, level: &str) -> Self {
         Self {
             origin: origin.by(&principal, level),
             by: Some(Authority {
@@ -42,6 +42,11 @@ impl Administrator {
                 level: level.to_owned(),
             }),
         }
+    }
+
+    /// What the trail says about the administrator.
+    pub fn context(&self) -> &AuditContext {
+        &self.origin
     }
 
     /// Refuses API keys.
@@ -117,15 +122,4 @@ impl Authority {
     fn holds(&self, caller: &User, name: &str) -> bool {
         self.principal.has_scope(name) && scope::contains(&caller.scopes, name)
     }
-}
-
-/// Refuses to let a user go who is the last that may administer others and sign in. For the
-/// transaction that holds [`User::lock_administrators`] and the row of the user.
-pub(super) fn check_another_administers(tx: &mut Writing<'_>, user: &User) -> Result<(), Error> {
-    let administers =
-        user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
-    if administers && !User::has_other_administrator(tx, user.id)? {
-        return Err(Error::LastAdministrator);
-    }
-    Ok(())
 }

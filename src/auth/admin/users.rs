@@ -5,8 +5,8 @@ use pydantic_email::{EmailAddress, fold};
 
 use super::Administrator;
 use super::administration::LockFirst;
+use crate::audit::{Action, Event};
 use crate::auth::Auth;
-use crate::auth::audit::{Action, Event};
 use crate::auth::ended::Ended;
 use crate::auth::precondition::Precondition;
 use crate::auth::register::insert_user;
@@ -39,7 +39,7 @@ impl Auth {
         limit: i64,
     ) -> Result<UserPage, Error> {
         let event = Event::new(Action::UserRead).with("limit", limit);
-        self.note_event(&admin.origin, event).await?;
+        self.record(&admin.origin, event).await?;
         let after = after.unwrap_or_default().to_owned();
         let (users, next) = match search.filter(|search| !search.is_empty()) {
             Some(prefix) => {
@@ -71,7 +71,7 @@ impl Auth {
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let event = Event::new(Action::UserRead).on_user(id);
-        self.note_event(&admin.origin, event).await?;
+        self.record(&admin.origin, event).await?;
         Ok(user)
     }
 

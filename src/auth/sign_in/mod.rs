@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::audit::{Action, Event, Origin};
 use super::{Auth, IssuedToken};
+use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
@@ -30,7 +30,7 @@ impl Auth {
     /// As those two.
     pub async fn sign_in(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         name: &str,
         password: SecretString,
         scope: Option<&str>,
@@ -41,7 +41,7 @@ impl Auth {
             // The user was changed since the password was verified, perhaps only by a concurrent sign-in
             // that renewed the hash. The result of the second attempt is final.
             None => {
-                self.withdraw(&verified.attempt).await;
+                self.0.throttle.withdraw(&verified.attempt).await;
                 let (verified, issued) = self.try_sign_in(origin, name, &password, scope).await?;
                 (verified, issued.ok_or(Error::BadCredentials)?)
             }
@@ -53,7 +53,7 @@ impl Auth {
     /// One pass through the steps of a sign-in.
     async fn try_sign_in(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         name: &str,
         password: &SecretString,
         scope: Option<&str>,
@@ -76,7 +76,7 @@ impl Auth {
     /// [`Error::Unavailable`] if the database does not respond.
     pub async fn create_access_token(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         verified: &VerifiedAccount,
         scope: Option<&str>,
     ) -> Result<Option<IssuedToken>, Error> {
@@ -87,9 +87,11 @@ impl Auth {
             Err(error) => {
                 let event = Event::refused(Action::Login).on_user(account.user.id);
                 self.0.metrics.sign_in(SignInOutcome::Scope);
-                self.note_refusal(&origin, event.with("reason", SignInOutcome::Scope.reason()))
+                self.0
+                    .audit
+                    .record_denial(&origin, event.with("reason", SignInOutcome::Scope.reason()))
                     .await?;
-                self.excuse(attempt).await?;
+                self.0.throttle.release(attempt).await?;
                 return Err(error);
             }
         };
@@ -117,7 +119,7 @@ impl Auth {
         });
         let stored = stored.await;
         if stored.is_err() {
-            self.take_back(&verified.attempt).await;
+            self.0.throttle.take_back(&verified.attempt).await;
         }
         match stored? {
             Stored::Token(token) => {
@@ -129,7 +131,9 @@ impl Auth {
                 }))
             }
             Stored::AccountChanged => Ok(None),
-            Stored::TooManySignIns(wait) => Err(self.refuse_sign_in(&origin, &user, wait).await?),
+            Stored::TooManySignIns(wait) => {
+                Err(self.0.throttle.refuse_sign_in(&origin, &user, wait).await?)
+            }
         }
     }
 }

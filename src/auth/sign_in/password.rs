@@ -5,14 +5,14 @@ use std::time::Instant;
 use pydantic_email::{EmailAddress, fold};
 use secrecy::SecretString;
 
+use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
-use crate::auth::audit::{Action, Event, Origin};
-use crate::auth::throttle::Attempt;
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::network::Network;
 use crate::password::{HashError, StoredHash};
 use crate::store::{Account, Principal, StoreError, stored_hash_classes};
+use crate::throttle::Attempt;
 
 /// An account whose password was verified.
 #[derive(Clone, Debug)]
@@ -42,20 +42,22 @@ impl Auth {
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         name: &str,
         password: &SecretString,
     ) -> Result<VerifiedAccount, Error> {
         self.check_capacity(origin.network())?;
         let email = EmailAddress::parse(name).ok();
         let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
-        self.check_sign_ins(origin, &canonical)?;
-        let attempt = self.count_attempt(origin, &canonical).await?;
+        self.0.throttle.check_sign_ins(origin, &canonical)?;
+        let attempt = self.0.throttle.count_attempt(origin, &canonical).await?;
         let found = match email {
             Some(_) => {
                 let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
                 let found = self.0.store.read(find).await;
-                self.or_withdraw(&attempt, found.map_err(Error::from))
+                self.0
+                    .throttle
+                    .or_withdraw(&attempt, found.map_err(Error::from))
                     .await?
             }
             None => None,
@@ -65,7 +67,7 @@ impl Auth {
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
         let matches = self.verify_password(origin, password, hash).await;
-        let matches = self.or_withdraw(&attempt, matches).await?;
+        let matches = self.0.throttle.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
             Some(account) => Ok(VerifiedAccount {
                 account: account.clone(),
@@ -75,8 +77,10 @@ impl Auth {
                 let outcome = refusal(found.as_ref(), &attempt);
                 self.0.metrics.sign_in(outcome);
                 let user_id = found.as_ref().map(|account| account.user.id);
-                self.fail(origin, &attempt, user_id).await?;
-                self.note_refusal(origin, refused_login(found.as_ref(), outcome))
+                self.0.throttle.fail(origin, &attempt, user_id).await?;
+                self.0
+                    .audit
+                    .record_denial(origin, refused_login(found.as_ref(), outcome))
                     .await?;
                 Err(Error::BadCredentials)
             }
@@ -90,23 +94,23 @@ impl Auth {
     /// [`Error::InvalidToken`] if the user was deleted; [`Error::Busy`] and [`Error::Unavailable`].
     pub(in crate::auth) async fn reauthenticate(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         principal: &Principal,
         password: &SecretString,
         action: Action,
     ) -> Result<VerifiedAccount, Error> {
-        self.check_changes(origin)?;
+        self.0.throttle.check_changes(origin)?;
         self.check_capacity(origin.network())?;
         let id = principal.user.id;
         let name = fold(&principal.user.email);
-        let attempt = self.count_attempt(origin, &name).await?;
+        let attempt = self.0.throttle.count_attempt(origin, &name).await?;
         let find = move |conn: &mut _| Account::find(conn, id);
         let found = self.0.store.read(find).await.map_err(Error::from);
         let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
-        let account = self.or_withdraw(&attempt, found).await?;
+        let account = self.0.throttle.or_withdraw(&attempt, found).await?;
         let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
         let matches = self.verify_password(origin, password, hash).await;
-        if self.or_withdraw(&attempt, matches).await? {
+        if self.0.throttle.or_withdraw(&attempt, matches).await? {
             return Ok(VerifiedAccount { account, attempt });
         }
         let outcome = if attempt.is_allowed {
@@ -114,9 +118,11 @@ impl Auth {
         } else {
             SignInOutcome::Throttled
         };
-        self.fail(origin, &attempt, Some(id)).await?;
+        self.0.throttle.fail(origin, &attempt, Some(id)).await?;
         let event = Event::refused(action).on_user(id);
-        self.note_refusal(origin, event.with("reason", outcome.reason()))
+        self.0
+            .audit
+            .record_denial(origin, event.with("reason", outcome.reason()))
             .await?;
         Err(Error::WrongPassword)
     }
@@ -125,7 +131,7 @@ impl Auth {
     /// metrics.
     async fn verify_password(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         password: &SecretString,
         hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
@@ -138,7 +144,7 @@ impl Auth {
 
     /// Finds the classes of the stored hashes, and pads refusals to the most expensive one. If the
     /// database does not answer, the last result stays in force.
-    pub(in crate::auth) async fn pad_refusals(&self) {
+    pub(crate) async fn pad_refusals(&self) {
         if let Ok(classes) = self.0.store.read(stored_hash_classes).await {
             self.0.hasher.pad_refusals(classes);
         }
@@ -147,7 +153,7 @@ impl Auth {
     /// Hashes a validated password.
     pub(in crate::auth) async fn hash_password(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         password: &SecretString,
     ) -> Result<String, Error> {
         let started = Instant::now();
@@ -168,7 +174,7 @@ impl Auth {
     /// is signed in already, so an error is only logged.
     pub(in crate::auth) async fn renew_hash(
         &self,
-        origin: &Origin,
+        origin: &AuditContext,
         account: Account,
         password: SecretString,
     ) {

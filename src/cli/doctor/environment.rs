@@ -3,7 +3,8 @@
 use chrono::{NaiveDateTime, TimeDelta, Utc};
 
 use super::{Finding, Level, finding};
-use crate::auth::{Auth, TimeSeen, is_near};
+use crate::audit::is_near;
+use crate::auth::{Auth, TimeSeen};
 use crate::clock::MAX_STEP;
 use crate::config::Config;
 
@@ -73,7 +74,7 @@ pub(super) fn check_proxies(config: &Config) -> Option<Finding> {
         .enable_time()
         .build()
         .ok()?;
-    let recorded = auth.list_unnamed_proxies(MAX_PROXY_AGE);
+    let recorded = auth.audit().list_unnamed_proxies(MAX_PROXY_AGE);
     let peers = runtime.block_on(recorded).ok()?;
     let trusted = &config.server.trusted_proxies;
     // If proxies are configured, a distant peer is more likely a client that forged the header.

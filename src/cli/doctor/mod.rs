@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::output::Output;
-use crate::auth::{Auth, Verification};
+use crate::audit::Verification;
+use crate::auth::Auth;
 use crate::config::{Config, Registration};
 use crate::password::hash_password;
 use crate::store;
@@ -182,7 +183,7 @@ fn contents(config: &Config) -> Option<Vec<Finding>> {
         .enable_time()
         .build()
         .ok()?;
-    let trail = runtime.block_on(auth.verify_trail()).ok()?;
+    let trail = runtime.block_on(auth.audit().verify()).ok()?;
     let seen = runtime.block_on(auth.time_seen()).ok()?;
     Some(vec![
         trail_finding(&trail),

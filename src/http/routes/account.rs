@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, Field, KeptKeys, Origin, PasswordInput, ProfileInput};
+use crate::auth::{AuditContext, Auth, Field, KeptKeys, PasswordInput, ProfileInput};
 use crate::error::FieldType;
 use crate::guards::{Authenticated, SignedIn};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
@@ -160,7 +160,7 @@ pub(crate) async fn read(caller: Authenticated) -> HttpResponse {
 pub(crate) async fn update(
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<ProfileInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
@@ -195,7 +195,7 @@ pub(crate) async fn update(
 pub(crate) async fn change_password(
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<PasswordInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
@@ -230,7 +230,7 @@ pub(crate) async fn change_password(
 pub(crate) async fn delete(
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<DeletionInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::path_id;
-use crate::auth::{Auth, Origin};
+use crate::auth::{AuditContext, Auth};
 use crate::guards::Authorized;
 use crate::http::error_responses;
 use crate::http::extractors::UsersWrite;
@@ -33,7 +33,7 @@ pub(crate) async fn sign_out(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     auth.sign_out_user(&caller.administrator(origin), path_id(&request)?)
         .await?;
@@ -64,7 +64,7 @@ pub(crate) async fn unlock(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     auth.unlock_user(&caller.administrator(origin), path_id(&request)?)
         .await?;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::account::parse_profile;
 use super::path_id;
-use crate::auth::{Auth, Field, Origin, Precondition, RegistrationInput, UserPatch, version};
+use crate::auth::{AuditContext, Auth, Field, Precondition, RegistrationInput, UserPatch, version};
 use crate::error::FieldType;
 use crate::guards::Authorized;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
@@ -156,7 +156,7 @@ pub(crate) async fn list(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersRead>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let (search, after) = (query.text("search"), query.text("after"));
@@ -208,7 +208,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<NewUserInput>,
 ) -> Result<HttpResponse, Error> {
     let NewUserInput {
@@ -248,7 +248,7 @@ pub(crate) async fn read(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersRead>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let user = auth
         .find_user(&caller.administrator(origin), path_id(&request)?)
@@ -301,7 +301,7 @@ pub(crate) async fn update(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: Origin,
+    origin: AuditContext,
     only_if: Precondition,
     input: JsonBody<UserPatch>,
 ) -> Result<HttpResponse, Error> {
@@ -342,7 +342,7 @@ pub(crate) async fn delete(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: Origin,
+    origin: AuditContext,
     only_if: Precondition,
 ) -> Result<HttpResponse, Error> {
     auth.delete_user(&caller.administrator(origin), path_id(&request)?, only_if)

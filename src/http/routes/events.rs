@@ -11,7 +11,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, EventPage, Origin, PageTurn};
+use crate::audit::{AuditContext, EventPage, PagePermit};
+use crate::auth::Auth;
 use crate::error::Error as DomainError;
 use crate::guards::{Authorized, RequiredScope};
 use crate::http::body::query::Query;
@@ -70,7 +71,8 @@ pub(crate) async fn own(
     );
     query.check()?;
     let page = auth
-        .list_events_of_user(caller.user.id, before, limit)
+        .audit()
+        .list_of_user(caller.user.id, before, limit)
         .await?;
     respond(page, &query)
 }
@@ -107,7 +109,7 @@ pub(crate) async fn all(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<EventsRead>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let filter = EventFilter {
@@ -134,7 +136,7 @@ fn respond(page: EventPage, query: &Query) -> Result<HttpResponse, Error> {
     let json = serde_json::to_vec(&list).map_err(|_error| DomainError::Internal)?;
     let body = PageBody {
         json: json.into(),
-        _turn: page.turn,
+        _permit: page.permit,
     };
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
@@ -144,7 +146,7 @@ fn respond(page: EventPage, query: &Query) -> Result<HttpResponse, Error> {
 /// A page on its way to the client. It holds its turn until a slow client has read it.
 struct PageBody {
     json: Bytes,
-    _turn: PageTurn,
+    _permit: PagePermit,
 }
 
 impl MessageBody for PageBody {

@@ -7,7 +7,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::auth::{Credential, Origin};
+use crate::auth::{AuditContext, Credential};
 use crate::error::Error as DomainError;
 use crate::guards::{Authenticated, auth};
 use crate::http::body::query::Query;
@@ -62,7 +62,7 @@ const MAX_NAME: usize = 200;
 pub(crate) async fn verify(
     request: HttpRequest,
     caller: Result<Authenticated, DomainError>,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let principal = caller.map_err(for_proxy)?.0;
     let required = required_scopes(&request)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::path_id;
-use crate::auth::{Auth, Field, KeyInput, Origin};
+use crate::auth::{AuditContext, Auth, Field, KeyInput};
 use crate::error::{Error as DomainError, FieldType};
 use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
@@ -90,7 +90,7 @@ pub(crate) struct KeyList<'a> {
 pub(crate) async fn create(
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<NewKeyInput>,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
@@ -152,7 +152,7 @@ pub(crate) async fn revoke(
     request: HttpRequest,
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     auth.revoke_key(&origin, caller.principal(), path_id(&request)?)

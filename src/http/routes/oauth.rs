@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, Origin, Principal};
+use crate::auth::{AuditContext, Auth, Principal};
 use crate::guards::MaybeAuthenticated;
 use crate::http::body::form::Fields;
 use crate::http::error_responses;
@@ -89,7 +89,7 @@ impl CredentialForm {
 pub(crate) async fn revoke(
     auth: Auth,
     caller: MaybeAuthenticated,
-    origin: Origin,
+    origin: AuditContext,
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.as_ref().map(|caller| caller.0.as_ref());
@@ -174,10 +174,10 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
 pub(crate) async fn introspect(
     auth: Auth,
     client: IntrospectionClient,
-    origin: Origin,
+    origin: AuditContext,
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
-    auth.note_introspection(&origin, client.principal.as_deref())
+    auth.record_introspection(&origin, client.principal.as_deref())
         .await?;
     let presented = form.token.expose_secret().as_bytes();
     let principal = auth.introspect(presented).await?;

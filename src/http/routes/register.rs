@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, Origin, RegistrationInput};
+use crate::auth::{AuditContext, Auth, RegistrationInput};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
 use crate::http::request_error::Error;
@@ -66,7 +66,7 @@ impl FromMembers for RegistrationInput {
 )]
 pub(crate) async fn register(
     auth: Auth,
-    origin: Origin,
+    origin: AuditContext,
     input: JsonBody<RegistrationInput>,
 ) -> Result<HttpResponse, Error> {
     let user = auth.register(&origin, input.0).await?;

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{Auth, IssuedToken, Origin};
+use crate::auth::{AuditContext, Auth, IssuedToken};
 use crate::error::{Error as DomainError, ErrorCollector};
 use crate::guards::SignedIn;
 use crate::http::body::form::Fields;
@@ -149,7 +149,7 @@ pub(crate) struct TokenResponse<'a> {
 )]
 pub(crate) async fn create_token(
     auth: Auth,
-    origin: Origin,
+    origin: AuditContext,
     form: Result<TokenForm, Error>,
 ) -> Result<HttpResponse, Error> {
     let issued = match sign_in(&auth, &origin, form).await {
@@ -170,7 +170,7 @@ pub(crate) async fn create_token(
 
 async fn sign_in(
     auth: &Auth,
-    origin: &Origin,
+    origin: &AuditContext,
     form: Result<TokenForm, Error>,
 ) -> Result<IssuedToken, Error> {
     let TokenForm {
@@ -216,7 +216,7 @@ fn with_strict_status(error: Error) -> Result<HttpResponse, Error> {
 pub(crate) async fn logout(
     auth: Auth,
     caller: SignedIn,
-    origin: Origin,
+    origin: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let origin = origin.by_owner(&caller);
     auth.revoke_token(&origin, caller.token()).await?;

@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn network(number: u8) -> Network {
-        Network::of(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))))
+        Network::new(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number))))
     }
 
     /// A bcrypt of this cost with a password of one byte; cost 0 stands for other work.

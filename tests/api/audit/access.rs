@@ -241,7 +241,7 @@ fn pruning_deletes_old_events_and_keeps_the_rest_verifiable(backend: Backend) {
     // The clock has jumped, so the operator must confirm it.
     auditor.runtime.block_on(auth.confirm_clock()).unwrap();
     let rows = app.database().count("audit_events");
-    let prune = || auditor.runtime.block_on(auth.prune_events()).unwrap();
+    let prune = || auditor.runtime.block_on(auth.audit().prune()).unwrap();
     assert_eq!(prune(), 0, "one microsecond too recent");
     clock.advance(TimeDelta::microseconds(1));
     let verified = std::thread::scope(|scope| {

@@ -57,10 +57,10 @@ fn clock_far_ahead_deletes_nothing(backend: Backend) {
     let runtime = runtime();
     let prune = || {
         runtime.block_on(async {
-            service.begin_trail().await.unwrap();
-            let events = service.prune_events().await.unwrap();
+            service.audit().begin().await.unwrap();
+            let events = service.audit().prune().await.unwrap();
             let tokens = service.prune_tokens().await.unwrap();
-            events + tokens + service.prune_failures().await.unwrap()
+            events + tokens + service.throttle().prune().await.unwrap()
         })
     };
     assert_eq!(prune(), 0);
@@ -71,7 +71,7 @@ fn clock_far_ahead_deletes_nothing(backend: Backend) {
             .is_err()
     );
     let form = alice.password.clone().into();
-    let origin = tokenhouse::Origin::operator();
+    let origin = tokenhouse::AuditContext::operator();
     let issued = service.sign_in(&origin, &alice.email, form, None);
     runtime.block_on(issued).unwrap();
     ahead.advance(TimeDelta::days(1));
@@ -223,7 +223,6 @@ fn events_of_an_earlier_key_can_be_pruned(backend: Backend) {
     super::drop_triggers(&app);
     app.database()
         .execute("UPDATE audit_events SET ip = '-' WHERE id = 7");
-    let expected = "events 6 to 10 are not as the operator found them when the present key was \
-                    adopted";
+    let expected = "events 6 to 10 are not as they were when the operator adopted the present key";
     assert_eq!(auditor.problems(), [expected]);
 }

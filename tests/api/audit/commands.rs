@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use serde_json::{Value, json};
-use tokenhouse::Auth;
 use tokenhouse::cli::Cli;
+use tokenhouse::{Auth, Worker};
 
 use super::{administrator, page, sign_in};
 use crate::harness::{
@@ -224,10 +224,11 @@ fn start_event_is_written_after_a_database_outage() {
     app.database().make_unavailable();
     assert!(
         runtime
-            .block_on(auth.note_start("1.2.3", "digest"))
+            .block_on(auth.audit().record_start("1.2.3", "digest"))
             .is_err()
     );
     app.database().make_available();
+    let _worker = Worker::start(&auth).unwrap();
     let starts = || {
         app.database()
             .count("audit_events WHERE action = 'service.start'")

@@ -55,7 +55,7 @@ fn new_key_is_used_only_after_adoption(backend: Backend) {
     assert_eq!(register_status(&keyed, "carol"), 503);
     let (code, printed) = run(&keyed, &["audit", "verify"]);
     assert_eq!(code, Some(1), "{printed}");
-    let range = format!("events 1 to {before} are made with the key in the database");
+    let range = format!("events 1 to {before} are signed with the key in the database");
     assert!(printed.starts_with(&range), "{printed}");
     assert_eq!(app.database().count("audit_events"), before);
 
@@ -97,7 +97,7 @@ fn edits_before_adoption_are_detected(backend: Backend) {
             format!("DELETE FROM audit_events WHERE id = {id}"),
         ] {
             app.database().execute(&change);
-            let expected = format!("events 1 to {before} are not as the operator found them");
+            let expected = format!("events 1 to {before} are not as they were when the operator");
             let found = auditor.problems();
             let is_detected = found.iter().any(|problem| problem.starts_with(&expected));
             assert!(is_detected, "{change}: {found:?}");
@@ -247,7 +247,7 @@ fn forged_tail_stays_detected(backend: Backend) {
         .execute(&forged_event(&app, forged_key, last, "user:1", "login"));
     let is_detected = || {
         let (code, printed) = run(&app, &["audit", "verify"]);
-        let expected = format!("event {last} is made with the key in the database");
+        let expected = format!("event {last} is signed with the key in the database");
         code == Some(1) && printed.contains(&expected)
     };
     assert!(is_detected());
@@ -296,7 +296,7 @@ fn trail_recreated_with_a_key_in_the_database_is_detected(backend: Backend) {
     // When the service continues, the forgery stays detected.
     app.register("carol");
     let found = Auditor::new(&app, Some(KEY)).problems();
-    assert!(found[0].starts_with("event 1 is made with the key in the database"));
+    assert!(found[0].starts_with("event 1 is signed with the key in the database"));
     assert!(found[1].starts_with("before event 2 the head of the trail was altered"));
     assert_eq!(run(&app, &["audit", "verify"]).0, Some(1));
     // An empty trail does not restart from zero while users exist.
@@ -319,7 +319,7 @@ fn key_used_without_adoption_can_be_adopted(backend: Backend) {
     assert_eq!(register_status(&keyed, "carol"), 201);
     let found = Auditor::new(&app, Some(KEY)).problems();
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].starts_with(&format!("events 1 to {last} are made with the key")));
+    assert!(found[0].starts_with(&format!("events 1 to {last} are signed with the key")));
     assert!(found[1].starts_with(&format!("at event {} another key took over", last + 1)));
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
     assert_eq!(Auditor::new(&app, Some(KEY)).problems(), [""; 0]);

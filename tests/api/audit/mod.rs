@@ -11,7 +11,7 @@ mod tampering;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use tokenhouse::auth::Verification;
+use tokenhouse::audit::Verification;
 use tokenhouse::{Auth, Config};
 
 use crate::harness::{Person, TestApp, run_with_input, runtime};
@@ -68,7 +68,7 @@ impl Auditor {
     }
 
     fn verify(&self) -> Verification {
-        self.runtime.block_on(self.auth.verify_trail()).unwrap()
+        self.runtime.block_on(self.auth.audit().verify()).unwrap()
     }
 
     /// The problems, as they are printed.

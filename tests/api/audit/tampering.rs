@@ -203,7 +203,7 @@ fn rows_not_written_by_the_service_are_detected(backend: Backend) {
         )
     };
     for id in 1..=last {
-        let surplus = format!("event {} is behind the end", last + 1);
+        let surplus = format!("event {} is after the end", last + 1);
         target.assert_finds(&copy(id, last + 1), &surplus);
         let with_head = format!(
             "{}; UPDATE audit_head SET last_id = {last} + 1,
@@ -227,7 +227,7 @@ fn every_head_edit_is_detected(backend: Backend) {
         "digest = ''",
     ] {
         let found = target.found_after(&format!("UPDATE audit_head SET {change}"));
-        let altered = "the head of the trail was altered, or was made with another key";
+        let altered = "the head of the trail was altered, or was signed with another key";
         assert_eq!(
             found.last().map(String::as_str),
             Some(altered),
@@ -247,8 +247,9 @@ fn altered_head_stays_detected_after_new_events(backend: Backend) {
     target.app.register("mallory");
     let found = target.auditor.problems();
     let first = last - 4;
-    let expected =
-        format!("before event {first} the head of the trail was altered, or made with another key");
+    let expected = format!(
+        "before event {first} the head of the trail was altered, or signed with another key"
+    );
     assert_eq!(found, [expected.as_str()]);
     let output = program(&target.app, &["audit", "verify"], "");
     assert_eq!(output.status.code(), Some(1));
@@ -280,10 +281,7 @@ fn restored_trail_is_detected_by_a_mark(backend: Backend) {
     assert_eq!(verify(&[]).0, Some(0));
     let (code, printed) = verify(&["--contains", mark]);
     assert_eq!(code, Some(1));
-    assert_eq!(
-        printed,
-        format!("event {id} is not the one that the head knows\n")
-    );
+    assert_eq!(printed, format!("event {id} does not match the head\n"));
     target.app.register("dave");
     assert_eq!(verify(&[]).0, Some(0));
     assert_eq!(verify(&["--contains", mark]).0, Some(1));

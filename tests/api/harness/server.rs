@@ -203,6 +203,7 @@ impl TestAppBuilder {
         let (sender, receiver) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
+                let _worker = tokenhouse::Worker::start(&auth).expect("the worker starts");
                 let server = tokenhouse::http::server(auth, &config.server, listener)
                     .expect("the server starts");
                 sender.send(server.handle()).expect("the test waits for it");

@@ -278,7 +278,7 @@ fn prune(app: &TestApp, clock: &Clock) -> usize {
     let auth = Auth::new(store, config.auth, clock.clone()).unwrap();
     let runtime = runtime();
     runtime.block_on(auth.confirm_clock()).unwrap();
-    runtime.block_on(auth.prune_failures()).unwrap()
+    runtime.block_on(auth.throttle().prune()).unwrap()
 }
 
 fn expired_counters_are_pruned(backend: Backend) {

@@ -1,0 +1,236 @@
+//! Who requests an operation, by which authority, and from where.
+
+use std::net::IpAddr;
+
+use chrono::NaiveDateTime;
+
+use super::process_owner::process_owner;
+use crate::network::Network;
+use crate::scope;
+use crate::store::{Credential, Principal};
+
+/// The longest user agent that is kept, in characters.
+const MAX_USER_AGENT: usize = 200;
+
+/// The authority of users over their own accounts.
+const OWN_ACCOUNT: &str = "account";
+
+/// The actor of a client that is not authenticated.
+pub(super) const ANONYMOUS: &str = "anonymous";
+
+/// The actor of a client with the static key.
+const STATIC_KEY: &str = "static-key";
+
+/// The actor of an operator, before a colon and the user id of the process.
+pub(super) const OPERATOR: &str = "operator";
+
+/// On whose behalf an operation is done: what the audit trail says about it.
+#[derive(Clone, Debug, Default)]
+pub struct AuditContext {
+    pub(super) actor: String,
+    pub(super) credential: String,
+    pub(super) authority: String,
+    pub(super) address: Option<IpAddr>,
+    pub(super) user_agent: String,
+    pub(super) request_id: String,
+    pub(super) client_request_id: String,
+    is_shared: bool,
+    spender: Option<Spender>,
+}
+
+/// Whose budget for changes pays for an operation of a principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spender {
+    /// The user of the principal.
+    pub(crate) user_id: i64,
+    /// The principal's credential.
+    pub(crate) credential: CredentialId,
+    /// Whether the operation requires a scope of an administrator.
+    pub(crate) is_administration: bool,
+}
+
+/// What distinguishes the credentials of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CredentialId {
+    /// A login token, by when it was issued.
+    Login(NaiveDateTime),
+    /// An API key, by its id.
+    Key(i64),
+}
+
+impl AuditContext {
+    /// A client that is not authenticated.
+    pub fn client(address: Option<IpAddr>, user_agent: &[u8], request_id: &str) -> Self {
+        Self {
+            actor: ANONYMOUS.to_owned(),
+            address: address.map(|address| address.to_canonical()),
+            user_agent: printable(user_agent),
+            request_id: request_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the id that the client gave to the request. It is the client's own text and proves
+    /// nothing.
+    #[must_use]
+    pub fn with_client_request_id(self, id: &str) -> Self {
+        Self {
+            client_request_id: id.to_owned(),
+            ..self
+        }
+    }
+
+    /// Marks the address as that of a proxy which the settings do not name, so that many clients
+    /// share it.
+    #[must_use]
+    pub fn behind_unnamed_proxy(self) -> Self {
+        Self {
+            is_shared: true,
+            ..self
+        }
+    }
+
+    /// An operator with a shell on the machine, who may do everything: the user that runs this
+    /// process.
+    pub fn operator() -> Self {
+        Self {
+            actor: match process_owner() {
+                Some(owner) => format!("{OPERATOR}:{owner}"),
+                None => OPERATOR.to_owned(),
+            },
+            credential: "shell".to_owned(),
+            authority: "operator".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The service itself.
+    pub fn service() -> Self {
+        Self {
+            actor: "service".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, from this address.
+    #[must_use]
+    pub(super) fn at(self, address: IpAddr) -> Self {
+        Self {
+            address: Some(address.to_canonical()),
+            ..self
+        }
+    }
+
+    /// The same, authenticated as a principal. `authority` is the scope, or other right, that the
+    /// operation requires.
+    #[must_use]
+    pub fn by(self, principal: &Principal, authority: &str) -> Self {
+        let (credential, id) = match &principal.credential {
+            Credential::LoginToken(token) => {
+                ("login".to_owned(), CredentialId::Login(token.created_at))
+            }
+            Credential::ApiKey(used) => (key(used.key.id), CredentialId::Key(used.key.id)),
+        };
+        Self {
+            actor: user(principal.user.id),
+            credential,
+            authority: authority.to_owned(),
+            spender: Some(Spender {
+                user_id: principal.user.id,
+                credential: id,
+                is_administration: scope::RESERVED.contains(&authority),
+            }),
+            ..self
+        }
+    }
+
+    /// The same, authenticated by the static key.
+    #[must_use]
+    pub(crate) fn by_static_key(self) -> Self {
+        Self {
+            actor: STATIC_KEY.to_owned(),
+            credential: STATIC_KEY.to_owned(),
+            authority: STATIC_KEY.to_owned(),
+            ..self
+        }
+    }
+
+    /// What distinguishes it from other clients: the actor and the credential.
+    pub(crate) fn client_name(&self) -> String {
+        format!("{} {}", self.actor, self.credential)
+    }
+
+    /// The same, for what a user does with their own account.
+    #[must_use]
+    pub fn by_owner(self, principal: &Principal) -> Self {
+        self.by(principal, OWN_ACCOUNT)
+    }
+
+    /// The same, authenticated by a password.
+    pub(crate) fn by_password(&self, user_id: i64) -> Self {
+        Self {
+            actor: user(user_id),
+            credential: "password".to_owned(),
+            authority: OWN_ACCOUNT.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Whose budget for changes pays for the operation; `None` without a principal.
+    pub(crate) fn spender(&self) -> Option<Spender> {
+        self.spender
+    }
+
+    /// Whether many clients have its address: see [`Self::behind_unnamed_proxy`].
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Whether the client is not authenticated.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.actor == ANONYMOUS
+    }
+
+    /// The same, for the sum of several requests: without what belongs to a single one.
+    pub(super) fn summed(&self) -> Self {
+        Self {
+            actor: self.actor.clone(),
+            address: self.address,
+            ..Self::default()
+        }
+    }
+
+    /// The client's address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The client's network.
+    pub(crate) fn network(&self) -> Network {
+        Network::new(self.address)
+    }
+
+    /// The address as it is written in the trail; empty without one.
+    pub(crate) fn ip(&self) -> String {
+        self.address.map(|ip| ip.to_string()).unwrap_or_default()
+    }
+}
+
+/// How the trail names a user.
+pub(crate) fn user(id: i64) -> String {
+    format!("user:{id}")
+}
+
+/// How the trail names a key.
+pub(crate) fn key(id: i64) -> String {
+    format!("key:{id}")
+}
+
+/// The text without control characters, which could move a cursor or break a line, and truncated.
+fn printable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .chars()
+        .take(MAX_USER_AGENT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

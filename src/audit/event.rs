@@ -1,0 +1,256 @@
+//! Which actions the trail knows, and the event of one.
+
+use serde_json::{Map, Value};
+
+use super::context;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A user registered.
+    Register,
+    /// A user signed in, or a client tried to.
+    Login,
+    /// A user signed out.
+    Logout,
+    /// A credential was revoked by a client that had it (RFC 7009).
+    TokenRevoke,
+    /// A login token was issued without a password.
+    TokenIssue,
+    /// An API key was created.
+    KeyCreate,
+    /// An API key was used for the first time.
+    KeyFirstUse,
+    /// An API key was revoked by its owner.
+    KeyRevoke,
+    /// A user changed the password, or a client tried to.
+    PasswordChange,
+    /// The name, surname or website of a user was changed.
+    UserUpdate,
+    /// A user was created by an administrator or operator.
+    UserCreate,
+    /// A user was deleted.
+    UserDelete,
+    /// A user was disabled.
+    UserDisable,
+    /// A user was enabled again.
+    UserEnable,
+    /// The failed attempts of a user were cleared.
+    UserUnlock,
+    /// An account refuses attempts at its password: for the first time, or for the longest time.
+    AccountThrottled,
+    /// The scopes of a user were changed.
+    UserScopes,
+    /// All tokens and keys of a user were revoked.
+    UserSignOut,
+    /// An administrator or operator read other users.
+    UserRead,
+    /// An administrator or operator read the events of all users.
+    EventRead,
+    /// A request for something that the caller's scopes do not allow.
+    ScopeRefused,
+    /// A wrong static key was sent.
+    StaticKeyRefused,
+    /// The static key was used from an address for the first time since the process began.
+    StaticKeyFirstUse,
+    /// Requests came through a proxy that the settings do not name.
+    ProxyUntrusted,
+    /// Denials were summed up for a time instead of written one by one.
+    AuditSuppressed,
+    /// Old events were deleted.
+    AuditPrune,
+    /// From here on the trail is chained with the key of the settings instead of the one in the
+    /// database. Versions before 0.2 switched on their own.
+    AuditKey,
+    /// From here on the trail is chained with another key, which an operator has adopted.
+    AuditAdoptKey,
+    /// The head of the trail was found altered.
+    AuditAltered,
+    /// An operator confirmed the clock, though it was far from the latest time seen.
+    ClockConfirm,
+    /// Users of another program were imported.
+    Import,
+    /// The database was restored from a copy.
+    Restore,
+    /// The service started, with the version and a digest of the settings.
+    ServiceStart,
+    /// The service stopped on request.
+    ServiceStop,
+    /// The tables were migrated.
+    Migrate,
+    /// The database was copied, including all hashes.
+    Backup,
+    /// The audit trail was printed, for another system.
+    AuditExport,
+    /// An operator read the keys of a user.
+    KeyRead,
+    /// An operator deleted the expired login tokens.
+    TokenPrune,
+    /// A client introspected credentials, for the first time from this address.
+    Introspect,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: &[Self] = &[
+        Self::Register,
+        Self::Login,
+        Self::Logout,
+        Self::TokenRevoke,
+        Self::TokenIssue,
+        Self::KeyCreate,
+        Self::KeyFirstUse,
+        Self::KeyRevoke,
+        Self::PasswordChange,
+        Self::UserUpdate,
+        Self::UserCreate,
+        Self::UserDelete,
+        Self::UserDisable,
+        Self::UserEnable,
+        Self::UserUnlock,
+        Self::AccountThrottled,
+        Self::UserScopes,
+        Self::UserSignOut,
+        Self::UserRead,
+        Self::EventRead,
+        Self::ScopeRefused,
+        Self::StaticKeyRefused,
+        Self::StaticKeyFirstUse,
+        Self::ProxyUntrusted,
+        Self::AuditSuppressed,
+        Self::AuditPrune,
+        Self::AuditKey,
+        Self::AuditAdoptKey,
+        Self::AuditAltered,
+        Self::ClockConfirm,
+        Self::Import,
+        Self::Restore,
+        Self::ServiceStart,
+        Self::ServiceStop,
+        Self::Migrate,
+        Self::Backup,
+        Self::AuditExport,
+        Self::KeyRead,
+        Self::TokenPrune,
+        Self::Introspect,
+    ];
+
+    /// Its name in the trail, which never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::TokenRevoke => "token.revoke",
+            Self::TokenIssue => "token.issue",
+            Self::KeyCreate => "key.create",
+            Self::KeyFirstUse => "key.first-use",
+            Self::KeyRevoke => "key.revoke",
+            Self::PasswordChange => "password.change",
+            Self::UserUpdate => "user.update",
+            Self::UserCreate => "user.create",
+            Self::UserDelete => "user.delete",
+            Self::UserDisable => "user.disable",
+            Self::UserEnable => "user.enable",
+            Self::UserUnlock => "user.unlock",
+            Self::AccountThrottled => "account.throttled",
+            Self::UserScopes => "user.scopes",
+            Self::UserSignOut => "user.sign-out",
+            Self::UserRead => "user.read",
+            Self::EventRead => "event.read",
+            Self::ScopeRefused => "scope.refused",
+            Self::StaticKeyRefused => "static-key.refused",
+            Self::StaticKeyFirstUse => "static-key.first-use",
+            Self::ProxyUntrusted => "proxy.untrusted",
+            Self::AuditSuppressed => "audit.suppressed",
+            Self::AuditPrune => "audit.prune",
+            Self::AuditKey => "audit.key",
+            Self::AuditAdoptKey => "audit.adopt-key",
+            Self::AuditAltered => "audit.altered",
+            Self::ClockConfirm => "clock.confirm",
+            Self::Import => "import",
+            Self::Restore => "restore",
+            Self::ServiceStart => "service.start",
+            Self::ServiceStop => "service.stop",
+            Self::Migrate => "migrate",
+            Self::Backup => "backup",
+            Self::AuditExport => "audit.export",
+            Self::KeyRead => "key.read",
+            Self::TokenPrune => "token.prune",
+            Self::Introspect => "introspect",
+        }
+    }
+}
+
+/// Something that happens, before it is written. Its details must never contain a secret, nor what a
+/// client entered where a secret could be.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(super) action: Action,
+    pub(super) target: String,
+    pub(super) refused: bool,
+    pub(super) detail: Map<String, Value>,
+}
+
+impl Event {
+    /// Something that was done.
+    pub(crate) fn new(action: Action) -> Self {
+        Self {
+            action,
+            target: String::new(),
+            refused: false,
+            detail: Map::new(),
+        }
+    }
+
+    /// Something that was requested and denied.
+    pub(crate) fn refused(action: Action) -> Self {
+        Self {
+            refused: true,
+            ..Self::new(action)
+        }
+    }
+
+    /// On this user.
+    pub(crate) fn on_user(mut self, id: i64) -> Self {
+        self.target = context::user(id);
+        self
+    }
+
+    /// On this key.
+    pub(crate) fn on_key(mut self, id: i64) -> Self {
+        self.target = context::key(id);
+        self
+    }
+
+    /// With this detail.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn result(&self) -> &'static str {
+        if self.refused { "refused" } else { "ok" }
+    }
+
+    pub(super) fn detail_text(&self) -> String {
+        if self.detail.is_empty() {
+            String::new()
+        } else {
+            Value::Object(self.detail.clone()).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Action;
+
+    #[test]
+    fn action_names_are_unique() {
+        let names: HashSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+    }
+}

@@ -1,0 +1,186 @@
+//! Queries on the trail.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::{Action, AuditContext, AuditTrail, Event, context};
+use crate::error::Error;
+use crate::store::{AuditEvent, AuditHead, EventFilter, QUERY_TIMEOUT, Slice};
+
+/// Pages of users' own events that a process holds at a time, from the query to the last byte of the
+/// response: each takes up to a megabyte.
+const MAX_OWN_PAGES: usize = 16;
+
+/// The same for pages of all events, so that users cannot keep administrators waiting.
+const MAX_ADMIN_PAGES: usize = 8;
+
+/// A page of events, the newest first.
+#[derive(Debug)]
+pub struct EventPage {
+    /// The events: as many as were requested, or fewer when they are large.
+    pub events: Vec<AuditEvent>,
+    /// The [`EventFilter::before`] of the next page; `None` after the last one.
+    pub next: Option<i64>,
+    /// Dropped when the page is no longer in memory.
+    pub permit: PagePermit,
+}
+
+/// Permission to hold a page of events in memory.
+#[derive(Debug)]
+pub struct PagePermit(#[expect(dead_code, reason = "released on drop")] OwnedSemaphorePermit);
+
+/// How many pages may be in memory.
+pub(super) struct PagePermits {
+    own: Arc<Semaphore>,
+    admin: Arc<Semaphore>,
+}
+
+impl Default for PagePermits {
+    fn default() -> Self {
+        Self {
+            own: Arc::new(Semaphore::new(MAX_OWN_PAGES)),
+            admin: Arc::new(Semaphore::new(MAX_ADMIN_PAGES)),
+        }
+    }
+}
+
+/// What the trail says about an event and its digest that were kept elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkState {
+    /// It contains the event, or did until it was pruned as the last one so far.
+    Contained,
+    /// It does not contain the event, or contains a different one.
+    Missing,
+    /// The event and later ones were pruned: it can no longer be verified.
+    Pruned,
+}
+
+impl PagePermit {
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none in time.
+    async fn wait(permits: &Arc<Semaphore>) -> Result<Self, Error> {
+        match timeout(QUERY_TIMEOUT, Arc::clone(permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Self(permit)),
+            _ => Err(Error::Unavailable),
+        }
+    }
+}
+
+impl EventPage {
+    fn new(slice: Slice<AuditEvent>, permit: PagePermit) -> Self {
+        let (events, has_more) = (slice.rows, slice.has_more);
+        let next = events.last().filter(|_| has_more).map(|event| event.id);
+        Self {
+            events,
+            next,
+            permit,
+        }
+    }
+}
+
+impl AuditTrail {
+    /// The events of all users. Reading them is an event too. The actor `operator` means all
+    /// operators.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn list(
+        &self,
+        context: &AuditContext,
+        mut filter: EventFilter,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
+        if filter.actor.as_deref() == Some(context::OPERATOR) {
+            filter.actor = None;
+            filter.actor_kind = Some(context::OPERATOR);
+        }
+        let permit = PagePermit::wait(&self.0.page_permits.admin).await?;
+        self.record(context, Event::new(Action::EventRead)).await?;
+        let filters = [filter];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
+        Ok(EventPage::new(self.0.store.read(list).await?, permit))
+    }
+
+    /// The events of a user: by the user and on the user. Of administrators and operators who acted
+    /// on the user, only their identity is shown.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_of_user(
+        &self,
+        user_id: i64,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
+        let permit = PagePermit::wait(&self.0.page_permits.own).await?;
+        let own = context::user(user_id);
+        let by_user = EventFilter {
+            actor: Some(own.clone()),
+            before,
+            ..EventFilter::default()
+        };
+        let on_user = EventFilter {
+            target: Some(own.clone()),
+            before,
+            ..EventFilter::default()
+        };
+        let filters = [by_user, on_user];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
+        let mut slice = self.0.store.read(list).await?;
+        for event in &mut slice.rows {
+            if event.actor != own && event.actor != context::ANONYMOUS {
+                event.ip.clear();
+                event.user_agent.clear();
+                event.request_id.clear();
+                event.client_request_id.clear();
+                if event.actor.starts_with(context::OPERATOR) {
+                    context::OPERATOR.clone_into(&mut event.actor);
+                }
+            }
+        }
+        Ok(EventPage::new(slice, permit))
+    }
+
+    /// The id of the last event; 0 before the first one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn last_id(&self) -> Result<i64, Error> {
+        let find = |conn: &mut _| AuditHead::find(conn);
+        let head = self.0.store.read(find).await?;
+        Ok(head.map_or(0, |head| head.last_id))
+    }
+
+    /// Whether the trail contains the event of this id with this digest.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn compare_mark(&self, id: i64, digest: &str) -> Result<MarkState, Error> {
+        let find = move |conn: &mut _| Ok((AuditHead::find(conn)?, AuditEvent::find(conn, id)?));
+        let (head, event) = self.0.store.read(find).await?;
+        let found = match (event, head) {
+            (Some(event), _) => Some(event.digest),
+            (None, Some(head)) if id == head.pruned_id => Some(head.pruned_digest),
+            (None, Some(head)) if id < head.pruned_id => return Ok(MarkState::Pruned),
+            (None, _) => None,
+        };
+        Ok(match found {
+            Some(found) if found == digest => MarkState::Contained,
+            _ => MarkState::Missing,
+        })
+    }
+
+    /// The events after this id, the oldest first: at most `limit`, fewer when they are large, and
+    /// none only after the last one. To follow the trail.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn follow(&self, after: i64, limit: i64) -> Result<Vec<AuditEvent>, Error> {
+        let list = move |conn: &mut _| AuditEvent::list_after(conn, after, limit);
+        Ok(self.0.store.read(list).await?)
+    }
+}

@@ -1,0 +1,117 @@
+//! Throttling of password guesses, by account and by address, and of other operations that clients
+//! can repeat.
+//!
+//! An attempt is counted in the database before the password is compared, so that the count covers
+//! concurrent guesses, all processes, and processes that are killed. Until it is decided, other
+//! attempts wait for it instead of being refused: a right password is not wrong because others arrived
+//! with it. The failures of an account do not lock out its owner: an address from which the account was
+//! signed in to has a budget of its own, and so has the network around it.
+
+mod addresses;
+mod attempt;
+mod blocked;
+mod changes;
+mod passwords;
+mod rate;
+mod reservation;
+mod sign_ins;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use diesel::QueryResult;
+
+pub(crate) use attempt::Attempt;
+
+use crate::audit::AuditTrail;
+use crate::clock::Clock;
+use crate::config::{AuthConfig, Limits};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::store::{InstanceKey, LoginFailures, Store, Writing};
+use blocked::BlockedNetworks;
+use changes::ChangeBudgets;
+use waiting::WaitingLines;
+
+/// Rows that are deleted in one transaction.
+const PRUNE_LIMIT: i64 = 1_000;
+
+/// The throttle of a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Throttle(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    limits: Limits,
+    /// How long passwords wait for a hash thread at most.
+    hash_queue: Duration,
+    /// The key of the digests that attempts are counted under.
+    key: InstanceKey,
+    blocked: BlockedNetworks,
+    waiting: WaitingLines,
+    changes: ChangeBudgets,
+    audit: AuditTrail,
+    metrics: Arc<Metrics>,
+}
+
+impl Throttle {
+    /// A throttle with the limits of the settings.
+    pub(crate) fn new(
+        store: Store,
+        clock: Clock,
+        config: &AuthConfig,
+        audit: AuditTrail,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            limits: config.limits,
+            hash_queue: config.hash_queue,
+            key: InstanceKey::new("throttle"),
+            blocked: BlockedNetworks::default(),
+            waiting: WaitingLines::default(),
+            changes: ChangeBudgets::default(),
+            audit,
+            metrics,
+        }))
+    }
+
+    /// Clears the failures of the account of this canonical name. Returns whether there were any.
+    pub(crate) fn clear_failures(&self, tx: &mut Writing<'_>, name: &str) -> QueryResult<bool> {
+        let key = self.0.key.get(tx)?;
+        let account = key.digest(&["account", name]);
+        let now = self.0.clock.now();
+        LoginFailures::reset_account(tx, &account, now).map(|rows| rows > 0)
+    }
+
+    /// Deletes counts that have expired, and returns how many: none while the clock is not trusted
+    /// ([`crate::Auth::check_clock`]).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    pub async fn prune(&self) -> Result<usize, Error> {
+        if !self.0.store.observe_time(&self.0.clock).await? {
+            return Ok(0);
+        }
+        let now = self.0.clock.now();
+        let mut pruned = 0;
+        loop {
+            let prune = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::prune(tx, now, PRUNE_LIMIT)?)
+            };
+            match self.0.store.writing(prune).await? {
+                0 => return Ok(pruned),
+                rows => pruned += rows,
+            }
+        }
+    }
+}
+
+fn too_many(wait: TimeDelta) -> Error {
+    let retry_after = wait.to_std().unwrap_or_default();
+    Error::TooManyAttempts { retry_after }
+}

@@ -1,0 +1,180 @@
+//! Attempts at passwords: each is counted before the comparison, and decided after it.
+
+use super::Throttle;
+use super::addresses::{AddressBudget, per_minute, subjects_of};
+use super::attempt::{Attempt, Counted, Subjects, count};
+use super::rate::Alert;
+use super::sign_ins::sign_ins_per_minute;
+use crate::audit::{Action, AuditContext, Event};
+use crate::error::Error;
+use crate::metrics::Budget;
+use crate::network::neighbourhood;
+use crate::store::{LoginFailures, Writing};
+
+impl Throttle {
+    /// Counts an attempt to authenticate as the user of this canonical name. When attempts under way
+    /// have used up the account's budget, waits for them.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when the address has made too many; [`Error::Busy`] when too many
+    /// attempts wait, or for too long; [`Error::Unavailable`].
+    pub(crate) async fn count_attempt(
+        &self,
+        context: &AuditContext,
+        name: &str,
+    ) -> Result<Attempt, Error> {
+        let limits = self.0.limits;
+        if !limits.on {
+            return Ok(Attempt::uncounted());
+        }
+        let (address, network) = (context.address(), context.network());
+        // Many clients have a shared address: none of them is known by it, and it has no budget.
+        let is_shared = context.is_shared();
+        let budgets = if is_shared {
+            Vec::new()
+        } else {
+            AddressBudget::all("sign-in", address, per_minute(limits.address))
+        };
+        self.check_blocked(&budgets, self.0.clock.now(), Budget::Address)?;
+        let mut turn = self.0.waiting.wait(name, network).await?;
+        loop {
+            let now = self.0.clock.now();
+            let (throttle, name, addresses) = (self.clone(), name.to_owned(), budgets.clone());
+            let counted = self.0.store.writing(move |tx| {
+                let key = throttle.0.key.get(tx)?;
+                let from = |network: String| key.digest(&["pair", &name, &network]);
+                let subjects = Subjects {
+                    account: key.digest(&["account", &name]),
+                    exact: (!is_shared).then(|| from(network.to_string())),
+                    nearby: neighbourhood(address).filter(|_| !is_shared).map(from),
+                    addresses: subjects_of(&key, &addresses),
+                    sign_ins: sign_ins_per_minute(limits.sign_ins),
+                };
+                Ok::<_, Error>(count(&throttle, tx, subjects, now)?)
+            });
+            match counted.await? {
+                Counted::Yes(attempt) => {
+                    if !attempt.is_allowed {
+                        self.0.metrics.throttled(Budget::Account);
+                    }
+                    return Ok(attempt);
+                }
+                Counted::Undecided => turn.pause().await?,
+                Counted::UsedUp(used_up) => {
+                    return Err(self
+                        .block(context, budgets, now, used_up, Action::Login)
+                        .await?);
+                }
+            }
+        }
+    }
+
+    /// Decides an attempt whose password was wrong, or not compared, and records what that changes
+    /// about the account. Takes equally long when there is no such user, `None`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn fail(
+        &self,
+        context: &AuditContext,
+        attempt: &Attempt,
+        user_id: Option<i64>,
+    ) -> Result<(), Error> {
+        if let Some(subject) = attempt.budget().map(str::to_owned) {
+            let held = attempt.decide();
+            let decide = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::decide(tx, &subject, held)?)
+            };
+            self.0.store.writing(decide).await?;
+        }
+        self.record_wait(context, attempt, user_id).await
+    }
+
+    /// Passes on the outcome of an attempt's next step. On an error no password was compared, so the
+    /// attempt is withdrawn.
+    pub(crate) async fn or_withdraw<T>(
+        &self,
+        attempt: &Attempt,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if outcome.is_err() {
+            self.withdraw(attempt).await;
+        }
+        outcome
+    }
+
+    /// Uncounts an attempt that is under way. If the database does not answer, it becomes a failure.
+    pub(crate) async fn withdraw(&self, attempt: &Attempt) {
+        let Some(subject) = attempt.budget().map(str::to_owned) else {
+            return;
+        };
+        if attempt.decide() == 1 {
+            let now = self.0.clock.now();
+            let withdraw = move |tx: &mut Writing<'_>| {
+                Ok::<_, Error>(LoginFailures::withdraw(tx, &subject, now)?)
+            };
+            if self.0.store.writing(withdraw).await.is_err() {
+                log::warn!("an attempt without a comparison is counted as a failure");
+            }
+        }
+    }
+
+    /// As [`Self::withdraw`], for an attempt with the right password whose success was not stored.
+    pub(crate) async fn take_back(&self, attempt: &Attempt) {
+        attempt.reopen();
+        self.withdraw(attempt).await;
+    }
+
+    /// Decides an attempt with the right password whose operation was refused: it does not count
+    /// against the account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn release(&self, attempt: Attempt) -> Result<(), Error> {
+        if !attempt.is_counted() {
+            return Ok(());
+        }
+        attempt.reopen();
+        let now = self.0.clock.now();
+        let succeed = move |tx: &mut Writing<'_>| Ok::<_, Error>(attempt.succeed(tx, now)?);
+        self.0.store.writing(succeed).await
+    }
+
+    /// Passes on the outcome of a transaction in which [`Attempt::succeed`] was called. If it was
+    /// rolled back, decides the attempt: a refusal does not count against the account, the attempt of
+    /// a caller who has lost access meanwhile does.
+    pub(crate) async fn or_release<T>(
+        &self,
+        attempt: Attempt,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        match &outcome {
+            Ok(_) | Err(Error::InvalidToken) => {}
+            Err(Error::Unavailable) => self.take_back(&attempt).await,
+            Err(_) => self.release(attempt).await?,
+        }
+        outcome
+    }
+
+    /// Records that an account has to wait, if this attempt is the one to report it. Does so also when
+    /// there is no such user, `None`, because the time would tell otherwise.
+    async fn record_wait(
+        &self,
+        context: &AuditContext,
+        attempt: &Attempt,
+        user_id: Option<i64>,
+    ) -> Result<(), Error> {
+        let Some(alert) = attempt.alert else {
+            return Ok(());
+        };
+        self.0.metrics.account_waits(alert == Alert::LongestWait);
+        let event = Event::refused(Action::AccountThrottled)
+            .with("longest", alert == Alert::LongestWait)
+            .with("known", attempt.is_from_known_address());
+        let event = match user_id {
+            Some(id) => event.on_user(id),
+            None => event,
+        };
+        self.0.audit.record(context, event).await
+    }
+}
