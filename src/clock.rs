@@ -1,4 +1,4 @@
-//! The one source of time: UTC, to the microsecond, handed to whoever needs it.
+//! The only source of time: UTC, in microseconds, passed to every component that needs it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,24 +6,25 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
-/// The longest step forward that is taken for time that has passed. After a longer one, the clock
-/// may be wrong: an operator has to say that it is not.
+/// The longest step forward that is accepted as elapsed time. After a longer one the clock may be
+/// wrong, and an operator has to confirm it.
 pub const MAX_STEP: TimeDelta = TimeDelta::days(7);
 
-/// How far the clock moves before that is recorded: all readers share the record.
-const NOTE_INTERVAL_MICROS: i64 = 100_000;
+/// How far the clock moves before the latest time is updated, which all readers share.
+const OBSERVE_INTERVAL_MICROS: i64 = 100_000;
 
-/// No time was noted yet.
+/// No time was observed yet.
 const NONE: i64 = i64::MIN;
 
-/// Tells the time. Cheap to clone; clones of a manual clock move together.
+/// The clock. Cheap to clone; clones of a manual clock move together.
 ///
-/// Once it was told the latest time that anyone has seen ([`Clock::note`]), it does not go back
-/// behind it, so that what has expired stays expired when the machine's clock is set back.
+/// After it has observed the latest time that any process has seen ([`Clock::observe`]), it does
+/// not go back before that time, so that what has expired stays expired when the machine's clock is
+/// set back.
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
-    /// The latest time that is trusted, in microseconds since 1970, or [`NONE`].
+    /// The latest trusted time, in microseconds since 1970, or [`NONE`].
     latest: Arc<AtomicI64>,
 }
 
@@ -35,52 +36,53 @@ enum Source {
 }
 
 impl Clock {
-    /// The clock of the machine.
+    /// The machine's clock.
     pub fn system() -> Self {
-        Self::of(Source::System)
+        Self::new(Source::System)
     }
 
-    /// A clock for tests: stands at `start` until [`Clock::advance`] moves it.
+    /// A clock for tests, which stands at `start` until [`Clock::advance`] moves it.
     pub fn manual(start: DateTime<Utc>) -> Self {
         let micros = AtomicI64::new(start.timestamp_micros());
-        Self::of(Source::Manual(Arc::new(micros)))
+        Self::new(Source::Manual(Arc::new(micros)))
     }
 
-    fn of(source: Source) -> Self {
+    fn new(source: Source) -> Self {
         let latest = Arc::new(AtomicI64::new(NONE));
         Self { source, latest }
     }
 
-    /// Now, in UTC, cut to whole microseconds: Postgres keeps no more, and a time has to be equal
-    /// to itself after a trip through either database. Never before the latest time that was noted,
-    /// as long as the clock has made no step of more than [`MAX_STEP`].
+    /// The current time in UTC, truncated to whole microseconds: Postgres stores no more, and a
+    /// time must be equal to itself after a round trip through either database. Never before the
+    /// latest observed time, unless the clock has made a step of more than [`MAX_STEP`].
     pub fn now(&self) -> NaiveDateTime {
         let (now, latest) = (self.micros(), self.latest.load(Ordering::Relaxed));
         if latest == NONE {
             return from_micros(now);
         }
         let ahead = now.saturating_sub(latest);
-        if ahead > NOTE_INTERVAL_MICROS && is_trusted(ahead) {
+        if ahead > OBSERVE_INTERVAL_MICROS && is_trusted(ahead) {
             self.latest.fetch_max(now, Ordering::Relaxed);
         }
         from_micros(now.max(latest))
     }
 
-    /// Notes a time that was seen, here or by another process: the clock does not go back behind it.
-    pub fn note(&self, seen: NaiveDateTime) {
+    /// Records a time that was seen by this or another process: the clock does not go back before
+    /// it.
+    pub fn observe(&self, seen: NaiveDateTime) {
         let micros = seen.and_utc().timestamp_micros();
         self.latest.fetch_max(micros, Ordering::Relaxed);
     }
 
-    /// Whether the clock has made no step of more than [`MAX_STEP`] from the latest time that was
-    /// noted.
+    /// Whether the clock has made no step of more than [`MAX_STEP`] from the latest observed time.
     pub fn is_trusted(&self) -> bool {
         let latest = self.latest.load(Ordering::Relaxed);
         latest == NONE || is_trusted(self.micros().saturating_sub(latest))
     }
 
-    /// Lets time pass that the machine's clock does not tell because it was set back.
-    pub(crate) fn pass(&self, elapsed: Duration) {
+    /// Adds elapsed time while the machine's clock is behind the latest observed time because it
+    /// was set back.
+    pub(crate) fn add_elapsed(&self, elapsed: Duration) {
         let latest = self.latest.load(Ordering::Relaxed);
         if matches!(self.source, Source::System) && self.micros() < latest {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
@@ -99,18 +101,18 @@ impl Clock {
         }
     }
 
-    /// Takes this for the latest time that was seen, whatever was noted before.
+    /// Replaces the latest observed time unconditionally.
     pub(crate) fn reset(&self, latest: NaiveDateTime) {
         let micros = latest.and_utc().timestamp_micros();
         self.latest.store(micros, Ordering::Relaxed);
     }
 
-    /// What the machine's clock says, whatever was noted.
-    pub(crate) fn machine(&self) -> NaiveDateTime {
+    /// The time of the machine's clock, regardless of observed times.
+    pub(crate) fn machine_time(&self) -> NaiveDateTime {
         from_micros(self.micros())
     }
 
-    /// Moves a manual clock, back for a negative `step`. The system's clock is not moved.
+    /// Moves a manual clock, backwards for a negative `step`. The system's clock is not moved.
     pub fn advance(&self, step: TimeDelta) {
         if let Source::Manual(micros) = &self.source {
             micros.fetch_add(step.num_microseconds().unwrap_or(0), Ordering::SeqCst);
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn manual_clock_moves_only_when_advanced() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
         let same = clock.clone();
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH.naive_utc());
@@ -142,37 +144,37 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_gives_whole_microseconds() {
+    fn system_clock_returns_whole_microseconds() {
         let now = Clock::system().now();
         assert_eq!(now.and_utc().timestamp_subsec_nanos() % 1_000, 0);
         assert!((Utc::now().naive_utc() - now).abs() < TimeDelta::minutes(1));
     }
 
     #[test]
-    fn a_clock_that_was_set_back_stands_until_it_is_right_again() {
+    fn clock_set_back_stands_still_until_it_catches_up() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
         clock.advance(TimeDelta::hours(2));
         clock.advance(TimeDelta::hours(-1));
         assert_eq!(
             clock.now().and_utc().timestamp(),
             3_600,
-            "nothing was noted"
+            "nothing was observed"
         );
-        clock.note(clock.now());
+        clock.observe(clock.now());
         for (step, seconds) in [(1, 7_200), (-2, 7_200), (1, 7_200), (1, 7_200), (1, 10_800)] {
             clock.advance(TimeDelta::hours(step));
             assert_eq!(clock.now().and_utc().timestamp(), seconds, "{step}");
             assert!(clock.is_trusted());
         }
-        // What another process has seen counts too.
-        clock.note(from_micros(20_000_000_000));
+        // Times that another process has seen count too.
+        clock.observe(from_micros(20_000_000_000));
         assert_eq!(clock.now().and_utc().timestamp(), 20_000);
     }
 
     #[test]
-    fn a_step_that_is_too_long_is_not_noted() {
+    fn too_long_step_is_not_observed() {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
-        clock.note(clock.now());
+        clock.observe(clock.now());
         clock.advance(MAX_STEP);
         assert_eq!(clock.now(), from_micros(0) + MAX_STEP);
         assert!(clock.is_trusted());
@@ -188,15 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn time_passes_while_the_machine_is_behind() {
+    fn time_passes_while_machine_clock_is_behind() {
         let clock = Clock::system();
         let ahead = clock.now() + TimeDelta::days(1);
-        clock.note(ahead);
-        clock.pass(Duration::from_secs(5));
+        clock.observe(ahead);
+        clock.add_elapsed(Duration::from_secs(5));
         assert_eq!(clock.now(), ahead + TimeDelta::seconds(5));
         let right = Clock::system();
-        right.note(right.now());
-        right.pass(Duration::from_secs(5));
+        right.observe(right.now());
+        right.add_elapsed(Duration::from_secs(5));
         assert!(right.now() < ahead);
     }
 }

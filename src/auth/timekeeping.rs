@@ -36,7 +36,7 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn confirm_clock(&self) -> Result<(), Error> {
         let is_trusted = self.check_clock().await?;
-        let now = self.0.clock.machine();
+        let now = self.0.clock.machine_time();
         if is_trusted && self.0.clock.now() - now < STORE_INTERVAL {
             return Ok(());
         }

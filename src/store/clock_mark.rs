@@ -8,7 +8,7 @@ use super::schema::clock_mark;
 use super::{Store, StoreConnection, StoreError, Writing};
 use crate::clock::Clock;
 
-/// The one row.
+/// The id of the only row.
 const MARK: i64 = 1;
 
 /// How far the clock moves before that is stored.
@@ -23,7 +23,7 @@ impl Store {
     pub(crate) async fn observe_time(&self, clock: &Clock) -> Result<bool, StoreError> {
         let stored = self.read(find).await?;
         // None in a new database, or in one whose mark was deleted by hand.
-        clock.note(stored.unwrap_or_else(|| clock.now()));
+        clock.observe(stored.unwrap_or_else(|| clock.now()));
         if !clock.is_trusted() {
             return Ok(false);
         }
@@ -36,7 +36,7 @@ impl Store {
     }
 }
 
-/// The time that was stored, UTC; `None` before the first one.
+/// The stored time, UTC; `None` before the first one.
 pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<NaiveDateTime>> {
     let at: Option<Option<NaiveDateTime>> = clock_mark::table
         .find(MARK)
@@ -57,7 +57,7 @@ pub(crate) fn advance(tx: &mut Writing<'_>, at: NaiveDateTime) -> QueryResult<()
         .map(drop)
 }
 
-/// Stores a time, whatever was stored before.
+/// Stores a time unconditionally.
 pub(crate) fn set(tx: &mut Writing<'_>, at: NaiveDateTime) -> QueryResult<()> {
     diesel::update(clock_mark::table.find(MARK))
         .set(clock_mark::at.eq(at))

@@ -58,7 +58,7 @@ pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
 pub use status::{DatabaseState, PostgresExposure, inspect, inspect_exposure};
-pub use throttle_counter::LoginFailures;
+pub use throttle_counter::ThrottleCounter;
 pub use transaction::{Revoking, Writing};
 pub use user::{NewUser, User, UserChanges};
 

@@ -11,7 +11,7 @@ use super::schema::login_failures;
 /// address or network.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, AsChangeset)]
 #[diesel(table_name = login_failures, treat_none_as_null = true)]
-pub struct LoginFailures {
+pub struct ThrottleCounter {
     /// A keyed digest.
     pub subject: String,
     /// The keyed digest of the account, if the subject belongs to one.
@@ -33,7 +33,7 @@ pub struct LoginFailures {
     pub signed_in_until: Option<NaiveDateTime>,
 }
 
-impl LoginFailures {
+impl ThrottleCounter {
     /// Locks the counter of a subject until the transaction ends and returns it; creates it if it
     /// does not exist. An account is locked before the subjects that belong to it, and addresses
     /// after those.

@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use super::Throttle;
 use super::rate::{Alert, Rate, clear};
 use super::reservation::{Admission, Reservation, lapses_at, reserve};
-use crate::store::{LoginFailures, Writing};
+use crate::store::{ThrottleCounter, Writing};
 
 /// How long an address stays known after a success.
 const KNOWN_ADDRESS_LIFETIME: TimeDelta = TimeDelta::days(90);
@@ -135,7 +135,7 @@ impl Attempt {
         };
         let held = self.decide();
         let own = Some(subjects.account.as_str());
-        let mut account = LoginFailures::lock(tx, &subjects.account, own, now)?;
+        let mut account = ThrottleCounter::lock(tx, &subjects.account, own, now)?;
         if self.used == Used::Strangers {
             decide(&mut account, held);
             account.expires_at = now + COUNT_LIFETIME;
@@ -157,7 +157,7 @@ impl Attempt {
         ];
         for (subject, budget) in known {
             let Some(subject) = subject else { continue };
-            let mut row = LoginFailures::lock(tx, subject, own, now)?;
+            let mut row = ThrottleCounter::lock(tx, subject, own, now)?;
             // A budget that the owner has not used stays as it is: otherwise each success of the owner
             // would give an attacker in the same network a new one.
             if self.used == budget {
@@ -186,7 +186,7 @@ impl Subjects {
 }
 
 /// Clears the failures of an account, except other attempts that are still under way.
-fn decide(row: &mut LoginFailures, held: i64) {
+fn decide(row: &mut ThrottleCounter, held: i64) {
     row.under_way = (row.under_way - held).max(0);
     let still = row.under_way.min(row.failures);
     clear(row);
@@ -201,7 +201,7 @@ pub(super) fn count(
     now: NaiveDateTime,
 ) -> QueryResult<Counted> {
     let own = Some(subjects.account.as_str());
-    let mut account = LoginFailures::lock(tx, &subjects.account, own, now)?;
+    let mut account = ThrottleCounter::lock(tx, &subjects.account, own, now)?;
     let exact = find_known(tx, subjects.exact.as_deref(), now)?;
     let nearby = find_known(tx, subjects.nearby.as_deref(), now)?;
     if account.expires_at <= now {
@@ -241,9 +241,9 @@ fn find_known(
     tx: &mut Writing<'_>,
     subject: Option<&str>,
     now: NaiveDateTime,
-) -> QueryResult<Option<LoginFailures>> {
+) -> QueryResult<Option<ThrottleCounter>> {
     let found = match subject {
-        Some(subject) => LoginFailures::lock_existing(tx, subject)?,
+        Some(subject) => ThrottleCounter::lock_existing(tx, subject)?,
         None => None,
     };
     Ok(found.filter(|row| row.expires_at > now))
@@ -258,7 +258,7 @@ pub(super) fn take(
 ) -> QueryResult<Option<UsedUp>> {
     let mut rows = Vec::new();
     for (number, (subject, rate)) in budgets.iter().enumerate() {
-        let mut row = LoginFailures::lock(tx, subject, None, now)?;
+        let mut row = ThrottleCounter::lock(tx, subject, None, now)?;
         if let Err(wait) = rate.take(&mut row, now) {
             return Ok(Some((number, wait)));
         }
@@ -278,7 +278,7 @@ pub(super) fn release(
     now: NaiveDateTime,
 ) -> QueryResult<()> {
     for (subject, rate) in budgets {
-        let mut row = LoginFailures::lock(tx, subject, None, now)?;
+        let mut row = ThrottleCounter::lock(tx, subject, None, now)?;
         rate.release(&mut row);
         row.update(tx)?;
     }

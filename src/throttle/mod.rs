@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::config::{AuthConfig, Limits};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::store::{InstanceKey, LoginFailures, Store, Writing};
+use crate::store::{InstanceKey, Store, ThrottleCounter, Writing};
 use blocked::BlockedNetworks;
 use changes::ChangeBudgets;
 use waiting::WaitingLines;
@@ -85,7 +85,7 @@ impl Throttle {
         let key = self.0.key.get(tx)?;
         let account = key.digest(&["account", name]);
         let now = self.0.clock.now();
-        LoginFailures::reset_account(tx, &account, now).map(|rows| rows > 0)
+        ThrottleCounter::reset_account(tx, &account, now).map(|rows| rows > 0)
     }
 
     /// Deletes counts that have expired, and returns how many: none while the clock is not trusted
@@ -101,7 +101,7 @@ impl Throttle {
         let mut pruned = 0;
         loop {
             let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(LoginFailures::prune(tx, now, PRUNE_LIMIT)?)
+                Ok::<_, Error>(ThrottleCounter::prune(tx, now, PRUNE_LIMIT)?)
             };
             match self.0.store.writing(prune).await? {
                 0 => return Ok(pruned),

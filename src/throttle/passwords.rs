@@ -9,7 +9,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::Budget;
 use crate::network::neighbourhood;
-use crate::store::{LoginFailures, Writing};
+use crate::store::{ThrottleCounter, Writing};
 
 impl Throttle {
     /// Counts an attempt to authenticate as the user of this canonical name. When attempts under way
@@ -83,7 +83,7 @@ impl Throttle {
         if let Some(subject) = attempt.budget().map(str::to_owned) {
             let held = attempt.decide();
             let decide = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(LoginFailures::decide(tx, &subject, held)?)
+                Ok::<_, Error>(ThrottleCounter::decide(tx, &subject, held)?)
             };
             self.0.store.writing(decide).await?;
         }
@@ -111,7 +111,7 @@ impl Throttle {
         if attempt.decide() == 1 {
             let now = self.0.clock.now();
             let withdraw = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(LoginFailures::withdraw(tx, &subject, now)?)
+                Ok::<_, Error>(ThrottleCounter::withdraw(tx, &subject, now)?)
             };
             if self.0.store.writing(withdraw).await.is_err() {
                 log::warn!("an attempt without a comparison is counted as a failure");

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use crate::store::LoginFailures;
+use crate::store::ThrottleCounter;
 
 /// The first wait; each further failure doubles it.
 const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
@@ -25,7 +25,7 @@ pub(crate) enum Alert {
 /// # Errors
 /// When the attempt must not be made; with what has to be recorded about that, if it is not yet.
 pub(super) fn take_from_account(
-    row: &mut LoginFailures,
+    row: &mut ThrottleCounter,
     limit: i64,
     now: NaiveDateTime,
 ) -> Result<(), Option<Alert>> {
@@ -53,7 +53,7 @@ pub(super) fn take_from_account(
 }
 
 /// Clears the failures of an account.
-pub(super) fn clear(row: &mut LoginFailures) {
+pub(super) fn clear(row: &mut ThrottleCounter) {
     row.failures = 0;
     row.next_at = None;
     row.alerts = 0;
@@ -77,7 +77,11 @@ pub(super) struct Rate {
 
 impl Rate {
     /// Takes an attempt out of the budget of a row. `Err` as in [`Self::spend`].
-    pub(super) fn take(self, row: &mut LoginFailures, now: NaiveDateTime) -> Result<(), TimeDelta> {
+    pub(super) fn take(
+        self,
+        row: &mut ThrottleCounter,
+        now: NaiveDateTime,
+    ) -> Result<(), TimeDelta> {
         self.spend(&mut row.next_at, now)
     }
 
@@ -102,7 +106,7 @@ impl Rate {
     }
 
     /// Puts an attempt back.
-    pub(super) fn release(self, row: &mut LoginFailures) {
+    pub(super) fn release(self, row: &mut ThrottleCounter) {
         row.next_at = row.next_at.map(|next| next - self.interval());
     }
 
@@ -128,8 +132,8 @@ impl Rate {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::throttle) fn row() -> LoginFailures {
-        LoginFailures {
+    pub(in crate::throttle) fn row() -> ThrottleCounter {
+        ThrottleCounter {
             subject: String::new(),
             account: None,
             failures: 0,

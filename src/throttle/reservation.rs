@@ -8,7 +8,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use tokio::runtime::Handle;
 
 use super::rate::{Alert, take_from_account};
-use crate::store::{LoginFailures, Store, StoreError, Writing};
+use crate::store::{Store, StoreError, ThrottleCounter, Writing};
 
 /// How long an attempt may take in addition to its wait for a hash thread.
 const DECISION_TIMEOUT: TimeDelta = TimeDelta::seconds(5);
@@ -29,7 +29,7 @@ pub(super) enum Admission {
 
 /// Takes an attempt that is decided before `until` out of the budget of an account.
 pub(super) fn reserve(
-    row: &mut LoginFailures,
+    row: &mut ThrottleCounter,
     limit: i64,
     now: NaiveDateTime,
     until: NaiveDateTime,
@@ -88,7 +88,7 @@ impl Drop for Reservation {
             let (store, subject) = (self.store.clone(), std::mem::take(&mut self.subject));
             runtime.spawn(async move {
                 let decide = move |tx: &mut Writing<'_>| {
-                    Ok::<_, StoreError>(LoginFailures::decide(tx, &subject, 1)?)
+                    Ok::<_, StoreError>(ThrottleCounter::decide(tx, &subject, 1)?)
                 };
                 // On an error the reservation lapses.
                 let _ = store.writing(decide).await;

@@ -40,7 +40,7 @@ pub(super) const JOBS: [Job; 7] = [
         interval: FLUSH_INTERVAL,
         max_interval: FLUSH_INTERVAL,
         run: |context, since_last| {
-            context.auth.clock().pass(since_last);
+            context.auth.clock().add_elapsed(since_last);
             Box::pin(std::future::ready(true))
         },
     },
