@@ -44,7 +44,7 @@ impl Auth {
         }
     }
 
-    /// As [`Self::check_token`], if the answer can be told without waiting; most can.
+    /// As [`Self::check_token`], from the cache; `None` when only the database knows.
     pub(crate) fn recall_principal(
         &self,
         candidates: &Candidates,
@@ -68,7 +68,7 @@ impl Auth {
         }
     }
 
-    /// The session of a credential as it is stored, from memory if it is there: expired or not.
+    /// The principal of a credential as it is stored, from the cache if possible; expired or not.
     pub(super) async fn look_up(
         &self,
         candidates: Candidates,
@@ -99,7 +99,7 @@ impl Auth {
         Ok(None)
     }
 
-    /// Decides at each use, also about a session from memory: time passes there too.
+    /// Decides at each use, also for a cached principal, which may have expired since.
     fn admit(
         &self,
         principal: Arc<Principal>,
@@ -113,23 +113,23 @@ impl Auth {
         }
         self.0.metrics.checks_ok.inc();
         if let Credential::ApiKey(used) = &principal.credential {
-            self.note_key_use(&principal, used);
+            self.record_key_use(&principal, used);
         }
         Ok(principal)
     }
 
-    /// Ends the login token of a session. When this returns, no process on this database accepts
+    /// Revokes a login token. When this returns, no process on this database accepts
     /// it any more.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn revoke_token(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         token: &AccessToken,
     ) -> Result<(), Error> {
         let token = token.clone();
-        self.change(origin, move |tx, events| {
+        self.change(context, move |tx, events| {
             if token.revoke(tx)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }

@@ -14,21 +14,20 @@ use crate::error::Error;
 use crate::store::{ApiKey, Credential, Principal, User, UserChanges};
 
 impl Auth {
-    /// Changes what the user of a session shows of themselves, and returns the user as they are
-    /// then.
+    /// Changes the profile of the principal's user, and returns the changed user.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::InvalidToken`] when the session has
-    /// ended meanwhile; [`Error::Unavailable`].
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::InvalidToken`] when the credential has
+    /// ended in the meantime; [`Error::Unavailable`].
     pub async fn update_profile(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Arc<Principal>,
         input: ProfileInput,
     ) -> Result<User, Error> {
         let changes = input.check()?;
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        self.change(origin, move |tx, events| {
+        self.change(context, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
             if !changes.is_empty() {
                 let event = Event::new(Action::UserUpdate).on_user(user.id);
@@ -39,26 +38,26 @@ impl Auth {
         .await
     }
 
-    /// Gives the user of a session a new password, forgets the failures that are held against the
-    /// account, and ends every other session of the user and all keys but those that are to be
-    /// kept: when this returns, no process accepts them any more.
+    /// Changes the password of the principal's user, clears the failures of the account, and revokes
+    /// every other login token and all keys except the kept ones: when this returns, no process accepts
+    /// them.
     ///
     /// # Errors
     /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidInput`] with
-    /// every invalid field; [`Error::InvalidToken`] when the session has ended meanwhile; [`Error::Busy`]
+    /// every invalid field; [`Error::InvalidToken`] when the credential has ended in the meantime; [`Error::Busy`]
     /// and [`Error::Unavailable`].
     pub async fn change_password(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Arc<Principal>,
         input: PasswordInput,
     ) -> Result<(), Error> {
         let (current, new, kept) = input.check(self.0.config.password_policy)?;
         let action = Action::PasswordChange;
         let VerifiedAccount { account, attempt } = self
-            .reauthenticate(origin, principal, &current, action)
+            .reauthenticate(context, principal, &current, action)
             .await?;
-        let hashed = match self.hash_new_password(origin, &new, &principal.user).await {
+        let hashed = match self.hash_new_password(context, &new, &principal.user).await {
             Ok(hashed) => hashed,
             Err(refused) => {
                 self.0.throttle.release(attempt).await?;
@@ -67,7 +66,7 @@ impl Auth {
         };
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
-        let changed = self.change(origin, move |tx, events| {
+        let changed = self.change(context, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
             if !account.replace_hash(tx, &hashed)? {
                 return Err(Error::InvalidToken);
@@ -88,25 +87,25 @@ impl Auth {
         self.0.throttle.or_release(attempt, changed.await).await
     }
 
-    /// Deletes the user of a session, with all tokens and keys.
+    /// Deletes the principal's user, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`]; [`Error::LastAdministrator`]; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// [`Error::WrongPassword`]; [`Error::LastAdministrator`]; [`Error::InvalidToken`] when the credential has ended in the meantime;
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn delete_account(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Arc<Principal>,
         current_password: Field<SecretString>,
     ) -> Result<(), Error> {
         let current = current_password?;
         let action = Action::UserDelete;
         let VerifiedAccount { account, attempt } = self
-            .reauthenticate(origin, principal, &current, action)
+            .reauthenticate(context, principal, &current, action)
             .await?;
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
-        let deleted = self.change(origin, move |tx, events| {
+        let deleted = self.change(context, move |tx, events| {
             User::lock_administrators(tx)?;
             let user = lock_caller(tx, &principal, now)?;
             if !account.lock_if_unchanged(tx)? {

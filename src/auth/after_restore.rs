@@ -5,7 +5,7 @@ use crate::audit::{Action, Event, Events};
 use crate::error::Error;
 use crate::store::{AccessToken, ApiKey, AuditHead, Revoking, Sequence};
 
-/// How far ids jump. So many may have been given out since the copy was made.
+/// How far ids jump: more than may have been assigned since the copy was made.
 const ID_DISTANCE: i64 = 1_000_000;
 
 /// How a database was put back.
@@ -36,7 +36,7 @@ pub struct Restored {
 
 impl Auth {
     /// Ends what the copy revives, and sees to it that no id is given out for the second time:
-    /// after the copy was made, users may have ended credentials, and ids gone to others. Records it
+    /// after the copy was made, users may have revoked credentials, and ids may have been assigned. Records it
     /// with the ends of both trails.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Auth {
         operator: &Administrator,
         restore: Restore,
     ) -> Result<Restored, Error> {
-        let (auth, origin) = (self.clone(), operator.origin.clone());
+        let (auth, context) = (self.clone(), operator.context.clone());
         let work = move |tx: &mut Revoking<'_>| {
             let mark = AuditHead::find(tx)?
                 .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
@@ -64,7 +64,7 @@ impl Auth {
             };
             let mut events = Events::default();
             events.record(event(&restore, &restored));
-            auth.0.audit.append(tx, &origin, events)?;
+            auth.0.audit.append(tx, &context, events)?;
             Ok(restored)
         };
         self.0.store.rewriting(work).await

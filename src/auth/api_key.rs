@@ -1,4 +1,4 @@
-//! Personal API keys: made and revoked by their owners, for programs.
+//! Personal API keys: created and revoked by their owners, for programs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,25 +18,25 @@ use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
 /// Keys that one user may have at a time.
 const MAX_KEYS: i64 = 100;
 
-/// How long a sign-in counts as a recent proof of the password.
-pub const RECENT_SIGN_IN: TimeDelta = TimeDelta::minutes(15);
+/// How long a sign-in replaces the current password.
+pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
-/// Uses of a key within this time of one that was noted are not noted.
-const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// The shortest time between two recorded uses of a key.
+const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// Uses that are written in one transaction.
-const WRITTEN_AT_ONCE: usize = 500;
+const FLUSH_LIMIT: usize = 500;
 
-/// Uses that wait to be written, at most: one for each key that is in use.
+/// The most uses that wait to be written: one for each key in use.
 const MAX_WAITING: usize = 100_000;
 
-/// How long a revoked key stays, so that what the trail says of it can be looked up.
-const REVOKED_KEPT_FOR: TimeDelta = TimeDelta::days(90);
+/// How long a revoked key is kept, so that events about it can be understood.
+const REVOKED_KEY_RETENTION: TimeDelta = TimeDelta::days(90);
 
 /// Keys that are deleted in one transaction.
-const PRUNED_AT_ONCE: i64 = 1_000;
+const PRUNE_LIMIT: i64 = 1_000;
 
-/// A key just made, with the secret that is shown this once.
+/// A new key, with the secret that is shown only once.
 #[derive(Debug)]
 pub struct IssuedKey {
     /// The secret.
@@ -45,7 +45,7 @@ pub struct IssuedKey {
     pub key: ApiKey,
 }
 
-/// Uses of keys that are to be written.
+/// Uses of keys that are not written yet.
 #[derive(Default)]
 pub(super) struct KeyUses(Mutex<HashMap<i64, Use>>);
 
@@ -56,20 +56,19 @@ struct Use {
 }
 
 impl Auth {
-    /// Makes a key for the user of a session, which may allow less than the session does and never
-    /// more: a sign-in for few scopes is no way to all of them. A key can outlive the session, so
-    /// it takes the current password, or a session whose password was proved at most 15 minutes
-    /// ago.
+    /// Creates a key for the principal's user, with at most the scopes of the principal: a sign-in for
+    /// few scopes does not lead to more. A key can outlive the principal's credential, so this requires
+    /// the current password, or a sign-in at most 15 minutes ago.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field, [`Error::ScopeNotHeld`],
-    /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has made too many today;
+    /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has created too many today;
     /// [`Error::RecentSignInRequired`] without a password, and what [`Auth::change_password`] says of
-    /// a wrong one; [`Error::InvalidToken`] when the session has ended meanwhile;
+    /// a wrong one; [`Error::InvalidToken`] when the credential has ended in the meantime;
     /// [`Error::Unavailable`].
     pub async fn create_key(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Arc<Principal>,
         input: KeyInput,
         current_password: Option<SecretString>,
@@ -78,7 +77,7 @@ impl Auth {
         let now = self.0.clock.now();
         let verified = match current_password {
             Some(password) => Some(
-                self.reauthenticate(origin, principal, &password, Action::KeyCreate)
+                self.reauthenticate(context, principal, &password, Action::KeyCreate)
                     .await?,
             ),
             None if is_recent_sign_in(&principal.credential, now) => None,
@@ -86,7 +85,7 @@ impl Auth {
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
         let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
-        let stored = self.change(origin, move |tx, events| {
+        let stored = self.change(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
             if let Some(VerifiedAccount { account, attempt }) = verified {
                 if !account.lock_if_unchanged(tx)? {
@@ -106,7 +105,7 @@ impl Auth {
         Ok(IssuedKey { secret, key })
     }
 
-    /// A key that nobody has yet, and what is to be stored of it.
+    /// A new random key, and the row to store.
     pub(super) fn new_key(
         &self,
         user_id: i64,
@@ -136,19 +135,19 @@ impl Auth {
         Ok(self.0.store.read(list).await?)
     }
 
-    /// Revokes a key of the session's user. When this returns, no process accepts it any more.
+    /// Revokes a key of the principal's user. When this returns, no process accepts it.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`] when the user has no such key; [`Error::InvalidToken`] when the session
-    /// has ended meanwhile; [`Error::Unavailable`].
+    /// [`Error::KeyNotFound`] when the user has no such key; [`Error::InvalidToken`] when the credential
+    /// has ended in the meantime; [`Error::Unavailable`].
     pub async fn revoke_key(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Arc<Principal>,
         id: i64,
     ) -> Result<(), Error> {
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        self.change(origin, move |tx, events| {
+        self.change(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
             if !ApiKey::revoke(tx, owner.id, id, now)? {
                 return Err(Error::KeyNotFound);
@@ -168,15 +167,15 @@ impl Auth {
         if !self.check_clock().await? {
             return Ok(0);
         }
-        let Some(before) = self.0.clock.now().checked_sub_signed(REVOKED_KEPT_FOR) else {
+        let Some(before) = self.0.clock.now().checked_sub_signed(REVOKED_KEY_RETENTION) else {
             return Ok(0);
         };
         let mut pruned = 0;
         loop {
             let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(ApiKey::prune_revoked(tx, before, PRUNED_AT_ONCE)?)
+                Ok::<_, Error>(ApiKey::prune_revoked(tx, before, PRUNE_LIMIT)?)
             };
-            // No process accepts them any more, so none has to be told.
+            // No process accepts them, so no cache has to be fenced.
             match self.0.store.writing(prune).await? {
                 0 => return Ok(pruned),
                 rows => pruned += rows,
@@ -184,10 +183,10 @@ impl Auth {
         }
     }
 
-    /// Notes that a key is in use, now and then. Never waits.
-    pub(super) fn note_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
+    /// Collects the use of a key, at most once per interval. Never waits.
+    pub(super) fn record_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
         let at = self.0.clock.now();
-        if !used.should_record_use(at, NOTE_EVERY) {
+        if !used.should_record_use(at, USE_INTERVAL) {
             return;
         }
         let mut waiting = self.0.key_uses.lock();
@@ -197,16 +196,16 @@ impl Auth {
         }
     }
 
-    /// Writes the uses that were noted. What cannot be written is lost: it only says when a key
-    /// was last used.
+    /// Writes the collected uses. Uses that cannot be written are lost: they only tell when a key was
+    /// last used.
     pub(super) async fn flush_key_uses(&self) -> Result<(), Error> {
         let mut uses: Vec<(i64, Use)> = self.0.key_uses.lock().drain().collect();
-        // In one order, so that two processes do not lock the same rows crosswise.
+        // In a fixed order, so that two processes cannot deadlock.
         uses.sort_by_key(|(id, _)| *id);
-        for batch in uses.chunks(WRITTEN_AT_ONCE) {
+        for batch in uses.chunks(FLUSH_LIMIT) {
             let batch = batch.to_vec();
-            let origin = AuditContext::service();
-            let written = self.0.audit.writing(&origin, move |tx, events| {
+            let context = AuditContext::service();
+            let written = self.0.audit.writing(&context, move |tx, events| {
                 for (id, Use { at, principal }) in batch {
                     if ApiKey::record_use(tx, id, at)? {
                         let event = Event::new(Action::KeyFirstUse).on_key(id);
@@ -221,7 +220,7 @@ impl Auth {
     }
 }
 
-/// Stores a key with some of the scopes in `held`; the row of its owner has to be locked.
+/// Stores a key with some of the scopes in `held`. The row of its owner must be locked.
 pub(super) fn insert_key(
     tx: &mut Writing<'_>,
     events: &mut Events,
@@ -246,12 +245,12 @@ impl KeyUses {
     }
 }
 
-/// Whether the user has proved the password for this credential a short while ago.
+/// Whether the user has entered the password for this credential recently.
 fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
     match credential {
         Credential::LoginToken(token) => token
             .authenticated_at
-            .is_some_and(|at| at <= now && now - at <= RECENT_SIGN_IN),
+            .is_some_and(|at| at <= now && now - at <= RECENT_SIGN_IN_TIMEOUT),
         Credential::ApiKey(_) => false,
     }
 }

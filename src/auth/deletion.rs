@@ -17,7 +17,7 @@ impl Auth {
         events: &mut Events,
         id: i64,
     ) -> QueryResult<()> {
-        let key = self.0.deletion_key.get(tx)?;
+        let key = self.deletion_key().get(tx)?;
         if User::delete(tx, id, &key, self.0.clock.now())? {
             events.record(Event::new(Action::UserDelete).on_user(id));
         }

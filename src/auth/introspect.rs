@@ -68,7 +68,7 @@ impl Auth {
     /// of a scope is repeated in neither.
     pub(crate) async fn refuse_scope(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Principal,
         scope: &str,
     ) -> Error {
@@ -77,9 +77,9 @@ impl Auth {
         } else {
             NOT_A_SCOPE
         };
-        let origin = origin.clone().by(principal, scope);
+        let context = context.clone().by(principal, scope);
         let event = Event::refused(Action::ScopeRefused);
-        match self.0.audit.record_denial(&origin, event).await {
+        match self.0.audit.record_denial(&context, event).await {
             Ok(()) => Error::InsufficientScope(scope.to_owned()),
             Err(error) => error,
         }
@@ -106,7 +106,7 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn revoke(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         presented: &[u8],
         caller: Option<&Principal>,
     ) -> Result<(), Error> {
@@ -120,12 +120,12 @@ impl Auth {
         let Some(principal) = principal.filter(is_own) else {
             return Ok(());
         };
-        let origin = match caller {
-            Some(caller) => origin.clone().by_owner(caller),
-            None => origin.clone().by(&principal, "possession"),
+        let context = match caller {
+            Some(caller) => context.clone().by_owner(caller),
+            None => context.clone().by(&principal, "possession"),
         };
         let now = self.0.clock.now();
-        let revoked = self.change(&origin, move |tx, events| {
+        let revoked = self.change(&context, move |tx, events| {
             let event = Event::new(Action::TokenRevoke);
             let (was_there, event) = match &principal.credential {
                 Credential::LoginToken(token) => {

@@ -10,11 +10,10 @@ mod after_restore;
 mod api_key;
 mod caller;
 mod deletion;
-mod ended;
-mod import;
 mod introspect;
 mod precondition;
 mod register;
+mod revoked_credentials;
 mod sign_in;
 mod static_key;
 mod timekeeping;
@@ -28,9 +27,6 @@ pub use access_token::IssuedToken;
 pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
-pub use import::{
-    BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
-};
 pub use precondition::{Precondition, version};
 pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;
@@ -82,7 +78,6 @@ struct Inner {
     audit: AuditTrail,
     throttle: Throttle,
     metrics: Arc<Metrics>,
-    /// The key of the digests that deleted users are remembered by.
     deletion_key: InstanceKey,
     introspection_clients: IntrospectionClients,
     key_uses: KeyUses,
@@ -153,6 +148,11 @@ impl Auth {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// The key of the digests that deleted users are remembered by.
+    pub(crate) fn deletion_key(&self) -> &InstanceKey {
+        &self.0.deletion_key
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -1,5 +1,5 @@
-//! Which state of a user a change is meant for, so that a change made from an old view of the user
-//! is refused and does not undo what was changed since.
+//! The state of a user that a change is based on, so that a change based on an outdated state is refused
+//! instead of undoing later changes.
 
 use sha2::{Digest, Sha256};
 

@@ -10,7 +10,7 @@ use crate::error::{Error, FieldError, InvalidField};
 use crate::store::{Account, NewUser, StoreError, User, Writing};
 
 impl Auth {
-    /// Stores a new user, who registers at `origin`.
+    /// Stores a new user, who registers at `context`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field,
@@ -19,7 +19,7 @@ impl Auth {
     /// the address registers too many; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn register(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         input: RegistrationInput,
     ) -> Result<User, Error> {
         let rules = &self.0.config.registration;
@@ -34,9 +34,9 @@ impl Auth {
         {
             return Err(Error::RegistrationRefused);
         }
-        self.0.throttle.count_registration(origin).await?;
-        let user = self.prepare_user(origin, checked, String::new()).await?;
-        self.change(origin, move |tx, events| {
+        self.0.throttle.count_registration(context).await?;
+        let user = self.prepare_user(context, checked, String::new()).await?;
+        self.change(context, move |tx, events| {
             let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
             Ok(user)
@@ -48,18 +48,18 @@ impl Auth {
     /// the hash; the UNIQUE column decides.
     pub(super) async fn prepare_user(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         checked: CheckedRegistration,
         scopes: String,
     ) -> Result<NewUser, Error> {
-        self.check_capacity(origin.network())?;
+        self.check_capacity(context.network())?;
         let email_key = checked.email.key();
         let key = email_key.clone();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         if self.0.store.read(find).await?.is_some() {
             return Err(Error::EmailTaken);
         }
-        let hashed_password = self.hash_first_password(origin, &checked).await?;
+        let hashed_password = self.hash_first_password(context, &checked).await?;
         Ok(NewUser {
             name: checked.name,
             surname: checked.surname,
@@ -75,33 +75,33 @@ impl Auth {
     /// As [`Self::hash_password_in`], for a user who has none yet.
     async fn hash_first_password(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         checked: &CheckedRegistration,
     ) -> Result<String, Error> {
         let words = [&checked.email.to_string(), &checked.name, &checked.surname];
         let words = words.map(String::clone).to_vec();
-        self.hash_password_in(origin, "password", &checked.password, words)
+        self.hash_password_in(context, "password", &checked.password, words)
             .await
     }
 
     /// As [`Self::hash_password_in`], for a user who has one.
     pub(super) async fn hash_new_password(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         password: &SecretString,
         user: &User,
     ) -> Result<String, Error> {
         let words = [&user.email, &user.name, &user.surname];
         let words = words.map(String::clone).to_vec();
-        self.hash_password_in(origin, "new_password", password, words)
+        self.hash_password_in(context, "new_password", password, words)
             .await
     }
 
-    /// Looks whether the password is a common one, or made of the user's own words, and hashes it,
+    /// Checks whether the password is common or derived from the user's own words, and hashes it,
     /// both on a hash thread: guessing at a password takes milliseconds too.
     async fn hash_password_in(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         field: &'static str,
         password: &SecretString,
         words: Vec<String>,
@@ -114,10 +114,10 @@ impl Auth {
         };
         self.0
             .hasher
-            .run(origin.network(), check)
+            .run(context.network(), check)
             .await?
             .map_err(|violation| FieldError::new(field, InvalidField::Password(violation)))?;
-        self.hash_password(origin, password).await
+        self.hash_password(context, password).await
     }
 }
 

@@ -54,10 +54,10 @@ impl State {
     }
 
     /// Records the first use from a network.
-    fn record(&mut self, address: Option<IpAddr>, origin: impl FnOnce() -> AuditContext) {
+    fn record(&mut self, address: Option<IpAddr>, context: impl FnOnce() -> AuditContext) {
         let client = Network::new(address).address();
         if self.seen.len() < MAX_SEEN && self.seen.insert(client) {
-            self.first_uses.push(origin().by_static_key());
+            self.first_uses.push(context().by_static_key());
         }
     }
 }
@@ -74,11 +74,11 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for every client when no
-    /// key is set. [`Error::TooManyAttempts`] when the address has made too many, whatever the key
+    /// key is set. [`Error::TooManyAttempts`] when the address has made too many, even if the key
     /// is; [`Error::Unavailable`] for a wrong one when the database does not answer.
     pub async fn check_static_key(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         presented: Option<&[u8]>,
     ) -> Result<(), Error> {
         let presented = presented.ok_or(Error::StaticKeyMissing)?;
@@ -86,34 +86,34 @@ impl Auth {
         if keys.is_empty() {
             return Err(Error::StaticKeyWrong);
         }
-        if self.admit_static_key(origin.address(), presented, || origin.clone()) {
+        if self.admit_static_key(context.address(), presented, || context.clone()) {
             return Ok(());
         }
         // Wrong, or from a network with wrong ones: then a right one must be counted before the
         // response shows that it is right.
         let is_right = keys.contains(presented);
-        self.0.throttle.count_static_key(origin, is_right).await?;
+        self.0.throttle.count_static_key(context, is_right).await?;
         if is_right {
             self.0.metrics.static_keys_ok.inc();
             let mut uses = self.0.static_key_uses.lock();
-            uses.record(origin.address(), || origin.clone());
+            uses.record(context.address(), || context.clone());
             return Ok(());
         }
         self.0.metrics.static_keys_refused.inc();
         self.0
             .audit
-            .record_denial(origin, Event::refused(Action::StaticKeyRefused))
+            .record_denial(context, Event::refused(Action::StaticKeyRefused))
             .await?;
         Err(Error::StaticKeyWrong)
     }
 
     /// Whether this is the static key, from a network that has sent no wrong one lately: without the
-    /// database, and without waiting. `origin` is called at the first use from a network.
+    /// database, and without waiting. `context` is called at the first use from a network.
     pub(crate) fn admit_static_key(
         &self,
         address: Option<IpAddr>,
         presented: &[u8],
-        origin: impl FnOnce() -> AuditContext,
+        context: impl FnOnce() -> AuditContext,
     ) -> bool {
         let is_right = self.0.config.static_keys.contains(presented);
         let (now, network) = (self.0.clock.now(), widest(address));
@@ -125,7 +125,7 @@ impl Auth {
         let is_admitted = is_right && !was_suspect;
         if is_admitted {
             self.0.metrics.static_keys_ok.inc();
-            uses.record(address, origin);
+            uses.record(address, context);
         }
         is_admitted
     }
@@ -138,8 +138,8 @@ impl Auth {
         }
         let (service, to_write) = (AuditContext::service(), first_uses.clone());
         let written = self.0.audit.writing(&service, move |_tx, events| {
-            for origin in to_write {
-                events.record_by(origin, Event::new(Action::StaticKeyFirstUse));
+            for context in to_write {
+                events.record_by(context, Event::new(Action::StaticKeyFirstUse));
             }
             Ok(())
         });

@@ -1,4 +1,4 @@
-//! What an administrator wants to change about a user, and what comes of it on the locked row.
+//! Changes to a user that an administrator requests, and their application to the locked row.
 
 use chrono::NaiveDateTime;
 
@@ -10,25 +10,25 @@ use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::scope;
 use crate::store::{User, UserChanges};
 
-/// What an administrator wants to change about a user; `None` leaves it.
+/// Changes to a user that an administrator requests; `None` leaves a field as it is.
 pub struct UserPatch {
-    /// What the user may change too.
+    /// The profile, which users can change themselves too.
     pub profile: ProfileInput,
-    /// Whether the user is kept out.
+    /// Whether the user is disabled.
     pub disabled: Field<Option<bool>>,
     /// All the scopes that the user shall hold, separated by spaces. Needs a [`Precondition`], and
     /// does not go with the two below.
     pub scopes: Field<Option<String>>,
-    /// Scopes to give to the user, beside those that the user holds.
+    /// Scopes to grant to the user, in addition to those that the user holds.
     pub scopes_add: Field<Option<String>>,
     /// Scopes to take from the user.
     pub scopes_remove: Field<Option<String>>,
-    /// What has to hold of the user when the change is made.
+    /// The condition on the user's present state.
     pub only_if: Precondition,
 }
 
 impl UserPatch {
-    /// One that changes nothing.
+    /// A patch that changes nothing.
     pub const fn none() -> Self {
         Self {
             profile: ProfileInput {

@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::common::{Problem, with_auth};
 use super::output::{Output, note};
-use crate::auth::ImportMode;
 use crate::config::Config;
+use crate::import::ImportMode;
 use crate::import::{self, Format, Options, Progress};
 
 /// How often progress is printed without a terminal.

@@ -1,4 +1,4 @@
-//! The origin of a request for the audit trail: the client's address, its user agent and the ids of the
+//! The context of a request for the audit trail: the client's address, its user agent and the ids of the
 //! request.
 
 use std::future::{Ready, ready};
@@ -22,21 +22,21 @@ impl FromRequest for AuditContext {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(Ok(origin(request)))
+        ready(Ok(audit_context(request)))
     }
 }
 
-pub(crate) fn origin(request: &HttpRequest) -> AuditContext {
+pub(crate) fn audit_context(request: &HttpRequest) -> AuditContext {
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
     let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
     let given = client_request_id(request).map(text).unwrap_or_default();
-    let origin = AuditContext::client(address(request), user_agent, &text(&request_id(request)))
+    let context = AuditContext::client(address(request), user_agent, &text(&request_id(request)))
         .with_client_request_id(&given);
     if is_behind_unnamed_proxy(request) {
-        origin.behind_unnamed_proxy()
+        context.behind_unnamed_proxy()
     } else {
-        origin
+        context
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use super::audit_context::origin;
+use super::audit_context::audit_context;
 use super::{Authenticated, auth};
 use crate::auth::Principal;
 use crate::error::Error;
@@ -74,7 +74,7 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
             }
             let auth = auth(&request)?;
             Err(auth
-                .refuse_scope(&origin(&request), &principal, S::SCOPE)
+                .refuse_scope(&audit_context(&request), &principal, S::SCOPE)
                 .await)
         })
     }

@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
-use super::audit_context::{address, origin};
+use super::audit_context::{address, audit_context};
 use super::{auth, presented};
 use crate::error::Error;
 
@@ -31,7 +31,8 @@ impl FromRequest for StaticKey {
                 Either::Right(Box::pin(async move {
                     let presented = presented::find_static_key(&request)?;
                     let auth = auth(&request)?;
-                    auth.check_static_key(&origin(&request), presented).await?;
+                    auth.check_static_key(&audit_context(&request), presented)
+                        .await?;
                     Ok(Self(()))
                 }))
             }
@@ -43,5 +44,5 @@ impl FromRequest for StaticKey {
 fn without_query(request: &HttpRequest) -> Result<bool, Error> {
     let presented = presented::find_static_key(request)?.ok_or(Error::StaticKeyMissing)?;
     let auth = auth(request)?;
-    Ok(auth.admit_static_key(address(request), presented, || origin(request)))
+    Ok(auth.admit_static_key(address(request), presented, || audit_context(request)))
 }

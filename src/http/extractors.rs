@@ -41,8 +41,8 @@ impl RequiredScope for EventsRead {
 
 impl<S: RequiredScope> Authorized<S> {
     /// The caller as the administrator whose authority is this scope.
-    pub(crate) fn administrator(&self, origin: AuditContext) -> Administrator {
-        Administrator::new(origin, Arc::clone(self.principal()), S::SCOPE)
+    pub(crate) fn administrator(&self, context: AuditContext) -> Administrator {
+        Administrator::new(context, Arc::clone(self.principal()), S::SCOPE)
     }
 }
 

@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::auth::{Auth, Principal};
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::error::Error as DomainError;
-use crate::guards::audit_context::origin;
+use crate::guards::audit_context::audit_context;
 use crate::guards::{Authorized, RequiredScope};
 use crate::guards::{auth, presented};
 use crate::http::request_error::{Error, RequestError};
@@ -71,8 +71,8 @@ async fn check(
     presented: &[u8],
     wrong: impl Into<Error>,
 ) -> Result<IntrospectionClient, Error> {
-    let origin = origin(request);
-    match auth.check_static_key(&origin, Some(presented)).await {
+    let context = audit_context(request);
+    match auth.check_static_key(&context, Some(presented)).await {
         Ok(()) => Ok(IntrospectionClient { principal: None }),
         Err(DomainError::StaticKeyWrong) => Err(wrong.into()),
         Err(error) => Err(error.into()),

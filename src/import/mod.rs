@@ -6,7 +6,9 @@
 
 mod database;
 mod files;
+mod importer;
 mod layouts;
+mod present;
 mod report;
 mod source;
 mod strength;
@@ -19,10 +21,13 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use tokio::sync::mpsc;
 
+pub use importer::{
+    BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
+};
 pub use layouts::Format;
 pub use report::{Problem, Report};
 
-use crate::auth::{Auth, BatchOutcome, ImportMode, ImportedUser, Importer};
+use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::password::Cost;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use super::importer::{BatchOutcome, Outcome, TokenOutcome};
 use super::source::Batch;
 use super::users::Reason;
-use crate::auth::{BatchOutcome, Outcome, TokenOutcome};
 
 /// The maximum number of listed problems; more are only counted.
 const MAX_PROBLEMS: usize = 1_000;

@@ -7,10 +7,10 @@ use chrono_tz::Tz;
 use pydantic_email::EmailAddress;
 
 use super::database::SourceRow;
+use super::importer::{ImportedToken, ImportedUser};
 use super::layouts::token_forms;
 use super::strength::is_strong;
 use super::times;
-use crate::auth::{ImportedToken, ImportedUser};
 use crate::credential::token::TokenDigest;
 use crate::password::{self, Cost};
 

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 use super::limits::check_texts;
-use super::schema::{access_tokens, users};
+use super::schema::{access_tokens, spent_tokens, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
 use super::{Revoking, StoreConnection, Writing};
@@ -177,4 +177,24 @@ impl AccessToken {
             .filter(expired);
         diesel::delete(still_expired).execute(tx.conn())
     }
+}
+
+/// Deletes at most `limit` tokens that have expired before `now`, except imported ones. Returns how
+/// many.
+pub(crate) fn prune_spent_tokens(
+    tx: &mut Writing<'_>,
+    now: NaiveDateTime,
+    limit: i64,
+) -> QueryResult<usize> {
+    let expired: Vec<String> = spent_tokens::table
+        .filter(spent_tokens::expiration_date.le(now))
+        .order(spent_tokens::expiration_date)
+        .limit(limit)
+        .select(spent_tokens::access_token)
+        .load(tx.conn())?;
+    if expired.is_empty() {
+        return Ok(0);
+    }
+    let these = spent_tokens::table.filter(spent_tokens::access_token.eq_any(expired));
+    diesel::delete(these).execute(tx.conn())
 }

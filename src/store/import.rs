@@ -177,23 +177,3 @@ pub(crate) fn find_tokens(
         .load(conn)?;
     Ok((stored.into_iter().collect(), spent.into_iter().collect()))
 }
-
-/// Deletes at most `limit` tokens that have expired before `now`, except imported ones. Returns how
-/// many.
-pub(crate) fn prune_spent_tokens(
-    tx: &mut Writing<'_>,
-    now: NaiveDateTime,
-    limit: i64,
-) -> QueryResult<usize> {
-    let expired: Vec<String> = spent_tokens::table
-        .filter(spent_tokens::expiration_date.le(now))
-        .order(spent_tokens::expiration_date)
-        .limit(limit)
-        .select(spent_tokens::access_token)
-        .load(tx.conn())?;
-    if expired.is_empty() {
-        return Ok(0);
-    }
-    let these = spent_tokens::table.filter(spent_tokens::access_token.eq_any(expired));
-    diesel::delete(these).execute(tx.conn())
-}

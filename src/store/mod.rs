@@ -16,6 +16,7 @@ mod connection;
 mod error;
 mod execute;
 mod file_watch;
+#[cfg(feature = "cli")]
 pub mod import;
 mod instance_key;
 mod limits;
@@ -49,6 +50,7 @@ pub use audit_event::{AuditEvent, AuditHead, EventFilter};
 pub use backup::backup;
 pub use connection::{StoreConnection, connect_read_only};
 pub use error::StoreError;
+#[cfg(feature = "cli")]
 pub use import::BulkUser;
 pub(crate) use instance_key::InstanceKey;
 pub use limits::MAX_TEXT;

@@ -142,7 +142,7 @@ impl Throttle {
 
     /// Passes on the outcome of a transaction in which [`Attempt::succeed`] was called. If it was
     /// rolled back, decides the attempt: a refusal does not count against the account, the attempt of
-    /// a caller who has lost access meanwhile does.
+    /// a caller who has lost access in the meantime does.
     pub(crate) async fn or_release<T>(
         &self,
         attempt: Attempt,

@@ -1,9 +1,9 @@
-//! One change of a user by an administrator: which rows it locks, and what is looked at once they
-//! are locked.
+//! A change to a user by an administrator: which rows it locks, and what is checked once they are
+//! locked.
 
 use chrono::NaiveDateTime;
 
-use super::{Administrator, Authority};
+use super::{AdminGrant, Administrator};
 use crate::audit::Events;
 use crate::auth::Auth;
 use crate::auth::deletion::check_another_administers;
@@ -13,7 +13,7 @@ use crate::scope::{self, ScopePatterns};
 use crate::store::{Revoking, User, UserChanges, Writing};
 
 impl Auth {
-    /// As [`Self::administer_if`], for what removes no administrator.
+    /// As [`Self::administer_if`], for an operation that cannot remove an administrator.
     pub(super) async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
@@ -26,10 +26,9 @@ impl Auth {
         .await
     }
 
-    /// Does something to a user while both rows are held: the user's, and that of the
-    /// administrator, who has to be in still, hold the scope still, and hold all the scopes of
-    /// this service that the user holds. The lower id is locked first, so that two administrators
-    /// cannot wait for each other; before both, what `lock_first` names.
+    /// Changes a user while two rows are locked: the user's, and that of the administrator, who must
+    /// still be authenticated, hold the scope, and hold all the reserved scopes of the user. The lower id
+    /// is locked first, so that two administrators cannot deadlock; before both, what `lock_first` names.
     pub(super) async fn administer_if<T: Send + 'static>(
         &self,
         admin: &Administrator,
@@ -39,44 +38,47 @@ impl Auth {
         + Send
         + 'static,
     ) -> Result<T, Error> {
-        let (by, now) = (admin.by.clone(), self.0.clock.now());
+        let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
-        let outcome = self.change(&admin.origin, move |tx, events| {
+        let outcome = self.change(&admin.context, move |tx, events| {
             if let LockFirst::Administrators = lock_first {
                 User::lock_administrators(tx)?;
             }
             let mut user = None;
-            if by.as_ref().is_none_or(|by| id < by.principal.user.id) {
+            if grant
+                .as_ref()
+                .is_none_or(|grant| id < grant.principal.user.id)
+            {
                 user = User::lock(tx, id)?;
             }
-            let caller = match &by {
-                Some(by) => Some((by, by.lock(tx, now)?)),
+            let caller = match &grant {
+                Some(grant) => Some((grant, grant.lock(tx, now)?)),
                 None => None,
             };
-            if by.is_some() && user.is_none() {
+            if grant.is_some() && user.is_none() {
                 user = User::lock(tx, id)?;
             }
             let user = user.ok_or(Error::UserNotFound)?;
             let locked = Locked {
                 user: &user,
-                by: caller.as_ref().map(|(by, caller)| (*by, caller)),
+                by: caller.as_ref().map(|(grant, caller)| (*grant, caller)),
                 grantable: &auth.0.config.grantable_scopes,
             };
-            locked.check_may_be_acted_on()?;
+            locked.check_can_be_changed()?;
             work(tx, events, &locked)
         });
-        self.note_if_refused(admin, outcome.await).await
+        self.record_if_denied(admin, outcome.await).await
     }
 
-    /// Puts a refusal into the trail, when what an administrator wanted takes another scope.
-    pub(super) async fn note_if_refused<T>(
+    /// Records a denial when the operation requires another scope.
+    pub(super) async fn record_if_denied<T>(
         &self,
         admin: &Administrator,
         outcome: Result<T, Error>,
     ) -> Result<T, Error> {
-        match (outcome, &admin.by) {
-            (Err(Error::InsufficientScope(scope)), Some(by)) => Err(self
-                .refuse_scope(&admin.origin, &by.principal, &scope)
+        match (outcome, &admin.grant) {
+            (Err(Error::InsufficientScope(scope)), Some(grant)) => Err(self
+                .refuse_scope(&admin.context, &grant.principal, &scope)
                 .await),
             (outcome, _) => outcome,
         }
@@ -87,19 +89,19 @@ impl Auth {
 #[derive(Clone, Copy)]
 pub(super) enum LockFirst {
     Nothing,
-    /// [`User::lock_administrators`], for what may remove an administrator.
+    /// [`User::lock_administrators`], for an operation that may remove an administrator.
     Administrators,
 }
 
-/// A user whose row is locked, and the administrator who acts on the user; none for the operator.
+/// A user whose row is locked, and the administrator who changes the user; `None` for the operator.
 pub(super) struct Locked<'a> {
     pub(super) user: &'a User,
-    by: Option<(&'a Authority, &'a User)>,
+    by: Option<(&'a AdminGrant, &'a User)>,
     grantable: &'a ScopePatterns,
 }
 
 impl Locked<'_> {
-    /// What a patch comes to on the row as it is now, once it was found allowed.
+    /// Checks whether a patch is allowed, and returns the changes to the row as it is now.
     pub(super) fn changes(
         &self,
         tx: &mut Writing<'_>,
@@ -110,7 +112,7 @@ impl Locked<'_> {
         let changes = patch.changes(self.user, now)?;
         let mut is_removed = patch.disabled == Some(true);
         if let Some(scopes) = &changes.scopes {
-            self.check_may_give(scopes)?;
+            self.check_can_grant(scopes)?;
             is_removed |= !scope::contains(scopes, scope::USERS_WRITE);
         }
         if is_removed {
@@ -119,23 +121,23 @@ impl Locked<'_> {
         Ok(changes)
     }
 
-    fn check_may_be_acted_on(&self) -> Result<(), Error> {
+    fn check_can_be_changed(&self) -> Result<(), Error> {
         match self.by {
-            Some((by, caller)) => by.check_may_act_on(caller, self.user),
+            Some((grant, caller)) => grant.check_can_act_on(caller, self.user),
             None => Ok(()),
         }
     }
 
-    fn check_may_give(&self, scopes: &str) -> Result<(), Error> {
+    fn check_can_grant(&self, scopes: &str) -> Result<(), Error> {
         match self.by {
-            Some((by, caller)) => {
-                by.check_may_give(caller, self.grantable, &self.user.scopes, scopes)
+            Some((grant, caller)) => {
+                grant.check_can_grant(caller, self.grantable, &self.user.scopes, scopes)
             }
             None => Ok(()),
         }
     }
 
-    /// The operator may remove the last administrator, and can make another.
+    /// The operator may remove the last administrator, and can appoint another.
     pub(super) fn check_another_administers(&self, tx: &mut Writing<'_>) -> Result<(), Error> {
         match self.by {
             Some(_) => check_another_administers(tx, self.user),

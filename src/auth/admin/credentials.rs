@@ -1,5 +1,5 @@
-//! What is done to other people's passwords, tokens and keys, by administrators and by the operator.
-//! Whatever ends a credential here has ended it on every process when it returns.
+//! Operations of administrators and operators on passwords, tokens and keys. When one returns, the
+//! credentials that it revokes are refused by every process.
 
 use pydantic_email::fold;
 use secrecy::SecretString;
@@ -7,34 +7,33 @@ use secrecy::SecretString;
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
-use crate::auth::ended::Ended;
+use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
-use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, import};
+use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, access_token};
 
-/// Rows that are pruned in one transaction: others write between two of them.
-const PRUNED_AT_ONCE: i64 = 1_000;
+/// Rows that are deleted in one transaction, so that others can write in between.
+const PRUNE_LIMIT: i64 = 1_000;
 
 impl Auth {
-    /// Ends the login token and all keys of a user. Returns how many credentials there were.
+    /// Revokes the login token and all keys of a user. Returns how many credentials there were.
     ///
     /// # Errors
     /// As [`Auth::delete_user`].
     pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
         let now = self.0.clock.now();
         let ended = self.administer(admin, id, move |tx, events, _user| {
-            let ended = Ended::all_of_user(tx, id, now)?;
-            events.record(ended.told_in(Event::new(Action::UserSignOut).on_user(id)));
+            let ended = RevokedCredentials::all_of_user(tx, id, now)?;
+            events.record(ended.add_to(Event::new(Action::UserSignOut).on_user(id)));
             Ok(ended.count())
         });
         ended.await
     }
 
-    /// Gives a user a new password, forgets the failures that are held against the account, and ends
-    /// the login token and, unless `keep_keys`, all keys: a person who had the account before has no way
-    /// in left.
+    /// Sets the password of a user, clears the failures of the account, and revokes the login token and,
+    /// unless `keep_keys`, all keys: a person who had access before has none left.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the password is not within the policy; else as
@@ -50,23 +49,23 @@ impl Auth {
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let hashed = self
-            .hash_new_password(&admin.origin, &password, &user)
+            .hash_new_password(&admin.context, &password, &user)
             .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
         let changed = self.administer(admin, id, move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             let ended = match keep_keys {
-                true => Ended::token_of_user(tx, id)?,
-                false => Ended::all_of_user(tx, id, now)?,
+                true => RevokedCredentials::token_of_user(tx, id)?,
+                false => RevokedCredentials::all_of_user(tx, id, now)?,
             };
-            events.record(ended.told_in(Event::new(Action::PasswordChange).on_user(id)));
+            events.record(ended.add_to(Event::new(Action::PasswordChange).on_user(id)));
             Ok(())
         });
         changed.await
     }
 
-    /// Makes a login token for a user in place of the earlier one, without a password.
+    /// Issues a login token for a user without a password. It replaces the previous one.
     ///
     /// # Errors
     /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`]; else
@@ -117,7 +116,7 @@ impl Auth {
         limit: i64,
     ) -> Result<Vec<(User, AccessToken)>, Error> {
         let event = Event::new(Action::UserRead).with("limit", limit);
-        self.record(&admin.origin, event).await?;
+        self.record(&admin.context, event).await?;
         let now = self.0.clock.now();
         let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
         Ok(self.0.store.read(list).await?)
@@ -133,11 +132,11 @@ impl Auth {
         id: i64,
     ) -> Result<Vec<ApiKey>, Error> {
         let event = Event::new(Action::KeyRead).on_user(id);
-        self.record(&operator.origin, event).await?;
+        self.record(&operator.context, event).await?;
         self.list_keys(id).await
     }
 
-    /// Makes an API key for a user, which may allow less than the user may do and never more.
+    /// Creates an API key for a user, with at most the scopes of the user.
     ///
     /// # Errors
     /// As [`Auth::create_key`] and [`Auth::delete_user`]; [`Error::Disabled`].
@@ -179,7 +178,7 @@ impl Auth {
         revoked.await
     }
 
-    /// Ends the login token of a user, and leaves the keys. Returns whether there was one.
+    /// Revokes the login token of a user, and keeps the keys. Returns whether there was one.
     ///
     /// # Errors
     /// As [`Auth::delete_user`].
@@ -194,8 +193,8 @@ impl Auth {
         revoked.await
     }
 
-    /// Forgets the wrong passwords that are held against the user, so that the next sign-in need
-    /// not wait. Returns whether there were any.
+    /// Clears the failed attempts of a user, so that the next sign-in does not have to wait. Returns
+    /// whether there were any.
     ///
     /// # Errors
     /// As [`Auth::delete_user`].
@@ -225,12 +224,12 @@ impl Auth {
     pub async fn prune_tokens_for(&self, operator: &Administrator) -> Result<usize, Error> {
         let pruned = self.prune_tokens().await?;
         let event = Event::new(Action::TokenPrune).with("count", pruned);
-        self.record(&operator.origin, event).await?;
+        self.record(&operator.context, event).await?;
         Ok(pruned)
     }
 
-    /// Deletes the tokens that have expired, and returns how many there were. Nobody accepts them
-    /// anyhow; this is for the size of the tables, and waits while the clock is not trusted
+    /// Deletes the tokens that have expired, and returns how many there were. No process accepts
+    /// them; this limits the size of the tables, and waits while the clock is not trusted
     /// ([`Auth::check_clock`]).
     ///
     /// # Errors
@@ -243,7 +242,7 @@ impl Auth {
         let mut pruned = 0;
         loop {
             let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(AccessToken::prune(tx, now, PRUNED_AT_ONCE)?)
+                Ok::<_, Error>(AccessToken::prune(tx, now, PRUNE_LIMIT)?)
             };
             // No process accepts them any more, so no cache has to be fenced.
             match self.0.store.writing(prune).await? {
@@ -256,7 +255,7 @@ impl Auth {
         }
         loop {
             let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(import::prune_spent_tokens(tx, now, PRUNED_AT_ONCE)?)
+                Ok::<_, Error>(access_token::prune_spent_tokens(tx, now, PRUNE_LIMIT)?)
             };
             if self.0.store.writing(prune).await? == 0 {
                 return Ok(pruned);

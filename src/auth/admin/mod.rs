@@ -1,4 +1,4 @@
-//! Who sees to other people's accounts, and by what.
+//! Administrators, and what allows them to change other users' accounts.
 
 mod administration;
 mod credentials;
@@ -16,72 +16,76 @@ use crate::store::{Credential, Principal, User, Writing};
 
 pub use users::UserPage;
 
-/// Who may see to other people's accounts.
+/// An administrator or operator.
 #[derive(Clone, Debug)]
 pub struct Administrator {
-    pub(super) origin: AuditContext,
-    /// What has to hold still when a change is made; nothing for the operator.
-    pub(super) by: Option<Authority>,
+    pub(super) context: AuditContext,
+    /// What is checked again when a change is made; `None` for the operator.
+    pub(super) grant: Option<AdminGrant>,
 }
 
 impl Administrator {
     /// An operator with a shell on the machine.
     pub fn operator() -> Self {
         Self {
-            origin: AuditContext::operator(),
-            by: None,
+            context: AuditContext::operator(),
+            grant: None,
         }
     }
 
-    /// The user of a session that holds the scope `level`.
-    pub fn new(origin: AuditContext, principal: Arc<Principal>, level: &str) -> Self {
+    /// A principal that holds the scope `authority`.
+    pub fn new(context: AuditContext, principal: Arc<Principal>, authority: &str) -> Self {
         Self {
-            origin: origin.by(&principal, level),
-            by: Some(Authority {
+            context: context.by(&principal, authority),
+            grant: Some(AdminGrant {
                 principal,
-                level: level.to_owned(),
+                authority: authority.to_owned(),
             }),
         }
     }
 
     /// What the trail says about the administrator.
     pub fn context(&self) -> &AuditContext {
-        &self.origin
+        &self.context
     }
 
     /// Refuses API keys.
     ///
     /// # Errors
     /// [`Error::LoginTokenRequired`]
-    pub(super) fn check_is_no_key(&self) -> Result<(), Error> {
-        self.by
+    pub(super) fn check_is_not_key(&self) -> Result<(), Error> {
+        self.grant
             .as_ref()
-            .map_or(Ok(()), Authority::check_is_signed_in)
+            .map_or(Ok(()), AdminGrant::check_is_signed_in)
     }
 }
 
-/// By what an administrator may see to other people's accounts.
+/// What allows an administrator to change other users' accounts.
 #[derive(Clone, Debug)]
-pub(super) struct Authority {
+pub(super) struct AdminGrant {
     pub(super) principal: Arc<Principal>,
     /// The scope.
-    level: String,
+    authority: String,
 }
 
-impl Authority {
-    /// Holds the row of the administrator until the transaction ends, and returns them as they are
-    /// now; the error when they are not in any more, or have lost the scope.
+impl AdminGrant {
+    /// Locks the row of the administrator until the transaction ends, and returns the user as they are
+    /// now.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] when the credential has ended; [`Error::InsufficientScope`] when the user
+    /// has lost the scope; [`Error::Unavailable`].
     pub(super) fn lock(&self, tx: &mut Writing<'_>, now: NaiveDateTime) -> Result<User, Error> {
         let caller = lock_caller(tx, &self.principal, now)?;
-        if scope::contains(&caller.scopes, &self.level) {
+        if scope::contains(&caller.scopes, &self.authority) {
             Ok(caller)
         } else {
-            Err(Error::InsufficientScope(self.level.clone()))
+            Err(Error::InsufficientScope(self.authority.clone()))
         }
     }
 
-    /// Refuses API keys, whatever their scopes: a program neither makes nor deletes users, nor
-    /// decides who they are and what they may do.
+    /// Refuses API keys, whatever their scopes: a program neither creates nor deletes users, nor changes
+    /// their profiles and scopes.
     pub(super) fn check_is_signed_in(&self) -> Result<(), Error> {
         match &self.principal.credential {
             Credential::LoginToken(_) => Ok(()),
@@ -89,9 +93,9 @@ impl Authority {
         }
     }
 
-    /// Refuses a user who holds a scope of this service's own that the caller does not hold: an
-    /// administrator does nothing to one who may do more.
-    pub(super) fn check_may_act_on(&self, caller: &User, user: &User) -> Result<(), Error> {
+    /// Refuses a user who holds a reserved scope that the caller does not hold: administrators cannot
+    /// change users with more authority.
+    pub(super) fn check_can_act_on(&self, caller: &User, user: &User) -> Result<(), Error> {
         let mut own = scope::RESERVED.into_iter();
         let is_beyond =
             |name: &&str| scope::contains(&user.scopes, name) && !self.holds(caller, name);
@@ -101,18 +105,18 @@ impl Authority {
         }
     }
 
-    /// Refuses to change the scopes of a user from `before` to `after` when that gives one that
-    /// the caller does not hold and that is not `grantable` either.
-    pub(super) fn check_may_give(
+    /// Refuses to change the scopes of a user from `before` to `after` when that grants one that the
+    /// caller does not hold and that is not `grantable` either.
+    pub(super) fn check_can_grant(
         &self,
         caller: &User,
         grantable: &ScopePatterns,
         before: &str,
         after: &str,
     ) -> Result<(), Error> {
-        let may_give = |name: &str| self.holds(caller, name) || grantable.matches(name);
+        let can_grant = |name: &str| self.holds(caller, name) || grantable.matches(name);
         let given = scope::difference(after, before);
-        match scope::names(&given).find(|name| !may_give(name)) {
+        match scope::names(&given).find(|name| !can_grant(name)) {
             Some(name) => Err(Error::InsufficientScope(name.to_owned())),
             None => Ok(()),
         }

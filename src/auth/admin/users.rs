@@ -1,5 +1,5 @@
-//! What is done to other people's accounts, by administrators and by the operator. Whatever ends a
-//! session here has ended it on every process when it returns.
+//! Operations of administrators and operators on users. When one returns, the credentials that it
+//! revokes are refused by every process.
 
 use pydantic_email::{EmailAddress, fold};
 
@@ -7,9 +7,9 @@ use super::Administrator;
 use super::administration::LockFirst;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
-use crate::auth::ended::Ended;
 use crate::auth::precondition::Precondition;
 use crate::auth::register::insert_user;
+use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::user_patch::{UserPatch, record_changes};
 use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
 use crate::error::{Error, ErrorCollector};
@@ -20,14 +20,14 @@ use crate::store::{Account, Slice, User};
 pub struct UserPage {
     /// The users.
     pub users: Vec<User>,
-    /// What to ask the next page for; `None` after the last one.
+    /// The `after` of the next page; `None` after the last one.
     pub next: Option<String>,
 }
 
 impl Auth {
     /// The users whose addresses begin with `search`, in any spelling, or all of them; `limit` at
     /// most, fewer when they are large, from where `after` says: [`UserPage::next`] of the page
-    /// before. That they were looked at is an event.
+    /// before. Reading them is an event.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -39,7 +39,7 @@ impl Auth {
         limit: i64,
     ) -> Result<UserPage, Error> {
         let event = Event::new(Action::UserRead).with("limit", limit);
-        self.record(&admin.origin, event).await?;
+        self.record(&admin.context, event).await?;
         let after = after.unwrap_or_default().to_owned();
         let (users, next) = match search.filter(|search| !search.is_empty()) {
             Some(prefix) => {
@@ -51,7 +51,7 @@ impl Auth {
                 (rows.into_iter().map(|(_, user)| user).collect(), next)
             }
             None => {
-                // What is no number was not made here: the first page then.
+                // Not a cursor of this service: returns the first page.
                 let after = after.parse().unwrap_or(0);
                 let list = move |conn: &mut _| User::page_after(conn, after, limit);
                 let Slice { rows, has_more } = self.0.store.read(list).await?;
@@ -63,7 +63,7 @@ impl Auth {
         Ok(UserPage { users, next })
     }
 
-    /// One user. That somebody looked is an event.
+    /// One user. Reading it is an event.
     ///
     /// # Errors
     /// [`Error::UserNotFound`] and [`Error::Unavailable`].
@@ -71,7 +71,7 @@ impl Auth {
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
         let event = Event::new(Action::UserRead).on_user(id);
-        self.record(&admin.origin, event).await?;
+        self.record(&admin.context, event).await?;
         Ok(user)
     }
 
@@ -89,20 +89,20 @@ impl Auth {
         Ok(account.ok_or(Error::UserNotFound)?.user.id)
     }
 
-    /// Makes a user, whoever may register, with these scopes.
+    /// Creates a user with these scopes, even when registration is closed.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
     /// [`Error::LoginTokenRequired`] for an API key; [`Error::InvalidToken`] when the
-    /// administrator's session has ended meanwhile; [`Error::Busy`] and [`Error::Unavailable`].
+    /// administrator's credential has ended in the meantime; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn create_user(
         &self,
         admin: &Administrator,
         input: RegistrationInput,
         scopes: Field<Option<String>>,
     ) -> Result<User, Error> {
-        admin.check_is_no_key()?;
+        admin.check_is_not_key()?;
         let mut errors = ErrorCollector::new();
         let registration = input.check_with(self.0.config.password_policy, &mut errors);
         let scopes = errors.take(check_optional_scopes("scopes", scopes));
@@ -110,22 +110,22 @@ impl Auth {
             return Err(errors.into());
         };
         let user = self
-            .prepare_user(&admin.origin, registration, scopes.unwrap_or_default())
+            .prepare_user(&admin.context, registration, scopes.unwrap_or_default())
             .await?;
-        let (by, now) = (admin.by.clone(), self.0.clock.now());
+        let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
-        let created = self.change(&admin.origin, move |tx, events| {
-            if let Some(by) = &by {
+        let created = self.change(&admin.context, move |tx, events| {
+            if let Some(grant) = &grant {
                 let grantable = &auth.0.config.grantable_scopes;
-                let caller = by.lock(tx, now)?;
-                by.check_may_give(&caller, grantable, "", &user.scopes)?;
+                let caller = grant.lock(tx, now)?;
+                grant.check_can_grant(&caller, grantable, "", &user.scopes)?;
             }
             let created = insert_user(tx, &user)?;
             let event = Event::new(Action::UserCreate).on_user(created.id);
             events.record(event.with("scopes", created.scopes.as_str()));
             Ok(created)
         });
-        self.note_if_refused(admin, created.await).await
+        self.record_if_denied(admin, created.await).await
     }
 
     /// Changes a user, and returns the user as they are then. Disabling ends the login token and
@@ -138,7 +138,7 @@ impl Auth {
     /// a user who holds more of this service's scopes than the administrator does;
     /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] when an API key would change
     /// more than whether the user is disabled; [`Error::InvalidToken`] when the administrator's
-    /// session has ended meanwhile; [`Error::Unavailable`].
+    /// credential has ended in the meantime; [`Error::Unavailable`].
     pub async fn update_user(
         &self,
         admin: &Administrator,
@@ -147,7 +147,7 @@ impl Auth {
     ) -> Result<User, Error> {
         let patch = patch.check()?;
         if patch.is_for_people() {
-            admin.check_is_no_key()?;
+            admin.check_is_not_key()?;
         }
         let now = self.0.clock.now();
         let lock_first = match patch.may_restrict() {
@@ -158,7 +158,7 @@ impl Auth {
             let changes = locked.changes(tx, &patch, now)?;
             record_changes(events, locked.user, &changes);
             if let Some(disabled) = patch.disabled {
-                Ended::by_disabling(tx, events, locked.user, disabled, now)?;
+                RevokedCredentials::by_disabling(tx, events, locked.user, disabled, now)?;
             }
             User::update(tx, id, &changes)?.ok_or(Error::UserNotFound)
         })
@@ -171,7 +171,7 @@ impl Auth {
     /// [`Error::UserNotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
     /// who holds more of this service's scopes than the administrator does;
     /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] for an API key;
-    /// [`Error::InvalidToken`] when the administrator's session has ended meanwhile;
+    /// [`Error::InvalidToken`] when the administrator's credential has ended in the meantime;
     /// [`Error::Unavailable`].
     pub async fn delete_user(
         &self,
@@ -179,7 +179,7 @@ impl Auth {
         id: i64,
         only_if: Precondition,
     ) -> Result<(), Error> {
-        admin.check_is_no_key()?;
+        admin.check_is_not_key()?;
         let auth = self.clone();
         let deleted = self.administer_if(
             admin,

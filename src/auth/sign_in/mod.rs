@@ -30,37 +30,37 @@ impl Auth {
     /// As those two.
     pub async fn sign_in(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         name: &str,
         password: SecretString,
         scope: Option<&str>,
     ) -> Result<IssuedToken, Error> {
-        let (verified, issued) = self.try_sign_in(origin, name, &password, scope).await?;
+        let (verified, issued) = self.try_sign_in(context, name, &password, scope).await?;
         let (verified, issued) = match issued {
             Some(issued) => (verified, issued),
             // The user was changed since the password was verified, perhaps only by a concurrent sign-in
             // that renewed the hash. The result of the second attempt is final.
             None => {
                 self.0.throttle.withdraw(&verified.attempt).await;
-                let (verified, issued) = self.try_sign_in(origin, name, &password, scope).await?;
+                let (verified, issued) = self.try_sign_in(context, name, &password, scope).await?;
                 (verified, issued.ok_or(Error::BadCredentials)?)
             }
         };
-        self.renew_hash(origin, verified.account, password).await;
+        self.renew_hash(context, verified.account, password).await;
         Ok(issued)
     }
 
     /// One pass through the steps of a sign-in.
     async fn try_sign_in(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         name: &str,
         password: &SecretString,
         scope: Option<&str>,
     ) -> Result<(VerifiedAccount, Option<IssuedToken>), Error> {
-        let verified = self.authenticate(origin, name, password).await?;
+        let verified = self.authenticate(context, name, password).await?;
         // A second factor belongs here: the password is verified, and there is no token yet.
-        let issued = self.create_access_token(origin, &verified, scope).await?;
+        let issued = self.create_access_token(context, &verified, scope).await?;
         Ok((verified, issued))
     }
 
@@ -76,12 +76,12 @@ impl Auth {
     /// [`Error::Unavailable`] if the database does not respond.
     pub async fn create_access_token(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         verified: &VerifiedAccount,
         scope: Option<&str>,
     ) -> Result<Option<IssuedToken>, Error> {
         let VerifiedAccount { account, attempt } = verified.clone();
-        let origin = origin.by_password(account.user.id);
+        let context = context.by_password(account.user.id);
         let scopes = match choose_scopes(&account.user.scopes, scope) {
             Ok(scopes) => scopes,
             Err(error) => {
@@ -89,7 +89,10 @@ impl Auth {
                 self.0.metrics.sign_in(SignInOutcome::Scope);
                 self.0
                     .audit
-                    .record_denial(&origin, event.with("reason", SignInOutcome::Scope.reason()))
+                    .record_denial(
+                        &context,
+                        event.with("reason", SignInOutcome::Scope.reason()),
+                    )
                     .await?;
                 self.0.throttle.release(attempt).await?;
                 return Err(error);
@@ -105,7 +108,7 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
-        let stored = self.change(&origin, move |tx, events| {
+        let stored = self.change(&context, move |tx, events| {
             if !account.lock_if_unchanged(tx)? {
                 return Ok(Stored::AccountChanged);
             }
@@ -131,9 +134,11 @@ impl Auth {
                 }))
             }
             Stored::AccountChanged => Ok(None),
-            Stored::TooManySignIns(wait) => {
-                Err(self.0.throttle.refuse_sign_in(&origin, &user, wait).await?)
-            }
+            Stored::TooManySignIns(wait) => Err(self
+                .0
+                .throttle
+                .refuse_sign_in(&context, &user, wait)
+                .await?),
         }
     }
 }

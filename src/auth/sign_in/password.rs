@@ -42,15 +42,15 @@ impl Auth {
     /// [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn authenticate(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         name: &str,
         password: &SecretString,
     ) -> Result<VerifiedAccount, Error> {
-        self.check_capacity(origin.network())?;
+        self.check_capacity(context.network())?;
         let email = EmailAddress::parse(name).ok();
         let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
-        self.0.throttle.check_sign_ins(origin, &canonical)?;
-        let attempt = self.0.throttle.count_attempt(origin, &canonical).await?;
+        self.0.throttle.check_sign_ins(context, &canonical)?;
+        let attempt = self.0.throttle.count_attempt(context, &canonical).await?;
         let found = match email {
             Some(_) => {
                 let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
@@ -66,7 +66,7 @@ impl Auth {
             .as_ref()
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
-        let matches = self.verify_password(origin, password, hash).await;
+        let matches = self.verify_password(context, password, hash).await;
         let matches = self.0.throttle.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
             Some(account) => Ok(VerifiedAccount {
@@ -77,10 +77,10 @@ impl Auth {
                 let outcome = refusal(found.as_ref(), &attempt);
                 self.0.metrics.sign_in(outcome);
                 let user_id = found.as_ref().map(|account| account.user.id);
-                self.0.throttle.fail(origin, &attempt, user_id).await?;
+                self.0.throttle.fail(context, &attempt, user_id).await?;
                 self.0
                     .audit
-                    .record_denial(origin, refused_login(found.as_ref(), outcome))
+                    .record_denial(context, refused_login(found.as_ref(), outcome))
                     .await?;
                 Err(Error::BadCredentials)
             }
@@ -94,22 +94,22 @@ impl Auth {
     /// [`Error::InvalidToken`] if the user was deleted; [`Error::Busy`] and [`Error::Unavailable`].
     pub(in crate::auth) async fn reauthenticate(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         principal: &Principal,
         password: &SecretString,
         action: Action,
     ) -> Result<VerifiedAccount, Error> {
-        self.0.throttle.check_changes(origin)?;
-        self.check_capacity(origin.network())?;
+        self.0.throttle.check_changes(context)?;
+        self.check_capacity(context.network())?;
         let id = principal.user.id;
         let name = fold(&principal.user.email);
-        let attempt = self.0.throttle.count_attempt(origin, &name).await?;
+        let attempt = self.0.throttle.count_attempt(context, &name).await?;
         let find = move |conn: &mut _| Account::find(conn, id);
         let found = self.0.store.read(find).await.map_err(Error::from);
         let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
         let account = self.0.throttle.or_withdraw(&attempt, found).await?;
         let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
-        let matches = self.verify_password(origin, password, hash).await;
+        let matches = self.verify_password(context, password, hash).await;
         if self.0.throttle.or_withdraw(&attempt, matches).await? {
             return Ok(VerifiedAccount { account, attempt });
         }
@@ -118,11 +118,11 @@ impl Auth {
         } else {
             SignInOutcome::Throttled
         };
-        self.0.throttle.fail(origin, &attempt, Some(id)).await?;
+        self.0.throttle.fail(context, &attempt, Some(id)).await?;
         let event = Event::refused(action).on_user(id);
         self.0
             .audit
-            .record_denial(origin, event.with("reason", outcome.reason()))
+            .record_denial(context, event.with("reason", outcome.reason()))
             .await?;
         Err(Error::WrongPassword)
     }
@@ -131,12 +131,12 @@ impl Auth {
     /// metrics.
     async fn verify_password(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         password: &SecretString,
         hash: Option<&StoredHash>,
     ) -> Result<bool, Error> {
         let started = Instant::now();
-        let matches = self.0.hasher.verify(origin.network(), password, hash);
+        let matches = self.0.hasher.verify(context.network(), password, hash);
         let matches = matches.await?;
         self.0.metrics.hashes.observe(started.elapsed());
         Ok(matches)
@@ -153,11 +153,11 @@ impl Auth {
     /// Hashes a validated password.
     pub(in crate::auth) async fn hash_password(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         password: &SecretString,
     ) -> Result<String, Error> {
         let started = Instant::now();
-        match self.0.hasher.hash(origin.network(), password).await {
+        match self.0.hasher.hash(context.network(), password).await {
             Ok(hash) => {
                 self.0.metrics.hashes.observe(started.elapsed());
                 Ok(hash)
@@ -174,7 +174,7 @@ impl Auth {
     /// is signed in already, so an error is only logged.
     pub(in crate::auth) async fn renew_hash(
         &self,
-        origin: &AuditContext,
+        context: &AuditContext,
         account: Account,
         password: SecretString,
     ) {
@@ -183,7 +183,7 @@ impl Auth {
             return;
         }
         let id = account.user.id;
-        let Ok(renewed) = self.hash_password(origin, &password).await else {
+        let Ok(renewed) = self.hash_password(context, &password).await else {
             log::warn!("user {id}: the password hash was not renewed");
             return;
         };

@@ -160,12 +160,12 @@ pub(crate) async fn read(caller: Authenticated) -> HttpResponse {
 pub(crate) async fn update(
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<ProfileInput>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
+    let context = context.by_owner(&caller);
     let user = auth
-        .update_profile(&origin, caller.principal(), input.0)
+        .update_profile(&context, caller.principal(), input.0)
         .await?;
     Ok(HttpResponse::Ok().json(UserRead::from(&user)))
 }
@@ -195,11 +195,11 @@ pub(crate) async fn update(
 pub(crate) async fn change_password(
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<PasswordInput>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
-    auth.change_password(&origin, caller.principal(), input.0)
+    let context = context.by_owner(&caller);
+    auth.change_password(&context, caller.principal(), input.0)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -230,11 +230,11 @@ pub(crate) async fn change_password(
 pub(crate) async fn delete(
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<DeletionInput>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
-    auth.delete_account(&origin, caller.principal(), input.0.current_password)
+    let context = context.by_owner(&caller);
+    auth.delete_account(&context, caller.principal(), input.0.current_password)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -33,9 +33,9 @@ pub(crate) async fn sign_out(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    auth.sign_out_user(&caller.administrator(origin), path_id(&request)?)
+    auth.sign_out_user(&caller.administrator(context), path_id(&request)?)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -64,9 +64,9 @@ pub(crate) async fn unlock(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    auth.unlock_user(&caller.administrator(origin), path_id(&request)?)
+    auth.unlock_user(&caller.administrator(context), path_id(&request)?)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -156,7 +156,7 @@ pub(crate) async fn list(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersRead>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let (search, after) = (query.text("search"), query.text("after"));
@@ -164,7 +164,7 @@ pub(crate) async fn list(
     query.check()?;
     let page = auth
         .list_users(
-            &caller.administrator(origin),
+            &caller.administrator(context),
             search.as_deref(),
             after.as_deref(),
             limit,
@@ -208,7 +208,7 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<NewUserInput>,
 ) -> Result<HttpResponse, Error> {
     let NewUserInput {
@@ -216,7 +216,7 @@ pub(crate) async fn create(
         scopes,
     } = input.0;
     let user = auth
-        .create_user(&caller.administrator(origin), registration, scopes)
+        .create_user(&caller.administrator(context), registration, scopes)
         .await?;
     Ok(with_etag(HttpResponse::Created(), &user))
 }
@@ -248,10 +248,10 @@ pub(crate) async fn read(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersRead>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let user = auth
-        .find_user(&caller.administrator(origin), path_id(&request)?)
+        .find_user(&caller.administrator(context), path_id(&request)?)
         .await?;
     Ok(with_etag(HttpResponse::Ok(), &user))
 }
@@ -301,13 +301,13 @@ pub(crate) async fn update(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: AuditContext,
+    context: AuditContext,
     only_if: Precondition,
     input: JsonBody<UserPatch>,
 ) -> Result<HttpResponse, Error> {
     let patch = UserPatch { only_if, ..input.0 };
     let user = auth
-        .update_user(&caller.administrator(origin), path_id(&request)?, patch)
+        .update_user(&caller.administrator(context), path_id(&request)?, patch)
         .await?;
     Ok(with_etag(HttpResponse::Ok(), &user))
 }
@@ -342,10 +342,10 @@ pub(crate) async fn delete(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<UsersWrite>,
-    origin: AuditContext,
+    context: AuditContext,
     only_if: Precondition,
 ) -> Result<HttpResponse, Error> {
-    auth.delete_user(&caller.administrator(origin), path_id(&request)?, only_if)
+    auth.delete_user(&caller.administrator(context), path_id(&request)?, only_if)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

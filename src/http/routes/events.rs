@@ -109,7 +109,7 @@ pub(crate) async fn all(
     request: HttpRequest,
     auth: Auth,
     caller: Authorized<EventsRead>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let filter = EventFilter {
@@ -123,8 +123,8 @@ pub(crate) async fn all(
     };
     let limit = query.limit(PAGE_SIZE, MAX_PAGE_SIZE);
     query.check()?;
-    let origin = origin.by(&caller, EventsRead::SCOPE);
-    let page = auth.list_events(&origin, filter, limit).await?;
+    let context = context.by(&caller, EventsRead::SCOPE);
+    let page = auth.list_events(&context, filter, limit).await?;
     respond(page, &query)
 }
 

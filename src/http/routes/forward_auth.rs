@@ -62,7 +62,7 @@ const MAX_NAME: usize = 200;
 pub(crate) async fn verify(
     request: HttpRequest,
     caller: Result<Authenticated, DomainError>,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let principal = caller.map_err(for_proxy)?.0;
     let required = required_scopes(&request)?;
@@ -73,7 +73,7 @@ pub(crate) async fn verify(
     };
     if let Some(missing) = missing {
         let auth = auth(&request)?;
-        let refused = auth.refuse_scope(&origin, &principal, &missing);
+        let refused = auth.refuse_scope(&context, &principal, &missing);
         return Err(refused.await.into());
     }
     let method = match principal.credential {

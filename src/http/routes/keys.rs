@@ -90,17 +90,17 @@ pub(crate) struct KeyList<'a> {
 pub(crate) async fn create(
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<NewKeyInput>,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
+    let context = context.by_owner(&caller);
     let NewKeyInput {
         key,
         current_password,
     } = input.0;
     let current_password = current_password.map_err(DomainError::from)?;
     let issued = auth
-        .create_key(&origin, caller.principal(), key, current_password)
+        .create_key(&context, caller.principal(), key, current_password)
         .await?;
     Ok(HttpResponse::Created().json(KeyCreated::from(&issued)))
 }
@@ -152,10 +152,10 @@ pub(crate) async fn revoke(
     request: HttpRequest,
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
-    auth.revoke_key(&origin, caller.principal(), path_id(&request)?)
+    let context = context.by_owner(&caller);
+    auth.revoke_key(&context, caller.principal(), path_id(&request)?)
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

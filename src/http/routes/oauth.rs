@@ -89,12 +89,12 @@ impl CredentialForm {
 pub(crate) async fn revoke(
     auth: Auth,
     caller: MaybeAuthenticated,
-    origin: AuditContext,
+    context: AuditContext,
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.as_ref().map(|caller| caller.0.as_ref());
     let presented = form.token.expose_secret().as_bytes();
-    auth.revoke(&origin, presented, caller).await?;
+    auth.revoke(&context, presented, caller).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -174,10 +174,10 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
 pub(crate) async fn introspect(
     auth: Auth,
     client: IntrospectionClient,
-    origin: AuditContext,
+    context: AuditContext,
     form: CredentialForm,
 ) -> Result<HttpResponse, Error> {
-    auth.record_introspection(&origin, client.principal.as_deref())
+    auth.record_introspection(&context, client.principal.as_deref())
         .await?;
     let presented = form.token.expose_secret().as_bytes();
     let principal = auth.introspect(presented).await?;

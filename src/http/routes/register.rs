@@ -66,9 +66,9 @@ impl FromMembers for RegistrationInput {
 )]
 pub(crate) async fn register(
     auth: Auth,
-    origin: AuditContext,
+    context: AuditContext,
     input: JsonBody<RegistrationInput>,
 ) -> Result<HttpResponse, Error> {
-    let user = auth.register(&origin, input.0).await?;
+    let user = auth.register(&context, input.0).await?;
     Ok(HttpResponse::Created().json(UserRead::from(&user)))
 }

@@ -149,10 +149,10 @@ pub(crate) struct TokenResponse<'a> {
 )]
 pub(crate) async fn create_token(
     auth: Auth,
-    origin: AuditContext,
+    context: AuditContext,
     form: Result<TokenForm, Error>,
 ) -> Result<HttpResponse, Error> {
-    let issued = match sign_in(&auth, &origin, form).await {
+    let issued = match sign_in(&auth, &context, form).await {
         Ok(issued) => issued,
         Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
         Err(error) => return Err(error),
@@ -170,7 +170,7 @@ pub(crate) async fn create_token(
 
 async fn sign_in(
     auth: &Auth,
-    origin: &AuditContext,
+    context: &AuditContext,
     form: Result<TokenForm, Error>,
 ) -> Result<IssuedToken, Error> {
     let TokenForm {
@@ -179,7 +179,7 @@ async fn sign_in(
         scope,
     } = form?;
     // Boxed, or every connection that is still reading its form would reserve the space.
-    let issued = Box::pin(auth.sign_in(origin, &username, password, scope.as_deref()));
+    let issued = Box::pin(auth.sign_in(context, &username, password, scope.as_deref()));
     Ok(issued.await?)
 }
 
@@ -216,9 +216,9 @@ fn with_strict_status(error: Error) -> Result<HttpResponse, Error> {
 pub(crate) async fn logout(
     auth: Auth,
     caller: SignedIn,
-    origin: AuditContext,
+    context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    let origin = origin.by_owner(&caller);
-    auth.revoke_token(&origin, caller.token()).await?;
+    let context = context.by_owner(&caller);
+    auth.revoke_token(&context, caller.token()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

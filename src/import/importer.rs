@@ -1,6 +1,4 @@
-//! Taking over users and login tokens that another program has made.
-
-mod present;
+//! Stores users and login tokens of another program.
 
 use std::collections::HashMap;
 
@@ -8,30 +6,30 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use pydantic_email::EmailAddress;
 
-use super::Auth;
+use super::present::Present;
 use crate::audit::{Action, AuditContext, Event};
+use crate::auth::Auth;
 use crate::error::Error;
 use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, import};
-use present::Present;
 
 /// A user of another program.
 #[derive(Clone, Debug)]
 pub struct ImportedUser {
     /// The address.
     pub email: EmailAddress,
-    /// Any text, also an empty one.
+    /// Any text, including the empty one.
     pub name: String,
     /// Any text.
     pub surname: String,
     /// Any text.
     pub website: String,
-    /// As it is; nobody signs in with one of a kind that we do not know.
+    /// Stored unchanged; a hash in an unknown format never matches.
     pub hashed_password: String,
-    /// Whether the user is kept out.
+    /// Whether the user is disabled.
     pub disabled: bool,
-    /// UTC; the moment of the import without it.
+    /// UTC; the time of the import if `None`.
     pub created_at: Option<NaiveDateTime>,
-    /// The login token, when there is one to take over.
+    /// The login token, if one is imported.
     pub token: Option<ImportedToken>,
 }
 
@@ -44,14 +42,14 @@ pub struct ImportedToken {
     pub expires_at: NaiveDateTime,
 }
 
-/// What became of a user.
+/// The outcome for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Stored.
     Imported,
-    /// Was there already: the same address, and the same hash or the same names.
+    /// Existed already: the same address, and the same hash or the same names.
     AlreadyThere,
-    /// Left out: the address is there in another spelling.
+    /// Left out: the address exists in another spelling.
     SpelledOtherwise,
     /// Left out: another user has the address.
     Taken,
@@ -59,40 +57,40 @@ pub enum Outcome {
     DeletedHere,
 }
 
-/// What became of the token of a user who was imported.
+/// The outcome for the token of an imported user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenOutcome {
     /// Stored.
     Imported,
-    /// Left out: it was here before, and has ended.
+    /// Left out: it was stored here before, and was revoked.
     EndedHere,
-    /// Left out: another user has the same.
+    /// Left out: another user has the same token.
     OfAnotherUser,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Default)]
 pub struct BatchOutcome {
-    /// Of each user, in their order.
+    /// For each user, in order.
     pub users: Vec<Outcome>,
-    /// Of the token of each user, in their order; `None` for one who has none, or was not imported.
+    /// For the token of each user, in order; `None` for a user without one, or one who was not imported.
     pub tokens: Vec<Option<TokenOutcome>>,
 }
 
-/// How users are taken over.
+/// How users are imported.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ImportMode {
-    /// Whether nothing is to be stored.
+    /// Whether nothing is stored.
     pub dry_run: bool,
-    /// Whether users who were deleted here are taken over too. Their tokens have ended for good.
+    /// Whether users who were deleted here are imported too. Their tokens stay revoked.
     pub again: bool,
 }
 
-/// Takes over batches of users, each in one transaction, or finds out what would become of them.
+/// Imports batches of users, each in one transaction, or determines the outcome without storing anything.
 pub struct Importer {
     auth: Auth,
     mode: ImportMode,
-    /// In a dry run, also who would be there by now.
+    /// In a dry run, includes the users who would have been stored so far.
     present: Present,
 }
 
@@ -106,8 +104,8 @@ impl Importer {
         }
     }
 
-    /// Stores the users who are not there yet, with their tokens, in one transaction. Who is there
-    /// keeps everything as it is. Who was deleted here, and a token that has ended here, stays out.
+    /// Stores the users who do not exist yet, with their tokens, in one transaction. Existing users
+    /// stay unchanged. Users who were deleted here, and tokens that were revoked here, are left out.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; nothing of the batch is stored.
@@ -115,14 +113,14 @@ impl Importer {
         if !self.mode.dry_run {
             return self.store(users).await;
         }
-        let (auth, empty, looked_for) = (self.auth.clone(), self.present.empty(), users.clone());
-        let look = move |conn: &mut StoreConnection| {
+        let (auth, empty, wanted) = (self.auth.clone(), self.present.empty(), users.clone());
+        let read = move |conn: &mut StoreConnection| {
             let mut found = empty.clone();
-            let key = auth.0.deletion_key.find(conn)?;
-            found.look(conn, &looked_for, key.as_ref())?;
+            let key = auth.deletion_key().find(conn)?;
+            found.read(conn, &wanted, key.as_ref())?;
             Ok(found)
         };
-        let found = self.auth.0.store.read(look).await?;
+        let found = self.auth.store().read(read).await?;
         self.present.extend(found);
         let (users, tokens) = self
             .present
@@ -134,14 +132,13 @@ impl Importer {
 
     async fn store(&self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
         let (auth, again, mut present) = (self.auth.clone(), self.mode.again, self.present.empty());
-        let now = self.auth.0.clock.now();
+        let now = self.auth.clock().now();
         let operator = AuditContext::operator();
         self.auth
-            .0
-            .audit
+            .audit()
             .writing(&operator, move |tx, events| {
-                let key = auth.0.deletion_key.find(tx)?;
-                present.look(tx, &users, key.as_ref())?;
+                let key = auth.deletion_key().find(tx)?;
+                present.read(tx, &users, key.as_ref())?;
                 let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();
                 let mut outcome = BatchOutcome {
                     users: outcomes,
@@ -151,7 +148,7 @@ impl Importer {
                     let (users, tokens) = insert(tx, &users, &mut outcome, now)?;
                     let event = Event::new(Action::Import).with("users", users);
                     let event = event.with("tokens", tokens);
-                    // That users come back who were deleted has to be on record.
+                    // The return of deleted users must be on record.
                     events.record(if again {
                         event.with("again", true)
                     } else {
@@ -164,7 +161,7 @@ impl Importer {
     }
 }
 
-/// Stores those who are to be, with their tokens. Returns how many users and tokens there were.
+/// Stores the users with the outcome `Imported`, with their tokens. Returns the numbers of both.
 fn insert(
     tx: &mut Writing<'_>,
     users: &[ImportedUser],
@@ -186,7 +183,7 @@ fn insert(
             continue;
         }
         let Some(id) = ids.get(&user.email.key()) else {
-            // Another user registered with the address between the look and the insert.
+            // Another user registered with the address between the query and the insert.
             (*outcome, *token_outcome) = (Outcome::Taken, None);
             continue;
         };

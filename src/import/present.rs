@@ -1,16 +1,16 @@
-//! What is here already, and what becomes of those who come.
+//! The users and tokens that exist already, and the outcome for imported ones.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use diesel::QueryResult;
 
-use super::{ImportedUser, Outcome, TokenOutcome};
+use super::importer::{ImportedUser, Outcome, TokenOutcome};
 use crate::credential::keyed_digest::DigestKey;
 use crate::store::{Account, StoreConnection, import, user};
 
-/// Who is here, and who was, as far as a batch can meet them. In little space, because a dry run
-/// keeps all of it.
+/// Existing and deleted users that a batch can conflict with. Compact, because a dry run keeps all of
+/// them.
 #[derive(Clone, Default)]
 pub(super) struct Present {
     hashing: RandomState,
@@ -20,7 +20,7 @@ pub(super) struct Present {
     deleted: HashSet<u64>,
     /// Tokens that are stored.
     stored_tokens: HashSet<u64>,
-    /// Tokens that were imported before, or have ended.
+    /// Tokens that were imported before, or were revoked.
     spent_tokens: HashSet<u64>,
 }
 
@@ -50,7 +50,7 @@ impl Identity {
         }
     }
 
-    /// What becomes of a user who comes to an address that `self` has.
+    /// The outcome for an imported user with the address of `self`.
     fn meets(self, other: Self) -> Outcome {
         if self.spelling != other.spelling {
             Outcome::SpelledOtherwise
@@ -63,7 +63,7 @@ impl Identity {
 }
 
 impl Present {
-    /// With nothing in it yet, and the hashing of `self`.
+    /// An empty one with the hashing of `self`.
     pub(super) fn empty(&self) -> Self {
         Self {
             hashing: self.hashing.clone(),
@@ -71,9 +71,9 @@ impl Present {
         }
     }
 
-    /// Looks in the database for what these users can meet. `key` is that of the addresses of
-    /// deleted users; without one there are none.
-    pub(super) fn look(
+    /// Reads what these users can conflict with. `key` is the key of the addresses of deleted users;
+    /// without one there are none.
+    pub(super) fn read(
         &mut self,
         conn: &mut StoreConnection,
         users: &[ImportedUser],
@@ -108,7 +108,7 @@ impl Present {
         Ok(())
     }
 
-    /// Adds what another look has found.
+    /// Adds what another query has found.
     pub(super) fn extend(&mut self, other: Self) {
         self.accounts.extend(other.accounts);
         self.deleted.extend(other.deleted);
@@ -116,8 +116,8 @@ impl Present {
         self.spent_tokens.extend(other.spent_tokens);
     }
 
-    /// What becomes of each user, and of the tokens of those who are imported: they are here from
-    /// then on. With `again`, deleted users come back.
+    /// The outcome for each user, and for the tokens of those who are imported: they exist from then on.
+    /// With `again`, deleted users are imported again.
     pub(super) fn decide(
         &mut self,
         users: &[ImportedUser],

@@ -1,4 +1,4 @@
-//! The credentials of a user, ended together.
+//! Revokes the credentials of a user together.
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -6,18 +6,18 @@ use diesel::QueryResult;
 use crate::audit::{Action, Event, Events};
 use crate::store::{AccessToken, ApiKey, Revoking, User};
 
-/// What was ended.
+/// The credentials that were revoked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
+pub(super) struct RevokedCredentials {
     /// Whether there was a login token.
     token: bool,
     /// How many keys there were.
     keys: usize,
 }
 
-impl Ended {
-    /// Ends the login token and all keys of a user, whose row has to be locked: otherwise one may
-    /// be made meanwhile.
+impl RevokedCredentials {
+    /// Revokes the login token and all keys of a user, whose row must be locked: otherwise one may be
+    /// issued concurrently.
     pub(super) fn all_of_user(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -29,7 +29,7 @@ impl Ended {
         })
     }
 
-    /// Ends the login token of a user and leaves the keys.
+    /// Revokes the login token of a user, and keeps the keys.
     pub(super) fn token_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<Self> {
         Ok(Self {
             token: AccessToken::revoke_of_user(tx, user_id)?,
@@ -37,9 +37,8 @@ impl Ended {
         })
     }
 
-    /// Ends the login token and all keys of a user who is disabled, so that they do not come back
-    /// when the user is enabled, and records it. So does enabling, for a user who was disabled in
-    /// another way.
+    /// Revokes the login token and all keys of a user who is disabled, so that they stay revoked when the
+    /// user is enabled again, and records it. Enabling does so too, for a user who was disabled by hand.
     pub(super) fn by_disabling(
         tx: &mut Revoking<'_>,
         events: &mut Events,
@@ -51,13 +50,13 @@ impl Ended {
         if !disabled && !is_changed {
             return Ok(());
         }
-        let ended = Self::all_of_user(tx, user.id, now)?;
+        let revoked = Self::all_of_user(tx, user.id, now)?;
         let action = match disabled {
             true => Action::UserDisable,
             false => Action::UserEnable,
         };
-        if is_changed || ended.count() > 0 {
-            events.record(ended.told_in(Event::new(action).on_user(user.id)));
+        if is_changed || revoked.count() > 0 {
+            events.record(revoked.add_to(Event::new(action).on_user(user.id)));
         }
         Ok(())
     }
@@ -67,8 +66,8 @@ impl Ended {
         usize::from(self.token) + self.keys
     }
 
-    /// The event, with what was ended.
-    pub(super) fn told_in(self, event: Event) -> Event {
+    /// Adds what was revoked to an event.
+    pub(super) fn add_to(self, event: Event) -> Event {
         event.with("token", self.token).with("keys", self.keys)
     }
 }
