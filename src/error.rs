@@ -1,4 +1,4 @@
-//! The domain's errors: why an operation is refused or fails, whatever the transport.
+//! The domain's errors: why an operation is refused or fails, independent of the transport.
 //!
 //! No variant holds a cause, a query, or a value that may be a secret. What a client sees of each is
 //! in `guards/error_response.rs`; errors in the framing of a request are in `http/request_error.rs`.

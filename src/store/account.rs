@@ -21,7 +21,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of an address, by [`NewUser::email_key`].
+    /// The account of an address, by `NewUser::email_key`.
     pub(crate) fn find_by_email_key(
         conn: &mut StoreConnection,
         key: &str,

@@ -156,7 +156,7 @@ fn unencrypted_remote_database_requires_sslmode_disable_and_is_reported() {
         "doctor",
         "postgres://user:hush@db.invalid/n?sslmode=disable",
     );
-    let warning = "warning\tdatabase connection\tDATABASE_URL: with sslmode=disable others";
+    let warning = "warning\tdatabase connection\tDATABASE_URL: with sslmode=disable an attacker";
     assert!(
         report.contains(warning) && !report.contains("hush"),
         "{report}"

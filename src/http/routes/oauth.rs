@@ -98,8 +98,8 @@ pub(crate) async fn revoke(
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The state of a credential (RFC 7662 section 2.2). An invalid one, for whatever reason, has `active`
-/// only.
+/// The state of a credential (RFC 7662 section 2.2). For any invalid one, only `active` is
+/// present.
 #[derive(Default, Serialize, ToSchema)]
 pub(crate) struct Introspection<'a> {
     active: bool,
