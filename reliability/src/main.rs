@@ -100,7 +100,7 @@ fn main() -> ExitCode {
         (command, Some(binary)) => command.run(binary),
         (command, None) => {
             let root = project_root();
-            mutants::build(&root, &root.join("target"), "release")
+            mutants::build(&root, &root.join("target"), true)
                 .and_then(|binary| command.run(&binary))
         }
     };

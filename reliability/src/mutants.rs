@@ -13,9 +13,6 @@ use crate::{Cli, project_root};
 /// The line of a patch with the check that finds the mutant, as on the command line.
 const CHECK: &str = "Check:";
 
-/// The profile for mutants: fast enough to run for seconds, and cheap to build.
-const MUTANT_PROFILE: &str = "mutant";
-
 /// The options of `mutants`.
 #[derive(Debug, Args)]
 pub(crate) struct MutantsArgs {
@@ -44,7 +41,7 @@ pub(crate) fn run(args: &MutantsArgs) -> Result<bool, String> {
         println!("mutant {name}");
         let built = copy_sources(&root, &sources)
             .and_then(|()| apply(patch, &sources))
-            .and_then(|()| build(&sources, &mutants, MUTANT_PROFILE));
+            .and_then(|()| build(&sources, &mutants, false));
         let begun = Instant::now();
         let result = built.and_then(|binary| check(patch, &args.options)?.command.run(&binary));
         let seconds = begun.elapsed().as_secs();
@@ -141,21 +138,24 @@ fn apply(patch: &Path, sources: &Path) -> Result<(), String> {
     output(&mut command).map(drop)
 }
 
-/// Builds Tokenhouse from these sources, and returns the path of the program.
-pub(crate) fn build(sources: &Path, target: &Path, profile: &str) -> Result<PathBuf, String> {
+/// Builds Tokenhouse from these sources, and returns the path of the program. A mutant is not optimized:
+/// it runs for seconds only, and is built again for each patch.
+pub(crate) fn build(sources: &Path, target: &Path, is_release: bool) -> Result<PathBuf, String> {
     let mut command = Command::new("cargo");
     command
         .args(["build", "--quiet", "--locked", "--bin", "tokenhouse"])
-        .args(["--profile", profile, "--target-dir"])
+        .args(is_release.then_some("--release"))
+        .arg("--target-dir")
         .arg(target)
         .current_dir(sources);
     let status = command
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
-    if status.success() {
-        return Ok(target.join(profile).join("tokenhouse"));
+    let folder = if is_release { "release" } else { "debug" };
+    match status.success() {
+        true => Ok(target.join(folder).join("tokenhouse")),
+        false => Err(format!("{} does not build", sources.display())),
     }
-    Err(format!("{} does not build", sources.display()))
 }
 
 fn output(command: &mut Command) -> Result<String, String> {
