@@ -45,8 +45,8 @@ const FORGE: &str = "SELECT pg_notify('tokenhouse_sessions', message) FROM unnes
      'pause 0123456789abcdef 0123456789abcdef', repeat('0', 64)]) AS message";
 
 /// The same, but far more than a process can read at once.
-const FLOOD: &str = "SELECT pg_notify('tokenhouse_sessions', 'pause x ' || number) \
-     FROM generate_series(1, 200000) AS number";
+const FLOOD: &str = "SELECT pg_notify('tokenhouse_sessions', word || number) \
+     FROM unnest(ARRAY['pause ', 'resume ']) AS word, generate_series(1, 100000) AS number";
 
 /// Kills processes and starts new ones.
 ///
