@@ -148,3 +148,16 @@ impl fmt::Display for Findings {
         examples.try_for_each(|example| write!(f, "\n  {example}"))
     }
 }
+
+#[test]
+fn options_are_parsed_as_on_the_command_line() {
+    let races = parse_options::<races::Races>("--rounds 3 --kind delete-key --rounds 4").unwrap();
+    assert_eq!(
+        (races.rounds, races.kinds),
+        (4, vec![races::Kind::DeleteKey])
+    );
+    assert_eq!(races.database, Backend::Sqlite);
+    let run = parse_options::<history::Run>("--kills --setting A=b=c").unwrap();
+    assert_eq!(run.settings, [("A".to_owned(), "b=c".to_owned())]);
+    assert!(parse_options::<races::Races>("--rounds many").is_err());
+}
