@@ -156,8 +156,12 @@ fn every_command_is_audited(backend: Backend) {
         if command_name == "migrate" {
             assert_eq!(events_after(&app, 0)[0].0, "register");
             app.database().execute(
-                "DELETE FROM __diesel_schema_migrations WHERE version = '20261129000080';
-                 ALTER TABLE audit_events DROP COLUMN client_request_id",
+                "DELETE FROM __diesel_schema_migrations WHERE version = '20261129000000';
+                 DROP TABLE clock_mark;
+                 ALTER TABLE audit_events DROP COLUMN client_request_id;
+                 ALTER TABLE audit_head DROP COLUMN adopted_id;
+                 ALTER TABLE audit_head DROP COLUMN adopted_start;
+                 ALTER TABLE audit_head DROP COLUMN adopted_digest",
             );
         }
         assert_audited(&app, command_name, arguments, action);
