@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Writes the seeds of every fuzz target as a corpus for libFuzzer: `fuzz/corpus/TARGET/NAME`.
 
-A seed file holds one seed per line, in libFuzzer's dictionary syntax: `name="value"`, where the
-value escapes `\\\\`, `\\"` and `\\xAB`. `tests/fuzz.rs` reads the same files.
+`seeds.txt` explains its format. `tests/fuzz.rs` reads the same file.
 """
 
 import re
 from pathlib import Path
 
 FUZZ = Path(__file__).resolve().parent
+SECTION = re.compile(r"\[(\w+)\]")
 SEED = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
 ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))")
 
@@ -21,14 +21,17 @@ def unescape(value: str) -> bytes:
 
 
 def main() -> None:
-    for file in sorted((FUZZ / "seeds").glob("*.dict")):
-        corpus = FUZZ / "corpus" / file.stem
-        corpus.mkdir(parents=True, exist_ok=True)
-        for line in file.read_text().splitlines():
-            seed = SEED.fullmatch(line)
-            if seed is None:
-                raise SystemExit(f"{file}: not a seed: {line}")
+    corpus = None
+    for line in (FUZZ / "seeds.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        if section := SECTION.fullmatch(line):
+            corpus = FUZZ / "corpus" / section[1]
+            corpus.mkdir(parents=True, exist_ok=True)
+        elif corpus and (seed := SEED.fullmatch(line)):
             (corpus / seed[1]).write_bytes(unescape(seed[2]))
+        else:
+            raise SystemExit(f"seeds.txt: not a seed: {line}")
 
 
 if __name__ == "__main__":

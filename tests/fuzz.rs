@@ -1,4 +1,4 @@
-//! Runs the fuzz targets on a stable compiler: mutates the seeds in `fuzz/seeds` without coverage
+//! Runs the fuzz targets on a stable compiler: mutates the seeds in `fuzz/seeds.txt` without coverage
 //! feedback, with the same inputs in every run. With a nightly compiler, `fuzz/unpack-seeds.py` and
 //! `cargo +nightly fuzz run form` run the same targets under libFuzzer.
 //!
@@ -141,12 +141,25 @@ fn setting(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |value| value.parse().expect(name))
 }
 
-/// Reads the seeds of a target: one per line, as `name="value"` in libFuzzer's dictionary syntax.
+/// Reads the section `[target]` of the seeds: one per line, as `name="value"` in libFuzzer's dictionary
+/// syntax.
 fn read_seeds(target: &str) -> Vec<Vec<u8>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/seeds/{target}.dict"));
-    let lines = fs::read_to_string(&file).unwrap();
-    let seeds: Vec<_> = lines.lines().map(parse_seed).collect();
-    assert!(!seeds.is_empty(), "{} has no seeds", file.display());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds.txt");
+    let text = fs::read_to_string(&file).unwrap();
+    let section = text
+        .lines()
+        .skip_while(|line| *line != format!("[{target}]"))
+        .skip(1)
+        .take_while(|line| !line.starts_with('['));
+    let seeds: Vec<_> = section
+        .filter(|line| !line.is_empty())
+        .map(parse_seed)
+        .collect();
+    assert!(
+        !seeds.is_empty(),
+        "{} has no seeds for {target}",
+        file.display()
+    );
     seeds
 }
 
