@@ -38,17 +38,7 @@ type File = (&'static str, &'static str);
 
 const CADDY_FILES: [File; 1] = [("caddy/Caddyfile", "Caddyfile")];
 
-const NGINX_FILES: [File; 3] = [
-    ("nginx/conf.d/app.conf", "conf.d/app.conf"),
-    (
-        "nginx/snippets/tokenhouse-app.conf",
-        "snippets/tokenhouse-app.conf",
-    ),
-    (
-        "nginx/snippets/tokenhouse-verify.conf",
-        "snippets/tokenhouse-verify.conf",
-    ),
-];
+const NGINX_FILES: [File; 1] = [("nginx/app.conf", "conf.d/app.conf")];
 
 /// What Debian's `nginx.conf` has around the recipe, changed for an unprivileged user.
 const NGINX_CONF: &str = "

@@ -144,10 +144,7 @@ fn every_deployment_example_names_the_proxy() {
             "nginx/cluster.conf",
             "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
         ),
-        (
-            "nginx/conf.d/app.conf",
-            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
-        ),
+        ("nginx/app.conf", "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1"),
         (
             "caddy/Caddyfile",
             "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
