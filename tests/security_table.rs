@@ -104,11 +104,11 @@ fn problem_with(name: &str) -> Option<String> {
         let is_command = is_command_of_reliability(second);
         return (!is_command).then(|| format!("{name}: reliability has no command {second}"));
     }
-    let file = match first {
-        "bench/run" => format!("bench/harness/scenarios/{second}.py"),
-        script => script.to_owned(),
-    };
-    (!root().join(&file).is_file()).then(|| format!("{name}: {file} does not exist"))
+    if first == "bench/run" {
+        let has_scenario = read("bench/run").contains(&format!("\n    \"{second}\": "));
+        return (!has_scenario).then(|| format!("{name}: bench/run has no scenario {second}"));
+    }
+    (!root().join(first).is_file()).then(|| format!("{name}: {first} does not exist"))
 }
 
 #[test]
@@ -163,6 +163,7 @@ fn wrong_names_are_detected() {
         "tests/api/sign_in.rs::sign_in",
         "scripts/no-such-script --fast",
         "reliability no-such-run",
+        "bench/run no-such-scenario",
     ] {
         assert!(problem_with(wrong).is_some(), "{wrong}");
     }
@@ -171,6 +172,7 @@ fn wrong_names_are_detected() {
         "tests/api/sign_in.rs::strict_status_follows_rfc_6749",
         "scripts/check-dependencies.sh",
         "reliability races --rounds 1000",
+        "bench/run flood",
     ] {
         assert_eq!(problem_with(right), None);
     }

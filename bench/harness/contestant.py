@@ -9,11 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from .databases import Cluster, Postgres, token, token_file, user_json
 from .load import Client, ClientError, Request, Response, Target
-from .postgres import Cluster, Postgres
-from .processes import Layout, Stopwatch, Tree, busy_seconds, free_port, pinned, stop_process
-from .seeding import token, token_file, user_json
-from .workspace import HELPERS_TARGET, LOGS, BenchmarkError, build_helper
+from .machine import (
+    HELPERS_TARGET,
+    LOGS,
+    BenchmarkError,
+    Layout,
+    Stopwatch,
+    Tree,
+    build_helper,
+    busy_seconds,
+    free_port,
+    pinned,
+    stop_process,
+)
 
 
 @dataclass(frozen=True)
@@ -167,8 +177,7 @@ def _response(port: int, request: Request) -> Response | None:
         return None
 
 
-PROGRAM = HELPERS_TARGET / "release" / "bench-bare"
-BCRYPT_PROGRAM = HELPERS_TARGET / "release" / "bench-bcrypt"
+BARE_PROGRAM = HELPERS_TARGET / "release" / "bench-bare"
 
 
 class Bare(Contestant):
@@ -182,10 +191,10 @@ class Bare(Contestant):
         build_helper("bare")
 
     def installed(self, setup: Setup) -> Path:
-        return PROGRAM
+        return BARE_PROGRAM
 
     def command(self, setup: Setup, port: int, workers: int) -> Command:
-        return Command([str(PROGRAM), str(port), str(workers), user_json(setup.rows)])
+        return Command([str(BARE_PROGRAM), "serve", str(port), str(workers), user_json(setup.rows)])
 
     def verify(self, setup: Setup, server: Server) -> None:
         """Skipped: it accepts every request."""

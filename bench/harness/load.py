@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .processes import Tree, pinned, resident_bytes
-from .workspace import BENCH, HELPERS_TARGET, WORK, BenchmarkError
+from .machine import BENCH, HELPERS_TARGET, WORK, BenchmarkError, Tree, pinned, resident_bytes
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def run_wrk(
     """Loads the target as hard as possible, with one thread per core."""
     threads = min(len(cores), connections)
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-    command += ["--timeout", "10s", "-s", str(BENCH / "lua" / "check.lua"), target.url, "--"]
+    command += ["--timeout", "10s", "-s", str(BENCH / "load" / "check.lua"), target.url, "--"]
     command += [str(tokens), target.header, target.prefix, str(seed)]
     done = subprocess.run(pinned(cores, command), capture_output=True, text=True, check=False)
     printed = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -176,7 +175,7 @@ class Plan:
 
 
 def run_plan(plan: Plan, tree: Tree, cores: tuple[int, ...]) -> tuple[dict, list[int]]:
-    """Runs bench-load. Returns its report (see bench/load/src/report.rs) and the resident bytes of
+    """Runs bench-load. Returns its report (see bench/load/src/main.rs) and the resident bytes of
     the server's process tree, sampled ten times a second."""
     WORK.mkdir(exist_ok=True)
     plan_file, result = WORK / "plan.json", WORK / "load.json"

@@ -9,16 +9,17 @@ from abc import abstractmethod
 from pathlib import Path
 from urllib.parse import urlencode
 
-from . import seeding
+from . import databases
 from .contestant import BASE_ENVIRONMENT, Command, Contestant, Setup
+from .databases import CREATED, EXPIRES, User
 from .load import Request
-from .seeding import CREATED, EXPIRES, User
-from .workspace import (
+from .machine import (
     DATA,
     LOGS,
     PEERS,
     WORK,
     BenchmarkError,
+    dependencies,
     pinned_versions,
     run_logged,
     venv_python,
@@ -43,13 +44,13 @@ class Peer(Contestant):
 
     def seed(self, setup: Setup) -> None:
         schema = self.tables_source() + self.user_insert + self.token_insert
-        seeding.seed_once(self.path(setup), schema, lambda: self._seed(setup))
+        databases.seed_once(self.path(setup), schema, lambda: self._seed(setup))
 
     def _seed(self, setup: Setup) -> None:
         path = self.path(setup)
-        seeding.remove_sqlite(path)
+        databases.remove_sqlite(path)
         self.make_tables(path)
-        seeding.fill_sqlite(
+        databases.fill_sqlite(
             path,
             setup.rows,
             self.user_insert,
@@ -87,13 +88,13 @@ class PythonPeer(Peer):
     packages: tuple[str, ...]
 
     @property
-    def requirements(self) -> Path:
-        """The pinned packages."""
-        return self.folder / "requirements.txt"
+    def app(self) -> Path:
+        """Its source, which lists the pinned packages."""
+        return self.folder / "app.py"
 
     def python(self) -> Path:
         """The interpreter."""
-        return venv_python(self.name, self.requirements)
+        return venv_python(self.name, self.app)
 
     def build(self, setup: Setup) -> None:
         self.python()
@@ -102,7 +103,7 @@ class PythonPeer(Peer):
         return self.python().parent.parent
 
     def versions(self) -> dict[str, str]:
-        return pinned_versions(self.requirements, self.packages)
+        return pinned_versions(self.app, self.packages)
 
     def run(self, arguments: list[str], path: Path) -> None:
         """Runs its interpreter on a database."""
@@ -115,7 +116,7 @@ class FastApiPeer(PythonPeer):
     """A FastAPI app under uvicorn."""
 
     def tables_source(self) -> str:
-        return (self.folder / "app.py").read_text()
+        return self.app.read_text()
 
     def make_tables(self, path: Path) -> None:
         self.run(["app.py"], path)
@@ -201,7 +202,7 @@ class DjangoKnox(PythonPeer):
     )
 
     def tables_source(self) -> str:
-        return self.requirements.read_text()
+        return "\n".join(dependencies(self.app))
 
     def make_tables(self, path: Path) -> None:
         self.run(["app.py", "migrate", "--verbosity", "0"], path)

@@ -1,6 +1,22 @@
 """`python -m harness.plots RESULTS PLOTS` draws the plots of BENCHMARKS.md. It runs in a virtual
 environment with matplotlib."""
 
+# /// script
+# dependencies = [
+#     "contourpy==1.3.3",
+#     "cycler==0.12.1",
+#     "fonttools==4.68.0",
+#     "kiwisolver==1.5.1",
+#     "matplotlib==3.11.2",
+#     "numpy==2.4.6",
+#     "packaging==26.4",
+#     "pillow==13.0.0",
+#     "pyparsing==3.3.3",
+#     "python-dateutil==4.0.0",
+#     "tzdata==2026.6",
+# ]
+# ///
+
 import json
 import sys
 from pathlib import Path

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from .processes import facts
-from .workspace import BENCH, PLOTS, REPORT, RESULTS, BenchmarkError, venv_python
+from .machine import BENCH, PLOTS, REPORT, RESULTS, BenchmarkError, facts, venv_python
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def _existing_sections() -> dict[str, str]:
 
 def _draw() -> None:
     """Draws in a separate process: matplotlib is installed in a virtual environment."""
-    python = venv_python("plots", BENCH / "plots.txt")
+    python = venv_python("plots", BENCH / "harness" / "plots.py")
     PLOTS.mkdir(exist_ok=True)
     command = [str(python), "-m", "harness.plots", str(RESULTS), str(PLOTS)]
     done = subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)

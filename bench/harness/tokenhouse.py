@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
-from . import seeding
+from . import databases
 from .contestant import BASE_ENVIRONMENT, Command, Contestant, Server, Setup
+from .databases import CREATED, EXPIRES, User
 from .load import Client, Request
-from .seeding import CREATED, EXPIRES, User
-from .workspace import DATA, LOGS, MIGRATIONS, ROOT, BenchmarkError, run_logged, server_target
+from .machine import DATA, LOGS, MIGRATIONS, ROOT, BenchmarkError, run_logged, server_target
 
 STATIC_KEY = "the-static-key-of-the-benchmarks-43-letters"
 
@@ -122,15 +122,15 @@ class TokenhouseSqlite(Tokenhouse):
         return f"sqlite://{self.path(setup)}"
 
     def seed(self, setup: Setup) -> None:
-        seeding.seed_once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
+        databases.seed_once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
 
     def _seed(self, setup: Setup) -> None:
         path = self.path(setup)
-        seeding.remove_sqlite(path)
+        databases.remove_sqlite(path)
         _migrate(setup, self.database_url(setup))
         users = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
         tokens = f"INSERT INTO access_tokens ({TOKEN_COLUMNS}) VALUES (?,?,?,?,?)"
-        seeding.fill_sqlite(path, setup.rows, users, user_row, tokens, token_row)
+        databases.fill_sqlite(path, setup.rows, users, user_row, tokens, token_row)
 
     def database_bytes(self, setup: Setup) -> int:
         path = self.path(setup)
@@ -157,16 +157,16 @@ class TokenhousePostgres(Tokenhouse):
         marker = DATA / f"postgres-{self.database(setup)}"
         if not setup.cluster().exists(self.database(setup)):
             marker.unlink(missing_ok=True)
-        seeding.seed_once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
+        databases.seed_once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
 
     def _seed(self, setup: Setup, marker: Path) -> None:
         cluster, database = setup.cluster(), self.database(setup)
         cluster.query(f"DROP DATABASE IF EXISTS {database}")
         cluster.query(f"CREATE DATABASE {database}")
         _migrate(setup, cluster.url(database))
-        users = seeding.copy_lines(setup.rows, user_row)
+        users = databases.copy_lines(setup.rows, user_row)
         cluster.copy(database, f"users ({USER_COLUMNS})", users)
-        tokens = seeding.copy_lines(setup.rows, token_row)
+        tokens = databases.copy_lines(setup.rows, token_row)
         cluster.copy(database, f"access_tokens ({TOKEN_COLUMNS})", tokens)
         sequence = "pg_get_serial_sequence('users', 'id')"
         cluster.query(f"SELECT setval({sequence}, (SELECT max(id) FROM users))", database)

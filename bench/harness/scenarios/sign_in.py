@@ -6,12 +6,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from ..contestant import BCRYPT_PROGRAM, Contestant, Server, Setup, cpu_around
+from ..contestant import BARE_PROGRAM, Contestant, Server, Setup, cpu_around
+from ..databases import PASSWORD, User, sign_in_numbers
 from ..load import Client, ClientError, Response
-from ..processes import pinned, quantile
+from ..machine import BenchmarkError, build_helper, pinned, quantile
 from ..report import Result, Table, format_number, format_percent
-from ..seeding import PASSWORD, User, sign_in_numbers
-from ..workspace import BenchmarkError, build_helper
 
 COST = 12
 HASH_SECONDS = 2
@@ -53,7 +52,7 @@ class SignIns:
             self.abandoned += is_final
 
 
-def run(setup: Setup, contestants: list[Contestant], clients: int, seconds: float) -> Result:
+def sign_in(setup: Setup, contestants: list[Contestant], clients: int, seconds: float) -> Result:
     """Measures `clients` clients for `seconds` at each contestant, and a single client."""
     build_helper("bare")
     rows = []
@@ -108,7 +107,7 @@ def _compare_with_cores(rows: list[dict]) -> None:
 
 
 def _hash_milliseconds(cores: tuple[int, ...]) -> float:
-    command = pinned(cores[:1], [str(BCRYPT_PROGRAM), str(COST), str(HASH_SECONDS)])
+    command = pinned(cores[:1], [str(BARE_PROGRAM), "hash", str(COST), str(HASH_SECONDS)])
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -13,8 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::report::{Event, Log};
-use crate::{Paced, Plan};
+use crate::{Event, Log, Paced, Plan};
 
 /// Maximum wait for a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

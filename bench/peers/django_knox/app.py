@@ -4,6 +4,18 @@
     gunicorn app                 serves
 """
 
+# /// script
+# dependencies = [
+#     "asgiref==3.13.0",
+#     "bcrypt==5.0.0",
+#     "Django==5.2.19",
+#     "django-rest-knox==5.1.0",
+#     "djangorestframework==3.18.3",
+#     "gunicorn==27.0.1",
+#     "sqlparse==0.6.1",
+# ]
+# ///
+
 import os
 import secrets
 import sys

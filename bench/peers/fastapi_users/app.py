@@ -6,6 +6,44 @@ Its default hash is Argon2; here it uses bcrypt of cost 12, so that sign-ins are
     uvicorn app:app         serves
 """
 
+# /// script
+# dependencies = [
+#     "aiosqlite==0.22.1",
+#     "annotated-doc==0.0.7",
+#     "annotated-types==0.8.0",
+#     "anyio==4.16.0",
+#     "argon2-cffi==25.1.0",
+#     "argon2-cffi-bindings==26.2.0",
+#     "bcrypt==5.0.0",
+#     "cffi==2.1.1",
+#     "click==8.5.1",
+#     "cryptography==50.0.2",
+#     "dnspython==2.9.2",
+#     "email-validator==2.3.0",
+#     "fastapi==0.165.0",
+#     "fastapi-users==15.0.5",
+#     "fastapi-users-db-sqlalchemy==7.0.0",
+#     "greenlet==3.5.6",
+#     "h11==0.16.0",
+#     "httptools==0.9.0",
+#     "idna==3.20",
+#     "makefun==1.16.0",
+#     "opentelemetry-api==1.45.2",
+#     "pwdlib==0.3.0",
+#     "pycparser==3.12",
+#     "pydantic==2.14.4",
+#     "pydantic_core==2.50.5",
+#     "PyJWT==2.15.1",
+#     "python-multipart==0.0.34",
+#     "SQLAlchemy==2.0.58",
+#     "starlette==1.10.0",
+#     "typing-inspection==0.4.5",
+#     "typing_extensions==4.16.0",
+#     "uvicorn==0.54.0",
+#     "uvloop==0.23.0",
+# ]
+# ///
+
 import os
 import uuid
 from collections.abc import AsyncIterator

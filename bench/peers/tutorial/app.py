@@ -5,6 +5,36 @@ passlib's bcrypt hashes, one random token per signed-in user, and a static key.
     uvicorn app:app         serves
 """
 
+# /// script
+# dependencies = [
+#     "aiosqlite==0.22.1",
+#     "annotated-doc==0.0.7",
+#     "annotated-types==0.8.0",
+#     "anyio==4.16.0",
+#     # passlib 1.7.4 cannot detect bcrypt 4.1 and later.
+#     "bcrypt==4.0.1",
+#     "click==8.5.1",
+#     "dnspython==2.9.2",
+#     "email-validator==2.4.0",
+#     "fastapi==0.165.0",
+#     "greenlet==3.5.6",
+#     "h11==0.16.0",
+#     "httptools==0.9.0",
+#     "idna==3.20",
+#     "opentelemetry-api==1.45.2",
+#     "passlib==1.7.4",
+#     "pydantic==2.14.3",
+#     "pydantic_core==2.50.4",
+#     "python-multipart==0.0.34",
+#     "SQLAlchemy==2.1.9",
+#     "starlette==1.10.0",
+#     "typing-inspection==0.4.5",
+#     "typing_extensions==4.16.0",
+#     "uvicorn==0.54.0",
+#     "uvloop==0.23.0",
+# ]
+# ///
+
 import hmac
 import os
 import secrets

@@ -1,19 +1,21 @@
-"""The same work on databases of increasing size."""
+"""The same work on databases of increasing size; and program size, memory and start time."""
 
+import os
+import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
-from ..contestant import Server, Setup, cpu_around
+from ..contestant import Contestant, Server, Setup, cpu_around
+from ..databases import PASSWORD, User, sign_in_numbers
 from ..load import WRK_CONNECTIONS, Client, Request, require_wrk, run_wrk
-from ..processes import quantile
+from ..machine import LOGS, ROOT, WORK, BenchmarkError, Memory, Stopwatch, quantile, run_logged
 from ..report import Result, Table, format_mebibytes, format_number
-from ..seeding import PASSWORD, User, sign_in_numbers
 from ..tokenhouse import Tokenhouse
 from ..tokenhouse import run as run_command
-from ..workspace import BenchmarkError
 
-STARTS = 3
+GROWTH_STARTS = 3
 REQUESTS = 300
 
 # Cheap hashes, so that registrations and sign-ins measure the database.
@@ -23,7 +25,7 @@ COST = 4
 # No session cache, so that checks query the database at every size.
 NO_CACHE = {"TOKENHOUSE_SESSION_CACHE_MB": "0"}
 
-COLUMNS = (
+GROWTH_COLUMNS = (
     "contestant", "users", "check: CPU us", "check: p50 ms", "check: p99 ms",
     "register: CPU us", "register: p50 ms", "sign-in: CPU us", "sign-in: p50 ms",
     "start ms", "database MiB", "RSS MiB",
@@ -36,7 +38,7 @@ COMMANDS = {
 }
 
 
-def run(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], seconds: float) -> Result:
+def growth(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], seconds: float) -> Result:
     """Measures each contestant at each number of users."""
     require_wrk()
     rows = []
@@ -45,15 +47,17 @@ def run(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], seconds: 
         sized = replace(setup, rows=size)
         for contestant in contestants:
             contestant.seed(sized)
-            rows.append(_measure(sized, contestant, commands, seconds))
+            rows.append(_measure_growth(sized, contestant, commands, seconds))
             print(f"growth  {contestant.name:22} {size:>10,} users: done", flush=True)
     rows.sort(key=lambda row: row["name"], reverse=True)
-    heads = [*COLUMNS, *commands]
+    heads = [*GROWTH_COLUMNS, *commands]
     return Result(
         name="growth",
         title="Growth",
-        method=_method(setup, seconds),
-        tables=[Table("By the number of users", heads, [_cells(row, commands) for row in rows])],
+        method=_growth_method(setup, seconds),
+        tables=[
+            Table("By the number of users", heads, [_growth_cells(row, commands) for row in rows])
+        ],
         data={"rows": rows},
         versions={k: v for c in contestants for k, v in c.versions().items()},
     )
@@ -64,7 +68,7 @@ def _has(setup: Setup, command: list[str]) -> bool:
     return run_command(setup, "sqlite://unused.db", *verbs, "--help").returncode == 0
 
 
-def _measure(
+def _measure_growth(
     setup: Setup, contestant: Tokenhouse, commands: dict[str, list[str]], seconds: float
 ) -> dict:
     row = {
@@ -72,7 +76,7 @@ def _measure(
         "title": contestant.title,
         "users": setup.rows,
         "bytes": contestant.database_bytes(setup),
-        "start_ms": median(_start_milliseconds(setup, contestant) for _ in range(STARTS)),
+        "start_ms": median(_start_milliseconds(setup, contestant) for _ in range(GROWTH_STARTS)),
     }
     cores = setup.layout.servers
     with contestant.running(setup, cores, CHEAP_HASHES | NO_CACHE) as server:
@@ -101,7 +105,7 @@ def _measure(
 
 def _start_milliseconds(setup: Setup, contestant: Tokenhouse) -> float:
     with contestant.running(setup, setup.layout.servers, CHEAP_HASHES) as server:
-        return server.seconds_to_answer * 1e3
+        return server.start_seconds * 1e3
 
 
 def _checks(setup: Setup, contestant: Tokenhouse, server: Server, seconds: float) -> dict:
@@ -147,7 +151,7 @@ def _command_milliseconds(setup: Setup, contestant: Tokenhouse, command: list[st
     return (time.perf_counter() - start) * 1e3
 
 
-def _cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
+def _growth_cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
     return [
         row["title"],
         f"{row['users']:,}",
@@ -165,7 +169,7 @@ def _cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _method(setup: Setup, seconds: float) -> list[str]:
+def _growth_method(setup: Setup, seconds: float) -> list[str]:
     return [
         f"Each size has its own database, with a token for every user. {setup.layout}; "
         "CPU time includes Postgres.",
@@ -174,5 +178,107 @@ def _method(setup: Setup, seconds: float) -> list[str]:
         f"for {seconds:g} s, latency with a single connection.",
         f"{REQUESTS} registrations and {REQUESTS} sign-ins one after another, with hashes of "
         f"cost {COST}, so that the database dominates. Each is durable when it is acknowledged.",
-        f"Start: from the start of the process to its first response, median of {STARTS}.",
+        f"Start: from the start of the process to its first response, median of {GROWTH_STARTS}.",
+    ]
+
+
+SIZE_STARTS = 5
+LOAD_SECONDS = 2
+
+SIZE_COLUMNS = (
+    "contestant", "program MiB", "start ms", "processes", "idle: resident MiB",
+    "idle: proportional MiB", "after load: proportional MiB",
+)
+
+
+def size(setup: Setup, contestants: list[Contestant], cold_build: bool) -> Result:
+    """Measures each contestant, and optionally a clean build of Tokenhouse."""
+    require_wrk()
+    rows = []
+    for contestant in contestants:
+        rows.append(_measure_size(setup, contestant))
+        print(f"size  {contestant.name}: done", flush=True)
+    tables = [Table("Programs and memory", SIZE_COLUMNS, [_size_cells(row) for row in rows])]
+    data: dict = {"rows": rows}
+    if cold_build:
+        data["cold_build_seconds"] = _cold_build_seconds()
+        heads = ("build", "seconds", "cores")
+        row = ("Tokenhouse", format_number(data["cold_build_seconds"]), str(os.cpu_count()))
+        tables.append(Table("A clean release build", heads, [row]))
+    return Result(
+        name="size",
+        title="Size",
+        method=_size_method(setup),
+        tables=tables,
+        data=data,
+        versions={k: v for c in contestants for k, v in c.versions().items()},
+    )
+
+
+def _measure_size(setup: Setup, contestant: Contestant) -> dict:
+    cores = setup.layout.servers
+    starts = []
+    for _ in range(SIZE_STARTS):
+        with contestant.running(setup, cores) as server:
+            starts.append(server.start_seconds * 1e3)
+    with contestant.running(setup, cores) as server:
+        contestant.verify(setup, server)
+        idle, processes = server.tree.memory(), len(server.tree.pids())
+        tokens, target = contestant.tokens(setup, "hot"), contestant.target(server.port)
+        run_wrk(target, tokens, LOAD_SECONDS, setup.layout.load)
+        loaded: Memory = server.tree.memory()
+    return {
+        "name": contestant.name,
+        "title": contestant.title,
+        "program": _bytes(contestant.installed(setup)),
+        "start_ms": median(starts),
+        "processes": processes,
+        "idle_resident": idle.resident,
+        "idle_proportional": idle.proportional,
+        "loaded_proportional": loaded.proportional,
+    }
+
+
+def _bytes(path: Path) -> int:
+    """Size of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(each.lstat().st_size for each in path.rglob("*") if not each.is_dir())
+
+
+def _cold_build_seconds() -> float:
+    """Times a build on all cores. Downloading the sources does not count."""
+    target = WORK / "cold-build"
+    run_logged(["cargo", "fetch", "--locked"], LOGS / "fetch.log", cwd=ROOT)
+    shutil.rmtree(target, ignore_errors=True)
+    watch = Stopwatch()
+    command = ["cargo", "build", "--release", "--locked", "--bin", "tokenhouse"]
+    command += ["--target-dir", str(target)]
+    run_logged(command, LOGS / "cold-build.log", cwd=ROOT)
+    seconds = watch.seconds()
+    shutil.rmtree(target)
+    return seconds
+
+
+def _size_cells(row: dict) -> list[str]:
+    return [
+        row["title"],
+        format_mebibytes(row["program"]),
+        format_number(row["start_ms"]),
+        str(row["processes"]),
+        format_mebibytes(row["idle_resident"]),
+        format_mebibytes(row["idle_proportional"]),
+        format_mebibytes(row["loaded_proportional"]),
+    ]
+
+
+def _size_method(setup: Setup) -> list[str]:
+    return [
+        "Program: the file, or the virtual environment (with pip) or the folder of packages, "
+        "without Python or Node itself. Start: from the start of the process to its first HTTP "
+        f"response, median of {SIZE_STARTS}.",
+        "Memory of the server's processes, without Postgres; proportional (PSS) divides shared "
+        "pages among the processes that share them. Idle: after a few token checks; after load: "
+        f"after {LOAD_SECONDS} s of token checks at the maximum rate.",
+        f"{setup.rows:,} users; {setup.layout}; workers: {len(setup.layout.servers)}.",
     ]
