@@ -48,7 +48,7 @@ fuzz TARGET="":
 
 # Build the release binary reproducibly, and its bill of materials
 release:
-    scripts/build-release.sh
+    scripts/release.sh build
     scripts/sbom.py --output target/release/tokenhouse.cdx.json
 
 # Check that the packages for crates.io contain all that they need

@@ -126,7 +126,7 @@ def bundled_components(crate: Crate, manifest: dict[str, Any]) -> list[Component
             archives = " ".join(file.name for file in (folder / "res").iterdir())
             return [bundled("swagger-ui", first(r"v([\d.]+)\.zip", archives), "Apache-2.0")]
         case "tokenhouse":
-            pack = (ROOT / "scripts" / "pack-redoc.sh").read_text()
+            pack = (ROOT / "scripts" / "release.sh").read_text()
             return [bundled("redoc", first(r"version=([\d.]+)", pack), "MIT")]
         case _:
             return []

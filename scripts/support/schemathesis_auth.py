@@ -1,4 +1,4 @@
-"""Credentials for schemathesis, which loads this module. scripts/api-fuzz.py sets the environment."""
+"""Credentials for schemathesis, which loads this module. scripts/openapi.py sets the environment."""
 
 import os
 import subprocess

@@ -20,7 +20,7 @@ use crate::http::request_error::{Error, RequestError};
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
 const SWAGGER_INIT: &str = include_str!("../assets/swagger-init.js");
 const REDOC_PAGE: &str = include_str!("../assets/redoc.html");
-/// Redoc 2.5.4 (MIT), as made by `scripts/pack-redoc.sh`.
+/// Redoc 2.5.4 (MIT), as made by `scripts/release.sh pack-redoc`.
 const REDOC_PACKED: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
 
 /// The content security policy of the pages. Both libraries insert style sheets, and Redoc searches in
