@@ -1,8 +1,9 @@
 //! Weakened versions of Tokenhouse, which the checks have to find.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use clap::{Args, Parser};
@@ -10,40 +11,49 @@ use test_support::ScratchDir;
 
 use crate::{Cli, project_root};
 
-/// The line of a patch with the check that finds the mutant, as on the command line.
+/// The line with which the section of a mutant begins, before its name.
+const MUTANT: &str = "# Mutant: ";
+
+/// The line of a section with the check that finds the mutant, as on the command line.
 const CHECK: &str = "Check:";
+
+/// A section of the file of mutants.
+struct Mutant {
+    name: String,
+    patch: String,
+}
 
 /// The options of `mutants`.
 #[derive(Debug, Args)]
 pub(crate) struct MutantsArgs {
-    /// Only these patches, without `.patch`
+    /// Only these mutants
     names: Vec<String>,
-    /// The folder of the patches
-    #[arg(long, default_value_os_t = project_root().join("reliability/mutants"))]
+    /// The file with the patches
+    #[arg(long, default_value_os_t = project_root().join("reliability/mutants.patch"))]
     patches: PathBuf,
-    /// Options of each check, before those in the patch
+    /// Options of each check, before those in the file
     #[arg(last = true)]
     options: Vec<String>,
 }
 
 /// Builds and checks every mutant. All have to be found.
 pub(crate) fn run(args: &MutantsArgs) -> Result<bool, String> {
-    let patches = patches(&args.patches, &args.names)?;
+    let mutants = read(&args.patches, &args.names)?;
     let root = project_root();
-    let mutants = root.join("target/mutants");
+    let target = root.join("target/mutants");
     // All mutants are built in the same folder, so that only what a patch changes is built again.
-    let sources = mutants.join("sources");
+    let sources = target.join("sources");
     fs::create_dir_all(&sources).map_err(|error| error.to_string())?;
     let sources = ScratchDir::take_over(sources).map_err(|error| error.to_string())?;
     let (mut results, mut survivors, mut errors) = (Vec::new(), 0, 0);
-    for patch in &patches {
-        let name = name(patch);
+    for mutant in &mutants {
+        let name = &mutant.name;
         println!("mutant {name}");
         let built = copy_sources(&root, &sources)
-            .and_then(|()| apply(patch, &sources))
-            .and_then(|()| build(&sources, &mutants, false));
+            .and_then(|()| apply(mutant, &sources, &[]))
+            .and_then(|()| build(&sources, &target, false));
         let begun = Instant::now();
-        let result = built.and_then(|binary| check(patch, &args.options)?.command.run(&binary));
+        let result = built.and_then(|binary| check(mutant, &args.options)?.command.run(&binary));
         let seconds = begun.elapsed().as_secs();
         let result = match result {
             Ok(false) => format!("found after {seconds} s"),
@@ -66,31 +76,31 @@ pub(crate) fn run(args: &MutantsArgs) -> Result<bool, String> {
     }
 }
 
-/// The patches in the order of their names; at least one, and each that was named.
-fn patches(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut patches: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|it| it == "patch"))
-        .filter(|path| names.is_empty() || names.contains(&name(path)))
+/// The mutants in the order of the file; at least one, and each that was named.
+fn read(file: &Path, names: &[String]) -> Result<Vec<Mutant>, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let sections = text.split(MUTANT).skip(1);
+    let mutants: Vec<Mutant> = sections
+        .filter_map(|section| section.split_once('\n'))
+        .map(|(name, patch)| Mutant {
+            name: name.to_owned(),
+            patch: patch.to_owned(),
+        })
+        .filter(|mutant| names.is_empty() || names.contains(&mutant.name))
         .collect();
-    patches.sort();
-    if patches.is_empty() || patches.len() < names.len() {
-        return Err(format!("{} lacks these patches", folder.display()));
+    if mutants.is_empty() || mutants.len() < names.len() {
+        return Err(format!("{} lacks these mutants", file.display()));
     }
-    Ok(patches)
+    Ok(mutants)
 }
 
-fn name(patch: &Path) -> String {
-    let name = patch.file_stem().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
-/// The check of a patch, with further options after its name.
-fn check(patch: &Path, options: &[String]) -> Result<Cli, String> {
-    let text = fs::read_to_string(patch).map_err(|error| error.to_string())?;
-    let line = text.lines().find_map(|line| line.strip_prefix(CHECK));
-    let mut words = line.ok_or("no check in the patch")?.split_whitespace();
+/// The check of a mutant, with further options after its name.
+fn check(mutant: &Mutant, options: &[String]) -> Result<Cli, String> {
+    let check = mutant
+        .patch
+        .lines()
+        .find_map(|line| line.strip_prefix(CHECK));
+    let mut words = check.ok_or("the mutant has no check")?.split_whitespace();
     let verb = words.next().unwrap_or_default();
     let options = options.iter().map(String::as_str);
     let words = ["reliability", verb]
@@ -127,15 +137,28 @@ fn copy_sources(root: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn apply(patch: &Path, sources: &Path) -> Result<(), String> {
-    let mut command = Command::new("patch");
-    command
+/// Patches the sources, with further options of `patch`.
+fn apply(mutant: &Mutant, sources: &Path, options: &[&str]) -> Result<(), String> {
+    let mut patch = Command::new("patch")
         .args(["--strip=1", "--fuzz=0", "--forward", "--batch"])
         .arg("--no-backup-if-mismatch")
-        .arg("--input")
-        .arg(patch)
-        .current_dir(sources);
-    output(&mut command).map(drop)
+        .args(options)
+        .current_dir(sources)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("patch: {error}"))?;
+    if let Some(mut stdin) = patch.stdin.take() {
+        let written = stdin.write_all(mutant.patch.as_bytes());
+        written.map_err(|error| format!("patch: {error}"))?;
+    }
+    let output = patch
+        .wait_with_output()
+        .map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
+    }
 }
 
 /// Builds Tokenhouse from these sources, and returns the path of the program. A mutant is not optimized:
@@ -172,17 +195,11 @@ fn output(command: &mut Command) -> Result<String, String> {
 
 /// Whether the checks find the mutants takes minutes: `reliability mutants`.
 #[test]
-fn every_patch_fits_the_sources_and_names_a_check() {
+fn every_mutant_fits_the_sources_and_names_a_check() {
     let root = project_root();
-    let patches = patches(&root.join("reliability/mutants"), &[]).unwrap();
-    for patch in patches {
-        check(&patch, &[]).unwrap();
-        let mut command = Command::new("patch");
-        command
-            .args(["--strip=1", "--fuzz=0", "--forward", "--batch", "--dry-run"])
-            .arg("--input")
-            .arg(&patch)
-            .current_dir(&root);
-        output(&mut command).unwrap();
+    let mutants = read(&root.join("reliability/mutants.patch"), &[]).unwrap();
+    for mutant in mutants {
+        check(&mutant, &[]).unwrap();
+        apply(&mutant, &root, &["--dry-run"]).unwrap();
     }
 }
