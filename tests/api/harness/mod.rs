@@ -1,16 +1,14 @@
 //! The test harness: servers, their databases, and the programs around them.
 
 mod database;
-mod process;
 pub mod proxy;
-mod recorder;
 mod server;
 
 pub use database::{TEST_QUERY, TestDatabase};
-pub use process::{Log, Running, run_with_input};
-pub use proxy::{Proxy, RunningProxy};
-pub use recorder::{Recorded, Recorder};
-pub use server::{OWN_SCOPES, STATIC_KEY, TestApp, TestAppBuilder, settings};
+pub use proxy::{Proxy, Recorded, Recorder, RunningProxy};
+pub use server::{
+    Log, OWN_SCOPES, Running, STATIC_KEY, TestApp, TestAppBuilder, run_with_input, settings,
+};
 pub use test_support::{Client, Connection, Person, Request, Response, ScratchDir, free_port};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
