@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::dotenv::{self, Assignment};
-use super::error::{ConfigError, ConfigErrors};
+use super::{ConfigError, ConfigErrors};
 
 /// The maximum size of a file of settings, in bytes.
 const MAX_BYTES: u64 = 1 << 20;

@@ -1,22 +1,21 @@
-//! Settings, from the environment and a `.env` file. [`SETTINGS`] lists all of them.
+//! Settings, from the environment and a `.env` file. [`SETTINGS`] lists all of them; [`ConfigErrors`]
+//! lists the invalid ones.
 
 mod dotenv;
 mod env_file;
-mod error;
 mod origins;
 mod postgres_url;
 mod proxies;
 mod secret;
-mod service_links;
 mod settings;
 mod types;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 pub use env_file::{EnvFile, ReadFile};
-pub use error::{ConfigError, ConfigErrors};
 pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
 pub use secret::{DatabaseUrl, StaticKeys};
@@ -197,6 +196,51 @@ impl Config {
         found.map(|(_, warning)| warning.to_owned()).collect()
     }
 }
+
+/// An invalid setting. Contains its name and what is expected, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {problem}")]
+pub struct ConfigError {
+    /// The name in the environment, or the path of a file that cannot be read.
+    pub name: String,
+    /// What is wrong, or what is expected.
+    pub problem: String,
+}
+
+impl ConfigError {
+    fn new(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// All invalid settings. `Display` writes a line for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// The errors, at least one.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.iter().map(ConfigError::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::proxies::TrustedProxies;
 use super::secret::{DatabaseUrl, StaticKeys};
 use super::settings::PREFIX;

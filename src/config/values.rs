@@ -10,11 +10,10 @@ use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::error::ConfigError;
+use super::ConfigError;
 use super::proxies::TrustedProxies;
 use super::secret::{DatabaseUrl, StaticKeys};
-use super::service_links::is_service_link;
-use super::settings::{self, PREFIX};
+use super::settings::{self, PREFIX, is_service_link};
 use super::{LogFormat, Registration, origins};
 use crate::credential::hex;
 use crate::password::Cost;

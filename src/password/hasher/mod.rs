@@ -5,10 +5,8 @@
 //! a flood of sign-ins meets a queue that admits what can be hashed in time and refuses the rest
 //! immediately. Networks take turns in it, so that one that floods the queue delays only itself.
 
-mod batch;
-mod job_state;
+mod job;
 mod pace;
-mod padding;
 mod priority;
 mod queue;
 #[cfg(test)]
@@ -25,10 +23,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-pub use self::batch::{MAX_BATCH, run_batch};
-use self::job_state::{CancelOnDrop, JobState};
-use self::pace::Pace;
-use self::padding::{pad_to_rounds, thread_time};
+use self::job::{CancelOnDrop, JobState};
+pub use self::job::{MAX_BATCH, run_batch};
+use self::pace::{Pace, pad_to_rounds, thread_time};
 pub use self::priority::Priority;
 use self::queue::{Batch, BcryptTask, Queue, Work};
 use super::StoredHash;

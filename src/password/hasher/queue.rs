@@ -6,7 +6,7 @@ use passlib::{BcryptJob, Cost, PendingHash, PendingVerification};
 use tokio::sync::oneshot;
 
 use super::MAX_BATCH;
-use super::job_state::JobState;
+use super::job::JobState;
 use crate::network::Network;
 
 /// Work for a hash thread.

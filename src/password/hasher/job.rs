@@ -1,0 +1,67 @@
+//! A job of the queue: who decides whether it runs, the thread that starts it or the caller that cancels
+//! it, and how several bcrypts of equal cost are computed side by side in little more time than one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bcrypt_lanes::{Input, MAX_LANES, hash_many};
+use passlib::{BcryptJob, Digest};
+
+/// Whether a job is waiting, started or cancelled. The first change wins.
+#[derive(Clone, Default)]
+pub(super) struct JobState(Arc<AtomicU8>);
+
+impl JobState {
+    const WAITING: u8 = 0;
+    const STARTED: u8 = 1;
+    const CANCELLED: u8 = 2;
+
+    /// Marks the job as started. Returns `false` if it was cancelled before.
+    pub(super) fn start(&self) -> bool {
+        self.leave_waiting(Self::STARTED)
+    }
+
+    /// Marks the job as cancelled. Returns `false` if it was started before.
+    pub(super) fn cancel(&self) -> bool {
+        self.leave_waiting(Self::CANCELLED)
+    }
+
+    fn leave_waiting(&self, next: u8) -> bool {
+        self.0
+            .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+/// Cancels a job when the caller stops waiting for it, for example because the client disconnects.
+pub(super) struct CancelOnDrop(pub(super) JobState);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// How many jobs a thread computes side by side.
+pub const MAX_BATCH: usize = MAX_LANES;
+
+/// Computes jobs of equal cost on this thread and returns their digests in the same order. The results
+/// are those of [`BcryptJob::run`].
+pub fn run_batch(jobs: &[&BcryptJob]) -> Vec<Digest> {
+    let Some(first) = jobs.first() else {
+        return Vec::new();
+    };
+    debug_assert!(jobs.iter().all(|job| job.cost() == first.cost()));
+    let inputs: Vec<Input<'_>> = jobs
+        .iter()
+        .map(|job| Input {
+            password: job.password(),
+            salt: job.salt(),
+        })
+        .collect();
+    let mut digests = vec![[0; 24]; jobs.len()];
+    // Cannot fail: every `Cost` is valid, and there are as many digests as inputs.
+    let computed = hash_many(first.cost().into(), &inputs, &mut digests);
+    debug_assert_eq!(computed, Ok(()));
+    digests.into_iter().map(Digest::from).collect()
+}
