@@ -3,18 +3,15 @@
 //! An event is written in the transaction of the change that it describes, so neither exists without
 //! the other. Denials change nothing; they are written on their own, and summed up in a flood.
 
-mod adopt;
-mod begin;
 mod chain;
 mod context;
 mod denials;
 mod event;
-mod problem;
-mod process_owner;
 mod query;
 mod records;
 mod refusal_limit;
 mod retention;
+mod signing_key;
 mod unnamed_proxy;
 mod verify;
 mod walk;
@@ -25,7 +22,6 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 
-pub use adopt::Adoption;
 use chain::{cut_texts, digest_of_event, digest_of_head};
 pub use context::AuditContext;
 #[cfg(test)]
@@ -33,11 +29,12 @@ pub(crate) use context::CredentialId;
 pub(crate) use context::Spender;
 pub use event::Action;
 pub(crate) use event::Event;
-pub use problem::Problem;
 pub use query::{EventPage, MarkState, PagePermit};
+pub use signing_key::Adoption;
 #[cfg(feature = "cli")]
 pub(crate) use unnamed_proxy::is_near;
 pub use verify::Verification;
+pub use walk::Problem;
 
 use crate::clock::Clock;
 use crate::credential::keyed_digest::DigestKey;

@@ -9,12 +9,10 @@
 
 mod addresses;
 mod attempt;
-mod blocked;
 mod changes;
 mod passwords;
 mod rate;
 mod reservation;
-mod sign_ins;
 mod waiting;
 
 use std::sync::Arc;
@@ -31,9 +29,8 @@ use crate::config::{AuthConfig, Limits};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::store::{InstanceKey, Store, ThrottleCounter, Writing};
-use blocked::BlockedNetworks;
 use changes::ChangeBudgets;
-use waiting::WaitingLines;
+use waiting::{BlockedNetworks, WaitingLines};
 
 /// Rows that are deleted in one transaction.
 const PRUNE_LIMIT: i64 = 1_000;

@@ -1,11 +1,13 @@
-//! Attempts that wait for those under way: in one line per name and network, so that only one of them at
-//! a time asks the database, and one network does not block another.
+//! What keeps a flood of attempts from the database: attempts from networks that have to wait are refused,
+//! and others wait for those under way. They wait in one line per name and network, so that only one of
+//! them at a time asks the database, and one network does not block another.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{NaiveDateTime, TimeDelta};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -130,6 +132,36 @@ const fn busy() -> Busy {
     }
 }
 
+/// The most networks that are kept; the database knows the rest.
+const MAX_BLOCKED: usize = 10_000;
+
+/// Networks that have made too many attempts: a flood of more does not reach the database. Only what the
+/// database has decided is kept here, and only as long as it is valid: for each network, since when and
+/// until when it is blocked.
+#[derive(Default)]
+pub(super) struct BlockedNetworks(Mutex<HashMap<String, (NaiveDateTime, NaiveDateTime)>>);
+
+impl BlockedNetworks {
+    /// How long a network is still blocked, if it is.
+    pub(super) fn wait(&self, network: &str, now: NaiveDateTime) -> Option<TimeDelta> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, until) = *known.get(network)?;
+        // A clock that is set back unblocks it too.
+        (since <= now && now < until).then(|| until - now)
+    }
+
+    /// Blocks a network for this long.
+    pub(super) fn block(&self, network: String, now: NaiveDateTime, wait: TimeDelta) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_BLOCKED {
+            known.retain(|_, (since, until)| *since <= now && now < *until);
+        }
+        if known.len() < MAX_BLOCKED {
+            known.insert(network, (now, now + wait));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -155,5 +187,23 @@ mod tests {
         drop((first, places));
         assert!(wait("alice", 1).is_ok());
         assert!(lines.lock().is_empty());
+    }
+
+    #[test]
+    fn networks_are_blocked_for_their_wait_and_memory_is_bounded() {
+        let (blocked, now) = (BlockedNetworks::default(), NaiveDateTime::default());
+        let second = TimeDelta::seconds(1);
+        blocked.block("a".to_owned(), now, second);
+        assert_eq!(blocked.wait("a", now), Some(second));
+        assert_eq!(blocked.wait("a", now + second), None);
+        assert_eq!(blocked.wait("a", now - second), None);
+        assert_eq!(blocked.wait("b", now), None);
+        for number in 0..2 * MAX_BLOCKED {
+            blocked.block(number.to_string(), now, second);
+        }
+        let later = now + second;
+        blocked.block("c".to_owned(), later, second);
+        assert_eq!(blocked.wait("c", later), Some(second));
+        assert!(blocked.0.lock().unwrap().len() <= MAX_BLOCKED);
     }
 }
