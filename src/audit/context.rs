@@ -1,4 +1,4 @@
-//! Who requests an operation, by which authority, and from where.
+//! Who requests an operation, by which authority, and from where; for an operator, the owner of the process.
 
 use std::fs;
 use std::io::IsTerminal;

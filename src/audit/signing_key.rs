@@ -1,5 +1,5 @@
 //! The key that signs the trail. Before a process appends for the first time, it checks that the present
-//! key has signed the trail. To adopt another key is an operator's act, which is on record: what was
+//! key has signed the trail. Adopting another key is an operator's act, which is on record: what was
 //! written before is verified with the earlier key, and from then on by a digest that the new key computes
 //! over all of it.
 

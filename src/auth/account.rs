@@ -1,17 +1,19 @@
-//! What users do with their own accounts.
+//! What users do with their own accounts, and the deletion of a user at the request of the user, an
+//! administrator or the operator.
 
 use std::sync::Arc;
 
+use diesel::QueryResult;
 use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::caller::lock_caller;
-use super::deletion::check_another_administers;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use super::{Auth, VerifiedAccount};
-use crate::audit::{Action, AuditContext, Event};
+use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
-use crate::store::{ApiKey, Credential, Principal, User, UserChanges};
+use crate::scope;
+use crate::store::{ApiKey, Credential, Principal, Revoking, User, UserChanges, Writing};
 
 impl Auth {
     /// Changes the profile of the principal's user, and returns the changed user.
@@ -117,6 +119,21 @@ impl Auth {
         });
         self.0.throttle.or_release(attempt, deleted.await).await
     }
+
+    /// Deletes a user, with all tokens and keys, in the transaction of the request, and records it. A
+    /// keyed digest of the address stays, so that an import leaves the user out.
+    pub(super) fn delete_in(
+        &self,
+        tx: &mut Revoking<'_>,
+        events: &mut Events,
+        id: i64,
+    ) -> QueryResult<()> {
+        let key = self.deletion_key().get(tx)?;
+        if User::delete(tx, id, &key, self.0.clock.now())? {
+            events.record(Event::new(Action::UserDelete).on_user(id));
+        }
+        Ok(())
+    }
 }
 
 /// The names of what is changed, for the trail: not the values, which may be private.
@@ -128,4 +145,18 @@ pub(super) fn changed_fields(changes: &UserChanges) -> Vec<&'static str> {
     ];
     let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
     changed.map(|(name, _)| name).collect()
+}
+
+/// Refuses to remove the last user who can administer others and sign in. For a transaction that holds
+/// [`User::lock_administrators`] and the row of the user.
+///
+/// # Errors
+/// [`Error::LastAdministrator`]; [`Error::Unavailable`].
+pub(super) fn check_another_administers(tx: &mut Writing<'_>, user: &User) -> Result<(), Error> {
+    let administers =
+        user.disabled_at.is_none() && scope::contains(&user.scopes, scope::USERS_WRITE);
+    if administers && !User::has_other_administrator(tx, user.id)? {
+        return Err(Error::LastAdministrator);
+    }
+    Ok(())
 }

@@ -9,9 +9,7 @@ mod admin;
 mod after_restore;
 mod api_key;
 mod caller;
-mod deletion;
 mod introspect;
-mod precondition;
 mod register;
 mod revoked_credentials;
 mod sign_in;
@@ -27,10 +25,9 @@ pub use access_token::IssuedToken;
 pub use admin::{Administrator, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
-pub use precondition::{Precondition, version};
 pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;
-pub use user_patch::UserPatch;
+pub use user_patch::{Precondition, UserPatch, version};
 pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, RegistrationInput};
 
 use api_key::KeyUses;
@@ -253,7 +250,8 @@ impl Auth {
         self.0.audit.record_unnamed_proxy(peer);
     }
 
-    /// The events of all users: see [`AuditTrail::list`].
+    /// The events of all users. Reading them is an event too. The actor `operator` means all
+    /// operators.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when the caller has used up its budget; [`Error::Unavailable`].

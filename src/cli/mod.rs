@@ -9,7 +9,6 @@ mod doctor;
 mod healthcheck;
 mod import;
 mod key;
-mod logging;
 mod migrate;
 mod output;
 mod password;
@@ -24,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, EnvFile};
-use output::{Output, complain, note};
+use output::{Output, complain, note, start_log};
 
 /// The exit code for an invalid setting, argument or input.
 const EXIT_BAD_INPUT: u8 = 2;
@@ -186,7 +185,7 @@ fn read_settings(env_file: Option<&Path>) -> Result<Config, ConfigErrors> {
         complain(&why.to_string());
     }
     let config = Config::from_env_and(&file)?;
-    logging::start(&config);
+    start_log(&config);
     if let EnvFile::Read(file) = &file {
         log::info!("settings: read {}", file.path().display());
     }

@@ -1,15 +1,22 @@
-//! The output of commands: text lines or JSON. It contains names and addresses that untrusted clients
+//! The output of commands and the log on standard error: text lines or JSON. They contain names and addresses that untrusted clients
 //! chose, so all output passes through here, and none of it can move the cursor of a terminal, or
 //! colour, hide or reorder its text.
 //!
-//! Commands print through [`Output`], which honours `--json`.
+//! Commands print their results through [`Output`], which honours `--json`.
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::panic::{self, PanicHookInfo};
+use std::thread;
 
+use env_logger::fmt::Formatter;
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
+use log::Record;
 use serde::Serialize;
+use serde_json::json;
+
+use crate::config::{Config, LogFormat};
 
 /// The format of the output.
 #[derive(Clone, Copy, Debug)]
@@ -77,9 +84,56 @@ fn write_out(text: &str) {
     }
 }
 
+/// Starts the log according to the settings.
+pub(super) fn start_log(config: &Config) {
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(&config.log_filter);
+    match config.log_format {
+        LogFormat::Text => builder.format(write_text),
+        LogFormat::Json => builder.format(write_json),
+    };
+    // Tests run several commands in a process, which keeps the first logger.
+    if builder.try_init().is_err() {
+        log::debug!("logging was started already");
+    }
+    panic::set_hook(Box::new(log_panic));
+}
+
+/// Logs the location of a panic, but not its message, which may contain the data that caused it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    match panic.location() {
+        Some(location) => log::error!("the thread {name} panicked at {location}"),
+        None => log::error!("the thread {name} panicked"),
+    }
+}
+
+/// Writes one line, without control characters from the message.
+fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let (time, level) = (out.timestamp_millis(), record.level());
+    let style = out.default_level_style(level);
+    let message = printable(&record.args().to_string());
+    let target = record.target();
+    writeln!(
+        out,
+        "[{time} {style}{level:<5}{style:#} {target}] {message}"
+    )
+}
+
+fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let line = json!({
+        "time": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "level": record.level().as_str(),
+        "target": record.target(),
+        "message": record.args().to_string(),
+    });
+    writeln!(out, "{}", in_ascii(&line.to_string()))
+}
+
 /// The text with a space in place of each character that a terminal may interpret, or that hides or
 /// reorders others: control characters including line breaks, and format characters.
-pub(super) fn printable(text: &str) -> String {
+fn printable(text: &str) -> String {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let is_safe = |character| {
         !matches!(
@@ -96,7 +150,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// The same JSON in ASCII, with escapes for all other characters and for DEL. Line breaks stay: JSON
 /// escapes those in texts, so the others belong to its layout.
-pub(super) fn in_ascii(json: &str) -> String {
+fn in_ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {
         if character == '\n' || (character.is_ascii() && !character.is_ascii_control()) {

@@ -1,16 +1,17 @@
-//! Sends credentials to the server, and handles all its responses.
+//! Sends credentials to the server, and handles all its responses. The app authenticates with its own
+//! credential.
 
 use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::credential::ClientCredential;
-use super::error::RemoteAuthError;
 use super::principal::{self, RemotePrincipal};
 use crate::error::Error;
 
@@ -23,6 +24,54 @@ const MAX_RESPONSE: usize = 64 << 10;
 /// How long an idle connection is kept: shorter than with servers and proxies, so that they do not close
 /// it during a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Authenticates an app to the server. `Debug` does not show it.
+#[derive(Clone)]
+pub struct ClientCredential {
+    /// The value of the header `Authorization`.
+    authorization: SecretString,
+}
+
+impl ClientCredential {
+    /// An API key with the scope `introspect`, sent as `Bearer`. Surrounding white space is ignored.
+    pub fn api_key(key: &str) -> Self {
+        let authorization = format!("Bearer {}", key.trim()).into();
+        Self { authorization }
+    }
+
+    /// The static key, sent as the password of HTTP Basic (RFC 6749 section 2.3.1). Surrounding white
+    /// space is ignored.
+    pub fn static_key(key: &str) -> Self {
+        let password = form_urlencoded::byte_serialize(key.trim().as_bytes());
+        let pair: String = ["tokenhouse:"].into_iter().chain(password).collect();
+        let authorization = format!("Basic {}", STANDARD.encode(pair)).into();
+        Self { authorization }
+    }
+}
+
+impl fmt::Debug for ClientCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCredential(..)")
+    }
+}
+
+/// Why a [`RemoteAuth`] cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteAuthError {
+    /// The URL is not that of a server.
+    #[error("the URL of the server must be http(s)://HOST[:PORT][/PATH]")]
+    Url,
+    /// The URL has the scheme `https`, but this build has no TLS.
+    #[error("https needs the cargo feature remote-tls")]
+    TlsMissing,
+    /// The client credential is not a valid header value.
+    #[error("the client credential has characters that are not allowed in a header")]
+    Credential,
+    /// The HTTP client cannot be created, for this reason.
+    #[error("cannot create the HTTP client: {0}")]
+    Client(String),
+}
 
 /// Sends requests to one server, over persistent connections.
 pub(super) struct Client {
@@ -172,4 +221,25 @@ fn with_tls(builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, R
         .map_err(|error| RemoteAuthError::Client(error.to_string()))?
         .with_no_client_auth();
     Ok(builder.tls_backend_preconfigured(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::RemoteAuth;
+
+    #[test]
+    fn client_credential_follows_the_rfcs_and_is_not_printed() {
+        let key = ClientCredential::api_key(" tkh_key\n");
+        assert_eq!(key.authorization.expose_secret(), "Bearer tkh_key");
+        let key = ClientCredential::static_key("a+b: c%\n");
+        // tokenhouse:a%2Bb%3A+c%25
+        let encoded = "Basic dG9rZW5ob3VzZTphJTJCYiUzQStjJTI1";
+        assert_eq!(key.authorization.expose_secret(), encoded);
+        let builder = RemoteAuth::builder("http://auth.internal", key);
+        for printed in [format!("{builder:?}"), format!("{:?}", builder.build())] {
+            assert!(printed.contains("auth.internal"), "{printed}");
+            assert!(!printed.contains("Basic"), "{printed}");
+        }
+    }
 }

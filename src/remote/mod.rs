@@ -37,8 +37,6 @@
 mod builder;
 mod cache;
 mod client;
-mod credential;
-mod error;
 mod extract;
 mod principal;
 
@@ -46,8 +44,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::RemoteAuthBuilder;
-pub use credential::ClientCredential;
-pub use error::RemoteAuthError;
+pub use client::{ClientCredential, RemoteAuthError};
 pub use extract::{RemoteAuthenticated, RemoteAuthorized};
 pub use principal::{RemotePrincipal, RemoteUser};
 

@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 use super::{AdminGrant, Administrator};
 use crate::audit::Events;
 use crate::auth::Auth;
-use crate::auth::deletion::check_another_administers;
+use crate::auth::account::check_another_administers;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
