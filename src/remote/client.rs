@@ -55,7 +55,7 @@ impl fmt::Debug for ClientCredential {
     }
 }
 
-/// Why a [`RemoteAuth`] cannot be built.
+/// Why a [`RemoteAuth`](super::RemoteAuth) cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteAuthError {
