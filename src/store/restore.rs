@@ -12,8 +12,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::StoreError;
-use super::backup::{failed, refused};
 use super::connection::{Manager, StoreConnection};
+use super::maintenance::{failed, refused};
 use super::schema_check::{self, SchemaComparison};
 use super::sequence::Sequence;
 use super::sqlite_file::{FileIdentity, sidecar_path, sync_parent_folder};
