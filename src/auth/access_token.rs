@@ -18,24 +18,25 @@ pub struct IssuedToken {
     pub secret: PlainToken,
     /// The stored token.
     pub token: AccessToken,
-    /// How long it lives.
+    /// The lifetime of the token.
     pub lifetime: TimeDelta,
 }
 
 impl Auth {
-    /// A new random token, and its lifetime.
+    /// Generates a random token, and returns it with its lifetime.
     pub(super) fn new_token(&self) -> Result<(PlainToken, TimeDelta), Error> {
         let secret = generate_token()?;
         let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
         Ok((secret, lifetime))
     }
 
-    /// Finds whose login token or API key this is. A credential is good until the moment it
-    /// expires, not in it.
+    /// Returns the principal of a login token or API key. A credential is valid until the moment it
+    /// expires, exclusive.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] for one that is unknown, expired, revoked or of a disabled user;
-    /// [`Error::Unavailable`] when the database does not answer: never a guess.
+    /// [`Error::InvalidToken`] when the credential is unknown, expired, revoked or belongs to a
+    /// disabled user; [`Error::Unavailable`] when the database does not answer: the result is never
+    /// a guess.
     pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Principal>, Error> {
         let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
         match self.recall_principal(&candidates) {
@@ -44,7 +45,8 @@ impl Auth {
         }
     }
 
-    /// As [`Self::check_token`], from the cache; `None` when only the database knows.
+    /// Like [`Self::check_token`], but only from the cache; `None` when the cache does not hold the
+    /// credential.
     pub(crate) fn recall_principal(
         &self,
         candidates: &Candidates,
@@ -54,7 +56,7 @@ impl Auth {
         Some(self.admit(principal, now))
     }
 
-    /// As [`Self::check_token`], from the database.
+    /// Like [`Self::check_token`], but only from the database.
     pub(crate) async fn find_principal(
         &self,
         candidates: Candidates,
@@ -68,7 +70,7 @@ impl Auth {
         }
     }
 
-    /// The principal of a credential as it is stored, from the cache if possible; expired or not.
+    /// Returns the stored principal of a credential, expired or not, from the cache if possible.
     pub(super) async fn look_up(
         &self,
         candidates: Candidates,
@@ -99,7 +101,7 @@ impl Auth {
         Ok(None)
     }
 
-    /// Decides at each use, also for a cached principal, which may have expired since.
+    /// Checks at each use that the credential is valid: a cached principal may have expired since.
     fn admit(
         &self,
         principal: Arc<Principal>,

@@ -1,4 +1,4 @@
-//! What users do with their own accounts, and the deletion of a user at the request of the user, an
+//! Operations of users on their own accounts, and the deletion of a user by that user, an
 //! administrator or the operator.
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ impl Auth {
     /// Changes the profile of the principal's user, and returns the changed user.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::InvalidToken`] when the credential has
-    /// ended in the meantime; [`Error::Unavailable`].
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::InvalidToken`] when the
+    /// credential has become invalid in the meantime; [`Error::Unavailable`].
     pub async fn update_profile(
         &self,
         context: &AuditContext,
@@ -45,9 +45,9 @@ impl Auth {
     /// them.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`] when the current one is not right; [`Error::InvalidInput`] with
-    /// every invalid field; [`Error::InvalidToken`] when the credential has ended in the meantime; [`Error::Busy`]
-    /// and [`Error::Unavailable`].
+    /// [`Error::WrongPassword`] when the current password is wrong; [`Error::InvalidInput`] with
+    /// every invalid field; [`Error::InvalidToken`] when the credential has become invalid in the
+    /// meantime; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn change_password(
         &self,
         context: &AuditContext,
@@ -92,8 +92,8 @@ impl Auth {
     /// Deletes the principal's user, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`]; [`Error::LastAdministrator`]; [`Error::InvalidToken`] when the credential has ended in the meantime;
-    /// [`Error::Busy`] and [`Error::Unavailable`].
+    /// [`Error::WrongPassword`]; [`Error::LastAdministrator`]; [`Error::InvalidToken`] when the
+    /// credential has become invalid in the meantime; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn delete_account(
         &self,
         context: &AuditContext,
@@ -120,8 +120,8 @@ impl Auth {
         self.0.throttle.or_release(attempt, deleted.await).await
     }
 
-    /// Deletes a user, with all tokens and keys, in the transaction of the request, and records it. A
-    /// keyed digest of the address stays, so that an import leaves the user out.
+    /// Deletes a user with all tokens and keys in the transaction of the request, and records it. A
+    /// keyed digest of the address remains, so that an import skips the user.
     pub(super) fn delete_in(
         &self,
         tx: &mut Revoking<'_>,
@@ -136,7 +136,8 @@ impl Auth {
     }
 }
 
-/// The names of what is changed, for the trail: not the values, which may be private.
+/// Returns the names of the changed fields for the audit trail, without the values, which may be
+/// private.
 pub(super) fn changed_fields(changes: &UserChanges) -> Vec<&'static str> {
     let fields = [
         ("name", changes.name.is_some()),
@@ -147,8 +148,8 @@ pub(super) fn changed_fields(changes: &UserChanges) -> Vec<&'static str> {
     changed.map(|(name, _)| name).collect()
 }
 
-/// Refuses to remove the last user who can administer others and sign in. For a transaction that holds
-/// [`User::lock_administrators`] and the row of the user.
+/// Refuses to remove the last user who can sign in and administer others. The transaction must hold
+/// [`User::lock_administrators`] and the user's row.
 ///
 /// # Errors
 /// [`Error::LastAdministrator`]; [`Error::Unavailable`].

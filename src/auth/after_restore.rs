@@ -1,46 +1,46 @@
-//! What has to be done to a database that was put back from a copy, before it is used.
+//! Prepares a database that was restored from a copy for use.
 
 use super::{Administrator, Auth};
 use crate::audit::{Action, Event, Events};
 use crate::error::Error;
 use crate::store::{AccessToken, ApiKey, AuditHead, Revoking, Sequence};
 
-/// How far ids jump: more than may have been assigned since the copy was made.
+/// How far ids skip ahead: more than can have been assigned since the copy was made.
 const ID_DISTANCE: i64 = 1_000_000;
 
-/// How a database was put back.
+/// How a database was restored.
 #[derive(Clone, Debug, Default)]
 pub struct Restore {
-    /// Whether API keys stay good.
+    /// Whether the API keys stay valid.
     pub keep_keys: bool,
-    /// How many problems the trail of the copy has that the operator has accepted.
+    /// The number of problems in the copy's audit trail that the operator has accepted.
     pub accepted_problems: usize,
-    /// The last ids that the replaced database has given out.
+    /// The last ids that the replaced database assigned.
     pub replaced_sequences: Vec<Sequence>,
     /// The id and the digest of the last event of the replaced database.
     pub replaced_mark: Option<(i64, String)>,
 }
 
-/// What was done.
+/// The outcome of a restore.
 #[derive(Clone, Debug)]
 pub struct Restored {
     /// The id and the digest of the last event of the copy.
     pub mark: (i64, String),
-    /// Login tokens that were ended.
+    /// The number of deleted login tokens.
     pub tokens: usize,
-    /// API keys that were ended.
+    /// The number of revoked API keys.
     pub keys: usize,
-    /// For each table the next id.
+    /// The next id of each table.
     pub next_ids: Vec<Sequence>,
 }
 
 impl Auth {
-    /// Ends what the copy revives, and sees to it that no id is given out for the second time:
-    /// after the copy was made, users may have revoked credentials, and ids may have been assigned. Records it
-    /// with the ends of both trails.
+    /// Ends the credentials that the copy revives, and skips ids so that none is assigned twice:
+    /// since the copy was made, users may have revoked credentials, and ids may have been assigned.
+    /// Records this with the last events of both trails.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; nothing is changed then.
+    /// [`Error::Unavailable`] when the database does not answer; then nothing is changed.
     pub async fn after_restore(
         &self,
         operator: &Administrator,

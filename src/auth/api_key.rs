@@ -15,25 +15,25 @@ use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
 
-/// Keys that one user may have at a time.
+/// Maximum number of keys per user.
 const MAX_KEYS: i64 = 100;
 
-/// How long a sign-in replaces the current password.
+/// How long after a sign-in an operation does not require the current password.
 pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
 /// The shortest time between two recorded uses of a key.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
-/// Uses that are written in one transaction.
+/// Maximum number of uses written per transaction.
 const FLUSH_LIMIT: usize = 500;
 
-/// The most uses that wait to be written: one for each key in use.
+/// Maximum number of uses that wait to be written: one for each key in use.
 const MAX_WAITING: usize = 100_000;
 
-/// How long a revoked key is kept, so that events about it can be understood.
+/// How long a revoked key is kept, so that events about it remain understandable.
 const REVOKED_KEY_RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// Keys that are deleted in one transaction.
+/// Maximum number of keys deleted per transaction.
 const PRUNE_LIMIT: i64 = 1_000;
 
 /// A new key, with the secret that is shown only once.
@@ -41,11 +41,11 @@ const PRUNE_LIMIT: i64 = 1_000;
 pub struct IssuedKey {
     /// The secret.
     pub secret: PlainKey,
-    /// What was stored.
+    /// The stored key.
     pub key: ApiKey,
 }
 
-/// Uses of keys that are not written yet.
+/// Key uses that are not yet written.
 #[derive(Default)]
 pub(super) struct KeyUses(Mutex<HashMap<i64, Use>>);
 
@@ -56,16 +56,16 @@ struct Use {
 }
 
 impl Auth {
-    /// Creates a key for the principal's user, with at most the scopes of the principal: a sign-in for
-    /// few scopes does not lead to more. A key can outlive the principal's credential, so this requires
-    /// the current password, or a sign-in at most 15 minutes ago.
+    /// Creates a key for the principal's user, with at most the scopes of the principal: a sign-in
+    /// with few scopes cannot gain more this way. A key can outlive the principal's credential, so
+    /// this requires the current password, or a sign-in at most 15 minutes ago.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field, [`Error::ScopeNotHeld`],
     /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has created too many today;
-    /// [`Error::RecentSignInRequired`] without a password, and what [`Auth::change_password`] says of
-    /// a wrong one; [`Error::InvalidToken`] when the credential has ended in the meantime;
-    /// [`Error::Unavailable`].
+    /// [`Error::RecentSignInRequired`] without a password or a recent sign-in; for a wrong
+    /// password, the same as [`Auth::change_password`]; [`Error::InvalidToken`] when the credential
+    /// has become invalid in the meantime; [`Error::Unavailable`].
     pub async fn create_key(
         &self,
         context: &AuditContext,
@@ -105,7 +105,7 @@ impl Auth {
         Ok(IssuedKey { secret, key })
     }
 
-    /// A new random key, and the row to store.
+    /// Generates a random key, and returns it with the row to store.
     pub(super) fn new_key(
         &self,
         user_id: i64,
@@ -126,7 +126,7 @@ impl Auth {
         Ok((secret, new))
     }
 
-    /// The keys of a user that were not revoked, the oldest first; expired ones are among them.
+    /// Lists the keys of a user that were not revoked, including expired ones, oldest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -138,8 +138,8 @@ impl Auth {
     /// Revokes a key of the principal's user. When this returns, no process accepts it.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`] when the user has no such key; [`Error::InvalidToken`] when the credential
-    /// has ended in the meantime; [`Error::Unavailable`].
+    /// [`Error::KeyNotFound`] when the user has no such key; [`Error::InvalidToken`] when the
+    /// credential has become invalid in the meantime; [`Error::Unavailable`].
     pub async fn revoke_key(
         &self,
         context: &AuditContext,
@@ -158,11 +158,11 @@ impl Auth {
         .await
     }
 
-    /// Deletes the keys that were revoked long ago, and returns how many there were: none while the
+    /// Deletes the keys that were revoked long ago and returns their number; deletes none while the
     /// clock is not trusted ([`Auth::check_clock`]).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
     pub async fn prune_keys(&self) -> Result<usize, Error> {
         if !self.check_clock().await? {
             return Ok(0);
@@ -175,7 +175,7 @@ impl Auth {
             let prune = move |tx: &mut Writing<'_>| {
                 Ok::<_, Error>(ApiKey::prune_revoked(tx, before, PRUNE_LIMIT)?)
             };
-            // No process accepts them, so no cache has to be fenced.
+            // No process accepts them, so no cache needs to be fenced.
             match self.0.store.writing(prune).await? {
                 0 => return Ok(pruned),
                 rows => pruned += rows,
@@ -183,7 +183,7 @@ impl Auth {
         }
     }
 
-    /// Collects the use of a key, at most once per interval. Never waits.
+    /// Queues the use of a key, at most once per interval. Never waits.
     pub(super) fn record_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
         let at = self.0.clock.now();
         if !used.should_record_use(at, USE_INTERVAL) {
@@ -196,8 +196,8 @@ impl Auth {
         }
     }
 
-    /// Writes the collected uses. Uses that cannot be written are lost: they only tell when a key was
-    /// last used.
+    /// Writes the queued uses. Uses that cannot be written are lost: they only record when a key
+    /// was last used.
     pub(super) async fn flush_key_uses(&self) -> Result<(), Error> {
         let mut uses: Vec<(i64, Use)> = self.0.key_uses.lock().drain().collect();
         // In a fixed order, so that two processes cannot deadlock.
@@ -220,7 +220,7 @@ impl Auth {
     }
 }
 
-/// Stores a key with some of the scopes in `held`. The row of its owner must be locked.
+/// Stores a key whose scopes must all be in `held`. The owner's row must be locked.
 pub(super) fn insert_key(
     tx: &mut Writing<'_>,
     events: &mut Events,
@@ -245,7 +245,7 @@ impl KeyUses {
     }
 }
 
-/// Whether the user has entered the password for this credential recently.
+/// Whether the user has recently entered the password for this credential.
 fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
     match credential {
         Credential::LoginToken(token) => token

@@ -5,8 +5,8 @@ use chrono::NaiveDateTime;
 use crate::error::Error;
 use crate::store::{Credential, Principal, User, Writing};
 
-/// Locks the row of the caller until the transaction ends, and returns the user as they are now. A
-/// change that began before the caller lost access must not be made after it.
+/// Locks the caller's row until the transaction ends, and returns the current user. A change that
+/// begins before the caller loses access must not be made afterwards.
 ///
 /// # Errors
 /// [`Error::InvalidToken`] when the user was disabled or deleted, or the credential ended, since the

@@ -10,13 +10,14 @@ use crate::error::Error;
 use crate::scope;
 use crate::store::{ApiKey, Credential, Principal};
 
-/// What the trail says when the requested scope is not a valid name.
+/// Recorded instead of a required scope that is not a valid name.
 const NOT_A_SCOPE: &str = "(not a scope)";
 
-/// The most pairs of a client and a network that are kept; beyond those, networks are not distinguished.
+/// Maximum number of pairs of a client and a network that are kept; beyond that, networks are not
+/// distinguished.
 const MAX_PAIRS: usize = 10_000;
 
-/// The clients that have introspected since the start of this process, and from which networks.
+/// The clients that have introspected since this process started, with their networks.
 #[derive(Default)]
 pub(super) struct IntrospectionClients(Mutex<HashSet<(String, String)>>);
 
@@ -38,12 +39,13 @@ impl IntrospectionClients {
 }
 
 impl Auth {
-    /// Records that a client introspects: a principal with the scope, or without one the static key.
-    /// Once per client, network and run of the service, because a busy client asks thousands of times
-    /// a second.
+    /// Records that a client introspects: a principal that holds the scope, or without one, a
+    /// client with the static key. Records once per client, network and process, because a busy
+    /// client introspects thousands of times a second.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer: then the client must get no answer.
+    /// [`Error::Unavailable`] when the database does not answer: then the client must not receive a
+    /// result.
     pub async fn record_introspection(
         &self,
         context: &AuditContext,
@@ -64,8 +66,8 @@ impl Auth {
         Ok(())
     }
 
-    /// Records that a principal lacks a scope, and returns the error for it. A text that is not the name
-    /// of a scope is repeated in neither.
+    /// Records that a principal lacks a scope, and returns the error for it. Neither repeats a text
+    /// that is not a scope name.
     pub(crate) async fn refuse_scope(
         &self,
         context: &AuditContext,
@@ -85,8 +87,8 @@ impl Auth {
         }
     }
 
-    /// The principal of a credential; `None` when it is unknown, expired, revoked or of a disabled user,
-    /// without distinguishing which.
+    /// Returns the principal of a credential; `None` when the credential is unknown, expired,
+    /// revoked or belongs to a disabled user, without distinguishing these cases.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -98,9 +100,9 @@ impl Auth {
         }
     }
 
-    /// Revokes a credential for any client that presents it; for a `caller`, only one of the caller's
-    /// own. A credential that is unknown or of another user is left as it is, without an error. When
-    /// this returns, no process on this database accepts the credential.
+    /// Revokes a credential for any client that presents it; with a `caller`, only if it belongs to
+    /// the caller. Ignores a credential that is unknown or belongs to another user, without an
+    /// error. When this returns, no process on this database accepts the credential.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

@@ -1,4 +1,4 @@
-//! The domain: what can be done with users and tokens, over any transport.
+//! The domain: operations on users and tokens, independent of the transport.
 //!
 //! Every operation has the same shape: read, then hash or decide without holding a connection,
 //! then write in one transaction.
@@ -82,7 +82,7 @@ struct Inner {
 }
 
 impl Auth {
-    /// Opens the database of the settings, migrates it, and starts the hash threads. Blocks.
+    /// Opens the configured database, migrates it, and starts the hash threads. Blocks.
     ///
     /// # Errors
     /// When the database cannot be opened or the threads cannot be started.
@@ -91,7 +91,7 @@ impl Auth {
         Self::new(store, config.auth.clone(), Clock::system())
     }
 
-    /// A service on an open database, with these rules and this clock.
+    /// Creates a service on an open database, with the given settings and clock.
     ///
     /// # Errors
     /// [`OpenError::Threads`] when the threads cannot be started.
@@ -147,7 +147,7 @@ impl Auth {
         &self.0.store
     }
 
-    /// The key of the digests that deleted users are remembered by.
+    /// The key of the digests that identify deleted users.
     pub(crate) fn deletion_key(&self) -> &InstanceKey {
         &self.0.deletion_key
     }
@@ -156,7 +156,7 @@ impl Auth {
         &self.0.clock
     }
 
-    /// The rules in force.
+    /// The settings in force.
     pub fn config(&self) -> &AuthConfig {
         &self.0.config
     }
@@ -176,7 +176,7 @@ impl Auth {
         })
     }
 
-    /// Whether requests can be served: the database answers, and is migrated.
+    /// Checks that requests can be served: the database answers and is migrated.
     ///
     /// # Errors
     /// [`Error::Unavailable`] otherwise.
@@ -184,9 +184,9 @@ impl Auth {
         Ok(self.0.store.check_ready().await?)
     }
 
-    /// Waits until the files of the SQLite database are no longer those that were opened, and returns
-    /// what has happened to them. From then on every operation fails with [`Error::Unavailable`], and
-    /// the process has to be restarted. Never returns on Postgres.
+    /// Waits until the files of the SQLite database are no longer those that were opened, and
+    /// returns what happened to them. From then on, every operation fails with
+    /// [`Error::Unavailable`], and the process must be restarted. Never returns on Postgres.
     pub async fn files_replaced(&self) -> String {
         loop {
             if let Some(problem) = self.0.store.files_problem() {
@@ -201,17 +201,17 @@ impl Auth {
         self.0.store.release_files();
     }
 
-    /// Writes everything that is collected in memory: uses of keys, sums of denials and the like. For
-    /// the end of a process.
+    /// Writes everything that is collected in memory, such as key uses and sums of denials. Call it
+    /// before the process ends.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; then it is lost.
+    /// [`Error::Unavailable`] when the database does not answer; then the collected data is lost.
     pub async fn flush(&self) -> Result<(), Error> {
         self.flush_pending().await?;
         self.0.audit.flush_denials(true).await
     }
 
-    /// As [`Self::flush`], except for denials of the present minute.
+    /// Like [`Self::flush`], except for denials of the current minute.
     pub(crate) async fn flush_pending(&self) -> Result<(), Error> {
         self.0.audit.flush_start().await?;
         self.flush_key_uses().await?;
@@ -220,8 +220,8 @@ impl Auth {
         self.0.audit.flush_unnamed_proxies().await
     }
 
-    /// Makes a change and records it: see [`AuditTrail::revoking`]. A change by a principal is taken
-    /// out of the budget of its user.
+    /// Makes a change and records it: see [`AuditTrail::revoking`]. A change by a principal counts
+    /// against the budget of its user.
     ///
     /// # Errors
     /// What `work` returns; [`Error::TooManyAttempts`] when the budget is used up;
@@ -235,7 +235,7 @@ impl Auth {
         self.0.audit.revoking(context, work).await
     }
 
-    /// Records an event that changes nothing, also out of that budget.
+    /// Records an event without a change. It counts against the same budget.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when the budget is used up; [`Error::Unavailable`].
@@ -244,14 +244,14 @@ impl Auth {
         self.0.audit.record(context, event).await
     }
 
-    /// Counts and reports a forwarded request from a peer that is no trusted proxy. Never waits.
+    /// Counts and reports a forwarded request from a peer that is not a trusted proxy. Never waits.
     pub fn record_unnamed_proxy(&self, peer: std::net::IpAddr) {
         self.0.metrics.untrusted_forwards.inc();
         self.0.audit.record_unnamed_proxy(peer);
     }
 
-    /// The events of all users. Reading them is an event too. The actor `operator` means all
-    /// operators.
+    /// Lists the events of all users, and records that they were read. The actor `operator` matches
+    /// all operators.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when the caller has used up its budget; [`Error::Unavailable`].

@@ -1,4 +1,4 @@
-//! Making a user out of what a stranger sent.
+//! Registration: creates a user from untrusted input.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,13 +10,13 @@ use crate::error::{Error, FieldError, InvalidField};
 use crate::store::{Account, NewUser, StoreError, User, Writing};
 
 impl Auth {
-    /// Stores a new user, who registers at `context`.
+    /// Registers a new user for the client in `context`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field,
-    /// [`Error::RegistrationRefused`] when the settings do not let this address in,
-    /// [`Error::EmailTaken`], also for the slower of two at once; [`Error::TooManyAttempts`] when
-    /// the address registers too many; [`Error::Busy`] and [`Error::Unavailable`].
+    /// [`Error::InvalidInput`] with every invalid field, [`Error::RegistrationRefused`] when the
+    /// settings do not allow this e-mail address, [`Error::EmailTaken`], also for the slower of two
+    /// concurrent registrations; [`Error::TooManyAttempts`] when the client's address registers too
+    /// many users; [`Error::Busy`] and [`Error::Unavailable`].
     pub async fn register(
         &self,
         context: &AuditContext,
@@ -44,8 +44,8 @@ impl Auth {
         .await
     }
 
-    /// Hashes the password and puts the row together. The address is looked up before, to spare
-    /// the hash; the UNIQUE column decides.
+    /// Hashes the password and builds the row. Looks up the e-mail address first, to avoid the hash
+    /// for one that is taken; the UNIQUE column decides.
     pub(super) async fn prepare_user(
         &self,
         context: &AuditContext,
@@ -72,7 +72,7 @@ impl Auth {
         })
     }
 
-    /// As [`Self::hash_password_in`], for a user who has none yet.
+    /// Like [`Self::hash_password_in`], for a user who has no password yet.
     async fn hash_first_password(
         &self,
         context: &AuditContext,
@@ -84,7 +84,7 @@ impl Auth {
             .await
     }
 
-    /// As [`Self::hash_password_in`], for a user who has one.
+    /// Like [`Self::hash_password_in`], for a user who has a password.
     pub(super) async fn hash_new_password(
         &self,
         context: &AuditContext,
@@ -97,8 +97,8 @@ impl Auth {
             .await
     }
 
-    /// Checks whether the password is common or derived from the user's own words, and hashes it,
-    /// both on a hash thread: guessing at a password takes milliseconds too.
+    /// Checks that the password is neither common nor derived from the user's own words, and hashes
+    /// it. Both run on a hash thread, because the check takes milliseconds too.
     async fn hash_password_in(
         &self,
         context: &AuditContext,

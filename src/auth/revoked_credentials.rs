@@ -1,4 +1,4 @@
-//! Revokes the credentials of a user together.
+//! Revokes the credentials of a user.
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -9,15 +9,15 @@ use crate::store::{AccessToken, ApiKey, Revoking, User};
 /// The credentials that were revoked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RevokedCredentials {
-    /// Whether there was a login token.
+    /// Whether a login token was revoked.
     token: bool,
-    /// How many keys there were.
+    /// The number of revoked keys.
     keys: usize,
 }
 
 impl RevokedCredentials {
-    /// Revokes the login token and all keys of a user, whose row must be locked: otherwise one may be
-    /// issued concurrently.
+    /// Revokes the login token and all keys of a user. The user's row must be locked: otherwise a
+    /// credential may be issued concurrently.
     pub(super) fn all_of_user(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -37,8 +37,9 @@ impl RevokedCredentials {
         })
     }
 
-    /// Revokes the login token and all keys of a user who is disabled, so that they stay revoked when the
-    /// user is enabled again, and records it. Enabling does so too, for a user who was disabled by hand.
+    /// Revokes the login token and all keys of a user who is disabled, so that they stay revoked
+    /// when the user is enabled again, and records it. Enabling a user does this too, in case the
+    /// user was disabled manually.
     pub(super) fn by_disabling(
         tx: &mut Revoking<'_>,
         events: &mut Events,
@@ -61,12 +62,12 @@ impl RevokedCredentials {
         Ok(())
     }
 
-    /// How many credentials there were.
+    /// The number of revoked credentials.
     pub(super) fn count(self) -> usize {
         usize::from(self.token) + self.keys
     }
 
-    /// Adds what was revoked to an event.
+    /// Adds the revoked credentials to an event.
     pub(super) fn add_to(self, event: Event) -> Event {
         event.with("token", self.token).with("keys", self.keys)
     }

@@ -1,4 +1,4 @@
-//! The static key: how often it may be guessed, and what is recorded about its use.
+//! Checks the static key, limits guesses at it, and records its use.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -14,13 +14,13 @@ use crate::network::{Network, widest};
 /// How long after a wrong key each key from its network is counted before it is compared.
 const SUSPICION_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// The most networks under suspicion. Beyond that, all are.
+/// Maximum number of suspect networks. Beyond that, all networks are suspect.
 const MAX_SUSPECTS: usize = 10_000;
 
-/// The most networks whose first use is recorded. Beyond that, none is.
+/// Maximum number of networks whose first use is recorded. Further networks are not recorded.
 const MAX_SEEN: usize = 10_000;
 
-/// What a process knows about the uses of the static key.
+/// What this process knows about the uses of the static key.
 #[derive(Default)]
 pub(super) struct StaticKeyUses(Mutex<State>);
 
@@ -29,7 +29,7 @@ struct State {
     suspects: HashMap<Option<IpAddr>, NaiveDateTime>,
     all_suspect_until: Option<NaiveDateTime>,
     seen: HashSet<Option<IpAddr>>,
-    /// First uses that are not in the trail yet.
+    /// First uses that are not yet in the audit trail.
     first_uses: Vec<AuditContext>,
 }
 
@@ -69,13 +69,14 @@ impl StaticKeyUses {
 }
 
 impl Auth {
-    /// Checks a static key in constant time. A wrong one counts as an attempt of its address, as a
-    /// wrong password does, and is recorded as a denial.
+    /// Checks a static key in constant time. A wrong key counts as an attempt from its address,
+    /// like a wrong password, and is recorded as a denial.
     ///
     /// # Errors
-    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for every client when no
-    /// key is set. [`Error::TooManyAttempts`] when the address has made too many, even if the key
-    /// is; [`Error::Unavailable`] for a wrong one when the database does not answer.
+    /// [`Error::StaticKeyMissing`] or [`Error::StaticKeyWrong`]; the latter for every key when none
+    /// is configured. [`Error::TooManyAttempts`] when the address has made too many attempts, even
+    /// if the key is right; [`Error::Unavailable`] for a wrong key when the database does not
+    /// answer.
     pub async fn check_static_key(
         &self,
         context: &AuditContext,
@@ -89,8 +90,8 @@ impl Auth {
         if self.admit_static_key(context.address(), presented, || context.clone()) {
             return Ok(());
         }
-        // Wrong, or from a network with wrong ones: then a right one must be counted before the
-        // response shows that it is right.
+        // The key is wrong, or its network has sent wrong keys: then even a right key must be
+        // counted before the response reveals that it is right.
         let is_right = keys.contains(presented);
         self.0.throttle.count_static_key(context, is_right).await?;
         if is_right {
@@ -107,8 +108,9 @@ impl Auth {
         Err(Error::StaticKeyWrong)
     }
 
-    /// Whether this is the static key, from a network that has sent no wrong one lately: without the
-    /// database, and without waiting. `context` is called at the first use from a network.
+    /// Whether `presented` is the static key and its network has not sent a wrong key recently.
+    /// Does not query the database and does not wait. Calls `context` at the first use from a
+    /// network.
     pub(crate) fn admit_static_key(
         &self,
         address: Option<IpAddr>,
@@ -130,7 +132,7 @@ impl Auth {
         is_admitted
     }
 
-    /// Writes the first uses to the trail.
+    /// Writes the first uses to the audit trail.
     pub(super) async fn flush_static_key_uses(&self) -> Result<(), Error> {
         let first_uses = std::mem::take(&mut self.0.static_key_uses.lock().first_uses);
         if first_uses.is_empty() {

@@ -1,5 +1,5 @@
-//! Whether the clock can be trusted. What is deleted for its age is gone for good, so nothing is
-//! deleted while the clock is far ahead of the latest time that any process has seen.
+//! Decides whether the clock can be trusted. Data that is deleted for its age is lost permanently,
+//! so nothing is deleted while the clock is far ahead of the latest time that any process has seen.
 
 use chrono::NaiveDateTime;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::store::clock_mark::{self, STORE_INTERVAL};
 use crate::store::{AuditEvent, AuditHead, StoreConnection, Writing};
 
-/// What is known about time.
+/// The times that a clock is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeSeen {
     /// The latest time that a process has seen and trusted, UTC.
@@ -19,8 +19,9 @@ pub struct TimeSeen {
 }
 
 impl Auth {
-    /// Whether the clock can be trusted: it is at most seven days ahead of the latest time that was
-    /// seen. If so, it becomes the latest time. Data is deleted for its age only then.
+    /// Returns whether the clock can be trusted: it is at most seven days ahead of the latest time
+    /// seen. A trusted time becomes the latest time. Data is deleted for its age only while the
+    /// clock is trusted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -28,9 +29,9 @@ impl Auth {
         Ok(self.0.store.observe_time(&self.0.clock).await?)
     }
 
-    /// Trusts the machine's clock, however far it is from the latest time that was seen. For the
-    /// operator, and on record. When it is behind, credentials that have expired may be valid again,
-    /// and processes that have seen the later time have to be restarted.
+    /// Trusts the machine's clock, however far it is from the latest time seen. Only the operator
+    /// does this, and it is recorded. When the clock is behind, expired credentials may become
+    /// valid again, and processes that have seen the later time must be restarted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -54,7 +55,7 @@ impl Auth {
         Ok(())
     }
 
-    /// What is known about time, to compare a clock with.
+    /// Returns the times to compare a clock with.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

@@ -18,14 +18,14 @@ pub struct UserPatch {
     pub profile: ProfileInput,
     /// Whether the user is disabled.
     pub disabled: Field<Option<bool>>,
-    /// All the scopes that the user shall hold, separated by spaces. Needs a [`Precondition`], and
-    /// does not go with the two below.
+    /// The complete scopes of the user, separated by spaces. Requires a [`Precondition`], and
+    /// cannot be combined with the two fields below.
     pub scopes: Field<Option<String>>,
     /// Scopes to grant to the user, in addition to those that the user holds.
     pub scopes_add: Field<Option<String>>,
-    /// Scopes to take from the user.
+    /// Scopes to remove from the user.
     pub scopes_remove: Field<Option<String>>,
-    /// The condition on the user's present state.
+    /// The condition on the user's current state.
     pub only_if: Precondition,
 }
 
@@ -49,7 +49,7 @@ impl UserPatch {
     /// Checks every field.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::PreconditionRequired`] when all the
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::PreconditionRequired`] when the
     /// scopes are replaced without a precondition.
     pub(super) fn check(self) -> Result<CheckedPatch, Error> {
         let mut errors = ErrorCollector::new();
@@ -76,7 +76,7 @@ impl UserPatch {
     }
 }
 
-/// A patch whose fields are right.
+/// A patch whose fields are valid.
 pub(super) struct CheckedPatch {
     profile: UserChanges,
     pub(super) disabled: Option<bool>,
@@ -85,21 +85,21 @@ pub(super) struct CheckedPatch {
 }
 
 impl CheckedPatch {
-    /// Whether it changes who the user is or what the user may do, which API keys may not.
+    /// Whether the patch changes the profile or the scopes, which API keys must not change.
     pub(super) fn is_for_people(&self) -> bool {
         !self.profile.is_empty() || self.scopes != ScopesChange::None
     }
 
-    /// Whether it may keep a user out or take scopes.
+    /// Whether the patch may disable the user or remove scopes.
     pub(super) fn may_restrict(&self) -> bool {
-        self.disabled == Some(true) || self.scopes.may_take()
+        self.disabled == Some(true) || self.scopes.may_remove()
     }
 
-    /// What is to be changed about a user, whose row has to be locked: that is what makes of a
-    /// difference the right whole.
+    /// Returns the changes to apply to a user, whose row must be locked: added and removed scopes
+    /// apply to the scopes in that row.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the scopes would take up too much.
+    /// [`Error::InvalidInput`] when the resulting scopes are too long.
     pub(super) fn changes(&self, user: &User, now: NaiveDateTime) -> Result<UserChanges, Error> {
         let disabled_at = self
             .disabled
@@ -113,7 +113,7 @@ impl CheckedPatch {
     }
 }
 
-/// What is to become of the scopes of a user.
+/// A change to the scopes of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ScopesChange {
     None,
@@ -147,7 +147,7 @@ impl ScopesChange {
         errors.take(change.map_err(|(field, reason)| FieldError::new(field, reason)))
     }
 
-    fn may_take(&self) -> bool {
+    fn may_remove(&self) -> bool {
         match self {
             Self::None => false,
             Self::Replace(_) => true,
@@ -155,7 +155,7 @@ impl ScopesChange {
         }
     }
 
-    /// The scopes that the user holds afterwards; `None` when they stay as they are.
+    /// Returns the new scopes of the user; `None` when the patch does not change them.
     fn apply(&self, held: &str) -> Result<Option<String>, Error> {
         match self {
             Self::None => Ok(None),
@@ -174,8 +174,8 @@ impl ScopesChange {
     }
 }
 
-/// Records what the changes come to; whether the user is kept out is recorded by who ends the
-/// credentials.
+/// Records the changes to the profile and the scopes. `RevokedCredentials::by_disabling` records
+/// whether the user was disabled or enabled.
 pub(super) fn record_changes(events: &mut Events, user: &User, changes: &UserChanges) {
     let fields = changed_fields(changes);
     if !fields.is_empty() {
@@ -191,20 +191,20 @@ pub(super) fn record_changes(events: &mut Events, user: &User, changes: &UserCha
     }
 }
 
-/// What has to hold of a user's row when it is changed (RFC 9110 section 13.1.1).
+/// What must hold for a user's row when it is changed (RFC 9110 section 13.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing.
+    /// No condition.
     #[default]
     None,
-    /// That there is one: the caller accepts whatever state it has.
+    /// The user exists: the caller accepts any state.
     Exists,
-    /// That its version is one of these.
+    /// The version of the user is one of these.
     IsOneOf(Vec<String>),
 }
 
 impl Precondition {
-    /// Compares with the row, which has to be locked.
+    /// Checks the user's row, which must be locked.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] when the row has another version.
@@ -217,10 +217,11 @@ impl Precondition {
     }
 }
 
-/// The version of a user: 64 hexadecimal digits that differ whenever anything differs that
-/// administrators see of the user. SHA-256 over all fields, the length before each.
+/// Returns the version of a user: 64 hexadecimal digits that change whenever anything changes that
+/// administrators see of the user. It is the SHA-256 digest of all fields, each preceded by its
+/// length.
 pub fn version(user: &User) -> String {
-    // All of them by name: a new field has to be thought of here.
+    // Names every field, so that a new field does not compile until it is added here.
     let User {
         id,
         name,

@@ -21,7 +21,7 @@ const DEFAULT_DAYS: i64 = 90;
 /// The longest lifetime of a key, in days.
 const MAX_DAYS: i64 = 366;
 
-/// A field of an input: its value, or what is wrong with it already.
+/// A field of an input: its value, or the error that was found when it was read.
 pub type Field<T> = Result<T, FieldError>;
 
 /// The fields of a registration.
@@ -58,7 +58,7 @@ impl RegistrationInput {
         self.check_with(policy, &mut errors).ok_or(errors.into())
     }
 
-    /// As [`Self::check`], together with the fields of another input.
+    /// Like [`Self::check`], together with the fields of another input.
     pub(super) fn check_with(
         self,
         policy: PasswordPolicy,
@@ -80,7 +80,7 @@ impl RegistrationInput {
     }
 }
 
-/// The fields of their own that users may change; `None` leaves a field unchanged.
+/// The fields that users may change on their own accounts; `None` leaves a field unchanged.
 pub struct ProfileInput {
     /// At least five characters.
     pub name: Field<Option<String>>,
@@ -100,7 +100,7 @@ impl ProfileInput {
         self.check_with(&mut errors).ok_or(errors.into())
     }
 
-    /// As [`Self::check`], together with the fields of another input.
+    /// Like [`Self::check`], together with the fields of another input.
     pub(super) fn check_with(self, errors: &mut ErrorCollector) -> Option<UserChanges> {
         let name = errors.take(optional(self.name, check_user_name));
         let surname = errors.take(optional(self.surname, |text| check_text("surname", text)));
@@ -116,11 +116,11 @@ impl ProfileInput {
 
 /// A change of a user's own password.
 pub struct PasswordInput {
-    /// The present password.
+    /// The current password.
     pub current_password: Field<SecretString>,
     /// A password within the policy.
     pub new_password: Field<SecretString>,
-    /// The API keys that stay; none when it is left out.
+    /// The API keys to keep; none when omitted.
     pub keep_keys: Field<Option<KeptKeys>>,
 }
 
@@ -140,7 +140,7 @@ impl Default for KeptKeys {
 }
 
 impl PasswordInput {
-    /// Checks every field. Returns the present password, the new one and the keys that stay.
+    /// Checks every field. Returns the current password, the new password and the keys to keep.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field.
@@ -162,11 +162,11 @@ impl PasswordInput {
 
 /// A new API key.
 pub struct KeyInput {
-    /// A name for people.
+    /// A human-readable name.
     pub name: Field<String>,
-    /// The scopes of the key, separated by spaces; none when it is left out.
+    /// The scopes of the key, separated by spaces; none when omitted.
     pub scopes: Field<Option<String>>,
-    /// The lifetime in days; 90 when it is left out.
+    /// The lifetime in days; 90 when omitted.
     pub expires_in_days: Field<Option<i64>>,
 }
 
@@ -191,13 +191,13 @@ impl KeyInput {
     }
 }
 
-/// Checks a field that may be left out.
+/// Checks an optional field.
 fn optional<T, U>(field: Field<Option<T>>, check: impl FnOnce(T) -> Field<U>) -> Field<Option<U>> {
     field.and_then(|value| value.map(check).transpose())
 }
 
-/// Refuses U+0000, which Postgres does not store, and texts that do not fit into a column: no body is
-/// that large, but an argument of a command may be.
+/// Refuses U+0000, which Postgres does not store, and texts that do not fit into a column: no
+/// request body is that large, but a command-line argument may be.
 fn check_text(field: &'static str, text: String) -> Field<String> {
     if text.contains('\0') {
         return Err(FieldError::new(field, InvalidField::NulCharacter).with_value(text));
@@ -231,7 +231,7 @@ fn check_email(text: String) -> Field<EmailAddress> {
         .map_err(|reason| FieldError::new("email", InvalidField::Email(reason)).with_value(text))
 }
 
-/// Checks what takes no time to check: see [`PasswordPolicy::check_shape`].
+/// Runs the fast checks of a password: see [`PasswordPolicy::check_shape`].
 pub(super) fn check_password(
     field: &'static str,
     password: SecretString,
@@ -252,13 +252,13 @@ fn check_days(days: i64) -> Field<i64> {
     Err(FieldError::new("expires_in_days", reason).with_value(days))
 }
 
-/// Scopes in the form in which they are stored.
+/// Converts scopes to the form in which they are stored.
 fn check_scopes(field: &'static str, scopes: &str) -> Field<String> {
     scope::normalise(scopes)
         .map_err(|error| FieldError::new(field, InvalidField::Scopes(error)).with_value(scopes))
 }
 
-/// As [`check_scopes`], for a field that may be left out.
+/// Like [`check_scopes`], for an optional field.
 pub(super) fn check_optional_scopes(
     field: &'static str,
     scopes: Field<Option<String>>,

@@ -1,4 +1,4 @@
-//! A change to a user by an administrator: which rows it locks, and what is checked once they are
+//! Changes to users by administrators: the rows that they lock, and the checks once the rows are
 //! locked.
 
 use chrono::NaiveDateTime;
@@ -13,7 +13,7 @@ use crate::scope::{self, ScopePatterns};
 use crate::store::{Revoking, User, UserChanges, Writing};
 
 impl Auth {
-    /// As [`Self::administer_if`], for an operation that cannot remove an administrator.
+    /// Like [`Self::administer_if`], for an operation that cannot remove an administrator.
     pub(super) async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
@@ -26,9 +26,10 @@ impl Auth {
         .await
     }
 
-    /// Changes a user while two rows are locked: the user's, and that of the administrator, who must
-    /// still be authenticated, hold the scope, and hold all the reserved scopes of the user. The lower id
-    /// is locked first, so that two administrators cannot deadlock; before both, what `lock_first` names.
+    /// Changes a user while the rows of the user and of the administrator are locked. The
+    /// administrator must still be authenticated, hold the scope, and hold every reserved scope
+    /// that the user holds. The lower id is locked first, so that two administrators cannot
+    /// deadlock; what `lock_first` names is locked before both.
     pub(super) async fn administer_if<T: Send + 'static>(
         &self,
         admin: &Administrator,
@@ -70,7 +71,7 @@ impl Auth {
         self.record_if_denied(admin, outcome.await).await
     }
 
-    /// Records a denial when the operation requires another scope.
+    /// Records a denial when the administrator lacks a scope.
     pub(super) async fn record_if_denied<T>(
         &self,
         admin: &Administrator,
@@ -85,7 +86,7 @@ impl Auth {
     }
 }
 
-/// What a transaction locks before the rows of users.
+/// What a transaction locks before any user's row.
 #[derive(Clone, Copy)]
 pub(super) enum LockFirst {
     Nothing,
@@ -101,7 +102,7 @@ pub(super) struct Locked<'a> {
 }
 
 impl Locked<'_> {
-    /// Checks whether a patch is allowed, and returns the changes to the row as it is now.
+    /// Checks that a patch is allowed, and returns the changes that it makes to the current row.
     pub(super) fn changes(
         &self,
         tx: &mut Writing<'_>,
@@ -137,7 +138,7 @@ impl Locked<'_> {
         }
     }
 
-    /// The operator may remove the last administrator, and can appoint another.
+    /// Refuses to remove the last administrator, except for the operator, who can appoint another.
     pub(super) fn check_another_administers(&self, tx: &mut Writing<'_>) -> Result<(), Error> {
         match self.by {
             Some(_) => check_another_administers(tx, self.user),

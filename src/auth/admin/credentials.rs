@@ -14,14 +14,14 @@ use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
 use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, access_token};
 
-/// Rows that are deleted in one transaction, so that others can write in between.
+/// Maximum number of rows deleted per transaction, so that other transactions can write in between.
 const PRUNE_LIMIT: i64 = 1_000;
 
 impl Auth {
-    /// Revokes the login token and all keys of a user. Returns how many credentials there were.
+    /// Revokes the login token and all keys of a user. Returns the number of revoked credentials.
     ///
     /// # Errors
-    /// As [`Auth::delete_user`].
+    /// The same as [`Auth::delete_user`].
     pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
         let now = self.0.clock.now();
         let ended = self.administer(admin, id, move |tx, events, _user| {
@@ -32,12 +32,12 @@ impl Auth {
         ended.await
     }
 
-    /// Sets the password of a user, clears the failures of the account, and revokes the login token and,
-    /// unless `keep_keys`, all keys: a person who had access before has none left.
+    /// Sets the password of a user, clears the failures of the account, and revokes the login token
+    /// and, unless `keep_keys`, all keys, so that an attacker who had access loses it.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the password is not within the policy; else as
-    /// [`Auth::delete_user`], and [`Error::Busy`].
+    /// [`Error::InvalidInput`] when the password violates the policy; [`Error::Busy`]; otherwise
+    /// the same as [`Auth::delete_user`].
     pub async fn set_password(
         &self,
         admin: &Administrator,
@@ -65,11 +65,12 @@ impl Auth {
         changed.await
     }
 
-    /// Issues a login token for a user without a password. It replaces the previous one.
+    /// Issues a login token for a user without verifying the password. It replaces the user's
+    /// previous token.
     ///
     /// # Errors
-    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`]; else
-    /// as [`Auth::delete_user`].
+    /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`];
+    /// otherwise the same as [`Auth::delete_user`].
     pub async fn issue_token_for(
         &self,
         admin: &Administrator,
@@ -104,8 +105,8 @@ impl Auth {
         })
     }
 
-    /// The login tokens that have not expired, with their users, in the order of the users' ids;
-    /// those after the user `after`, `limit` at most.
+    /// Lists the login tokens that have not expired, with their users, ordered by user id: at most
+    /// `limit` of them, after the user `after`. Records that they were read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -122,7 +123,8 @@ impl Auth {
         Ok(self.0.store.read(list).await?)
     }
 
-    /// The keys of a user, as [`Auth::list_keys`] for an operator. Reading them is an event.
+    /// Lists the keys of a user for an operator, like [`Auth::list_keys`], and records that they
+    /// were read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -139,7 +141,7 @@ impl Auth {
     /// Creates an API key for a user, with at most the scopes of the user.
     ///
     /// # Errors
-    /// As [`Auth::create_key`] and [`Auth::delete_user`]; [`Error::Disabled`].
+    /// The same as [`Auth::create_key`] and [`Auth::delete_user`]; [`Error::Disabled`].
     pub async fn create_key_for(
         &self,
         admin: &Administrator,
@@ -160,7 +162,7 @@ impl Auth {
     /// Revokes a key of a user.
     ///
     /// # Errors
-    /// As [`Auth::delete_user`]; [`Error::KeyNotFound`] when the user has no such key.
+    /// The same as [`Auth::delete_user`]; [`Error::KeyNotFound`] when the user has no such key.
     pub async fn revoke_key_of(
         &self,
         admin: &Administrator,
@@ -178,10 +180,10 @@ impl Auth {
         revoked.await
     }
 
-    /// Revokes the login token of a user, and keeps the keys. Returns whether there was one.
+    /// Revokes the login token of a user, and keeps the keys. Returns whether there was a token.
     ///
     /// # Errors
-    /// As [`Auth::delete_user`].
+    /// The same as [`Auth::delete_user`].
     pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let revoked = self.administer(admin, id, move |tx, events, _user| {
             let was_there = AccessToken::revoke_of_user(tx, id)?;
@@ -197,7 +199,7 @@ impl Auth {
     /// whether there were any.
     ///
     /// # Errors
-    /// As [`Auth::delete_user`].
+    /// The same as [`Auth::delete_user`].
     pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let auth = self.clone();
         let unlocked = self.administer(admin, id, move |tx, events, user| {
@@ -217,10 +219,10 @@ impl Auth {
         Ok(())
     }
 
-    /// As [`Auth::prune_tokens`] for an operator, with an event.
+    /// Like [`Auth::prune_tokens`], for an operator; also records an event.
     ///
     /// # Errors
-    /// As [`Auth::prune_tokens`].
+    /// The same as [`Auth::prune_tokens`].
     pub async fn prune_tokens_for(&self, operator: &Administrator) -> Result<usize, Error> {
         let pruned = self.prune_tokens().await?;
         let event = Event::new(Action::TokenPrune).with("count", pruned);
@@ -228,12 +230,12 @@ impl Auth {
         Ok(pruned)
     }
 
-    /// Deletes the tokens that have expired, and returns how many there were. No process accepts
-    /// them; this limits the size of the tables, and waits while the clock is not trusted
+    /// Deletes the expired tokens and returns their number. No process accepts them, so this only
+    /// limits the size of the tables. Deletes nothing while the clock is not trusted
     /// ([`Auth::check_clock`]).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
     pub async fn prune_tokens(&self) -> Result<usize, Error> {
         if !self.check_clock().await? {
             return Ok(0);
@@ -244,7 +246,7 @@ impl Auth {
             let prune = move |tx: &mut Writing<'_>| {
                 Ok::<_, Error>(AccessToken::prune(tx, now, PRUNE_LIMIT)?)
             };
-            // No process accepts them any more, so no cache has to be fenced.
+            // No process accepts them any more, so no cache needs to be fenced.
             match self.0.store.writing(prune).await? {
                 0 => break,
                 rows => {

@@ -20,7 +20,8 @@ pub use users::UserPage;
 #[derive(Clone, Debug)]
 pub struct Administrator {
     pub(super) context: AuditContext,
-    /// What is checked again when a change is made; `None` for the operator.
+    /// The authority, which is checked again in the transaction of each change; `None` for the
+    /// operator.
     pub(super) grant: Option<AdminGrant>,
 }
 
@@ -33,7 +34,7 @@ impl Administrator {
         }
     }
 
-    /// A principal that holds the scope `authority`.
+    /// An administrator whose principal holds the scope `authority`.
     pub fn new(context: AuditContext, principal: Arc<Principal>, authority: &str) -> Self {
         Self {
             context: context.by(&principal, authority),
@@ -44,7 +45,7 @@ impl Administrator {
         }
     }
 
-    /// What the trail says about the administrator.
+    /// What the audit trail records about the administrator.
     pub fn context(&self) -> &AuditContext {
         &self.context
     }
@@ -64,17 +65,16 @@ impl Administrator {
 #[derive(Clone, Debug)]
 pub(super) struct AdminGrant {
     pub(super) principal: Arc<Principal>,
-    /// The scope.
+    /// The required scope.
     authority: String,
 }
 
 impl AdminGrant {
-    /// Locks the row of the administrator until the transaction ends, and returns the user as they are
-    /// now.
+    /// Locks the administrator's row until the transaction ends, and returns the current user.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] when the credential has ended; [`Error::InsufficientScope`] when the user
-    /// has lost the scope; [`Error::Unavailable`].
+    /// [`Error::InvalidToken`] when the credential is no longer valid; [`Error::InsufficientScope`]
+    /// when the user has lost the scope; [`Error::Unavailable`].
     pub(super) fn lock(&self, tx: &mut Writing<'_>, now: NaiveDateTime) -> Result<User, Error> {
         let caller = lock_caller(tx, &self.principal, now)?;
         if scope::contains(&caller.scopes, &self.authority) {
@@ -84,8 +84,8 @@ impl AdminGrant {
         }
     }
 
-    /// Refuses API keys, whatever their scopes: a program neither creates nor deletes users, nor changes
-    /// their profiles and scopes.
+    /// Refuses API keys, whatever their scopes: programs must not create or delete users, nor
+    /// change their profiles and scopes.
     pub(super) fn check_is_signed_in(&self) -> Result<(), Error> {
         match &self.principal.credential {
             Credential::LoginToken(_) => Ok(()),
@@ -105,8 +105,8 @@ impl AdminGrant {
         }
     }
 
-    /// Refuses to change the scopes of a user from `before` to `after` when that grants one that the
-    /// caller does not hold and that is not `grantable` either.
+    /// Refuses to change the scopes of a user from `before` to `after` when that grants a scope
+    /// that the caller does not hold and that is not `grantable`.
     pub(super) fn check_can_grant(
         &self,
         caller: &User,

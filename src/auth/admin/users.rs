@@ -25,9 +25,9 @@ pub struct UserPage {
 }
 
 impl Auth {
-    /// The users whose addresses begin with `search`, in any spelling, or all of them; `limit` at
-    /// most, fewer when they are large, from where `after` says: [`UserPage::next`] of the page
-    /// before. Reading them is an event.
+    /// Lists the users whose addresses begin with `search`, in any spelling, or all users without
+    /// it. Returns at most `limit` of them, fewer when they are large, from the cursor `after`, the
+    /// [`UserPage::next`] of the previous page. Records that they were read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -51,7 +51,7 @@ impl Auth {
                 (rows.into_iter().map(|(_, user)| user).collect(), next)
             }
             None => {
-                // Not a cursor of this service: returns the first page.
+                // A cursor that this service did not issue yields the first page.
                 let after = after.parse().unwrap_or(0);
                 let list = move |conn: &mut _| User::page_after(conn, after, limit);
                 let Slice { rows, has_more } = self.0.store.read(list).await?;
@@ -63,7 +63,7 @@ impl Auth {
         Ok(UserPage { users, next })
     }
 
-    /// One user. Reading it is an event.
+    /// Finds a user, and records that it was read.
     ///
     /// # Errors
     /// [`Error::UserNotFound`] and [`Error::Unavailable`].
@@ -75,7 +75,7 @@ impl Auth {
         Ok(user)
     }
 
-    /// The id of the user with this address, in any spelling.
+    /// Returns the id of the user with this address, in any spelling.
     ///
     /// # Errors
     /// [`Error::UserNotFound`] and [`Error::Unavailable`].
@@ -93,9 +93,10 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
-    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away;
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not grant;
     /// [`Error::LoginTokenRequired`] for an API key; [`Error::InvalidToken`] when the
-    /// administrator's credential has ended in the meantime; [`Error::Busy`] and [`Error::Unavailable`].
+    /// administrator's credential has become invalid in the meantime; [`Error::Busy`] and
+    /// [`Error::Unavailable`].
     pub async fn create_user(
         &self,
         admin: &Administrator,
@@ -128,17 +129,18 @@ impl Auth {
         self.record_if_denied(admin, created.await).await
     }
 
-    /// Changes a user, and returns the user as they are then. Disabling ends the login token and
-    /// all keys for good; scopes that are taken are taken from all tokens and keys.
+    /// Changes a user, and returns the changed user. Disabling a user revokes the login token and
+    /// all keys permanently; a scope that is removed from a user is removed from all tokens and
+    /// keys.
     ///
     /// # Errors
     /// [`Error::UserNotFound`]; [`Error::InvalidInput`] with every invalid field;
     /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
-    /// [`Error::InsufficientScope`] for a scope that the administrator may not give away, and for
-    /// a user who holds more of this service's scopes than the administrator does;
+    /// [`Error::InsufficientScope`] for a scope that the administrator may not grant, and for a
+    /// user who holds a reserved scope that the administrator does not hold;
     /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] when an API key would change
     /// more than whether the user is disabled; [`Error::InvalidToken`] when the administrator's
-    /// credential has ended in the meantime; [`Error::Unavailable`].
+    /// credential has become invalid in the meantime; [`Error::Unavailable`].
     pub async fn update_user(
         &self,
         admin: &Administrator,
@@ -168,11 +170,11 @@ impl Auth {
     /// Deletes a user, with all tokens and keys.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a user
-    /// who holds more of this service's scopes than the administrator does;
+    /// [`Error::UserNotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a
+    /// user who holds a reserved scope that the administrator does not hold;
     /// [`Error::LastAdministrator`]; [`Error::LoginTokenRequired`] for an API key;
-    /// [`Error::InvalidToken`] when the administrator's credential has ended in the meantime;
-    /// [`Error::Unavailable`].
+    /// [`Error::InvalidToken`] when the administrator's credential has become invalid in the
+    /// meantime; [`Error::Unavailable`].
     pub async fn delete_user(
         &self,
         admin: &Administrator,

@@ -23,11 +23,11 @@ enum Stored {
 }
 
 impl Auth {
-    /// Signs a user in: [`Auth::authenticate`], then [`Auth::create_access_token`]. Then it renews the
-    /// password hash if necessary.
+    /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::create_access_token`], then renews
+    /// the password hash if necessary.
     ///
     /// # Errors
-    /// As those two.
+    /// The same as both.
     pub async fn sign_in(
         &self,
         context: &AuditContext,
@@ -112,7 +112,7 @@ impl Auth {
             if !account.lock_if_unchanged(tx)? {
                 return Ok(Stored::AccountChanged);
             }
-            // This result commits: the password was right, also if the limit of sign-ins is reached.
+            // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
             if let Some(wait) = attempt.sign_in(tx, now)? {
                 return Ok(Stored::TooManySignIns(wait));
             }
@@ -143,8 +143,8 @@ impl Auth {
     }
 }
 
-/// The scopes of a new token: the requested ones, or all of the user's if none are requested (RFC 6749
-/// section 3.3).
+/// Returns the scopes of a new token: the requested ones, or all of the user's if none are
+/// requested (RFC 6749 section 3.3).
 pub(super) fn choose_scopes(held: &str, requested: Option<&str>) -> Result<String, Error> {
     let requested =
         scope::normalise(requested.unwrap_or_default()).map_err(|_error| Error::InvalidScope)?;

@@ -33,8 +33,8 @@ impl Auth {
 
     /// Finds the user with this e-mail address, in any spelling, and verifies the password.
     ///
-    /// Every refusal takes one verification and, outside of a flood, one event in the audit trail, so
-    /// that its duration does not reveal whether the user exists.
+    /// Every refusal costs one verification and, except in a flood, one event in the audit trail,
+    /// so that its duration does not reveal whether the user exists.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] for every kind of wrong credentials, also if the account is throttled;
