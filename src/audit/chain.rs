@@ -1,6 +1,6 @@
-//! The rows of the trail: how long they may be, and what chains them. The digest of each row covers the
-//! row and the digest before it, the digest of the head covers where the trail begins and ends. None
-//! can be computed without the key.
+//! The rows of the trail: their maximum lengths, and the digests that chain them. The digest of a
+//! row covers the row and the previous digest; the digest of the head covers the beginning and the
+//! end of the trail. Neither can be computed without the key.
 
 use crate::credential::keyed_digest::DigestKey;
 use crate::store::{AuditEvent, AuditHead};
@@ -11,8 +11,8 @@ const MAX_COLUMN: usize = 800;
 /// The longest details, in bytes: twice the scopes of a user, as JSON.
 const MAX_DETAIL: usize = 2 * crate::scope::MAX_LENGTH + 200;
 
-/// Truncates the texts of an event to what a row may hold. Longer details are left out: half of a JSON
-/// object is not one.
+/// Truncates the texts of an event to what a row may hold. Drops longer details, because a
+/// truncated JSON object is invalid.
 pub(super) fn cut_texts(row: &mut AuditEvent) {
     for column in [
         &mut row.actor,
@@ -55,7 +55,7 @@ pub(super) fn digest_of_event(key: &DigestKey, event: &AuditEvent) -> String {
         &event.request_id,
         &event.detail,
     ];
-    // Added later: older rows have none, and their digests stay valid.
+    // A later addition: older rows lack it, and their digests stay valid.
     if !event.client_request_id.is_empty() {
         fields.push(&event.client_request_id);
     }
@@ -73,7 +73,7 @@ pub(super) fn digest_of_head(key: &DigestKey, head: &AuditHead) -> String {
         pruned_id,
         &head.pruned_digest,
     ];
-    // Heads that were signed before there were adoptions stay valid.
+    // Heads signed before adoption existed stay valid.
     if head.adopted_id != 0 {
         fields.extend([
             "adopted",
@@ -85,8 +85,8 @@ pub(super) fn digest_of_head(key: &DigestKey, head: &AuditHead) -> String {
     key.digest(&fields)
 }
 
-/// The digest of all events up to this one, given that of all before it, by a key that has signed none
-/// of them.
+/// The digest of all events up to this one, given the digest of all earlier ones, by a key that has
+/// signed none of them.
 pub(super) fn digest_of_earlier(key: &DigestKey, before: &str, event: &AuditEvent) -> String {
     let this = digest_of_event(key, event);
     key.digest(&["earlier", before, &this, &event.digest])

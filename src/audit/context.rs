@@ -28,7 +28,7 @@ const STATIC_KEY: &str = "static-key";
 /// The actor of an operator, before a colon and the user id of the process.
 pub(super) const OPERATOR: &str = "operator";
 
-/// On whose behalf an operation is done: what the audit trail says about it.
+/// On whose behalf an operation runs, as the audit trail records it.
 #[derive(Clone, Debug, Default)]
 pub struct AuditContext {
     pub(super) actor: String,
@@ -53,10 +53,10 @@ pub(crate) struct Spender {
     pub(crate) is_administration: bool,
 }
 
-/// What distinguishes the credentials of a user.
+/// Identifies a credential among those of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CredentialId {
-    /// A login token, by when it was issued.
+    /// A login token, by the time it was issued.
     Login(NaiveDateTime),
     /// An API key, by its id.
     Key(i64),
@@ -74,8 +74,7 @@ impl AuditContext {
         }
     }
 
-    /// Adds the id that the client gave to the request. It is the client's own text and proves
-    /// nothing.
+    /// Adds the request id that the client sent. The client chooses it, so it proves nothing.
     #[must_use]
     pub fn with_client_request_id(self, id: &str) -> Self {
         Self {
@@ -84,8 +83,7 @@ impl AuditContext {
         }
     }
 
-    /// Marks the address as that of a proxy which the settings do not name, so that many clients
-    /// share it.
+    /// Marks the address as that of a proxy that the settings do not name: many clients share it.
     #[must_use]
     pub fn behind_unnamed_proxy(self) -> Self {
         Self {
@@ -94,7 +92,7 @@ impl AuditContext {
         }
     }
 
-    /// An operator with a shell on the machine, who may do everything: the user that runs this
+    /// The operator with a shell on the machine, who may do everything: the user who runs this
     /// process.
     pub fn operator() -> Self {
         Self {
@@ -116,7 +114,7 @@ impl AuditContext {
         }
     }
 
-    /// The same, from this address.
+    /// Returns this context with this address.
     #[must_use]
     pub(super) fn at(self, address: IpAddr) -> Self {
         Self {
@@ -125,8 +123,8 @@ impl AuditContext {
         }
     }
 
-    /// The same, authenticated as a principal. `authority` is the scope, or other right, that the
-    /// operation requires.
+    /// Returns this context, authenticated as a principal. `authority` is the scope, or other
+    /// right, that the operation requires.
     #[must_use]
     pub fn by(self, principal: &Principal, authority: &str) -> Self {
         let (credential, id) = match &principal.credential {
@@ -148,7 +146,7 @@ impl AuditContext {
         }
     }
 
-    /// The same, authenticated by the static key.
+    /// Returns this context, authenticated by the static key.
     #[must_use]
     pub(crate) fn by_static_key(self) -> Self {
         Self {
@@ -159,18 +157,18 @@ impl AuditContext {
         }
     }
 
-    /// What distinguishes it from other clients: the actor and the credential.
+    /// Identifies the client: the actor and the credential.
     pub(crate) fn client_name(&self) -> String {
         format!("{} {}", self.actor, self.credential)
     }
 
-    /// The same, for what a user does with their own account.
+    /// Returns this context, for an operation of a user on their own account.
     #[must_use]
     pub fn by_owner(self, principal: &Principal) -> Self {
         self.by(principal, OWN_ACCOUNT)
     }
 
-    /// The same, authenticated by a password.
+    /// Returns this context, authenticated by a password.
     pub(crate) fn by_password(&self, user_id: i64) -> Self {
         Self {
             actor: user(user_id),
@@ -185,7 +183,7 @@ impl AuditContext {
         self.spender
     }
 
-    /// Whether many clients have its address: see [`Self::behind_unnamed_proxy`].
+    /// Whether many clients share the address: see [`Self::behind_unnamed_proxy`].
     pub(crate) fn is_shared(&self) -> bool {
         self.is_shared
     }
@@ -195,7 +193,7 @@ impl AuditContext {
         self.actor == ANONYMOUS
     }
 
-    /// The same, for the sum of several requests: without what belongs to a single one.
+    /// Returns this context for the sum of several requests, without what belongs to a single one.
     pub(super) fn summed(&self) -> Self {
         Self {
             actor: self.actor.clone(),
@@ -230,7 +228,8 @@ pub(crate) fn key(id: i64) -> String {
     format!("key:{id}")
 }
 
-/// The text without control characters, which could move a cursor or break a line, and truncated.
+/// Truncates the text, and replaces control characters, which could move a cursor or break a line,
+/// with spaces.
 fn printable(text: &[u8]) -> String {
     String::from_utf8_lossy(text)
         .chars()
@@ -239,9 +238,10 @@ fn printable(text: &[u8]) -> String {
         .collect()
 }
 
-/// The user who runs this process, which is what the trail says about an operator with a shell:
-/// `<uid>`, or `<uid>/<uid>` for root through sudo, whose caller is the second; then `@<terminal>`
-/// when standard input is one: `0/1000@pts/3`. `None` where the system does not provide it.
+/// Returns the user who runs this process, which identifies an operator with a shell in the trail:
+/// `<uid>`, or `<uid>/<uid>` for root through sudo, where the second is the caller of sudo; then
+/// `@<terminal>` when standard input is a terminal: `0/1000@pts/3`. Returns `None` where the system
+/// does not provide the user id.
 fn process_owner() -> Option<String> {
     let sudo_uid = std::env::var("SUDO_UID").ok();
     let terminal = std::io::stdin()
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_caller_of_sudo_is_told_by_root_alone_and_only_as_a_number() {
+    fn sudo_caller_is_shown_for_root_only_and_as_a_number() {
         for (uid, sudo_uid, terminal, expected) in [
             (0, None, None, "0"),
             (0, Some("1000"), None, "0/1000"),
@@ -299,7 +299,7 @@ mod tests {
             (
                 0,
                 None,
-                Some("/dev/an-endless-name-of-a-terminal-that-is-none"),
+                Some("/dev/a-terminal-name-of-more-than-32-bytes"),
                 "0",
             ),
         ] {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_tells_who_runs_this() {
+    fn process_owner_begins_with_user_id() {
         let owner = process_owner().unwrap();
         assert!(
             owner.starts_with(|first: char| first.is_ascii_digit()),

@@ -1,6 +1,6 @@
-//! Denials, which a client can cause as often as it likes: the first ones are written one by one, the
-//! rest as sums. An attacker can fill neither the disk nor the queue in front of it, and can hide
-//! nothing but more of the same.
+//! Denials, which a client can cause at will: the first ones are written individually, the rest as
+//! sums. An attacker can fill neither the disk nor the write queue, and can hide only further
+//! denials of the same kind.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ impl Denials {
 }
 
 impl AuditTrail {
-    /// Writes that something was denied, or adds it to a sum.
+    /// Records a denial, individually or as part of a sum.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -47,10 +47,11 @@ impl AuditTrail {
         }
     }
 
-    /// Writes the sums of a minute that is over; with `all`, also of one that is not.
+    /// Writes the sums of a minute that is over; with `all`, also those of the current minute.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer: the sums are kept for the next time.
+    /// [`Error::Unavailable`] when the database does not answer: then the sums are kept for the
+    /// next call.
     pub(crate) async fn flush_denials(&self, all: bool) -> Result<(), Error> {
         let sums = self.0.denials.lock().take_sums(self.0.clock.now(), all);
         if sums.groups.is_empty() {
@@ -67,7 +68,7 @@ impl AuditTrail {
     }
 }
 
-/// Records the sums, preceded by an event that says that the trail is incomplete for that time.
+/// Records the sums, preceded by an event which states that the trail is incomplete for that time.
 fn record_sums(events: &mut Events, sums: Sums) {
     let all: u64 = sums.groups.iter().map(|(_, sum)| sum.count).sum();
     let mut suppressed = Event::new(Action::AuditSuppressed).with("count", all);
@@ -83,7 +84,7 @@ fn record_sums(events: &mut Events, sums: Sums) {
     }
 }
 
-/// What is being guessed when this action is denied.
+/// What a client guesses at when this action is denied.
 const fn guessed(action: Action) -> Option<&'static str> {
     match action {
         Action::Login => Some("sign-in"),
@@ -92,8 +93,8 @@ const fn guessed(action: Action) -> Option<&'static str> {
     }
 }
 
-/// Logs a line for programs that block addresses, such as fail2ban: `deploy/fail2ban` matches it. It
-/// contains no text of the client, which could imitate another line.
+/// Logs a line for programs that block addresses, such as fail2ban: `deploy/fail2ban` matches it.
+/// It contains no text from the client, which could imitate another line.
 fn log_denied_guess(context: &AuditContext, what: &str) {
     if let Some(address) = context.address() {
         log::info!(target: "tokenhouse::sign_in", "refused {what} from {address}");

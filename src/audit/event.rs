@@ -1,10 +1,10 @@
-//! Which actions the trail knows, and the event of one.
+//! The actions that the trail records, and their events.
 
 use serde_json::{Map, Value};
 
 use super::context;
 
-/// What was done.
+/// The action that an event records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
     /// A user registered.
@@ -37,7 +37,7 @@ pub enum Action {
     UserEnable,
     /// The failed attempts of a user were cleared.
     UserUnlock,
-    /// An account refuses attempts at its password: for the first time, or for the longest time.
+    /// An account refused a password attempt for the first time, or with the longest wait.
     AccountThrottled,
     /// The scopes of a user were changed.
     UserScopes,
@@ -47,7 +47,7 @@ pub enum Action {
     UserRead,
     /// An administrator or operator read the events of all users.
     EventRead,
-    /// A request for something that the caller's scopes do not allow.
+    /// A request was refused because the caller lacks a scope.
     ScopeRefused,
     /// A wrong static key was sent.
     StaticKeyRefused,
@@ -55,12 +55,12 @@ pub enum Action {
     StaticKeyFirstUse,
     /// Requests came through a proxy that the settings do not name.
     ProxyUntrusted,
-    /// Denials were summed up for a time instead of written one by one.
+    /// Denials were recorded as sums instead of individually for some time.
     AuditSuppressed,
     /// Old events were deleted.
     AuditPrune,
-    /// From here on the trail is chained with the key of the settings instead of the one in the
-    /// database. Versions before 0.2 switched on their own.
+    /// From here on, the trail is chained with the configured key instead of the one in the
+    /// database. Versions before 0.2 switched automatically.
     AuditKey,
     /// From here on the trail is chained with another key, which an operator has adopted.
     AuditAdoptKey,
@@ -68,7 +68,7 @@ pub enum Action {
     AuditAltered,
     /// An operator confirmed the clock, though it was far from the latest time seen.
     ClockConfirm,
-    /// Users of another program were imported.
+    /// Users were imported from another program.
     Import,
     /// The database was restored from a copy.
     Restore,
@@ -135,7 +135,7 @@ impl Action {
         Self::Introspect,
     ];
 
-    /// Its name in the trail, which never changes.
+    /// The name of the action in the trail, which never changes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Register => "register",
@@ -182,8 +182,8 @@ impl Action {
     }
 }
 
-/// Something that happens, before it is written. Its details must never contain a secret, nor what a
-/// client entered where a secret could be.
+/// An event before it is written. Its details must never contain a secret, nor what a client
+/// entered where a secret is expected.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(super) action: Action,
@@ -193,7 +193,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// Something that was done.
+    /// An action that succeeded.
     pub(crate) fn new(action: Action) -> Self {
         Self {
             action,
@@ -203,7 +203,7 @@ impl Event {
         }
     }
 
-    /// Something that was requested and denied.
+    /// An action that was requested and refused.
     pub(crate) fn refused(action: Action) -> Self {
         Self {
             refused: true,
@@ -211,19 +211,19 @@ impl Event {
         }
     }
 
-    /// On this user.
+    /// Sets a user as the target.
     pub(crate) fn on_user(mut self, id: i64) -> Self {
         self.target = context::user(id);
         self
     }
 
-    /// On this key.
+    /// Sets a key as the target.
     pub(crate) fn on_key(mut self, id: i64) -> Self {
         self.target = context::key(id);
         self
     }
 
-    /// With this detail.
+    /// Adds a detail.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(name.to_owned(), value.into());
         self

@@ -1,7 +1,7 @@
 //! The audit trail: who did what, to whom, by which authority, and from where.
 //!
-//! An event is written in the transaction of the change that it describes, so neither exists without
-//! the other. Denials change nothing; they are written on their own, and summed up in a flood.
+//! An event is written in the transaction of the change that it describes, so neither exists
+//! without the other. Denials change nothing: they are written separately, and as sums in a flood.
 
 mod chain;
 mod context;
@@ -45,7 +45,7 @@ use query::PagePermits;
 use records::PendingStart;
 use unnamed_proxy::UnnamedProxies;
 
-/// What happens in one transaction, in order.
+/// The events of one transaction, in order.
 #[derive(Default)]
 pub(crate) struct Events(Vec<(Option<AuditContext>, Event)>);
 
@@ -55,7 +55,7 @@ impl Events {
         self.0.push((None, event));
     }
 
-    /// Adds an event of another actor than the one the transaction is for.
+    /// Adds an event of a different actor than the transaction's.
     pub(crate) fn record_by(&mut self, context: AuditContext, event: Event) {
         self.0.push((Some(context), event));
     }
@@ -65,19 +65,19 @@ impl Events {
 struct LockedHead {
     head: AuditHead,
     key: DigestKey,
-    /// What has to be appended first.
+    /// An event that must be appended first.
     found: Option<Event>,
 }
 
 /// The keys that chain the trail.
 struct Keys {
     configured: Option<DigestKey>,
-    /// The key when the settings give none.
+    /// The key in the database, used when none is configured.
     own: InstanceKey,
 }
 
 impl Keys {
-    /// The present key.
+    /// Returns the current key.
     fn present(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {
         match &self.configured {
             Some(key) => Ok(key.clone()),
@@ -94,7 +94,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     keys: Keys,
-    /// How long events are kept; `None` for ever.
+    /// How long events are kept; `None` for an unlimited time.
     retention: Option<Duration>,
     /// Whether this process has verified that it may append.
     has_begun: AtomicBool,
@@ -105,7 +105,8 @@ struct Inner {
 }
 
 impl AuditTrail {
-    /// A trail in `store`, chained with `key`, or with one that is kept in the database.
+    /// Creates a trail in `store`, chained with `key`, or without one, with a key that is kept in
+    /// the database.
     pub(crate) fn new(
         store: Store,
         clock: Clock,
@@ -154,7 +155,7 @@ impl AuditTrail {
         self.0.store.revoking(change).await
     }
 
-    /// As [`Self::revoking`], for what ends no credential.
+    /// Like [`Self::revoking`], for changes that revoke no credential.
     pub(crate) async fn writing<T, E>(
         &self,
         context: &AuditContext,
@@ -175,11 +176,11 @@ impl AuditTrail {
         self.0.store.writing(write).await
     }
 
-    /// Writes an event that changes nothing.
+    /// Records an event without a change.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer: then the caller must not get what
-    /// would not be on record.
+    /// [`Error::Unavailable`] when the database does not answer: then the caller must not receive
+    /// anything, because it would not be recorded.
     pub(crate) async fn record(&self, context: &AuditContext, event: Event) -> Result<(), Error> {
         self.writing(context, |_tx, events| {
             events.record(event);
@@ -201,7 +202,7 @@ impl AuditTrail {
         Ok(self.extend(tx, context, events)?)
     }
 
-    /// As [`Self::append`], and checks the head even when there is nothing to append.
+    /// Like [`Self::append`], but checks the head even when there is nothing to append.
     fn extend(
         &self,
         tx: &mut Writing<'_>,
@@ -234,8 +235,8 @@ impl AuditTrail {
         Ok(head)
     }
 
-    /// Locks the head to sign it again. Signing must not make an altered head a valid one: the
-    /// finding is appended, and stays in the trail.
+    /// Locks the head in order to sign it again. Signing must not make an altered head look valid:
+    /// the finding is appended, and stays in the trail.
     fn lock_head(&self, tx: &mut Writing<'_>) -> QueryResult<LockedHead> {
         let head = AuditHead::lock(tx)?;
         let key = self.0.keys.present(tx)?;

@@ -9,8 +9,8 @@ use super::{Action, AuditContext, AuditTrail, Event, context};
 use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, EventFilter, QUERY_TIMEOUT, Slice};
 
-/// Pages of users' own events that a process holds at a time, from the query to the last byte of the
-/// response: each takes up to a megabyte.
+/// Maximum number of pages of users' own events that a process holds at a time, from the query to
+/// the last byte of the response: each takes up to a megabyte.
 const MAX_OWN_PAGES: usize = 16;
 
 /// The same for pages of all events, so that users cannot keep administrators waiting.
@@ -23,7 +23,7 @@ pub struct EventPage {
     pub events: Vec<AuditEvent>,
     /// The [`EventFilter::before`] of the next page; `None` after the last one.
     pub next: Option<i64>,
-    /// Dropped when the page is no longer in memory.
+    /// Released when the page leaves memory.
     pub permit: PagePermit,
 }
 
@@ -46,14 +46,14 @@ impl Default for PagePermits {
     }
 }
 
-/// What the trail says about an event and its digest that were kept elsewhere.
+/// Whether the trail contains an event whose id and digest were kept elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkState {
-    /// It contains the event, or did until it was pruned as the last one so far.
+    /// The trail contains the event, or the event is the last one that was pruned.
     Contained,
-    /// It does not contain the event, or contains a different one.
+    /// The trail does not contain the event, or contains a different one with its id.
     Missing,
-    /// The event and later ones were pruned: it can no longer be verified.
+    /// The event and later ones were pruned, so it can no longer be verified.
     Pruned,
 }
 
@@ -61,7 +61,7 @@ impl PagePermit {
     /// Waits for a permit.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is none in time.
+    /// [`Error::Unavailable`] when no permit is released in time.
     async fn wait(permits: &Arc<Semaphore>) -> Result<Self, Error> {
         match timeout(QUERY_TIMEOUT, Arc::clone(permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Self(permit)),
@@ -83,8 +83,8 @@ impl EventPage {
 }
 
 impl AuditTrail {
-    /// The events of all users. Reading them is an event too. The actor `operator` means all
-    /// operators.
+    /// Lists the events of all users, and records that they were read. The actor `operator` matches
+    /// all operators.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -105,8 +105,8 @@ impl AuditTrail {
         Ok(EventPage::new(self.0.store.read(list).await?, permit))
     }
 
-    /// The events of a user: by the user and on the user. Of administrators and operators who acted
-    /// on the user, only their identity is shown.
+    /// Lists the events by a user and on that user. Administrators and operators who acted on the
+    /// user are shown with their identity only.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -145,7 +145,7 @@ impl AuditTrail {
         Ok(EventPage::new(slice, permit))
     }
 
-    /// The id of the last event; 0 before the first one.
+    /// Returns the id of the last event; 0 before the first one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -155,7 +155,7 @@ impl AuditTrail {
         Ok(head.map_or(0, |head| head.last_id))
     }
 
-    /// Whether the trail contains the event of this id with this digest.
+    /// Checks whether the trail contains the event of this id with this digest.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -174,8 +174,8 @@ impl AuditTrail {
         })
     }
 
-    /// The events after this id, the oldest first: at most `limit`, fewer when they are large, and
-    /// none only after the last one. To follow the trail.
+    /// Lists the events after this id, oldest first, to follow the trail: at most `limit`, fewer
+    /// when they are large, and none only after the last one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

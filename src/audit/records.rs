@@ -6,7 +6,7 @@ use super::{Action, AuditContext, AuditTrail, Event};
 use crate::error::Error;
 use crate::store::AuditHead;
 
-/// The start of the service, until it is written.
+/// The start event of the service, until it is written.
 #[derive(Default)]
 pub(super) struct PendingStart(Mutex<Option<Event>>);
 
@@ -18,11 +18,11 @@ impl PendingStart {
 
 impl AuditTrail {
     /// Records the start of the service, with its version, a digest of its settings and the
-    /// migrations that opening the database has run. On an error it stays pending:
+    /// migrations that opening the database has run. On an error the event stays pending, and
     /// [`crate::Auth::flush`] tries again.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it was not written yet.
+    /// [`Error::Unavailable`] when the event is not written yet.
     pub async fn record_start(&self, version: &str, settings_digest: &str) -> Result<(), Error> {
         let event = Event::new(Action::ServiceStart).with("version", version);
         let event = event.with("settings", settings_digest);
@@ -52,7 +52,8 @@ impl AuditTrail {
         self.record(&AuditContext::service(), event).await
     }
 
-    /// Records which migrations were run. Not on a new database, whose trail begins with the service.
+    /// Records which migrations ran, except on a new database, whose trail begins when the service
+    /// starts.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -72,7 +73,8 @@ impl AuditTrail {
         self.record(context, event).await
     }
 
-    /// Records that the database is copied into this file; `has_failed` when it was not.
+    /// Records that the database is copied to this file, or with `has_failed`, that the copy
+    /// failed.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer: then no copy must be made.
@@ -99,10 +101,11 @@ impl AuditTrail {
         self.record(operator, event).await
     }
 
-    /// Records that the last events are printed, at most `lines`, and with `follow` the next ones too.
+    /// Records that at most `lines` of the last events are printed, and with `follow` also the
+    /// following ones.
     ///
     /// # Errors
-    /// As [`Self::record_export`].
+    /// The same as [`Self::record_export`].
     pub async fn record_tail(
         &self,
         operator: &AuditContext,

@@ -1,4 +1,4 @@
-//! Which denials are written one by one, and which are summed up: per minute and per process.
+//! Decides, per minute and process, which denials are written individually and which as sums.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,26 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::{Action, AuditContext, Event};
 
-/// Denials of one action from one network that are written one by one in a minute.
+/// Maximum number of denials of one action from one network that are written individually per
+/// minute.
 const MAX_ROWS_OF_NETWORK: u32 = 20;
 
-/// Denials that are written one by one in a minute, whatever they are: as many that name a user or a
-/// principal, and as many that do not.
+/// Maximum number of denials that are written individually per minute: this many that name a user
+/// or a principal, and this many that do not.
 const MAX_ROWS: u32 = 600;
 
-/// Separate sums in a minute, for each of the two; the rest is summed up by action.
+/// Maximum number of separate sums per minute, for each of the two; further denials are summed by
+/// action.
 const MAX_SUMS: usize = 1_000;
 
-/// Lines in the log in a minute, about one network and about all.
+/// Maximum number of log lines per minute, for one network and for all.
 const MAX_LINES_OF_NETWORK: u32 = 100;
 const MAX_LINES: u32 = 3_000;
 
 /// How long the budgets last.
 const INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
-/// What denials are summed up by.
+/// What the denials of one sum have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Group {
     pub(super) action: Action,
@@ -32,10 +34,10 @@ pub(super) struct Group {
     network: String,
 }
 
-/// Denials that were not written one by one.
+/// Denials that were not written individually.
 #[derive(Clone, Debug)]
 pub(super) struct Sum {
-    /// That of the first; `None` when they have only the action in common.
+    /// The context of the first denial; `None` when the denials share only the action.
     pub(super) context: Option<AuditContext>,
     pub(super) count: u64,
 }
@@ -45,7 +47,7 @@ pub(super) struct Sum {
 pub(super) struct Sums {
     /// When the interval began.
     pub(super) began: Option<NaiveDateTime>,
-    /// In their order.
+    /// Sorted by group.
     pub(super) groups: Vec<(Group, Sum)>,
 }
 
@@ -63,7 +65,7 @@ struct Kind {
     sums: HashMap<Group, Sum>,
 }
 
-/// What happened in the current interval. Bounded: everything that is added comes out of a budget.
+/// The denials of the current interval. Memory is bounded: every addition is taken from a budget.
 #[derive(Debug, Default)]
 pub(super) struct RefusalLimit {
     began: Option<NaiveDateTime>,
@@ -82,7 +84,7 @@ impl<K> Default for Tally<K> {
 }
 
 impl<K: std::hash::Hash + Eq> Tally<K> {
-    /// Takes one out of both budgets, if it fits.
+    /// Takes one from both budgets. Returns whether both had room.
     fn take(&mut self, key: K, max_of_network: u32, max: u32) -> bool {
         let of_network = self.of_network.get(&key).copied().unwrap_or(0);
         let is_room = of_network < max_of_network && self.all < max;
@@ -110,7 +112,7 @@ impl Kind {
         false
     }
 
-    /// Adds to the sum of a group, or to that of the action when there are too many.
+    /// Adds to the sum of a group, or to the sum of the action when there are too many groups.
     fn add(&mut self, group: Group, context: Option<AuditContext>, count: u64) {
         let is_room = self.sums.len() < MAX_SUMS || self.sums.contains_key(&group);
         let (group, context) = match is_room {
@@ -134,7 +136,8 @@ impl Group {
 }
 
 impl RefusalLimit {
-    /// Takes a row out of the budget. Otherwise the denial is summed up.
+    /// Takes a row from the budget and returns whether there was one; otherwise adds the denial to
+    /// a sum.
     pub(super) fn take_row(
         &mut self,
         now: NaiveDateTime,
@@ -151,14 +154,14 @@ impl RefusalLimit {
         kind.take_row(context, event, network)
     }
 
-    /// Takes a line of the log out of the budget of this network.
+    /// Takes a log line from the budget of this network. Returns whether there was one.
     pub(super) fn take_line(&mut self, now: NaiveDateTime, network: &str) -> bool {
         self.renew(now);
         let network = network.to_owned();
         self.lines.take(network, MAX_LINES_OF_NETWORK, MAX_LINES)
     }
 
-    /// Takes the sums of an interval that is over; with `all`, also of one that is not.
+    /// Takes the sums of an interval that is over; with `all`, also those of the current one.
     pub(super) fn take_sums(&mut self, now: NaiveDateTime, all: bool) -> Sums {
         if !self.has_sums() || !(all || self.is_over(now)) {
             return Sums::default();
@@ -174,7 +177,7 @@ impl RefusalLimit {
         Sums { began, groups }
     }
 
-    /// Puts back what could not be written.
+    /// Puts back sums that could not be written.
     pub(super) fn put_back(&mut self, sums: Sums) {
         for (group, sum) in sums.groups {
             self.named.add(group, sum.context, sum.count);
@@ -219,7 +222,7 @@ mod tests {
         AuditContext::client(Some(address), b"a client", "an id")
     }
 
-    /// How many of `count` denials are written one by one.
+    /// Returns how many of `count` denials are written individually.
     fn written(
         limit: &mut RefusalLimit,
         second: i64,
@@ -240,7 +243,7 @@ mod tests {
             Event::refused(Action::Login),
             Event::refused(Action::Login).on_user(7),
         );
-        // From a whole network of botnets.
+        // A botnet with many addresses.
         for number in 0..10_000_u32 {
             let from = client(IpAddr::V4(number.into()));
             written(&mut limit, 0, &from, &unknown, 1);
@@ -249,7 +252,7 @@ mod tests {
         assert_eq!(written(&mut limit, 0, &one, &unknown, 50), 0);
         assert_eq!(written(&mut limit, 0, &one, &wrong, 50), 20);
         assert_eq!(written(&mut limit, 0, &other, &wrong, 5), 5);
-        // The sums still show who tried what on whom.
+        // The sums still show the actor, the action and the target.
         let sums = limit.take_sums(at(60), false);
         assert_eq!(sums.began, Some(at(0)));
         let of_user: Vec<_> = sums
@@ -277,7 +280,7 @@ mod tests {
         assert_eq!(sums.groups.len(), 1);
         assert_eq!(sums.groups[0].1.count, 10);
         assert_eq!(written(&mut limit, 60, &from, &event, 30), 20);
-        // What could not be written is not lost.
+        // Sums that could not be written are not lost.
         limit.put_back(sums);
         let sums = limit.take_sums(at(120), false);
         let all: u64 = sums.groups.iter().map(|(_, sum)| sum.count).sum();

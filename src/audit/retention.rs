@@ -8,15 +8,15 @@ use super::{Action, AuditContext, AuditTrail, Event, Events, LockedHead};
 use crate::error::Error;
 use crate::store::{AuditEvent, Writing};
 
-/// Rows that are deleted in one transaction, so that others can write in between.
+/// Maximum number of rows deleted per transaction, so that other transactions can write in between.
 const PRUNE_LIMIT: i64 = 1_000;
 
 impl AuditTrail {
-    /// Deletes the events that are older than the settings keep them, and returns how many: none while
-    /// the clock is not trusted ([`crate::Auth::check_clock`]).
+    /// Deletes the events that are older than the configured retention and returns their number;
+    /// deletes none while the clock is not trusted ([`crate::Auth::check_clock`]).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
     pub async fn prune(&self) -> Result<usize, Error> {
         let pruned = self.delete_old().await?;
         if pruned > 0 {
@@ -26,10 +26,10 @@ impl AuditTrail {
         Ok(pruned)
     }
 
-    /// As [`Self::prune`] for an operator: an event whether anything was deleted or not.
+    /// Like [`Self::prune`], for an operator; records an event even when nothing was deleted.
     ///
     /// # Errors
-    /// As [`Self::prune`].
+    /// The same as [`Self::prune`].
     pub async fn prune_by(&self, operator: &AuditContext) -> Result<usize, Error> {
         let pruned = self.delete_old().await?;
         self.record_pruning(operator, pruned).await?;
@@ -77,7 +77,7 @@ impl AuditTrail {
             found,
         } = self.lock_head(tx)?;
         let old = AuditEvent::list_older_than(tx, head.pruned_id, before, PRUNE_LIMIT)?;
-        // Of events that an earlier key has signed, the head keeps the digest of what is deleted.
+        // The head keeps a digest of the deleted events that an earlier key has signed.
         for event in old.iter().filter(|event| event.id <= head.adopted_id) {
             head.adopted_start = digest_of_earlier(&key, &head.adopted_start, event);
         }

@@ -1,7 +1,7 @@
-//! The key that signs the trail. Before a process appends for the first time, it checks that the present
-//! key has signed the trail. Adopting another key is an operator's act, which is on record: what was
-//! written before is verified with the earlier key, and from then on by a digest that the new key computes
-//! over all of it.
+//! The key that signs the trail. Before a process appends for the first time, it checks that the
+//! current key has signed the trail. Only an operator adopts another key, and this is recorded:
+//! earlier events are verified with the earlier key, and from then on by a digest that the new key
+//! computes over all of them.
 
 use diesel::QueryResult;
 use secrecy::SecretString;
@@ -14,44 +14,46 @@ use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, User, Writing};
 
-/// What the log says when this process must not append to the trail.
+/// Logged when this process must not append to the trail.
 const OTHER_KEY: &str = "the audit trail was signed with another key than the present one";
 
-/// Attempts, of which each fails when a process has appended in the meantime.
+/// Maximum number of attempts to adopt a key; each fails when another process has appended in the
+/// meantime.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The state of the trail, according to the present key.
+/// The state of the trail, according to the current key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The head is valid.
     Signed,
-    /// The head has to be signed: the trail begins, or the head was altered, which will be on record.
+    /// The head must be signed: the trail begins, or the head was altered, which is recorded then.
     Unsigned,
-    /// The last event and the head were signed with another key. Appending would make a forged trail
-    /// look like ours, and one whose key was changed look forged.
+    /// The last event and the head were signed with another key. Appending would make a forged
+    /// trail look genuine, and one whose key was changed look forged.
     OtherKey,
 }
 
 /// The outcome of an adoption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adoption {
-    /// Events that were read.
+    /// The number of events that were read.
     pub events: u64,
-    /// What is wrong with the trail.
+    /// The problems of the trail.
     pub problems: Vec<Problem>,
-    /// The event that records it; `None` when nothing was adopted, because of the problems or
-    /// because the present key has signed all of the trail.
+    /// The event that records the adoption; `None` when no key was adopted, because of the problems
+    /// or because the current key has signed the whole trail.
     pub event: Option<i64>,
 }
 
 impl AuditTrail {
-    /// Begins the trail of a new database, so that a trail that was deleted whole does not look like
-    /// one that never began. For the start of the service; without it, the first event does this.
+    /// Begins the trail of a new database, so that a trail that was deleted completely does not
+    /// look like one that never began. The service calls this when it starts; otherwise the first
+    /// event does it.
     ///
     /// # Errors
-    /// [`Error::OtherAuditKey`] when another key than the present one has signed the trail:
-    /// [`AuditTrail::adopt_key`] adopts the present one. [`Error::Unavailable`] when the database does
-    /// not answer, or is not migrated yet.
+    /// [`Error::OtherAuditKey`] when a key other than the current one has signed the trail:
+    /// [`AuditTrail::adopt_key`] adopts the current one. [`Error::Unavailable`] when the database
+    /// does not answer, or is not migrated yet.
     pub async fn begin(&self) -> Result<(), Error> {
         match self.prepare().await? {
             State::OtherKey => Err(Error::OtherAuditKey),
@@ -59,7 +61,7 @@ impl AuditTrail {
         }
     }
 
-    /// As [`Self::begin`], for an operation that is about to append.
+    /// Like [`Self::begin`], for an operation that is about to append.
     pub(super) async fn require_begun(&self) -> Result<(), StoreError> {
         match self.prepare().await? {
             State::OtherKey => Err(StoreError::Unavailable(OTHER_KEY.to_owned())),
@@ -86,7 +88,8 @@ impl AuditTrail {
                 self.0.store.writing(sign).await?;
             }
         }
-        // Before the first event: its time must not be what the clock is compared with.
+        // Runs before the first event, so that the clock is not compared with the time of that
+        // event.
         self.0.store.observe_time(&self.0.clock).await?;
         self.set_begun();
         Ok(state)
@@ -122,9 +125,9 @@ impl AuditTrail {
         })
     }
 
-    /// Whether nothing can have happened yet, so that the head has nothing to hide. Without a key in
-    /// the settings, a head as the migration creates it is taken for fresh: an attacker who can write
-    /// it can also read the key in the database.
+    /// Whether nothing can have been recorded yet, so that the head cannot hide anything. Without a
+    /// configured key, a head as the migration creates it counts as fresh: an attacker who can
+    /// write it can also read the key in the database.
     pub(super) fn is_fresh(
         &self,
         conn: &mut StoreConnection,
@@ -136,9 +139,10 @@ impl AuditTrail {
         Ok(head.last_id == 0 && User::list_after(conn, 0, 1)?.is_empty())
     }
 
-    /// Verifies the trail with the earlier keys, which are the one in the database and `old`, and signs
-    /// it with the present one from here on. A problem prevents that, unless `despite_problems`: then
-    /// every later verification reports it. No process with the earlier key may be running.
+    /// Verifies the trail with the earlier keys, which are the one in the database and `old`, and
+    /// signs it with the current key from here on. A problem prevents the adoption unless
+    /// `despite_problems` is set; then every later verification reports it. No process with the
+    /// earlier key may be running.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer, or while other processes append.

@@ -1,5 +1,5 @@
-//! Forwarded requests from a peer that the settings do not name as a proxy. All clients behind it have
-//! its address, which the operator has to be told.
+//! Forwarded requests from a peer that the settings do not name as a proxy. All clients behind it
+//! share its address, so the operator must be warned.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::{Action, AuditContext, AuditTrail, Event};
 use crate::error::Error;
 use crate::store::{AuditEvent, EventFilter};
 
-/// The most events that are read.
+/// Maximum number of events that are read.
 const MAX_READ: i64 = 100;
 
 /// The peers that this process has reported: one that is likely a proxy, and one that is more likely a
@@ -28,7 +28,7 @@ enum Report {
 }
 
 impl UnnamedProxies {
-    /// Whether a peer is the first of its kind.
+    /// Returns whether a peer is the first of its kind, and marks it as logged.
     fn is_first(&self, peer: IpAddr) -> bool {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let report = &mut reports[usize::from(is_near(peer))];
@@ -39,7 +39,7 @@ impl UnnamedProxies {
         is_first
     }
 
-    /// Takes those that are not in the trail yet.
+    /// Takes the peers that are not yet in the trail.
     fn take(&self) -> Vec<IpAddr> {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = reports.iter_mut().filter_map(|report| match *report {
@@ -52,7 +52,7 @@ impl UnnamedProxies {
         waiting.collect()
     }
 
-    /// Puts back one that could not be written.
+    /// Puts back a peer that could not be written.
     fn put_back(&self, peer: IpAddr) {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reports[usize::from(is_near(peer))] = Report::Logged(peer);
@@ -68,8 +68,8 @@ pub(crate) fn is_near(peer: IpAddr) -> bool {
 }
 
 impl AuditTrail {
-    /// Reports a forwarded request from a peer that is no trusted proxy. The first one is a warning in
-    /// the log, and an event once it is flushed. Never waits.
+    /// Reports a forwarded request from a peer that is not a trusted proxy. The first one causes a
+    /// warning in the log, and an event at the next flush. Never waits.
     pub(crate) fn record_unnamed_proxy(&self, peer: IpAddr) {
         if self.0.unnamed_proxies.is_first(peer) {
             log::warn!(
@@ -93,7 +93,7 @@ impl AuditTrail {
         Ok(())
     }
 
-    /// The peers that processes have reported within `age`.
+    /// Lists the peers that processes have reported within `age`.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

@@ -7,20 +7,20 @@ use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, User};
 
-/// Rows that are read by one query.
+/// Maximum number of rows per query.
 const PAGE: i64 = 1_000;
 
 /// The outcome of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// Events that were read.
+    /// The number of events that were read.
     pub events: u64,
     /// The last event and its digest. Kept elsewhere, they let a later verification detect that the
     /// trail was reset to an earlier state.
     pub last: (i64, String),
     /// The events by which an operator adopted another key.
     pub key_changes: Vec<i64>,
-    /// What is wrong, in the order of the trail.
+    /// The problems, in the order of the trail.
     pub problems: Vec<Problem>,
 }
 
@@ -34,8 +34,8 @@ pub(super) struct Verifier {
 }
 
 impl AuditTrail {
-    /// Reads the whole trail and finds what is wrong with it. Events that are written in the meantime
-    /// are left to the next verification.
+    /// Reads the whole trail and finds its problems. Events that are written in the meantime are
+    /// left to the next verification.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -57,7 +57,7 @@ impl AuditTrail {
         })
     }
 
-    /// The head, the key in the database, and whether there are no users.
+    /// Reads the head, the key in the database, and whether there are no users.
     async fn read_head(&self) -> Result<Option<(AuditHead, Option<DigestKey>, bool)>, Error> {
         let trail = self.clone();
         let read = move |conn: &mut StoreConnection| {
@@ -73,8 +73,8 @@ impl AuditTrail {
 }
 
 impl Verifier {
-    /// With the present key alone: an attacker who can write to the database can replace the one in
-    /// it.
+    /// Creates a verifier that accepts only the current key: an attacker who can write to the
+    /// database can replace the key in it. Returns `None` without a head.
     async fn with_present_key(trail: &AuditTrail) -> Result<Option<Self>, Error> {
         let Some((head, own, is_unused)) = trail.read_head().await? else {
             return Ok(None);
@@ -96,8 +96,8 @@ impl Verifier {
         }))
     }
 
-    /// With the key in the database, then `old`, then `new`, which is being adopted. `None` without a
-    /// head.
+    /// Creates a verifier that accepts the key in the database, then `old`, then `new`, which is
+    /// being adopted. Returns `None` without a head.
     pub(super) async fn for_adoption(
         trail: &AuditTrail,
         old: Option<DigestKey>,
@@ -122,8 +122,8 @@ impl Verifier {
         }))
     }
 
-    /// Reads the trail, again when rows were pruned in the meantime and would seem to be missing.
-    /// Returns the head that the outcome is valid for.
+    /// Reads the trail, and repeats this when rows pruned in the meantime seem to be missing.
+    /// Returns the outcome, and the head for which it is valid.
     pub(super) async fn run(mut self, trail: &AuditTrail) -> Result<(AuditHead, Walk), Error> {
         loop {
             let walk = self.walk(trail).await?;
@@ -181,14 +181,14 @@ fn is_signed(key: &DigestKey, head: &AuditHead) -> bool {
     digest_of_head(key, head) == head.digest
 }
 
-/// Reads row by row, because one of them is unreadable: an invalid time, or invalid text.
+/// Reads the rows one by one, because one is unreadable: it has an invalid time or invalid text.
 async fn walk_row_by_row(trail: &AuditTrail, ids: &[i64], walk: &mut Walk) -> Result<(), Error> {
     for id in ids.iter().copied() {
         let find = move |conn: &mut _| AuditEvent::find(conn, id);
         match trail.0.store.read(find).await {
             Ok(event) => event.iter().for_each(|event| walk.step(event)),
             Err(_unreadable) => {
-                // Unless the database no longer answers.
+                // Fails if the database no longer answers: then the row may be readable.
                 trail.read_head().await?;
                 walk.skip(id);
             }
@@ -197,7 +197,7 @@ async fn walk_row_by_row(trail: &AuditTrail, ids: &[i64], walk: &mut Walk) -> Re
     Ok(())
 }
 
-/// Pruned rows must not exist.
+/// Checks that pruned rows do not exist.
 async fn check_before(trail: &AuditTrail, head: &AuditHead, walk: &mut Walk) -> Result<(), Error> {
     let through = head.pruned_id;
     let list = move |conn: &mut _| AuditEvent::list_ids(conn, i64::MIN, through, PAGE);
@@ -207,11 +207,11 @@ async fn check_before(trail: &AuditTrail, head: &AuditHead, walk: &mut Walk) -> 
     Ok(())
 }
 
-/// Rows after the end are valid if the head has moved on since.
+/// Finds rows after the end. They are valid if the head has moved on since.
 async fn check_after(trail: &AuditTrail, head: &AuditHead, walk: &mut Walk) -> Result<(), Error> {
     let end = head.last_id;
     let read = move |conn: &mut StoreConnection| {
-        // In this order: a row that is appended between the two queries is after neither end.
+        // In this order, a row that is appended between the two queries is not reported.
         let behind = AuditEvent::list_ids(conn, end, i64::MAX, PAGE)?;
         let last = AuditHead::find(conn)?.map_or(0, |head| head.last_id);
         Ok(behind.into_iter().filter(move |id| *id > last))

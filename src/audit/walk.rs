@@ -10,7 +10,7 @@ use crate::store::{AuditEvent, AuditHead};
 /// The keys that rows may have been signed with.
 #[derive(Clone, Default)]
 pub(super) struct VerificationKeys {
-    /// In their order: rows of one key come after all rows of the keys before it.
+    /// In order: the rows of a key come after all rows of the keys before it.
     pub(super) accepted: Vec<DigestKey>,
     /// The key in the database, when it is not accepted: to recognize rows that it has signed.
     pub(super) known: Option<DigestKey>,
@@ -23,9 +23,9 @@ pub(super) struct VerificationKeys {
 /// The progress of a verification.
 pub(super) struct Walk {
     keys: VerificationKeys,
-    /// The head has a digest of all rows up to this one.
+    /// The last row that the head's digest of adopted rows covers.
     adopted_id: i64,
-    /// The digest of those of them that were read or pruned so far.
+    /// The digest of the adopted rows that were read or pruned so far.
     earlier: String,
     pub(super) last_id: i64,
     pub(super) last_digest: String,
@@ -93,8 +93,8 @@ impl Walk {
         true
     }
 
-    /// Checks what the row says about another key. A switch that no operator requested is valid only if
-    /// an operator confirms it, now or since.
+    /// Checks a row that records a change of the key. A switch that no operator requested is valid
+    /// only if an operator has confirmed it since, or confirms it now.
     fn check_keys(&mut self, event: &AuditEvent) {
         if event.action == Action::AuditAdoptKey.name() {
             self.key_changes.push(event.id);
@@ -142,9 +142,9 @@ impl Walk {
 /// A problem with the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The row that says where the trail begins and ends is missing.
+    /// The head, the row that records where the trail begins and ends, is missing.
     NoHead,
-    /// That row was changed, or never signed.
+    /// The head was changed, or was never signed.
     HeadAltered,
     /// These rows are missing, from the first to the last.
     Missing(i64, i64),
@@ -155,8 +155,8 @@ pub enum Problem {
     OtherKey(i64, i64),
     /// At this row another key took over, which no operator has adopted.
     KeyChanged(i64),
-    /// These rows, from the first to the last, were signed with an earlier key, and some have changed
-    /// since the present key was adopted.
+    /// These rows, from the first to the last, were signed with an earlier key, and some have
+    /// changed since the current key was adopted.
     EarlierAltered(i64, i64),
     /// This row does not follow the one before it.
     OutOfOrder(i64),
@@ -164,7 +164,7 @@ pub enum Problem {
     Surplus(i64),
     /// This row is before the beginning: rows up to there were pruned.
     Before(i64),
-    /// The head has another digest of the last row, or of the last pruned row.
+    /// The head has a different digest for the last row, or for the last pruned row.
     EndsDiffer(i64),
     /// When this row was written, the head had been altered.
     FoundAltered(i64),
