@@ -13,25 +13,26 @@ use crate::error::Error;
 use crate::metrics::{Budget, SignInOutcome};
 use crate::network::{self, Network};
 
-/// Concurrent wrong passwords from one address, unless a third of a minute's budget is more: they must
-/// not fill the queue of the hash threads, which computes some 40 a second at cost 12 on two cores.
+/// Maximum number of concurrent wrong passwords from one address, unless a third of a minute's
+/// budget is larger: they must not fill the queue of the hash threads, which compute about 40
+/// hashes a second at cost 12 on two cores.
 const MAX_BURST: u32 = 100;
 
-/// How many times the budget of a /64 a /48 has: providers assign whole ones to their customers, so that
-/// one client may own 65,536 networks of 64 bits.
+/// The budget of a /48 as a multiple of that of a /64: providers assign whole /48 networks to
+/// customers, so that one client may own 65,536 /64 networks.
 const WIDE_SHARE: u32 = 10;
 
 /// The budget of an address or network for attempts of one kind.
 #[derive(Clone, Debug)]
 pub(super) struct AddressBudget {
-    /// The kind of attempt and the network: what is counted, and what is blocked.
+    /// The kind of attempt and the network, under which attempts are counted and blocked.
     pub(super) name: String,
     pub(super) rate: Rate,
 }
 
 impl AddressBudget {
-    /// The budgets that an attempt from this address is taken out of: that of the address, or with
-    /// IPv6 that of its /64 and that of its /48, in this order.
+    /// Returns the budgets that an attempt from this address counts against: that of the address,
+    /// or for IPv6, those of its /64 and its /48, in this order.
     pub(super) fn all(kind: &str, address: Option<IpAddr>, rate: Rate) -> Vec<Self> {
         let own = Self {
             name: format!("{kind} {}", Network::new(address)),
@@ -65,10 +66,10 @@ impl Throttle {
             .await
     }
 
-    /// Counts a static key as an attempt of its address, unless it is right.
+    /// Counts a static key as an attempt from its address, unless the key is right.
     ///
     /// # Errors
-    /// As [`Self::count_registration`].
+    /// The same as [`Self::count_registration`].
     pub(crate) async fn count_static_key(
         &self,
         context: &AuditContext,
@@ -84,7 +85,7 @@ impl Throttle {
             .await
     }
 
-    /// Takes an attempt out of the budgets, and with `is_released` puts it back if it fitted.
+    /// Takes an attempt from the budgets, and with `is_released` puts it back if there was room.
     async fn count_address(
         &self,
         context: &AuditContext,
@@ -109,7 +110,7 @@ impl Throttle {
         }
     }
 
-    /// Refuses a network that is blocked, without asking the database.
+    /// Refuses a network that is blocked, without querying the database.
     pub(super) fn check_blocked(
         &self,
         budgets: &[AddressBudget],
@@ -153,7 +154,7 @@ const fn budget_of(action: Action) -> Budget {
     }
 }
 
-/// What the attempts of an address are counted under, as keyed digests.
+/// Returns the keyed digests under which the attempts of an address are counted.
 pub(super) fn subjects_of(key: &DigestKey, budgets: &[AddressBudget]) -> Vec<(String, Rate)> {
     let subjects = budgets.iter();
     subjects

@@ -1,4 +1,4 @@
-//! One attempt at a password, and the budgets it is taken out of.
+//! An attempt at a password, and the budgets that it counts against.
 
 use std::sync::Arc;
 
@@ -21,25 +21,25 @@ const COUNT_LIFETIME: TimeDelta = TimeDelta::days(1);
 pub(crate) struct Attempt {
     /// Whether the password may be compared.
     pub(crate) is_allowed: bool,
-    /// What has to be recorded about the account.
+    /// What must be recorded about the account.
     pub(crate) alert: Option<Alert>,
     subjects: Option<Subjects>,
     used: Used,
-    /// Held while it is under way; `None` for one that is refused or not counted.
+    /// Held while the attempt is under way; `None` for an attempt that is refused or not counted.
     reservation: Option<Arc<Reservation>>,
 }
 
 /// The outcome of counting an attempt.
 pub(super) enum Counted {
-    /// It was counted, whether allowed or refused.
+    /// The attempt was counted, whether allowed or refused.
     Yes(Attempt),
-    /// Whether it is allowed depends on attempts under way; nothing was counted.
+    /// Whether the attempt is allowed depends on attempts under way; nothing was counted.
     Undecided,
-    /// The address has to wait.
+    /// The address must wait.
     UsedUp(UsedUp),
 }
 
-/// What an attempt is counted for, as keyed digests.
+/// The keyed digests under which an attempt is counted.
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
     pub(super) account: String,
@@ -53,14 +53,14 @@ pub(super) struct Subjects {
     pub(super) sign_ins: Rate,
 }
 
-/// The budget of the account that an attempt was taken out of.
+/// The budget of the account that an attempt counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Used {
-    /// That of an address from which the owner signed in.
+    /// The budget of an address from which the owner has signed in.
     Exact,
-    /// That of the network around such an address.
+    /// The budget of the network around such an address.
     Nearby,
-    /// That of all others.
+    /// The budget of all other clients.
     Strangers,
 }
 
@@ -79,43 +79,45 @@ impl Attempt {
         }
     }
 
-    /// The subject of the budget that it was taken out of; `None` when it is not counted.
+    /// Returns the subject of the budget that the attempt counts against; `None` when it is not
+    /// counted.
     pub(super) fn budget(&self) -> Option<&str> {
         self.subjects
             .as_ref()
             .map(|subjects| subjects.of(self.used))
     }
 
-    /// Whether it is counted.
+    /// Whether the attempt is counted.
     pub(super) fn is_counted(&self) -> bool {
         self.subjects.is_some()
     }
 
-    /// Marks it as under way again: what decided it was not stored.
+    /// Marks the attempt as under way again, because its outcome was not stored.
     pub(super) fn reopen(&self) {
         if let Some(reservation) = &self.reservation {
             reservation.reopen();
         }
     }
 
-    /// Marks it as decided. Returns 1 if it was under way until now, and otherwise 0.
+    /// Marks the attempt as decided. Returns 1 if it was under way until now, otherwise 0.
     pub(super) fn decide(&self) -> i64 {
         self.reservation.as_ref().map_or(0, |held| held.decide())
     }
 
-    /// Whether it comes from an address, or a network, from which the owner has signed in.
+    /// Whether the attempt comes from an address, or a network, from which the owner has signed in.
     pub(super) fn is_from_known_address(&self) -> bool {
         self.used != Used::Strangers
     }
 
-    /// The password was right: earlier failures no longer count, and the address is known from now on.
-    /// In the transaction of the operation that the password was required for.
+    /// Decides an attempt with the right password: earlier failures no longer count, and the
+    /// address is known from now on. Runs in the transaction of the operation that required the
+    /// password.
     pub(crate) fn succeed(&self, tx: &mut Writing<'_>, now: NaiveDateTime) -> QueryResult<()> {
         self.succeed_as(tx, false, now).map(drop)
     }
 
-    /// As [`Self::succeed`], and takes a sign-in out of the account's budget for those. Returns how
-    /// long it takes until there is one again, if the budget is used up.
+    /// Like [`Self::succeed`], and takes a sign-in from the account's budget. If the budget is used
+    /// up, returns the time until the next sign-in is possible.
     pub(crate) fn sign_in(
         &self,
         tx: &mut Writing<'_>,
@@ -158,8 +160,8 @@ impl Attempt {
         for (subject, budget) in known {
             let Some(subject) = subject else { continue };
             let mut row = ThrottleCounter::lock(tx, subject, own, now)?;
-            // A budget that the owner has not used stays as it is: otherwise each success of the owner
-            // would give an attacker in the same network a new one.
+            // A budget that the owner has not used stays unchanged: otherwise each success of the
+            // owner would refill it for an attacker in the same network.
             if self.used == budget {
                 decide(&mut row, held);
             } else if row.expires_at <= now {
@@ -193,7 +195,7 @@ fn decide(row: &mut ThrottleCounter, held: i64) {
     row.failures = still;
 }
 
-/// Takes the attempt out of the budgets.
+/// Takes the attempt from the budgets.
 pub(super) fn count(
     throttle: &Throttle,
     tx: &mut Writing<'_>,
@@ -236,7 +238,7 @@ pub(super) fn count(
     }))
 }
 
-/// The budget of an address or network from which the owner has signed in, locked.
+/// Locks and returns the budget of an address or network from which the owner has signed in.
 fn find_known(
     tx: &mut Writing<'_>,
     subject: Option<&str>,
@@ -249,8 +251,8 @@ fn find_known(
     Ok(found.filter(|row| row.expires_at > now))
 }
 
-/// Takes an attempt out of all of these budgets of an address, or out of none. Returns the budget that
-/// is used up, if one is.
+/// Takes an attempt from all of these budgets of an address, or from none. Returns the budget that
+/// is used up, if any.
 pub(super) fn take(
     tx: &mut Writing<'_>,
     budgets: &[(String, Rate)],

@@ -1,6 +1,6 @@
-//! How many changes authenticated users may make: each adds at least one row to the trail, and takes a
-//! turn to write. The budgets are in memory, separate for each process; that of new keys is in the
-//! database, where the keys are.
+//! Limits the changes of authenticated users: each change adds at least one row to the trail, and
+//! takes a turn to write. The budgets are in memory, separate for each process; the budget for new
+//! keys is computed from the keys in the database.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,14 +14,16 @@ use crate::error::Error;
 use crate::metrics::Budget;
 use crate::store::{ApiKey, StoreConnection};
 
-/// How many times the budget of a user an administrator has for changes to other users.
+/// The budget of an administrator for changes to other users, as a multiple of a user's budget.
 const ADMINISTRATOR_SHARE: u32 = 10;
 
-/// Changes that each credential may make when the budget of its user is used up: an attacker who uses it
-/// up with a stolen credential must not keep the owner, who signs in again, from changing the password.
+/// Number of changes that each credential may make when the budget of its user is used up: an
+/// attacker who uses it up with a stolen credential must not keep the owner, who signs in again,
+/// from changing the password.
 const RESERVE: u32 = 5;
 
-/// The most users whose budgets are kept. A budget is full again after a minute, and dropped.
+/// Maximum number of users whose budgets are kept. A budget is full again after a minute, and can
+/// then be dropped.
 const MAX_USERS: usize = 100_000;
 
 /// What users have used of their budgets, separately for their own and for other accounts.
@@ -36,8 +38,8 @@ struct Spent {
 }
 
 impl ChangeBudgets {
-    /// Takes a change out of the budget of its user, or out of the reserve of its credential. With
-    /// `is_taken` false, only checks whether it could be.
+    /// Takes a change from the budget of its user, or from the reserve of its credential. Without
+    /// `is_taken`, only checks whether there is room.
     fn take(
         &self,
         spender: Spender,
@@ -75,8 +77,8 @@ impl ChangeBudgets {
 }
 
 impl Throttle {
-    /// Takes a change out of the budget of the user whose principal requests it. Others, such as the
-    /// operator, have no budget.
+    /// Takes a change from the budget of the user whose principal requests it. Other actors, such
+    /// as the operator, have no budget.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when it is used up.
@@ -84,7 +86,7 @@ impl Throttle {
         self.spend_change(context, true)
     }
 
-    /// As [`Self::take_change`] without taking anything: for a change that costs a hash first.
+    /// Like [`Self::take_change`], but takes nothing: for a change that computes a hash first.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`]
@@ -115,10 +117,10 @@ impl Throttle {
         })
     }
 
-    /// Whether the user may create one more key today. The user's row has to be locked.
+    /// Checks that the user may create another key today. The user's row must be locked.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] when not; [`Error::Unavailable`].
+    /// [`Error::TooManyAttempts`] when the user has created too many; [`Error::Unavailable`].
     pub(crate) fn check_keys_of_day(
         &self,
         conn: &mut StoreConnection,

@@ -3,9 +3,9 @@
 //!
 //! An attempt is counted in the database before the password is compared, so that the count covers
 //! concurrent guesses, all processes, and processes that are killed. Until it is decided, other
-//! attempts wait for it instead of being refused: a right password is not wrong because others arrived
-//! with it. The failures of an account do not lock out its owner: an address from which the account was
-//! signed in to has a budget of its own, and so has the network around it.
+//! attempts wait for it instead of being refused: a right password must not fail because of
+//! concurrent attempts. The failures of an account do not lock out its owner: an address from which
+//! the owner has signed in has a budget of its own, and so does the network around it.
 
 mod addresses;
 mod attempt;
@@ -32,7 +32,7 @@ use crate::store::{InstanceKey, Store, ThrottleCounter, Writing};
 use changes::ChangeBudgets;
 use waiting::{BlockedNetworks, WaitingLines};
 
-/// Rows that are deleted in one transaction.
+/// Maximum number of rows deleted per transaction.
 const PRUNE_LIMIT: i64 = 1_000;
 
 /// The throttle of a service. Cheap to clone.
@@ -43,7 +43,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     limits: Limits,
-    /// How long passwords wait for a hash thread at most.
+    /// The longest time that a password waits for a hash thread.
     hash_queue: Duration,
     /// The key of the digests that attempts are counted under.
     key: InstanceKey,
@@ -55,7 +55,7 @@ struct Inner {
 }
 
 impl Throttle {
-    /// A throttle with the limits of the settings.
+    /// Creates a throttle with the configured limits.
     pub(crate) fn new(
         store: Store,
         clock: Clock,
@@ -77,7 +77,7 @@ impl Throttle {
         }))
     }
 
-    /// Clears the failures of the account of this canonical name. Returns whether there were any.
+    /// Clears the failures of the account with this canonical name. Returns whether there were any.
     pub(crate) fn clear_failures(&self, tx: &mut Writing<'_>, name: &str) -> QueryResult<bool> {
         let key = self.0.key.get(tx)?;
         let account = key.digest(&["account", name]);
@@ -85,11 +85,11 @@ impl Throttle {
         ThrottleCounter::reset_account(tx, &account, now).map(|rows| rows > 0)
     }
 
-    /// Deletes counts that have expired, and returns how many: none while the clock is not trusted
+    /// Deletes expired counts and returns their number; deletes none while the clock is not trusted
     /// ([`crate::Auth::check_clock`]).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer; what was deleted stays deleted.
+    /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
     pub async fn prune(&self) -> Result<usize, Error> {
         if !self.0.store.observe_time(&self.0.clock).await? {
             return Ok(0);

@@ -1,5 +1,5 @@
-//! Attempts at passwords: each is counted before the comparison, and decided after it. How often an account
-//! may be signed in to with the right password is limited too.
+//! Attempts at passwords: each is counted before the comparison, and decided after it. Sign-ins to
+//! an account with the right password are limited too.
 
 use chrono::TimeDelta;
 use pydantic_email::fold;
@@ -15,12 +15,12 @@ use crate::network::neighbourhood;
 use crate::store::{ThrottleCounter, User, Writing};
 
 impl Throttle {
-    /// Counts an attempt to authenticate as the user of this canonical name. When attempts under way
-    /// have used up the account's budget, waits for them.
+    /// Counts an attempt to authenticate as the user with this canonical name. When attempts under
+    /// way have used up the account's budget, waits for them.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when the address has made too many; [`Error::Busy`] when too many
-    /// attempts wait, or for too long; [`Error::Unavailable`].
+    /// attempts wait, or this one waits too long; [`Error::Unavailable`].
     pub(crate) async fn count_attempt(
         &self,
         context: &AuditContext,
@@ -31,7 +31,7 @@ impl Throttle {
             return Ok(Attempt::uncounted());
         }
         let (address, network) = (context.address(), context.network());
-        // Many clients have a shared address: none of them is known by it, and it has no budget.
+        // Many clients share the address: it identifies none of them, and has no budget.
         let is_shared = context.is_shared();
         let budgets = if is_shared {
             Vec::new()
@@ -72,8 +72,8 @@ impl Throttle {
         }
     }
 
-    /// Decides an attempt whose password was wrong, or not compared, and records what that changes
-    /// about the account. Takes equally long when there is no such user, `None`.
+    /// Decides an attempt whose password was wrong, or not compared, and records whether the
+    /// account must wait because of it. Takes equally long when there is no such user (`None`).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -93,8 +93,8 @@ impl Throttle {
         self.record_wait(context, attempt, user_id).await
     }
 
-    /// Passes on the outcome of an attempt's next step. On an error no password was compared, so the
-    /// attempt is withdrawn.
+    /// Returns the outcome of an attempt's next step unchanged. On an error, no password was
+    /// compared, so this withdraws the attempt.
     pub(crate) async fn or_withdraw<T>(
         &self,
         attempt: &Attempt,
@@ -106,7 +106,8 @@ impl Throttle {
         outcome
     }
 
-    /// Uncounts an attempt that is under way. If the database does not answer, it becomes a failure.
+    /// Removes an attempt that is under way from the count. If the database does not answer, the
+    /// attempt counts as a failure.
     pub(crate) async fn withdraw(&self, attempt: &Attempt) {
         let Some(subject) = attempt.budget().map(str::to_owned) else {
             return;
@@ -122,7 +123,8 @@ impl Throttle {
         }
     }
 
-    /// As [`Self::withdraw`], for an attempt with the right password whose success was not stored.
+    /// Like [`Self::withdraw`], for an attempt with the right password whose success was not
+    /// stored.
     pub(crate) async fn take_back(&self, attempt: &Attempt) {
         attempt.reopen();
         self.withdraw(attempt).await;
@@ -143,9 +145,9 @@ impl Throttle {
         self.0.store.writing(succeed).await
     }
 
-    /// Passes on the outcome of a transaction in which [`Attempt::succeed`] was called. If it was
-    /// rolled back, decides the attempt: a refusal does not count against the account, the attempt of
-    /// a caller who has lost access in the meantime does.
+    /// Returns the outcome of a transaction that called [`Attempt::succeed`] unchanged. If the
+    /// transaction was rolled back, decides the attempt: a refused operation does not count against
+    /// the account, but the attempt of a caller who has lost access in the meantime does.
     pub(crate) async fn or_release<T>(
         &self,
         attempt: Attempt,
@@ -159,8 +161,9 @@ impl Throttle {
         outcome
     }
 
-    /// Refuses a client that has to wait before it signs in to this account again. Only clients in
-    /// its network are refused, who have shown the password: others learn nothing of it.
+    /// Refuses a client that must wait before it signs in to this account again. Refuses only
+    /// clients in a network that has presented the right password: others learn nothing about the
+    /// limit.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`]
@@ -198,8 +201,8 @@ impl Throttle {
         Ok(too_many(wait))
     }
 
-    /// Records that an account has to wait, if this attempt is the one to report it. Does so also when
-    /// there is no such user, `None`, because the time would tell otherwise.
+    /// Records that an account must wait, if this attempt is the one to report it. Also does so
+    /// when there is no such user (`None`), because the duration would reveal that otherwise.
     async fn record_wait(
         &self,
         context: &AuditContext,
@@ -226,7 +229,7 @@ fn blocked_name(context: &AuditContext, name: &str) -> String {
     format!("to {} {name}", context.network())
 }
 
-/// This many sign-ins a minute, and a third more in a burst.
+/// Allows this many sign-ins a minute, and a third more in a burst.
 fn sign_ins_per_minute(number: u32) -> Rate {
     let most = number.saturating_add(number / 3);
     let interval = TimeDelta::minutes(1) / i32::try_from(number).unwrap_or(i32::MAX).max(1);

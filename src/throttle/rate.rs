@@ -10,26 +10,27 @@ const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
 /// The longest wait: a guessing client cannot lock an account for longer.
 const MAX_WAIT: TimeDelta = TimeDelta::hours(1);
 
-/// What is recorded about an account that has to wait: each once until the failures are cleared.
+/// What is recorded about an account that must wait: each alert once until the failures are
+/// cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Alert {
     /// An attempt was refused.
     FirstRefusal = 1,
-    /// An attempt was refused, and the wait is the longest there is.
+    /// An attempt was refused, and the wait is the longest possible.
     LongestWait = 2,
 }
 
-/// Takes an attempt on an account out of its budget: `limit` attempts without a wait, then one after
+/// Takes an attempt on an account from its budget: `limit` attempts without a wait, then one after
 /// each wait, which doubles.
 ///
 /// # Errors
-/// When the attempt must not be made; with what has to be recorded about that, if it is not yet.
+/// When the attempt must not be made; with the alert to record, unless it is already recorded.
 pub(super) fn take_from_account(
     row: &mut ThrottleCounter,
     limit: i64,
     now: NaiveDateTime,
 ) -> Result<(), Option<Alert>> {
-    // No wait is longer: the clock was set back, which must not lock an account.
+    // A longer wait means that the clock was set back, which must not lock an account.
     let longest = now + MAX_WAIT;
     let is_waiting = row
         .next_at
@@ -66,8 +67,8 @@ fn wait_after(failures: i64, limit: i64) -> Option<TimeDelta> {
     Some((FIRST_WAIT * 2_i32.pow(doublings)).min(MAX_WAIT))
 }
 
-/// A budget that refills evenly (the generic cell rate algorithm of ITU-T I.371): `most` within `period`
-/// in the long run, and at most `burst` of them together.
+/// A budget that refills evenly (the generic cell rate algorithm of ITU-T I.371): `most` within
+/// `period` in the long run, and at most `burst` at once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
     pub(super) most: u32,
@@ -76,7 +77,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Takes an attempt out of the budget of a row. `Err` as in [`Self::spend`].
+    /// Takes an attempt from the budget of a row. `Err` is the same as in [`Self::spend`].
     pub(super) fn take(
         self,
         row: &mut ThrottleCounter,
@@ -85,14 +86,14 @@ impl Rate {
         self.spend(&mut row.next_at, now)
     }
 
-    /// Takes an attempt out of a budget that is used until `next_at`. `Err` is the time until there is one
-    /// again.
+    /// Takes an attempt from a budget that is used until `next_at`. `Err` is the time until the
+    /// next attempt is possible.
     pub(super) fn spend(
         self,
         next_at: &mut Option<NaiveDateTime>,
         now: NaiveDateTime,
     ) -> Result<(), TimeDelta> {
-        // No budget reaches further: the clock was set back, and earlier use no longer counts.
+        // A later time means that the clock was set back: then earlier use no longer counts.
         let furthest = now + self.period;
         let used_until = next_at.filter(|next| *next <= furthest);
         let used_until = used_until.unwrap_or(now).max(now);
@@ -110,7 +111,7 @@ impl Rate {
         row.next_at = row.next_at.map(|next| next - self.interval());
     }
 
-    /// A multiple of the budget.
+    /// Returns a multiple of the budget.
     pub(super) fn times(self, share: u32) -> Self {
         Self {
             most: self.most.saturating_mul(share),

@@ -19,15 +19,15 @@ const MAX_RESERVATION: TimeDelta = TimeDelta::minutes(15);
 
 /// Whether an attempt may be made.
 pub(super) enum Admission {
-    /// It may, and is now under way.
+    /// The attempt may be made, and is now under way.
     Allowed,
-    /// It may not; with what has to be recorded about that.
+    /// The attempt must not be made; with the alert to record, if any.
     Refused(Option<Alert>),
-    /// That depends on attempts under way.
+    /// The answer depends on attempts under way.
     Undecided,
 }
 
-/// Takes an attempt that is decided before `until` out of the budget of an account.
+/// Takes an attempt, which is decided before `until`, from the budget of an account.
 pub(super) fn reserve(
     row: &mut ThrottleCounter,
     limit: i64,
@@ -68,12 +68,12 @@ impl Reservation {
         }
     }
 
-    /// Marks the attempt as decided. Returns 1 if it was not before, and otherwise 0.
+    /// Marks the attempt as decided. Returns 1 if it was undecided before, otherwise 0.
     pub(super) fn decide(&self) -> i64 {
         i64::from(!self.is_decided.swap(true, Ordering::SeqCst))
     }
 
-    /// Marks the attempt as under way again: what decided it was not stored.
+    /// Marks the attempt as under way again, because its outcome was not stored.
     pub(super) fn reopen(&self) {
         self.is_decided.store(false, Ordering::SeqCst);
     }
@@ -103,8 +103,8 @@ impl fmt::Debug for Reservation {
     }
 }
 
-/// When the reservation of an attempt that begins now lapses, if passwords wait at most `queue` for a
-/// hash thread.
+/// Returns when the reservation of an attempt that begins now lapses, if passwords wait at most
+/// `queue` for a hash thread.
 pub(super) fn lapses_at(now: NaiveDateTime, queue: std::time::Duration) -> NaiveDateTime {
     let queue = TimeDelta::from_std(queue).unwrap_or(MAX_RESERVATION);
     now + (queue + DECISION_TIMEOUT).min(MAX_RESERVATION)
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_beyond_the_limit_depend_on_those_under_way_until_they_lapse() {
+    fn attempts_beyond_limit_are_undecided_until_reservations_lapse() {
         let (mut row, now) = (row(), NaiveDateTime::default());
         let until = now + TimeDelta::seconds(10);
         for _ in 0..3 {
@@ -135,7 +135,7 @@ mod tests {
         }
         assert!(is_undecided(&reserve(&mut row, 3, now, until)));
         assert_eq!((row.failures, row.under_way), (3, 3));
-        // At the time it lapses and no earlier, unless the clock was set far back.
+        // A reservation lapses at its time and no earlier, unless the clock was set far back.
         let mut set_back = row.clone();
         let before = now - TimeDelta::hours(1);
         set_back.next_at = Some(before + TimeDelta::seconds(1));

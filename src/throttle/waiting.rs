@@ -1,6 +1,6 @@
-//! What keeps a flood of attempts from the database: attempts from networks that have to wait are refused,
-//! and others wait for those under way. They wait in one line per name and network, so that only one of
-//! them at a time asks the database, and one network does not block another.
+//! Keeps a flood of attempts away from the database: attempts from networks that must wait are
+//! refused, and others wait for those under way. They wait in one line per name and network, so
+//! that only one of them at a time queries the database, and one network does not block another.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,21 +17,21 @@ use crate::password::Busy;
 /// How long an attempt waits for those under way.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most attempts in one line.
+/// Maximum number of attempts in one line.
 const MAX_LINE: usize = 256;
 
-/// The most attempts in all lines together.
+/// Maximum number of attempts in all lines together.
 const MAX_WAITING: usize = 1_000;
 
-/// The intervals at which the first of a line asks again.
+/// The shortest and the longest interval at which the first attempt of a line tries again.
 const MIN_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// When a client should retry after it found a line full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The lines of this process. A keyed hash identifies them: two that share one only wait for each
-/// other.
+/// The lines of this process. A keyed hash identifies a line: two lines with the same hash only
+/// wait for each other.
 #[derive(Default)]
 pub(super) struct WaitingLines {
     lines: Mutex<HashMap<u64, Line>>,
@@ -43,7 +43,7 @@ struct Line {
     length: usize,
 }
 
-/// The first place of a line, until it is dropped.
+/// The first place in a line, held until it is dropped.
 pub(super) struct Turn<'a> {
     _permit: OwnedSemaphorePermit,
     _place: Place<'a>,
@@ -61,7 +61,7 @@ impl WaitingLines {
     /// Waits until an attempt on this name from this network is the first of its line.
     ///
     /// # Errors
-    /// [`Busy`] when too many wait, or it takes too long.
+    /// [`Busy`] when too many attempts wait, or this one waits too long.
     pub(super) async fn wait(&self, name: &str, network: Network) -> Result<Turn<'_>, Busy> {
         let deadline = Instant::now() + WAIT_TIMEOUT;
         let key = self.hasher.hash_one((name, network));
@@ -100,7 +100,7 @@ impl WaitingLines {
 }
 
 impl Turn<'_> {
-    /// Waits before the database is asked again.
+    /// Waits before the next query to the database.
     ///
     /// # Errors
     /// [`Busy`] when that takes too long.
@@ -132,17 +132,17 @@ const fn busy() -> Busy {
     }
 }
 
-/// The most networks that are kept; the database knows the rest.
+/// Maximum number of networks that are kept; the database has the rest.
 const MAX_BLOCKED: usize = 10_000;
 
-/// Networks that have made too many attempts: a flood of more does not reach the database. Only what the
-/// database has decided is kept here, and only as long as it is valid: for each network, since when and
-/// until when it is blocked.
+/// Networks that have made too many attempts: further ones do not reach the database. Holds only
+/// decisions of the database, and only while they are valid: for each network, when its block began
+/// and when it ends.
 #[derive(Default)]
 pub(super) struct BlockedNetworks(Mutex<HashMap<String, (NaiveDateTime, NaiveDateTime)>>);
 
 impl BlockedNetworks {
-    /// How long a network is still blocked, if it is.
+    /// Returns how long a network remains blocked, if it is blocked.
     pub(super) fn wait(&self, network: &str, now: NaiveDateTime) -> Option<TimeDelta> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, until) = *known.get(network)?;
