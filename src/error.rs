@@ -127,7 +127,7 @@ impl From<diesel::result::Error> for Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        // The cause goes to the log only: the client just learns to try again later.
+        // The cause is only logged: the client learns only that it can try again later.
         log::error!("{error}");
         Self::Unavailable
     }
@@ -154,7 +154,7 @@ pub enum InvalidField {
     /// The value has another type.
     #[error("must be {0}")]
     WrongType(FieldType),
-    /// The text contains a surrogate without its other half.
+    /// The text contains an unpaired surrogate.
     #[error("must be valid Unicode")]
     InvalidUnicode,
     /// The text has too few characters (code points).
@@ -264,8 +264,8 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// Collects what is wrong with several fields, so that the client learns all of it at once, in the
-/// order in which the fields were checked.
+/// Collects the errors of several fields, in the order in which the fields are checked, so that the
+/// client receives all of them at once.
 pub(crate) struct ErrorCollector<E = FieldError>(Vec<E>);
 
 impl<E> ErrorCollector<E> {
@@ -274,7 +274,7 @@ impl<E> ErrorCollector<E> {
         Self(Vec::new())
     }
 
-    /// The value of a valid field. Keeps the error of an invalid one, and returns `None`.
+    /// Returns the value of a valid field. Keeps the error of an invalid field, and returns `None`.
     pub(crate) fn take<T>(&mut self, field: Result<T, E>) -> Option<T> {
         field.map_err(|error| self.0.push(error)).ok()
     }

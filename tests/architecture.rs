@@ -1,12 +1,14 @@
-//! The shape of the crate: which module may know which, and that the migrations come in pairs.
+//! The structure of the crate: which modules may use which, and that each migration exists for both
+//! databases.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From left to right: a module may use those of its own row and of the rows after it.
+/// The layers, from top to bottom: a module may use modules of its own layer and of the layers
+/// below it.
 const LAYERS: [&[&str]; 12] = [
     &["cli", "fuzzing", "remote"],
     &["http"],
@@ -29,7 +31,7 @@ const LAYERS: [&[&str]; 12] = [
     ],
 ];
 
-/// Folders whose modules must not depend on each other in a circle.
+/// Folders whose modules must not have circular dependencies.
 const ACYCLIC: [&str; 5] = ["audit", "auth", "guards", "store", "throttle"];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -49,7 +51,7 @@ fn layer_of(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// The modules of the crate that a source names, as in `use crate::store::User`.
+/// Returns the modules of the crate that a source names, as in `use crate::store::User`.
 fn modules_named_in(source: &str) -> BTreeSet<String> {
     let code = source
         .lines()
@@ -63,10 +65,10 @@ fn modules_named_in(source: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn modules_know_only_what_is_to_their_right() {
+fn modules_use_only_their_own_and_lower_layers() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    let mut arrows = 0;
+    let mut count = 0;
     for path in sources(&root) {
         let inside = path.strip_prefix(&root).unwrap();
         let own = inside
@@ -80,26 +82,27 @@ fn modules_know_only_what_is_to_their_right() {
             let Some(to) = layer_of(&module) else {
                 continue;
             };
-            arrows += 1;
+            count += 1;
             if to < from {
                 wrong.push(format!("{} uses {module}", inside.display()));
             }
         }
     }
     assert!(
-        arrows > 50,
-        "only {arrows} uses found: the test has gone blind"
+        count > 50,
+        "only {count} uses found: the test no longer detects them"
     );
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The names after each `path` in a source, as `a`, `b` and `C` of `use super::{a::X, b, C}`.
+/// Returns the names after each `path` in a source, such as `a`, `b` and `C` in
+/// `use super::{a::X, b, C}`.
 fn names_after(source: &str, path: &str) -> BTreeSet<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let first_name = |text: &str| -> String { text.chars().take_while(|c| is_name(*c)).collect() };
     let mut names = BTreeSet::new();
     for (start, _) in source.match_indices(path) {
-        // `super::super::` is another path than `super::`.
+        // `super::super::` is a different path than `super::`.
         if source[..start].ends_with("super::") || source[..start].ends_with(is_name) {
             continue;
         }
@@ -124,7 +127,7 @@ fn names_after(source: &str, path: &str) -> BTreeSet<String> {
     names
 }
 
-/// Which module of a folder each name is from that its `mod.rs` uses or exports.
+/// Maps each name that the `mod.rs` of a folder uses or exports to the module that it comes from.
 fn origins_of_names(parent: &str) -> BTreeMap<String, String> {
     let code = parent.replace(['\n', ' '], "");
     let mut origins = BTreeMap::new();
@@ -142,7 +145,7 @@ fn origins_of_names(parent: &str) -> BTreeMap<String, String> {
     origins
 }
 
-/// The modules of a folder, and for each the ones that it uses.
+/// Maps each module of a folder to the modules of the folder that it uses.
 fn uses_within(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let name = folder.file_name().unwrap().to_string_lossy();
     let origins = origins_of_names(&fs::read_to_string(folder.join("mod.rs")).unwrap());
@@ -184,13 +187,14 @@ fn uses_within(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn modules_of_a_folder_form_no_circles() {
+fn modules_of_a_folder_have_no_circular_dependencies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for folder in ACYCLIC {
         let mut uses = uses_within(&root.join(folder));
-        let arrows: usize = uses.values().map(BTreeSet::len).sum();
-        assert!(arrows > 2, "only {arrows} uses found in {folder}");
-        // Modules that use none of those left, or that none of them uses, are in no circle.
+        let count: usize = uses.values().map(BTreeSet::len).sum();
+        assert!(count > 2, "only {count} uses found in {folder}");
+        // A module is in no circle if it uses none of the remaining modules, or if none of them
+        // uses it.
         loop {
             let before = uses.len();
             let left: BTreeSet<String> = uses.keys().cloned().collect();
@@ -202,12 +206,15 @@ fn modules_of_a_folder_form_no_circles() {
                 break;
             }
         }
-        assert!(uses.is_empty(), "circles in {folder}: {uses:#?}");
+        assert!(
+            uses.is_empty(),
+            "circular dependencies in {folder}: {uses:#?}"
+        );
     }
 }
 
 #[test]
-fn no_framework_in_the_domain_and_no_domain_in_the_framework() {
+fn domain_does_not_use_actix_and_transport_does_not_use_diesel() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for (folder, foreign) in [
         ("audit", "actix"),
@@ -243,10 +250,10 @@ fn migrations_come_in_pairs() {
     assert_eq!(names("sqlite"), names("postgres"));
 }
 
-/// Everything that the command line prints passes through the functions that take out what a
-/// terminal may obey.
+/// Everything that the command line prints passes through the functions that remove what a terminal
+/// could interpret as a command.
 #[test]
-fn one_file_writes_to_the_terminal() {
+fn only_one_file_writes_to_the_terminal() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let ways = ["print!", "println!", "stdout()", "stderr()", "\"/dev/tty\""];
     let mut wrong = Vec::new();
@@ -255,7 +262,7 @@ fn one_file_writes_to_the_terminal() {
         .filter(|path| !path.ends_with("cli/output.rs"))
     {
         let source = fs::read_to_string(path).unwrap();
-        // Whether it is a terminal may be asked, and what clap would write where.
+        // Code may check whether a stream is a terminal, and which stream clap writes to.
         let source = source
             .replace("stderr().is_terminal()", "")
             .replace("use_stderr()", "");
@@ -268,13 +275,14 @@ fn one_file_writes_to_the_terminal() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What a client says may stand in a parameter and nowhere else: a statement that is put together
-/// from texts is one that somebody puts a name into one day.
+/// Client input may appear only in the parameters of a statement: a statement that is concatenated
+/// from texts sooner or later contains client input.
 #[test]
-fn no_statement_is_put_together_from_texts() {
+fn statements_are_never_concatenated() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut statements = 0;
-    // Of other systems' databases, tables and columns have the names that `import/layouts.rs` knows.
+    // The tables and columns of other systems' databases have the names that `import/layouts.rs`
+    // defines.
     let of_layouts = root.join("import/database.rs");
     for path in sources(&root)
         .into_iter()
@@ -292,24 +300,24 @@ fn no_statement_is_put_together_from_texts() {
     }
     assert!(
         statements > 10,
-        "only {statements} found: the test has gone blind"
+        "only {statements} found: the test no longer detects them"
     );
 }
 
-/// Files that the program makes hold what others must not read, and a name that a program is given
-/// may be a link that somebody else has put there.
+/// Files that the program creates hold data that other users must not read, and a file name that
+/// the program receives may be a link that another user has placed there.
 #[test]
-fn files_are_made_in_one_place() {
+fn files_are_created_in_one_place() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    // The manual pages are for everyone.
+    // The manual pages are public.
     let exempt = ["private_file.rs", "cli/artifacts.rs"].map(|name| root.join(name));
-    let mut looked_at = 0;
+    let mut checked = 0;
     for path in sources(&root) {
         let is_test = path.file_name().is_some_and(|name| name == "tests.rs");
         if is_test || exempt.contains(&path) {
             continue;
         }
-        looked_at += 1;
+        checked += 1;
         let source = fs::read_to_string(&path).unwrap();
         let code = source.split("#[cfg(test)]").next().unwrap();
         for way in [
@@ -322,5 +330,8 @@ fn files_are_made_in_one_place() {
             assert!(!code.contains(way), "{} uses {way}", path.display());
         }
     }
-    assert!(looked_at > 100, "only {looked_at}: the test has gone blind");
+    assert!(
+        checked > 100,
+        "only {checked} files checked: the test no longer finds them"
+    );
 }

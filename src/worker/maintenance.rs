@@ -7,14 +7,14 @@ use super::{Job, JobContext};
 use crate::clock::MAX_STEP;
 use crate::error::Error;
 
-/// How often the SQLite write-ahead log is checked: in this time it grows little.
+/// How often the SQLite write-ahead log is checked: it grows little in this time.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The longest time between two attempts while a reader prevents the checkpoint: each attempt makes
 /// writers wait.
 const MAX_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often what is collected in memory is written.
+/// How often data collected in memory is written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the stored hashes are checked for the most expensive one: after this time, all processes
@@ -27,7 +27,8 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the clock is compared with the latest time that any process has seen.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// When expired data is deleted for the first time, so that short processes do not.
+/// When expired data is deleted for the first time, so that short-lived processes do not delete
+/// any.
 const PRUNE_DELAY: Duration = Duration::from_secs(60);
 
 /// How often expired data is deleted after that.
@@ -98,7 +99,7 @@ pub(super) const JOBS: [Job; 7] = [
     },
 ];
 
-/// Checks whether the clock is trusted, and says so in the log when it no longer is.
+/// Checks whether the clock is trusted, and logs a warning when it no longer is.
 async fn check_clock(context: &JobContext) -> Result<(), Error> {
     let is_trusted = context.auth.check_clock().await?;
     let has_warned = context
@@ -114,7 +115,7 @@ async fn check_clock(context: &JobContext) -> Result<(), Error> {
     Ok(())
 }
 
-/// Deletes what has expired.
+/// Deletes expired data.
 async fn prune(context: &JobContext) -> Result<(), Error> {
     let auth = &context.auth;
     auth.prune_tokens().await?;

@@ -1,7 +1,7 @@
 //! Background jobs: a table of jobs, and the thread that repeats each of them at its interval.
 //!
-//! Requests are served correctly without them, but what is collected in memory (uses of keys, sums of
-//! denials) is written only by [`Auth::flush`] then, and nothing is deleted for its age.
+//! Requests are served correctly without them, but then only [`Auth::flush`] writes the data
+//! collected in memory (key uses, sums of denials), and nothing is deleted for its age.
 
 mod maintenance;
 
@@ -28,7 +28,7 @@ pub struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Something that is done at an interval.
+/// A task that repeats at an interval.
 struct Job {
     name: &'static str,
     /// When it runs for the first time after the start.
@@ -36,13 +36,13 @@ struct Job {
     interval: Duration,
     /// The interval doubles up to this while the job cannot do its work.
     max_interval: Duration,
-    /// Returns whether it has done its work. Reports the cause itself if not.
+    /// Returns whether the job has done its work. If not, the job itself reports the cause.
     run: for<'a> fn(&'a JobContext, since_last: Duration) -> JobFuture<'a>,
 }
 
 type JobFuture<'a> = Pin<Box<dyn Future<Output = bool> + 'a>>;
 
-/// What jobs work with.
+/// The data that the jobs share.
 struct JobContext {
     auth: Auth,
     /// Whether the log already says that the clock is not trusted.
