@@ -1,4 +1,4 @@
-//! Login tokens, and the queries on them: one row per user, found by digest.
+//! Login tokens and their queries: one row per user, found by digest.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -10,7 +10,7 @@ use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
 use super::{Revoking, StoreConnection, Writing};
 
-/// A login token, as stored: only its digest.
+/// A stored login token, which holds only the digest.
 #[derive(Clone, Queryable)]
 #[non_exhaustive]
 pub struct AccessToken {
@@ -18,13 +18,13 @@ pub struct AccessToken {
     pub user_id: i64,
     /// The hex SHA-256 of the token.
     pub access_token: String,
-    /// UTC; from this time on the token is rejected.
+    /// The expiry, UTC; the token is rejected from this time on.
     pub expiration_date: NaiveDateTime,
     /// The token's scopes, separated by spaces.
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// UTC; when the user proved the password for this token. `None` if the token was issued
+    /// UTC; when the user entered the password for this token. `None` if the token was issued
     /// without a password.
     pub authenticated_at: Option<NaiveDateTime>,
 }
@@ -97,7 +97,7 @@ impl AccessToken {
         diesel::delete(access_tokens::table).execute(tx.conn())
     }
 
-    /// Whether this token was not revoked, replaced or deleted.
+    /// Whether this token is still stored: not revoked, replaced or deleted.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let found: Option<i64> = access_tokens::table
             .filter(access_tokens::access_token.eq(&self.access_token))
@@ -155,7 +155,7 @@ impl AccessToken {
         diesel::delete(others).execute(tx.conn())
     }
 
-    /// Deletes at most `limit` tokens that have expired before `now`. Returns how many.
+    /// Deletes at most `limit` tokens that expired before `now`. Returns how many.
     pub(crate) fn prune(
         tx: &mut Writing<'_>,
         now: NaiveDateTime,
@@ -171,7 +171,7 @@ impl AccessToken {
         if owners.is_empty() {
             return Ok(0);
         }
-        // Checked again: a user may have signed in meanwhile, so that the row is a new token.
+        // Checked again: if the user has signed in meanwhile, the row holds a new token.
         let still_expired = access_tokens::table
             .filter(access_tokens::user_id.eq_any(owners))
             .filter(expired);
@@ -179,7 +179,7 @@ impl AccessToken {
     }
 }
 
-/// Deletes at most `limit` tokens that have expired before `now`, except imported ones. Returns how
+/// Deletes at most `limit` tokens that expired before `now`, except imported ones. Returns how
 /// many.
 pub(crate) fn prune_spent_tokens(
     tx: &mut Writing<'_>,

@@ -1,6 +1,6 @@
-//! Accounts: users with their password hashes. Also finds the classes of the stored hashes, by an
-//! index on their prefixes, which covers hashes from any source and forgets a class with its last
-//! hash.
+//! Accounts: users with their password hashes. Also finds the classes of the stored hashes through
+//! an index on their prefixes, which covers hashes from any source and drops a class together with
+//! its last hash.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -10,12 +10,12 @@ use super::user::{USER_COLUMNS, User};
 use super::{Revoking, StoreConnection, Writing};
 use crate::password::{HashClass, StoredHash};
 
-/// A user and the password hash, as needed for a sign-in.
+/// A user and their password hash, for a sign-in.
 #[derive(Clone, Debug, Queryable)]
 pub struct Account {
     /// The user.
     pub user: User,
-    /// In one of the formats of passlib.
+    /// In one of passlib's formats.
     #[diesel(deserialize_as = String)]
     pub hashed_password: StoredHash,
 }
@@ -43,7 +43,7 @@ impl Account {
     }
 
     /// Returns whether the user may still sign in with this password, and locks the row until the
-    /// transaction ends: an UPDATE is the row lock that both databases share.
+    /// transaction ends: an UPDATE takes the row lock on both databases.
     pub(crate) fn lock_if_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {
         self.replace_hash(tx, self.hashed_password.as_str())
     }
@@ -56,7 +56,7 @@ impl Account {
             .map(drop)
     }
 
-    /// Replaces the hash by `new`, unless the password was changed or the user disabled in the
+    /// Replaces the hash with `new`, unless the password was changed or the user disabled in the
     /// meantime. Returns whether it did.
     pub(crate) fn replace_hash(&self, tx: &mut Writing<'_>, new: &str) -> QueryResult<bool> {
         let unchanged = users::table
@@ -70,7 +70,7 @@ impl Account {
     }
 }
 
-/// The most look-ups for one prefix. No realistic table has more different parameters.
+/// The maximum number of look-ups for one prefix. No realistic table has more distinct parameters.
 const MAX_LOOKUPS: usize = 1_000;
 
 /// The expression that the migration `hash_classes` indexes, for SQLite and for Postgres.
@@ -96,7 +96,7 @@ struct Prefix {
     class: String,
 }
 
-/// Every stored class, some of them more than once.
+/// Every stored class; a class may occur more than once.
 pub(crate) fn stored_hash_classes(conn: &mut StoreConnection) -> QueryResult<Vec<HashClass>> {
     let mut classes = Vec::new();
     for prefix in HashClass::PREFIXES {
@@ -111,7 +111,7 @@ pub(crate) fn stored_hash_classes(conn: &mut StoreConnection) -> QueryResult<Vec
                     classes.push(class);
                     after_all(&found[..length])
                 }
-                // An unknown hash is skipped, but not others with the same prefix.
+                // Skips an unknown hash, but not others with the same prefix.
                 None => format!("{found}\u{1}"),
             };
         }
@@ -119,7 +119,7 @@ pub(crate) fn stored_hash_classes(conn: &mut StoreConnection) -> QueryResult<Vec
     Ok(classes)
 }
 
-/// The first prefix of a stored hash from `from` on and before `end`.
+/// The first prefix of a stored hash in the range `from..end`.
 fn first_between(conn: &mut StoreConnection, from: &str, end: &str) -> QueryResult<Option<String>> {
     let found: QueryResult<Prefix> = match conn {
         StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES)
@@ -134,7 +134,7 @@ fn first_between(conn: &mut StoreConnection, from: &str, end: &str) -> QueryResu
     Ok(found.optional()?.map(|prefix| prefix.class))
 }
 
-/// The first text after all that begin with `prefix`.
+/// The first text in sort order after all texts that begin with `prefix`.
 fn after_all(prefix: &str) -> String {
     let mut after = prefix.to_owned();
     // The last character is a dollar sign or a digit; the next character is ASCII too.

@@ -1,4 +1,4 @@
-//! Personal API keys, and the queries on them: several per user, found by digest.
+//! Personal API keys and their queries: several per user, found by digest.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -15,7 +15,7 @@ pub struct ApiKey {
     pub id: i64,
     /// The owner.
     pub user_id: i64,
-    /// The name that the owner has chosen.
+    /// The name chosen by the owner.
     pub name: String,
     /// The first characters of the key.
     pub hint: String,
@@ -23,7 +23,7 @@ pub struct ApiKey {
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// UTC; from this time on the key is rejected.
+    /// The expiry, UTC; the key is rejected from this time on.
     pub expires_at: NaiveDateTime,
     /// UTC, accurate to a minute; `None` if the key was never used.
     pub last_used_at: Option<NaiveDateTime>,
@@ -74,8 +74,8 @@ pub struct NewApiKey {
 }
 
 impl NewApiKey {
-    /// Stores the key. The user's row must be locked, so that the user is not disabled in the
-    /// meantime.
+    /// Stores the key. The user's row must be locked, so that the user cannot be disabled
+    /// meanwhile.
     pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<ApiKey> {
         check_texts([&self.name, &self.hint, &self.key_digest, &self.scopes])?;
         diesel::insert_into(api_keys::table)
@@ -93,7 +93,7 @@ impl ApiKey {
             .execute(tx.conn())
     }
 
-    /// The keys of a user that were not revoked, oldest first.
+    /// A user's unrevoked keys, oldest first.
     pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
         api_keys::table
             .filter(api_keys::user_id.eq(user_id))
@@ -103,7 +103,7 @@ impl ApiKey {
             .load(conn)
     }
 
-    /// The number of keys of a user that were not revoked.
+    /// The number of a user's unrevoked keys.
     pub(crate) fn count_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<i64> {
         api_keys::table
             .filter(api_keys::user_id.eq(user_id))
@@ -112,8 +112,8 @@ impl ApiKey {
             .get_result(conn)
     }
 
-    /// The creation times of the keys that the user has created after `since`, including revoked
-    /// ones: newest first, at most `limit`.
+    /// The creation times of the keys that the user created after `since`, including revoked ones:
+    /// newest first, at most `limit`.
     pub(crate) fn created_since(
         conn: &mut StoreConnection,
         user_id: i64,
@@ -147,7 +147,7 @@ impl ApiKey {
         diesel::delete(api_keys::table.filter(api_keys::id.eq_any(ids))).execute(tx.conn())
     }
 
-    /// Whether this key still exists and was not revoked.
+    /// Whether this key still exists and is not revoked.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let this = api_keys::table
             .find(self.id)
@@ -156,7 +156,7 @@ impl ApiKey {
         Ok(found.is_some())
     }
 
-    /// Revokes a key of a user at `now`. Returns whether there was such an unrevoked key.
+    /// Revokes a user's key at `now`. Returns whether the key existed and was not revoked yet.
     pub(crate) fn revoke(
         tx: &mut Revoking<'_>,
         user_id: i64,
@@ -207,7 +207,7 @@ impl ApiKey {
             .execute(tx.conn())
     }
 
-    /// Records that a key was used at `at`. Returns whether that was the first use.
+    /// Records a use of the key at `at`. Returns whether it was the first use.
     pub(crate) fn record_use(
         tx: &mut Writing<'_>,
         id: i64,

@@ -1,5 +1,5 @@
-//! The stored audit trail: a chain of rows, and the row that says where the chain begins and ends.
-//! The domain decides what the digests cover.
+//! The stored audit trail: a chain of rows, and a head row that records where the chain begins and
+//! ends. The domain decides what the digests cover.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -43,7 +43,7 @@ pub struct AuditEvent {
     pub ip: String,
     /// The client's user agent, truncated and made printable.
     pub user_agent: String,
-    /// The request id that the service has assigned; it appears in the service's log too.
+    /// The request id assigned by the service; it also appears in the service's log.
     pub request_id: String,
     /// Details as a JSON object, or empty.
     pub detail: String,
@@ -51,7 +51,7 @@ pub struct AuditEvent {
     pub previous_digest: String,
     /// The keyed digest of this row and the previous one.
     pub digest: String,
-    /// The id that the caller has sent in `X-Request-Id`, or empty.
+    /// The id that the caller sent in `X-Request-Id`, or empty.
     pub client_request_id: String,
 }
 
@@ -71,12 +71,12 @@ pub struct AuditHead {
     pub pruned_digest: String,
     /// The keyed digest of this row.
     pub digest: String,
-    /// The last event that was signed with an earlier key than the present one; 0 if there is none.
+    /// The last event that was signed with an earlier key than the current one; 0 if there is none.
     pub adopted_id: i64,
-    /// The digest under the present key of those events up to `adopted_id` that were deleted
+    /// The digest under the current key of those events up to `adopted_id` that were deleted
     /// because of their age.
     pub adopted_start: String,
-    /// The digest under the present key of all events up to `adopted_id`.
+    /// The digest under the current key of all events up to `adopted_id`.
     pub adopted_digest: String,
 }
 
@@ -129,11 +129,11 @@ impl AuditHead {
 pub struct EventFilter {
     /// Only those by this actor.
     pub actor: Option<String>,
-    /// Only those by actors of this kind: those whose names begin with it.
+    /// Only those by actors of this kind, whose names begin with it.
     pub actor_kind: Option<&'static str>,
     /// Only those on this target.
     pub target: Option<String>,
-    /// Only those of this action.
+    /// Only those with this action.
     pub action: Option<String>,
     /// Only those before this id, the newest first.
     pub before: Option<i64>,

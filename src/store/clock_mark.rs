@@ -1,5 +1,5 @@
-//! The latest time that any process has seen: nothing is deleted for its age while this process's
-//! clock is far ahead of it, because what is deleted cannot be brought back.
+//! The latest time that any process has seen. While this process's clock is far ahead of it,
+//! nothing is deleted because of its age: a deletion cannot be undone.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 /// The id of the only row.
 const MARK: i64 = 1;
 
-/// How far the clock moves before that is stored.
+/// How far the clock advances before the new time is stored.
 pub(crate) const STORE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 impl Store {
@@ -22,7 +22,7 @@ impl Store {
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub(crate) async fn observe_time(&self, clock: &Clock) -> Result<bool, StoreError> {
         let stored = self.read(find).await?;
-        // None in a new database, or in one whose mark was deleted by hand.
+        // A new database has no mark, nor does one whose mark was deleted by hand.
         clock.observe(stored.unwrap_or_else(|| clock.now()));
         if !clock.is_trusted() {
             return Ok(false);
@@ -46,7 +46,7 @@ pub(crate) fn find(conn: &mut StoreConnection) -> QueryResult<Option<NaiveDateTi
     Ok(at.flatten())
 }
 
-/// Stores a later time; an earlier one changes nothing.
+/// Stores the time if it is later than the stored one.
 pub(crate) fn advance(tx: &mut Writing<'_>, at: NaiveDateTime) -> QueryResult<()> {
     let earlier = clock_mark::table
         .find(MARK)

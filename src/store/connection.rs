@@ -12,7 +12,7 @@ use super::error::{StoreError, describe_postgres, describe_sqlite};
 use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
 
-/// A connection to the database in use; every query is written once against it.
+/// A connection to the configured database. Every query is written once, against this type.
 #[derive(diesel::MultiConnection)]
 pub enum StoreConnection {
     /// Postgres, through libpq.
@@ -25,7 +25,8 @@ type Transactions = <StoreConnection as Connection>::TransactionManager;
 
 impl StoreConnection {
     /// Begins a transaction that writes. SQLite's write lock is taken immediately: a transaction
-    /// that reads first and is overtaken by another writer can no longer write, and does not wait.
+    /// that reads first fails at its first write, without waiting, if another writer has committed
+    /// meanwhile.
     pub(super) fn begin_write(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
@@ -117,7 +118,7 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// Opens the database that the URL names at the time of each connection. A relative path is
+    /// Each connection opens the database that the URL names at that time. A relative path is
     /// resolved against the process's current directory.
     pub(super) fn new(url: &DatabaseUrl) -> Self {
         let url = match url {
@@ -129,7 +130,7 @@ impl Manager {
         Self { url, file: None }
     }
 
-    /// Restricts the manager to the file that has the name now, and returns its identity:
+    /// Restricts the manager to the file that currently has the name, and returns its identity:
     /// connections of one process to different files would see different data. `None` for Postgres.
     ///
     /// # Errors
@@ -202,7 +203,7 @@ impl Manager {
         }
     }
 
-    /// As [`Self::connect`], for work that only Postgres can do.
+    /// As [`Self::connect`], for work that only Postgres supports.
     pub(super) fn connect_postgres(&self) -> Result<PgConnection, StoreError> {
         match self.connect()? {
             StoreConnection::Postgres(conn) => Ok(conn),
@@ -245,8 +246,8 @@ impl ManageConnection for Manager {
         })
     }
 
-    /// Not called before each use, which would cost a round trip: a dead connection is found by its
-    /// first query.
+    /// Not called before each use, which would cost a round trip: the first query detects a dead
+    /// connection.
     fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectionError> {
         pooled
             .conn
@@ -269,9 +270,9 @@ impl HandleError<ConnectionError> for LogConnectionErrors {
     }
 }
 
-/// The URL with the default parameters, except those that it contains itself. A connection to
-/// another machine requires a server that proves its identity, unless the URL says otherwise;
-/// libpq's environment variables that would weaken this are ignored.
+/// Adds the default parameters that the URL does not set. A connection to another machine requires
+/// a server that proves its identity, unless the URL says otherwise; libpq's environment variables
+/// that would weaken this are ignored.
 fn with_parameters(url: &str) -> String {
     let parsed = PostgresUrl::parse(url).ok();
     let has = |name: &str| {

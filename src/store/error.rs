@@ -1,9 +1,9 @@
-//! Errors of the database.
+//! Database errors.
 
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-/// Why the database gave no answer. Never contains a stored or requested value.
+/// Why a database operation failed. Never contains a stored or requested value.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// A UNIQUE constraint was violated.

@@ -1,5 +1,5 @@
-//! Runs queries and transactions on connections of the pool: how long they may take, when they may be
-//! repeated, and how they end.
+//! Runs queries and transactions on pooled connections: their time limits, retries, and commit or
+//! rollback.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::{
 
 /// The outcome of one use of a connection.
 pub(super) enum Outcome<T, E = StoreError> {
-    /// The connection is intact, whether or not the work has succeeded.
+    /// The connection is intact, whether or not the work succeeded.
     Done(Result<T, E>),
     /// The connection must not be used again.
     Spoiled(Result<T, E>),
@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// Runs a query that changes nothing. It may run again on another connection if the first turns
-    /// out to be dead, as after a restart of Postgres.
+    /// out to be dead, for example after a restart of Postgres.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], after [`QUERY_TIMEOUT`] at the latest.
@@ -132,8 +132,8 @@ impl Store {
             .await
     }
 
-    /// As [`Self::writing`], for what may end a credential. When this returns, no process accepts a
-    /// credential that `work` has ended.
+    /// As [`Self::writing`], for work that may end a credential. When this returns, no process
+    /// accepts a credential that `work` has ended.
     ///
     /// # Errors
     /// As [`Self::writing`].

@@ -1,10 +1,9 @@
-//! Detects that the files of the SQLite database are no longer the ones that were opened, and
-//! handles that.
+//! Detects and handles a replacement of the SQLite database's files while they are open.
 //!
-//! A process keeps using a file that was moved, replaced or removed, and would go on with a
-//! database that no other process sees. Nothing that SQLite does replaces the files while a
-//! connection is open, so such a change is always made by another program. The process cannot
-//! recover: it has to end, and start with the files as they are.
+//! A process keeps using a file that was moved, replaced or removed, and would continue with a
+//! database that no other process sees. SQLite never replaces the files while a connection is open,
+//! so such a change always comes from another program. The process cannot recover: it must exit,
+//! and start again with the files as they are.
 
 use std::fs::{self, File};
 use std::io;
@@ -66,7 +65,7 @@ struct Content {
 /// (<https://www.sqlite.org/walformat.html>, section 2.1.2).
 #[derive(PartialEq, Eq)]
 struct Checkpoint {
-    /// The salts of the log: a restarted log has others.
+    /// The salts of the log: a restarted log has new ones.
     salts: [u8; 8],
     /// Frames that were written back.
     done: [u8; 4],
@@ -76,7 +75,7 @@ struct Checkpoint {
 
 impl FileWatch {
     /// Watches the files of a database that some connection has open. `database` is the file that
-    /// the connections have opened.
+    /// the connections opened.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if a file cannot be read.
@@ -114,7 +113,7 @@ impl FileWatch {
         })
     }
 
-    /// What has happened to the files; `None` while they are the ones that were opened.
+    /// The detected change of the files; `None` while they are the ones that were opened.
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.get().map(String::as_str)
     }
@@ -126,7 +125,7 @@ impl FileWatch {
         };
         let intact: Vec<bool> = self.files.iter().map(has_its_name).collect();
         match intact.as_slice() {
-            // SQLite would replay it into the file that has the name now.
+            // SQLite would replay it into the file that now has the name.
             [false, true, ..] => WalAction::WriteBack,
             // SQLite will not find it again. Without the shared memory, other processes may be
             // writing to the database at the same time.
@@ -149,8 +148,8 @@ impl FileWatch {
         }
     }
 
-    /// Checks the files until `watch` is dropped elsewhere, or something has happened to them, and
-    /// then calls `on_replaced`, at most once.
+    /// Starts a thread that checks the files until `watch` is dropped elsewhere. When it detects a
+    /// change, it calls `on_replaced` and ends.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -254,15 +253,15 @@ impl Checkpoint {
 }
 
 impl Store {
-    /// What another program has done to the files of the SQLite database; `None` while they are the
-    /// ones that were opened, and on Postgres. Detected within a fraction of a second. From then on
-    /// every operation fails permanently: the process has to end.
+    /// How another program has changed the files of the SQLite database; `None` while they are the
+    /// ones that were opened, and on Postgres. A change is detected within a fraction of a second.
+    /// From then on every operation fails permanently: the process must exit.
     pub fn files_problem(&self) -> Option<&str> {
         self.watch.as_ref()?.problem()
     }
 
     /// Prevents SQLite from replaying the log into a database that it does not belong to, and
-    /// preserves a log that has lost its name. To be called at the end of a process after
+    /// preserves a log that has lost its name. Call it at the end of the process, after
     /// [`Self::files_problem`] has returned one. Blocks.
     pub fn release_files(&self) {
         let Some(watch) = &self.watch else {

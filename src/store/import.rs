@@ -108,8 +108,9 @@ pub(crate) fn insert_users(
         .collect())
 }
 
-/// Stores tokens of users without one, and marks all of them as spent, so that none is imported
-/// again. Returns how many were stored; a token that another user holds is not transferred.
+/// Stores the tokens of users who have none, and marks all of them as spent so that none is
+/// imported again. Returns how many were stored; a token that another user holds is not
+/// transferred.
 pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> QueryResult<usize> {
     for token in tokens {
         check_texts([&token.access_token, &token.scopes])?;
@@ -148,7 +149,7 @@ fn to_json<T: Serialize>(rows: &[T]) -> QueryResult<String> {
         .map_err(|error| diesel::result::Error::SerializationError(error.into()))
 }
 
-/// Those of the addresses that belong to deleted users, as keyed digests.
+/// The addresses in the list that belong to deleted users, as keyed digests.
 pub(crate) fn find_deleted_users(
     conn: &mut StoreConnection,
     address_digests: &[String],
@@ -160,7 +161,7 @@ pub(crate) fn find_deleted_users(
     Ok(found.into_iter().collect())
 }
 
-/// Those of the tokens that are stored now, and those that were imported before or have ended. A
+/// The tokens in the list that are stored now, and those that were imported before or have ended. A
 /// token may be in both sets.
 pub(crate) fn find_tokens(
     conn: &mut StoreConnection,

@@ -18,7 +18,7 @@ pub(crate) struct InstanceKey {
 }
 
 impl InstanceKey {
-    /// The key of this name.
+    /// A handle to the key with this name.
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -26,8 +26,8 @@ impl InstanceKey {
         }
     }
 
-    /// The key itself. One that was just generated is cached at the next use only: this transaction
-    /// may be rolled back.
+    /// The key itself. A newly generated key is cached only at its next use: this transaction may
+    /// be rolled back.
     pub(crate) fn get(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {
         if let Some(key) = self.key.get() {
             return Ok(key.clone());
@@ -37,8 +37,8 @@ impl InstanceKey {
         }
         let new = generate_token()
             .map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
-        // Processes that generate one at the same time all get the same. diesel's `MultiConnection`
-        // has no ON CONFLICT; both databases accept this statement.
+        // Processes that generate the key at the same time all get the same one. diesel's
+        // `MultiConnection` has no ON CONFLICT; both databases accept this statement.
         diesel::sql_query(
             "INSERT INTO instance_secrets (name, secret) VALUES ($1, $2) \
              ON CONFLICT (name) DO NOTHING",
@@ -49,7 +49,7 @@ impl InstanceKey {
         self.find(tx)?.ok_or(diesel::result::Error::NotFound)
     }
 
-    /// The key itself, if it was generated.
+    /// The key itself, if it was generated before.
     pub(crate) fn find(&self, conn: &mut StoreConnection) -> QueryResult<Option<DigestKey>> {
         let secret: Option<String> = instance_secrets::table
             .find(self.name)

@@ -1,10 +1,10 @@
-//! Limits in bytes: of a text in a column, and of a page of rows, so that large rows cannot exhaust
-//! the memory.
+//! Limits in bytes for the text in a column and for a page of rows, so that large rows cannot
+//! exhaust memory.
 
 use diesel::QueryResult;
 use diesel::result::Error;
 
-/// The longest text in a column, in bytes: as long as the largest request body.
+/// The maximum length of a text in a column, in bytes: that of the largest request body.
 pub const MAX_TEXT: usize = 16 * 1024;
 
 /// Rejects a row with a longer text. The domain checks this earlier, with a better message; this
@@ -47,7 +47,7 @@ impl<T: Row> Slice<T> {
         let mut rows: Vec<T> = Vec::new();
         let (mut remaining, mut bytes) = (limit, 0);
         loop {
-            // One more than remaining, to know whether there are more.
+            // Fetches one more than remaining, to detect whether more rows follow.
             let count = batch_size.min(remaining + 1);
             let fetched = fetch(rows.last(), count)?;
             let is_last = (fetched.len() as i64) < count;

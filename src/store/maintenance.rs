@@ -26,7 +26,7 @@ const WAL_SIZE_LIMIT: u64 = 8 << 20;
 const READER_TIMEOUT: &str = "PRAGMA busy_timeout = 1000";
 
 /// Writes a consistent copy of the database into a new file that only its owner may read, while
-/// other processes go on reading and writing. Returns its size in bytes. Blocks.
+/// other processes continue to read and write. Returns its size in bytes. Blocks.
 ///
 /// # Errors
 /// [`StoreError::Backup`] for Postgres, if the name is taken, even by a link, or if the file cannot
@@ -93,8 +93,8 @@ struct Checkpoint {
 
 impl Store {
     /// Writes SQLite's log back into the database and empties it, if it is large. Returns false if
-    /// readers were active for too long, so that retrying soon is pointless. Nothing is lost then,
-    /// and readers are not disturbed. Does nothing on Postgres.
+    /// readers were active for too long: nothing is lost and no reader is disturbed, but retrying
+    /// soon is pointless. Does nothing on Postgres.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the database does not answer.

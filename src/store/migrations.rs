@@ -1,4 +1,4 @@
-//! Runs the migrations. Both databases have the same ones, by name.
+//! Runs the migrations. Both databases have migrations with the same names.
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};

@@ -1,4 +1,4 @@
-//! The database: users, their credentials and the audit trail, on SQLite or Postgres. Knows no
+//! The database: users, their credentials and the audit trail, on SQLite or Postgres. Contains no
 //! domain rules.
 //!
 //! Queries are synchronous, so they run on the runtime's blocking threads, never on a thread that
@@ -85,8 +85,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Store {
     pool: Pool<Manager>,
     permits: Arc<Semaphore>,
-    /// On SQLite, which allows one writer at a time. SQLite's own waiting is not fair, and a writer
-    /// can be unlucky for seconds; this queue is first come, first served.
+    /// On SQLite, which allows one writer at a time. SQLite's own locking is not fair and can
+    /// starve a writer for seconds; this queue is first come, first served.
     write_permit: Option<Arc<Semaphore>>,
     /// SQLite's write-ahead log file.
     wal: Option<PathBuf>,
@@ -159,9 +159,9 @@ impl Store {
         })
     }
 
-    /// The principal of a credential, if it is cached; `None` means that [`Self::fetch_principal`]
-    /// must be asked. The result is what the database holds at this moment; an entry that was read
-    /// long before `now` is not returned. Does not block.
+    /// The principal of a credential, if it is cached; on `None`, the caller uses
+    /// [`Self::fetch_principal`]. The result is what the database holds at this moment; an entry
+    /// that was read long before `now` is not returned. Does not block.
     pub fn cached_principal(
         &self,
         digest: &TokenDigest,
@@ -185,7 +185,7 @@ impl Store {
     ) -> Result<Option<Arc<Principal>>, StoreError> {
         self.check_files()?;
         let found = self.principals.fetch(credential, now).await;
-        // A result that was read while the files were replaced may come from either database.
+        // A result read while the files were being replaced may come from either database.
         self.check_files()?;
         found
     }

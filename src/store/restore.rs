@@ -1,5 +1,5 @@
-//! Replaces an SQLite database by a copy. Everything that has to be done to the copy is done in a
-//! file next to the database; a rename finishes it. Postgres has its own tools for that.
+//! Replaces an SQLite database with a copy. The copy is prepared in a file next to the database; a
+//! rename completes the replacement. Postgres has its own tools for that.
 
 use std::fs::{self, File};
 use std::io;
@@ -126,7 +126,7 @@ impl StagedCopy {
         Ok(copy)
     }
 
-    /// The settings for opening the copy at its present place.
+    /// The settings for opening the copy at its current path.
     pub fn database(&self) -> &DatabaseConfig {
         &self.database
     }
@@ -136,7 +136,7 @@ impl StagedCopy {
         self.replaced.as_mut()
     }
 
-    /// Replaces the database by the copy. No connection to the copy may be open. Blocks.
+    /// Replaces the database with the copy. No connection to the copy may be open. Blocks.
     ///
     /// # Errors
     /// [`StoreError::Backup`]: the database is unchanged, unless only the final sync of the folder
@@ -237,13 +237,13 @@ fn copy_into(file: &Path, new: &Path) -> io::Result<FileIdentity> {
     Ok(FileIdentity::from(&to.metadata()?))
 }
 
-/// Checks that a copy is an intact database of Tokenhouse and contains nothing else.
+/// Checks that a copy is an intact Tokenhouse database and contains nothing else.
 fn check(copy: &DatabaseConfig) -> Result<(), StoreError> {
     let not_ours = |_error| refused("the copy is not a database of Tokenhouse");
     let mut conn = Manager::new(&copy.url)
         .establish()
         .map_err(|_error| refused("the copy is not an SQLite database, or is damaged"))?;
-    // Before any other query: what a trigger or a view does is not known yet.
+    // Before any other query: the triggers and views are still untrusted.
     let comparison = schema_check::compare(&mut conn).map_err(|error| match error {
         StoreError::Migration(_) => error,
         _ => not_ours(error),

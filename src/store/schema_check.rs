@@ -10,13 +10,13 @@ use super::connection::{Manager, StoreConnection};
 use super::{StoreError, migrations};
 use crate::config::DatabaseConfig;
 
-/// How a schema differs from what its migrations create.
+/// The result of comparing a schema with what its migrations create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaComparison {
-    /// Not at all.
+    /// The schema is the same.
     Equal,
-    /// In these ways, one sentence each.
+    /// The differences, one sentence each.
     Differs(Vec<String>),
     /// Unknown: the role may not create the Postgres schema that the comparison needs.
     NotPermitted,
@@ -85,7 +85,7 @@ pub(super) fn compare(conn: &mut StoreConnection) -> Result<SchemaComparison, St
             }
             conn.begin_write()?;
             let objects = postgres_objects(conn);
-            // The objects created for the comparison are not kept.
+            // Drops the objects created for the comparison.
             let rolled_back = conn.roll_back_write();
             let objects = objects?;
             rolled_back?;
@@ -158,7 +158,7 @@ fn differences(found: Vec<Object>, mut expected: Vec<Object>) -> Vec<String> {
     differences
 }
 
-/// Escapes a name that anyone may have chosen.
+/// Escapes an untrusted name.
 fn escape(name: &str) -> String {
     name.chars()
         .take(200)

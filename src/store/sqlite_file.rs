@@ -18,7 +18,7 @@ pub(super) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The file that a name refers to now. Follows links, as SQLite does.
+    /// The file that a name currently refers to. Follows links, as SQLite does.
     pub(super) fn from_path(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|metadata| Self::from(&metadata))
     }
@@ -59,7 +59,7 @@ pub(super) fn protect_file(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match private_file::create(path) {
                 Ok(_file) => return Ok(()),
-                // Another process was faster. A dangling link fails here.
+                // Another process created it first. A dangling link fails here.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::metadata(path)?,
                 Err(error) => return Err(error),
             }

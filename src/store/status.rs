@@ -47,7 +47,7 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
     })
 }
 
-/// Properties of a Postgres database that make it unsafe, or may.
+/// Properties of a Postgres database that make it unsafe, or may do so.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 #[non_exhaustive]
 pub struct PostgresExposure {

@@ -22,12 +22,12 @@ pub struct ThrottleCounter {
     pub next_at: Option<NaiveDateTime>,
     /// UTC; from then on the row has no effect.
     pub expires_at: NaiveDateTime,
-    /// What the audit trail already says about the wait; the domain defines the numbers, with 0 for
-    /// nothing.
+    /// What the audit trail already records about the wait, as a number that the domain defines; 0
+    /// for nothing.
     pub alerts: i64,
-    /// How many of the failures are attempts that are still undecided.
+    /// The number of failures that are still undecided attempts.
     pub under_way: i64,
-    /// UTC; from then on undecided attempts are failures.
+    /// UTC; from then on undecided attempts count as failures.
     pub under_way_until: Option<NaiveDateTime>,
     /// UTC; until when the sign-in budget of an account is used up.
     pub signed_in_until: Option<NaiveDateTime>,
@@ -70,7 +70,7 @@ impl ThrottleCounter {
     }
 
     /// Marks an attempt as decided; it stays counted as a failure. `held` is 1 for an attempt that
-    /// was undecided, and 0 for one that was refused, which takes as long.
+    /// was undecided, and 0 for a refused one, so that both take equally long.
     pub(crate) fn decide(tx: &mut Writing<'_>, subject: &str, held: i64) -> QueryResult<()> {
         diesel::sql_query(
             "UPDATE login_failures \

@@ -1,6 +1,6 @@
-//! Transactions that may write. Their type states what they may do, and the compiler checks it: an
-//! operation that ends a credential, or changes a principal that a process may have cached, takes a
-//! [`Revoking`].
+//! Transactions that may write. Their type states what they may do, and the compiler enforces it:
+//! an operation that ends a credential, or changes a principal that a process may have cached,
+//! takes a [`Revoking`].
 //!
 //! ```no_run
 //! # use tokenhouse::store::{AccessToken, Store, StoreError};
@@ -9,7 +9,7 @@
 //! # }
 //! ```
 //!
-//! The same in a [`Writing`] does not compile, so no process can go on accepting the token:
+//! The same in a [`Writing`] does not compile, so no process can continue to accept the token:
 //!
 //! ```compile_fail
 //! # use tokenhouse::store::{AccessToken, Store, StoreError};

@@ -1,5 +1,4 @@
-//! Users, and the queries on them. Administrators are the enabled users with the scope
-//! `users:write`.
+//! Users and their queries. Administrators are the enabled users with the scope `users:write`.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
@@ -67,7 +66,7 @@ pub struct NewUser {
     pub surname: String,
     /// See [`User::email`].
     pub email: String,
-    /// The address in the form that is compared: all spellings of an address share one account.
+    /// The address in the form used for comparison: all spellings of an address share one account.
     pub email_key: String,
     /// See [`User::website`].
     pub website: String,
@@ -185,8 +184,8 @@ impl User {
             .optional()
     }
 
-    /// Locks the row of a user until the transaction ends, and returns its present state: an UPDATE
-    /// is the row lock that both databases share. It changes no principal.
+    /// Locks the row of a user until the transaction ends, and returns its current state: an UPDATE
+    /// takes the row lock on both databases. It changes no principal.
     pub(crate) fn lock(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(users::hashed_password))
@@ -236,8 +235,8 @@ impl User {
         Ok(email_key.is_some())
     }
 
-    /// Serializes transactions that may remove an administrator, until this one ends. To be locked
-    /// before the row of any user.
+    /// Serializes transactions that may remove an administrator, until this one ends. Must be
+    /// locked before the row of any user.
     pub(crate) fn lock_administrators(tx: &mut Writing<'_>) -> QueryResult<()> {
         let rows = diesel::update(administrators_lock::table.find(1))
             .set(administrators_lock::id.eq(1))

@@ -8,8 +8,8 @@
 //! | `session_changes` | a credential whose principal was changed, and the transaction that did it |
 //!
 //! Any role that may connect to the database can send and receive notifications. Therefore
-//! notifications are empty, and say only that these tables may have changed. No order of arrival
-//! matters: one statement reads everything in one snapshot.
+//! notifications have no payload and mean only that these tables may have changed. Their order does
+//! not matter: one statement reads everything in one snapshot.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -46,8 +46,8 @@ const READ: &str = "SELECT \
 const ANSWER: &str = "INSERT INTO session_answers (lease, calls, seen) VALUES ($1, $2, $3) \
      ON CONFLICT (lease) DO UPDATE SET calls = excluded.calls, seen = excluded.seen";
 
-/// Deletes what the owner of every lease has read. A transaction at or after the next one to begin
-/// comes from another server, whose tables were restored here.
+/// Deletes the changes that the owner of every lease has read. A transaction at or after the next
+/// one to begin comes from another server, whose tables were restored here.
 const PRUNE_CHANGES: &str = "DELETE FROM session_changes WHERE ctid = ANY(ARRAY(\
      SELECT ctid FROM session_changes WHERE \
      txid < (SELECT COALESCE(MIN(COALESCE(seen, 0)), \
@@ -70,7 +70,7 @@ pub(super) struct Snapshot {
     oldest: i64,
     /// This one and all later ones had not begun.
     next: i64,
-    /// Of those in between, these had not ended.
+    /// The transactions in between that had not ended.
     running: Vec<i64>,
 }
 
@@ -83,16 +83,16 @@ pub(super) struct Seen {
     /// What has changed since the earlier snapshot, mostly digests of credentials; `None` if there
     /// are more than [`MAX_CHANGES`].
     pub(super) changes: Option<Vec<String>>,
-    /// Where the next reading continues.
+    /// Where the next read continues.
     pub(super) snapshot: Snapshot,
 }
 
-/// The changes in progress, and since when this process has known of each.
+/// The changes in progress, and when this process first saw each of them.
 #[derive(Default)]
 pub(super) struct PendingCalls(HashMap<i64, Instant>);
 
 impl PendingCalls {
-    /// Replaces the calls by those in the tables. Returns whether any of them is new.
+    /// Replaces the calls with those in the tables. Returns whether any of them is new.
     pub(super) fn update(&mut self, seen: &HashSet<i64>) -> bool {
         self.0.retain(|call, _since| seen.contains(call));
         let known = self.0.len();
@@ -102,7 +102,7 @@ impl PendingCalls {
         self.0.len() > known
     }
 
-    /// Whether the cache must not be used because of one of them.
+    /// Whether one of them forbids the use of the cache.
     pub(super) fn require_pause(&self) -> bool {
         self.0.values().any(|since| since.elapsed() < PAUSE_TIMEOUT)
     }
@@ -111,7 +111,7 @@ impl PendingCalls {
         self.0.keys().copied().collect()
     }
 
-    /// Those for which no process pauses any longer.
+    /// The calls for which no process pauses any longer.
     pub(super) fn expired(&self) -> Vec<i64> {
         let is_expired = |since: &Instant| since.elapsed() >= PAUSE_TIMEOUT;
         let expired = self.0.iter().filter(|(_call, since)| is_expired(since));
@@ -182,7 +182,7 @@ pub(super) fn release_lease(conn: &mut PgConnection, lease: i64) -> QueryResult<
     Ok(())
 }
 
-/// Announces for the owner of a lease that it pauses for these calls, and how far it has read.
+/// Announces that the owner of a lease pauses for these calls, and how far it has read.
 pub(super) fn answer(
     conn: &mut PgConnection,
     lease: i64,
@@ -197,7 +197,7 @@ pub(super) fn answer(
         .map(drop)
 }
 
-/// Deletes what no process needs any longer, and these calls, which have been in progress for
+/// Deletes rows that no process needs any longer, and these calls, which have been in progress for
 /// longer than a pause lasts.
 pub(super) fn prune(conn: &mut PgConnection, expired_calls: &[i64]) -> QueryResult<()> {
     if !expired_calls.is_empty() {

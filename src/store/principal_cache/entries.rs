@@ -11,8 +11,8 @@ use quick_cache::{OptionsBuilder, Weighter};
 use crate::credential::token::TokenDigest;
 use crate::store::{Credential, Principal};
 
-/// Older entries are fetched again, so that a change that no trigger has recorded takes effect
-/// after this time at the latest.
+/// Older entries are fetched again, so a change that no trigger records takes effect within this
+/// time.
 const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
 
 /// Principals by the digest of their token. Entries that were not used recently are evicted first.
@@ -49,8 +49,8 @@ impl Entries {
         self.0.is_some()
     }
 
-    /// The principal, unless it is too old at `now`, or from the future: the clock was set back
-    /// then, and the age is unknown.
+    /// The principal, unless it is too old at `now` or dated in the future: then the clock was set
+    /// back, and the age is unknown.
     pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Principal>> {
         let entry = self.0.as_ref()?.get(digest)?;
         let age = now - entry.requested_at;
@@ -120,7 +120,7 @@ impl Weighter<TokenDigest, Entry> for Bytes {
     }
 }
 
-/// Uses the number that a digest writes as its hash. A client cannot choose the slot of a token:
+/// Uses the number that a digest writes as the hash. A client cannot choose the slot of a token:
 /// tokens are random and generated here.
 #[derive(Default)]
 struct IdentityHasher(u64);

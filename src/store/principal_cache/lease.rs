@@ -2,15 +2,15 @@
 //!
 //! A process that caches principals has a row in `session_leases`. At regular intervals it reads
 //! whether the row exists and is not fenced, which changes are in progress, and what has changed,
-//! all in one snapshot ([`coordination`](super::coordination)). When it has removed what has changed
-//! and no change is in progress, it may use its cache for [`LEASE_TIMEOUT`], counted from before the
-//! query. A process that is about to change a principal announces that, and makes the change once
-//! the owner of every lease pauses. A row whose owner does not answer is fenced, and a second later
-//! its owner can no longer rely on an earlier reading. The pause ends when a snapshot shows that the
-//! change is no longer in progress; what it changed is in the same snapshot.
+//! all in one snapshot ([`coordination`](super::coordination)). When it has removed what has
+//! changed and no change is in progress, it may use its cache for [`LEASE_TIMEOUT`], counted from
+//! before the query. A process that is about to change a principal announces that, and makes the
+//! change once the owner of every lease pauses. A row whose owner does not answer is fenced, and a
+//! second later its owner can no longer rely on an earlier read. The pause ends when a snapshot
+//! shows that the change is no longer in progress; what it changed is in the same snapshot.
 //!
-//! No clock of one machine is compared with that of another, so none has to be right. The clocks
-//! have to run at the same speed, and must not stand still while a machine is suspended: see
+//! No clock of one machine is compared with that of another, so none needs to be correct. The
+//! clocks must run at the same speed, and must not stop while a machine is suspended: see
 //! [`Moment`].
 
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::lookup_queue::LookupQueue;
 
-/// How long a reading allows the cache to be used. Shorter than
+/// How long one read of the tables allows the cache to be used. Shorter than
 /// [`FENCE_TIMEOUT`](super::revocation) by more than clocks differ in speed.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// The longest pause of a lease's owner for one change: the process that makes the change may be
-/// killed before it announces the end.
+/// The maximum time that a lease's owner pauses for one change: the process that makes the change
+/// may be killed before it announces the end.
 pub(super) const PAUSE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
 /// How long a change may rely on the pause. Shorter than [`PAUSE_TIMEOUT`], for the same reason.

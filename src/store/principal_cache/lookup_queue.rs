@@ -26,7 +26,7 @@ impl Lookup {
 
 /// Why the thread woke up.
 pub(super) enum Wake {
-    /// To answer these look-ups; none if it was woken without any, or has slept long enough.
+    /// To answer these look-ups; empty after a wake-up without one, or after the timeout.
     Work(Vec<Lookup>),
     /// Because its cache was dropped.
     Closed,

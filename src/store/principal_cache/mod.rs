@@ -3,9 +3,9 @@
 //!
 //! A cached principal is never older than the last acknowledged change. Each database has its own
 //! way to prove that ([`sqlite`], [`postgres`]), and both cover changes by other processes and by
-//! hand. Only found principals are cached: the cache never says that a token is unknown.
+//! hand. Only found principals are cached: the cache never reports a token as unknown.
 //!
-//! One thread does all look-ups and all invalidation, so that neither can overtake the other.
+//! One thread does all look-ups and all invalidation, so the two cannot overtake each other.
 //! Look-ups that arrive while it is busy are answered together.
 
 mod coordination;
@@ -41,7 +41,7 @@ use postgres::PostgresLookups;
 use sqlite::SqliteLookups;
 use wal_index::WalIndex;
 
-/// How long the end of the program waits for the thread to release its lease.
+/// How long the program waits at its end for the thread to release its lease.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Finds principals. Dropping it stops its thread.
@@ -105,8 +105,9 @@ impl PrincipalCache {
                 (wal_index.current_state()? == cached_state).then_some(principal)
             }
             // The order matters here too: the cache is exact while the lease is live, so an entry
-            // that is read after that check was exact at its time. The other way round, an entry
-            // could be read before the thread removes it, and the lease be live again afterwards.
+            // that is read after that check was exact at its time. In the reverse order, an entry
+            // could be read before the thread removes it, and the lease could be live again at the
+            // check.
             Validity::Postgres(lease) => lease.is_live().then(|| self.entries.get(digest, now))?,
         }
     }

@@ -1,10 +1,10 @@
 //! Look-ups on Postgres, and how the cache stays exact there.
 //!
 //! One connection makes the look-ups. What it finds is cached while the process holds a lease (see
-//! [`lease`](super::lease)), for which it reads the tables of [`coordination`] at regular intervals,
-//! and immediately when a second connection receives a notification. The second connection carries
-//! nothing else, because a connection that listens depends on the senders: the server answers it
-//! only after all that was sent.
+//! [`lease`](super::lease)), for which it reads the tables of [`coordination`] at regular
+//! intervals, and immediately when a second connection receives a notification. The second
+//! connection does nothing else, because a listening connection depends on the senders: the server
+//! answers it only after delivering every notification sent so far.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -34,7 +34,8 @@ const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 /// How often a process without a lease listens, only so that notifications do not pile up.
 const IDLE_LISTEN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most notifications received between two rounds of look-ups: about a millisecond's work.
+/// The maximum number of notifications received between two rounds of look-ups: about a
+/// millisecond's work.
 const MAX_NOTIFICATIONS: usize = 1_000;
 
 /// A lease that was not used for this long is released, so that an idle process costs nothing.
@@ -43,7 +44,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often rows that no process needs any longer are deleted from the tables.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The same without a lease.
+/// The same interval for a process without a lease.
 const IDLE_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The thread's own connections, and the lease it holds.
@@ -145,7 +146,7 @@ impl PostgresLookups {
         let credentials: HashSet<CredentialDigest> =
             lookups.iter().map(|lookup| lookup.credential).collect();
         let found = match query::fetch_all(self.connection()?, &credentials) {
-            // As after a restart of Postgres: a new connection may work.
+            // For example after a restart of Postgres: a new connection may work.
             Err(error) if is_lost(&error) => {
                 self.disconnect(&error.into());
                 query::fetch_all(self.connection()?, &credentials)
@@ -188,7 +189,8 @@ impl PostgresLookups {
                 .is_some_and(|used_at| used_at.elapsed() < IDLE_TIMEOUT);
         let is_requested = self.shared.take_renewal_request();
         if is_requested && self.conn.is_none() {
-            // A change by this process would wait for the lease that the lost connection has left.
+            // A change by this process would wait for the lease that the lost connection left
+            // behind.
             self.connection()?;
         }
         match self.lease {
@@ -201,8 +203,8 @@ impl PostgresLookups {
         Ok(())
     }
 
-    /// Receives notifications. They say only that the tables may have changed, however many there
-    /// are and whichever role has sent them.
+    /// Receives notifications. They mean only that the tables may have changed, regardless of their
+    /// number and of the role that sent them.
     fn listen(&mut self) -> QueryResult<()> {
         let Some(listener) = &mut self.listener else {
             return Ok(());
@@ -296,7 +298,7 @@ impl PostgresLookups {
         self.calls = PendingCalls::default();
     }
 
-    /// Deletes from the tables what no process needs any longer.
+    /// Deletes the rows that no process needs any longer.
     fn prune(&mut self) -> QueryResult<()> {
         let interval = if self.lease.is_some() {
             PRUNE_INTERVAL
@@ -325,13 +327,14 @@ impl PostgresLookups {
         self.conn.as_mut().ok_or_else(StoreError::no_connection)
     }
 
-    /// Switches to a new pair of connections. What was cached under earlier ones is not trusted.
+    /// Switches to a new pair of connections. Entries cached under earlier connections are not
+    /// trusted.
     fn use_connection(&mut self, conn: PgConnection) -> Result<(), StoreError> {
         let mut listener = self.manager.connect_postgres()?;
         listener.batch_execute(LISTEN)?;
         self.listener = Some(listener);
         self.conn = Some(conn);
-        // An earlier connection may have left a lease.
+        // An earlier connection may have left a lease behind.
         self.release_lease().map_err(|error| {
             self.conn = None;
             self.listener = None;

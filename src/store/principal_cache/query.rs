@@ -45,8 +45,8 @@ pub(super) fn fetch_one(
     }
 }
 
-/// Fetches those of the principals that exist: one round trip per kind of credential, with the same
-/// prepared statement for any number of them.
+/// Fetches the principals that exist: one round trip per kind of credential, with the same prepared
+/// statement for any number of them.
 pub(super) fn fetch_all(
     conn: &mut PgConnection,
     credentials: &HashSet<CredentialDigest>,

@@ -1,6 +1,6 @@
-//! How a change takes effect on all processes at one moment, its commit: from before the change is
-//! made until after its commit, no process uses what it has cached. See [`lease`](super::lease) for
-//! the other side.
+//! How a change takes effect on all processes at one moment, its commit: from before the change
+//! until after its commit, no process uses its cache. See [`lease`](super::lease) for the other
+//! side.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +16,7 @@ use crate::store::schema::{session_calls, session_leases};
 /// How long a fence must stand before no owner can still be using its cache.
 const FENCE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// How long the owners of leases may take to answer. A running one needs a few milliseconds.
+/// How long the owners of leases may take to answer. A running process needs a few milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How often a change checks for answers.
@@ -64,8 +64,8 @@ impl Revocation {
     /// If the database does not answer. The connection must not be used again then.
     pub(in crate::store) fn begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
         self.begun_at.get_or_insert_with(Moment::now);
-        // A commit of its own. A lease that is taken from now on will find the call; one that
-        // exists already is found below.
+        // Committed separately. A lease taken from now on sees the call; an existing lease is found
+        // below.
         diesel::sql_query(CALL)
             .bind::<BigInt, _>(self.call)
             .execute(conn)?;
@@ -118,7 +118,7 @@ impl Revocation {
         } else if self.begun_at.is_some_and(is_in_time) {
             Ok(())
         } else {
-            // So late that some processes may have resumed before the commit.
+            // Too late: some processes may have resumed before the commit.
             let leases: Vec<i64> = session_leases::table
                 .select(session_leases::lease)
                 .load(conn)?;

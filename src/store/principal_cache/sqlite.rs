@@ -3,8 +3,8 @@
 //! The cache reflects one state of the file, identified by the header of the wal-index, and is used
 //! only while the file is in that state. After a commit by any process, the next look-up reads the
 //! log that the triggers of the migrations write and removes the logged principals; then the cache
-//! reflects the new state. Where the header identifies no state, or the log is empty, the thread
-//! writes a row of its own into the log: from that commit on, both can be identified.
+//! reflects the new state. If the header identifies no state, or the log is empty, the thread
+//! writes its own row into the log: from that commit on, both can be identified.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,13 +24,13 @@ use crate::store::connection::BUSY_TIMEOUT;
 use crate::store::schema::session_changes;
 use crate::store::{Principal, StoreError};
 
-/// The thread has nothing to do but look-ups, so it need not wake up without one.
+/// The thread only does look-ups, so it need not wake up without one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads the file through a memory map, without a copy and a system call for each page. The price
-/// is that an unreadable disk ends the process, and that mapped pages count as memory of the
-/// process; the system reclaims them when it needs to. Checking the sizes of cells is left to the
-/// other connections: it costs a tenth of a look-up.
+/// Reads the file through a memory map, without a copy and a system call for each page. The cost:
+/// an unreadable disk kills the process, and mapped pages count as memory of the process, although
+/// the system reclaims them when it needs to. The other connections check the sizes of cells; here
+/// the check would cost a tenth of a look-up.
 const SETTINGS: &str = "PRAGMA mmap_size = 2147418112; PRAGMA cell_size_check = OFF";
 
 /// The shortest interval between rows that the thread writes into the log so that principals can be
@@ -117,7 +117,7 @@ impl SqliteLookups {
     /// Answers all pending look-ups in one transaction, which locks the file only once.
     fn answer(&mut self, lookups: Vec<Lookup>) {
         self.mark_log_if_needed();
-        // Before anything is read, so that what is read is at least as new.
+        // Taken before anything is read, so that the data read is at least as new.
         let header = self.cache.wal_index.current_state();
         let cache = &mut self.cache;
         let found: QueryResult<Vec<_>> = self.conn.transaction(|conn| {
@@ -241,7 +241,7 @@ impl SyncedCache {
         if changes.first().map(change) != Some(last) {
             return Ok(None);
         }
-        // Anything else than a digest was never a key of the cache.
+        // Anything other than a digest was never a key of the cache.
         let changed = changes
             .iter()
             .filter_map(|(_, _, hex)| TokenDigest::from_hex(hex));

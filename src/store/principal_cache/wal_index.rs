@@ -4,10 +4,10 @@
 //! changes the header in that file before its COMMIT returns, and increments a counter in it
 //! (<https://www.sqlite.org/walformat.html>, section 2.1). In addition to the counter the header
 //! contains the salts of the log, which are random for each log, and the last frame and its
-//! checksum, so two states that have a counter and salts never look the same. A header that was
-//! created again has neither: after a recovery the counter begins at 0, and without a log there are
-//! no salts. In that case the state cannot be identified. Reading these 48 bytes takes a fraction
-//! of a microsecond and no lock.
+//! checksum, so two states that have a counter and salts never look the same. A recreated header
+//! has neither: after a recovery the counter begins at 0, and without a log there are no salts. In
+//! that case the state cannot be identified. Reading these 48 bytes takes a fraction of a
+//! microsecond and no lock.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -35,7 +35,7 @@ pub(super) struct WalIndex {
 }
 
 impl WalIndex {
-    /// Opens the wal-index of a database. Some connection must have the database open, and keep it
+    /// Opens the wal-index of a database. A connection must have the database open, and keep it
     /// open: the last connection to close deletes the file.
     pub(super) fn open(database: Option<&Path>) -> Self {
         let no_file = io::Error::from(io::ErrorKind::NotFound);
@@ -87,8 +87,8 @@ fn open_shared(database: &Path) -> io::Result<&'static File> {
 }
 
 /// Opens one of the files of a database once per process, and never closes it. Closing it would
-/// drop the locks that SQLite holds on it in this process, regardless of the descriptor that they
-/// were made through (POSIX, `fcntl`), and the next writer would corrupt the database.
+/// drop the locks that SQLite holds on it in this process, regardless of which descriptor took them
+/// (POSIX, `fcntl`), and the next writer would corrupt the database.
 pub(in crate::store) fn open_permanently(path: &Path) -> io::Result<&'static File> {
     static OPEN: Mutex<Option<HashMap<(u64, u64), &'static File>>> = Mutex::new(None);
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
