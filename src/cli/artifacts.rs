@@ -1,4 +1,5 @@
-//! `tokenhouse openapi`, `completions` and `man`: what is generated from the definition of the program.
+//! `tokenhouse openapi`, `completions` and `man`: artifacts generated from the program's
+//! definition.
 
 use std::fs;
 use std::io;
@@ -49,7 +50,7 @@ pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
 
 /// Writes the man pages: `tokenhouse.1`, and one such as `tokenhouse-user-create.1` for each command.
 pub(super) fn man(args: &ManArgs) -> ExitCode {
-    // Without `help`, whose pages would repeat those of all commands.
+    // Omits `help`, whose pages would repeat those of all commands.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let written = fs::create_dir_all(&args.folder).and_then(|()| write(&program, &args.folder));

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::store::AuditEvent;
 use crate::views::EventRead;
 
-/// How often `tail` queries new events.
+/// How often `tail` polls for new events.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The exit code of a verification without problems that cannot check the mark.
@@ -115,7 +115,7 @@ pub(super) struct TailArgs {
     follow: bool,
 }
 
-/// How many events were deleted.
+/// The number of deleted events.
 #[derive(Serialize)]
 struct Pruned {
     pruned: usize,
@@ -227,7 +227,7 @@ fn read_key(path: &Path) -> Result<SecretString, Problem> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
-/// The export is an event as well, the last one that it prints.
+/// The export itself is an event, the last one that it prints.
 async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
     auth.audit()
         .record_export(&AuditContext::operator(), after)
@@ -244,7 +244,7 @@ async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
     }
 }
 
-/// The command is an event as well, which is not among the last ones.
+/// The command itself is an event, but not one of the last events that it prints.
 async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
     let end = auth.audit().last_id().await?;
     auth.audit()

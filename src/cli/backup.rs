@@ -33,7 +33,7 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
     }
     match store::inspect(&config.database) {
         Ok(state) if state.pending == 0 => {}
-        // As before an upgrade: events cannot be appended with another version of the tables.
+        // For example before an upgrade: no event can be appended to another version of the tables.
         Ok(_) | Err(StoreError::Migration(_)) => {
             note("the tables are of another version, so the audit trail does not record the copy");
             return copy(config, args, output);
@@ -51,8 +51,8 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
     };
     record(false)?;
     copy(config, args, output).inspect_err(|_problem| {
-        // The trail has recorded a copy that was not made. If this fails too, the first error is
-        // reported nevertheless.
+        // The trail recorded a copy that was not made. If this fails too, the first error is still
+        // reported.
         let _ = record(true);
     })
 }

@@ -1,4 +1,4 @@
-//! Shared by the commands that use the database without the server.
+//! Code shared by the commands that use the database without the server.
 
 use std::io::{IsTerminal, Read};
 
@@ -9,7 +9,7 @@ use crate::auth::{AuditContext, Auth};
 use crate::config::Config;
 use crate::error::Error;
 
-/// Why a command failed, as it is printed.
+/// The printed reason why a command failed.
 pub(super) struct Problem(pub(super) String);
 
 impl From<Error> for Problem {
@@ -77,8 +77,8 @@ pub(super) fn with_reader(
     runtime.block_on(run).map_err(|Problem(problem)| problem)
 }
 
-/// Reads a new password: at a terminal twice without echo, otherwise standard input to its end without
-/// one trailing line break.
+/// Reads a new password: twice without echo at a terminal, otherwise from standard input to its
+/// end, without one trailing line break.
 pub(super) fn read_new_password() -> Result<SecretString, Problem> {
     let failed = |error: std::io::Error| Problem(error.to_string());
     let mut stdin = std::io::stdin();

@@ -9,7 +9,7 @@ use crate::config::Config;
 /// The timeout of each step of the exchange.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Queries the readiness of the service with these settings.
+/// Queries the readiness of the service that uses these settings.
 pub(super) fn run(config: &Config) -> Result<(), String> {
     let address = reachable(config.server.bind);
     let status = query(address).map_err(|error| format!("{address}: {}", error.kind()))?;

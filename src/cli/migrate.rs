@@ -23,7 +23,7 @@ struct Ran<'a> {
     ran: &'a str,
 }
 
-/// How many migrations are pending.
+/// The number of pending migrations.
 #[derive(Serialize)]
 struct Pending {
     pending: usize,

@@ -28,7 +28,7 @@ use output::{Output, complain, note, start_log};
 /// The exit code for an invalid setting, argument or input.
 const EXIT_BAD_INPUT: u8 = 2;
 
-/// Why a command failed, as it is printed, and the exit code.
+/// The printed reason why a command failed, and the exit code.
 struct Failure {
     problem: String,
     code: u8,

@@ -1,6 +1,6 @@
-//! The output of commands and the log on standard error: text lines or JSON. They contain names and addresses that untrusted clients
-//! chose, so all output passes through here, and none of it can move the cursor of a terminal, or
-//! colour, hide or reorder its text.
+//! The output of commands and the log on standard error: text lines or JSON. Output may contain
+//! names and addresses chosen by untrusted clients, so all of it passes through this module, which
+//! prevents it from moving a terminal's cursor and from colouring, hiding or reordering text.
 //!
 //! Commands print their results through [`Output`], which honours `--json`.
 
@@ -61,7 +61,7 @@ pub(super) fn print_json_text(document: &str) {
     write_out(&in_ascii(document));
 }
 
-/// Prints a text that contains nothing from clients, unchanged.
+/// Prints a text unchanged. The text must contain nothing from clients.
 pub(super) fn print_verbatim(text: &str) {
     write_out(text);
 }
@@ -77,7 +77,7 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(line));
 }
 
-/// Ends the program when the reader has gone, as with `| head`.
+/// Ends the program when the reader has closed the pipe, as `| head` does.
 fn write_out(text: &str) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
         std::process::exit(0);
@@ -92,7 +92,7 @@ pub(super) fn start_log(config: &Config) {
         LogFormat::Text => builder.format(write_text),
         LogFormat::Json => builder.format(write_json),
     };
-    // Tests run several commands in a process, which keeps the first logger.
+    // Tests run several commands in one process, which keeps the first logger.
     if builder.try_init().is_err() {
         log::debug!("logging was started already");
     }
@@ -131,8 +131,8 @@ fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     writeln!(out, "{}", in_ascii(&line.to_string()))
 }
 
-/// The text with a space in place of each character that a terminal may interpret, or that hides or
-/// reorders others: control characters including line breaks, and format characters.
+/// Replaces with a space each character that a terminal may interpret, or that hides or reorders
+/// others: control characters including line breaks, and format characters.
 fn printable(text: &str) -> String {
     let categories = CodePointMapData::<GeneralCategory>::new();
     let is_safe = |character| {
@@ -148,8 +148,8 @@ fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same JSON in ASCII, with escapes for all other characters and for DEL. Line breaks stay: JSON
-/// escapes those in texts, so the others belong to its layout.
+/// Converts JSON to ASCII: escapes all other characters, and DEL. Keeps line breaks: JSON escapes
+/// those inside strings, so the remaining ones are layout.
 fn in_ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for character in json.chars() {

@@ -99,7 +99,7 @@ pub(super) fn run_after(
     })
 }
 
-/// Verifies the trail of the copy, ends the credentials that it revives, and reports it.
+/// Verifies the trail of the copy, ends the credentials that it revives, and reports the result.
 async fn prepare(
     auth: &Auth,
     args: &AfterRestoreArgs,
@@ -190,7 +190,7 @@ impl Report {
         lines
     }
 
-    /// What may have to be repeated manually, such as disabling a user.
+    /// The lost changes, which the operator may have to repeat, such as disabling a user.
     fn lost(&self) -> String {
         match &self.lost_events {
             None => "the copy is from another database, or the replaced database is too damaged to compare"

@@ -41,7 +41,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
             }
             let worker = Worker::start(&auth)?;
             let version = env!("CARGO_PKG_VERSION");
-            // On an error, the worker writes it later.
+            // If this fails, the worker writes it later.
             let _ = auth.audit().record_start(version, &config.digest).await;
             let server = http::server(auth.clone(), &config.server, listener)?;
             if let Some(listener) = metrics_listener {

@@ -59,13 +59,13 @@ struct Live<'a> {
     scope: &'a str,
 }
 
-/// Whether there was a token.
+/// Whether the user had a token.
 #[derive(Serialize)]
 struct Revoked {
     revoked: bool,
 }
 
-/// How many tokens were deleted.
+/// The number of deleted tokens.
 #[derive(Serialize)]
 struct Pruned {
     pruned: usize,

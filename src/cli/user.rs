@@ -99,7 +99,7 @@ pub(super) struct GrantArgs {
     revoke: bool,
 }
 
-/// How many credentials ended.
+/// The number of ended credentials.
 #[derive(Serialize)]
 struct Ended {
     ended: usize,

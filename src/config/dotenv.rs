@@ -14,7 +14,7 @@ pub(super) struct Assignment {
     pub(super) line: usize,
 }
 
-/// A malformed line. Contains nothing of its text.
+/// A malformed line. Does not contain its text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadLine {
     /// The line on which it begins, from 1.
@@ -63,7 +63,7 @@ impl Cursor<'_> {
         Some(next)
     }
 
-    /// Returns whether there were any.
+    /// Skips blanks. Returns whether there were any.
     fn skip_blanks(&mut self) -> bool {
         let before = self.rest.len();
         while matches!(self.peek(), Some(' ' | '\t')) {
@@ -72,7 +72,7 @@ impl Cursor<'_> {
         self.rest.len() < before
     }
 
-    /// Moves to the next text that is not a comment. Returns whether there is any.
+    /// Advances to the next text that is not a comment. Returns whether there is any.
     fn find_text(&mut self) -> bool {
         while let Some(next) = self.peek() {
             match next {

@@ -1,4 +1,4 @@
-//! Reads the file of settings, unless another user can write to it.
+//! Reads the settings file, unless another user can write to it.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -10,10 +10,10 @@ use secrecy::SecretString;
 use super::dotenv::{self, Assignment};
 use super::{ConfigError, ConfigErrors};
 
-/// The maximum size of a file of settings, in bytes.
+/// The maximum size of a settings file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The file of settings of a process.
+/// The settings file of a process.
 #[derive(Debug)]
 pub enum EnvFile {
     /// There is no file.
@@ -24,7 +24,7 @@ pub enum EnvFile {
     Ignored(ConfigError),
 }
 
-/// A file of settings. `Debug` does not show its values.
+/// A settings file. `Debug` does not show its values.
 pub struct ReadFile {
     path: PathBuf,
     settings: Vec<(String, SecretString, usize)>,
@@ -52,11 +52,10 @@ impl EnvFile {
     /// The file `.env` in the working directory, not in its parents. One to which another user can write
     /// is [`EnvFile::Ignored`].
     ///
-    /// # Errors
-    /// Every malformed line, or that the file cannot be read.
+    /// # Errors Every malformed line, or the reason why the file cannot be read.
     pub fn from_working_directory() -> Result<Self, ConfigErrors> {
         let path = std::env::current_dir().unwrap_or_default().join(".env");
-        // A folder with this name is a virtual environment of Python.
+        // A folder with this name is a Python virtual environment.
         if !fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
             return Ok(Self::Absent);
         }
@@ -69,8 +68,8 @@ impl EnvFile {
 
     /// The file at this path.
     ///
-    /// # Errors
-    /// Every malformed line; that the file cannot be read, or that another user can write to it.
+    /// # Errors Every malformed line, or the reason why the file is not read, such as that another
+    /// user can write to it.
     pub fn from_path(path: &Path) -> Result<Self, ConfigErrors> {
         match open_trusted(path) {
             Ok(file) => Ok(Self::Read(read(path.to_owned(), file)?)),
@@ -84,8 +83,8 @@ enum Refusal {
     Unreadable(ConfigError),
 }
 
-/// Opens a file to which only the user of this process and root can write. The same holds for a symbolic
-/// link, whose owner chooses the file.
+/// Opens a file that only the user of this process and root can write to. The same applies to a
+/// symbolic link, whose owner chooses the file.
 fn open_trusted(path: &Path) -> Result<File, Refusal> {
     let error = |problem: &str| ConfigError::new(path.display().to_string(), problem);
     let unreadable = |cause: std::io::Error| {

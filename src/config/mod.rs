@@ -112,8 +112,8 @@ impl Config {
         Self::build(vars.map(|(name, value)| (name, value.into())), Vec::new())
     }
 
-    /// Finds all errors: replaces each invalid setting by its default and validates again, until the rest
-    /// is valid.
+    /// Finds all errors: replaces each invalid setting with its default and validates again, until
+    /// the rest is valid.
     fn build(
         vars: impl IntoIterator<Item = (String, SecretString)>,
         mut errors: Vec<ConfigError>,
@@ -125,7 +125,7 @@ impl Config {
                 Ok(config) if errors.is_empty() => return Ok(config),
                 Ok(_) => return Err(ConfigErrors(errors)),
                 Err(error) if values.reset(&error.name) => errors.push(error),
-                // A setting that contradicts another one, which has its default already.
+                // This setting contradicts another one, which already has its default.
                 Err(error) => {
                     let is_known = errors.iter().any(|known| known.name == error.name);
                     errors.extend(Some(error).filter(|_| !is_known));
@@ -168,7 +168,7 @@ impl Config {
         })
     }
 
-    /// Warnings for the operator about valid settings, a sentence each.
+    /// Warnings for the operator about valid settings, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let server = &self.server;
         let is_exposed = !server.bind.ip().is_loopback() && server.trusted_proxies.is_empty();

@@ -1,5 +1,5 @@
-//! Origins as browsers write them in the header `Origin` (RFC 6454 section 6.2). They are compared as
-//! texts, so configured ones are normalized.
+//! Origins as browsers write them in the header `Origin` (RFC 6454 section 6.2). They are compared
+//! as strings, so configured origins are normalized.
 
 use url::Url;
 

@@ -1,5 +1,5 @@
-//! Parses a URL of Postgres exactly as libpq does: otherwise a check could apply to another host than the
-//! one that libpq connects to.
+//! Parses a Postgres URL exactly as libpq does: otherwise a check could apply to a different host
+//! than the one that libpq connects to.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -113,7 +113,7 @@ impl StaticKeys {
     /// Whether `presented` is one of the keys, in constant time.
     pub fn contains(&self, presented: &[u8]) -> bool {
         let presented = TokenDigest::new(presented);
-        // All keys are compared, so that the time depends on their number only.
+        // Compares all keys, so that the time depends only on their number.
         self.digests
             .iter()
             .fold(false, |found, key| key.matches(&presented) | found)
@@ -124,7 +124,7 @@ impl StaticKeys {
         self.digests.is_empty()
     }
 
-    /// Whether a key has fewer characters.
+    /// Whether any key has fewer characters than this.
     pub fn any_shorter_than(&self, characters: usize) -> bool {
         self.shortest.is_some_and(|shortest| shortest < characters)
     }

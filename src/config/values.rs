@@ -19,7 +19,7 @@ use crate::credential::hex;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
 
-/// The maximum size of the file of a secret.
+/// The maximum size of a secret's file.
 const MAX_SECRET_BYTES: u64 = 1 << 16;
 
 /// The minimum length of a static key; shorter ones can be guessed.
@@ -28,7 +28,7 @@ const MIN_STATIC_KEY_LENGTH: usize = 8;
 /// The given settings by name. Without `Debug`, because values may be secrets.
 pub(super) struct Values {
     given: HashMap<&'static str, SecretString>,
-    /// The invalid settings, which are replaced by their defaults.
+    /// The invalid settings, which are replaced with their defaults.
     invalid: BTreeSet<&'static str>,
 }
 
@@ -78,7 +78,7 @@ impl Values {
         (Self { given, invalid }, errors)
     }
 
-    /// Replaces an invalid setting by its default. Returns whether it was not replaced before.
+    /// Replaces an invalid setting with its default. Returns false if it was already replaced.
     pub(super) fn reset(&mut self, name: &str) -> bool {
         let Some(setting) = settings::find(name) else {
             return false;
@@ -87,7 +87,7 @@ impl Values {
         self.invalid.insert(setting.name)
     }
 
-    /// The given value.
+    /// The value, if the setting is given.
     fn secret(&self, name: &'static str) -> Option<&SecretString> {
         self.given.get(name)
     }
@@ -282,7 +282,7 @@ impl Values {
         match self.text(name).as_str() {
             "open" => Ok(Registration::Open),
             "closed" => Ok(Registration::Closed),
-            // Their error has been reported.
+            // The error of the domains is reported already.
             "domains" if self.invalid.contains(domains_name) => Ok(Registration::Closed),
             "domains" if domains.is_empty() => {
                 Err(error(name, "set TOKENHOUSE_REGISTRATION_DOMAINS as well"))
@@ -308,7 +308,7 @@ fn secret_of_file(name: &str) -> Option<&'static str> {
     setting.secret.then_some(setting.name)
 }
 
-/// Whether a variable with this name is a setting, or is meant to be one.
+/// Whether a variable with this name is a setting, or was meant as one.
 pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || settings::find(name).is_some() || secret_of_file(name).is_some()
 }

@@ -1,4 +1,4 @@
-//! Another program's database, which is only read.
+//! Another program's database, opened for reading only.
 
 use diesel::connection::{DefaultLoadingMode, LoadConnection, SimpleConnection};
 use diesel::pg::PgRowByRowLoadingMode;

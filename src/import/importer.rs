@@ -1,4 +1,4 @@
-//! Stores users and login tokens of another program.
+//! Stores the users and login tokens of another program.
 
 use std::collections::HashMap;
 
@@ -47,13 +47,13 @@ pub struct ImportedToken {
 pub enum Outcome {
     /// Stored.
     Imported,
-    /// Existed already: the same address, and the same hash or the same names.
+    /// Existed already, with the same address, and the same hash or the same names.
     AlreadyThere,
-    /// Left out: the address exists in another spelling.
+    /// Skipped: the address exists in another spelling.
     SpelledOtherwise,
-    /// Left out: another user has the address.
+    /// Skipped: another user has the address.
     Taken,
-    /// Left out: a user of this address was deleted here.
+    /// Skipped: a user with this address was deleted here.
     DeletedHere,
 }
 
@@ -62,9 +62,9 @@ pub enum Outcome {
 pub enum TokenOutcome {
     /// Stored.
     Imported,
-    /// Left out: it was stored here before, and was revoked.
+    /// Skipped: it was stored here before, and was revoked.
     EndedHere,
-    /// Left out: another user has the same token.
+    /// Skipped: another user has the same token.
     OfAnotherUser,
 }
 
@@ -95,7 +95,7 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// An import into this service.
+    /// Prepares an import into this service.
     pub fn new(auth: Auth, mode: ImportMode) -> Self {
         Self {
             auth,
@@ -105,7 +105,7 @@ impl Importer {
     }
 
     /// Stores the users who do not exist yet, with their tokens, in one transaction. Existing users
-    /// stay unchanged. Users who were deleted here, and tokens that were revoked here, are left out.
+    /// stay unchanged. Skips users who were deleted here, and tokens that were revoked here.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; nothing of the batch is stored.
@@ -148,7 +148,7 @@ impl Importer {
                     let (users, tokens) = insert(tx, &users, &mut outcome, now)?;
                     let event = Event::new(Action::Import).with("users", users);
                     let event = event.with("tokens", tokens);
-                    // The return of deleted users must be on record.
+                    // The audit trail must record the return of deleted users.
                     events.record(if again {
                         event.with("again", true)
                     } else {

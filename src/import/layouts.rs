@@ -12,7 +12,7 @@ pub enum Format {
     FastapiUsers,
     /// `auth_user` of Django, `authtoken_token` of its REST framework, `knox_authtoken`.
     Django,
-    /// A file of comma-separated values, with a first line of names.
+    /// A file of comma-separated values, with a header line.
     Csv,
     /// A file of newline-delimited JSON.
     Jsonl,
@@ -49,7 +49,7 @@ impl Format {
     }
 }
 
-/// The tables, that of the users first; the others are optional.
+/// The tables, starting with the users; the others are optional.
 pub(super) const fn tables(format: Format) -> &'static [&'static str] {
     match format {
         Format::FastapiUsers => &["user", "accesstoken"],

@@ -65,7 +65,7 @@ pub struct Options {
 /// Why an import ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The source cannot be read, or not with these options.
+    /// The source cannot be read, or does not match these options.
     #[error("{0}")]
     Source(String),
     /// The users cannot be stored.

@@ -14,7 +14,7 @@ use crate::store::{Account, StoreConnection, import, user};
 #[derive(Clone, Default)]
 pub(super) struct Present {
     hashing: RandomState,
-    /// By the address.
+    /// Accounts by address.
     accounts: HashMap<u64, Identity>,
     /// Addresses of users who were deleted.
     deleted: HashSet<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Present {
     spent_tokens: HashSet<u64>,
 }
 
-/// What tells an account from another with the same address.
+/// Distinguishes an account from another with the same address.
 #[derive(Clone, Copy)]
 struct Identity {
     spelling: u64,
@@ -63,7 +63,7 @@ impl Identity {
 }
 
 impl Present {
-    /// An empty one with the hashing of `self`.
+    /// An empty set with the same hash keys as `self`.
     pub(super) fn empty(&self) -> Self {
         Self {
             hashing: self.hashing.clone(),
@@ -71,8 +71,8 @@ impl Present {
         }
     }
 
-    /// Reads what these users can conflict with. `key` is the key of the addresses of deleted users;
-    /// without one there are none.
+    /// Reads the stored data that these users can conflict with. `key` is the key of the address
+    /// digests of deleted users; without it there are no deleted users.
     pub(super) fn read(
         &mut self,
         conn: &mut StoreConnection,
@@ -108,7 +108,7 @@ impl Present {
         Ok(())
     }
 
-    /// Adds what another query has found.
+    /// Adds the results of another query.
     pub(super) fn extend(&mut self, other: Self) {
         self.accounts.extend(other.accounts);
         self.deleted.extend(other.deleted);
@@ -116,8 +116,8 @@ impl Present {
         self.spent_tokens.extend(other.spent_tokens);
     }
 
-    /// The outcome for each user, and for the tokens of those who are imported: they exist from then on.
-    /// With `again`, deleted users are imported again.
+    /// Decides the outcome for each user, and for the tokens of imported users. From then on,
+    /// imported ones count as existing. With `again`, deleted users are imported again.
     pub(super) fn decide(
         &mut self,
         users: &[ImportedUser],

@@ -11,7 +11,7 @@ use super::importer::{BatchOutcome, Outcome, TokenOutcome};
 use super::source::Batch;
 use super::users::Reason;
 
-/// The maximum number of listed problems; more are only counted.
+/// The maximum number of listed problems; further ones are only counted.
 const MAX_PROBLEMS: usize = 1_000;
 
 /// The maximum length of an id in the report, as a source may contain any text.
@@ -46,7 +46,7 @@ pub struct Report {
 /// The outcome for users.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct UserCounts {
-    /// All.
+    /// The number of users read.
     pub read: u64,
     /// Stored.
     pub imported: u64,
@@ -69,17 +69,17 @@ pub struct UserCounts {
 /// The outcome for tokens.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TokenReport {
-    /// All.
+    /// The number of tokens read.
     pub read: u64,
     /// Stored: they remain valid.
     pub imported: u64,
-    /// Of these: expire earlier than at the source, because of the maximum lifetime.
+    /// The imported tokens that expire earlier than at the source, because of the maximum lifetime.
     pub cut: u64,
-    /// Skipped: were imported before, and have ended.
+    /// Skipped: they were imported before, and have ended.
     pub ended_here: u64,
     /// Skipped: another user has the same token.
     pub of_another_user: u64,
-    /// Skipped: have expired at the source as well.
+    /// Skipped: they have expired at the source as well.
     pub expired: u64,
     /// Skipped: the user has a newer one, and users have one token.
     pub superseded: u64,

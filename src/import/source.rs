@@ -131,7 +131,7 @@ impl Reader {
         if columns.iter().any(|column| column == "email_key") {
             return Err("the source: is a database of Tokenhouse; copy it instead".to_owned());
         }
-        // A view may be endless, so only as many rows are counted as may be read.
+        // A view may be endless, so counting stops at the maximum number of rows.
         let mut counts = Vec::new();
         for table in layouts::tables(format) {
             if !database.columns(table).map_err(describe)?.is_empty() {

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeMap;
 
-/// Hexadecimal digits of 128 bits.
+/// The number of hexadecimal digits in 128 bits.
 const MIN_HEX_DIGITS: usize = 32;
 
-/// Characters of 128 bits in an alphabet of 32, such as letters of one case with digits.
+/// The number of characters in 128 bits with an alphabet of 32, such as letters of one case with
+/// digits.
 const MIN_ONE_CASE: usize = 26;
 
-/// Characters of 128 bits in URL-safe base64.
+/// The number of characters in 128 bits with URL-safe base64.
 const MIN_BASE64: usize = 22;
 
 /// The minimum number of distinct characters: a random token has fewer with a probability below one in
 /// ten million.
 const MIN_DISTINCT: usize = 8;
 
-/// Whether a token looks like 128 random bits or more: it is long enough for its alphabet, and no character
-/// makes up most of it, as in a zero-padded number. Tokens from a counter or a clock can look random too;
-/// only the source can tell.
+/// Whether a token looks like 128 random bits or more: it is long enough for its alphabet, and no
+/// character makes up most of it, as in a zero-padded number. Tokens from a counter or a clock can
+/// look random too; only the source knows.
 pub(super) fn is_strong(token: &str) -> bool {
     let symbols = || token.chars().filter(|c| c.is_alphanumeric());
     let length = symbols().count();

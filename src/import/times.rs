@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 /// The length of the date in `2026-01-02 03:04:05`.
 const DATE_LENGTH: usize = 10;
 
-/// Parses a timestamp, to the microsecond, and converts it to UTC. One without an offset is in
-/// `timezone`.
+/// Parses a timestamp, to the microsecond, and converts it to UTC. A timestamp without an offset is
+/// in `timezone`.
 pub(super) fn parse(text: &str, timezone: Tz) -> Option<NaiveDateTime> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<i64>() {

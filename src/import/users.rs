@@ -28,7 +28,7 @@ const NO_HASH: &str = "!";
 pub(super) struct RawRow {
     pub(super) id: Option<String>,
     pub(super) email: Option<String>,
-    /// The name with which users sign in elsewhere; often an address.
+    /// The name that the user signs in with at the source; often an address.
     pub(super) username: Option<String>,
     pub(super) name: Option<String>,
     pub(super) surname: Option<String>,
@@ -119,9 +119,9 @@ impl Reason {
 pub(super) struct TokenCounts {
     pub(super) read: u64,
     pub(super) expired: u64,
-    /// Valid ones of users who have a newer one.
+    /// Valid tokens of users who have a newer one.
     pub(super) superseded: u64,
-    /// The number of others that cannot be imported, by reason.
+    /// The number of tokens that cannot be imported, by reason.
     pub(super) not_importable: BTreeMap<&'static str, u64>,
 }
 
@@ -260,7 +260,7 @@ impl Rules {
         if expires_at <= self.now {
             return Ok(None);
         }
-        // Of a token of knox the source has only the digest; knox generates 256 random bits.
+        // For a knox token the source has only the digest; knox generates 256 random bits.
         if token.form.as_deref() != Some(token_forms::KNOX) && !is_strong(value) {
             return Err("weak");
         }
@@ -293,7 +293,7 @@ impl Rules {
     }
 }
 
-/// The digest of a token; `None` for a digest of knox that is not its default, SHA-512.
+/// The digest of a token; `None` for a knox digest other than the default, SHA-512.
 fn digest(token: &RawToken, value: &str) -> Option<TokenDigest> {
     match token.form.as_deref() {
         Some(token_forms::KNOX) => TokenDigest::from_knox_digest(value),

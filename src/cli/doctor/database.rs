@@ -1,5 +1,5 @@
-//! The database: the connection to it, its tables, and on Postgres whether other roles can disturb or
-//! read it.
+//! Checks of the database: its connection, its tables, and on Postgres whether other roles can
+//! disturb or read it.
 
 use super::{Finding, Level, finding};
 use crate::config::Config;

@@ -1,4 +1,5 @@
-//! The environment of the service: the clock of the machine, and the proxies in front of it.
+//! Checks of the service's environment: the machine's clock and the proxies in front of the
+//! service.
 
 use chrono::{NaiveDateTime, TimeDelta, Utc};
 
@@ -8,10 +9,10 @@ use crate::auth::{Auth, TimeSeen};
 use crate::clock::MAX_STEP;
 use crate::config::Config;
 
-/// The earliest plausible time, in seconds since 1970: this program is not older.
+/// The earliest plausible time, in seconds since 1970: the program did not exist before.
 const MIN_TIME: i64 = 1_790_000_000;
 
-/// How long after that the program may be in use.
+/// How long after that time the program may be in use.
 const MAX_AGE: TimeDelta = TimeDelta::days(20 * 365);
 
 /// The maximum difference between the clocks of several machines.
@@ -49,7 +50,7 @@ fn judge(now: NaiveDateTime, seen: TimeSeen) -> Finding {
         );
         return finding(Level::Problem, subject, message);
     }
-    // Not compared with the last event, which may be from a time when the clock was wrong.
+    // Does not compare with the last event, which may have been recorded while the clock was wrong.
     match seen.latest {
         Some(latest) if now - latest > MAX_STEP => {
             let message = format!(
