@@ -33,9 +33,9 @@
 //! }
 //! ```
 //!
-//! The [`Worker`] does what is not part of a request: it records when keys were used, and deletes expired
-//! data. The one of a service on the same database does not replace it, because each process collects its
-//! own records.
+//! The [`Worker`] does what is not part of a request: it records when keys were used, and deletes
+//! expired data. The worker of a service on the same database does not replace it, because each
+//! process collects its own records.
 //!
 //! [`Config::from_env`] reads the settings of the service, and [`Config::from_vars`] takes them from any
 //! other source. A revocation by the service is effective here once the service has responded. Behind a
@@ -214,8 +214,8 @@
 //! breaking change increments the second number. Breaking changes are:
 //!
 //! - The removal or a changed type of a name at the root of this crate, of its public fields and methods,
-//!   or of a feature. Of [`Auth`] this covers `open`, `new`, `config`, `check_token`,
-//!   `check_static_key` and `check_ready`; of [`Store`] `open`.
+//!   or of a feature. For [`Auth`] this covers `open`, `new`, `config`, `check_token`,
+//!   `check_static_key` and `check_ready`; for [`Store`], `open`.
 //! - The removal or a changed meaning of a setting.
 //! - A guard that accepts a credential from another header, refuses with another status or [`Error`], or
 //!   admits callers that it refused.

@@ -281,7 +281,7 @@ mod tests {
     use super::is_service_link;
 
     #[test]
-    fn variables_of_platforms_differ_from_misspelt_settings() {
+    fn platform_variables_differ_from_misspelt_settings() {
         for (name, value) in [
             ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
             ("TOKENHOUSE_SERVICE_PORT", "8000"),

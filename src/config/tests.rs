@@ -89,7 +89,7 @@ fn invalid_values_are_reported_by_name_only() {
 }
 
 #[test]
-fn secrets_can_be_read_from_files() {
+fn secrets_are_read_from_files() {
     let file = std::env::temp_dir().join(format!("tokenhouse-key-{}", std::process::id()));
     std::fs::write(&file, "key-from-a-file\n").unwrap();
     let path = file.to_str().unwrap();
@@ -149,7 +149,7 @@ fn all_errors_are_reported_at_once() {
 }
 
 #[test]
-fn variables_of_platforms_are_ignored() {
+fn platform_variables_are_ignored() {
     let set_by_platforms = [
         ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
         ("TOKENHOUSE_SERVICE_PORT_HTTP", "8000"),
@@ -178,7 +178,7 @@ fn unencrypted_listeners_cause_a_warning() {
 }
 
 #[test]
-fn two_static_keys_can_be_valid() {
+fn current_and_previous_static_keys_are_valid() {
     let (new, old) = ("the-new-key", "the-old-key");
     let two = config(&[("API_KEY_TOKEN", new), ("API_KEY_TOKEN_PREVIOUS", old)]).unwrap();
     for (key, accepted) in [(new, true), (old, true), ("the-new-ke", false), ("", false)] {

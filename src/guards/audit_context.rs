@@ -61,9 +61,9 @@ pub(crate) fn address(request: &HttpRequest) -> Option<IpAddr> {
     Some(proxies.client(peer, forwarded.into_iter()))
 }
 
-/// Whether a peer on this machine forwarded the request although the settings have no proxy: most likely
-/// a proxy, whose clients must not share one limit. A client on this machine can imitate it, and is then
-/// limited by account only.
+/// Whether a peer on this machine forwarded the request although the settings name no proxy. The
+/// peer is most likely a proxy, whose clients must not share one limit. A client on this machine
+/// can imitate it, and is then limited by account only.
 fn is_behind_unnamed_proxy(request: &HttpRequest) -> bool {
     let has_no_proxies = request
         .app_data::<TrustedProxies>()
@@ -97,7 +97,8 @@ fn is_forwarded(request: &HttpRequest) -> bool {
     headers.contains_key(header::X_FORWARDED_FOR) || headers.contains_key(header::FORWARDED)
 }
 
-/// The header with the client's id of a request, and in the response with that or our own.
+/// The header with the id of a request: in a request the client's id, in a response that or our
+/// own.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The maximum length of an id from a client, in bytes.

@@ -1,4 +1,4 @@
-//! What a client sees of each [`Error`]: status, headers and body. For the routes of this service,
+//! Converts each [`Error`] to a response: status, headers and body. For the routes of this service,
 //! `http/request_error.rs` words the errors of single fields.
 
 use actix_web::http::StatusCode;

@@ -24,8 +24,7 @@ pub(crate) fn find(request: &HttpRequest) -> Result<&[u8], Error> {
 /// The presented static key: the first header `Token`, as in FastAPI's `APIKeyHeader`; `None` when it is
 /// missing or empty.
 ///
-/// # Errors
-/// [`Error::TwoCredentials`] as [`find`].
+/// # Errors [`Error::TwoCredentials`] as for [`find`].
 pub(crate) fn find_static_key(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
     if let Err(error @ Error::TwoCredentials) = find(request) {
         return Err(error);
@@ -37,8 +36,7 @@ pub(crate) fn find_static_key(request: &HttpRequest) -> Result<Option<&[u8]>, Er
 
 /// The value of `Authorization: Basic` without the scheme (RFC 7617), or `None`.
 ///
-/// # Errors
-/// [`Error::TwoCredentials`] in addition to another credential.
+/// # Errors [`Error::TwoCredentials`] if the request has another credential as well.
 #[cfg(feature = "server")]
 pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
     let values = request.headers().get_all(AUTHORIZATION);
@@ -50,7 +48,7 @@ pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> 
     }
 }
 
-/// The credential, if all of these are equal; `None` without any.
+/// The credential, if all of these are equal; `None` if there are none.
 fn unique<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Error> {
     let first = shown.next();
     if shown.all(|other| Some(other) == first) {
@@ -76,7 +74,8 @@ fn in_authorization(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// The credential of `Bearer <t>` (RFC 6750 section 2.1) or `Token <t>`.
 fn parse_authorization(value: &[u8]) -> Option<&[u8]> {
     let bearer = after_scheme(value, b"Bearer");
-    // Other services use this scheme with parameters: only what has the form of a credential counts.
+    // Other services use this scheme with parameters, so only a value in the form of a credential
+    // counts.
     let token = || after_scheme(value, b"Token").filter(|token| is_credential_shaped(token));
     bearer
         .or_else(token)

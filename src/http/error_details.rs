@@ -1,4 +1,4 @@
-//! What is wrong with a field of a request, worded as FastAPI and pydantic word it.
+//! Validation errors of request fields, worded as FastAPI and pydantic word them.
 
 use serde_json::{Map, Value, json};
 
@@ -149,7 +149,7 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
                 .with("reason", reason.to_string())
         }
         InvalidField::Scopes(error) => value_error(format!("Value error, {error}")),
-        // These have no figures in the message.
+        // These messages contain no numbers.
         InvalidField::NulCharacter => value_error(
             "Value error, the NUL character (U+0000) cannot be stored: leave it out".to_owned(),
         ),
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn violation_of_the_password_policy_says_what_to_change() {
+    fn password_policy_violation_explains_the_fix() {
         let word = |violation| {
             let error = FieldError::new("password", InvalidField::Password(violation));
             ErrorDetails::from(&error).to_json("body")

@@ -40,7 +40,7 @@ impl RequiredScope for EventsRead {
 }
 
 impl<S: RequiredScope> Authorized<S> {
-    /// The caller as the administrator whose authority is this scope.
+    /// The caller as an administrator with the authority of this scope.
     pub(crate) fn administrator(&self, context: AuditContext) -> Administrator {
         Administrator::new(context, Arc::clone(self.principal()), S::SCOPE)
     }

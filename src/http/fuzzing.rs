@@ -1,4 +1,4 @@
-//! The parsers of requests, for the fuzz targets.
+//! Runs the request parsers, for the fuzz targets.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, Uri};
@@ -24,7 +24,7 @@ use crate::error::{Error as DomainError, FieldError};
 use crate::guards::presented;
 use crate::http::introspection_client::password_of_basic;
 
-/// Asserts that the error is one of the client, and that it has a response.
+/// Asserts that the error is a client error, and that it has a response.
 fn blames_client(error: impl Into<Error>) {
     let error = error.into();
     let status = error.error_response().status();

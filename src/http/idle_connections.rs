@@ -92,8 +92,8 @@ impl Connections {
         self.max
     }
 
-    /// Tracks a new connection. When that is impossible, as without a free file descriptor, actix-web's
-    /// own limits are the only ones.
+    /// Tracks a new connection. If that is impossible, for example without a free file descriptor,
+    /// only actix-web's own limits apply.
     pub(super) fn track(self: &Arc<Self>, socket: &dyn Any, extensions: &mut Extensions) {
         let Some(socket) = socket.downcast_ref::<AsyncTcpStream>() else {
             return;

@@ -52,7 +52,7 @@ impl FromRequest for IntrospectionClient {
                 return check(auth, &request, bearer, DomainError::InvalidToken).await;
             }
             match (with_scope.await, bearer) {
-                // A credential without a user may be meant as the static key.
+                // A credential without a user may be a static key.
                 (Err(DomainError::InvalidToken), Some(bearer)) if !is_api_key(bearer) => {
                     check(auth, &request, bearer, DomainError::InvalidToken).await
                 }
@@ -97,7 +97,7 @@ fn is_api_key(presented: &[u8]) -> bool {
 /// The decoded secret if that is a static key, otherwise the secret as it was sent: RFC 6749 section
 /// 2.3.1 requires form-encoding, which not every client applies.
 fn decode_static_key(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
-    // It would end the value, and the rest would be ignored.
+    // An `&` would end the value, and the parser would ignore the rest.
     if secret.contains(&b'&') {
         return secret;
     }

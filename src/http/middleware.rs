@@ -46,7 +46,7 @@ pub(super) async fn complete_response(
         None => request_id(response.request()),
     };
     if Shutdown::is_draining(response.request()) {
-        // Otherwise the next request could arrive on this connection just when it is closed.
+        // Otherwise the next request could arrive on this connection just as it is closed.
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }

@@ -16,7 +16,7 @@ pub(super) fn decode(request: &mut ServiceRequest) {
         return;
     }
     let decoded: Vec<u8> = percent_decode_str(request.path()).collect();
-    // No route has other characters, so a path that has one is not found either way.
+    // No route has other characters, so a path with one is not found in any case.
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(byte);
     let Some(path) = String::from_utf8(decoded)
         .ok()

@@ -1,5 +1,5 @@
-//! What is wrong with the framing of a request, and the error type of the handlers: a framing error
-//! or one of the domain.
+//! Errors in the framing of a request, and the error type of the handlers: a framing error or a
+//! domain error.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -23,7 +23,7 @@ pub(crate) enum Error {
     Domain(#[from] DomainError),
 }
 
-/// What is wrong with the path, the method, the query or the body of a request.
+/// An error in the path, the method, the query or the body of a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     /// No route has this path.

@@ -1,6 +1,6 @@
-//! Graceful shutdown. The service first reports that it is not ready and drains, so that load balancers
-//! send requests elsewhere before the socket is closed: connections that wait for `accept` then are
-//! lost.
+//! Graceful shutdown. The service first reports that it is not ready and drains, so that load
+//! balancers send requests elsewhere before the socket is closed: connections that still wait for
+//! `accept` at that moment are lost.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Shutdown {
     }
 }
 
-/// Waits for one of two signals. Whether it is the first of them.
+/// Waits for either signal. Returns whether `one` arrived.
 async fn is_first(one: &mut Signal, other: &mut Signal) -> bool {
     let (one, other) = (std::pin::pin!(one.recv()), std::pin::pin!(other.recv()));
     matches!(select(one, other).await, Either::Left(_))

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_of_python_and_databases_are_parsed() {
+    fn python_and_database_formats_are_parsed() {
         let cases = [
             ("2026-01-02 03:04:05.123456", "2026-01-02 02:04:05.123456"),
             ("2026-07-02T03:04:05", "2026-07-02 01:04:05"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_clock_changes_are_parsed() {
+    fn times_during_clock_changes_are_parsed() {
         assert_eq!(
             parsed("2026-10-25 02:30:00").unwrap(),
             "2026-10-25 01:30:00"

@@ -9,12 +9,12 @@ use zxcvbn::zxcvbn;
 /// The name of the product, which an attacker knows too.
 const SERVICE_NAME: &str = "tokenhouse";
 
-/// A password counts as common if zxcvbn estimates fewer guesses. Eight random characters take 10^8, but
-/// with that threshold one random password of eight characters in forty would be refused, because it
-/// happens to contain a word of three letters.
+/// A password counts as common if zxcvbn estimates fewer guesses. Eight random characters take
+/// 10^8, but that threshold would refuse one in forty random passwords of eight characters, because
+/// it happens to contain a word of three letters.
 const MIN_GUESSES: u64 = 10_000_000;
 
-/// Shorter words of the user are ignored, in characters.
+/// The minimum length of a user's word, in characters; shorter ones are ignored.
 const MIN_WORD_LENGTH: usize = 3;
 
 /// The characters, apart from digits, that zxcvbn treats as substitutes for letters ("l33t").
@@ -44,7 +44,7 @@ pub struct PasswordPolicy {
     pub refuse_common: bool,
 }
 
-/// Why a new password is refused. `Display` completes a sentence about it.
+/// Why a new password is refused. `Display` completes a sentence about the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyViolation {
     /// It has fewer code points than this.
@@ -62,7 +62,7 @@ pub enum PolicyViolation {
     /// It contains U+0000, which ends a password in bcrypt.
     #[error("must not contain the NUL character (U+0000)")]
     Nul,
-    /// It is easy to guess, in general or for an attacker who knows the user's name or address.
+    /// It is easy to guess, in general or by an attacker who knows the user's name or address.
     #[error(
         "is too easy to guess: use a longer one, without the user's name or address and without \
          common words or patterns"
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn min_length_counts_code_points_max_length_counts_bytes() {
+    fn min_length_counts_code_points_and_max_length_bytes() {
         for (character, width) in [('x', 1), ('\u{e9}', 2), ('\u{20ac}', 3), ('\u{1f600}', 4)] {
             for count in 0..80 {
                 let expected = match count {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_only_passwords_that_bcrypt_truncates_are_refused() {
+    fn disabled_policy_refuses_only_passwords_that_bcrypt_truncates() {
         for password in ["", "a", "password", "ann.lee@example.com", &"x".repeat(72)] {
             assert_eq!(check(OFF, password), Ok(()), "{password}");
         }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn decent_passwords_are_accepted() {
+    fn strong_passwords_are_accepted() {
         let accepted = [
             "correct-horse-9!",
             "my-dog-has-fleas",

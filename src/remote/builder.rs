@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_must_be_that_of_a_server() {
+    fn introspection_url_is_derived_from_valid_server_urls() {
         for (server, expected) in [
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000/introspect"),
             ("http://auth.internal/", "http://auth.internal/introspect"),

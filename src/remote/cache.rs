@@ -61,7 +61,7 @@ impl Cache {
         None
     }
 
-    /// Caches the response to a request of this moment.
+    /// Caches the response to a request that was sent at this moment.
     pub(super) fn insert(
         &self,
         digest: CredentialDigest,
@@ -80,7 +80,7 @@ impl Cache {
 
     fn is_fresh(&self, entry: &Entry) -> bool {
         let now = self.now();
-        // A wall clock that was set back does not tell the age.
+        // After the wall clock was set back, the age is unknown.
         let wall = (now.wall - entry.requested_at.wall).to_std();
         let monotonic = now.monotonic - entry.requested_at.monotonic;
         wall.is_ok_and(|age| age < self.max_staleness)

@@ -109,9 +109,8 @@ impl Client {
 
     /// The principal of a credential; `None` if the credential is invalid.
     ///
-    /// # Errors
-    /// [`Error::Unavailable`] unless the server works and accepts our own credential. The cause is
-    /// logged: the clients of this app cannot fix it.
+    /// # Errors [`Error::Unavailable`] if the server does not work, or refuses our own credential.
+    /// The cause is logged: the clients of this app cannot fix it.
     pub(super) async fn introspect(
         &self,
         presented: &[u8],

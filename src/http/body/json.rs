@@ -21,7 +21,7 @@ use crate::http::request_error::{Error, RequestError};
 /// The maximum size of a JSON body, in bytes.
 const MAX_BODY: usize = 16 << 10;
 
-/// The maximum depth of nested lists and objects; Python's parser gives up there too.
+/// The maximum depth of nested lists and objects; Python's parser has the same limit.
 const MAX_DEPTH: usize = 500;
 
 /// The maximum number of digits of a number: Python's limit for the conversion of text to integers.
@@ -35,12 +35,11 @@ pub(crate) trait FromMembers: Sized {
     /// Parses the members. Errors of single members are kept in the input: the domain reports them
     /// together with the fields that it finds invalid.
     ///
-    /// # Errors
-    /// When the object as a whole is wrong.
+    /// # Errors If the object as a whole is invalid.
     fn from_members(members: &Members) -> Result<Self, Error>;
 }
 
-/// A body of JSON.
+/// A JSON body.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
@@ -72,7 +71,7 @@ fn is_json(request: &HttpRequest) -> bool {
         .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
-/// The members of what arrived of a body.
+/// Parses the members of a received body.
 pub(crate) fn read_members(body: &Body, is_json: bool) -> Result<Members<'_>, Error> {
     // Before the size, so that a client learns first that its body cannot be parsed.
     if is_json && exceeds_limits(&body.bytes) {
@@ -122,7 +121,7 @@ impl<'a> Members<'a> {
             .map_err(|error| malformed(text, &error))
     }
 
-    /// A required text. An error shows another value, unless it may hold a secret.
+    /// A required text. An error shows a value of another type, unless it may hold a secret.
     pub(crate) fn text(&self, field: &'static str) -> Result<String, FieldError> {
         self.optional_text(field)?.ok_or_else(|| missing(field))
     }
@@ -196,7 +195,7 @@ fn missing(field: &'static str) -> FieldError {
 fn read_text(field: &'static str, value: &RawValue) -> Result<String, FieldError> {
     serde_json::from_str(value.get()).map_err(|_error| {
         if value.get().starts_with('"') {
-            // The syntax is valid, so the text has a surrogate without its other half.
+            // The syntax is valid, so the text has an unpaired surrogate.
             FieldError::new(field, InvalidField::InvalidUnicode)
         } else {
             FieldError::new(field, InvalidField::WrongType(FieldType::Text))
@@ -204,7 +203,8 @@ fn read_text(field: &'static str, value: &RawValue) -> Result<String, FieldError
     })
 }
 
-/// The value as an error may show it; null when it cannot be parsed or may hold a secret.
+/// The value in the form that an error may show; null when it cannot be parsed or may hold a
+/// secret.
 fn presentable(value: &RawValue) -> Value {
     serde_json::from_str(value.get())
         .ok()

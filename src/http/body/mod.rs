@@ -24,13 +24,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// sees a broken connection instead of the response with the reason.
 const MAX_DISCARDED: usize = 2 << 20;
 
-/// How long a request waits for the response that the hash queue is full. It varies, or all clients
-/// would come back at the same moment.
+/// How long a request waits for the response that the hash queue is full. It varies, so that
+/// clients do not all retry at the same moment.
 const REJECTION_DELAY: Range<Duration> = Duration::from_millis(34)..Duration::from_millis(44);
 
-/// What arrived of a body.
+/// The received part of a body.
 pub(crate) struct Body {
-    /// The beginning, up to the limit.
+    /// The first bytes, up to the limit.
     pub(crate) bytes: Bytes,
     /// Whether that is the whole body.
     pub(crate) whole: bool,

@@ -28,7 +28,7 @@ impl Query {
 
     /// A text: the last one when there are several, `None` when it is empty.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
-        // Postgres has no U+0000 in a text.
+        // Postgres cannot store U+0000 in a text.
         let message = "Value error, the NUL character (U+0000) cannot be looked for";
         self.parse(name, "value_error", message, |text| {
             (!text.contains('\0')).then(|| text.to_owned())
@@ -41,7 +41,7 @@ impl Query {
         self.pairs.iter().map(|(name, _)| name.as_str())
     }
 
-    /// All the values of a parameter.
+    /// All values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let named = self.pairs.iter().filter(|(key, _)| key == name);
         named.map(|(_, value)| value.as_str()).collect()
@@ -75,10 +75,9 @@ impl Query {
         })
     }
 
-    /// Reports the parameters that are wrong.
+    /// Reports the invalid parameters.
     ///
-    /// # Errors
-    /// [`RequestError::InvalidQuery`] with every parameter that was read and is wrong.
+    /// # Errors [`RequestError::InvalidQuery`] with every parameter that was read and is invalid.
     pub(crate) fn check(&mut self) -> Result<(), RequestError> {
         if self.errors.is_empty() {
             Ok(())

@@ -35,7 +35,7 @@ impl FromMembers for ProfileInput {
     }
 }
 
-/// The fields that users may change of their own and administrators of others.
+/// Parses the fields that users may change in their own account, and administrators in others.
 pub(super) fn parse_profile(members: &Members) -> ProfileInput {
     ProfileInput {
         name: members.optional_text("name"),

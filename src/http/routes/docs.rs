@@ -33,7 +33,7 @@ const POLICY: (HeaderName, HeaderValue) = (
     ),
 );
 
-/// For files that only change with the binary.
+/// For files that change only with the binary.
 const KEEP: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
 /// The size of the pieces in which a file is sent. A client that does not read a piece within the idle
@@ -68,7 +68,7 @@ pub(crate) async fn swagger_ui_file(
     }
     let found = utoipa_swagger_ui::serve(&name, SWAGGER_CONFIG.clone());
     let file = found.ok().flatten().ok_or(RequestError::NotFound)?;
-    // Without a copy for each client, which a slow client would hold.
+    // Borrows static files: a slow client would hold its own copy in memory.
     let bytes = match file.bytes {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => bytes.into(),
@@ -84,7 +84,7 @@ pub(crate) async fn redoc() -> HttpResponse {
     page().body(REDOC_PAGE)
 }
 
-/// The one file of Redoc.
+/// The only file of Redoc.
 pub(crate) async fn redoc_file(
     request: HttpRequest,
     name: Path<String>,

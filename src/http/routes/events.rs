@@ -143,7 +143,7 @@ fn respond(page: EventPage, query: &Query) -> Result<HttpResponse, Error> {
         .body(body))
 }
 
-/// A page on its way to the client. It holds its turn until a slow client has read it.
+/// A page that is being sent. It holds its turn until a slow client has read it.
 struct PageBody {
     json: Bytes,
     _permit: PagePermit,

@@ -1,4 +1,4 @@
-//! Forward-auth: a reverse proxy asks whether it may pass a request on.
+//! Forward-auth: decides for a reverse proxy whether a request may pass.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
 use crate::scope::{self, names};
 
-/// Escaped in a header's value, in addition to all non-ASCII characters. The percent sign is, so that
-/// the value can be decoded.
+/// The characters escaped in a header's value, in addition to all non-ASCII ones. The percent sign
+/// is one of them, so that the value can be decoded.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// The only parameter of the query.
@@ -95,8 +95,8 @@ pub(crate) async fn verify(
     Ok(response.finish())
 }
 
-/// The scopes that the proxy requires. They are fixed in the proxy's settings: a misspelt parameter or
-/// an empty scope would admit every user where the operator meant to admit some.
+/// The scopes that the proxy requires. They are fixed in the proxy's settings: a misspelt parameter
+/// or an empty scope would admit every user where the operator meant to admit only some.
 ///
 /// # Errors
 /// [`RequestError::InvalidForwardAuthQuery`], with a line in the log for the operator, since a client

@@ -1,5 +1,4 @@
-//! For load balancers, supervisors and Prometheus: whether the process is up, whether it can serve
-//! requests, and its metrics.
+//! Liveness, readiness and metrics, for load balancers, supervisors and Prometheus.
 
 use actix_web::web::Json;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,4 +1,4 @@
-//! The route table, and the handlers, a file for each subject.
+//! The route table, and the handlers, one file for each subject.
 
 pub(super) mod account;
 pub(super) mod admin_access;

@@ -1,5 +1,5 @@
-//! A job of the queue: who decides whether it runs, the thread that starts it or the caller that cancels
-//! it, and how several bcrypts of equal cost are computed side by side in little more time than one.
+//! Jobs of the queue. The thread that starts a job and the caller that cancels it compete for its
+//! state. Several bcrypts of equal cost are computed side by side, in little more time than one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -42,7 +42,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// How many jobs a thread computes side by side.
+/// The maximum number of jobs that a thread computes side by side.
 pub const MAX_BATCH: usize = MAX_LANES;
 
 /// Computes jobs of equal cost on this thread and returns their digests in the same order. The results

@@ -55,7 +55,7 @@ pub enum HashError {
 pub struct HasherConfig {
     /// The number of hash threads.
     pub threads: usize,
-    /// How long work waits for a thread at most.
+    /// The maximum time that work waits for a thread.
     pub max_wait: Duration,
     /// The cost of new hashes.
     pub cost: Cost,
@@ -78,7 +78,7 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     pace: Arc<Pace>,
-    /// How much work was refused since the last log message, and the time of the message.
+    /// The amount of work refused since the last log message, and the time of that message.
     refused: Mutex<(u64, Option<Instant>)>,
 }
 
@@ -113,7 +113,7 @@ impl PasswordHasher {
         Ok(hasher)
     }
 
-    /// Whether the queue has room for a password of a client in this network. Check it before any
+    /// Whether the queue has room for a password of a client in this network. Call this before any
     /// expensive work.
     ///
     /// # Errors
@@ -131,10 +131,10 @@ impl PasswordHasher {
         self.0.shared.lock().len()
     }
 
-    /// Whether the password matches the hash. Without a hash it does not.
+    /// Whether the password matches the hash. Without a hash, it never does.
     ///
-    /// Every mismatch takes equally long, by computation and not by sleeping, also if there is no hash,
-    /// or one that cannot be verified: the time of the most expensive stored hash, see
+    /// Every mismatch takes equally long, by computation and not by sleeping, even without a hash,
+    /// or with one that cannot be verified: the time of the most expensive stored hash, see
     /// [`Self::pad_refusals`].
     ///
     /// # Errors
@@ -199,15 +199,15 @@ impl PasswordHasher {
         Ok(self.submit(network, work, result).await?)
     }
 
-    /// Whether to replace a hash that this password matches: if it has another cost than new hashes, or
-    /// is in another program's format.
+    /// Whether to replace a hash that this password matches: if its cost differs from that of new
+    /// hashes, or it is in another program's format.
     pub fn needs_rehash(&self, hash: &StoredHash, password: &SecretString) -> bool {
         needs_rehash(hash.as_str(), self.0.config.cost)
             || needs_migration(hash.as_str(), password.expose_secret().as_bytes())
     }
 
-    /// Pads every mismatch to the run time of the most expensive of these classes of stored hashes, and
-    /// at least to that of a new hash.
+    /// Pads every mismatch to the run time of the most expensive of these classes of stored hashes,
+    /// but at least to that of a new hash.
     pub fn pad_refusals(&self, stored: impl IntoIterator<Item = HashClass>) {
         let max_cost = self.0.config.max_cost;
         let verified = stored
@@ -241,9 +241,8 @@ impl PasswordHasher {
 
     /// Runs `work` on a hash thread, unless the caller stops waiting before it starts.
     ///
-    /// # Errors
-    /// [`Busy`]: immediately if the queue is full and the network has its share of it, and later if no
-    /// thread was free in time, or if work of another network displaced this one.
+    /// # Errors [`Busy`]: immediately if the queue is full and the network has its share of it;
+    /// later if no thread becomes free in time, or if work of another network displaces this work.
     pub async fn run<T: Send + 'static>(
         &self,
         network: Network,
@@ -276,8 +275,8 @@ impl PasswordHasher {
         outcome.map_err(|_closed| self.busy())
     }
 
-    /// Queues work. If the queue is full, work of a network with less than its share displaces work of
-    /// the network with most.
+    /// Queues work. If the queue is full, work of a network with less than its share displaces work
+    /// of the network with the most.
     fn admit(&self, network: Network, work: Work, state: JobState) -> Result<(), Busy> {
         let mut queue = self.0.shared.lock();
         if self.is_full(&queue, work.cost()) && !queue.displace_for(network) {

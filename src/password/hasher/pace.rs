@@ -14,10 +14,10 @@ use crate::password::{Cost, HashClass};
 /// How long one of the 2^cost rounds of bcrypt takes on a common core.
 const INITIAL_ROUND: Duration = Duration::from_micros(50);
 
-/// How often a class is measured. The fastest measurement counts.
+/// The number of measurements per class. The fastest one counts.
 const MEASUREMENTS: usize = 3;
 
-/// How many rounds of bcrypt a measurement is compared with.
+/// The number of bcrypt rounds that a measurement is compared with.
 const REFERENCE_ROUNDS: u32 = 256;
 
 /// The speed of this machine, and the length of a refusal in rounds of bcrypt.
@@ -64,7 +64,7 @@ impl Pace {
         self.refusal_rounds.load(Ordering::Relaxed)
     }
 
-    /// Sets the length of a refusal to this many rounds, or to those of a new hash if that is more.
+    /// Sets the length of a refusal to this many rounds, but at least to the rounds of a new hash.
     pub(super) fn set_refusal_rounds(&self, rounds: u32) {
         let rounds = rounds.max(self.new_hash_rounds);
         self.refusal_rounds.store(rounds, Ordering::Relaxed);

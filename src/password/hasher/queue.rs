@@ -13,7 +13,7 @@ use crate::network::Network;
 pub(super) enum Work {
     /// A bcrypt, which a thread can compute together with others.
     Bcrypt(BcryptTask),
-    /// Anything else.
+    /// Any other work.
     Call(Box<dyn FnOnce() + Send>),
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Queue {
     waiting: HashMap<Network, VecDeque<Job>>,
     /// The networks with waiting work, the next one first.
     turns: VecDeque<Network>,
-    /// How many batches the threads are working on.
+    /// The number of batches that the threads are working on.
     pub(super) running: usize,
     pub(super) closed: bool,
 }
@@ -131,8 +131,9 @@ impl Queue {
         self.longest_other(newcomer).is_some()
     }
 
-    /// Drops the newest work of the network with most work, if the network `newcomer` would still have
-    /// less with one job more. The caller of the dropped work notices that its channel is closed.
+    /// Drops the newest work of the network with the most work, if the network `newcomer` would
+    /// still have less after adding one job. The caller of the dropped work notices that its
+    /// channel is closed.
     pub(super) fn displace_for(&mut self, newcomer: Network) -> bool {
         let Some(longest) = self.longest_other(newcomer) else {
             return false;
@@ -149,7 +150,7 @@ impl Queue {
         (length > own + 1).then_some(longest)
     }
 
-    /// How many batches come before new work, including the running ones. A bcrypt of this `cost`
+    /// The number of batches ahead of new work, including the running ones. A bcrypt of this `cost`
     /// joins the last batch of that cost if it has room; other work has the cost `None`.
     pub(super) fn batches_before(&self, cost: Option<Cost>) -> usize {
         let mut jobs_by_cost: BTreeMap<Cost, usize> = BTreeMap::new();

@@ -155,7 +155,7 @@ fn hashes_computed_in_batches_verify_one_by_one() {
 }
 
 #[test]
-fn only_the_right_password_of_a_readable_hash_within_the_limits_verifies() {
+fn verification_requires_right_password_and_readable_hash_within_limits() {
     let hasher = start(1, Duration::from_secs(60));
     let verify = |password: &str, hash: Option<&str>| {
         let (password, hash) = (SecretString::from(password), hash.map(str::to_owned));

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_past_when_either_clock_is_past_it() {
+    fn moment_is_past_when_either_clock_is_past_it() {
         let start = Moment { boot: 10, wall: 10 };
         let end = start.after(Duration::from_nanos(5));
         let at = |boot, wall| Moment { boot, wall }.is_before(end);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_clock_is_past_every_end() {
+    fn unreadable_clock_is_past_every_end() {
         let never = Moment {
             boot: u64::MAX,
             wall: u64::MAX,
