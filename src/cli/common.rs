@@ -54,7 +54,7 @@ pub(super) fn with_auth(
     })
 }
 
-/// As [`with_auth`], for a command that works even if no event can be appended to the audit trail.
+/// Like [`with_auth`], for a command that works even if no event can be appended to the audit trail.
 pub(super) fn with_reader(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,

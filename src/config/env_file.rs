@@ -52,7 +52,8 @@ impl EnvFile {
     /// The file `.env` in the working directory, not in its parents. One to which another user can write
     /// is [`EnvFile::Ignored`].
     ///
-    /// # Errors Every malformed line, or the reason why the file cannot be read.
+    /// # Errors
+    /// Every malformed line, or the reason why the file cannot be read.
     pub fn from_working_directory() -> Result<Self, ConfigErrors> {
         let path = std::env::current_dir().unwrap_or_default().join(".env");
         // A folder with this name is a Python virtual environment.
@@ -68,8 +69,9 @@ impl EnvFile {
 
     /// The file at this path.
     ///
-    /// # Errors Every malformed line, or the reason why the file is not read, such as that another
-    /// user can write to it.
+    /// # Errors
+    /// Every malformed line, or the reason why the file is not read, such as that another user can
+    /// write to it.
     pub fn from_path(path: &Path) -> Result<Self, ConfigErrors> {
         match open_trusted(path) {
             Ok(file) => Ok(Self::Read(read(path.to_owned(), file)?)),

@@ -9,7 +9,7 @@ const EXPECTED: &str = "expected an origin such as https://app.example";
 /// domain in Punycode, without a trailing slash or the scheme's default port.
 ///
 /// # Errors
-/// The number of the invalid entry, from 1, and what is expected; not the entry itself.
+/// The number of the invalid entry, counted from 1, and what is expected, but not the entry itself.
 pub(super) fn parse(list: &[String]) -> Result<Vec<String>, String> {
     let origins = (1..).zip(list).map(|(number, text)| {
         normalise(text).map_err(|problem| format!("entry {number}: {problem}"))

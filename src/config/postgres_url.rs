@@ -18,7 +18,7 @@ const PARAMETERS: &str = "\
     sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs \
     tcp_user_timeout user";
 
-/// The values of `sslmode`, weakest first.
+/// The values of `sslmode`, starting with the weakest.
 const SSL_MODES: [&str; 6] = [
     "disable",
     "allow",
@@ -44,10 +44,10 @@ impl<'a> PostgresUrl<'a> {
     /// Parses a URL.
     ///
     /// # Errors
-    /// What is wrong with it, without its values.
+    /// A description of the problem, without the values of the URL.
     pub(crate) fn parse(url: &'a str) -> Result<Self, String> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        // Like libpq: the first of the two decides.
+        // As in libpq, the first of the two decides.
         let rest = match rest.find(['@', '/']) {
             Some(at) if rest[at..].starts_with('@') => &rest[at + 1..],
             _ => rest,

@@ -13,7 +13,7 @@ impl TrustedProxies {
     /// choose its address.
     ///
     /// # Errors
-    /// What is expected.
+    /// A description of what is expected.
     pub fn parse(list: &[String]) -> Result<Self, &'static str> {
         let networks = list.iter().map(|text| {
             let network = text

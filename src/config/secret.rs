@@ -23,7 +23,7 @@ impl DatabaseUrl {
     /// Postgres, the URL of a server on another machine must have `sslmode=disable`.
     ///
     /// # Errors
-    /// What is expected, without the value.
+    /// A description of what is expected, without the value.
     pub fn parse(url: SecretString) -> Result<Self, String> {
         let text = url.expose_secret();
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {

@@ -24,7 +24,8 @@ pub(crate) fn find(request: &HttpRequest) -> Result<&[u8], Error> {
 /// The presented static key: the first header `Token`, as in FastAPI's `APIKeyHeader`; `None` when it is
 /// missing or empty.
 ///
-/// # Errors [`Error::TwoCredentials`] as for [`find`].
+/// # Errors
+/// [`Error::TwoCredentials`] as for [`find`].
 pub(crate) fn find_static_key(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
     if let Err(error @ Error::TwoCredentials) = find(request) {
         return Err(error);
@@ -36,7 +37,8 @@ pub(crate) fn find_static_key(request: &HttpRequest) -> Result<Option<&[u8]>, Er
 
 /// The value of `Authorization: Basic` without the scheme (RFC 7617), or `None`.
 ///
-/// # Errors [`Error::TwoCredentials`] if the request has another credential as well.
+/// # Errors
+/// [`Error::TwoCredentials`] if the request has another credential as well.
 #[cfg(feature = "server")]
 pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
     let values = request.headers().get_all(AUTHORIZATION);

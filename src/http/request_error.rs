@@ -12,7 +12,7 @@ use crate::guards::error_response::oauth_error;
 /// The challenge for clients that authenticate with HTTP Basic (RFC 6749 section 5.2).
 const BASIC_CHALLENGE: &str = r#"Basic realm="tokenhouse""#;
 
-/// Why a handler does not respond with success.
+/// The reason why a handler does not respond with success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The request itself is wrong.
@@ -52,7 +52,7 @@ pub(crate) enum RequestError {
     MalformedJson {
         /// The position of the offending character, from 0.
         position: usize,
-        /// What is wrong there.
+        /// The problem at that position.
         problem: String,
     },
     /// The JSON body as a whole is wrong.

@@ -109,8 +109,9 @@ impl Client {
 
     /// The principal of a credential; `None` if the credential is invalid.
     ///
-    /// # Errors [`Error::Unavailable`] if the server does not work, or refuses our own credential.
-    /// The cause is logged: the clients of this app cannot fix it.
+    /// # Errors
+    /// [`Error::Unavailable`] if the server does not work, or refuses our own credential. The cause
+    /// is logged: the clients of this app cannot fix it.
     pub(super) async fn introspect(
         &self,
         presented: &[u8],

@@ -56,7 +56,7 @@ struct Introspection {
     active: bool,
 }
 
-/// The fields for a valid credential. A response without any of them is not from Tokenhouse.
+/// The fields for a valid credential. A response that lacks one of them is not from Tokenhouse.
 #[derive(Deserialize)]
 struct Active {
     sub: String,

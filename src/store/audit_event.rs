@@ -225,7 +225,7 @@ impl AuditEvent {
             }
             found.sort_by_key(|event| std::cmp::Reverse(event.id));
             found.dedup_by_key(|event| event.id);
-            // Beyond that, events that match another filter may be missing.
+            // Beyond `count`, events that match another filter may be missing.
             found.truncate(usize::try_from(count).unwrap_or(0));
             Ok(found)
         })
@@ -237,7 +237,7 @@ impl AuditEvent {
         before: Option<i64>,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
-        // Always with an upper bound, so that the index is searched and not scanned.
+        // The upper bound is always set, so that the index is searched and not scanned.
         let mut query = audit_events::table
             .filter(audit_events::id.lt(before.unwrap_or(i64::MAX)))
             .into_boxed();

@@ -187,7 +187,7 @@ impl Manager {
         }
     }
 
-    /// As [`Self::establish`], with an error that may be shown.
+    /// Like [`Self::establish`], with an error that may be shown.
     pub(super) fn connect(&self) -> Result<StoreConnection, StoreError> {
         self.establish()
             .map_err(|error| StoreError::Unavailable(self.describe(&error)))
@@ -203,7 +203,7 @@ impl Manager {
         }
     }
 
-    /// As [`Self::connect`], for work that only Postgres supports.
+    /// Like [`Self::connect`], for work that only Postgres supports.
     pub(super) fn connect_postgres(&self) -> Result<PgConnection, StoreError> {
         match self.connect()? {
             StoreConnection::Postgres(conn) => Ok(conn),

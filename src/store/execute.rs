@@ -132,11 +132,11 @@ impl Store {
             .await
     }
 
-    /// As [`Self::writing`], for work that may end a credential. When this returns, no process
+    /// Like [`Self::writing`], for work that may end a credential. When this returns, no process
     /// accepts a credential that `work` has ended.
     ///
     /// # Errors
-    /// As [`Self::writing`].
+    /// Same as [`Self::writing`].
     pub async fn revoking<T, E>(
         &self,
         work: impl FnOnce(&mut Revoking<'_>) -> Result<T, E> + Send + 'static,
@@ -152,11 +152,11 @@ impl Store {
         .await
     }
 
-    /// As [`Self::revoking`], for an operator's work on whole tables, which may take up to
+    /// Like [`Self::revoking`], for an operator's work on whole tables, which may take up to
     /// [`REWRITE_TIMEOUT`]. No other process can write in the meantime.
     ///
     /// # Errors
-    /// As [`Self::writing`].
+    /// Same as [`Self::writing`].
     pub async fn rewriting<T, E>(
         &self,
         work: impl FnOnce(&mut Revoking<'_>) -> Result<T, E> + Send + 'static,

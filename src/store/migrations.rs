@@ -124,7 +124,7 @@ pub(super) fn run_on_empty_sqlite(
         .map_err(|failure| StoreError::Migration(failure.to_string()))
 }
 
-/// As [`run_on_empty_sqlite`], in the first schema of the search path.
+/// Like [`run_on_empty_sqlite`], in the first schema of the search path.
 pub(super) fn run_on_empty_postgres(
     conn: &mut PgConnection,
     versions: &[String],

@@ -218,7 +218,7 @@ impl Store {
 /// several processes at the same time.
 ///
 /// # Errors
-/// As [`Store::open`].
+/// Same as [`Store::open`].
 pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
     protect(config)?;
     migrations::run(&mut Manager::new(&config.url).connect()?)

@@ -72,7 +72,7 @@ pub fn compare_schema(config: &DatabaseConfig) -> Result<SchemaComparison, Store
     compare(&mut Manager::new(&config.url).connect()?)
 }
 
-/// As [`compare_schema`], on an open connection.
+/// Like [`compare_schema`], on an open connection.
 pub(super) fn compare(conn: &mut StoreConnection) -> Result<SchemaComparison, StoreError> {
     let (found, expected) = match conn {
         StoreConnection::Sqlite(conn) => sqlite_objects(conn)?,

@@ -60,7 +60,7 @@ impl ThrottleCounter {
         .get_result(tx.conn())
     }
 
-    /// As [`Self::lock`], if the counter exists.
+    /// Like [`Self::lock`], if the counter exists.
     pub(crate) fn lock_existing(tx: &mut Writing<'_>, subject: &str) -> QueryResult<Option<Self>> {
         diesel::update(login_failures::table.find(subject))
             .set(login_failures::failures.eq(login_failures::failures))
@@ -89,8 +89,8 @@ impl ThrottleCounter {
         subject: &str,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        // Within the limit there is no wait without this attempt, and beyond the limit the previous
-        // wait had passed.
+        // Without this attempt there is no wait: the count is within the limit, or the previous
+        // wait has passed.
         diesel::sql_query(
             "UPDATE login_failures \
              SET failures = failures - 1, under_way = under_way - 1, next_at = NULL \

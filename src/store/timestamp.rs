@@ -1,9 +1,9 @@
-//! How times are written in the JSON of bulk inserts.
+//! Serializes times for the JSON of bulk inserts.
 
 use chrono::NaiveDateTime;
 use serde::Serializer;
 
-/// In the format that diesel writes into SQLite, which Postgres can read too.
+/// Writes a time in the format that diesel writes into SQLite, which Postgres can read too.
 pub(super) fn serialize_time<S: Serializer>(
     time: &NaiveDateTime,
     serializer: S,
@@ -11,7 +11,7 @@ pub(super) fn serialize_time<S: Serializer>(
     serializer.collect_str(&time.format("%F %T%.f"))
 }
 
-/// As [`serialize_time`], or null.
+/// Like [`serialize_time`], with null for `None`.
 pub(super) fn serialize_optional_time<S: Serializer>(
     time: &Option<NaiveDateTime>,
     serializer: S,

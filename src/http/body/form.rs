@@ -37,7 +37,7 @@ impl Fields {
         Self::from_body(request, read(payload, MAX_BODY).await?).await
     }
 
-    /// As [`Self::from_request`], for a form with a password to hash: see [`read_if_admitted`].
+    /// Like [`Self::from_request`], for a form with a password to hash: see [`read_if_admitted`].
     pub(crate) async fn from_request_if_admitted(
         request: &HttpRequest,
         payload: &mut Payload,

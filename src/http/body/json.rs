@@ -35,7 +35,8 @@ pub(crate) trait FromMembers: Sized {
     /// Parses the members. Errors of single members are kept in the input: the domain reports them
     /// together with the fields that it finds invalid.
     ///
-    /// # Errors If the object as a whole is invalid.
+    /// # Errors
+    /// If the object as a whole is invalid.
     fn from_members(members: &Members) -> Result<Self, Error>;
 }
 

@@ -77,7 +77,8 @@ impl Query {
 
     /// Reports the invalid parameters.
     ///
-    /// # Errors [`RequestError::InvalidQuery`] with every parameter that was read and is invalid.
+    /// # Errors
+    /// [`RequestError::InvalidQuery`] with every parameter that was read and is invalid.
     pub(crate) fn check(&mut self) -> Result<(), RequestError> {
         if self.errors.is_empty() {
             Ok(())

@@ -138,7 +138,7 @@ impl PasswordHasher {
     /// [`Self::pad_refusals`].
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// Same as [`Self::run`].
     pub async fn verify(
         &self,
         network: Network,
@@ -241,8 +241,9 @@ impl PasswordHasher {
 
     /// Runs `work` on a hash thread, unless the caller stops waiting before it starts.
     ///
-    /// # Errors [`Busy`]: immediately if the queue is full and the network has its share of it;
-    /// later if no thread becomes free in time, or if work of another network displaces this work.
+    /// # Errors
+    /// [`Busy`]: immediately if the queue is full and the network has its share of it; later if no
+    /// thread becomes free in time, or if work of another network displaces this work.
     pub async fn run<T: Send + 'static>(
         &self,
         network: Network,

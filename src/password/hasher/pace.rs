@@ -1,5 +1,5 @@
-//! How long hashing takes on this machine, how long a refusal must take, and the computation whose result
-//! is discarded, so that every refusal takes equally long.
+//! Measures how long hashing takes on this machine, and pads refusals with a computation whose
+//! result is discarded, so that all of them take equally long.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

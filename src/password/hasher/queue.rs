@@ -40,7 +40,7 @@ pub(super) enum Batch {
 /// sends a lot of work delays only itself.
 #[derive(Default)]
 pub(super) struct Queue {
-    /// None of the queues is empty.
+    /// Contains no empty queue.
     waiting: HashMap<Network, VecDeque<Job>>,
     /// The networks with waiting work, the next one first.
     turns: VecDeque<Network>,

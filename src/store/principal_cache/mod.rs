@@ -106,7 +106,7 @@ impl PrincipalCache {
             }
             // The order matters here too: the cache is exact while the lease is live, so an entry
             // that is read after that check was exact at its time. In the reverse order, an entry
-            // could be read before the thread removes it, and the lease could be live again by then.
+            // could be read before the thread removes it, and the lease could be live again then.
             Validity::Postgres(lease) => lease.is_live().then(|| self.entries.get(digest, now))?,
         }
     }

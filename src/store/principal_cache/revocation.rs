@@ -1,4 +1,4 @@
-//! How a change takes effect on all processes at one moment, its commit: from before the change
+//! Makes a change take effect on all processes at one moment, its commit: from before the change
 //! until after its commit, no process uses its cache. See [`lease`](super::lease) for the other
 //! side.
 
@@ -13,7 +13,7 @@ use super::lease::{COMMIT_TIMEOUT, Lease, Moment};
 use crate::store::StoreConnection;
 use crate::store::schema::{session_calls, session_leases};
 
-/// How long a fence must stand before no owner can still be using its cache.
+/// How long a fence must exist until no owner can still be using its cache.
 const FENCE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// How long the owners of leases may take to answer. A running process needs a few milliseconds.
@@ -106,7 +106,7 @@ impl Revocation {
     /// Runs after the transaction, whether or not it was committed.
     ///
     /// # Errors
-    /// As [`Self::begin`]; a committed change stays committed.
+    /// Same as [`Self::begin`]; a committed change stays committed.
     pub(in crate::store) fn end(
         &self,
         conn: &mut StoreConnection,
