@@ -33,7 +33,7 @@
 //! }
 //! ```
 //!
-//! The [`Worker`] does what is not part of a request: it records when keys were used, and deletes
+//! The [`Worker`] does the work outside requests: it records when keys were used, and deletes
 //! expired data. The worker of a service on the same database does not replace it, because each
 //! process collects its own records.
 //!

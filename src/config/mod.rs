@@ -197,13 +197,13 @@ impl Config {
     }
 }
 
-/// An invalid setting. Contains its name and what is expected, never the value.
+/// An invalid setting. Contains its name and a description of valid values, never the value itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {problem}")]
 pub struct ConfigError {
     /// The name in the environment, or the path of a file that cannot be read.
     pub name: String,
-    /// What is wrong, or what is expected.
+    /// The problem, or the expected value.
     pub problem: String,
 }
 

@@ -28,10 +28,10 @@ impl TrustedProxies {
         Ok(Self(networks.collect::<Result<_, _>>()?))
     }
 
-    /// The address of the client: that of the connection, unless a trusted proxy opened it. Then it is the
-    /// rightmost address in `X-Forwarded-For` that is not a trusted proxy: each proxy appends the address
-    /// of its peer, and the client may have forged everything to the left. `forwarded` are the values of
-    /// all these headers, in order.
+    /// The client's address: the address of the connection, unless a trusted proxy opened it. In
+    /// that case, it is the rightmost address in `X-Forwarded-For` that is not a trusted proxy:
+    /// each proxy appends the address of its peer, and the client may have forged everything to the
+    /// left. `forwarded` are the values of all these headers, in order.
     pub fn client<'a>(
         &self,
         peer: IpAddr,

@@ -78,7 +78,7 @@ impl Values {
         (Self { given, invalid }, errors)
     }
 
-    /// Replaces an invalid setting with its default. Returns false if it was already replaced.
+    /// Replaces an invalid setting with its default. Returns whether this call replaced it.
     pub(super) fn reset(&mut self, name: &str) -> bool {
         let Some(setting) = settings::find(name) else {
             return false;

@@ -46,8 +46,8 @@ pub(crate) fn network(request: &HttpRequest) -> Network {
     Network::new(address(request))
 }
 
-/// The address of the client: that of the connection, since a client can write any header. Only for a
-/// trusted proxy, if the app has any, it comes from the proxy's header.
+/// The client's address. Taken from the connection, since a client can write any header; only if a
+/// trusted proxy opened the connection, from the proxy's header.
 pub(crate) fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let Some(proxies) = request.app_data::<TrustedProxies>() else {

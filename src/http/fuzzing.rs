@@ -31,7 +31,7 @@ fn blames_client(error: impl Into<Error>) {
     assert!(status.is_client_error(), "{status}: {error}");
 }
 
-/// The same for the error of a field.
+/// Asserts the same for the error of a field.
 fn blames_field<T>(field: Result<T, FieldError>) {
     if let Err(error) = field {
         blames_client(DomainError::from(error));

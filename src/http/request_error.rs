@@ -32,7 +32,7 @@ pub(crate) enum RequestError {
     /// The path does not allow this method.
     #[error("method not allowed")]
     MethodNotAllowed {
-        /// The methods that it allows, as in the header `Allow`.
+        /// The allowed methods, as in the header `Allow`.
         allow: String,
     },
     /// The body did not arrive in time.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::layouts::Format;
 use super::users::{RawRow, RawToken};
 
-/// The maximum size of a user in a file, in bytes: many times that of a registration.
+/// The maximum size of a user in a file, in bytes: many times the size of a registration.
 const MAX_RECORD: usize = 1 << 20;
 
 /// Takes a user, or the number of a malformed line. Returns whether to continue.

@@ -17,7 +17,8 @@ use crate::password::{self, Cost};
 /// The maximum length of a hash, in characters.
 const MAX_HASH: usize = 255;
 
-/// The maximum size of a name, surname or website, in bytes: that of the body of a registration.
+/// The maximum size of a name, surname or website, in bytes: the maximum size of a registration's
+/// body.
 const MAX_TEXT: usize = 16 << 10;
 
 /// Replaces a hash that is too long. Matches no password.

@@ -1,7 +1,7 @@
 //! Passwords: the threads that hash and verify them, and the policy for new ones.
 //!
-//! The formats of hashes are those of crate [`passlib`]. [`hash_password`] and [`verify_password`]
-//! block; the service uses a [`PasswordHasher`].
+//! The crate [`passlib`] implements the formats of hashes. [`hash_password`] and
+//! [`verify_password`] block; the service uses a [`PasswordHasher`].
 
 mod hasher;
 mod policy;

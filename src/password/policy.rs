@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    /// A sample of those that the list does not contain, because the estimate refuses them.
+    /// A sample of the common passwords that the list omits because the estimate refuses them.
     #[test]
     fn common_passwords_that_are_not_listed_are_refused_by_the_estimate() {
         let sample = "0147852369 123321qwe 12345679 1236547 18273645 1jessica 25251325 65mustang \

@@ -59,7 +59,7 @@ impl fmt::Debug for ClientCredential {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteAuthError {
-    /// The URL is not that of a server.
+    /// The URL is not a valid server URL.
     #[error("the URL of the server must be http(s)://HOST[:PORT][/PATH]")]
     Url,
     /// The URL has the scheme `https`, but this build has no TLS.

@@ -262,8 +262,8 @@ impl AuditEvent {
         query.order(audit_events::id.desc()).limit(limit).load(conn)
     }
 
-    /// Of the first `limit` events after `id`, those that are older than `before` and precede every
-    /// newer one: the events that may be pruned.
+    /// The events that may be pruned: of the first `limit` events after `id`, the ones that are
+    /// older than `before` and precede every newer one.
     pub(crate) fn list_older_than(
         conn: &mut StoreConnection,
         id: i64,

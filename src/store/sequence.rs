@@ -24,7 +24,7 @@ const SQLITE_SEQUENCES: &str = "SELECT t.name AS \"table\", \
      COALESCE((SELECT MAX(s.seq) FROM sqlite_sequence AS s WHERE s.name = t.name), 0) AS id \
      FROM sqlite_schema AS t WHERE t.type = 'table' AND t.sql LIKE '%AUTOINCREMENT%' ORDER BY 1";
 
-/// The same for the Postgres schema that contains the tables.
+/// The same query for the Postgres schema that contains the tables.
 const POSTGRES_SEQUENCES: &str = "SELECT t.relname::text AS \"table\", \
      COALESCE(pg_sequence_last_value(s.oid), 0) AS id \
      FROM pg_class s \

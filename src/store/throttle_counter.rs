@@ -20,7 +20,7 @@ pub struct ThrottleCounter {
     pub failures: i64,
     /// UTC; when the next attempt is allowed, or until when the budget is used up.
     pub next_at: Option<NaiveDateTime>,
-    /// UTC; from then on the row has no effect.
+    /// UTC; the row has no effect from then on.
     pub expires_at: NaiveDateTime,
     /// What the audit trail already records about the wait, as a number that the domain defines; 0
     /// for nothing.

@@ -253,8 +253,8 @@ fn malformed(text: &str, error: &serde_json::Error) -> Error {
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    // The column is that of the offending byte, from 1. For a text that ends too early, the position
-    // is after its last byte.
+    // The column of the offending byte, counted from 1. For a text that ends too early, the
+    // position is after its last byte.
     let end = match error.classify() {
         Category::Eof => text.len(),
         _ => before + error.column().saturating_sub(1),

@@ -45,8 +45,8 @@ impl Drop for CancelOnDrop {
 /// The maximum number of jobs that a thread computes side by side.
 pub const MAX_BATCH: usize = MAX_LANES;
 
-/// Computes jobs of equal cost on this thread and returns their digests in the same order. The results
-/// are those of [`BcryptJob::run`].
+/// Computes jobs of equal cost on this thread and returns their digests in the same order. The
+/// results are the same as with [`BcryptJob::run`].
 pub fn run_batch(jobs: &[&BcryptJob]) -> Vec<Digest> {
     let Some(first) = jobs.first() else {
         return Vec::new();

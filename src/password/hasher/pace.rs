@@ -35,7 +35,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// `cost` is that of new hashes.
+    /// `cost` is the cost of new hashes.
     pub(super) fn new(cost: Cost) -> Self {
         let nanos = u64::try_from(INITIAL_ROUND.as_nanos()).unwrap_or(u64::MAX);
         Self {

@@ -40,8 +40,8 @@ struct SilentLease {
 /// A change that takes effect on all processes at the same moment.
 pub(in crate::store) struct Revocation {
     lease: Arc<Lease>,
-    /// The same for each attempt: an owner that pauses for the first attempt also pauses for the
-    /// next.
+    /// Stays the same for each attempt: an owner that pauses for the first attempt also pauses for
+    /// the next.
     call: i64,
     begun_at: Option<Moment>,
 }
