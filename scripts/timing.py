@@ -132,7 +132,7 @@ def classes(binary: Path, cost: int) -> list[Class]:
         Class("no usable hash", "!", PASSWORD),
         Class("cheaper hash", cheaper, WRONG),
         Class("over-long", correct, OVER_LONG),
-        Class("import-only", "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaA", PASSWORD),
+        Class("import-only", "$argon2id$v=19$m=4096,t=1,p=4$c29tZXNhbHQ$aGFzaA", PASSWORD),
         Class("costlier hash", costlier, WRONG),
         Class("argon2id", ARGON2ID, WRONG),
         Class("pbkdf2", PBKDF2, WRONG),

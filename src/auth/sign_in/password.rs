@@ -1,6 +1,6 @@
 //! Verifying the password of a user, for a sign-in or before a sensitive change.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pydantic_email::{EmailAddress, fold};
 use secrecy::SecretString;
@@ -13,6 +13,11 @@ use crate::network::Network;
 use crate::password::{HashError, StoredHash};
 use crate::store::{Account, Principal, StoreError, stored_hash_classes};
 use crate::throttle::Attempt;
+
+/// The maximum random delay of a refusal. Refusals compute for equally long, but the queries around that
+/// and the state of the processor's caches still depend on the reason, by up to 0.2 ms. The delay is many
+/// times as long, and the limits leave too few attempts per account to average it out.
+const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(10);
 
 /// An account whose password was verified.
 #[derive(Clone, Debug)]
@@ -82,6 +87,8 @@ impl Auth {
                     .audit
                     .record_denial(context, refused_login(found.as_ref(), outcome))
                     .await?;
+                let delay = rand::random_range(Duration::ZERO..MAX_REFUSAL_DELAY);
+                tokio::time::sleep(delay).await;
                 Err(Error::BadCredentials)
             }
         }
