@@ -33,9 +33,6 @@ const MAX_WAITING: usize = 100_000;
 /// How long a revoked key is kept, so that events about it remain understandable.
 const REVOKED_KEY_RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// Maximum number of keys deleted per transaction.
-const PRUNE_LIMIT: i64 = 1_000;
-
 /// A new key, with the secret that is shown only once.
 #[derive(Debug)]
 pub struct IssuedKey {
@@ -170,17 +167,8 @@ impl Auth {
         let Some(before) = self.0.clock.now().checked_sub_signed(REVOKED_KEY_RETENTION) else {
             return Ok(0);
         };
-        let mut pruned = 0;
-        loop {
-            let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(ApiKey::prune_revoked(tx, before, PRUNE_LIMIT)?)
-            };
-            // No process accepts them, so no cache needs to be fenced.
-            match self.0.store.writing(prune).await? {
-                0 => return Ok(pruned),
-                rows => pruned += rows,
-            }
-        }
+        let prune = move |tx: &mut Writing<'_>, limit| ApiKey::prune_revoked(tx, before, limit);
+        Ok(self.0.store.delete_in_batches(prune, |_rows| ()).await?)
     }
 
     /// Queues the use of a key, at most once per interval. Never waits.

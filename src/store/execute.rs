@@ -17,6 +17,10 @@ use super::{
     QUERY_TIMEOUT, REWRITE_TIMEOUT, Revoking, Store, StoreConnection, StoreError, Writing,
 };
 
+/// Maximum number of rows that [`Store::delete_in_batches`] deletes per transaction, so that other
+/// writers wait only briefly.
+const BATCH_LIMIT: i64 = 1_000;
+
 /// The outcome of one use of a connection.
 pub(super) enum Outcome<T, E = StoreError> {
     /// The connection is intact, whether or not the work succeeded.
@@ -171,6 +175,32 @@ impl Store {
             work(&mut Revoking::new(conn))
         })
         .await
+    }
+
+    /// Runs `delete`, which deletes at most as many rows as its argument says and returns how many,
+    /// in one transaction after another until no rows are left. Passes the number of each committed
+    /// batch to `on_batch`. Returns the sum.
+    ///
+    /// The rows must be ones that no process accepts any more: no cache is fenced.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer; earlier batches stay deleted.
+    pub(crate) async fn delete_in_batches(
+        &self,
+        delete: impl Fn(&mut Writing<'_>, i64) -> QueryResult<usize> + Copy + Send + 'static,
+        mut on_batch: impl FnMut(usize),
+    ) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        loop {
+            let batch = move |tx: &mut Writing<'_>| Ok::<_, StoreError>(delete(tx, BATCH_LIMIT)?);
+            match self.writing(batch).await? {
+                0 => return Ok(deleted),
+                rows => {
+                    on_batch(rows);
+                    deleted += rows;
+                }
+            }
+        }
     }
 
     async fn transact<T, E>(

@@ -32,9 +32,6 @@ use crate::store::{InstanceKey, Store, ThrottleCounter, Writing};
 use changes::ChangeBudgets;
 use waiting::{BlockedNetworks, WaitingLines};
 
-/// Maximum number of rows deleted per transaction.
-const PRUNE_LIMIT: i64 = 1_000;
-
 /// The throttle of a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Throttle(Arc<Inner>);
@@ -95,16 +92,8 @@ impl Throttle {
             return Ok(0);
         }
         let now = self.0.clock.now();
-        let mut pruned = 0;
-        loop {
-            let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(ThrottleCounter::prune(tx, now, PRUNE_LIMIT)?)
-            };
-            match self.0.store.writing(prune).await? {
-                0 => return Ok(pruned),
-                rows => pruned += rows,
-            }
-        }
+        let prune = move |tx: &mut Writing<'_>, limit| ThrottleCounter::prune(tx, now, limit);
+        Ok(self.0.store.delete_in_batches(prune, |_rows| ()).await?)
     }
 }
 

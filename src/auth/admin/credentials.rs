@@ -14,9 +14,6 @@ use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
 use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, access_token};
 
-/// Maximum number of rows deleted per transaction, so that other transactions can write in between.
-const PRUNE_LIMIT: i64 = 1_000;
-
 impl Auth {
     /// Revokes the login token and all keys of a user. Returns the number of revoked credentials.
     ///
@@ -241,27 +238,13 @@ impl Auth {
             return Ok(0);
         }
         let now = self.0.clock.now();
-        let mut pruned = 0;
-        loop {
-            let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(AccessToken::prune(tx, now, PRUNE_LIMIT)?)
-            };
-            // No process accepts them any more, so no cache needs to be fenced.
-            match self.0.store.writing(prune).await? {
-                0 => break,
-                rows => {
-                    self.0.metrics.tokens_purged.inc_by(rows as u64);
-                    pruned += rows;
-                }
-            }
-        }
-        loop {
-            let prune = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(access_token::prune_spent_tokens(tx, now, PRUNE_LIMIT)?)
-            };
-            if self.0.store.writing(prune).await? == 0 {
-                return Ok(pruned);
-            }
-        }
+        let store = &self.0.store;
+        let tokens = move |tx: &mut Writing<'_>, limit| AccessToken::prune(tx, now, limit);
+        let count = |rows| self.0.metrics.tokens_purged.inc_by(rows as u64);
+        let pruned = store.delete_in_batches(tokens, count).await?;
+        let spent =
+            move |tx: &mut Writing<'_>, limit| access_token::prune_spent_tokens(tx, now, limit);
+        store.delete_in_batches(spent, |_rows| ()).await?;
+        Ok(pruned)
     }
 }
