@@ -146,12 +146,7 @@ impl AuditTrail {
     {
         self.require_begun().await?;
         let (trail, context) = (self.clone(), context.clone());
-        let change = move |tx: &mut Revoking<'_>| {
-            let mut events = Events::default();
-            let value = work(tx, &mut events)?;
-            trail.append(tx, &context, events)?;
-            Ok(value)
-        };
+        let change = move |tx: &mut Revoking<'_>| trail.run_recorded(tx, &context, work);
         self.0.store.revoking(change).await
     }
 
@@ -167,13 +162,25 @@ impl AuditTrail {
     {
         self.require_begun().await?;
         let (trail, context) = (self.clone(), context.clone());
-        let write = move |tx: &mut Writing<'_>| {
-            let mut events = Events::default();
-            let value = work(tx, &mut events)?;
-            trail.append(tx, &context, events)?;
-            Ok(value)
-        };
-        self.0.store.writing(write).await
+        let change = move |tx: &mut Writing<'_>| trail.run_recorded(tx, &context, work);
+        self.0.store.writing(change).await
+    }
+
+    /// Runs `work` in a transaction of either kind, and appends the events that it records.
+    fn run_recorded<'a, X, T, E>(
+        &self,
+        tx: &mut X,
+        context: &AuditContext,
+        work: impl FnOnce(&mut X, &mut Events) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        X: AsMut<Writing<'a>>,
+        E: From<StoreError>,
+    {
+        let mut events = Events::default();
+        let value = work(tx, &mut events)?;
+        self.append(tx.as_mut(), context, events)?;
+        Ok(value)
     }
 
     /// Records an event without a change.

@@ -41,6 +41,12 @@ impl<'a> Writing<'a> {
     }
 }
 
+impl<'a> AsMut<Writing<'a>> for Writing<'a> {
+    fn as_mut(&mut self) -> &mut Writing<'a> {
+        self
+    }
+}
+
 impl Deref for Writing<'_> {
     type Target = StoreConnection;
 
@@ -59,6 +65,12 @@ impl<'a> Revoking<'a> {
     /// A transaction that has begun on this connection, after all processes have paused.
     pub(super) fn new(conn: &'a mut StoreConnection) -> Self {
         Self(Writing::new(conn))
+    }
+}
+
+impl<'a> AsMut<Writing<'a>> for Revoking<'a> {
+    fn as_mut(&mut self) -> &mut Writing<'a> {
+        &mut self.0
     }
 }
 
