@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, ResponseError};
 use futures_util::FutureExt;
 
 use super::body::Body;
-use super::body::form::Fields;
+use super::body::form::{Fields, FromFields};
 use super::body::json::{FromMembers, Members, read_members};
 use super::body::query::Query;
 use super::normalize_path;

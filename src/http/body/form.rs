@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 
-use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 
-use super::{Body, read, read_if_admitted};
+use super::read;
 use crate::http::error_details::ErrorDetails;
 use crate::http::request_error::{Error, RequestError};
 
@@ -17,6 +18,39 @@ const MAX_BODY: usize = 8 << 10;
 
 /// The maximum number of fields of a form.
 const MAX_FIELDS: usize = 1_000;
+
+/// An input that is parsed from the fields of a form.
+pub(crate) trait FromFields: Sized {
+    /// Whether the input has a password to hash, so that it is rejected while the hash queue is full.
+    const REQUIRES_HASH: bool;
+
+    /// Parses the fields.
+    ///
+    /// # Errors
+    /// If a field is missing, invalid or repeated.
+    fn from_fields(fields: Fields) -> Result<Self, RequestError>;
+}
+
+/// A form in the body.
+pub(crate) struct FormBody<T>(pub(crate) T);
+
+impl<T: FromFields + 'static> FromRequest for FormBody<T> {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let body = read(&request, &mut payload, MAX_BODY, T::REQUIRES_HASH).await?;
+            if !body.whole {
+                return Err(RequestError::BodyTooLarge.into());
+            }
+            let fields = Fields::parse(content_type(&request), body.bytes).await?;
+            Ok(Self(T::from_fields(fields)?))
+        })
+    }
+}
 
 /// The value of a field.
 enum Field {
@@ -29,30 +63,6 @@ enum Field {
 pub(crate) struct Fields(Vec<(String, Field)>);
 
 impl Fields {
-    /// Reads and parses the form of a request.
-    pub(crate) async fn from_request(
-        request: &HttpRequest,
-        payload: &mut Payload,
-    ) -> Result<Self, Error> {
-        Self::from_body(request, read(payload, MAX_BODY).await?).await
-    }
-
-    /// Like [`Self::from_request`], for a form with a password to hash: see [`read_if_admitted`].
-    pub(crate) async fn from_request_if_admitted(
-        request: &HttpRequest,
-        payload: &mut Payload,
-    ) -> Result<Self, Error> {
-        let body = read_if_admitted(request, payload, MAX_BODY).await?;
-        Self::from_body(request, body).await
-    }
-
-    async fn from_body(request: &HttpRequest, body: Body) -> Result<Self, Error> {
-        if !body.whole {
-            return Err(RequestError::BodyTooLarge.into());
-        }
-        Ok(Self::parse(content_type(request), body.bytes).await?)
-    }
-
     /// Parses a form. A body with another content type counts as an empty form.
     pub(crate) async fn parse(content_type: &str, body: Bytes) -> Result<Self, RequestError> {
         let essence = content_type.split(';').next().unwrap_or_default().trim();

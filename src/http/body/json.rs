@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{Body, read, read_if_admitted};
+use super::{Body, read};
 use crate::error::{FieldError, FieldType, InvalidField};
 use crate::http::error_details::ErrorDetails;
 use crate::http::request_error::{Error, RequestError};
@@ -51,11 +51,7 @@ impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = if T::REQUIRES_HASH {
-                read_if_admitted(&request, &mut payload, MAX_BODY).await?
-            } else {
-                read(&mut payload, MAX_BODY).await?
-            };
+            let body = read(&request, &mut payload, MAX_BODY, T::REQUIRES_HASH).await?;
             read_members(&body, is_json(&request))
                 .and_then(|members| T::from_members(&members))
                 .map(Self)

@@ -36,31 +36,29 @@ pub(crate) struct Body {
     pub(crate) whole: bool,
 }
 
-/// Reads the body, up to `limit` bytes, of a request that requires a password hash.
+/// Reads the body, up to `limit` bytes.
 ///
-/// While the hash queue is full, it rejects the request before the body is parsed, after a short
-/// delay: a client that retries immediately would otherwise keep a core busy with rejections.
+/// With `requires_hash`, for a request with a password to hash, it rejects the request while the hash
+/// queue is full, before the body is parsed and after a short delay: a client that retries immediately
+/// would otherwise keep a core busy with rejections.
 ///
 /// # Errors
 /// [`RequestError::BodyTimeout`] when the body does not arrive in time, [`RequestError::BrokenBody`]
 /// when it ends early or its chunks are malformed; `Busy` when the queue is full.
-pub(super) async fn read_if_admitted(
+async fn read(
     request: &HttpRequest,
     payload: &mut Payload,
     limit: usize,
+    requires_hash: bool,
 ) -> Result<Body, Error> {
-    let body = read(payload, limit).await?;
-    if let Err(busy) = auth(request)?.check_capacity(network(request)) {
+    let body = timeout(BODY_TIMEOUT, read_all(payload, limit))
+        .await
+        .map_err(|_elapsed| RequestError::BodyTimeout)??;
+    if requires_hash && let Err(busy) = auth(request)?.check_capacity(network(request)) {
         sleep(rand::random_range(REJECTION_DELAY)).await;
         return Err(busy.into());
     }
     Ok(body)
-}
-
-async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
-    timeout(BODY_TIMEOUT, read_all(payload, limit))
-        .await
-        .unwrap_or(Err(RequestError::BodyTimeout.into()))
 }
 
 async fn read_all(payload: &mut Payload, limit: usize) -> Result<Body, Error> {

@@ -1,15 +1,13 @@
 //! Token revocation (RFC 7009) and introspection (RFC 7662).
 
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use futures_util::future::LocalBoxFuture;
+use actix_web::HttpResponse;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, Principal};
 use crate::guards::MaybeAuthenticated;
-use crate::http::body::form::Fields;
+use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::error_responses;
 use crate::http::introspection_client::IntrospectionClient;
 use crate::http::request_error::{Error, RequestError};
@@ -32,26 +30,10 @@ pub(crate) struct CredentialForm {
     pub(crate) token: SecretString,
 }
 
-impl FromRequest for CredentialForm {
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+impl FromFields for CredentialForm {
+    const REQUIRES_HASH: bool = false;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let mut payload = payload.take();
-        Box::pin(async move {
-            let fields = Fields::from_request(&request, &mut payload).await?;
-            Ok(Self::from_fields(fields)?)
-        })
-    }
-}
-
-impl CredentialForm {
-    /// Takes the credential.
-    ///
-    /// # Errors
-    /// [`RequestError::MissingParameter`] without one.
-    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         fields.refuse_repeated(&["token", "token_type_hint"])?;
         match fields.optional("token") {
             Ok(Some(token)) => Ok(Self {
@@ -90,7 +72,7 @@ pub(crate) async fn revoke(
     auth: Auth,
     caller: MaybeAuthenticated,
     context: AuditContext,
-    form: CredentialForm,
+    FormBody(form): FormBody<CredentialForm>,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.as_ref().map(|caller| caller.0.as_ref());
     let presented = form.token.expose_secret().as_bytes();
@@ -175,7 +157,7 @@ pub(crate) async fn introspect(
     auth: Auth,
     client: IntrospectionClient,
     context: AuditContext,
-    form: CredentialForm,
+    FormBody(form): FormBody<CredentialForm>,
 ) -> Result<HttpResponse, Error> {
     auth.record_introspection(&context, client.principal.as_deref())
         .await?;

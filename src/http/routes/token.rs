@@ -1,9 +1,7 @@
 //! Signing in and out.
 
-use actix_web::dev::Payload;
+use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use futures_util::future::LocalBoxFuture;
 use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +9,7 @@ use utoipa::ToSchema;
 use crate::auth::{AuditContext, Auth, IssuedToken};
 use crate::error::{Error as DomainError, ErrorCollector};
 use crate::guards::SignedIn;
-use crate::http::body::form::Fields;
+use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::error_details::ErrorDetails;
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
@@ -62,26 +60,11 @@ pub(crate) struct TokenForm {
     pub(crate) scope: Option<String>,
 }
 
-impl FromRequest for TokenForm {
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+impl FromFields for TokenForm {
+    const REQUIRES_HASH: bool = true;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let mut payload = payload.take();
-        Box::pin(async move {
-            let fields = Fields::from_request_if_admitted(&request, &mut payload).await?;
-            Ok(Self::from_fields(fields)?)
-        })
-    }
-}
-
-impl TokenForm {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// [`RequestError::InvalidForm`] with every invalid field.
-    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+    /// Reports every invalid field.
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         fields.refuse_repeated(&PARAMETERS)?;
         let mut errors = ErrorCollector::new();
         let grant_type = errors.take(check_grant_type(&mut fields));
@@ -150,7 +133,7 @@ pub(crate) struct TokenResponse<'a> {
 pub(crate) async fn create_token(
     auth: Auth,
     context: AuditContext,
-    form: Result<TokenForm, Error>,
+    form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<HttpResponse, Error> {
     let issued = match sign_in(&auth, &context, form).await {
         Ok(issued) => issued,
@@ -171,13 +154,13 @@ pub(crate) async fn create_token(
 async fn sign_in(
     auth: &Auth,
     context: &AuditContext,
-    form: Result<TokenForm, Error>,
+    form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<IssuedToken, Error> {
-    let TokenForm {
+    let FormBody(TokenForm {
         username,
         password,
         scope,
-    } = form?;
+    }) = form?;
     // Boxed, or every connection that is still reading its form would reserve the space.
     let issued = Box::pin(auth.sign_in(context, &username, password, scope.as_deref()));
     Ok(issued.await?)
