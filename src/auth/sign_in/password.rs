@@ -1,9 +1,11 @@
 //! Verifying the password of a user, for a sign-in or before a sensitive change.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use pydantic_email::{EmailAddress, fold};
 use secrecy::SecretString;
+use tokio::time::sleep;
 
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
@@ -14,10 +16,10 @@ use crate::password::{HashError, StoredHash};
 use crate::store::{Account, Principal, StoreError, stored_hash_classes};
 use crate::throttle::Attempt;
 
-/// The maximum random delay of a refusal. Refusals compute for equally long, but the queries around that
-/// and the state of the processor's caches still depend on the reason, by up to 0.2 ms. The delay is many
-/// times as long, and the limits leave too few attempts per account to average it out.
-const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(10);
+/// The random delay of a refusal. All refusals compute equally long, but the reason still shows in the
+/// queries around that and in the processor's caches, by up to 0.2 ms. The delay is many times as long,
+/// and the limits leave too few attempts per account to average it out.
+const REFUSAL_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 
 /// An account whose password was verified.
 #[derive(Clone, Debug)]
@@ -87,8 +89,7 @@ impl Auth {
                     .audit
                     .record_denial(context, refused_login(found.as_ref(), outcome))
                     .await?;
-                let delay = rand::random_range(Duration::ZERO..MAX_REFUSAL_DELAY);
-                tokio::time::sleep(delay).await;
+                sleep(rand::random_range(REFUSAL_DELAY)).await;
                 Err(Error::BadCredentials)
             }
         }
