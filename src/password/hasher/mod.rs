@@ -145,23 +145,25 @@ impl PasswordHasher {
         password: &SecretString,
         hash: Option<&StoredHash>,
     ) -> Result<bool, Busy> {
-        let (reply, result) = oneshot::channel();
-        let work = match self.prepare_verification(password, hash) {
-            AnyVerification::Bcrypt(pending) => Work::Bcrypt(BcryptTask::Verify(pending, reply)),
+        match self.prepare_verification(password, hash) {
+            AnyVerification::Bcrypt(pending) => {
+                let (reply, result) = oneshot::channel();
+                let work = Work::Bcrypt(BcryptTask::Verify(pending, reply));
+                self.submit(network, work, result).await
+            }
             AnyVerification::Other(verification) => {
                 let (password, pace) = (password.clone(), Arc::clone(&self.0.shared.pace));
-                Work::Call(Box::new(move || {
+                let work = move || {
                     let started = thread_time();
                     let matches = verification.run(password.expose_secret().as_bytes());
                     if !matches {
                         pad_to_rounds(started, pace.thread_round(), pace.refusal_rounds());
                     }
-                    // Fails if the caller has stopped waiting.
-                    let _ = reply.send(matches);
-                }))
+                    matches
+                };
+                self.run(network, work).await
             }
-        };
-        self.submit(network, work, result).await
+        }
     }
 
     /// A comparison with the hash, or one that never matches.
