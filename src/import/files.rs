@@ -12,13 +12,14 @@ use csv_core::{ReadRecordResult, Reader};
 use serde_json::{Map, Value};
 
 use super::layouts::Format;
-use super::users::{RawRow, RawToken};
+use super::record::{LeftOut, Place, Reason};
+use super::rows::{RawRow, RawToken};
 
 /// The maximum size of a user in a file, in bytes: many times the size of a registration.
 const MAX_RECORD: usize = 1 << 20;
 
-/// Takes a user, or the number of a malformed line. Returns whether to continue.
-type Take<'a> = &'a mut dyn FnMut(Result<RawRow, u64>) -> bool;
+/// Takes a user, or a malformed line. Returns whether to continue.
+type Take<'a> = &'a mut dyn FnMut(Result<RawRow, LeftOut>) -> bool;
 
 /// The format and the path, if the source is a file.
 pub(super) fn format_of(source: &str, requested: Option<Format>) -> Option<(Format, &Path)> {
@@ -85,11 +86,11 @@ fn read_csv(path: &Path, take: Take<'_>) -> Result<(), String> {
     while let Some(record) = records.next().map_err(unreadable)? {
         let fields = record.fields.filter(|fields| fields.len() == names.len());
         let row = match fields {
-            Some(fields) => Ok(row_of(|column| {
+            Some(fields) => Ok(row_of(record.line, |column| {
                 let index = names.iter().position(|name| *name == column)?;
                 fields.get(index).cloned()
             })),
-            None => Err(record.line),
+            None => Err(unreadable_line(record.line)),
         };
         if !take(row) {
             break;
@@ -117,8 +118,8 @@ fn read_json_lines(path: &Path, take: Take<'_>) -> Result<(), String> {
             continue;
         }
         let row = match serde_json::from_slice::<Map<String, Value>>(&line) {
-            Ok(object) if !is_too_long => Ok(row_of(|name| text_of(object.get(name)?))),
-            _ => Err(number),
+            Ok(object) if !is_too_long => Ok(row_of(number, |name| text_of(object.get(name)?))),
+            _ => Err(unreadable_line(number)),
         };
         if !take(row) {
             break;
@@ -137,8 +138,21 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-fn row_of(field: impl Fn(&str) -> Option<String>) -> RawRow {
+fn unreadable_line(line: u64) -> LeftOut {
+    LeftOut {
+        place: Place {
+            line: Some(line),
+            ..Place::default()
+        },
+        reason: Reason::Unreadable,
+        column: None,
+        tokens: 0,
+    }
+}
+
+fn row_of(line: u64, field: impl Fn(&str) -> Option<String>) -> RawRow {
     RawRow {
+        line: Some(line),
         id: field("id"),
         email: field("email"),
         username: None,

@@ -9,7 +9,9 @@ mod files;
 mod importer;
 mod layouts;
 mod present;
+mod record;
 mod report;
+mod rows;
 mod source;
 mod strength;
 mod times;
@@ -25,6 +27,7 @@ pub use importer::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Importer, Outcome, TokenOutcome,
 };
 pub use layouts::Format;
+pub use record::SourceId;
 pub use report::{Problem, Report};
 
 use crate::auth::Auth;

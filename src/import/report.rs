@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use super::importer::{BatchOutcome, Outcome, TokenOutcome};
+use super::record::{Place, Reason};
 use super::source::Batch;
-use super::users::Reason;
 
 /// The maximum number of listed problems; further ones are only counted.
 const MAX_PROBLEMS: usize = 1_000;
@@ -129,15 +129,15 @@ impl Report {
                 Outcome::AlreadyThere => self.users.already_there += 1,
                 Outcome::SpelledOtherwise => {
                     self.users.spelled_otherwise += 1;
-                    self.add_problem(&read.id, "spelled-otherwise");
+                    self.add_problem(&read.place, "spelled-otherwise");
                 }
                 Outcome::Taken => {
                     self.users.address_taken += 1;
-                    self.add_problem(&read.id, "address-taken");
+                    self.add_problem(&read.place, "address-taken");
                 }
                 Outcome::DeletedHere => {
                     self.users.deleted_here += 1;
-                    self.add_problem(&read.id, "deleted-here");
+                    self.add_problem(&read.place, "deleted-here");
                 }
             }
         }
@@ -145,14 +145,10 @@ impl Report {
             self.users.read += 1;
             match left_out.reason {
                 Reason::InvalidAddress => self.users.invalid_address += 1,
+                Reason::Unreadable => self.users.unreadable += 1,
                 _ => self.users.too_long += 1,
             }
-            self.add_problem(&left_out.id, left_out.reason.problem());
-        }
-        for line in &batch.unreadable {
-            self.users.read += 1;
-            self.users.unreadable += 1;
-            self.add_problem(&format!("line {line}"), "unreadable");
+            self.add_problem(&left_out.place, left_out.reason.problem());
         }
         self.add_tokens(batch, outcome);
     }
@@ -183,9 +179,9 @@ impl Report {
         }
     }
 
-    fn add_problem(&mut self, id: &str, problem: &'static str) {
+    fn add_problem(&mut self, place: &Place, problem: &'static str) {
         if self.problems.len() < MAX_PROBLEMS {
-            let id = id.chars().take(MAX_ID).collect();
+            let id = place.to_string().chars().take(MAX_ID).collect();
             self.problems.push(Problem { id, problem });
         }
     }

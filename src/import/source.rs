@@ -1,5 +1,7 @@
 //! The thread that reads a source.
 
+use std::iter;
+
 use chrono::NaiveDateTime;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
@@ -8,7 +10,9 @@ use super::Options;
 use super::database::SourceDatabase;
 use super::files;
 use super::layouts::{self, Format};
-use super::users::{LeftOut, RawRow, ReadUser, Rules, TokenCounts};
+use super::record::LeftOut;
+use super::rows::{RawRow, RowRules};
+use super::users::{ReadUser, Rules, TokenCounts};
 use crate::config::DatabaseUrl;
 use crate::password::Cost;
 use crate::store::StoreError;
@@ -29,20 +33,19 @@ pub(super) enum Message {
 pub(super) struct Batch {
     pub(super) users: Vec<ReadUser>,
     pub(super) left_out: Vec<LeftOut>,
-    /// Malformed lines of a file.
-    pub(super) unreadable: Vec<u64>,
     pub(super) tokens: TokenCounts,
 }
 
 impl Batch {
     fn size(&self) -> usize {
-        self.users.len() + self.left_out.len() + self.unreadable.len()
+        self.users.len() + self.left_out.len()
     }
 }
 
 /// Reads the source, and sends its users in batches.
 pub(super) struct Reader {
     options: Options,
+    row_rules: RowRules,
     rules: Rules,
     sender: mpsc::Sender<Message>,
     batch: Batch,
@@ -58,13 +61,16 @@ impl Reader {
         sender: mpsc::Sender<Message>,
     ) -> Self {
         let rules = Rules {
-            timezone: options.timezone,
             token_lifetime: options.token_lifetime,
             now,
             max_cost,
         };
+        let row_rules = RowRules {
+            timezone: options.timezone,
+        };
         Self {
             options,
+            row_rules,
             rules,
             sender,
             batch: Batch::default(),
@@ -86,8 +92,8 @@ impl Reader {
                     self.rows += 1;
                     match row {
                         _ if self.rows > self.options.max_rows => false,
-                        Ok(row) => self.take(&[row]),
-                        Err(line) => self.take_unreadable(line),
+                        Ok(row) => self.take(&[row], 0),
+                        Err(left_out) => self.leave_out(left_out),
                     }
                 })?;
             }
@@ -144,7 +150,7 @@ impl Reader {
         let users = counts.first().copied();
         self.send(Message::Opened { format, users });
         let query = layouts::query(&mut database, format).map_err(describe)?;
-        let mut rows: Vec<RawRow> = Vec::new();
+        let (mut rows, mut dropped) = (Vec::<RawRow>::new(), 0);
         let read = database.read(&query, |row| {
             self.rows += 1;
             if self.rows > self.options.max_rows {
@@ -152,35 +158,44 @@ impl Reader {
             }
             let row = RawRow::from_database(row);
             let is_next = rows.first().is_some_and(|first| first.id != row.id);
-            let should_continue = !is_next || self.take(&rows);
+            let should_continue = !is_next || self.take(&rows, dropped);
             if is_next {
                 rows.clear();
+                dropped = 0;
             }
             if rows.len() < MAX_TOKENS {
                 rows.push(row);
             } else {
-                self.batch.tokens.leave_out("too-many");
+                dropped += 1;
             }
             should_continue
         });
         read.map_err(describe)?;
         if !rows.is_empty() {
-            self.take(&rows);
+            self.take(&rows, dropped);
         }
         Ok(())
     }
 
-    /// Takes a user. Returns whether to continue.
-    fn take(&mut self, rows: &[RawRow]) -> bool {
-        match self.rules.read_user(rows, &mut self.batch.tokens) {
-            Ok(user) => self.batch.users.push(user),
-            Err(left_out) => self.batch.left_out.push(left_out),
+    /// Takes a user who has `dropped` more tokens than these. Returns whether to continue.
+    fn take(&mut self, rows: &[RawRow], dropped: usize) -> bool {
+        match self.row_rules.read(rows) {
+            Ok(mut user) => {
+                user.bad_tokens.extend(iter::repeat_n("too-many", dropped));
+                let user = self.rules.convert(user, &mut self.batch.tokens);
+                self.batch.users.push(user);
+                self.flush_when_full()
+            }
+            Err(mut left_out) => {
+                left_out.tokens += dropped as u64;
+                self.leave_out(left_out)
+            }
         }
-        self.flush_when_full()
     }
 
-    fn take_unreadable(&mut self, line: u64) -> bool {
-        self.batch.unreadable.push(line);
+    fn leave_out(&mut self, left_out: LeftOut) -> bool {
+        self.batch.tokens.leave_out(&left_out);
+        self.batch.left_out.push(left_out);
         self.flush_when_full()
     }
 
