@@ -173,19 +173,26 @@ fn verification_requires_right_password_and_readable_hash_within_limits() {
 #[test]
 #[cfg(target_os = "linux")]
 fn low_priority_is_niceness_10() {
-    for (priority, niceness) in [(Priority::Low, "10"), (Priority::Normal, "0")] {
+    // After the name in parentheses: the state is field 3, and the niceness is field 19.
+    let niceness_and_policy = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = fields.split(' ').collect();
+        (fields[16].to_owned(), fields[38].to_owned())
+    };
+    let (inherited, _) = niceness_and_policy();
+    for (priority, expected) in [
+        (Priority::Low, "10"),
+        (Priority::Normal, inherited.as_str()),
+    ] {
         let hasher = PasswordHasher::start(HasherConfig {
             priority,
             ..config(1, Duration::from_secs(5))
         })
         .unwrap();
-        let read = || std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let stat = on_runtime(hasher.run(Network::default(), read)).unwrap();
-        // After the name in parentheses: the state is field 3, and the niceness is field 19.
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let fields: Vec<&str> = fields.split(' ').collect();
-        assert_eq!(fields[16], niceness, "{stat}");
-        let policy = fields[38];
-        assert_eq!(policy, "0", "SCHED_OTHER: {stat}");
+        let (niceness, policy) =
+            on_runtime(hasher.run(Network::default(), niceness_and_policy)).unwrap();
+        assert_eq!(niceness, expected);
+        assert_eq!(policy, "0", "SCHED_OTHER");
     }
 }
