@@ -24,6 +24,10 @@ pub(crate) struct UserRead<'a> {
     email: &'a str,
     #[schema(example = "https://example.com/me")]
     website: &'a str,
+    /// The id in the system that the user was imported from, if it was not an integer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
+    external_id: Option<&'a str>,
 }
 
 impl<'a> From<&'a User> for UserRead<'a> {
@@ -34,6 +38,7 @@ impl<'a> From<&'a User> for UserRead<'a> {
             surname: &user.surname,
             email: &user.email,
             website: &user.website,
+            external_id: user.external_id.as_deref(),
         }
     }
 }
@@ -59,6 +64,9 @@ pub(crate) struct AdminUser<'a> {
     /// When the user was disabled; null for a user who is enabled.
     #[schema(format = "date-time")]
     disabled_at: Option<String>,
+    /// The id in the system that the user was imported from, if it was not an integer.
+    #[schema(example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
+    external_id: Option<&'a str>,
 }
 
 impl<'a> From<&'a User> for AdminUser<'a> {
@@ -72,6 +80,7 @@ impl<'a> From<&'a User> for AdminUser<'a> {
             scopes: &user.scopes,
             created_at: utc(user.created_at),
             disabled_at: user.disabled_at.map(utc),
+            external_id: user.external_id.as_deref(),
         }
     }
 }

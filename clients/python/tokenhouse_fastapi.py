@@ -45,6 +45,8 @@ class User(BaseModel):
     email: str = Field(validation_alias="username")
     name: str
     scope: str
+    # The id before the import to Tokenhouse, if it was not an integer.
+    external_id: str | None = None
 
 
 def current_user(

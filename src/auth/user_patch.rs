@@ -231,9 +231,10 @@ pub fn version(user: &User) -> String {
         scopes,
         created_at,
         disabled_at,
+        external_id,
     } = user;
     let disabled_at = disabled_at.map(|at| at.to_string());
-    let fields = [
+    let fields: [&str; 9] = [
         &id.to_string(),
         name,
         surname,
@@ -242,6 +243,7 @@ pub fn version(user: &User) -> String {
         scopes,
         &created_at.to_string(),
         &disabled_at.unwrap_or_default(),
+        external_id.as_deref().unwrap_or_default(),
     ];
     let mut hash = Sha256::new();
     for field in fields {

@@ -26,6 +26,8 @@ pub struct RemoteUser {
     pub name: String,
     /// The e-mail address as the user wrote it.
     pub email: String,
+    /// The id in the system that the user was imported from, if it was not an integer.
+    pub external_id: Option<String>,
 }
 
 impl RemotePrincipal {
@@ -65,6 +67,7 @@ struct Active {
     scope: String,
     iat: i64,
     exp: i64,
+    external_id: Option<String>,
 }
 
 /// Parses the body of a response; `None` for an invalid credential.
@@ -83,6 +86,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::
             id,
             name: active.name,
             email: active.username,
+            external_id: active.external_id,
         },
         scopes: active.scope,
         issued_at: active.iat,
@@ -103,6 +107,10 @@ mod tests {
         assert_eq!(principal.user.id, 7);
         assert_eq!(principal.user.email, "a@example.com");
         assert_eq!(principal.user.name, "Alice Example");
+        assert_eq!(principal.user.external_id, None);
+        let imported = GOOD.replace("\"exp\"", "\"external_id\":\"u-1\",\"exp\"");
+        let imported = parse(imported.as_bytes()).unwrap().unwrap();
+        assert_eq!(imported.user.external_id.as_deref(), Some("u-1"));
         assert_eq!((principal.issued_at(), principal.expires_at()), (1, 2));
         assert_eq!(principal.scopes(), "a b");
         assert!(

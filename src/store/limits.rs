@@ -7,6 +7,9 @@ use diesel::result::Error;
 /// The maximum length of a text in a column, in bytes: that of the largest request body.
 pub const MAX_TEXT: usize = 16 * 1024;
 
+/// The maximum length of an external id, in bytes: a proxy must accept it in a header.
+pub const MAX_EXTERNAL_ID: usize = 255;
+
 /// Rejects a row with a longer text. The domain checks this earlier, with a better message; this
 /// check covers every way to write a row.
 pub(super) fn check_texts<const N: usize>(texts: [&str; N]) -> QueryResult<()> {

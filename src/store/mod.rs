@@ -51,8 +51,8 @@ pub use error::StoreError;
 #[cfg(feature = "cli")]
 pub use import::BulkUser;
 pub(crate) use instance_key::InstanceKey;
-pub use limits::MAX_TEXT;
 pub(crate) use limits::Slice;
+pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub use maintenance::backup;
 pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};

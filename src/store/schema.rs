@@ -15,6 +15,7 @@ diesel::table! {
         scopes -> Text,
         created_at -> Timestamp,
         disabled_at -> Nullable<Timestamp>,
+        external_id -> Nullable<Text>,
     }
 }
 
@@ -116,6 +117,14 @@ diesel::table! {
     spent_tokens (access_token) {
         access_token -> Text,
         expiration_date -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    // The ids of users who no longer exist.
+    retired_ids (id) {
+        id -> BigInt,
+        and_below -> Bool,
     }
 }
 

@@ -62,6 +62,9 @@ impl Sequence {
             let last = other_ids.chain([sequence.id, stored]).max().unwrap_or(0);
             sequence.id = last.saturating_add(distance);
             sequence.set(tx)?;
+            if sequence.table == "users" {
+                retire_up_to(tx, sequence.id)?;
+            }
             sequence.id = sequence.id.saturating_add(1);
         }
         Ok(all)
@@ -88,6 +91,17 @@ impl Sequence {
         }
         .map(drop)
     }
+}
+
+/// Ensures that no import gives an id up to this one to a user.
+fn retire_up_to(tx: &mut Writing<'_>, id: i64) -> QueryResult<()> {
+    diesel::sql_query(
+        "INSERT INTO retired_ids (id, and_below) VALUES ($1, TRUE) \
+         ON CONFLICT (id) DO UPDATE SET and_below = TRUE",
+    )
+    .bind::<BigInt, _>(id)
+    .execute(tx.conn())
+    .map(drop)
 }
 
 /// The largest id in a table whose ids are visible to apps: rows may have been copied without the

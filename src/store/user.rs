@@ -30,6 +30,9 @@ pub struct User {
     pub created_at: NaiveDateTime,
     /// UTC; set if the user is disabled.
     pub disabled_at: Option<NaiveDateTime>,
+    /// The user's id in the system that the user was imported from, if it was not an integer: any
+    /// text of at most [`MAX_EXTERNAL_ID`](super::MAX_EXTERNAL_ID) bytes, unique.
+    pub external_id: Option<String>,
 }
 
 /// The columns of a [`User`], in the order of its fields.
@@ -42,6 +45,7 @@ pub(super) type UserColumns = (
     users::scopes,
     users::created_at,
     users::disabled_at,
+    users::external_id,
 );
 
 /// See [`UserColumns`].
@@ -54,6 +58,7 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::scopes,
     users::created_at,
     users::disabled_at,
+    users::external_id,
 );
 
 /// A new user.
@@ -107,6 +112,7 @@ const BATCH_SIZE: i64 = 64;
 
 impl Row for User {
     fn text_bytes(&self) -> usize {
+        let external_id = self.external_id.as_deref().unwrap_or_default();
         let texts = [
             &self.name,
             &self.surname,
@@ -114,7 +120,7 @@ impl Row for User {
             &self.website,
             &self.scopes,
         ];
-        texts.into_iter().map(String::len).sum()
+        texts.map(String::len).iter().sum::<usize>() + external_id.len()
     }
 }
 

@@ -82,6 +82,7 @@ fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
         "scopes",
         "created_at",
         "disabled_at",
+        "external_id",
     ];
     let mut expected = expected.to_vec();
     expected.sort_unstable();

@@ -128,6 +128,7 @@ fn admin_creates_and_deletes_users(backend: Backend) {
         json!({
             "id": 2, "name": "New User", "surname": "S", "email": "New@example.com", "website": "w",
             "scopes": "orders:read b", "created_at": created["created_at"], "disabled_at": null,
+            "external_id": null,
         })
     );
     let form = [

@@ -16,15 +16,16 @@ on_both_databases!(
     verify_fails_closed_without_the_database,
 );
 
-const IDENTITY: [&str; 5] = [
+const IDENTITY: [&str; 6] = [
     "x-auth-user-id",
     "x-auth-email",
     "x-auth-name",
     "x-auth-scopes",
     "x-auth-method",
+    "x-auth-external-id",
 ];
 
-fn identity(response: &Response) -> [Option<String>; 5] {
+fn identity(response: &Response) -> [Option<String>; 6] {
     IDENTITY.map(|name| response.header(name))
 }
 
@@ -37,7 +38,15 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
         app.create_key(&token, "").secret,
     );
     let by = |scopes: &str, method: &str| {
-        ["1", "alice@example.com", "alice Example", scopes, method].map(|v| Some(v.to_owned()))
+        [
+            "1",
+            "alice@example.com",
+            "alice Example",
+            scopes,
+            method,
+            "",
+        ]
+        .map(|v| Some(v.to_owned()))
     };
     for method in [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get",
@@ -67,7 +76,7 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
             (401, Some(r#"Bearer realm="tokenhouse""#)),
             "{method}"
         );
-        assert_eq!(identity(&response), [const { None }; 5]);
+        assert_eq!(identity(&response), [const { None }; 6]);
     }
     // The body is not awaited: proxies announce one and do not send it.
     let announced = app
@@ -167,7 +176,7 @@ fn required_scopes_come_from_the_query(backend: Backend) {
                 response.json(),
                 json!({ "detail": "Not enough permissions" })
             );
-            assert_eq!(identity(&response), [const { None }; 5], "{query}");
+            assert_eq!(identity(&response), [const { None }; 6], "{query}");
         }
     }
     let refused = "audit_events WHERE action = 'scope.refused' AND credential = 'key:1'";
@@ -208,7 +217,7 @@ fn invalid_proxy_queries_are_rejected_and_logged(backend: Backend) {
         assert_eq!(response.status, 403, "{query}");
         let detail = "The reverse proxy asked a question that is not valid";
         assert_eq!(response.json(), json!({ "detail": detail }));
-        assert_eq!(identity(&response), [const { None }; 5], "{query}");
+        assert_eq!(identity(&response), [const { None }; 6], "{query}");
         // Unauthenticated clients cannot write to the log this way.
         let anonymous = server.get(&format!("/verify?{query}")).send();
         assert_eq!(anonymous.status, 401, "{query}");
@@ -300,7 +309,7 @@ fn verify_fails_closed_without_the_database(backend: Backend) {
         let response = app.get(path).bearer(&token).send();
         assert_eq!(
             (response.status, identity(&response)),
-            (503, [const { None }; 5])
+            (503, [const { None }; 6])
         );
     }
 }

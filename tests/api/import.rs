@@ -1,6 +1,7 @@
 //! Import of databases created by other libraries (`scripts/import-sources.py`) and of files. Old
 //! passwords and tokens keep working.
 
+mod ids;
 mod limits;
 mod reimport;
 

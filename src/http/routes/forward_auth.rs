@@ -52,6 +52,7 @@ const MAX_NAME: usize = 200;
                 ("X-Auth-Name" = String, description = "The first 200 characters of the name"),
                 ("X-Auth-Scopes" = String, description = "Separated by spaces"),
                 ("X-Auth-Method" = String, description = "`login` or `key`"),
+                ("X-Auth-External-Id" = String, description = "The id before an import"),
             ),
         ),
         error_responses::NotAuthenticated,
@@ -87,6 +88,10 @@ pub(crate) async fn verify(
         ("x-auth-name", &short_name(&principal.user.name)),
         ("x-auth-scopes", &principal.scopes()),
         ("x-auth-method", method),
+        (
+            "x-auth-external-id",
+            principal.user.external_id.as_deref().unwrap_or_default(),
+        ),
     ] {
         let value =
             HeaderValue::try_from(printable(value)).map_err(|_error| DomainError::Internal)?;

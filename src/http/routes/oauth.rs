@@ -111,6 +111,10 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Andres Cruz")]
     name: Option<&'a str>,
+    /// The id in the system that the user was imported from, if it was not an integer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
+    external_id: Option<&'a str>,
 }
 
 impl<'a> From<&'a Principal> for Introspection<'a> {
@@ -124,6 +128,7 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
             iat: Some(principal.issued_at()),
             sub: Some(principal.user.id.to_string()),
             name: Some(&principal.user.name),
+            external_id: principal.user.external_id.as_deref(),
         }
     }
 }

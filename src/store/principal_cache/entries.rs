@@ -92,9 +92,9 @@ impl Entries {
 /// table.
 const TYPICAL_BYTES: u64 = 700;
 
-/// The size of a principal without the contents of its strings: the struct, its counters, eight
+/// The size of a principal without the contents of its strings: the struct, its counters, nine
 /// allocations rounded up, and its slot in the table.
-const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 8 * 16 + 100;
+const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 9 * 16 + 100;
 
 /// Estimates the size of a principal.
 #[derive(Clone)]
@@ -116,7 +116,8 @@ impl Weighter<TokenDigest, Entry> for Bytes {
         };
         let strings = user_strings.iter().chain(credential_strings);
         let contents: usize = strings.map(|text| text.capacity()).sum();
-        (FIXED_BYTES + contents) as u64
+        let external_id = user.external_id.as_ref().map_or(0, String::capacity);
+        (FIXED_BYTES + contents + external_id) as u64
     }
 }
 

@@ -24,12 +24,13 @@ on_both_databases!(
 const SCOPE: &str = "reports:read";
 
 /// The headers that identify the caller to the app.
-const IDENTITY: [&str; 5] = [
+const IDENTITY: [&str; 6] = [
     "X-Auth-User-Id",
     "X-Auth-Email",
     "X-Auth-Name",
     "X-Auth-Scopes",
     "X-Auth-Method",
+    "X-Auth-External-Id",
 ];
 
 /// An app behind a proxy that uses Tokenhouse for authentication.
@@ -43,7 +44,7 @@ struct Guarded {
 /// A credential, and its identity according to Tokenhouse.
 struct Caller {
     credential: String,
-    identity: [String; 5],
+    identity: [String; 6],
 }
 
 impl Guarded {
@@ -223,10 +224,11 @@ fn as_variable(name: &str) -> String {
 fn leaks_are_detected() {
     let caller = Caller {
         credential: "the-credential".to_owned(),
-        identity: ["1", "a@example.com", "A", "", "login"].map(str::to_owned),
+        identity: ["1", "a@example.com", "A", "", "login", ""].map(str::to_owned),
     };
     let good = "GET / HTTP/1.1\r\nX-Auth-User-Id: 1\r\nX-Auth-Email: a@example.com\r\n\
-        X-Auth-Name: A\r\nX-Auth-Scopes: \r\nX-Auth-Method: login\r\n\r\n";
+        X-Auth-Name: A\r\nX-Auth-Scopes: \r\nX-Auth-Method: login\r\n\
+        X-Auth-External-Id: \r\n\r\n";
     let fault_of = |head: &str| {
         let request = Recorded {
             head: head.to_owned(),
