@@ -228,6 +228,35 @@ pub(crate) fn key(id: i64) -> String {
     format!("key:{id}")
 }
 
+/// What an actor or a target of the trail identifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// `user:12`
+    User(i64),
+    /// `key:3`
+    Key(i64),
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&match self {
+            Self::User(id) => user(*id),
+            Self::Key(id) => key(*id),
+        })
+    }
+}
+
+/// Parses the name of a user or a key in the trail.
+pub(crate) fn named(name: &str) -> Option<Named> {
+    let (kind, id) = name.split_once(':')?;
+    let id = id.parse().ok()?;
+    match kind {
+        "user" => Some(Named::User(id)),
+        "key" => Some(Named::Key(id)),
+        _ => None,
+    }
+}
+
 /// Truncates the text, and replaces control characters, which could move a cursor or break a line,
 /// with spaces.
 fn printable(text: &[u8]) -> String {

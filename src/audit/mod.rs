@@ -26,7 +26,7 @@ use chain::{cut_texts, digest_of_event, digest_of_head};
 pub use context::AuditContext;
 #[cfg(test)]
 pub(crate) use context::CredentialId;
-pub(crate) use context::Spender;
+pub(crate) use context::{Named, Spender, named};
 pub use event::Action;
 pub(crate) use event::Event;
 pub use query::{EventPage, MarkState, PagePermit};

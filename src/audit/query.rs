@@ -6,8 +6,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{Action, AuditContext, AuditTrail, Event, context};
+use crate::clock::MAX_STEP;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, EventFilter, QUERY_TIMEOUT, Slice};
+use crate::store::{AuditEvent, AuditHead, EventFilter, EventMatch, QUERY_TIMEOUT, Slice};
 
 /// Maximum number of pages of users' own events that a process holds at a time, from the query to
 /// the last byte of the response: each takes up to a megabyte.
@@ -15,6 +16,9 @@ const MAX_OWN_PAGES: usize = 16;
 
 /// The same for pages of all events, so that users cannot keep administrators waiting.
 const MAX_ADMIN_PAGES: usize = 8;
+
+/// The number of events that one query reads to find those that match.
+const WINDOW_SIZE: i64 = 20_000;
 
 /// A page of events, the newest first.
 #[derive(Debug)]
@@ -172,6 +176,62 @@ impl AuditTrail {
             Some(found) if found == digest => MarkState::Contained,
             _ => MarkState::Missing,
         })
+    }
+
+    /// Lists the last events that match, up to the event `last`: at most `limit`, oldest first. Reads
+    /// the trail backwards until it has found them or reached `criteria.since`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_last_matching(
+        &self,
+        criteria: &EventMatch,
+        last: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditEvent>, Error> {
+        let (mut found, mut end): (Vec<AuditEvent>, _) = (Vec::new(), last + 1);
+        while (found.len() as i64) < limit && end > 1 {
+            let start = (end - WINDOW_SIZE).max(1);
+            let (criteria, left) = (criteria.clone(), limit - found.len() as i64);
+            let since = criteria.since;
+            let read = move |conn: &mut _| {
+                let events = AuditEvent::list_matching(conn, &criteria, start..end, left)?;
+                Ok((events, AuditEvent::find(conn, start)?))
+            };
+            let (events, oldest) = self.0.store.read(read).await?;
+            found.extend(events);
+            end = start;
+            // Earlier events are older, except for those that were recorded while a clock was wrong.
+            // The first events were pruned if the oldest is missing.
+            let is_older =
+                |event: AuditEvent| since.is_some_and(|since| event.at + MAX_STEP < since);
+            if oldest.is_none_or(is_older) {
+                break;
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Lists the events that match among the `limit` events after the event `after`, oldest first, and
+    /// returns the last event that was compared.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn follow_matching(
+        &self,
+        criteria: &EventMatch,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<AuditEvent>, i64), Error> {
+        let last = self.last_id().await?.min(after.saturating_add(limit));
+        let criteria = criteria.clone();
+        let list = move |conn: &mut _| {
+            AuditEvent::list_matching(conn, &criteria, after + 1..last + 1, limit)
+        };
+        let mut events = self.0.store.read(list).await?;
+        events.reverse();
+        Ok((events, last.max(after)))
     }
 
     /// Lists the events after this id, oldest first, to follow the trail: at most `limit`, fewer

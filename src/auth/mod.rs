@@ -22,9 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_token::IssuedToken;
-pub use admin::{Administrator, UserPage};
+pub use admin::{Addresses, Administrator, MAX_SEARCH, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
+pub use revoked_credentials::RevokedCredentials;
 pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;
 pub use user_patch::{Precondition, UserPatch, version};

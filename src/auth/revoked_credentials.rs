@@ -7,8 +7,8 @@ use crate::audit::{Action, Event, Events};
 use crate::store::{AccessToken, ApiKey, Revoking, User};
 
 /// The credentials that were revoked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RevokedCredentials {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RevokedCredentials {
     /// Whether a login token was revoked.
     token: bool,
     /// The number of revoked keys.
@@ -46,10 +46,10 @@ impl RevokedCredentials {
         user: &User,
         disabled: bool,
         now: NaiveDateTime,
-    ) -> QueryResult<()> {
+    ) -> QueryResult<Self> {
         let is_changed = disabled != user.disabled_at.is_some();
         if !disabled && !is_changed {
-            return Ok(());
+            return Ok(Self::default());
         }
         let revoked = Self::all_of_user(tx, user.id, now)?;
         let action = match disabled {
@@ -59,12 +59,22 @@ impl RevokedCredentials {
         if is_changed || revoked.count() > 0 {
             events.record(revoked.add_to(Event::new(action).on_user(user.id)));
         }
-        Ok(())
+        Ok(revoked)
+    }
+
+    /// The number of login tokens.
+    pub fn tokens(self) -> usize {
+        usize::from(self.token)
+    }
+
+    /// The number of API keys.
+    pub fn keys(self) -> usize {
+        self.keys
     }
 
     /// The number of revoked credentials.
-    pub(super) fn count(self) -> usize {
-        usize::from(self.token) + self.keys
+    pub fn count(self) -> usize {
+        self.tokens() + self.keys
     }
 
     /// Adds the revoked credentials to an event.

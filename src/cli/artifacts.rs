@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use serde::Serialize;
 
 use super::Cli;
-use super::output::{complain, print_json_text, print_verbatim};
+use super::common::counted;
+use super::output::{Output, complain, print_json_text, print_verbatim};
 use crate::http;
 
 /// The arguments of `completions`.
@@ -26,6 +28,13 @@ pub(super) struct CompletionsArgs {
 pub(super) struct ManArgs {
     /// The folder, which is created if it does not exist; existing pages are overwritten
     folder: PathBuf,
+}
+
+/// The result of `man`.
+#[derive(Serialize)]
+struct Written {
+    folder: String,
+    pages: usize,
 }
 
 /// Prints the OpenAPI document.
@@ -49,13 +58,18 @@ pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
 }
 
 /// Writes the man pages: `tokenhouse.1`, and one such as `tokenhouse-user-create.1` for each command.
-pub(super) fn man(args: &ManArgs) -> ExitCode {
+pub(super) fn man(args: &ManArgs, output: Output) -> ExitCode {
     // Omits `help`, whose pages would repeat those of all commands.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let written = fs::create_dir_all(&args.folder).and_then(|()| write(&program, &args.folder));
     match written {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(pages) => {
+            let folder = args.folder.display().to_string();
+            let sentence = format!("wrote {} to {folder}", counted(pages, "page"));
+            output.confirm(&Written { folder, pages }, &sentence);
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             complain(&format!("{}: {}", args.folder.display(), error.kind()));
             ExitCode::FAILURE
@@ -63,13 +77,14 @@ pub(super) fn man(args: &ManArgs) -> ExitCode {
     }
 }
 
-/// Writes the page of a command, and those of its subcommands.
-fn write(command: &Command, folder: &Path) -> io::Result<()> {
+/// Writes the page of a command, and those of its subcommands. Returns how many.
+fn write(command: &Command, folder: &Path) -> io::Result<usize> {
+    let mut pages = 1;
     for subcommand in command.get_subcommands() {
-        write(subcommand, folder)?;
+        pages += write(subcommand, folder)?;
     }
     Man::new(command.clone())
         .source(concat!("Tokenhouse ", env!("CARGO_PKG_VERSION")))
         .generate_to(folder)?;
-    Ok(())
+    Ok(pages)
 }

@@ -2,23 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use super::Failure;
-use super::common::{ConfirmArgs, Problem, with_reader};
+use super::common::{ConfirmArgs, Failure, counted, with_reader};
 use super::output::Output;
+use super::prompt::YesArgs;
+use super::tail::{TailArgs, tail};
 use crate::audit::{Adoption, AuditContext, MarkState, Verification};
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::store::AuditEvent;
 use crate::views::EventRead;
-
-/// How often `tail` polls for new events.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The exit code of a verification without problems that cannot check the mark.
 const EXIT_MARK_PRUNED: u8 = 3;
@@ -33,7 +29,9 @@ pub(super) enum AuditCommand {
     /// if there are any, 3 if there are none but the event of --contains has been pruned, so that it
     /// cannot be compared.
     Verify(VerifyArgs),
-    /// Print the last events, and with --follow new ones until Ctrl-C.
+    /// Print the last events, and with --follow new ones until Ctrl-C: id, time, actor, action, target,
+    /// result, credential, level, address of the client, both request ids, details, and the e-mail
+    /// addresses of the actor and the target.
     Tail(TailArgs),
     /// Print all events as newline-delimited JSON, oldest first.
     Export(ExportArgs),
@@ -43,7 +41,7 @@ pub(super) enum AuditCommand {
     AdoptKey(AdoptKeyArgs),
     /// Delete the events that are older than the retention in the settings, as the service does every
     /// hour.
-    Prune(ConfirmArgs),
+    Prune(PruneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -106,13 +104,11 @@ pub(super) struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct TailArgs {
-    /// How many of the last events to print first
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(i64).range(0..=PAGE_SIZE))]
-    lines: i64,
-    /// Continue with new events
-    #[arg(long, short)]
-    follow: bool,
+pub(super) struct PruneArgs {
+    #[command(flatten)]
+    clock: ConfirmArgs,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 /// The number of deleted events.
@@ -129,25 +125,26 @@ pub(super) fn run(config: &Config, command: AuditCommand, output: Output) -> Res
             Ok(())
         }
         AuditCommand::Tail(args) => tail(&auth, &args, output).await,
-        AuditCommand::Export(args) => export(&auth, args.after).await,
+        AuditCommand::Export(args) => export(&auth, args.after, output).await,
         AuditCommand::AdoptKey(args) => adopt_key(&auth, args, output).await,
         AuditCommand::Prune(args) => {
+            args.yes
+                .confirm("Delete all events that are older than the retention?")?;
             auth.audit().begin().await?;
-            args.check_clock(&auth).await?;
+            args.clock.check_clock(&auth).await?;
             let pruned = auth.audit().prune_by(&AuditContext::operator()).await?;
-            output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
+            let sentence = format!("deleted {}", counted(pruned, "event"));
+            output.confirm(&Pruned { pruned }, &sentence);
             Ok(())
         }
     })?;
     match mark {
         MarkState::Contained | MarkState::Missing => Ok(()),
-        MarkState::Pruned => Err(Failure {
-            problem:
-                "the event of --contains has been pruned, so it cannot be told whether the trail was \
-                 reset to a state before it"
-                    .to_owned(),
-            code: EXIT_MARK_PRUNED,
-        }),
+        MarkState::Pruned => Err(Failure::with_code(
+            "the event of --contains has been pruned, so it cannot be told whether the trail was \
+             reset to a state before it",
+            EXIT_MARK_PRUNED,
+        )),
     }
 }
 
@@ -162,7 +159,7 @@ async fn verify(
     auth: &Auth,
     contains: Option<(i64, String)>,
     output: Output,
-) -> Result<MarkState, Problem> {
+) -> Result<MarkState, Failure> {
     let Verification {
         events,
         last: (id, digest),
@@ -185,11 +182,14 @@ async fn verify(
     output.print_lines(&verified, &verified.lines());
     match problems.len() {
         0 => Ok(mark),
-        count => Err(Problem(format!("{count} problem(s) in {events} events"))),
+        count => {
+            let problem = format!("{} in {events} events", counted(count, "problem"));
+            Err(problem.into())
+        }
     }
 }
 
-async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<(), Problem> {
+async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<(), Failure> {
     let old = args.old_key_file.as_deref().map(read_key).transpose()?;
     let Adoption {
         events,
@@ -212,23 +212,23 @@ async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<()
     }
     output.print_lines(&adopted, &lines);
     if is_refused {
-        let count = problems.len();
-        return Err(Problem(format!(
-            "the key was not adopted: {count} problem(s) in {events} events"
+        let count = counted(problems.len(), "problem");
+        return Err(Failure::from(format!(
+            "the key was not adopted: {count} in {events} events"
         )));
     }
     Ok(())
 }
 
 /// The key in a file, without its trailing line break.
-fn read_key(path: &Path) -> Result<SecretString, Problem> {
+fn read_key(path: &Path) -> Result<SecretString, Failure> {
     let text = fs::read_to_string(path)
-        .map_err(|error| Problem(format!("{}: {}", path.display(), error.kind())))?;
+        .map_err(|error| Failure::from(format!("{}: {}", path.display(), error.kind())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 
 /// The export itself is an event, the last one that it prints.
-async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
+async fn export(auth: &Auth, mut after: i64, output: Output) -> Result<(), Failure> {
     auth.audit()
         .record_export(&AuditContext::operator(), after)
         .await?;
@@ -239,53 +239,7 @@ async fn export(auth: &Auth, mut after: i64) -> Result<(), Problem> {
         };
         after = last.id;
         for event in &events {
-            print_event(event, Output { json: true });
+            output.print_json(&EventRead::from(event));
         }
     }
-}
-
-/// The command itself is an event, but not one of the last events that it prints.
-async fn tail(auth: &Auth, args: &TailArgs, output: Output) -> Result<(), Problem> {
-    let end = auth.audit().last_id().await?;
-    auth.audit()
-        .record_tail(&AuditContext::operator(), args.lines, args.follow)
-        .await?;
-    let mut last = end - args.lines;
-    loop {
-        let events = auth.audit().follow(last, PAGE_SIZE).await?;
-        for event in &events {
-            if event.id > end && !args.follow {
-                return Ok(());
-            }
-            print_event(event, output);
-            last = event.id;
-        }
-        if events.is_empty() {
-            if !args.follow {
-                return Ok(());
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-}
-
-fn print_event(event: &AuditEvent, output: Output) {
-    let at = event.at.and_utc().format("%Y-%m-%dT%H:%M:%S%.3fZ");
-    output.print(
-        &EventRead::from(event),
-        &[
-            &event.id.to_string(),
-            &at.to_string(),
-            &event.actor,
-            &event.action,
-            &event.target,
-            &event.result,
-            &event.credential,
-            &event.level,
-            &event.ip,
-            &event.request_id,
-            &event.client_request_id,
-            &event.detail,
-        ],
-    );
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::common::with_auth;
+use super::common::{Failure, with_auth};
 use super::output::{Output, note};
 use crate::auth::Administrator;
 use crate::config::Config;
@@ -27,7 +27,7 @@ struct Copied<'a> {
 
 /// Copies the SQLite file while services use it. The audit trail records the copy before it is made,
 /// so that the event is in the copy as well.
-pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Result<(), String> {
+pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Result<(), Failure> {
     if config.database.url.sqlite_path().is_none() {
         return copy(config, args, output);
     }
@@ -38,7 +38,7 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
             note("the tables are of another version, so the audit trail does not record the copy");
             return copy(config, args, output);
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error.to_string().into()),
     }
     let record = |has_failed| {
         with_auth(config, async |auth| {
@@ -57,7 +57,7 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
     })
 }
 
-fn copy(config: &Config, args: &BackupArgs, output: Output) -> Result<(), String> {
+fn copy(config: &Config, args: &BackupArgs, output: Output) -> Result<(), Failure> {
     let bytes = store::backup(&config.database, &args.file).map_err(|error| error.to_string())?;
     let file = args.file.to_string_lossy();
     let copied = Copied { file: &file, bytes };

@@ -1,20 +1,78 @@
-//! Code shared by the commands that use the database without the server.
+//! Code shared by the commands: failures, and the database without the server.
 
-use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
 
 use clap::Args;
-use secrecy::SecretString;
 
-use crate::auth::{AuditContext, Auth};
+use super::output::{complain, note};
+use crate::auth::{AuditContext, Auth, RevokedCredentials};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 
-/// The printed reason why a command failed.
-pub(super) struct Problem(pub(super) String);
+/// The exit code of a command that failed or was refused, or names what does not exist.
+pub(super) const EXIT_FAILED: u8 = 1;
 
-impl From<Error> for Problem {
+/// The exit code for a setting, an argument or an input that cannot be used.
+pub(super) const EXIT_BAD_INPUT: u8 = 2;
+
+/// The printed reason why a command failed, and the exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    problem: String,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure with an exit code of its own.
+    pub(super) fn with_code(problem: impl Into<String>, code: u8) -> Self {
+        Self {
+            problem: problem.into(),
+            code,
+        }
+    }
+
+    /// An argument or input cannot be used.
+    pub(super) fn bad_input(problem: impl Into<String>) -> Self {
+        Self::with_code(problem, EXIT_BAD_INPUT)
+    }
+
+    /// Prints the reason, and returns the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        complain(&self.problem);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self::with_code(problem, EXIT_FAILED)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(problem: &str) -> Self {
+        problem.to_owned().into()
+    }
+}
+
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self(error.to_string())
+        match &error {
+            Error::InvalidInput(fields) => {
+                let fields: Vec<String> = fields.iter().map(in_words).collect();
+                Self::bad_input(fields.join("; "))
+            }
+            _ => error.to_string().into(),
+        }
+    }
+}
+
+/// What is wrong with a field, with its name at the command line.
+fn in_words(error: &FieldError) -> String {
+    let FieldError { field, reason, .. } = error;
+    match *field {
+        "new_password" => format!("password: {reason}"),
+        field => format!("{field}: {reason}"),
     }
 }
 
@@ -28,17 +86,16 @@ pub(super) struct ConfirmArgs {
 
 impl ConfirmArgs {
     /// Compares the clock with the latest recorded time, or trusts it.
-    pub(super) async fn check_clock(&self, auth: &Auth) -> Result<(), Problem> {
+    pub(super) async fn check_clock(&self, auth: &Auth) -> Result<(), Failure> {
         if self.confirm {
             auth.confirm_clock().await?;
         }
         if auth.check_clock().await? {
             return Ok(());
         }
-        Err(Problem(
+        Err(Failure::from(
             "the clock is more than seven days ahead of the latest time in the database, so \
-             nothing was deleted; if it is right, use --confirm"
-                .to_owned(),
+             nothing was deleted; if it is right, use --confirm",
         ))
     }
 }
@@ -46,8 +103,8 @@ impl ConfirmArgs {
 /// Opens the database without the server, and runs a command that may append to the audit trail.
 pub(super) fn with_auth(
     config: &Config,
-    command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
-) -> Result<(), String> {
+    command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     with_reader(config, async |auth| {
         auth.audit().begin().await?;
         command(auth).await
@@ -57,8 +114,8 @@ pub(super) fn with_auth(
 /// Like [`with_auth`], for a command that works even if no event can be appended to the audit trail.
 pub(super) fn with_reader(
     config: &Config,
-    command: impl AsyncFnOnce(Auth) -> Result<(), Problem>,
-) -> Result<(), String> {
+    command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let auth = Auth::open(config).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -74,29 +131,67 @@ pub(super) fn with_reader(
         let _ = auth.flush().await;
         outcome
     };
-    runtime.block_on(run).map_err(|Problem(problem)| problem)
+    runtime.block_on(run)
 }
 
-/// Reads a new password: twice without echo at a terminal, otherwise from standard input to its
-/// end, without one trailing line break.
-pub(super) fn read_new_password() -> Result<SecretString, Problem> {
-    let failed = |error: std::io::Error| Problem(error.to_string());
-    let mut stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        let first = rpassword::prompt_password("Password: ").map_err(failed)?;
-        let second = rpassword::prompt_password("Confirm password: ").map_err(failed)?;
-        if first != second {
-            return Err(Problem("the two passwords differ".to_owned()));
+/// A number with its noun: `1 login token`, `2,000 login tokens`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
+/// A number with commas between groups of three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
         }
-        return Ok(first.into());
+        grouped.push(digit);
     }
-    let mut password = String::new();
-    stdin.read_to_string(&mut password).map_err(failed)?;
-    if password.ends_with('\n') {
-        password.pop();
-        if password.ends_with('\r') {
-            password.pop();
+    grouped
+}
+
+/// The end of a sentence about a change: which credentials it has ended; empty if there were none.
+pub(super) fn and_ended(revoked: RevokedCredentials) -> String {
+    let tokens = counted(revoked.tokens(), "login token");
+    let keys = counted(revoked.keys(), "API key");
+    match (revoked.tokens(), revoked.keys()) {
+        (0, 0) => String::new(),
+        (_, 0) => format!("; {tokens} ended"),
+        (0, _) => format!("; {keys} ended"),
+        _ => format!("; {tokens} and {keys} ended"),
+    }
+}
+
+/// Says on standard error that a list is longer than what was printed. `total` is how many rows there
+/// are in all, if that is known, and `after` where the rest begins.
+pub(super) fn note_more(shown: usize, total: Option<i64>, noun: &str, after: &str) {
+    let shown = grouped(shown);
+    let part = match total.and_then(|total| usize::try_from(total).ok()) {
+        Some(total) => format!("{shown} of {} {noun}", grouped(total)),
+        None => format!("the first {shown} {noun}"),
+    };
+    note(&format!("{part} \u{2014} continue with --after {after}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{counted, grouped};
+
+    #[test]
+    fn numbers_are_grouped_and_agree_with_their_noun() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (300_000, "300,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), expected);
         }
+        assert_eq!(counted(1, "API key"), "1 API key");
+        assert_eq!(counted(0, "API key"), "0 API keys");
     }
-    Ok(password.into())
 }

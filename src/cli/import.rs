@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::common::{Problem, with_auth};
+use super::common::{Failure, with_auth};
 use super::output::{Output, note};
 use crate::config::Config;
 use crate::import::ImportMode;
@@ -86,7 +86,7 @@ fn parse_batch(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(), Failure> {
     with_auth(config, async |auth| {
         let lifetime = match args.token_lifetime {
             Some(seconds) => TimeDelta::seconds(seconds),
@@ -107,7 +107,7 @@ pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(
         let mut display = Display::new();
         let outcome = import::run(&auth, options, |progress| display.show(progress)).await;
         display.end();
-        let report = outcome.map_err(|error| Problem(error.to_string()))?;
+        let report = outcome.map_err(|error| Failure::from(error.to_string()))?;
         let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
         output.print_lines(&report, &lines);
         Ok(())

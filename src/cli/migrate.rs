@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::common::with_auth;
+use super::common::{Failure, with_auth};
 use super::output::Output;
 use crate::auth::AuditContext;
 use crate::config::Config;
@@ -30,7 +30,7 @@ struct Pending {
 }
 
 /// Runs the pending migrations, and prints them.
-pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result<(), Failure> {
     if args.status {
         return status(config, output);
     }
@@ -52,13 +52,13 @@ pub(super) fn run(config: &Config, args: &MigrateArgs, output: Output) -> Result
     })
 }
 
-fn status(config: &Config, output: Output) -> Result<(), String> {
+fn status(config: &Config, output: Output) -> Result<(), Failure> {
     let pending = store::inspect(&config.database)
         .map_err(|error| error.to_string())?
         .pending;
     output.print(&Pending { pending }, &[&format!("{pending} pending")]);
     match pending {
         0 => Ok(()),
-        _ => Err("the tables are not up to date".to_owned()),
+        _ => Err("the tables are not up to date".into()),
     }
 }

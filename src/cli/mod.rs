@@ -12,45 +12,41 @@ mod key;
 mod migrate;
 mod output;
 mod password;
+mod prompt;
 mod restore;
 mod serve;
+mod table;
+mod tail;
 mod token;
+mod usage;
 mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::config::{Config, ConfigErrors, EnvFile};
-use output::{Output, complain, note, start_log};
-
-/// The exit code for an invalid setting, argument or input.
-const EXIT_BAD_INPUT: u8 = 2;
-
-/// The printed reason why a command failed, and the exit code.
-struct Failure {
-    problem: String,
-    code: u8,
-}
-
-impl From<String> for Failure {
-    fn from(problem: String) -> Self {
-        Self { problem, code: 1 }
-    }
-}
+use common::{EXIT_BAD_INPUT, Failure};
+use output::{Output, complain, start_log, warn};
 
 /// A self-hosted token-authentication service.
 ///
 /// Settings come from the environment and the file .env in the working directory; .env.example lists
-/// all of them. Without a command, it serves. Exit codes: 0 for success, 1 for failure, 2 for an
-/// invalid setting, argument or input.
+/// all of them. Without a command, it serves.
+///
+/// Exit codes: 0 for success, 1 if the command failed or was refused, or what it names does not exist,
+/// 2 for a setting, an argument or an input that cannot be used, 130 after Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "tokenhouse", version)]
 pub struct Cli {
-    /// Print newline-delimited JSON instead of text
+    /// Print newline-delimited JSON instead of text; errors are objects with the member error, on
+    /// standard error
     #[arg(long, global = true)]
     json: bool,
+    /// Colour the output: auto colours at a terminal, and honours `NO_COLOR`, `CLICOLOR` and `TERM`
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     /// Read settings from this file instead of .env; it must be writable only by its owner, who must be
     /// you or root
     #[arg(long, global = true, value_name = "FILE")]
@@ -111,43 +107,53 @@ enum Command {
 impl Cli {
     /// Parses the arguments of the process. Ends it when they are invalid or request help.
     pub fn from_arguments() -> Self {
-        Self::try_parse().unwrap_or_else(|error| {
-            if !error.use_stderr() {
-                error.exit();
-            }
-            error.render().to_string().lines().for_each(note);
-            std::process::exit(error.exit_code())
-        })
+        usage::parse()
     }
 
     /// Runs the command. Each error is a line on standard error.
     pub fn run(self) -> ExitCode {
-        let output = Output { json: self.json };
+        let output = Output::new(self.json, self.color);
         let file = self.env_file.as_deref();
         match self.command.unwrap_or(Command::Serve) {
-            Command::Serve => run_with(file, serve::run),
-            Command::Migrate(args) => run_with(file, |config| migrate::run(config, &args, output)),
-            Command::Healthcheck => run_with(file, healthcheck::run),
-            Command::User(command) => run_with(file, |config| user::run(config, command, output)),
-            Command::Token(command) => run_with(file, |config| token::run(config, command, output)),
-            Command::Key(command) => run_with(file, |config| key::run(config, command, output)),
-            Command::Audit(command) => run_with(file, |config| audit::run(config, command, output)),
-            Command::Backup(args) => run_with(file, |config| backup::backup(config, &args, output)),
-            Command::Restore(args) => run_with(file, |config| restore::run(config, &args, output)),
-            Command::AfterRestore(args) => {
-                run_with(file, |config| restore::run_after(config, &args, output))
+            Command::Serve => run_with(file, output, serve::run),
+            Command::Migrate(args) => {
+                run_with(file, output, |config| migrate::run(config, &args, output))
             }
-            Command::Config(command) => run_with(file, |config| {
-                config::run(config, &command, output);
-                Ok::<(), String>(())
+            Command::Healthcheck => run_with(file, output, healthcheck::run),
+            Command::User(command) => {
+                run_with(file, output, |config| user::run(config, command, output))
+            }
+            Command::Token(command) => {
+                run_with(file, output, |config| token::run(config, command, output))
+            }
+            Command::Key(command) => {
+                run_with(file, output, |config| key::run(config, command, output))
+            }
+            Command::Audit(command) => {
+                run_with(file, output, |config| audit::run(config, command, output))
+            }
+            Command::Backup(args) => {
+                run_with(file, output, |config| backup::backup(config, &args, output))
+            }
+            Command::Restore(args) => {
+                run_with(file, output, |config| restore::run(config, &args, output))
+            }
+            Command::AfterRestore(args) => run_with(file, output, |config| {
+                restore::run_after(config, &args, output)
             }),
-            Command::Doctor => run_with(file, |config| doctor::run(config, output)),
-            Command::Import(args) => run_with(file, |config| import::run(config, args, output)),
+            Command::Config(command) => run_with(file, output, |config| {
+                config::run(config, &command, output);
+                Ok::<(), Failure>(())
+            }),
+            Command::Doctor => run_with(file, output, |config| doctor::run(config, output)),
+            Command::Import(args) => {
+                run_with(file, output, |config| import::run(config, args, output))
+            }
             Command::Hash(args) => password::hash(&args, output),
             Command::Verify(args) => password::verify(&args, output),
             Command::Openapi => artifacts::openapi(),
             Command::Completions(args) => artifacts::completions(&args),
-            Command::Man(args) => artifacts::man(&args),
+            Command::Man(args) => artifacts::man(&args, output),
         }
     }
 }
@@ -155,9 +161,10 @@ impl Cli {
 /// Runs a command that requires the settings.
 fn run_with<F: Into<Failure>>(
     env_file: Option<&Path>,
+    output: Output,
     command: impl FnOnce(&Config) -> Result<(), F>,
 ) -> ExitCode {
-    let config = match read_settings(env_file) {
+    let config = match read_settings(env_file, output) {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|error| complain(&error.to_string()));
@@ -166,26 +173,22 @@ fn run_with<F: Into<Failure>>(
     };
     match command(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let Failure { problem, code } = failure.into();
-            complain(&problem);
-            ExitCode::from(code)
-        }
+        Err(failure) => failure.into().report(),
     }
 }
 
 /// Reads the settings, starts the log, and logs which file was read.
-fn read_settings(env_file: Option<&Path>) -> Result<Config, ConfigErrors> {
+fn read_settings(env_file: Option<&Path>, output: Output) -> Result<Config, ConfigErrors> {
     let file = match env_file {
         Some(path) => EnvFile::from_path(path)?,
         None => EnvFile::from_working_directory()?,
     };
     if let EnvFile::Ignored(why) = &file {
         // Not through the log, which may be filtered.
-        complain(&why.to_string());
+        warn(&why.to_string());
     }
     let config = Config::from_env_and(&file)?;
-    start_log(&config);
+    start_log(&config, output);
     if let EnvFile::Read(file) = &file {
         log::info!("settings: read {}", file.path().display());
     }

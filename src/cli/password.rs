@@ -7,7 +7,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
 
-use super::EXIT_BAD_INPUT;
+use super::common::EXIT_BAD_INPUT;
 use super::output::{Output, complain};
 use crate::password::{Cost, PasswordError, hash_password, verify_password};
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::common::{Problem, with_auth};
+use super::common::{Failure, counted, with_auth};
 use super::output::Output;
+use super::prompt::YesArgs;
 use crate::auth::{Administrator, Auth, Restore, Restored};
 use crate::config::Config;
 use crate::store::{self, LostEvents, ReplacedDatabase, SchemaComparison, StagedCopy};
@@ -34,6 +35,18 @@ pub(super) struct AfterRestoreArgs {
     /// `TOKENHOUSE_AUDIT_KEY`
     #[arg(long)]
     accept_altered_trail: bool,
+    #[command(flatten)]
+    yes: YesArgs,
+}
+
+impl AfterRestoreArgs {
+    /// What ends, in the words of a question.
+    fn credentials(&self) -> &'static str {
+        match self.keep_keys {
+            true => "all login tokens",
+            false => "all login tokens and API keys",
+        }
+    }
 }
 
 /// The result.
@@ -52,7 +65,15 @@ struct Report {
 }
 
 /// Replaces the SQLite file by a copy. No service may use it.
-pub(super) fn run(config: &Config, args: &RestoreArgs, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, args: &RestoreArgs, output: Output) -> Result<(), Failure> {
+    if args.replace {
+        args.after.yes.confirm(&format!(
+            "Replace {} by {}, and end {}?",
+            config.database.url,
+            args.file.display(),
+            args.after.credentials()
+        ))?;
+    }
     let mut staged = StagedCopy::new(&config.database, &args.file, args.replace)
         .map_err(|error| error.to_string())?;
     let copy_config = Config {
@@ -76,22 +97,23 @@ pub(super) fn run_after(
     config: &Config,
     args: &AfterRestoreArgs,
     output: Output,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     // Before the migrations, which would run unknown triggers.
     match store::compare_schema(&config.database).map_err(|error| error.to_string())? {
         SchemaComparison::Equal => {}
         SchemaComparison::Differs(differences) => {
             let all = differences.join("; ");
-            return Err(format!("the database differs from the migrations: {all}"));
+            let problem = format!("the database differs from the migrations: {all}");
+            return Err(problem.into());
         }
         SchemaComparison::NotPermitted => {
-            return Err(
+            return Err(Failure::from(
                 "the role may not create the schema for the comparison of the tables: GRANT CREATE ON \
-                 DATABASE, or run this as the owner of the database"
-                    .to_owned(),
-            );
+                 DATABASE, or run this as the owner of the database",
+            ));
         }
     }
+    args.yes.confirm(&format!("End {}?", args.credentials()))?;
     with_auth(config, async |auth| {
         let report = prepare(&auth, args, None).await?;
         output.print_lines(&report, &report.lines());
@@ -104,13 +126,12 @@ async fn prepare(
     auth: &Auth,
     args: &AfterRestoreArgs,
     replaced: Option<&mut ReplacedDatabase>,
-) -> Result<Report, Problem> {
+) -> Result<Report, Failure> {
     let problems = auth.audit().verify().await?.problems;
     if let Some(first) = problems.first().filter(|_| !args.accept_altered_trail) {
-        return Err(Problem(format!(
-            "the audit trail of the copy: {first}; {} problem(s) in all. Use \
-             --accept-altered-trail to accept it",
-            problems.len()
+        return Err(Failure::from(format!(
+            "the audit trail of the copy: {first}; {} in all. Use --accept-altered-trail to accept it",
+            counted(problems.len(), "problem")
         )));
     }
     let last_state = |replaced: &ReplacedDatabase| {
@@ -167,8 +188,8 @@ impl Report {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("the last event of the copy is {}", self.copy)];
         if self.trail_problems > 0 {
-            let count = self.trail_problems;
-            lines.push(format!("accepted {count} problem(s) in its audit trail"));
+            let problems = counted(self.trail_problems, "problem");
+            lines.push(format!("accepted {problems} in its audit trail"));
         }
         if let Some(replaced) = &self.replaced {
             lines.push(format!(
@@ -177,9 +198,9 @@ impl Report {
             lines.push(self.lost());
         }
         lines.push(format!(
-            "ended {} login token(s) and {} API key(s){}",
-            self.ended_tokens,
-            self.ended_keys,
+            "ended {} and {}{}",
+            counted(self.ended_tokens, "login token"),
+            counted(self.ended_keys, "API key"),
             if self.kept_keys {
                 ", keys are kept"
             } else {

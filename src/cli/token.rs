@@ -3,24 +3,35 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{ConfirmArgs, Problem, with_auth};
-use super::output::Output;
+use super::common::{ConfirmArgs, Failure, counted, note_more, with_auth};
+use super::output::{Output, note};
+use super::prompt::YesArgs;
+use super::table::{Cell, Column, relative};
 use super::user::UserArgs;
 use crate::auth::{Administrator, Auth};
 use crate::config::Config;
+use crate::store::User;
 use crate::views::utc;
+
+/// The columns of a list of tokens.
+const COLUMNS: [Column; 4] = [
+    Column::number("USER"),
+    Column::text("ADDRESS"),
+    Column::whole("EXPIRES"),
+    Column::text("SCOPES"),
+];
 
 /// The commands for login tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
     /// Issue a login token for a user without a password, and print it. The previous one ends.
     Issue(IssueArgs),
-    /// List the valid tokens: id of the user, address, expiry and scopes, separated by tabs.
+    /// List the valid tokens: id of the user, address, expiry and scopes.
     List(ListArgs),
     /// Revoke a user's login token. It is rejected by every process when the command returns.
     Revoke(UserArgs),
     /// Delete expired tokens.
-    Prune(ConfirmArgs),
+    Prune(PruneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -30,6 +41,14 @@ pub(super) struct IssueArgs {
     /// A scope of the token, by default all scopes of the user; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    #[command(flatten)]
+    clock: ConfirmArgs,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +81,7 @@ struct Live<'a> {
 /// Whether the user had a token.
 #[derive(Serialize)]
 struct Revoked {
+    user_id: i64,
     revoked: bool,
 }
 
@@ -71,23 +91,29 @@ struct Pruned {
     pruned: usize,
 }
 
-pub(super) fn run(config: &Config, command: TokenCommand, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, command: TokenCommand, output: Output) -> Result<(), Failure> {
     with_auth(config, async |auth| {
         let operator = Administrator::operator();
         match command {
             TokenCommand::Issue(args) => issue(&auth, &operator, &args, output).await,
             TokenCommand::List(args) => list(&auth, &operator, &args, output).await,
             TokenCommand::Revoke(args) => {
-                let id = auth.find_user_id(&args.email).await?;
+                let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
                 let revoked = auth.revoke_token_of(&operator, id).await?;
-                let text = if revoked { "revoked" } else { "there was none" };
-                output.print(&Revoked { revoked }, &[text]);
+                let sentence = match revoked {
+                    true => format!("revoked the login token of {email}"),
+                    false => format!("{email} had no login token"),
+                };
+                let user_id = id;
+                output.confirm(&Revoked { user_id, revoked }, &sentence);
                 Ok(())
             }
             TokenCommand::Prune(args) => {
-                args.check_clock(&auth).await?;
+                args.yes.confirm("Delete all expired login tokens?")?;
+                args.clock.check_clock(&auth).await?;
                 let pruned = auth.prune_tokens_for(&operator).await?;
-                output.print(&Pruned { pruned }, &[&format!("pruned {pruned}")]);
+                let sentence = format!("deleted {}", counted(pruned, "expired login token"));
+                output.confirm(&Pruned { pruned }, &sentence);
                 Ok(())
             }
         }
@@ -99,8 +125,8 @@ async fn issue(
     operator: &Administrator,
     args: &IssueArgs,
     output: Output,
-) -> Result<(), Problem> {
-    let id = auth.find_user_id(&args.email).await?;
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
     let scope = Some(args.scopes.join(" ")).filter(|scope| !scope.is_empty());
     let issued = auth.issue_token_for(operator, id, scope).await?;
     let shown = Issued {
@@ -109,6 +135,13 @@ async fn issue(
         scope: &issued.token.scopes,
     };
     output.print(&shown, &[issued.secret.expose()]);
+    if output.is_for_people() {
+        let now = issued.token.created_at;
+        let expiry = relative(issued.token.expiration_date, now);
+        note(&format!(
+            "issued the login token of {email}; it expires {expiry}"
+        ));
+    }
     Ok(())
 }
 
@@ -117,16 +150,34 @@ async fn list(
     operator: &Administrator,
     args: &ListArgs,
     output: Output,
-) -> Result<(), Problem> {
-    for (user, token) in auth.list_tokens(operator, args.after, args.limit).await? {
+) -> Result<(), Failure> {
+    // One more, to detect whether there are more.
+    let mut tokens = auth
+        .list_tokens(operator, args.after, args.limit + 1)
+        .await?;
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let has_more = tokens.len() > limit;
+    tokens.truncate(limit);
+    let mut table = output.table("login tokens", &COLUMNS);
+    for (user, token) in &tokens {
         let live = Live {
             user_id: user.id,
             email: &user.email,
             expires_at: utc(token.expiration_date),
             scope: &token.scopes,
         };
-        let id = user.id.to_string();
-        output.print(&live, &[&id, live.email, &live.expires_at, live.scope]);
+        let cells = vec![
+            Cell::new(user.id.to_string()),
+            Cell::new(live.email),
+            Cell::time(&*live.expires_at, token.expiration_date),
+            Cell::new(live.scope),
+        ];
+        table.row(&live, cells);
+    }
+    table.end();
+    if let Some((user, _)) = tokens.last().filter(|_| has_more) {
+        let total = auth.count_tokens().await.ok();
+        note_more(tokens.len(), total, "login tokens", &user.id.to_string());
     }
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! `tokenhouse user …`
 
+use chrono::Utc;
 use clap::{Args, Subcommand};
-
 use serde::Serialize;
 
-use super::common::{Problem, read_new_password, with_auth};
-use super::output::{Output, print_json_text};
-use crate::auth::{Administrator, Auth, Precondition, RegistrationInput, UserPatch};
+use super::common::{Failure, and_ended, counted, note_more, with_auth};
+use super::output::{Output, Tone, print_json_text};
+use super::prompt::{YesArgs, is_interactive, read_new_password};
+use super::table::{Cell, Column, relative};
+use crate::auth::{
+    Administrator, Auth, Precondition, RegistrationInput, RevokedCredentials, UserPatch,
+};
 use crate::config::Config;
 use crate::error::{Error, FieldError, InvalidField};
 use crate::scope;
@@ -16,14 +20,23 @@ use crate::views::{AdminUser, EventRead, KeyRead};
 /// The number of events per query of an export.
 const EXPORT_PAGE_SIZE: i64 = 500;
 
+/// The columns of a list of users.
+const COLUMNS: [Column; 5] = [
+    Column::number("ID"),
+    Column::text("ADDRESS"),
+    Column::text("NAME"),
+    Column::whole("STATE"),
+    Column::text("SCOPES"),
+];
+
 /// The commands for users.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Create a user, even when registration is closed. The password is read from standard input.
     Create(CreateArgs),
-    /// List users ordered by id: id, address, name, state and scopes, separated by tabs.
+    /// List users ordered by id, with --search by address: id, address, name, state and scopes.
     List(ListArgs),
-    /// Show a user: id, address, name, state and scopes, separated by tabs.
+    /// Show a user: id, address, name, state and scopes.
     Show(UserArgs),
     /// Set a user's password, read from standard input. The login token and all API keys end.
     Passwd(PasswdArgs),
@@ -38,9 +51,9 @@ pub(super) enum UserCommand {
     /// Grant scopes to a user, or revoke them, also from all the user's tokens and keys.
     Grant(GrantArgs),
     /// End the login token and all keys of a user.
-    SignOut(UserArgs),
+    SignOut(EndArgs),
     /// Delete a user and all their tokens and keys.
-    Delete(UserArgs),
+    Delete(EndArgs),
 }
 
 #[derive(Debug, Args)]
@@ -61,7 +74,7 @@ pub(super) struct CreateArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only users whose address begins with this text
+    /// Only users whose address, name or surname contains this text
     #[arg(long, default_value = "")]
     search: String,
     /// The maximum number of users
@@ -76,6 +89,14 @@ pub(super) struct ListArgs {
 pub(super) struct UserArgs {
     /// The user's e-mail address, in any spelling
     pub(super) email: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EndArgs {
+    /// The user's e-mail address, in any spelling
+    email: String,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -99,15 +120,36 @@ pub(super) struct GrantArgs {
     revoke: bool,
 }
 
-/// The number of ended credentials.
+/// A result and the credentials that have ended.
 #[derive(Serialize)]
-struct Ended {
+struct Ending<T> {
+    #[serde(flatten)]
+    result: T,
+    ended_tokens: usize,
+    ended_keys: usize,
+}
+
+impl<T> Ending<T> {
+    fn new(result: T, revoked: RevokedCredentials) -> Self {
+        Self {
+            result,
+            ended_tokens: revoked.tokens(),
+            ended_keys: revoked.keys(),
+        }
+    }
+}
+
+/// The user who was signed out.
+#[derive(Serialize)]
+struct SignedOut {
+    id: i64,
     ended: usize,
 }
 
 /// Whether failed sign-ins were reset.
 #[derive(Serialize)]
 struct Unlocked {
+    id: i64,
     unlocked: bool,
 }
 
@@ -125,7 +167,7 @@ struct Deleted {
     deleted: bool,
 }
 
-pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Result<(), Failure> {
     with_auth(config, async |auth| {
         let operator = Administrator::operator();
         match command {
@@ -133,49 +175,17 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::List(args) => list(&auth, &operator, &args, output).await,
             UserCommand::Show(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                print_user(&auth.find_user(&operator, id).await?, output);
+                print_users(&[auth.find_user(&operator, id).await?], output);
                 Ok(())
             }
-            UserCommand::Passwd(args) => {
-                let id = auth.find_user_id(&args.email).await?;
-                let password = read_new_password()?;
-                auth.set_password(&operator, id, password, args.keep_keys)
-                    .await?;
-                let changed = PasswordChanged {
-                    id,
-                    password_changed: true,
-                };
-                output.print(&changed, &["changed the password"]);
-                Ok(())
-            }
+            UserCommand::Passwd(args) => set_password(&auth, &operator, &args, output).await,
             UserCommand::Export(args) => export(&auth, &operator, &args).await,
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true, output).await,
             UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false, output).await,
             UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
-            UserCommand::Unlock(args) => {
-                let id = auth.find_user_id(&args.email).await?;
-                let unlocked = auth.unlock_user(&operator, id).await?;
-                let text = if unlocked {
-                    "unlocked"
-                } else {
-                    "was not locked"
-                };
-                output.print(&Unlocked { unlocked }, &[text]);
-                Ok(())
-            }
-            UserCommand::SignOut(args) => {
-                let id = auth.find_user_id(&args.email).await?;
-                let ended = auth.sign_out_user(&operator, id).await?;
-                output.print(&Ended { ended }, &[&format!("ended {ended}")]);
-                Ok(())
-            }
-            UserCommand::Delete(args) => {
-                let id = auth.find_user_id(&args.email).await?;
-                auth.delete_user(&operator, id, Precondition::None).await?;
-                let deleted = Deleted { id, deleted: true };
-                output.print(&deleted, &[&format!("deleted user {id}")]);
-                Ok(())
-            }
+            UserCommand::Unlock(args) => unlock(&auth, &operator, &args, output).await,
+            UserCommand::SignOut(args) => sign_out(&auth, &operator, &args, output).await,
+            UserCommand::Delete(args) => delete(&auth, &operator, &args, output).await,
         }
     })
 }
@@ -185,17 +195,31 @@ async fn create(
     operator: &Administrator,
     args: CreateArgs,
     output: Output,
-) -> Result<(), Problem> {
-    let input = RegistrationInput {
-        name: Ok(args.name),
-        surname: Ok(args.surname),
-        email: Ok(args.email),
-        website: Ok(args.website),
-        password: Ok(read_new_password()?),
-    };
+) -> Result<(), Failure> {
     let scopes = Ok(Some(args.scopes.join(" ")));
-    let user = auth.create_user(operator, input, scopes).await?;
-    print_user(&user, output);
+    let input = |password| RegistrationInput {
+        name: Ok(args.name.clone()),
+        surname: Ok(args.surname.clone()),
+        email: Ok(args.email.clone()),
+        website: Ok(args.website.clone()),
+        password,
+    };
+    if is_interactive() {
+        let not_yet = Err(FieldError::new("password", InvalidField::Missing));
+        auth.check_new_user(input(not_yet), scopes.clone()).await?;
+    }
+    let words = [&*args.email, &args.name, &args.surname];
+    let password = read_new_password(auth.config().password_policy, &words)?;
+    let user = auth
+        .create_user(operator, input(Ok(password)), scopes)
+        .await?;
+    let sentence = format!(
+        "created user {}, {}{}",
+        user.id,
+        user.email,
+        with_scopes(&user)
+    );
+    confirm_user(&user, &sentence, output);
     Ok(())
 }
 
@@ -204,20 +228,61 @@ async fn list(
     operator: &Administrator,
     args: &ListArgs,
     output: Output,
-) -> Result<(), Problem> {
+) -> Result<(), Failure> {
     let search = Some(args.search.as_str());
+    let mut table = output.table("users", &COLUMNS);
     let (mut after, mut left) = (args.after.clone(), args.limit);
-    loop {
+    let more = loop {
         let page = auth
             .list_users(operator, search, after.as_deref(), left)
             .await?;
-        page.users.iter().for_each(|user| print_user(user, output));
+        for user in &page.users {
+            table.row(&AdminUser::from(user), cells(user));
+        }
         left -= page.users.len() as i64;
         match page.next {
             Some(next) if left > 0 => after = Some(next),
-            _ => return Ok(()),
+            next => break next,
         }
+    };
+    table.end();
+    if let Some(after) = more {
+        let shown = usize::try_from(args.limit - left).unwrap_or(0);
+        // Counting what a search finds would take another search.
+        let total = match args.search.is_empty() {
+            true => auth.count_users().await.ok(),
+            false => None,
+        };
+        note_more(shown, total, "users", &after);
     }
+    Ok(())
+}
+
+async fn set_password(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &PasswdArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User {
+        id,
+        email,
+        name,
+        surname,
+        ..
+    } = auth.find_user_by_address(&args.email).await?;
+    let policy = auth.config().password_policy;
+    let password = read_new_password(policy, &[&*email, &name, &surname])?;
+    let revoked = auth
+        .set_password(operator, id, password, args.keep_keys)
+        .await?;
+    let changed = PasswordChanged {
+        id,
+        password_changed: true,
+    };
+    let sentence = format!("changed the password of {email}{}", and_ended(revoked));
+    output.confirm(&Ending::new(changed, revoked), &sentence);
+    Ok(())
 }
 
 async fn set_disabled(
@@ -226,18 +291,16 @@ async fn set_disabled(
     args: &UserArgs,
     disabled: bool,
     output: Output,
-) -> Result<(), Problem> {
+) -> Result<(), Failure> {
     let id = auth.find_user_id(&args.email).await?;
     let patch = UserPatch {
         disabled: Ok(Some(disabled)),
         ..UserPatch::none()
     };
-    let user = auth.update_user(operator, id, patch).await?;
-    let text = if disabled { "disabled" } else { "enabled" };
-    output.print(
-        &AdminUser::from(&user),
-        &[&format!("{text} {}", user.email)],
-    );
+    let (user, revoked) = auth.update_user_and_revoke(operator, id, patch).await?;
+    let verb = if disabled { "disabled" } else { "enabled" };
+    let sentence = format!("{verb} {}{}", user.email, and_ended(revoked));
+    output.confirm(&Ending::new(AdminUser::from(&user), revoked), &sentence);
     Ok(())
 }
 
@@ -246,7 +309,7 @@ async fn grant(
     operator: &Administrator,
     args: &GrantArgs,
     output: Output,
-) -> Result<(), Problem> {
+) -> Result<(), Failure> {
     let id = auth.find_user_id(&args.email).await?;
     let named = scope::normalise(&args.scopes.join(" "))
         .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))))?;
@@ -261,7 +324,67 @@ async fn grant(
             ..UserPatch::none()
         }
     };
-    print_user(&auth.update_user(operator, id, patch).await?, output);
+    let user = auth.update_user(operator, id, patch).await?;
+    let sentence = match user.scopes.is_empty() {
+        true => format!("{} holds no scopes now", user.email),
+        false => format!("{} now holds {}", user.email, user.scopes),
+    };
+    confirm_user(&user, &sentence, output);
+    Ok(())
+}
+
+async fn unlock(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &UserArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    let unlocked = auth.unlock_user(operator, id).await?;
+    let sentence = match unlocked {
+        true => format!("unlocked {email}"),
+        false => format!("{email} was not locked"),
+    };
+    output.confirm(&Unlocked { id, unlocked }, &sentence);
+    Ok(())
+}
+
+async fn sign_out(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &EndArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    args.yes.confirm(&format!(
+        "End the login token and all API keys of {email} for good?"
+    ))?;
+    let revoked = auth.sign_out_user(operator, id).await?;
+    let ended = revoked.count();
+    let sentence = match ended {
+        0 => format!("{email} had no login token and no API keys"),
+        _ => format!("signed {email} out{}", and_ended(revoked)),
+    };
+    output.confirm(&Ending::new(SignedOut { id, ended }, revoked), &sentence);
+    Ok(())
+}
+
+async fn delete(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &EndArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    if args.yes.will_ask() {
+        let keys = counted(auth.list_keys(id).await?.len(), "API key");
+        let question = format!("This deletes {email} (user {id}) with {keys}, for good.");
+        args.yes.confirm_address(&question, &email)?;
+    }
+    let revoked = auth.delete_user(operator, id, Precondition::None).await?;
+    let deleted = Deleted { id, deleted: true };
+    let sentence = format!("deleted {email}, user {id}{}", and_ended(revoked));
+    output.confirm(&Ending::new(deleted, revoked), &sentence);
     Ok(())
 }
 
@@ -273,7 +396,7 @@ struct UserExport<'a> {
     events: Vec<EventRead<'a>>,
 }
 
-async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Result<(), Problem> {
+async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Result<(), Failure> {
     let id = auth.find_user_id(&args.email).await?;
     let user = auth.find_user(operator, id).await?;
     let keys = auth.list_keys(id).await?;
@@ -295,19 +418,49 @@ async fn export(auth: &Auth, operator: &Administrator, args: &UserArgs) -> Resul
         events: events.iter().map(EventRead::from).collect(),
     };
     let document =
-        serde_json::to_string_pretty(&all).map_err(|error| Problem(error.to_string()))?;
+        serde_json::to_string_pretty(&all).map_err(|error| Failure::from(error.to_string()))?;
     print_json_text(&document);
     Ok(())
 }
 
-fn print_user(user: &User, output: Output) {
+fn print_users(users: &[User], output: Output) {
+    let mut table = output.table("users", &COLUMNS);
+    for user in users {
+        table.row(&AdminUser::from(user), cells(user));
+    }
+    table.end();
+}
+
+/// Confirms a change of a user: in a sentence at a terminal, otherwise by the user's row.
+fn confirm_user(user: &User, sentence: &str, output: Output) {
+    match output.is_for_people() {
+        true => output.confirm(&AdminUser::from(user), sentence),
+        false => print_users(std::slice::from_ref(user), output),
+    }
+}
+
+fn with_scopes(user: &User) -> String {
+    match user.scopes.is_empty() {
+        true => String::new(),
+        false => format!(", with {}", user.scopes),
+    }
+}
+
+fn cells(user: &User) -> Vec<Cell> {
     let state = match user.disabled_at {
-        Some(at) => format!("disabled {}", at.and_utc().format("%Y-%m-%dT%H:%M:%SZ")),
-        None => "enabled".to_owned(),
+        Some(at) => {
+            let ago = relative(at, Utc::now().naive_utc());
+            Cell::new(format!("disabled {}", at.format("%Y-%m-%dT%H:%M:%SZ")))
+                .shown_as(format!("disabled {ago}"))
+                .tone(Tone::Warning)
+        }
+        None => Cell::new("enabled"),
     };
-    let id = user.id.to_string();
-    output.print(
-        &AdminUser::from(user),
-        &[&id, &user.email, &user.name, &state, &user.scopes],
-    );
+    vec![
+        Cell::new(user.id.to_string()),
+        Cell::new(&*user.email),
+        Cell::new(&*user.name),
+        state,
+        Cell::new(&*user.scopes),
+    ]
 }

@@ -4,8 +4,12 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::limits::check_texts;
-use super::schema::api_keys;
+use super::schema::{api_keys, users};
 use super::{Revoking, StoreConnection, Writing};
+
+/// The maximum number of a user's keys whose ids are listed, more than a user can create in the time
+/// for which revoked keys are kept.
+const MAX_LISTED_IDS: i64 = 5_000;
 
 /// A personal API key, without its digest.
 #[derive(Clone, Debug, Queryable)]
@@ -101,6 +105,57 @@ impl ApiKey {
             .order(api_keys::id)
             .select(KEY_COLUMNS)
             .load(conn)
+    }
+
+    /// The unrevoked keys after this id, in the order of their ids, at most `limit`, with the
+    /// addresses of their owners.
+    pub(crate) fn list_after(
+        conn: &mut StoreConnection,
+        id: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<(Self, String)>> {
+        api_keys::table
+            .inner_join(users::table)
+            .filter(api_keys::id.gt(id))
+            .filter(api_keys::revoked_at.is_null())
+            .order(api_keys::id)
+            .limit(limit)
+            .select((KEY_COLUMNS, users::email))
+            .load(conn)
+    }
+
+    /// The ids of the keys with these ids, and the addresses of their owners.
+    pub(crate) fn list_owners(
+        conn: &mut StoreConnection,
+        ids: &[i64],
+    ) -> QueryResult<Vec<(i64, String)>> {
+        api_keys::table
+            .inner_join(users::table)
+            .filter(api_keys::id.eq_any(ids))
+            .select((api_keys::id, users::email))
+            .load(conn)
+    }
+
+    /// The ids of a user's keys, including revoked ones, newest first, at most [`MAX_LISTED_IDS`].
+    pub(crate) fn list_ids_of_user(
+        conn: &mut StoreConnection,
+        user_id: i64,
+    ) -> QueryResult<Vec<i64>> {
+        api_keys::table
+            .filter(api_keys::user_id.eq(user_id))
+            .order(api_keys::id.desc())
+            .limit(MAX_LISTED_IDS)
+            .select(api_keys::id)
+            .load(conn)
+    }
+
+    /// The number of unrevoked keys.
+    pub(crate) fn count(conn: &mut StoreConnection) -> QueryResult<i64> {
+        api_keys::table
+            .filter(api_keys::id.gt(0))
+            .filter(api_keys::revoked_at.is_null())
+            .count()
+            .get_result(conn)
     }
 
     /// The number of a user's unrevoked keys.

@@ -1,6 +1,8 @@
 //! The stored audit trail: a chain of rows, and a head row that records where the chain begins and
 //! ends. The domain decides what the digests cover.
 
+use std::ops::Range;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
@@ -143,6 +145,21 @@ pub struct EventFilter {
     pub until: Option<NaiveDateTime>,
 }
 
+/// What the events of a [`AuditEvent::list_matching`] have in common.
+#[derive(Clone, Debug, Default)]
+pub struct EventMatch {
+    /// The actor or the target is one of these.
+    pub participants: Option<Vec<String>>,
+    /// The action is this one.
+    pub action: Option<String>,
+    /// The request has this id, of the service or of the client.
+    pub request_id: Option<String>,
+    /// The time is this one or later, UTC.
+    pub since: Option<NaiveDateTime>,
+    /// The time is before this one, UTC.
+    pub until: Option<NaiveDateTime>,
+}
+
 impl Row for AuditEvent {
     fn text_bytes(&self) -> usize {
         let texts = [
@@ -229,6 +246,42 @@ impl AuditEvent {
             found.truncate(usize::try_from(count).unwrap_or(0));
             Ok(found)
         })
+    }
+
+    /// The matching events of these ids, newest first, at most `limit`. The caller bounds the ids, as
+    /// all of them are read.
+    pub(crate) fn list_matching(
+        conn: &mut StoreConnection,
+        criteria: &EventMatch,
+        ids: Range<i64>,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        let mut query = audit_events::table
+            .filter(audit_events::id.ge(ids.start))
+            .filter(audit_events::id.lt(ids.end))
+            .into_boxed();
+        if let Some(participants) = &criteria.participants {
+            let is_one = audit_events::actor
+                .eq_any(participants)
+                .or(audit_events::target.eq_any(participants));
+            query = query.filter(is_one);
+        }
+        if let Some(action) = &criteria.action {
+            query = query.filter(audit_events::action.eq(action));
+        }
+        if let Some(id) = &criteria.request_id {
+            let is_this = audit_events::request_id
+                .eq(id)
+                .or(audit_events::client_request_id.eq(id));
+            query = query.filter(is_this);
+        }
+        if let Some(since) = criteria.since {
+            query = query.filter(audit_events::at.ge(since));
+        }
+        if let Some(until) = criteria.until {
+            query = query.filter(audit_events::at.lt(until));
+        }
+        query.order(audit_events::id.desc()).limit(limit).load(conn)
     }
 
     fn newest(

@@ -32,6 +32,7 @@ pub mod throttle_counter;
 mod timestamp;
 mod transaction;
 pub mod user;
+pub(crate) mod user_search;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub use access_token::{AccessToken, NewAccessToken};
 pub use account::Account;
 pub(crate) use account::stored_hash_classes;
 pub use api_key::{ApiKey, NewApiKey};
-pub use audit_event::{AuditEvent, AuditHead, EventFilter};
+pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
 pub use connection::{StoreConnection, connect_read_only};
 pub use error::StoreError;
 #[cfg(feature = "cli")]

@@ -124,12 +124,6 @@ impl Row for User {
     }
 }
 
-impl Row for (String, User) {
-    fn text_bytes(&self) -> usize {
-        self.0.len() + self.1.text_bytes()
-    }
-}
-
 impl User {
     /// The users after this id, in the order of their ids: at most `limit`, and fewer if they are
     /// large.
@@ -157,28 +151,24 @@ impl User {
             .load(conn)
     }
 
-    /// The users whose addresses begin with `prefix`, in the form of [`NewUser::email_key`], after
-    /// the address `after`, in the order of their addresses: at most `limit`, and fewer if they are
-    /// large.
-    pub(crate) fn page_by_address(
+    /// The ids and addresses of the users with these ids.
+    pub(crate) fn list_addresses(
         conn: &mut StoreConnection,
-        prefix: &str,
-        after: &str,
-        limit: i64,
-    ) -> QueryResult<Slice<(String, Self)>> {
-        // No character is larger, so every address with the prefix comes before this.
-        let end = format!("{prefix}{}", char::MAX);
-        Slice::collect(limit, BATCH_SIZE, |last: Option<&(String, Self)>, count| {
-            let after = last.map_or(after, |(address, _)| address);
-            users::table
-                .filter(users::email_key.ge(prefix))
-                .filter(users::email_key.lt(&end))
-                .filter(users::email_key.gt(after))
-                .order(users::email_key)
-                .limit(count)
-                .select((users::email_key, USER_COLUMNS))
-                .load(conn)
-        })
+        ids: &[i64],
+    ) -> QueryResult<Vec<(i64, String)>> {
+        users::table
+            .filter(users::id.eq_any(ids))
+            .select((users::id, users::email))
+            .load(conn)
+    }
+
+    /// The number of users.
+    pub(crate) fn count(conn: &mut StoreConnection) -> QueryResult<i64> {
+        // The bound is always true; with it, the index is searched.
+        users::table
+            .filter(users::id.gt(0))
+            .count()
+            .get_result(conn)
     }
 
     /// The user with this id.

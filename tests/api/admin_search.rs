@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Backend, Client, TestApp, on_both_databases, text};
 
 on_both_databases!(
-    search_matches_address_prefixes_in_any_spelling,
+    search_matches_addresses_and_names_in_any_spelling,
     pagination_lists_every_user_once_under_concurrent_changes,
 );
 
@@ -18,25 +18,25 @@ fn page(client: &Client, path: &str, credential: &str) -> (Vec<Value>, Option<St
     (page["users"].as_array().unwrap().clone(), next)
 }
 
-fn search(prefix: &str) -> String {
+fn search(text: &str) -> String {
     form_urlencoded::Serializer::new("/admin/users?".to_owned())
-        .append_pair("search", prefix)
+        .append_pair("search", text)
         .finish()
 }
 
-fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
+fn search_matches_addresses_and_names_in_any_spelling(backend: Backend) {
     let app = TestApp::start(backend);
     let admin = app.register_with("admin", "users:read").sign_in();
-    for email in [
-        "Anna@Example.com",
-        "ANNABEL@example.com",
-        "an_na@example.com",
-        "a%b@example.com",
-        "stra\u{df}e@example.com",
-        "zo\u{eb}@b\u{fc}cher.example",
+    for (email, name, surname) in [
+        ("Anna@Example.com", "Some User", ""),
+        ("ANNABEL@example.com", "Some User", ""),
+        ("an_na@example.com", "100% O'Neil", ""),
+        ("a%b@example.com", "back\\slash", ""),
+        ("stra\u{df}e@example.com", "J\u{fc}rgen", "M\u{dc}LLER"),
+        ("zo\u{eb}@b\u{fc}cher.example", "Some User", "LOVELACE"),
     ] {
         let user = json!({
-            "name": "Some User", "surname": "", "email": email, "website": "",
+            "name": name, "surname": surname, "email": email, "website": "",
             "password": "mulberry-Tram-71",
         });
         assert_eq!(
@@ -45,7 +45,14 @@ fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
             "{email}"
         );
     }
-    for (prefix, found) in [
+    let every = [
+        "a%b@example.com",
+        "admin@example.com",
+        "an_na@example.com",
+        "Anna@example.com",
+        "ANNABEL@example.com",
+    ];
+    for (part, found) in [
         ("ann", vec!["Anna@example.com", "ANNABEL@example.com"]),
         ("ANN", vec!["Anna@example.com", "ANNABEL@example.com"]),
         (
@@ -58,16 +65,36 @@ fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
         ("a%", vec!["a%b@example.com"]),
         ("strasse", vec!["stra\u{df}e@example.com"]),
         ("ZO\u{cb}", vec!["zo\u{eb}@b\u{fc}cher.example"]),
-        ("nna", vec![]),
+        ("nna", vec!["Anna@example.com", "ANNABEL@example.com"]),
+        ("%", vec!["a%b@example.com", "an_na@example.com"]),
+        ("_", vec!["an_na@example.com"]),
+        ("\\", vec!["a%b@example.com"]),
+        ("'", vec!["an_na@example.com"]),
+        ("m\u{fc}ller", vec!["stra\u{df}e@example.com"]),
+        ("M\u{dc}LL", vec!["stra\u{df}e@example.com"]),
+        ("lovelace", vec!["zo\u{eb}@b\u{fc}cher.example"]),
+        (
+            "e user",
+            vec![
+                "Anna@example.com",
+                "ANNABEL@example.com",
+                "zo\u{eb}@b\u{fc}cher.example",
+            ],
+        ),
+        (
+            "EXAMPLE.C",
+            [&every[..], &["stra\u{df}e@example.com"]].concat(),
+        ),
+        ("   ", vec![]),
         ("' OR 1=1 --", vec![]),
         ("\u{10ffff}", vec![]),
     ] {
-        let (users, next) = page(&app, &search(prefix), &admin);
+        let (users, next) = page(&app, &search(part), &admin);
         let emails: Vec<_> = users.iter().map(|user| text(&user["email"])).collect();
         assert_eq!(
             (emails, next),
             (found.iter().map(|s| (*s).to_owned()).collect(), None),
-            "{prefix}"
+            "{part}"
         );
     }
     let (users, _) = page(&app, "/admin/users?search=", &admin);
@@ -99,6 +126,7 @@ fn search_matches_address_prefixes_in_any_spelling(backend: Backend) {
         ("limit=", "int_parsing"),
         ("limit=1.5", "int_parsing"),
         ("search=%00", "value_error"),
+        (&format!("search={}", "x".repeat(501)), "value_error"),
         ("search=a%00&limit=0", "value_error"),
         ("search=a&after=%00", "value_error"),
     ] {

@@ -49,9 +49,15 @@ fn disable_and_token_revoke_take_effect_everywhere(backend: Backend) {
     let token = alice.sign_in();
     assert_eq!(statuses(&token), [200, 200]);
     let revoke = ["token", "revoke", alice.email.as_str()];
-    assert_eq!(tokenhouse(&app, &revoke), "revoked\n");
+    assert_eq!(
+        tokenhouse(&app, &revoke),
+        "revoked the login token of alice@example.com\n"
+    );
     assert_eq!(statuses(&token), [401, 401]);
-    assert_eq!(tokenhouse(&app, &revoke), "there was none\n");
+    assert_eq!(
+        tokenhouse(&app, &revoke),
+        "alice@example.com had no login token\n"
+    );
 
     let unknown = app
         .program(&["user", "disable", "nobody@example.com"])
@@ -130,19 +136,19 @@ fn revocations_by_the_operator_take_effect_everywhere(backend: Backend) {
     }
     assert_eq!(
         tokenhouse(&app, &["user", "sign-out", &alice.email]),
-        "ended 2\n"
+        "signed alice@example.com out; 1 login token and 1 API key ended\n"
     );
     assert_eq!(statuses("/users/me"), [[401, 401]; 2]);
     assert_eq!(
         tokenhouse(&app, &["user", "sign-out", &alice.email]),
-        "ended 0\n"
+        "alice@example.com had no login token and no API keys\n"
     );
 
     let token = alice.sign_in();
     assert_eq!(app.status("/users/me", &token), 200);
     assert_eq!(
         tokenhouse(&app, &["user", "delete", "ALICE@example.com"]),
-        "deleted user 1\n"
+        "deleted alice@example.com, user 1; 1 login token ended\n"
     );
     assert_eq!(
         [*app, second].map(|s| s.status("/users/me", &token)),
@@ -200,47 +206,101 @@ fn invalid_commands_fail_with_one_line(backend: Backend) {
         "a\tb",
     ];
     let short = ["user", "create", "b@example.com", "--name", "Bob"];
-    for (arguments, password, problem) in [
+    let passwd = ["user", "passwd", "alice@example.com"];
+    for (arguments, password, code, problem) in [
         (
             &create[..],
             "mulberry-Tram-71",
+            1,
             "the e-mail address is taken",
         ),
         (
             &bad_scope,
             "mulberry-Tram-71",
+            2,
             "scopes: must be names of printable ASCII",
         ),
         (
             &short,
             "short",
+            2,
             "name: must have at least 5 characters; password: must have at least 8",
+        ),
+        (&passwd, "short", 2, "password: must have at least 8"),
+        (&passwd, "password", 2, "password: is too easy to guess"),
+        (
+            &passwd,
+            "mulberry-Tram-71\nmulberry-Tram-72\n",
+            2,
+            "the password on standard input must be a single line",
         ),
         (
             &["user", "grant", "nobody@example.com", "a"],
             "",
+            1,
             "no such user",
         ),
         (
             &["user", "grant", "alice@example.com", "a\"b"],
             "",
+            2,
             "scopes: must be names of printable ASCII",
         ),
         (
             &["user", "delete", "nobody@example.com"],
             "",
+            1,
             "no such user",
         ),
-        (&["user", "sign-out", "no address"], "", "no such user"),
+        (&["user", "sign-out", "no address"], "", 1, "no such user"),
+        (
+            &["user", "list", "--search", &"x".repeat(501)],
+            "",
+            2,
+            "search: must have at most 500 bytes",
+        ),
         (
             &["key", "revoke", "alice@example.com", "999"],
             "",
+            1,
             "no such API key",
+        ),
+        (
+            &["key", "create", "alice@example.com", "--name", ""],
+            "",
+            2,
+            "name: must have at least 1 character",
+        ),
+        (
+            &[
+                "key",
+                "create",
+                "alice@example.com",
+                "--name",
+                "k",
+                "--scope",
+                "a",
+            ],
+            "",
+            1,
+            "the owner does not hold the scope a",
+        ),
+        (
+            &["token", "issue", "alice@example.com", "--scope", "a"],
+            "",
+            1,
+            "a scope is not valid or not held",
+        ),
+        (
+            &["audit", "tail", "--user", "nobody@example.com"],
+            "",
+            1,
+            "no such user",
         ),
     ] {
         let output = with_password(&app, arguments, password);
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?} {stderr}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {stderr}");
         assert!(
             stderr.starts_with(&format!("tokenhouse: {problem}")),
             "{arguments:?} {stderr}"
@@ -291,16 +351,18 @@ fn token_prune_deletes_only_expired_tokens(backend: Backend) {
     );
     // The command uses the current time, years after the first sign-in.
     let prune = ["token", "prune", "--confirm"];
-    assert_eq!(tokenhouse(&app, &prune), "pruned 1501\n");
+    assert_eq!(
+        tokenhouse(&app, &prune),
+        "deleted 1,501 expired login tokens\n"
+    );
     assert_eq!(app.database().count("access_tokens"), 1);
     assert_eq!(second.get("/users/me").bearer(&token).send().status, 200);
 }
 
 /// Commands that print no result, or one that is not JSON by nature, with the reason.
-const WITHOUT_JSON: [(&str, &str); 4] = [
+const WITHOUT_JSON: [(&str, &str); 3] = [
     ("completions", "prints a shell script"),
     ("healthcheck", "prints nothing: the exit code is the result"),
-    ("man", "prints nothing: it writes files"),
     ("serve", "prints its address and runs until it is stopped"),
 ];
 
@@ -319,7 +381,7 @@ fn every_command_honours_the_json_option() {
     let app = TestApp::start(Backend::Sqlite);
     let folder = ScratchDir::new("json-option");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (source, copy) = (file("users.jsonl"), file("copy.db"));
+    let (source, copy, pages) = (file("users.jsonl"), file("copy.db"), file("pages"));
     fs::write(&source, r#"{"email": "d@example.com"}"#).unwrap();
     let restored = format!("sqlite://{}", file("restored.db"));
     let hash = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
@@ -345,7 +407,7 @@ fn every_command_honours_the_json_option() {
         ("token revoke", &[carol]),
         ("token prune", &[]),
         ("key create", &[carol, "--name", "k"]),
-        ("key list", &[carol]),
+        ("key list", &[]),
         ("key revoke", &[carol, "1"]),
         ("user sign-out", &[carol]),
         ("user disable", &[carol]),
@@ -359,6 +421,7 @@ fn every_command_honours_the_json_option() {
         ("backup", &[copy.as_str()]),
         ("user delete", &[carol]),
         ("doctor", &[]),
+        ("man", &[pages.as_str()]),
         ("restore", &[copy.as_str()]),
         ("after-restore", &[]),
     ] {
@@ -393,7 +456,14 @@ fn commands_without_rows_confirm_in_a_sentence() {
     let alice = app.register("alice");
     app.create_key(&alice.sign_in(), "");
     for (arguments, confirmation) in [
-        (&["key", "revoke", &alice.email, "1"][..], "revoked key 1\n"),
+        (
+            &["key", "revoke", &alice.email, "1"][..],
+            "revoked key 1 of alice@example.com\n",
+        ),
+        (
+            &["user", "disable", &alice.email],
+            "disabled alice@example.com; 1 login token ended\n",
+        ),
         (
             &["user", "disable", &alice.email],
             "disabled alice@example.com\n",
@@ -402,7 +472,16 @@ fn commands_without_rows_confirm_in_a_sentence() {
             &["user", "enable", &alice.email],
             "enabled alice@example.com\n",
         ),
-        (&["user", "delete", &alice.email], "deleted user 1\n"),
+        (
+            &["user", "unlock", &alice.email],
+            "alice@example.com was not locked\n",
+        ),
+        (&["token", "prune"], "deleted 0 expired login tokens\n"),
+        (&["audit", "prune"], "deleted 0 events\n"),
+        (
+            &["user", "delete", &alice.email],
+            "deleted alice@example.com, user 1\n",
+        ),
     ] {
         assert_eq!(tokenhouse(&app, arguments), confirmation);
     }

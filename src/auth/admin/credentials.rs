@@ -15,22 +15,27 @@ use crate::error::Error;
 use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, access_token};
 
 impl Auth {
-    /// Revokes the login token and all keys of a user. Returns the number of revoked credentials.
+    /// Revokes the login token and all keys of a user. Returns what was revoked.
     ///
     /// # Errors
     /// The same as [`Auth::delete_user`].
-    pub async fn sign_out_user(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
+    pub async fn sign_out_user(
+        &self,
+        admin: &Administrator,
+        id: i64,
+    ) -> Result<RevokedCredentials, Error> {
         let now = self.0.clock.now();
         let ended = self.administer(admin, id, move |tx, events, _user| {
             let ended = RevokedCredentials::all_of_user(tx, id, now)?;
             events.record(ended.add_to(Event::new(Action::UserSignOut).on_user(id)));
-            Ok(ended.count())
+            Ok(ended)
         });
         ended.await
     }
 
     /// Sets the password of a user, clears the failures of the account, and revokes the login token
-    /// and, unless `keep_keys`, all keys, so that an attacker who had access loses it.
+    /// and, unless `keep_keys`, all keys, so that an attacker who had access loses it. Returns what
+    /// was revoked.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when the password violates the policy; [`Error::Busy`]; otherwise
@@ -41,7 +46,7 @@ impl Auth {
         id: i64,
         password: SecretString,
         keep_keys: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<RevokedCredentials, Error> {
         let password = check_password("password", password, self.0.config.password_policy)?;
         let find = move |conn: &mut _| User::find(conn, id);
         let user = self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
@@ -57,7 +62,7 @@ impl Auth {
                 false => RevokedCredentials::all_of_user(tx, id, now)?,
             };
             events.record(ended.add_to(Event::new(Action::PasswordChange).on_user(id)));
-            Ok(())
+            Ok(ended)
         });
         changed.await
     }
@@ -135,6 +140,31 @@ impl Auth {
         self.list_keys(id).await
     }
 
+    /// Lists the keys of all users that are not revoked, with the addresses of their owners: at most
+    /// `limit` of them, after the key `after`, in the order of their ids. Records that they were read.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_all_keys(
+        &self,
+        operator: &Administrator,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(ApiKey, String)>, Error> {
+        let event = Event::new(Action::KeyRead).with("limit", limit);
+        self.record(&operator.context, event).await?;
+        let list = move |conn: &mut _| ApiKey::list_after(conn, after, limit);
+        Ok(self.0.store.read(list).await?)
+    }
+
+    /// Counts the keys of all users that are not revoked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn count_keys(&self) -> Result<i64, Error> {
+        Ok(self.0.store.read(ApiKey::count).await?)
+    }
+
     /// Creates an API key for a user, with at most the scopes of the user.
     ///
     /// # Errors
@@ -207,13 +237,13 @@ impl Auth {
         unlocked.await
     }
 
-    /// Counts the tokens that have not expired, for the metrics.
-    pub(crate) async fn count_tokens(&self) -> Result<(), Error> {
+    /// Counts the tokens that have not expired, also for the metrics.
+    pub(crate) async fn count_tokens(&self) -> Result<i64, Error> {
         let now = self.0.clock.now();
         let count = move |conn: &mut _| AccessToken::count_live(conn, now);
         let live = self.0.store.read(count).await?;
         self.0.metrics.tokens_live.set(live);
-        Ok(())
+        Ok(live)
     }
 
     /// Like [`Auth::prune_tokens`], for an operator; also records an event.

@@ -1,5 +1,6 @@
 //! Administrators, and what allows them to change other users' accounts.
 
+mod addresses;
 mod administration;
 mod credentials;
 mod users;
@@ -14,7 +15,8 @@ use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
 use crate::store::{Credential, Principal, User, Writing};
 
-pub use users::UserPage;
+pub use addresses::Addresses;
+pub use users::{MAX_SEARCH, UserPage};
 
 /// An administrator or operator.
 #[derive(Clone, Debug)]

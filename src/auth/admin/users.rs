@@ -1,7 +1,7 @@
 //! Operations of administrators and operators on users. When one returns, the credentials that it
 //! revokes are refused by every process.
 
-use pydantic_email::{EmailAddress, fold};
+use pydantic_email::EmailAddress;
 
 use super::Administrator;
 use super::administration::LockFirst;
@@ -12,8 +12,11 @@ use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
 use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
-use crate::error::{Error, ErrorCollector};
-use crate::store::{Account, Slice, User};
+use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
+use crate::store::{Account, Slice, User, user_search as search};
+
+/// The longest text to search for, in bytes.
+pub const MAX_SEARCH: usize = 500;
 
 /// A page of users.
 #[derive(Debug)]
@@ -25,11 +28,13 @@ pub struct UserPage {
 }
 
 impl Auth {
-    /// Lists the users whose addresses begin with `search`, in any spelling, or all users without
-    /// it. Returns at most `limit` of them, fewer when they are large, from the cursor `after`, the
-    /// [`UserPage::next`] of the previous page. Records that they were read.
+    /// Lists the users whose address, name or surname contains `search`, in any spelling, or all
+    /// users without it. Returns at most `limit` of them, fewer when they are large or a search has
+    /// read many others, from the cursor `after`, the [`UserPage::next`] of the previous page.
+    /// Records that they were read.
     ///
     /// # Errors
+    /// [`Error::InvalidInput`] for a search of more than [`MAX_SEARCH`] bytes;
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn list_users(
         &self,
@@ -38,17 +43,16 @@ impl Auth {
         after: Option<&str>,
         limit: i64,
     ) -> Result<UserPage, Error> {
+        let search = search.filter(|search| !search.is_empty());
+        let search = search.map(check_search).transpose()?;
         let event = Event::new(Action::UserRead).with("limit", limit);
         self.record(&admin.context, event).await?;
         let after = after.unwrap_or_default().to_owned();
-        let (users, next) = match search.filter(|search| !search.is_empty()) {
-            Some(prefix) => {
-                let prefix = fold(prefix);
-                let list = move |conn: &mut _| User::page_by_address(conn, &prefix, &after, limit);
-                let Slice { rows, has_more } = self.0.store.read(list).await?;
-                let last = rows.last().filter(|_| has_more);
-                let next = last.map(|(address, _)| address.clone());
-                (rows.into_iter().map(|(_, user)| user).collect(), next)
+        let (users, next) = match search {
+            Some(text) => {
+                let list = move |conn: &mut _| search::page(conn, &text, &after, limit);
+                let found = self.0.store.read(list).await?;
+                (found.users, found.next)
             }
             None => {
                 // A cursor that this service did not issue yields the first page.
@@ -61,6 +65,14 @@ impl Auth {
             }
         };
         Ok(UserPage { users, next })
+    }
+
+    /// Counts all users.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn count_users(&self) -> Result<i64, Error> {
+        Ok(self.0.store.read(User::count).await?)
     }
 
     /// Finds a user, and records that it was read.
@@ -80,13 +92,48 @@ impl Auth {
     /// # Errors
     /// [`Error::UserNotFound`] and [`Error::Unavailable`].
     pub async fn find_user_id(&self, email: &str) -> Result<i64, Error> {
+        Ok(self.find_user_by_address(email).await?.id)
+    }
+
+    /// Returns the user with this address, in any spelling, so that a change can name the user.
+    ///
+    /// # Errors
+    /// The same as [`Self::find_user_id`].
+    pub(crate) async fn find_user_by_address(&self, email: &str) -> Result<User, Error> {
         let Ok(email) = EmailAddress::parse(email) else {
             return Err(Error::UserNotFound);
         };
         let key = email.key();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         let account = self.0.store.read(find).await?;
-        Ok(account.ok_or(Error::UserNotFound)?.user.id)
+        Ok(account.ok_or(Error::UserNotFound)?.user)
+    }
+
+    /// Checks everything about a new user except the password, so that an operator does not enter
+    /// one in vain. [`Self::create_user`] checks it again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
+    /// [`Error::Unavailable`].
+    pub async fn check_new_user(
+        &self,
+        input: RegistrationInput,
+        scopes: Field<Option<String>>,
+    ) -> Result<(), Error> {
+        let mut errors = ErrorCollector::new();
+        let email = input.email.clone();
+        input.check_with(self.0.config.password_policy, &mut errors);
+        errors.take(check_optional_scopes("scopes", scopes));
+        let mut errors: Vec<FieldError> = errors.into();
+        errors.retain(|error| error.field != "password");
+        if !errors.is_empty() {
+            return Err(Error::InvalidInput(errors));
+        }
+        match self.find_user_id(&email?).await {
+            Ok(_id) => Err(Error::EmailTaken),
+            Err(Error::UserNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a user with these scopes, even when registration is closed.
@@ -147,6 +194,20 @@ impl Auth {
         id: i64,
         patch: UserPatch,
     ) -> Result<User, Error> {
+        let (user, _revoked) = self.update_user_and_revoke(admin, id, patch).await?;
+        Ok(user)
+    }
+
+    /// Like [`Self::update_user`]; also returns the credentials that disabling the user has revoked.
+    ///
+    /// # Errors
+    /// The same as [`Self::update_user`].
+    pub async fn update_user_and_revoke(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        patch: UserPatch,
+    ) -> Result<(User, RevokedCredentials), Error> {
         let patch = patch.check()?;
         if patch.is_for_people() {
             admin.check_is_not_key()?;
@@ -159,15 +220,19 @@ impl Auth {
         self.administer_if(admin, id, lock_first, move |tx, events, locked| {
             let changes = locked.changes(tx, &patch, now)?;
             record_changes(events, locked.user, &changes);
-            if let Some(disabled) = patch.disabled {
-                RevokedCredentials::by_disabling(tx, events, locked.user, disabled, now)?;
-            }
-            User::update(tx, id, &changes)?.ok_or(Error::UserNotFound)
+            let revoked = match patch.disabled {
+                Some(disabled) => {
+                    RevokedCredentials::by_disabling(tx, events, locked.user, disabled, now)?
+                }
+                None => RevokedCredentials::default(),
+            };
+            let user = User::update(tx, id, &changes)?.ok_or(Error::UserNotFound)?;
+            Ok((user, revoked))
         })
         .await
     }
 
-    /// Deletes a user, with all tokens and keys.
+    /// Deletes a user, with all tokens and keys. Returns the credentials that ended.
     ///
     /// # Errors
     /// [`Error::UserNotFound`]; [`Error::PreconditionFailed`]; [`Error::InsufficientScope`] for a
@@ -180,9 +245,9 @@ impl Auth {
         admin: &Administrator,
         id: i64,
         only_if: Precondition,
-    ) -> Result<(), Error> {
+    ) -> Result<RevokedCredentials, Error> {
         admin.check_is_not_key()?;
-        let auth = self.clone();
+        let (auth, now) = (self.clone(), self.0.clock.now());
         let deleted = self.administer_if(
             admin,
             id,
@@ -190,9 +255,19 @@ impl Auth {
             move |tx, events, locked| {
                 only_if.check(locked.user)?;
                 locked.check_another_administers(tx)?;
-                Ok(auth.delete_in(tx, events, id)?)
+                let ended = RevokedCredentials::all_of_user(tx, id, now)?;
+                auth.delete_in(tx, events, id)?;
+                Ok(ended)
             },
         );
         deleted.await
     }
+}
+
+fn check_search(text: &str) -> Result<String, Error> {
+    if text.len() <= MAX_SEARCH {
+        return Ok(text.to_owned());
+    }
+    let reason = InvalidField::TooManyBytes { max: MAX_SEARCH };
+    Err(FieldError::new("search", reason).into())
 }

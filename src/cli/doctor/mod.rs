@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::output::Output;
+use super::common::counted;
+use super::output::{Output, Tone};
+use super::table::{Cell, Column};
 use crate::audit::Verification;
 use crate::auth::Auth;
 use crate::config::{Config, Registration};
@@ -20,6 +22,13 @@ use crate::store;
 /// The recommended duration of a hash: a faster one is cheap to crack, a slower one delays users.
 const HASH_DURATION: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_millis(1_000);
+
+/// The columns of the report.
+static COLUMNS: [Column; 3] = [
+    Column::whole("LEVEL"),
+    Column::whole("SUBJECT"),
+    Column::wrapped("FINDING"),
+];
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -46,18 +55,25 @@ pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
     findings.push(hash_time(config));
     findings.extend(database(config));
     let mut problems = 0;
+    let mut table = output.table("findings", &COLUMNS);
     for finding in &findings {
-        let level = match finding.level {
-            Level::Ok => "ok",
-            Level::Warning => "warning",
-            Level::Problem => "problem",
+        let (level, tone) = match finding.level {
+            Level::Ok => ("ok", Tone::Good),
+            Level::Warning => ("warning", Tone::Warning),
+            Level::Problem => ("problem", Tone::Bad),
         };
         problems += usize::from(finding.level == Level::Problem);
-        output.print(finding, &[level, finding.subject, &finding.message]);
+        let cells = vec![
+            Cell::new(level).tone(tone),
+            Cell::new(finding.subject),
+            Cell::new(&*finding.message),
+        ];
+        table.row(finding, cells);
     }
+    table.end();
     match problems {
         0 => Ok(()),
-        count => Err(format!("{count} problem(s)")),
+        count => Err(counted(count, "problem")),
     }
 }
 

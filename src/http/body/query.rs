@@ -36,6 +36,17 @@ impl Query {
         .filter(|text| !text.is_empty())
     }
 
+    /// A text of at most `max` bytes, like [`Self::text`].
+    pub(crate) fn text_up_to(&mut self, name: &'static str, max: usize) -> Option<String> {
+        let text = self.text(name)?;
+        if text.len() > max {
+            let message = format!("Value error, more than {max} bytes cannot be looked for");
+            let error = ErrorDetails::new(name, "value_error", message);
+            self.errors.push(error.with_input(text.as_str()));
+        }
+        Some(text)
+    }
+
     /// The names of all parameters, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.pairs.iter().map(|(name, _)| name.as_str())

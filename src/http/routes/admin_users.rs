@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use super::account::parse_profile;
 use super::path_id;
-use crate::auth::{AuditContext, Auth, Field, Precondition, RegistrationInput, UserPatch, version};
+use crate::auth::{
+    AuditContext, Auth, Field, MAX_SEARCH, Precondition, RegistrationInput, UserPatch, version,
+};
 use crate::error::FieldType;
 use crate::guards::Authorized;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
@@ -130,14 +132,15 @@ fn with_etag(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
 
 /// List users
 ///
-/// Ordered by id; with `search`, those whose address begins with it, ordered by address.
+/// Ordered by id; with `search`, those whose address, name or surname contains it, ordered by address.
+/// A page of a search can be shorter than `limit`, even empty, and have a next one.
 #[utoipa::path(
     get,
     path = "/admin/users",
     tag = "administration",
     operation_id = "list_users",
     params(
-        ("search" = Option<String>, Query, description = "The beginning of an address"),
+        ("search" = Option<String>, Query, description = "A part of an address, name or surname, at most 500 bytes"),
         ("after" = Option<String>, Query, description = "The start of the page, as in `next`"),
         ("limit" = Option<i64>, Query, description = "The maximum number of users", minimum = 1, maximum = 500),
     ),
@@ -159,7 +162,7 @@ pub(crate) async fn list(
     context: AuditContext,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
-    let (search, after) = (query.text("search"), query.text("after"));
+    let (search, after) = (query.text_up_to("search", MAX_SEARCH), query.text("after"));
     let limit = query.limit(PAGE_SIZE, MAX_PAGE_SIZE);
     query.check()?;
     let page = auth
