@@ -1,9 +1,11 @@
 //! What all checks share: a database, the program with its settings, an administrator, and requests
 //! that have to succeed.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,9 @@ pub enum Backend {
     Postgres,
 }
 
+/// The name of the file of SQLite in its folder.
+pub(crate) const DATABASE: &str = "tokenhouse.db";
+
 /// A separate database, removed when dropped.
 pub(crate) enum Database {
     Sqlite(ScratchDir),
@@ -57,7 +62,7 @@ impl Database {
 
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Sqlite(folder) => sqlite_url(&folder.join("tokenhouse.db")),
+            Self::Sqlite(folder) => sqlite_url(&folder.join(DATABASE)),
             Self::Postgres(server) => server.url("postgres"),
         }
     }
@@ -116,12 +121,15 @@ pub(crate) fn run_command(
     run().map_err(|error| format!("{}: {error}", words.join(" ")))
 }
 
-/// A service and its administrator.
-#[derive(Clone, Debug)]
+/// A service, its administrator, and how many changes it has acknowledged.
+#[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     /// The token of the administrator.
     pub(crate) admin: String,
+    /// The journal of its disk, if it has one.
+    pub(crate) journal: Option<PathBuf>,
+    acknowledged: AtomicUsize,
 }
 
 impl Service {
@@ -140,7 +148,29 @@ impl Service {
         Ok(Self {
             address,
             admin: sign_in(address, &admin)?,
+            journal: None,
+            acknowledged: AtomicUsize::new(0),
         })
+    }
+
+    /// Counts an acknowledgement, and returns the length of the disk journal.
+    pub(crate) fn acknowledge(&self) -> u64 {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        let journal = self.journal.as_deref().map(fs::metadata);
+        journal.map_or(0, |file| file.map_or(0, |file| file.len()))
+    }
+
+    /// The number of acknowledgements.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Waits for this number of acknowledgements, but not longer than `timeout`.
+    pub(crate) fn wait_for(&self, acknowledged: usize, timeout: Duration) {
+        let begun = Instant::now();
+        while self.acknowledged() < acknowledged && begun.elapsed() < timeout {
+            thread::sleep(COMMAND_POLL_INTERVAL);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod fixture;
 pub mod history;
 pub mod hostile;
 pub mod races;
+mod user;
 
 use std::fmt;
 
@@ -114,15 +115,22 @@ impl Findings {
     }
 
     /// Adds the findings of another comparison, which `place` names.
-    pub(crate) fn add(&mut self, other: Self, place: &str) {
+    pub(crate) fn add(&mut self, mut other: Self, place: &str) {
+        for example in &mut other.examples {
+            *example = format!("{place}: {example}");
+        }
+        self.append(other);
+    }
+
+    /// Adds other findings.
+    pub(crate) fn append(&mut self, other: Self) {
         self.acknowledged += other.acknowledged;
         self.unacknowledged_made += other.unacknowledged_made;
         self.lost += other.lost;
         self.resurrected += other.resurrected;
         self.wrong += other.wrong;
-        for example in other.examples {
-            self.describe(format!("{place}: {example}"));
-        }
+        let room = MAX_EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.into_iter().take(room));
     }
 
     fn describe(&mut self, example: String) {

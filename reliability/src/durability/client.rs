@@ -3,11 +3,10 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use serde_json::{Value, json};
-use test_support::{Client as HttpClient, Request, Response, TestUser};
+use test_support::{Client as HttpClient, Response};
 
-use super::ledger::{Account, Change, Entry, Outcome, Returned, State, Token};
 use crate::fixture::{PooledConnection, RESPONSE_TIMEOUT, Service};
+use crate::user::{Change, Made, User};
 
 /// Changes of one user before the client moves on to another.
 const CHANGES_PER_USER: usize = 14;
@@ -20,6 +19,53 @@ const MAX_REPORTED: usize = 5;
 
 /// Scopes that the administrator may grant. They start with this.
 pub(crate) const SCOPE_PREFIX: &str = "turn:";
+
+/// The response to a request for a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was acknowledged. `mark` is the length of the disk journal at that time, if there is one.
+    Acknowledged { made: Made, mark: u64 },
+    /// It was refused because an earlier attempt without a response had been made.
+    RefusedAsRepeated,
+    /// No response, or 503: it may have been made, or may be made later.
+    Unknown,
+}
+
+/// One request for a change. Its id is in the audit trail if the change was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) request_id: String,
+    pub(crate) change: Change,
+    pub(crate) outcome: Outcome,
+}
+
+impl Entry {
+    /// The length of the disk journal at the acknowledgement, if there was one.
+    pub(crate) fn mark(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Acknowledged { mark, .. } => Some(mark),
+            Outcome::RefusedAsRepeated | Outcome::Unknown => None,
+        }
+    }
+
+    /// Whether it was acknowledged when the disk journal had this length.
+    pub(crate) fn is_acknowledged_at(&self, limit: u64) -> bool {
+        self.mark().is_some_and(|mark| mark <= limit)
+    }
+
+    /// Whether another attempt at this change repeats it: its outcome is unknown.
+    pub(crate) fn is_repeated_by(&self, change: &Change) -> bool {
+        self.outcome == Outcome::Unknown && self.change == *change
+    }
+}
+
+/// A user that only one client uses, with one change after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// The user before the registration.
+    pub(crate) user: User,
+    pub(crate) entries: Vec<Entry>,
+}
 
 /// The result of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +83,8 @@ pub(crate) struct Client {
     connection: Option<PooledConnection>,
     /// All users of the client. The last one is in use.
     pub(crate) accounts: Vec<Account>,
-    state: State,
+    /// The user in use, as far as the client knows.
+    pub(crate) user: User,
     requests: u64,
     /// Responses that no fault explains.
     pub(crate) unexpected: Vec<String>,
@@ -53,7 +100,7 @@ impl Client {
             rng,
             connection: None,
             accounts: Vec::new(),
-            state: State::default(),
+            user: User::default(),
             requests: 0,
             unexpected: Vec::new(),
             unknown: 0,
@@ -62,13 +109,13 @@ impl Client {
         client
     }
 
-    /// Makes any possible change. `mark` returns the length of the disk journal.
-    pub(crate) fn step(&mut self, service: &Service, mark: &dyn Fn() -> u64) -> Attempt {
-        if self.account().entries.len() >= CHANGES_PER_USER || self.state.is_deleted {
+    /// Makes any possible change.
+    pub(crate) fn step(&mut self, service: &Service) -> Attempt {
+        if self.entries().len() >= CHANGES_PER_USER || self.user.is_deleted {
             self.next_user();
         }
         let change = self.choose();
-        let attempt = self.attempt(change, service, mark);
+        let attempt = self.attempt(change, service);
         if attempt == Attempt::Unknown {
             self.next_user();
         }
@@ -77,34 +124,23 @@ impl Client {
 
     /// Moves on to a new user. After an unknown outcome nothing more is asked for the old one.
     pub(crate) fn next_user(&mut self) {
-        let account = Account {
-            email: format!("{}-{}@example.com", self.name, self.accounts.len()),
-            password: self.new_password(),
+        let email = format!("{}-{}@example.com", self.name, self.accounts.len());
+        self.user = User::new(email, self.new_password());
+        self.accounts.push(Account {
+            user: self.user.clone(),
             entries: Vec::new(),
-        };
-        self.state = State::before(&account);
-        self.accounts.push(account);
+        });
     }
 
-    /// What the client knows about its present user.
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
-    fn account(&mut self) -> &mut Account {
+    fn entries(&mut self) -> &mut Vec<Entry> {
         let last = self.accounts.len() - 1;
-        &mut self.accounts[last]
+        &mut self.accounts[last].entries
     }
 
     /// Asks for a change, and records the outcome.
-    pub(crate) fn attempt(
-        &mut self,
-        change: Change,
-        service: &Service,
-        mark: &dyn Fn() -> u64,
-    ) -> Attempt {
+    pub(crate) fn attempt(&mut self, change: Change, service: &Service) -> Attempt {
         let request_id = format!("{}.{}", self.name, self.requests + 1);
-        let request = self.request(&change, service);
+        let request = self.user.request(&change, &service.admin);
         let request = request.header("X-Request-Id", &request_id);
         let connection = self.connection.take();
         let is_same = |open: &PooledConnection| open.address() == service.address;
@@ -119,39 +155,41 @@ impl Client {
         let response = connection.send(&request);
         self.connection = Some(connection);
 
-        let outcome = self.outcome(&change, response.ok(), mark);
-        let attempt = match &outcome {
-            Outcome::Acknowledged { returned, .. } => {
-                self.state.apply(&change, returned, None);
-                Attempt::Acknowledged
-            }
-            Outcome::RefusedAsRepeated => Attempt::Acknowledged,
-            Outcome::Unknown => Attempt::Unknown,
-        };
-        self.unknown += usize::from(attempt == Attempt::Unknown);
-        self.account().entries.push(Entry {
+        let outcome = self.outcome(&change, response.ok(), service);
+        if let Outcome::Acknowledged { made, .. } = &outcome {
+            self.user.apply(&change, made);
+        }
+        let is_unknown = outcome == Outcome::Unknown;
+        self.unknown += usize::from(is_unknown);
+        self.entries().push(Entry {
             request_id,
             change,
             outcome,
         });
-        attempt
+        match is_unknown {
+            true => Attempt::Unknown,
+            false => Attempt::Acknowledged,
+        }
     }
 
     fn outcome(
         &mut self,
         change: &Change,
         response: Option<Response>,
-        mark: &dyn Fn() -> u64,
+        service: &Service,
     ) -> Outcome {
         let Some(response) = response.filter(|response| response.status != 503) else {
             return Outcome::Unknown;
         };
-        if let Some(returned) = returned(change, &response) {
+        if let Some(made) = Made::from_response(change, &response) {
             // After the response was read: all that it depends on is in the journal by now.
-            let mark = mark();
-            return Outcome::Acknowledged { returned, mark };
+            let mark = service.acknowledge();
+            return Outcome::Acknowledged { made, mark };
         }
-        if self.repeats(change) && is_refused_as_repeated(change, response.status) {
+        let last = self.entries().last();
+        if last.is_some_and(|last| last.is_repeated_by(change))
+            && change.status_if_repeated() == Some(response.status)
+        {
             return Outcome::RefusedAsRepeated;
         }
         if self.unexpected.len() < MAX_REPORTED {
@@ -162,58 +200,18 @@ impl Client {
         Outcome::Unknown
     }
 
-    /// Whether the previous attempt was for the same change and has an unknown outcome.
-    fn repeats(&mut self, change: &Change) -> bool {
-        let last = self.account().entries.last();
-        last.is_some_and(|last| last.outcome == Outcome::Unknown && last.change == *change)
-    }
-
-    fn request(&mut self, change: &Change, service: &Service) -> Request {
-        let user = TestUser {
-            name: "Ada Lovelace".to_owned(),
-            email: self.account().email.clone(),
-            password: self.state.password.clone(),
-        };
-        let own = |method: &str, path: &str| {
-            let request = Request::new(method, path);
-            match &self.state.token {
-                Token::Known(token) => request.bearer(token),
-                Token::None | Token::Unknown => request,
-            }
-        };
-        let user_path = format!("/admin/users/{}", self.state.id.unwrap_or_default());
-        let admin = |method: &str| Request::new(method, &user_path).bearer(&service.admin);
-        let patch = |body: Value| admin("PATCH").json(&body);
-        match change {
-            Change::Register => user.register_request(),
-            Change::Login => user.sign_in_request(),
-            Change::Logout => own("POST", "/logout"),
-            Change::CreateKey => own("POST", "/users/me/keys").json(&json!({"name": "ci"})),
-            Change::RevokeKey(id) => own("DELETE", &format!("/users/me/keys/{id}")),
-            Change::Password(new, kept) => own("POST", "/users/me/password").json(&json!({
-                "current_password": user.password,
-                "new_password": new,
-                "keep_keys": kept,
-            })),
-            Change::Disable => patch(json!({"disabled": true})),
-            Change::Enable => patch(json!({"disabled": false})),
-            Change::AddScope(scope) => patch(json!({"scopes_add": scope})),
-            Change::Delete => admin("DELETE"),
-        }
-    }
-
     fn choose(&mut self) -> Change {
-        let state = &self.state;
-        if state.id.is_none() {
+        let user = &self.user;
+        if user.id.is_none() {
             return Change::Register;
         }
-        if state.is_disabled {
+        if user.is_disabled {
             return Change::Enable;
         }
-        if state.token == Token::None {
+        if user.token.is_none() {
             return Change::Login;
         }
-        let keys = state.live_keys();
+        let keys: Vec<i64> = user.live_keys().map(|(id, _)| id).collect();
         let any_key = keys.choose(&mut self.rng).copied();
         match (self.rng.random_range(0..100), any_key) {
             (0..15, _) => Change::Login,
@@ -223,7 +221,7 @@ impl Client {
             (63..72, _) => Change::Disable,
             (72..81, _) => Change::AddScope(format!("{SCOPE_PREFIX}{}", self.requests)),
             (81..84, _) => Change::Delete,
-            _ if keys.len() < MAX_KEYS => Change::CreateKey,
+            _ if keys.len() < MAX_KEYS => Change::CreateKey(""),
             _ => Change::Login,
         }
     }
@@ -232,31 +230,4 @@ impl Client {
     pub(crate) fn new_password(&mut self) -> String {
         format!("mulberry-Tram-{:08x}", self.rng.random::<u32>())
     }
-}
-
-/// What a successful response returns; `None` for any other response.
-fn returned(change: &Change, response: &Response) -> Option<Returned> {
-    let id = || response.member("id")?.as_i64();
-    match (change, response.status) {
-        (Change::Register, 201) => id().map(Returned::User),
-        (Change::Login, 200) => response.access_token().map(Returned::Token),
-        (Change::CreateKey, 201) => {
-            let key = response.member("key")?.as_str()?.to_owned();
-            Some(Returned::Key(id()?, key))
-        }
-        (Change::Logout | Change::RevokeKey(_) | Change::Password(..) | Change::Delete, 204)
-        | (Change::Disable | Change::Enable | Change::AddScope(_), 200) => Some(Returned::Nothing),
-        _ => None,
-    }
-}
-
-/// Whether this is the refusal of a change that has been made already.
-fn is_refused_as_repeated(change: &Change, status: u16) -> bool {
-    matches!(
-        (change, status),
-        (Change::Register, 409)
-            | (Change::Logout, 401)
-            | (Change::RevokeKey(_) | Change::Delete, 404)
-            | (Change::Password(..), 403)
-    )
 }

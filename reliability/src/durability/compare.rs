@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use super::ledger::{Account, Change, Entry, Outcome, Returned, State, Token, digest};
-use super::snapshot::{EventRow, Snapshot};
+use super::client::{Account, Entry, Outcome};
+use super::snapshot::{EventRow, Snapshot, StoredUser};
 use crate::Findings;
+use crate::user::{Change, Made, User};
 
 /// Compares what clients know with the content of the database. Remembers which password fits which
 /// hash, which takes the most time.
@@ -41,67 +43,67 @@ impl Comparison {
         limit: u64,
         findings: &mut Findings,
     ) {
+        let email = &account.user.email;
         let mut made: Vec<(&Entry, &EventRow)> = Vec::new();
+        // The user after the acknowledged changes as well, also those that are lost.
+        let mut promised = account.user.clone();
         for entry in &account.entries {
             let events = snapshot.events.get(&entry.request_id);
             let events = events.map_or(&[][..], Vec::as_slice);
-            judge_entry(account, entry, events, limit, &made, findings);
-            made.extend(events.first().map(|event| (entry, event)));
+            judge_entry(email, entry, events, limit, &made, findings);
+            let event = events.first();
+            if event.is_some() || entry.is_acknowledged_at(limit) {
+                apply(&mut promised, entry, event);
+            }
+            made.extend(event.map(|event| (entry, event)));
         }
         // A change without a response may have been made after the next one.
         made.sort_by_key(|(_, event)| event.id);
-        let mut state = State::before(account);
+        let mut user = account.user.clone();
         for (entry, event) in &made {
-            apply(&mut state, entry, Some(event));
+            apply(&mut user, entry, Some(event));
         }
-        let ended = Ended::new(account, &made, limit);
-        self.compare_tables(account, &state, &ended, snapshot, findings);
+
+        let stored = snapshot.users.get(email);
+        let resurrected = stored.map_or_else(Vec::new, |stored| resurrected(&promised, stored));
+        let expected = self.expected(&user, stored);
+        if resurrected.is_empty() && stored != expected.as_ref() {
+            findings.add_wrong(format!("{email} is {stored:?} instead of {expected:?}"));
+        }
+        for what in resurrected {
+            findings.add_resurrected(format!("{email}: {what}"));
+        }
     }
 
-    /// Compares the tables with the changes in the audit trail.
-    fn compare_tables(
-        &mut self,
-        account: &Account,
-        state: &State,
-        ended: &Ended,
-        snapshot: &Snapshot,
-        findings: &mut Findings,
-    ) {
-        let email = &account.email;
-        let row = snapshot.users.get(email);
-        let (id, row) = match (state.id, row) {
-            (_, Some(_)) if state.is_deleted || ended.is_deleted => {
-                return findings.add_resurrected(format!("{email} is deleted and exists"));
-            }
-            (_, None) if state.is_deleted => return,
-            (Some(id), Some(row)) => (id, row),
-            (Some(_), None) => {
-                return findings.add_lost(format!("{email} is registered and does not exist"));
-            }
-            (None, Some(_)) => {
-                return findings.add_wrong(format!("{email} exists without an event"));
-            }
-            (None, None) => return,
-        };
-        if row.id != id {
-            findings.add_wrong(format!("{email} is user {} instead of {id}", row.id));
+    /// The row that belongs to a user. What the client does not know is as it is stored.
+    fn expected(&mut self, user: &User, stored: Option<&StoredUser>) -> Option<StoredUser> {
+        if user.is_deleted {
+            return None;
         }
-        if !self.fits(&state.password, &row.hashed_password) {
-            findings.add_lost(format!("{email} has another password"));
-        }
-        if row.scope_set() != state.scopes {
-            let (row, scopes) = (&row.scopes, &state.scopes);
-            findings.add_lost(format!(
-                "{email} has the scopes {row:?} instead of {scopes:?}"
-            ));
-        }
-        match (state.is_disabled || ended.is_disabled, row.disabled == 1) {
-            (true, false) => findings.add_resurrected(format!("{email} is enabled again")),
-            (false, true) => findings.add_lost(format!("{email} is disabled again")),
-            _ => {}
-        }
-        compare_token(email, state, snapshot.tokens.get(&id), ended, findings);
-        compare_keys(email, state, id, snapshot, ended, findings);
+        let id = user.id?;
+        let hash = stored.map(|stored| stored.hashed_password.clone());
+        let hash = hash.filter(|hash| self.fits(&user.password, hash));
+        let stored_token = || stored.and_then(|stored| stored.token.clone());
+        let token = user.token.as_ref().map(|token| match token {
+            Some(token) => digest(token),
+            None => stored_token().unwrap_or_else(|| "a token".to_owned()),
+        });
+        let keys = user.keys.iter().map(|(id, key)| {
+            let stored = stored.and_then(|stored| stored.keys.get(id));
+            let digest = match &key.secret {
+                Some(key) => digest(key),
+                None => stored.map_or_else(String::new, |(digest, _)| digest.clone()),
+            };
+            (*id, (digest, key.is_live))
+        });
+        Some(StoredUser {
+            id,
+            hashed_password: hash.unwrap_or_else(|| "another hash".to_owned()),
+            scopes: user.scopes.clone(),
+            is_disabled: user.is_disabled,
+            token,
+            keys: keys.collect(),
+        })
     }
 
     fn fits(&mut self, password: &str, hash: &str) -> bool {
@@ -111,44 +113,41 @@ impl Comparison {
     }
 }
 
-/// What has ended for good, by the acknowledged changes as well, also those that are lost.
-struct Ended {
-    digests: Vec<String>,
-    is_disabled: bool,
-    is_deleted: bool,
-}
-
-impl Ended {
-    fn new(account: &Account, made: &[(&Entry, &EventRow)], limit: u64) -> Self {
-        let mut state = State::before(account);
-        for entry in &account.entries {
-            let is_same = |(other, _): &&(&Entry, _)| other.request_id == entry.request_id;
-            let event = made.iter().find(is_same).map(|(_, event)| *event);
-            if event.is_some() || entry.is_acknowledged_at(limit) {
-                apply(&mut state, entry, event);
-            }
-        }
-        Self {
-            digests: state.ended.iter().map(|secret| digest(secret)).collect(),
-            is_disabled: state.is_disabled,
-            is_deleted: state.is_deleted,
-        }
+/// What is there although it has ended for good.
+fn resurrected(promised: &User, stored: &StoredUser) -> Vec<&'static str> {
+    if promised.is_deleted {
+        return vec!["deleted and exists"];
     }
+    let ended: Vec<String> = promised.ended.iter().map(|it| digest(it)).collect();
+    let live = stored.live_digests().filter(|live| ended.contains(live));
+    let mut found = vec!["an ended credential is valid again"; live.count()];
+    if promised.is_disabled && !stored.is_disabled {
+        found.push("enabled again");
+    }
+    found
 }
 
-fn apply(state: &mut State, entry: &Entry, event: Option<&EventRow>) {
-    let returned = match &entry.outcome {
-        Outcome::Acknowledged { returned, .. } => returned,
-        Outcome::RefusedAsRepeated | Outcome::Unknown => &Returned::Nothing,
-    };
+/// What the database stores for a token or key.
+fn digest(secret: &str) -> String {
+    let digest = Sha256::digest(secret.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn apply(user: &mut User, entry: &Entry, event: Option<&EventRow>) {
     let number = event.and_then(|event| event.target.rsplit_once(':'));
-    let target = number.and_then(|(_, number)| number.parse().ok());
-    state.apply(&entry.change, returned, target);
+    let unknown = Made {
+        id: number.and_then(|(_, number)| number.parse().ok()),
+        secret: None,
+    };
+    match &entry.outcome {
+        Outcome::Acknowledged { made, .. } => user.apply(&entry.change, made),
+        Outcome::RefusedAsRepeated | Outcome::Unknown => user.apply(&entry.change, &unknown),
+    }
 }
 
 /// Compares an entry with its events. `made` holds the entries before it that have one.
 fn judge_entry(
-    account: &Account,
+    email: &str,
     entry: &Entry,
     events: &[EventRow],
     limit: u64,
@@ -156,7 +155,7 @@ fn judge_entry(
     findings: &mut Findings,
 ) {
     let action = entry.change.action();
-    let what = format!("{action} of {}", account.email);
+    let what = format!("{action} of {email}");
     for event in events {
         if event.action != action {
             findings.add_wrong(format!("{what} is in the trail as {}", event.action));
@@ -175,9 +174,9 @@ fn judge_entry(
     match (&entry.outcome, events.is_empty()) {
         // It was repeated, and nothing was left to do.
         (Outcome::Acknowledged { .. }, true)
-            if made.last().is_some_and(|(last, _)| {
-                last.outcome == Outcome::Unknown && last.change == entry.change
-            }) => {}
+            if made
+                .last()
+                .is_some_and(|(last, _)| last.is_repeated_by(&entry.change)) => {}
         (Outcome::Acknowledged { .. }, true) if is_acknowledged => findings.add_lost(format!(
             "{what} was acknowledged and is not in the audit trail"
         )),
@@ -202,68 +201,15 @@ fn adds_scope(detail: &str, scope: &str) -> bool {
         let mut scopes: Vec<&str> = scopes.split_whitespace().collect();
         scopes.extend((name == "before").then_some(scope));
         scopes.sort_unstable();
-        scopes.join(" ")
+        scopes
     });
     before == after
 }
 
-fn compare_token(
-    email: &str,
-    state: &State,
-    row: Option<&String>,
-    ended: &Ended,
-    findings: &mut Findings,
-) {
-    match (&state.token, row) {
-        (_, Some(row)) if ended.digests.contains(row) => {
-            findings.add_resurrected(format!("an ended token of {email} is there again"));
-        }
-        (Token::Known(token), Some(row)) if digest(token) == *row => {}
-        (Token::None, None) | (Token::Unknown, Some(_)) => {}
-        (Token::None, Some(_)) => {
-            findings.add_wrong(format!("{email} has a token without an event"));
-        }
-        (Token::Known(_) | Token::Unknown, _) => {
-            findings.add_lost(format!("the token of {email} is missing"));
-        }
-    }
-}
-
-fn compare_keys(
-    email: &str,
-    state: &State,
-    user_id: i64,
-    snapshot: &Snapshot,
-    ended: &Ended,
-    findings: &mut Findings,
-) {
-    let rows = || snapshot.keys.iter().filter(|row| row.user_id == user_id);
-    for (id, key) in &state.keys {
-        let Some(row) = rows().find(|row| row.id == *id) else {
-            findings.add_lost(format!("key {id} of {email} is missing"));
-            continue;
-        };
-        let is_same = |key: &String| digest(key) == row.key_digest;
-        let has_ended = ended.digests.contains(&row.key_digest);
-        match (key.is_live && !has_ended, row.live == 1) {
-            _ if !key.key.as_ref().is_none_or(is_same) => {
-                findings.add_wrong(format!("key {id} of {email} is another one"));
-            }
-            (false, true) => {
-                findings.add_resurrected(format!("key {id} of {email} is valid again"));
-            }
-            (true, false) => findings.add_lost(format!("key {id} of {email} is revoked")),
-            _ => {}
-        }
-    }
-    if let Some(row) = rows().find(|row| !state.keys.contains_key(&row.id)) {
-        findings.add_wrong(format!("key {} of {email} has no event", row.id));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::{KeyRow, UserRow};
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     const EMAIL: &str = "ada@example.com";
@@ -272,27 +218,31 @@ mod tests {
 
     /// A user with a revoked key, a changed password and a scope who is disabled, and so has no token.
     fn account() -> Account {
-        let token = |name: &str| Returned::Token(name.to_owned());
-        let password = Change::Password(NEW.to_owned(), Vec::new());
+        let made = |id: Option<i64>, secret: &str| Made {
+            id,
+            secret: Some(secret.to_owned()),
+        };
         let changes = [
-            (Change::Register, Returned::User(7)),
-            (Change::Login, token("first")),
-            (Change::CreateKey, Returned::Key(3, "key".to_owned())),
-            (Change::RevokeKey(3), Returned::Nothing),
-            (password, Returned::Nothing),
-            (Change::Login, token("second")),
-            (Change::Disable, Returned::Nothing),
-            (Change::AddScope("turn:1".to_owned()), Returned::Nothing),
+            (Change::Register, made(Some(7), "")),
+            (Change::Login, made(None, "first")),
+            (Change::CreateKey(""), made(Some(3), "key")),
+            (Change::RevokeKey(3), Made::default()),
+            (
+                Change::Password(NEW.to_owned(), Vec::new()),
+                Made::default(),
+            ),
+            (Change::Login, made(None, "second")),
+            (Change::Disable, Made::default()),
+            (Change::AddScope("turn:1".to_owned()), Made::default()),
         ];
         let entries = (0_u64..).zip(changes);
-        let entries = entries.map(|(mark, (change, returned))| Entry {
+        let entries = entries.map(|(mark, (change, made))| Entry {
             request_id: format!("r{mark}"),
             change,
-            outcome: Outcome::Acknowledged { returned, mark },
+            outcome: Outcome::Acknowledged { made, mark },
         });
         Account {
-            email: EMAIL.to_owned(),
-            password: OLD.to_owned(),
+            user: User::new(EMAIL.to_owned(), OLD.to_owned()),
             entries: entries.collect(),
         }
     }
@@ -310,50 +260,48 @@ mod tests {
             };
             (entry.request_id, vec![row])
         };
-        let user = UserRow {
+        let user = StoredUser {
             id: 7,
-            email: EMAIL.to_owned(),
             hashed_password: bcrypt::hash(NEW, 4).unwrap(),
-            scopes: "turn:1".to_owned(),
-            disabled: 1,
-        };
-        let key = KeyRow {
-            id: 3,
-            user_id: 7,
-            key_digest: digest("key"),
-            live: 0,
+            scopes: BTreeSet::from(["turn:1".to_owned()]),
+            is_disabled: true,
+            token: None,
+            keys: BTreeMap::from([(3, (digest("key"), false))]),
         };
         Snapshot {
             users: HashMap::from([(EMAIL.to_owned(), user)]),
-            tokens: HashMap::new(),
-            keys: vec![key],
             events: events.map(event).collect(),
             damage: Vec::new(),
         }
     }
 
-    fn user(snapshot: &mut Snapshot) -> &mut UserRow {
+    fn user(snapshot: &mut Snapshot) -> &mut StoredUser {
         snapshot.users.get_mut(EMAIL).unwrap()
+    }
+
+    fn events<'a>(snapshot: &'a mut Snapshot, id: &str) -> &'a mut Vec<EventRow> {
+        snapshot.events.get_mut(id).unwrap()
     }
 
     fn forget_disable(snapshot: &mut Snapshot) {
         snapshot.events.remove("r6");
-        user(snapshot).disabled = 0;
-        snapshot.tokens.insert(7, digest("second"));
-    }
-
-    fn forget_disable_and_token(snapshot: &mut Snapshot) {
-        forget_disable(snapshot);
-        snapshot.tokens.clear();
+        user(snapshot).is_disabled = false;
+        user(snapshot).token = Some(digest("second"));
     }
 
     fn forget_all_after_the_key(snapshot: &mut Snapshot) {
         snapshot.events.retain(|id, _| id.as_str() <= "r3");
-        snapshot.tokens.insert(7, digest("first"));
-        let user = user(snapshot);
-        user.hashed_password = bcrypt::hash(OLD, 4).unwrap();
-        user.disabled = 0;
-        user.scopes.clear();
+        *user(snapshot) = StoredUser {
+            hashed_password: bcrypt::hash(OLD, 4).unwrap(),
+            scopes: BTreeSet::new(),
+            is_disabled: false,
+            token: Some(digest("first")),
+            ..user(snapshot).clone()
+        };
+    }
+
+    fn revive_key(snapshot: &mut Snapshot) {
+        user(snapshot).keys.insert(3, (digest("key"), true));
     }
 
     /// A change of the content, the length of the disk journal, and how much is then lost, resurrected
@@ -361,40 +309,46 @@ mod tests {
     type Case = (fn(&mut Snapshot), u64, [usize; 3]);
 
     #[rustfmt::skip]
-    const CASES: [Case; 19] = [
+    const CASES: [Case; 21] = [
         (|_| {}, u64::MAX, [0, 0, 0]),
         // Lost, unless it was acknowledged later.
         (forget_disable, 6, [1, 2, 0]),
         (forget_disable, 5, [0, 0, 0]),
-        (forget_disable_and_token, 5, [1, 0, 0]),
         // Resurrected.
-        (|it| it.keys[0].live = 1, u64::MAX, [0, 1, 0]),
-        (|it| user(it).disabled = 0, u64::MAX, [0, 1, 0]),
-        (|it| _ = it.tokens.insert(7, digest("first")), u64::MAX, [0, 1, 0]),
-        (|it| _ = it.tokens.insert(7, digest("second")), u64::MAX, [0, 1, 0]),
+        (revive_key, u64::MAX, [0, 1, 0]),
+        (|it| user(it).is_disabled = false, u64::MAX, [0, 1, 0]),
+        (|it| user(it).token = Some(digest("first")), u64::MAX, [0, 1, 0]),
+        (|it| user(it).token = Some(digest("second")), u64::MAX, [0, 1, 0]),
         // What a lost change had ended.
-        (|it| (it.keys[0].live, _) = (1, it.events.remove("r3")), u64::MAX, [1, 1, 0]),
+        (|it| (_, _) = (revive_key(it), it.events.remove("r3")), u64::MAX, [1, 1, 0]),
         (forget_all_after_the_key, u64::MAX, [4, 2, 0]),
         (forget_all_after_the_key, 3, [0, 0, 0]),
         // The tables contradict the trail.
-        (|it| _ = it.tokens.insert(7, digest("other")), u64::MAX, [0, 0, 1]),
-        (|it| it.keys.clear(), u64::MAX, [1, 0, 0]),
-        (|it| it.users.clear(), u64::MAX, [1, 0, 0]),
-        (|it| user(it).scopes.clear(), u64::MAX, [1, 0, 0]),
-        (|it| _ = it.events.get_mut("r1").map(|it| it.push(it[0].clone())), u64::MAX, [0, 0, 1]),
-        (|it| _ = it.events.get_mut("r1").map(|it| it[0].action.clear()), u64::MAX, [0, 0, 1]),
-        (|it| _ = it.events.get_mut("r7").map(|it| it[0].detail.clear()), u64::MAX, [0, 0, 1]),
+        (|it| user(it).token = Some(digest("other")), u64::MAX, [0, 0, 1]),
+        (|it| (_, user(it).token) = (forget_disable(it), None), 5, [0, 0, 1]),
+        (|it| user(it).keys.clear(), u64::MAX, [0, 0, 1]),
+        (|it| user(it).scopes.clear(), u64::MAX, [0, 0, 1]),
+        (|it| user(it).hashed_password.clear(), u64::MAX, [0, 0, 1]),
+        (|it| user(it).id = 8, u64::MAX, [0, 0, 1]),
+        (|it| it.users.clear(), u64::MAX, [0, 0, 1]),
+        (|it| events(it, "r1").extend_from_within(..), u64::MAX, [0, 0, 1]),
+        (|it| events(it, "r1")[0].action.clear(), u64::MAX, [0, 0, 1]),
+        (|it| events(it, "r7")[0].detail.clear(), u64::MAX, [0, 0, 1]),
         (|it| it.damage.push("page 3".to_owned()), u64::MAX, [0, 0, 1]),
     ];
+
+    fn compare(account: &Account, snapshot: &Snapshot, limit: u64) -> [usize; 3] {
+        let found = Comparison::default().run([account], snapshot, limit);
+        [found.lost, found.resurrected, found.wrong]
+    }
 
     #[test]
     fn every_difference_is_found() {
         for (number, (change, limit, expected)) in CASES.into_iter().enumerate() {
             let mut snapshot = snapshot();
             change(&mut snapshot);
-            let found = Comparison::default().run([&account()], &snapshot, limit);
-            let counts = [found.lost, found.resurrected, found.wrong];
-            assert_eq!(counts, expected, "case {number}: {found}");
+            let found = compare(&account(), &snapshot, limit);
+            assert_eq!(found, expected, "case {number}");
         }
     }
 
@@ -404,17 +358,13 @@ mod tests {
         let mut last = account.entries[6].clone();
         (last.request_id, last.change) = ("r8".to_owned(), Change::Delete);
         account.entries.push(last);
-        let counts = |snapshot: &Snapshot| {
-            let found = Comparison::default().run([&account], snapshot, u64::MAX);
-            [found.lost, found.resurrected, found.wrong]
-        };
         let mut snapshot = snapshot();
-        assert_eq!(counts(&snapshot), [1, 1, 0]);
+        assert_eq!(compare(&account, &snapshot, u64::MAX), [1, 1, 0]);
         let mut event = snapshot.events["r6"][0].clone();
         (event.id, event.action) = (9, "user.delete".to_owned());
         snapshot.events.insert("r8".to_owned(), vec![event]);
-        assert_eq!(counts(&snapshot), [0, 1, 0]);
+        assert_eq!(compare(&account, &snapshot, u64::MAX), [0, 1, 0]);
         snapshot.users.clear();
-        assert_eq!(counts(&snapshot), [0, 0, 0]);
+        assert_eq!(compare(&account, &snapshot, u64::MAX), [0, 0, 0]);
     }
 }

@@ -13,6 +13,10 @@ use std::process::Command;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use test_support::ScratchDir;
+
+use super::{Bench, Clients};
+use crate::fixture::{DATABASE, Database};
 
 /// The unit in which a disk writes, in bytes.
 const SECTOR: u64 = 512;
@@ -20,16 +24,17 @@ const SECTOR: u64 = 512;
 /// The bytes before the data of a journal entry.
 const ENTRY_HEAD: usize = 16;
 
-/// Builds the library that is loaded between SQLite and the disk, and returns the settings of a process
-/// that uses it. `output` is the journal or the fault control, by the variable in `shim/disk.c`.
+/// Starts a server on a database in `folder`, with a library between SQLite and the disk. `output` is the
+/// journal or the fault control, after the variable in `shim/disk.c`.
 ///
 /// # Errors
-/// When there is no C compiler.
-pub(super) fn shim_settings(
-    folder: &Path,
-    database: &Path,
-    output: (&'static str, &Path),
-) -> Result<[(&'static str, String); 3], String> {
+/// When there is no C compiler, or the server does not start.
+pub(super) fn start_bench(
+    binary: &Path,
+    folder: ScratchDir,
+    output: (&str, &Path),
+    clients: Clients,
+) -> Result<Bench, String> {
     let (source, library) = (folder.join("disk.c"), folder.join("disk.so"));
     let text = include_str!("../../shim/disk.c");
     fs::write(&source, text).map_err(|error| error.to_string())?;
@@ -43,11 +48,17 @@ pub(super) fn shim_settings(
         let stderr = String::from_utf8_lossy(&compiler.stderr);
         return Err(format!("cc does not build the shim: {stderr}"));
     }
-    Ok([
-        ("LD_PRELOAD", library.display().to_string()),
-        ("DISK_SHIM_DATABASE", database.display().to_string()),
-        (output.0, output.1.display().to_string()),
-    ])
+    let database = folder.join(DATABASE);
+    let [library, database, file] =
+        [&library, &database, output.1].map(|path| path.display().to_string());
+    let settings = [
+        ("LD_PRELOAD", library.as_str()),
+        ("DISK_SHIM_DATABASE", &database),
+        (output.0, &file),
+    ];
+    let database = Database::Sqlite(folder);
+    let url = database.url();
+    Bench::start(binary, database, &url, &settings, clients)
 }
 
 /// The files of a database, and their folder.
@@ -90,21 +101,25 @@ impl Entry<'_> {
 /// When it is cut off or no journal.
 pub(super) fn parse_journal(journal: &[u8]) -> Result<Vec<Entry<'_>>, String> {
     let mut entries = Vec::new();
-    let mut at = 0;
-    while at < journal.len() {
-        let (entry, end) = parse_entry(journal, at).ok_or("the disk journal is malformed")?;
-        entries.push(entry);
-        at = end;
+    let mut rest = journal;
+    while !rest.is_empty() {
+        let (name, operation);
+        (name, operation, rest) = parse_entry(rest).ok_or("the disk journal is malformed")?;
+        entries.push(Entry {
+            name,
+            operation,
+            end: (journal.len() - rest.len()) as u64,
+        });
     }
     Ok(entries)
 }
 
-fn parse_entry(journal: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
-    let head = journal.get(at..at + ENTRY_HEAD)?;
+/// The first entry, and what comes after it.
+fn parse_entry(journal: &[u8]) -> Option<(Name, Operation<'_>, &[u8])> {
+    let (head, rest) = journal.split_at_checked(ENTRY_HEAD)?;
     let length = u32::from_le_bytes(head[4..8].try_into().ok()?) as usize;
     let offset = u64::from_le_bytes(head[8..16].try_into().ok()?);
-    let end = at + ENTRY_HEAD + length;
-    let data = journal.get(at + ENTRY_HEAD..end)?;
+    let (data, rest) = rest.split_at_checked(length)?;
     let operation = match head[0] {
         b'C' => Operation::Create,
         b'W' => Operation::Write(offset, data),
@@ -120,12 +135,7 @@ fn parse_entry(journal: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
         5 => Name::Folder,
         _ => return None,
     };
-    let entry = Entry {
-        name,
-        operation,
-        end: end as u64,
-    };
-    Some((entry, end))
+    Some((name, operation, rest))
 }
 
 /// What becomes of the unsynced content.
@@ -289,7 +299,7 @@ fn sectors(mut offset: u64, mut data: &[u8]) -> Vec<(u64, &[u8])> {
     parts
 }
 
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> OsString {
+fn with_suffix(path: &Path, suffix: &str) -> OsString {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path
@@ -305,7 +315,6 @@ fn remove(path: &OsStr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
-    use test_support::ScratchDir;
 
     use super::*;
 

@@ -4,18 +4,16 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use test_support::{Program, ScratchDir, Server};
+use test_support::{ScratchDir, Server};
 
-use super::client::{Attempt, SCOPE_PREFIX};
-use super::disk::shim_settings;
-use super::{AuditTrail, Clients};
-use crate::fixture::{Service, program, sqlite_url, start_server};
-use crate::{Findings, Report};
+use super::client::Attempt;
+use super::{Bench, Clients, disk};
+use crate::Report;
 
 /// Changes that are asked for until the fault occurs.
 const MAX_CHANGES: usize = 12;
@@ -88,19 +86,15 @@ impl Fault {
 }
 
 /// The memory shared with the shim: eight numbers in a file, of which the last counts the failures.
-struct FaultControl {
-    file: File,
-    path: PathBuf,
-}
+struct FaultControl(File);
 
 impl FaultControl {
     /// Makes the file. Nothing fails yet.
-    fn new(path: PathBuf) -> io::Result<Self> {
+    fn new(path: &Path) -> io::Result<Self> {
         let mut options = File::options();
-        options.read(true).write(true).create_new(true);
-        let file = options.open(&path)?;
+        let file = options.read(true).write(true).create_new(true).open(path)?;
         file.write_all_at(&[0; 32], 0)?;
-        Ok(Self { file, path })
+        Ok(Self(file))
     }
 
     /// Lets a call fail after `after` others, once or from then on.
@@ -114,21 +108,21 @@ impl FaultControl {
         } = fault;
         let numbers = [calls, files, after, error, is_permanent, is_half, 0];
         let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
-        let written = self.file.write_all_at(&bytes, 4);
-        let armed = written.and_then(|()| self.file.write_all_at(&1_u32.to_ne_bytes(), 0));
+        let written = self.0.write_all_at(&bytes, 4);
+        let armed = written.and_then(|()| self.0.write_all_at(&1_u32.to_ne_bytes(), 0));
         armed.map_err(|error| error.to_string())
     }
 
     /// Stops the failures, and returns the number of failures.
     fn disarm(&self) -> Result<u32, String> {
-        let written = self.file.write_all_at(&[0; 4], 0);
+        let written = self.0.write_all_at(&[0; 4], 0);
         written.map_err(|error| error.to_string())?;
         self.failures()
     }
 
     fn failures(&self) -> Result<u32, String> {
         let mut failures = [0; 4];
-        let read = self.file.read_exact_at(&mut failures, 28);
+        let read = self.0.read_exact_at(&mut failures, 28);
         read.map_err(|error| error.to_string())?;
         Ok(u32::from_ne_bytes(failures))
     }
@@ -174,18 +168,10 @@ impl fmt::Display for Row {
     }
 }
 
-/// A server on a disk that can fail.
+/// A server on a disk that can fail, and one client.
 struct DiskFixture {
-    program: Program,
-    server: Option<Server>,
-    service: Service,
+    bench: Bench,
     control: FaultControl,
-    clients: Clients,
-    database_url: String,
-    findings: Findings,
-    trail: AuditTrail,
-    // Dropped last.
-    _scratch: ScratchDir,
 }
 
 impl IoErrors {
@@ -194,7 +180,7 @@ impl IoErrors {
     /// # Errors
     /// One sentence, when a process does not start or the database cannot be read.
     pub fn execute(&self, binary: &Path) -> Result<Report, String> {
-        let mut summary = Vec::new();
+        let mut report = Report::default();
         let mut have_all_occurred = true;
         let mut fixture = DiskFixture::new(binary, self.seed)?;
         for fault in FAULTS {
@@ -205,18 +191,12 @@ impl IoErrors {
             for is_permanent in [false, true] {
                 let row = fixture.run(fault, calls, is_permanent)?;
                 have_all_occurred &= row.occurred > 0 || row.tried == 0;
-                summary.push(row.to_string());
+                report.summary.push(row.to_string());
             }
         }
-        summary.push(fixture.fail_starts()?);
-        let mut report = Report {
-            summary,
-            acknowledged: fixture.clients.count_acknowledged(),
-            unacknowledged: fixture.clients.count_unknown(),
-            findings: fixture.findings,
-            ..Report::default()
-        }
-        .judge();
+        report.summary.push(fixture.fail_starts()?);
+        fixture.bench.add_to(&mut report);
+        let mut report = report.judge();
         report.is_good &= have_all_occurred;
         Ok(report)
     }
@@ -224,34 +204,20 @@ impl IoErrors {
 
 impl DiskFixture {
     fn new(binary: &Path, seed: u64) -> Result<Self, String> {
-        let scratch = ScratchDir::new("io-errors");
-        let database = scratch.join("tokenhouse.db");
-        let control = FaultControl::new(scratch.join("control")).map_err(|e| e.to_string())?;
-        let shim = shim_settings(&scratch, &database, ("DISK_SHIM_CONTROL", &control.path))?;
-        let scopes = ("TOKENHOUSE_GRANTABLE_SCOPES", &*format!("{SCOPE_PREFIX}*"));
-        let shim = shim.iter().map(|(name, value)| (*name, value.as_str()));
-        let settings: Vec<_> = shim.chain([scopes]).collect();
-        let database_url = sqlite_url(&database);
-        let program = program(binary, &database_url, &scratch, &settings)?;
-        let server = start_server(&program)?;
-        Ok(Self {
-            service: Service::new(&program, server.address)?,
-            program,
-            server: Some(server),
-            control,
-            clients: Clients::new(1, "io", seed),
-            database_url,
-            findings: Findings::default(),
-            trail: AuditTrail::default(),
-            _scratch: scratch,
-        })
+        let folder = ScratchDir::new("io-errors");
+        let path = folder.join("control");
+        let control = FaultControl::new(&path).map_err(|error| error.to_string())?;
+        let output = ("DISK_SHIM_CONTROL", path.as_path());
+        let clients = Clients::new(1, "io", seed);
+        let bench = disk::start_bench(binary, folder, output, clients)?;
+        Ok(Self { bench, control })
     }
 
+    /// Lets one call after the other fail.
     fn run(&mut self, fault: Fault, calls: u32, is_permanent: bool) -> Result<Row, String> {
-        let duration = if is_permanent {
-            "until repaired"
-        } else {
-            "once"
+        let duration = match is_permanent {
+            true => "until repaired",
+            false => "once",
         };
         let mut row = Row {
             name: format!("{}, {duration}", fault.name),
@@ -260,10 +226,9 @@ impl DiskFixture {
         for after in 0..calls {
             self.inject(fault, after, is_permanent, &mut row)?;
             let place = format!("{}, call {}", row.name, after + 1);
-            self.compare(&place)?;
+            self.bench.compare(&place)?;
             if row.tried.is_multiple_of(RESTART_INTERVAL) {
-                self.restart()?;
-                self.compare(&format!("{place}, after a restart"))?;
+                self.restart(&format!("{place}, after a restart"))?;
             }
         }
         Ok(row)
@@ -281,7 +246,7 @@ impl DiskFixture {
             true => MAX_CHANGES_TO_CHECKPOINT,
             false => MAX_CHANGES,
         };
-        let unknown = self.clients.count_unknown();
+        let unknown = self.bench.clients.count_unknown();
         self.control.arm(fault, after, is_permanent)?;
         for _ in 0..changes {
             self.step();
@@ -293,7 +258,7 @@ impl DiskFixture {
             (0..CHANGES_WHILE_BROKEN).for_each(|_| _ = self.step());
         }
         let failures = self.control.disarm()?;
-        row.refused += self.clients.count_unknown() - unknown;
+        row.refused += self.bench.clients.count_unknown() - unknown;
         row.tried += 1;
         row.occurred += usize::from(failures > 0);
         row.failed_calls += failures;
@@ -306,7 +271,8 @@ impl DiskFixture {
         let repaired = Instant::now();
         while self.step() != Attempt::Acknowledged {
             if repaired.elapsed() > RECOVERY_TIMEOUT {
-                self.findings.add_wrong(format!("{name}: no recovery"));
+                let example = format!("{name}: no recovery");
+                self.bench.findings.add_wrong(example);
                 break;
             }
             thread::sleep(Duration::from_millis(5));
@@ -315,22 +281,14 @@ impl DiskFixture {
     }
 
     fn step(&mut self) -> Attempt {
-        self.clients.0[0].step(&self.service, &|| 0)
+        self.bench.clients.0[0].step(&self.bench.service)
     }
 
-    fn compare(&mut self, place: &str) -> Result<(), String> {
-        let found = self.clients.compare(&self.database_url)?;
-        self.findings.add(found, place);
-        Ok(())
-    }
-
-    /// Kills the server and starts another one on a working disk.
-    fn restart(&mut self) -> Result<(), String> {
-        self.server = None;
-        let server = start_server(&self.program)?;
-        self.service.address = server.address;
-        self.server = Some(server);
-        self.trail.verify(&self.program, &mut self.findings)
+    /// Kills the server, starts another one on a working disk, and compares.
+    fn restart(&mut self, place: &str) -> Result<(), String> {
+        self.bench.restart()?;
+        self.bench.verify_trail(place)?;
+        self.bench.compare(place).map(drop)
     }
 
     /// Lets one call after the other fail while a server starts on the files of a killed one. The start
@@ -339,15 +297,14 @@ impl DiskFixture {
         let (mut occurred, mut failed) = (0, 0);
         for after in 0..MAX_START_CALLS {
             (0..3).for_each(|_| _ = self.step());
-            self.server = None;
+            self.bench.server = None;
             self.control.arm(ANY_CALL, after, false)?;
-            let started = Server::start(&self.program, "log");
+            let started = Server::start(&self.bench.program, "log");
             let failures = self.control.disarm()?;
             occurred += usize::from(failures > 0);
             failed += usize::from(started.is_err());
             drop(started);
-            self.restart()?;
-            self.compare(&format!("a start, call {}", after + 1))?;
+            self.restart(&format!("a start, call {}", after + 1))?;
             if failures == 0 {
                 break;
             }

@@ -2,19 +2,16 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use test_support::ScratchDir;
 
-use super::client::SCOPE_PREFIX;
-use super::{AuditTrail, Clients};
+use super::{Bench, Clients};
 use crate::Report;
-use crate::fixture::{Backend, Database, Service, program, start_server};
+use crate::fixture::{Backend, Database};
 
 /// Rounds before a new database, so that the comparison of a round stays short.
 const ROUNDS_PER_DATABASE: usize = 50;
@@ -95,52 +92,47 @@ impl Kills {
         rounds: Range<usize>,
         report: &mut Report,
     ) -> Result<usize, String> {
-        let mut database = Database::start(self.database)?;
-        let url = database.url();
-        let scratch = ScratchDir::new("kills");
-        let scopes = format!("{SCOPE_PREFIX}*");
-        let settings = [("TOKENHOUSE_GRANTABLE_SCOPES", scopes.as_str())];
-        let program = program(binary, &url, &scratch, &settings)?;
-        let server = start_server(&program)?;
-        let mut service = Service::new(&program, server.address)?;
-        let mut server = Some(server);
-        let mut trail = AuditTrail::default();
+        let database = Database::start(self.database)?;
         let seed = self.seed.wrapping_add(rounds.start as u64);
-        let mut clients = Clients::new(self.clients, "kills", seed);
+        let clients = Clients::new(self.clients, "kills", seed);
+        let url = database.url();
+        let mut bench = Bench::start(binary, database, &url, &[], clients)?;
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut last_made = 0;
+        let mut made = 0;
         for round in rounds {
-            let load = Load::default();
-            clients.work_while(&service, &|| load.count(), || {
-                load.wait_for_kill(&mut rng);
-                match &mut database {
+            let Bench {
+                clients,
+                service,
+                server,
+                database,
+                ..
+            } = &mut bench;
+            let enough = service.acknowledged() + rng.random_range(KILL_AFTER);
+            clients.work_while(service, || {
+                service.wait_for(enough, KILL_TIMEOUT);
+                thread::sleep(Duration::from_micros(rng.random_range(KILL_DELAY)));
+                match database {
                     Database::Postgres(postgres) if kills_postgres => postgres.stop(),
                     // Dropping it kills it.
                     _ => {
-                        server = None;
+                        *server = None;
                         Ok(())
                     }
                 }
             })?;
-            match &mut database {
+            match database {
                 Database::Postgres(postgres) if kills_postgres => postgres.restart()?,
-                _ => {
-                    let started = start_server(&program)?;
-                    service.address = started.address;
-                    server = Some(started);
-                }
+                _ => bench.restart()?,
             }
-            let mut findings = clients.compare(&url)?;
-            last_made = findings.unacknowledged_made;
+            let place = format!("round {round}");
+            made = bench.compare(&place)?;
             if !kills_postgres {
-                clients.use_credentials(service.address, &mut findings)?;
+                bench.use_credentials()?;
             }
-            trail.verify(&program, &mut findings)?;
-            report.findings.add(findings, &format!("round {round}"));
+            bench.verify_trail(&place)?;
         }
-        report.acknowledged += clients.count_acknowledged();
-        report.unacknowledged += clients.count_unknown();
-        Ok(last_made)
+        bench.add_to(report);
+        Ok(made)
     }
 }
 
@@ -157,26 +149,5 @@ impl Audit {
             seed: self.seed,
         };
         kills.run(binary, false)
-    }
-}
-
-/// The acknowledgements of a round.
-#[derive(Default)]
-struct Load(AtomicUsize);
-
-impl Load {
-    /// Counts one. There is no disk journal, so the mark has no meaning.
-    fn count(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        0
-    }
-
-    fn wait_for_kill(&self, rng: &mut StdRng) {
-        let enough = rng.random_range(KILL_AFTER);
-        let begun = Instant::now();
-        while self.0.load(Ordering::Relaxed) < enough && begun.elapsed() < KILL_TIMEOUT {
-            thread::sleep(Duration::from_micros(200));
-        }
-        thread::sleep(Duration::from_micros(rng.random_range(KILL_DELAY)));
     }
 }

@@ -10,24 +10,22 @@ mod compare;
 mod disk;
 mod io_errors;
 mod kills;
-pub(crate) mod ledger;
 mod power_cut;
 mod snapshot;
 
-use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use test_support::{Program, Request};
+use test_support::{Program, Request, ScratchDir, Server};
 
-use crate::Findings;
-use crate::fixture::{Service, send};
-use client::{Attempt, Client};
+use crate::fixture::{Database, Service, program, send, start_server};
+use crate::{Findings, Report};
+use client::{Account, Attempt, Client, SCOPE_PREFIX};
 use compare::Comparison;
-use ledger::{Account, Token};
 use snapshot::Snapshot;
 
 pub use io_errors::IoErrors;
@@ -48,19 +46,14 @@ impl Clients {
     }
 
     /// Lets the clients work until `act` returns, and returns its value.
-    pub(crate) fn work_while<T>(
-        &mut self,
-        service: &Service,
-        mark: &(dyn Fn() -> u64 + Sync),
-        act: impl FnOnce() -> T,
-    ) -> T {
+    pub(crate) fn work_while<T>(&mut self, service: &Service, act: impl FnOnce() -> T) -> T {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for client in &mut self.0 {
                 let stop = &stop;
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        if client.step(service, mark) == Attempt::Unreachable {
+                        if client.step(service) == Attempt::Unreachable {
                             thread::sleep(Duration::from_millis(2));
                         }
                     }
@@ -73,18 +66,18 @@ impl Clients {
     }
 
     /// All users of all clients.
-    pub(crate) fn accounts(&self) -> impl Iterator<Item = &Account> {
+    fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.0.iter().flat_map(|client| &client.accounts)
     }
 
     /// The number of acknowledged changes.
-    pub(crate) fn count_acknowledged(&self) -> usize {
+    fn count_acknowledged(&self) -> usize {
         let entries = self.accounts().flat_map(|account| &account.entries);
         entries.filter(|entry| entry.mark().is_some()).count()
     }
 
     /// The number of changes with an unknown outcome.
-    pub(crate) fn count_unknown(&self) -> usize {
+    fn count_unknown(&self) -> usize {
         self.0.iter().map(|client| client.unknown).sum()
     }
 
@@ -92,61 +85,121 @@ impl Clients {
     pub(crate) fn compare(&mut self, database_url: &str) -> Result<Findings, String> {
         let snapshot = Snapshot::read(database_url)?;
         let mut findings = Comparison::default().run(self.accounts(), &snapshot, u64::MAX);
-        for client in &mut self.0 {
-            for response in client.unexpected.drain(..) {
-                findings.add_wrong(format!("an unexpected response: {response}"));
-            }
+        for response in self.0.iter_mut().flat_map(|it| it.unexpected.drain(..)) {
+            findings.add_wrong(format!("an unexpected response: {response}"));
         }
         Ok(findings)
     }
+}
+
+/// A server on a database of its own, and clients that change users there.
+pub(crate) struct Bench {
+    pub(crate) clients: Clients,
+    pub(crate) service: Service,
+    pub(crate) program: Program,
+    /// `None` while it is killed.
+    pub(crate) server: Option<Server>,
+    pub(crate) database: Database,
+    pub(crate) findings: Findings,
+    trail: AuditTrail,
+    // Dropped last.
+    _scratch: ScratchDir,
+}
+
+impl Bench {
+    /// Starts a server, which reaches its database by this URL.
+    pub(crate) fn start(
+        binary: &Path,
+        database: Database,
+        url: &str,
+        settings: &[(&str, &str)],
+        clients: Clients,
+    ) -> Result<Self, String> {
+        let scratch = ScratchDir::new("bench");
+        let scopes = format!("{SCOPE_PREFIX}*");
+        let scopes = [("TOKENHOUSE_GRANTABLE_SCOPES", scopes.as_str())];
+        let program = program(binary, url, &scratch, &[&scopes, settings].concat())?;
+        let server = start_server(&program)?;
+        Ok(Self {
+            clients,
+            service: Service::new(&program, server.address)?,
+            program,
+            server: Some(server),
+            database,
+            findings: Findings::default(),
+            trail: AuditTrail::default(),
+            _scratch: scratch,
+        })
+    }
+
+    /// Starts a new server, after the previous one was killed if it still runs.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.server = None;
+        let server = start_server(&self.program)?;
+        self.service.address = server.address;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Compares the database with what the clients know, at a moment that `place` names. Returns the
+    /// number of changes that were made without an acknowledgement.
+    pub(crate) fn compare(&mut self, place: &str) -> Result<usize, String> {
+        let found = self.clients.compare(&self.database.url())?;
+        let made = found.unacknowledged_made;
+        self.findings.add(found, place);
+        Ok(made)
+    }
+
+    /// Verifies the audit trail, which must contain what it contained the last time.
+    pub(crate) fn verify_trail(&mut self, place: &str) -> Result<(), String> {
+        let mut found = Findings::default();
+        self.trail.verify(&self.program, &mut found)?;
+        self.findings.add(found, place);
+        Ok(())
+    }
 
     /// Checks over HTTP that the service refuses ended credentials and accepts live ones.
-    pub(crate) fn use_credentials(
-        &self,
-        address: SocketAddr,
-        findings: &mut Findings,
-    ) -> Result<(), String> {
+    fn use_credentials(&mut self) -> Result<(), String> {
         let status = |credential: &str| -> Result<u16, String> {
-            Ok(send(address, Request::get("/users/me").bearer(credential))?.status)
+            let request = Request::get("/users/me").bearer(credential);
+            Ok(send(self.service.address, request)?.status)
         };
-        for client in &self.0 {
-            let state = client.state();
-            for ended in state.ended.iter().rev().take(3) {
+        for client in &self.clients.0 {
+            let user = &client.user;
+            for ended in user.ended.iter().rev().take(3) {
                 if status(ended)? != 401 {
-                    findings.add_resurrected("an ended credential is accepted".to_owned());
+                    let example = "an ended credential is accepted".to_owned();
+                    self.findings.add_resurrected(example);
                 }
             }
-            let keys = state.keys.values().filter(|key| key.is_live);
-            let keys = keys.filter_map(|key| key.key.as_ref());
-            let token = match &state.token {
-                Token::Known(token) => Some(token),
-                Token::None | Token::Unknown => None,
-            };
-            let expected = if state.is_disabled { 401 } else { 200 };
-            for live in keys.chain(token) {
+            for live in user.live_secrets() {
                 let status = status(live)?;
-                if status != expected {
-                    findings.add_wrong(format!("a live credential gets {status}, not {expected}"));
+                if status != 200 {
+                    let example = format!("a live credential gets {status}");
+                    self.findings.add_wrong(example);
                 }
             }
         }
         Ok(())
     }
+
+    /// Adds what the clients have done and what was found to a report.
+    pub(crate) fn add_to(self, report: &mut Report) {
+        report.acknowledged += self.clients.count_acknowledged();
+        report.unacknowledged += self.clients.count_unknown();
+        report.findings.append(self.findings);
+    }
 }
 
 /// Verifies the audit trail, and that it still contains what was its end the last time.
 #[derive(Default)]
-pub(crate) struct AuditTrail {
+struct AuditTrail {
     last: Option<String>,
 }
 
 impl AuditTrail {
     /// Runs `tokenhouse audit verify`.
-    pub(crate) fn verify(
-        &mut self,
-        program: &Program,
-        findings: &mut Findings,
-    ) -> Result<(), String> {
+    fn verify(&mut self, program: &Program, findings: &mut Findings) -> Result<(), String> {
         let mut words = vec!["audit", "verify"];
         if let Some(last) = &self.last {
             words.extend(["--contains", last]);

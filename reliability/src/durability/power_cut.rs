@@ -1,9 +1,9 @@
 //! A simulated power cut: the calls of a run are recorded, and the files are rebuilt as they may be
 //! after a cut at any moment of it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use test_support::{Program, ScratchDir, Server};
 
-use super::client::SCOPE_PREFIX;
 use super::compare::Comparison;
-use super::disk::{Disk, Entry, Unsynced, parse_journal, shim_settings, with_suffix};
-use super::ledger;
+use super::disk::{self, Disk, Unsynced};
 use super::snapshot::Snapshot;
-use super::{AuditTrail, Clients};
-use crate::fixture::{Service, program, sqlite_url, start_server};
+use super::{AuditTrail, Bench, Clients, client};
+use crate::fixture::{DATABASE, program, sqlite_url};
 use crate::{Findings, Report};
 
 /// The time limit of the recording.
@@ -79,58 +77,48 @@ impl PowerCut {
     pub fn execute(&self, binary: &Path) -> Result<Report, String> {
         let scratch = ScratchDir::new("power-cut");
         let recording = match self.control {
-            Some(Control::Normal) => self.record(&without_syncs(binary, &scratch)?, &scratch)?,
-            _ => self.record(binary, &scratch)?,
+            Some(Control::Normal) => self.record(&without_syncs(binary, &scratch)?)?,
+            _ => self.record(binary)?,
         };
         self.replay(binary, &recording, &scratch)
     }
 
     /// Lets clients work through a start, a shutdown, a start, a kill and another start.
-    fn record(&self, binary: &Path, folder: &Path) -> Result<Recording, String> {
-        let database = folder.join("tokenhouse.db");
+    fn record(&self, binary: &Path) -> Result<Recording, String> {
+        let folder = ScratchDir::new("recording");
         let journal = folder.join("journal");
-        let shim = shim_settings(folder, &database, ("DISK_SHIM_JOURNAL", &journal))?;
-        let scopes = ("TOKENHOUSE_GRANTABLE_SCOPES", &*format!("{SCOPE_PREFIX}*"));
-        let shim = shim.iter().map(|(name, value)| (*name, value.as_str()));
-        let settings: Vec<_> = shim.chain([scopes]).collect();
-        let program = program(binary, &sqlite_url(&database), folder, &settings)?;
-        let mut server = start_server(&program)?;
-        let mut service = Service::new(&program, server.address)?;
+        let log = folder.join(format!("{DATABASE}-wal"));
+        let output = ("DISK_SHIM_JOURNAL", journal.as_path());
+        let clients = Clients::new(self.clients, "power", self.seed);
+        let mut bench = disk::start_bench(binary, folder, output, clients)?;
         let load_start = length(&journal);
-        let mut clients = Clients::new(self.clients, "power", self.seed);
-        let acknowledged = AtomicUsize::new(0);
-        let mark = || {
-            acknowledged.fetch_add(1, Ordering::Relaxed);
-            length(&journal)
-        };
+        bench.service.journal = Some(journal.clone());
         for part in 1..=3 {
-            let enough = self.changes * part / 3;
-            clients.work_while(&service, &mark, || {
-                let begun = Instant::now();
-                while acknowledged.load(Ordering::Relaxed) < enough
-                    && begun.elapsed() < RECORD_TIMEOUT / 3
-                {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                // Under load.
-                if part == 2 {
-                    kill(&mut server, &journal)
-                } else {
-                    Ok(())
+            let Bench {
+                clients,
+                service,
+                server,
+                ..
+            } = &mut bench;
+            clients.work_while(service, || {
+                service.wait_for(self.changes * part / 3, RECORD_TIMEOUT / 3);
+                match part {
+                    // Under load.
+                    2 => kill(server, &journal),
+                    _ => Ok(()),
                 }
             })?;
-            if part == 1 {
-                shut_down(&mut server, &database)?;
+            match part {
+                1 => shut_down(server, &log)?,
+                _ => kill(server, &journal)?,
             }
             if part < 3 {
-                server = start_server(&program)?;
-                service.address = server.address;
+                bench.restart()?;
             }
         }
-        kill(&mut server, &journal)?;
         Ok(Recording {
             journal: fs::read(&journal).map_err(|error| error.to_string())?,
-            clients,
+            clients: bench.clients,
             load_start,
         })
     }
@@ -141,15 +129,14 @@ impl PowerCut {
         recording: &Recording,
         folder: &Path,
     ) -> Result<Report, String> {
-        let entries = parse_journal(&recording.journal)?;
+        let entries = disk::parse_journal(&recording.journal)?;
         let mut rng = StdRng::seed_from_u64(self.seed);
         let cuts = self.choose_cuts(recording, &entries, &mut rng);
-        let rebuilt = folder.join("rebuilt");
-        fs::create_dir(&rebuilt).map_err(|error| error.to_string())?;
-        let database = rebuilt.join("tokenhouse.db");
+        let database = folder.join(DATABASE);
+        let database_url = sqlite_url(&database);
         let mut inspector = Inspector {
-            program: program(binary, &sqlite_url(&database), &rebuilt, &[])?,
-            database_url: sqlite_url(&database),
+            program: program(binary, &database_url, folder, &[])?,
+            database_url,
             recording,
             comparison: Comparison::default(),
             findings: Findings::default(),
@@ -159,7 +146,7 @@ impl PowerCut {
         disk.ignores_log_syncs = self.control == Some(Control::LyingDisk);
         for (number, entry) in entries.iter().enumerate() {
             disk.replay(*entry);
-            if cuts.binary_search(&number).is_err() {
+            if !cuts.contains(&number) {
                 continue;
             }
             let torn = (0..self.subsets).map(|_| Unsynced::Torn);
@@ -199,26 +186,20 @@ impl PowerCut {
     fn choose_cuts(
         &self,
         recording: &Recording,
-        entries: &[Entry<'_>],
+        entries: &[disk::Entry<'_>],
         rng: &mut StdRng,
-    ) -> Vec<usize> {
-        let changes = recording.clients.accounts().flat_map(|a| &a.entries);
-        let mut marks: Vec<u64> = changes.filter_map(ledger::Entry::mark).collect();
+    ) -> BTreeSet<usize> {
+        let entry_at = |length: u64| entries.partition_point(|entry| entry.end < length);
+        let changes = recording.clients.accounts().flat_map(|it| &it.entries);
+        let mut marks: Vec<u64> = changes.filter_map(client::Entry::mark).collect();
         marks.sort_unstable();
         let half = (self.cut_points / 2).clamp(1, marks.len().max(1));
         let chosen = (0..half).filter_map(|step| marks.get(step * marks.len() / half));
-        let mut cuts: Vec<usize> = chosen
-            .map(|mark| entries.partition_point(|entry| entry.end < *mark))
-            .collect();
-        let load_start = entries.partition_point(|entry| entry.end <= recording.load_start);
-        cuts.extend((0..self.cut_points / 20).map(|_| rng.random_range(0..load_start.max(1))));
-        cuts.sort_unstable();
-        cuts.dedup();
+        let mut cuts: BTreeSet<usize> = chosen.map(|mark| entry_at(*mark)).collect();
+        let load_start = entry_at(recording.load_start).max(1);
+        cuts.extend((0..self.cut_points / 20).map(|_| rng.random_range(0..load_start)));
         while cuts.len() < self.cut_points.min(entries.len()) {
-            let cut = rng.random_range(0..entries.len());
-            if let Err(place) = cuts.binary_search(&cut) {
-                cuts.insert(place, cut);
-            }
+            cuts.insert(rng.random_range(0..entries.len()));
         }
         cuts
     }
@@ -249,7 +230,7 @@ impl Inspector<'_> {
             Ok(snapshot) => {
                 let accounts = self.recording.clients.accounts();
                 let found = self.comparison.run(accounts, &snapshot, end);
-                findings.add(found, "tables");
+                findings.append(found);
             }
             Err(problem) => findings.add_wrong(problem),
         }
@@ -266,16 +247,17 @@ fn length(journal: &Path) -> u64 {
 
 /// Kills the server, but not between a call and its journal entry: the files continue from the one, the
 /// replay from the other.
-fn kill(server: &mut Server, journal: &Path) -> Result<(), String> {
+fn kill(server: &mut Option<Server>, journal: &Path) -> Result<(), String> {
     let locked = File::open(journal).and_then(|journal| journal.lock().map(|()| journal));
     let _lock = locked.map_err(|error| error.to_string())?;
-    server.signal("KILL")
+    // Dropping it waits for its end.
+    *server = None;
+    Ok(())
 }
 
 /// Shuts the server down, and waits until it has removed its log.
-fn shut_down(server: &mut Server, database: &Path) -> Result<(), String> {
-    server.signal("TERM")?;
-    let log = PathBuf::from(with_suffix(database, "-wal"));
+fn shut_down(server: &mut Option<Server>, log: &Path) -> Result<(), String> {
+    server.iter_mut().try_for_each(|it| it.signal("TERM"))?;
     let begun = Instant::now();
     while log.exists() {
         if begun.elapsed() > SHUTDOWN_TIMEOUT {

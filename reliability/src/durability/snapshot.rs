@@ -1,28 +1,32 @@
 //! The content of the database, read with SQL: the other side of the comparison.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{PgConnection, QueryResult, SqliteConnection};
 
-#[derive(Clone, Debug, Queryable)]
-pub(crate) struct UserRow {
+/// A user with their credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredUser {
     pub(crate) id: i64,
-    pub(crate) email: String,
     pub(crate) hashed_password: String,
-    pub(crate) scopes: String,
-    pub(crate) disabled: i32,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) is_disabled: bool,
+    /// The digest of the login token.
+    pub(crate) token: Option<String>,
+    /// The digests of the keys, and whether they are live, by id.
+    pub(crate) keys: BTreeMap<i64, (String, bool)>,
 }
 
-#[derive(Clone, Debug, Queryable)]
-pub(crate) struct KeyRow {
-    pub(crate) id: i64,
-    pub(crate) user_id: i64,
-    pub(crate) key_digest: String,
-    pub(crate) live: i32,
+impl StoredUser {
+    /// The digests of the credentials that are accepted.
+    pub(crate) fn live_digests(&self) -> impl Iterator<Item = &String> {
+        let keys = self.keys.values().filter(|(_, is_live)| *is_live);
+        self.token.iter().chain(keys.map(|(digest, _)| digest))
+    }
 }
 
 #[derive(Clone, Debug, Queryable)]
@@ -37,22 +41,23 @@ pub(crate) struct EventRow {
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// By address.
-    pub(crate) users: HashMap<String, UserRow>,
-    /// The digests, by the id of the user.
-    pub(crate) tokens: HashMap<i64, String>,
-    pub(crate) keys: Vec<KeyRow>,
+    pub(crate) users: HashMap<String, StoredUser>,
     /// The changes, by the id of the request.
     pub(crate) events: HashMap<String, Vec<EventRow>>,
     /// What is wrong with the database independent of the clients.
     pub(crate) damage: Vec<String>,
 }
 
-const USERS: &str = "SELECT CAST(id AS BIGINT) AS id, email, hashed_password, scopes, \
-     CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END AS disabled FROM users";
-const TOKENS: &str = "SELECT CAST(user_id AS BIGINT) AS user_id, access_token FROM access_tokens";
-const KEYS: &str = "SELECT CAST(id AS BIGINT) AS id, CAST(user_id AS BIGINT) AS user_id, \
-     key_digest, CASE WHEN revoked_at IS NULL THEN 1 ELSE 0 END AS live FROM api_keys";
-const EVENTS: &str = "SELECT id, client_request_id AS request_id, action, target, detail \
+type UserRow = (i64, String, String, String, bool, Option<String>);
+const USERS: &str = "SELECT CAST(users.id AS BIGINT), email, hashed_password, users.scopes, \
+     disabled_at IS NOT NULL, access_token \
+     FROM users LEFT JOIN access_tokens ON access_tokens.user_id = users.id";
+
+type KeyRow = (i64, i64, String, bool);
+const KEYS: &str = "SELECT CAST(user_id AS BIGINT), CAST(id AS BIGINT), key_digest, \
+     revoked_at IS NULL FROM api_keys";
+
+const EVENTS: &str = "SELECT id, client_request_id, action, target, detail \
      FROM audit_events WHERE result = 'ok' ORDER BY id";
 const GAPS: &str = "SELECT 'no event before event ' || CAST(id AS VARCHAR(20)) \
      FROM audit_events AS event WHERE id > 1 AND NOT EXISTS \
@@ -70,9 +75,8 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA synchronous = 
 macro_rules! read_tables {
     ($conn:expr) => {
         Snapshot::new(
-            sql::<(BigInt, Text, Text, Text, Integer)>(USERS).load($conn)?,
-            sql::<(BigInt, Text)>(TOKENS).load($conn)?,
-            sql::<(BigInt, BigInt, Text, Integer)>(KEYS).load($conn)?,
+            sql::<(BigInt, Text, Text, Text, Bool, Nullable<Text>)>(USERS).load($conn)?,
+            sql::<(BigInt, BigInt, Text, Bool)>(KEYS).load($conn)?,
             sql::<(BigInt, Text, Text, Text, Text)>(EVENTS).load($conn)?,
             sql::<Text>(GAPS).load($conn)?,
         )
@@ -101,45 +105,48 @@ impl Snapshot {
 
     fn new(
         users: Vec<UserRow>,
-        tokens: Vec<(i64, String)>,
         keys: Vec<KeyRow>,
         events: Vec<EventRow>,
         gaps: Vec<String>,
     ) -> Self {
-        let mut by_request: HashMap<String, Vec<EventRow>> = HashMap::new();
-        for event in events {
-            let same = by_request.entry(event.request_id.clone()).or_default();
-            same.push(event);
+        let mut keys_by_user: HashMap<i64, BTreeMap<i64, (String, bool)>> = HashMap::new();
+        for (user, id, digest, is_live) in keys {
+            let keys = keys_by_user.entry(user).or_default();
+            keys.insert(id, (digest, is_live));
         }
-        let users = users.into_iter().map(|user| (user.email.clone(), user));
-        Self {
-            users: users.collect(),
-            tokens: tokens.into_iter().collect(),
-            keys,
-            events: by_request,
+        let mut snapshot = Self {
             damage: gaps,
+            ..Self::default()
+        };
+        for (id, email, hashed_password, scopes, is_disabled, token) in users {
+            let user = StoredUser {
+                id,
+                hashed_password,
+                scopes: scopes.split_whitespace().map(str::to_owned).collect(),
+                is_disabled,
+                token,
+                keys: keys_by_user.remove(&id).unwrap_or_default(),
+            };
+            snapshot.users.insert(email, user);
         }
-    }
-}
-
-impl UserRow {
-    pub(crate) fn scope_set(&self) -> BTreeSet<String> {
-        let scopes = self.scopes.split_whitespace();
-        scopes.map(str::to_owned).collect()
+        for event in events {
+            let events = snapshot.events.entry(event.request_id.clone()).or_default();
+            events.push(event);
+        }
+        snapshot
     }
 }
 
 fn read_sqlite(conn: &mut SqliteConnection) -> QueryResult<Snapshot> {
-    let mut damage: Vec<String> = Vec::new();
-    for check in SQLITE_CHECKS {
-        damage.extend(sql::<Text>(check).load::<String>(conn)?);
-    }
     let tables: Vec<String> = sql::<Text>("SELECT name FROM sqlite_schema").load(conn)?;
     let is_migrated = tables.iter().any(|table| table == "login_failures");
     let mut snapshot = match is_migrated {
         true => read_tables!(conn),
         false => Snapshot::default(),
     };
-    snapshot.damage.extend(damage);
+    for check in SQLITE_CHECKS {
+        let damage = sql::<Text>(check).load::<String>(conn)?;
+        snapshot.damage.extend(damage);
+    }
     Ok(snapshot)
 }

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use test_support::{PostgresServer, Program, ScratchDir, Server};
+use test_support::PostgresServer;
 
 use super::probe::STATIC_KEY;
-use crate::durability::client::SCOPE_PREFIX;
-use crate::fixture::{Service, program, start_server};
+use crate::durability::{Bench, Clients};
+use crate::fixture::Database;
 
 /// The time for which Postgres is down, paused or unreachable: longer than any client waits for it.
 const DOWN_TIME: Duration = Duration::from_secs(5);
@@ -21,86 +21,66 @@ const DOWN_TIME: Duration = Duration::from_secs(5);
 /// The time between two faults.
 const FAULT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A kind of failure of Postgres.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum PostgresFault {
-    Restart,
-    Stop,
-    Pause,
-    Network,
+/// A kind of failure of Postgres: its name, its begin, the time until its end, and its end.
+pub(super) struct PostgresFault {
+    pub(super) name: &'static str,
+    begin: Act,
+    down_time: Duration,
+    end: Act,
 }
+
+type Act = fn(&mut PostgresServer, &Proxy) -> Result<(), String>;
 
 impl PostgresFault {
-    pub(super) const ALL: [Self; 4] = [Self::Restart, Self::Stop, Self::Pause, Self::Network];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Restart => "immediate restart",
-            Self::Stop => "immediate stop, down for 5 s",
-            Self::Pause => "SIGSTOP for 5 s",
-            Self::Network => "network holds all bytes for 5 s",
-        }
-    }
-}
-
-pub(super) struct FaultFixture {
-    pub(super) proxy: Proxy,
-    pub(super) service: Service,
-    /// The URL of the database past the proxy.
-    pub(super) database_url: String,
-    pub(super) program: Program,
-    _server: Server,
-    postgres: PostgresServer,
-    _scratch: ScratchDir,
-}
-
-impl FaultFixture {
-    pub(super) fn new(binary: &Path) -> Result<Self, String> {
-        let scratch = ScratchDir::new("faults");
-        let postgres = PostgresServer::start()?;
-        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], postgres.port())))
-            .map_err(|error| error.to_string())?;
-        let url = PostgresServer::url_at(proxy.address.port(), "postgres");
-        let settings = [
-            ("API_KEY_TOKEN", STATIC_KEY),
-            ("TOKENHOUSE_GRANTABLE_SCOPES", &format!("{SCOPE_PREFIX}*")),
-        ];
-        let program = program(binary, &url, &scratch, &settings)?;
-        let server = start_server(&program)?;
-        Ok(Self {
-            proxy,
-            service: Service::new(&program, server.address)?,
-            database_url: postgres.url("postgres"),
-            program,
-            _server: server,
-            postgres,
-            _scratch: scratch,
-        })
-    }
+    pub(super) const ALL: [Self; 4] = [
+        Self {
+            name: "immediate restart",
+            begin: |postgres, _| postgres.stop(),
+            down_time: Duration::ZERO,
+            end: |postgres, _| postgres.restart(),
+        },
+        Self {
+            name: "immediate stop, down for 5 s",
+            begin: |postgres, _| postgres.stop(),
+            down_time: DOWN_TIME,
+            end: |postgres, _| postgres.restart(),
+        },
+        Self {
+            name: "SIGSTOP for 5 s",
+            begin: |postgres, _| postgres.pause(),
+            down_time: DOWN_TIME,
+            end: |postgres, _| postgres.resume(),
+        },
+        Self {
+            name: "network holds all bytes for 5 s",
+            begin: |_, proxy| proxy.hold(true),
+            down_time: DOWN_TIME,
+            end: |_, proxy| proxy.hold(false),
+        },
+    ];
 
     /// Lets Postgres fail once. It is back when this returns.
-    pub(super) fn fail_and_recover(&mut self, fault: PostgresFault) -> Result<(), String> {
+    pub(super) fn occur(&self, postgres: &mut Database, proxy: &Proxy) -> Result<(), String> {
+        let Database::Postgres(postgres) = postgres else {
+            return Err("only Postgres fails in this way".to_owned());
+        };
         thread::sleep(FAULT_INTERVAL);
-        match fault {
-            PostgresFault::Restart => self.postgres.stop()?,
-            PostgresFault::Stop => {
-                self.postgres.stop()?;
-                thread::sleep(DOWN_TIME);
-            }
-            PostgresFault::Pause => {
-                self.postgres.pause()?;
-                thread::sleep(DOWN_TIME);
-                return self.postgres.resume();
-            }
-            PostgresFault::Network => {
-                self.proxy.hold(true);
-                thread::sleep(DOWN_TIME);
-                self.proxy.hold(false);
-                return Ok(());
-            }
-        }
-        self.postgres.restart()
+        (self.begin)(postgres, proxy)?;
+        thread::sleep(self.down_time);
+        (self.end)(postgres, proxy)
     }
+}
+
+/// Starts Tokenhouse behind a proxy in front of Postgres.
+pub(super) fn start(binary: &Path, clients: Clients) -> Result<(Bench, Proxy), String> {
+    let postgres = PostgresServer::start()?;
+    let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], postgres.port())));
+    let proxy = proxy.map_err(|error| error.to_string())?;
+    let url = PostgresServer::url_at(proxy.address.port(), "postgres");
+    let settings = [("API_KEY_TOKEN", STATIC_KEY)];
+    let database = Database::Postgres(postgres);
+    let bench = Bench::start(binary, database, &url, &settings, clients)?;
+    Ok((bench, proxy))
 }
 
 /// The COMMIT of libpq: a simple query of the protocol.
@@ -114,7 +94,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The proxy. Dropping it stops it from accepting connections.
 pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
+    address: SocketAddr,
     plan: Arc<Plan>,
 }
 
@@ -129,7 +109,7 @@ struct Plan {
 
 impl Proxy {
     /// Starts a proxy in front of a server.
-    pub(super) fn start(server: SocketAddr) -> std::io::Result<Self> {
+    fn start(server: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let plan = Arc::new(Plan {
@@ -153,8 +133,9 @@ impl Proxy {
     }
 
     /// Holds all bytes in both directions, or lets them pass.
-    pub(super) fn hold(&self, holds: bool) {
+    fn hold(&self, holds: bool) -> Result<(), String> {
         self.plan.holds.store(holds, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Cuts the next connection that commits, after this many bytes of the COMMIT and its response.

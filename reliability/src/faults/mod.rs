@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::durability::client::{Attempt, Client};
-use crate::durability::ledger::Change;
-use crate::durability::{AuditTrail, Clients};
+use crate::durability::{Bench, Clients};
+use crate::fixture::Service;
+use crate::user::Change;
 use crate::{Findings, Report};
-use fixture::{COMMIT_AND_RESPONSE, FaultFixture, PostgresFault};
+use fixture::{COMMIT_AND_RESPONSE, PostgresFault, Proxy};
 use probe::{Probe, probes};
 
 /// The time limit for a response: the three seconds of Tokenhouse, and one for the scheduler.
@@ -24,8 +25,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4_000);
 /// The time limit for the first good response when Postgres is back.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(2);
 
-/// The time limit for a change after a cut, with as many attempts as it needs.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time limit for a change after a cut, and for a new user: as many attempts as it needs, of which
+/// one may take the time limit of a client for a response.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The options of `faults`.
 #[derive(Clone, Debug, Args)]
@@ -85,49 +87,53 @@ impl Faults {
     /// # Errors
     /// One sentence, when a process does not start or the database cannot be read.
     pub fn execute(&self, binary: &Path) -> Result<Report, String> {
-        let mut fixture = FaultFixture::new(binary)?;
+        let clients = Clients::new(self.clients, "faults", self.seed);
+        let (mut bench, proxy) = fixture::start(binary, clients)?;
         let mut report = Report::default();
-        let mut trail = AuditTrail::default();
-        let probes = probes(fixture.service.address)?;
-        let mut clients = Clients::new(self.clients, "faults", self.seed);
-        for fault in PostgresFault::ALL {
-            let findings = &mut report.findings;
-            let row = self.run(fault, &mut fixture, &probes, &mut clients, findings)?;
-            findings.add(clients.compare(&fixture.database_url)?, fault.name());
-            trail.verify(&fixture.program, findings)?;
+        let probes = probes(bench.service.address)?;
+        for fault in &PostgresFault::ALL {
+            let row = self.run(fault, &mut bench, &proxy, &probes)?;
             report.summary.push(row.to_string());
+            bench.compare(fault.name)?;
+            bench.verify_trail(fault.name)?;
         }
-        report.acknowledged = clients.count_acknowledged();
         if !self.without_cuts {
-            cut_commits(&fixture, self.seed, &mut report)?;
-            trail.verify(&fixture.program, &mut report.findings)?;
+            let summary = cut_commits(&mut bench, &proxy, self.seed)?;
+            report.summary.push(summary);
+            bench.verify_trail("COMMIT cut")?;
         }
+        bench.add_to(&mut report);
         Ok(report.judge())
     }
 
     /// Lets Postgres fail several times while probes and clients send requests.
     fn run(
         &self,
-        fault: PostgresFault,
-        fixture: &mut FaultFixture,
+        fault: &PostgresFault,
+        bench: &mut Bench,
+        proxy: &Proxy,
         probes: &[Probe],
-        clients: &mut Clients,
-        findings: &mut Findings,
     ) -> Result<Row, String> {
         let mut row = Row {
-            name: fault.name(),
+            name: fault.name,
             ..Row::default()
         };
         let stop = AtomicBool::new(false);
-        let service = fixture.service.clone();
+        let Bench {
+            clients,
+            service,
+            database,
+            findings,
+            ..
+        } = bench;
         let outcome = thread::scope(|scope| {
             for probe in probes {
                 scope.spawn(|| probe.run(service.address, &stop));
             }
-            let outcome = clients.work_while(&service, &|| 0, || {
+            let outcome = clients.work_while(service, || {
                 (0..self.rounds).try_for_each(|_| {
                     row.rounds += 1;
-                    fixture.fail_and_recover(fault)?;
+                    fault.occur(database, proxy)?;
                     row.measure_recovery(probes, findings);
                     Ok::<(), String>(())
                 })
@@ -184,17 +190,8 @@ type ChangeKind = fn(&mut Client) -> Change;
 const CHANGE_KINDS: [ChangeKind; 9] = [
     |_| Change::Login,
     |_| Change::Logout,
-    |_| Change::CreateKey,
-    |client| {
-        Change::RevokeKey(
-            client
-                .state()
-                .live_keys()
-                .first()
-                .copied()
-                .unwrap_or_default(),
-        )
-    },
+    |_| Change::CreateKey(""),
+    |client| Change::RevokeKey(client.user.live_keys().next().map_or(0, |(id, _)| id)),
     |client| Change::Password(client.new_password(), Vec::new()),
     |_| Change::Disable,
     |_| Change::AddScope("turn:1".to_owned()),
@@ -207,46 +204,53 @@ const CHANGE_KINDS: [ChangeKind; 9] = [
 
 /// Cuts the connection of a COMMIT after each of its bytes and of those of its response, for every kind
 /// of change. The change is then repeated, and must not be made twice.
-fn cut_commits(fixture: &FaultFixture, seed: u64, report: &mut Report) -> Result<(), String> {
-    let mut clients = Clients::new(1, "commit", seed);
-    let mut cuts = 0;
+fn cut_commits(bench: &mut Bench, proxy: &Proxy, seed: u64) -> Result<String, String> {
+    bench.clients.0.extend(Clients::new(1, "commit", seed).0);
+    let (mut cuts, before) = (0, bench.compare("before the cuts")?);
+    let client = bench.clients.0.last_mut().ok_or("no client")?;
     for kind in CHANGE_KINDS {
         for bytes in 0..=COMMIT_AND_RESPONSE {
-            let client = &mut clients.0[0];
-            client.next_user();
-            for change in [Change::Register, Change::Login, Change::CreateKey] {
-                repeat_until_made(client, &change, fixture)?;
-            }
+            sign_in_new_user(client, &bench.service)?;
             let change = kind(client);
-            fixture.proxy.cut_after(bytes);
-            let attempt = client.attempt(change.clone(), &fixture.service, &|| 0);
-            cuts += usize::from(fixture.proxy.has_cut());
+            proxy.cut_after(bytes);
+            let attempt = client.attempt(change.clone(), &bench.service);
+            cuts += usize::from(proxy.has_cut());
             if attempt != Attempt::Acknowledged {
-                repeat_until_made(client, &change, fixture)
-                    .map_err(|problem| format!("cut after {bytes} bytes: {problem}"))?;
+                repeat(client, &format!("a cut after {bytes} bytes"), |client| {
+                    client.attempt(change.clone(), &bench.service) == Attempt::Acknowledged
+                })?;
             }
         }
     }
-    let found = clients.compare(&fixture.database_url)?;
-    let made = found.unacknowledged_made;
-    report.summary.push(format!(
+    let made = bench.compare("COMMIT cut")? - before;
+    Ok(format!(
         "{cuts} COMMITs cut, {made} of their changes made without an acknowledgement"
-    ));
-    report.acknowledged += clients.count_acknowledged();
-    report.findings.add(found, "COMMIT cut");
-    Ok(())
+    ))
 }
 
-fn repeat_until_made(
+/// Moves on to a user who is signed in and has a key. A registration without a response would leave
+/// the client without the id that the administrator needs, so then the client moves on once more.
+fn sign_in_new_user(client: &mut Client, service: &Service) -> Result<(), String> {
+    repeat(client, "a new user", |client| {
+        client.next_user();
+        let mut changes = [Change::Register, Change::Login, Change::CreateKey("")].into_iter();
+        changes.all(|change| client.attempt(change, service) == Attempt::Acknowledged)
+    })
+}
+
+/// Repeats an attempt until it succeeds. `what` names it.
+fn repeat(
     client: &mut Client,
-    change: &Change,
-    fixture: &FaultFixture,
+    what: &str,
+    mut attempt: impl FnMut(&mut Client) -> bool,
 ) -> Result<(), String> {
     let begun = Instant::now();
-    while client.attempt(change.clone(), &fixture.service, &|| 0) != Attempt::Acknowledged {
+    while !attempt(client) {
         if begun.elapsed() > CHANGE_TIMEOUT {
-            let (action, responses) = (change.action(), &client.unexpected);
-            return Err(format!("{action} fails after many attempts: {responses:?}"));
+            let (attempts, responses) = (client.unknown, &client.unexpected);
+            return Err(format!(
+                "{what}: no acknowledgement after many attempts, {attempts} of them without a response or with 503; other responses: {responses:?}"
+            ));
         }
         thread::sleep(Duration::from_millis(20));
     }
