@@ -65,13 +65,18 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// What the response to a change says; `None` when it is no acknowledgement, or incomplete.
-    pub(crate) fn from_response(change: &Change, response: &Response) -> Option<Self> {
+    /// What a response says.
+    pub(crate) fn read(response: &Response) -> Self {
         let text = |name: &str| Some(response.member(name)?.as_str()?.to_owned());
-        let made = Self {
+        Self {
             id: response.member("id").and_then(|id| id.as_i64()),
             secret: text("access_token").or_else(|| text("key")),
-        };
+        }
+    }
+
+    /// What the response to a change says; `None` when it is no acknowledgement, or incomplete.
+    pub(crate) fn from_response(change: &Change, response: &Response) -> Option<Self> {
+        let made = Self::read(response);
         let is_complete = match change {
             Change::Register => made.id.is_some(),
             Change::Login => made.secret.is_some(),

@@ -15,7 +15,8 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use crate::fixture::{Backend, Database};
-use fixture::{RaceFixture, RaceUser};
+use crate::user::Change;
+use fixture::{RaceFixture, SCOPE};
 
 /// One round in this many may stay without a response, and a few more.
 const UNANSWERED_IN: usize = 10;
@@ -59,13 +60,6 @@ pub enum Kind {
     KeyAgainstDelete,
 }
 
-/// The credential that a barrier round issues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RaceTarget {
-    Login,
-    Key,
-}
-
 impl Kind {
     /// All kinds.
     pub fn all() -> &'static [Self] {
@@ -78,38 +72,28 @@ impl Kind {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What ends the access: of a barrier round, the kind of its other half.
-    const fn end(self) -> Self {
+    /// What ends the access, and the change that a barrier round makes at the same moment; `None` for a
+    /// hot round.
+    const fn halves(self) -> (Self, Option<Change>) {
+        let (login, key) = (Some(Change::Login), Some(Change::CreateKey(SCOPE)));
         match self {
-            Self::LoginAgainstDisable | Self::KeyAgainstDisable => Self::Disable,
-            Self::LoginAgainstPasswordChange | Self::KeyAgainstPasswordChange => {
-                Self::PasswordChange
-            }
-            Self::LoginAgainstDelete | Self::KeyAgainstDelete => Self::Delete,
-            other => other,
-        }
-    }
-
-    /// What a barrier round issues; `None` for a hot round.
-    const fn target(self) -> Option<RaceTarget> {
-        match self {
-            Self::LoginAgainstDisable
-            | Self::LoginAgainstPasswordChange
-            | Self::LoginAgainstDelete => Some(RaceTarget::Login),
-            Self::KeyAgainstDisable | Self::KeyAgainstPasswordChange | Self::KeyAgainstDelete => {
-                Some(RaceTarget::Key)
-            }
-            _ => None,
+            Self::LoginAgainstDisable => (Self::Disable, login),
+            Self::LoginAgainstPasswordChange => (Self::PasswordChange, login),
+            Self::LoginAgainstDelete => (Self::Delete, login),
+            Self::KeyAgainstDisable => (Self::Disable, key),
+            Self::KeyAgainstPasswordChange => (Self::PasswordChange, key),
+            Self::KeyAgainstDelete => (Self::Delete, key),
+            hot => (hot, None),
         }
     }
 
     /// Whether it ends the login token, and whether it ends the key.
-    const fn ends(self) -> (bool, bool) {
+    const fn ends(self) -> [bool; 2] {
         match self {
-            Self::Logout | Self::RevokeToken | Self::NewerLogin => (true, false),
+            Self::Logout | Self::RevokeToken | Self::NewerLogin => [true, false],
             // The session that changes the password stays.
-            Self::RevokeKey | Self::DeleteKey | Self::PasswordChange => (false, true),
-            _ => (true, true),
+            Self::RevokeKey | Self::DeleteKey | Self::PasswordChange => [false, true],
+            _ => [true, true],
         }
     }
 }
@@ -213,14 +197,13 @@ impl Races {
         };
         // Those of an earlier kind were idle, and the service may be closing them.
         fixture.connections.clear();
-        let mut user = RaceUser::new(fixture)?;
         for number in 0..self.rounds + self.rounds / UNANSWERED_IN + UNANSWERED_IN {
             if tally.rounds == self.rounds {
                 return Ok(tally);
             }
-            let round = match kind.target() {
-                None => rounds::run_hot(fixture, &mut user, kind, number)?,
-                Some(target) => rounds::run_barrier(fixture, &mut user, kind, target, number)?,
+            let round = match kind.halves() {
+                (_, None) => rounds::run_hot(fixture, kind, number)?,
+                (end, Some(change)) => rounds::run_barrier(fixture, &change, end, number)?,
             };
             if let Some(round) = round {
                 tally.rounds += 1;

@@ -7,12 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use serde_json::Value;
 use test_support::{Connection, Request};
 
-use super::fixture::{EndResponse, PROCESSES, RaceFixture, RaceUser};
-use super::{Kind, RaceTarget, Round};
-use crate::fixture::{ApiClient, expect_status, member};
+use super::fixture::{PROCESSES, RaceFixture, Reply, SCOPE, ended_by};
+use super::{Kind, Round};
+use crate::user::{Change, Made, User};
 
 /// Connections to each process: one for each of its workers, which take them in turns.
 const CONNECTIONS: usize = 4;
@@ -42,17 +41,21 @@ struct Progress {
 /// Ends a credential while all workers use it. `None` when the end was not acknowledged.
 pub(super) fn run_hot(
     fixture: &mut RaceFixture,
-    user: &mut RaceUser,
     kind: Kind,
     number: usize,
 ) -> Result<Option<Round>, String> {
-    let credentials = user.credentials(kind).into_iter();
-    let uses: Vec<Request> = credentials
-        .map(|credential| RaceUser::use_request(kind, &credential))
+    let user = fixture.new_user()?;
+    let path = match kind {
+        Kind::ScopeTaken => format!("/verify?scope={SCOPE}"),
+        _ => "/users/me".to_owned(),
+    };
+    let uses = ended_by(kind, &user).into_iter();
+    let uses: Vec<Request> = uses
+        .map(|credential| Request::get(&path).bearer(&credential))
         .collect();
     let mut connections = fixture.take_connections(PROCESSES * CONNECTIONS)?;
     let count = connections.len();
-    let end = user.end(fixture, kind, number);
+    let end = fixture.end(&user, kind, number);
     let mut api = fixture.new_api();
     let progress = Progress::default();
     let (end, round) = thread::scope(|scope| {
@@ -67,7 +70,7 @@ pub(super) fn run_hot(
             .wait_until_hot(count)
             .and_then(|()| end.send(&fixture.program, &mut api, number % PROCESSES));
         let flag = match end {
-            Ok(EndResponse::Acknowledged) => &progress.is_acknowledged,
+            Ok(Reply::Acknowledged(_)) => &progress.is_acknowledged,
             _ => &progress.is_given_up,
         };
         flag.store(true, Ordering::SeqCst);
@@ -79,12 +82,12 @@ pub(super) fn run_hot(
         (end, sum)
     });
     fixture.connections = connections;
-    let (end, round) = (end?, round?);
-    if end == EndResponse::Refused {
-        return Err("the caller is not signed in".to_owned());
+    let round = round?;
+    match end? {
+        Reply::Acknowledged(_) => Ok(Some(round)),
+        Reply::Refused => Err("the caller is not signed in".to_owned()),
+        Reply::Unknown => Ok(None),
     }
-    user.renew(fixture, kind)?;
-    Ok((end == EndResponse::Acknowledged).then_some(round))
 }
 
 impl Progress {
@@ -142,32 +145,22 @@ const DELAY: Range<u64> = 0..2_500;
 /// the new one first.
 const DELAY_FOR_PASSWORDS: Range<u64> = 0..15_000;
 
-/// The response to the request for a credential.
-enum Issue {
-    Issued(String),
-    Refused,
-    Unknown,
-}
-
 /// Issues a credential while the access of its user ends. `None` when one of the two requests has no
 /// response.
 pub(super) fn run_barrier(
     fixture: &mut RaceFixture,
-    user: &mut RaceUser,
+    change: &Change,
     kind: Kind,
-    target: RaceTarget,
     number: usize,
 ) -> Result<Option<Round>, String> {
+    let mut user = fixture.new_user()?;
     let (issue_at, end_at) = (number % PROCESSES, number / PROCESSES % PROCESSES);
-    let request = match target {
-        RaceTarget::Login => user.details().sign_in_request(),
-        RaceTarget::Key => user.key_request(),
-    };
-    let end = user.end(fixture, kind.end(), number);
+    let request = user.request(change, &fixture.admin);
+    let end = fixture.end(&user, kind, number);
     let (mut issuer, mut ender) = (fixture.new_api(), fixture.new_api());
     issuer.connect(issue_at)?;
     ender.connect(end_at)?;
-    let delay = match kind.end() {
+    let delay = match kind {
         Kind::PasswordChange => DELAY_FOR_PASSWORDS,
         _ => DELAY,
     };
@@ -175,37 +168,29 @@ pub(super) fn run_barrier(
     let (issue, end) = thread::scope(|scope| {
         let issue = scope.spawn(|| {
             start(&barrier, delay);
-            send(&mut issuer, issue_at, &request, target)
+            Reply::read(issuer.send(issue_at, &request)?)
         });
         start(&barrier, DELAY);
         let end = end.send(&fixture.program, &mut ender, end_at);
         let issue = issue.join().unwrap_or_else(|_| Err("a panic".to_owned()));
         (issue, end)
     });
-    let (issue, end) = (issue?, end?);
-    let round = match (end, &issue) {
-        (EndResponse::Unknown, _) | (_, Issue::Unknown) => None,
-        (EndResponse::Acknowledged, _) => Some(judge(fixture, user, kind, &issue)?),
-        // The sign-in came first and ended the token of the other request.
-        (EndResponse::Refused, Issue::Issued(token)) if target == RaceTarget::Login => {
-            Some(Round {
-                issued: 1,
-                stale: PROCESSES - fixture.api.count_accepting(token)?,
-                ..Round::default()
-            })
-        }
-        (EndResponse::Refused, _) => return Err("the caller is not signed in".to_owned()),
+    let issued = match issue? {
+        Reply::Acknowledged(made) => Some(made.secret.ok_or("no credential in the response")?),
+        Reply::Refused => None,
+        Reply::Unknown => return Ok(None),
     };
-    if kind.end() == Kind::Disable {
-        // Whatever happened, the next round begins with one token and one key.
-        user.enable(fixture)?;
-        user.sign_in(fixture)?;
-        user.make_key(fixture)?;
-        revoke_other_keys(fixture, user)?;
-    } else {
-        *user = RaceUser::new(fixture)?;
+    match (end?, issued) {
+        (Reply::Unknown, _) => Ok(None),
+        (Reply::Acknowledged(_), issued) => judge(fixture, &mut user, change, kind, issued),
+        // The sign-in came first and ended the token of the other request.
+        (Reply::Refused, Some(token)) if *change == Change::Login => Ok(Some(Round {
+            issued: 1,
+            stale: PROCESSES - fixture.api.count_accepting(&token)?,
+            ..Round::default()
+        })),
+        (Reply::Refused, _) => Err("the caller is not signed in".to_owned()),
     }
-    Ok(round)
 }
 
 fn start(barrier: &Barrier, delay: Range<u64>) {
@@ -214,57 +199,37 @@ fn start(barrier: &Barrier, delay: Range<u64>) {
     thread::sleep(Duration::from_micros(delay));
 }
 
-fn send(
-    api: &mut ApiClient,
-    process: usize,
-    request: &Request,
-    target: RaceTarget,
-) -> Result<Issue, String> {
-    let response = api.send(process, request)?;
-    let name = match target {
-        RaceTarget::Login => "access_token",
-        RaceTarget::Key => "key",
-    };
-    match response.status {
-        401 => Ok(Issue::Refused),
-        503 => Ok(Issue::Unknown),
-        _ => {
-            let response = expect_status(response, &[200, 201])?;
-            let secret = member(&response, name)?;
-            let secret = secret.as_str().ok_or("the credential is no text")?;
-            Ok(Issue::Issued(secret.to_owned()))
-        }
-    }
-}
-
 /// Counts what works now and must not.
 fn judge(
     fixture: &mut RaceFixture,
-    user: &mut RaceUser,
+    user: &mut User,
+    change: &Change,
     kind: Kind,
-    issue: &Issue,
-) -> Result<Round, String> {
+    issued: Option<String>,
+) -> Result<Option<Round>, String> {
     let mut round = Round::default();
-    let mut ended = user.credentials(kind.end());
-    if let Issue::Issued(secret) = issue {
+    let mut ended = ended_by(kind, user);
+    if let Some(secret) = issued {
         round.issued = 1;
+        // The session that changes the password stays, and may make a key afterwards.
+        let may_come_last = kind == Kind::PasswordChange && matches!(change, Change::CreateKey(_));
         if is_end_last(fixture, user, kind)? {
-            ended.push(secret.clone());
-        } else if kind != Kind::KeyAgainstPasswordChange {
+            ended.push(secret);
+        } else if !may_come_last {
             round.stale += 1;
         }
-        // The session that changes the password stays, and may make a key afterwards.
     }
     round.use_ended(fixture, &ended)?;
-    if kind.end() == Kind::Disable {
-        user.enable(fixture)?;
+    if kind == Kind::Disable {
+        user.apply(&Change::Disable, &Made::default());
+        fixture.make(user, &Change::Enable)?;
         round.use_ended(fixture, &ended)?;
         // A refused key must not have left anything that now becomes valid.
-        user.sign_in(fixture)?;
+        fixture.make(user, &Change::Login)?;
         round.after += 1;
-        round.stale += user.keys(fixture)?.len();
+        round.stale += fixture.count_keys(user)?;
     }
-    Ok(round)
+    Ok(Some(round))
 }
 
 impl Round {
@@ -279,30 +244,18 @@ impl Round {
 }
 
 /// Whether the end comes last in the audit trail, which has one order for all processes.
-fn is_end_last(fixture: &mut RaceFixture, user: &RaceUser, kind: Kind) -> Result<bool, String> {
-    let end = match kind.end() {
+fn is_end_last(fixture: &mut RaceFixture, user: &User, kind: Kind) -> Result<bool, String> {
+    let end = match kind {
         Kind::PasswordChange => "password.change",
         Kind::Delete => "user.delete",
         _ => "user.disable",
     };
-    let user = format!("user:{}", user.id);
-    let page = fixture.administer("GET", "/admin/events?limit=20", None)?;
-    let events = page["events"].as_array().ok_or("no list of events")?;
-    let mut last = events.iter().filter(|event: &&Value| {
+    let user = format!("user:{}", user.id.unwrap_or_default());
+    let events = fixture.last_events()?;
+    let last = events.iter().find(|event| {
         let is_by_or_on = event["actor"] == *user || event["target"] == *user;
         let action = &event["action"];
         is_by_or_on && (action == end || action == "login" || action == "key.create")
     });
-    Ok(last.next().is_some_and(|event| event["action"] == end))
-}
-
-fn revoke_other_keys(fixture: &mut RaceFixture, user: &RaceUser) -> Result<(), String> {
-    for id in user.keys(fixture)? {
-        if id != user.key_id {
-            let path = format!("/users/me/keys/{id}");
-            let request = Request::new("DELETE", path).bearer(&user.token);
-            fixture.api.send_with_retry(&request, &[204])?;
-        }
-    }
-    Ok(())
+    Ok(last.is_some_and(|event| event["action"] == end))
 }
