@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Range;
+use std::iter;
 use std::time::{Duration, Instant};
 
-use super::model::{State, Step, TimedStep, Timeline};
+use super::model::{NEVER, State, Timeline};
 use super::search::{self, search};
 use crate::history::{Action, Operation, Outcome};
 
@@ -37,33 +37,34 @@ pub struct Violation {
 }
 
 /// Finds the window. `culprit` is the index of the operation that has no place.
-pub(super) fn explain(operations: &[Operation], timeline: &Timeline, culprit: usize) -> Violation {
+pub(super) fn explain(operations: &[Operation], culprit: usize) -> Violation {
     let culprit = operations[culprit];
+    let called = operations.iter().copied();
+    let called = called.filter(|operation| operation.invoked <= culprit.returned);
     let explainer = Explainer {
-        timeline,
-        steps: steps_until(timeline, culprit.returned),
+        operations: called
+            .filter_map(|operation| match operation.returned <= culprit.returned {
+                true => Some(operation),
+                false => weaken(operation),
+            })
+            .collect(),
         deadline: Instant::now() + EXPLAIN_TIMEOUT,
     };
-    let (window, any_start) = match explainer.latest_start() {
-        Some(first) => (explainer.weaken(explainer.since(first), true), true),
-        None => (explainer.weaken(explainer.steps.clone(), false), false),
+    let (window, any_start) = match explainer.contradictory_end() {
+        Some(end) => (explainer.minimize(end, true), true),
+        None => (
+            explainer.minimize(explainer.operations.clone(), false),
+            false,
+        ),
     };
-    let indexes = |is_required: bool| -> BTreeSet<usize> {
-        let steps = window.iter();
-        let steps = steps.filter(|step| step.returned.is_some() == is_required);
-        steps.map(|step| step.operation).collect()
-    };
-    let (required, others) = (indexes(true), indexes(false));
-    let optional = timeline.optional.iter();
-    let optional = optional.filter(|step| step.call <= culprit.returned);
-    let mut shown: Vec<Operation> = required.iter().map(|index| operations[*index]).collect();
-    shown.sort_by_key(|operation| operation.invoked);
+    let (required, others): (Vec<Operation>, Vec<Operation>) =
+        window.into_iter().partition(is_required);
     Violation {
         culprit,
-        before: last_changes(operations, shown.first().unwrap_or(&culprit).invoked),
-        operations: shown,
+        before: last_changes(operations, required.first().unwrap_or(&culprit).invoked),
+        operations: required,
         any_start,
-        others: others.difference(&required).count() + optional.count(),
+        others: others.len(),
     }
 }
 
@@ -79,93 +80,72 @@ fn last_changes(operations: &[Operation], time: u64) -> Vec<Operation> {
     changes.split_off(changes.len().saturating_sub(SHOWN_BEFORE))
 }
 
-/// Removes the reads of a part of the window and makes its other steps optional. `None` when that
-/// changes nothing.
-fn weaken_part(window: &[TimedStep], part: Range<usize>) -> Option<Vec<TimedStep>> {
-    let is_required = |step: &TimedStep| step.returned.is_some();
-    if !window[part.clone()].iter().any(is_required) {
-        return None;
-    }
-    let weaker = window[part.clone()].iter().copied().filter_map(optional);
-    let before = window[..part.start].iter().copied();
-    let after = window[part.end..].iter().copied();
-    Some(before.chain(weaker).chain(after).collect())
+/// Whether the operation has to take effect, and by the end of the window.
+fn is_required(operation: &Operation) -> bool {
+    operation.outcome != Outcome::Unknown && operation.returned != NEVER
 }
 
-/// The step as one that may never take effect; `None` for a read, which then proves nothing.
-fn optional(step: TimedStep) -> Option<TimedStep> {
-    let returned = None;
-    (!step.step.is_read()).then_some(TimedStep { returned, ..step })
+/// The operation as one that may never take effect; `None` when it then proves nothing.
+fn weaken(operation: Operation) -> Option<Operation> {
+    let is_read =
+        operation.outcome == Outcome::Refused || matches!(operation.action, Action::Use(_));
+    (!is_read).then_some(match operation.outcome {
+        Outcome::Unknown => operation,
+        _ => Operation {
+            returned: NEVER,
+            ..operation
+        },
+    })
 }
 
-/// The steps called until then. Those that had not returned may never have taken effect.
-fn steps_until(timeline: &Timeline, end: u64) -> Vec<TimedStep> {
-    let called = timeline.steps.iter().filter(|step| step.call <= end);
-    called
-        .filter_map(|step| match step.returned {
-            Some(returned) if returned <= end => Some(*step),
-            _ => optional(*step),
-        })
-        .collect()
-}
-
-struct Explainer<'a> {
-    timeline: &'a Timeline,
+struct Explainer {
     /// In the order of their calls, up to the violation.
-    steps: Vec<TimedStep>,
+    operations: Vec<Operation>,
     deadline: Instant,
 }
 
-impl Explainer<'_> {
-    /// The last step from which on there is no order, whatever came before. Fewer steps contradict
-    /// each other less, so a binary search finds it.
-    fn latest_start(&self) -> Option<usize> {
-        let count = self.steps.len();
-        let mut back = 1;
-        while !self.is_violation(&self.since(count - back.min(count)), true) {
-            if back >= count {
-                return None;
-            }
-            back *= 2;
-        }
-        let mut violates = count - back.min(count);
-        let mut fits = count - back / 2;
-        while violates + 1 < fits {
-            let middle = usize::midpoint(violates, fits);
-            if self.is_violation(&self.since(middle), true) {
-                violates = middle;
-            } else {
-                fits = middle;
-            }
-        }
-        Some(violates)
+impl Explainer {
+    /// The fewest last operations that have no order, whatever came before. More of them contradict
+    /// each other more, so a binary search finds their number.
+    fn contradictory_end(&self) -> Option<Vec<Operation>> {
+        let count = self.operations.len();
+        let end = |length: usize| self.since(count - length);
+        let is_violation = |length: usize| self.is_violation(&end(length), true);
+        let mut doubled = iter::successors(Some(1), |length| {
+            (*length < count).then_some(count.min(length * 2))
+        });
+        let longest = doubled.find(|length| is_violation(*length))?;
+        let lengths: Vec<usize> = (longest / 2..longest).collect();
+        let fitting = lengths.partition_point(|length| !is_violation(*length));
+        Some(end(longest / 2 + fitting))
     }
 
-    /// The steps called from the step `first` on. Those in progress then may take effect, or may have
+    /// The operations called from this one on. Those in progress then may take effect, or may have
     /// taken effect already.
-    fn since(&self, first: usize) -> Vec<TimedStep> {
-        let from = self.steps[first].call;
-        let earlier = self.steps[..first].iter();
-        let in_progress = earlier.filter(|step| step.returned.is_none_or(|time| time >= from));
-        let in_progress = in_progress.copied().filter_map(optional);
-        in_progress
-            .chain(self.steps[first..].iter().copied())
-            .collect()
+    fn since(&self, first: usize) -> Vec<Operation> {
+        let (earlier, later) = self.operations.split_at(first);
+        let from = later.first().map_or(NEVER, |operation| operation.invoked);
+        let in_progress = earlier
+            .iter()
+            .filter(|operation| !is_required(operation) || operation.returned >= from);
+        let in_progress = in_progress.copied().filter_map(weaken);
+        in_progress.chain(later.iter().copied()).collect()
     }
 
     /// Weakens what the violation does not need: halves first, then smaller parts.
-    fn weaken(&self, mut window: Vec<TimedStep>, any_start: bool) -> Vec<TimedStep> {
+    fn minimize(&self, mut window: Vec<Operation>, any_start: bool) -> Vec<Operation> {
         let mut size = window.len();
         while size > 0 && Instant::now() < self.deadline {
             let mut from = 0;
             while from < window.len() {
                 let to = (from + size).min(window.len());
-                match weaken_part(&window, from..to) {
-                    Some(weaker) if self.is_violation(&weaker, any_start) => {
-                        from = to - (window.len() - weaker.len());
-                        window = weaker;
-                    }
-                    _ => from = to,
+                let mut weaker = window.clone();
+                let part = window[from..to].iter().copied().filter_map(weaken);
+                weaker.splice(from..to, part);
+                from = to;
+                if weaker != window && self.is_violation(&weaker, any_start) {
+                    from -= window.len() - weaker.len();
+                    window = weaker;
                 }
             }
             size /= 2;
@@ -175,40 +155,42 @@ impl Explainer<'_> {
 
     /// Whether these have no order. After the deadline nothing counts as a violation, which ends every
     /// search for a smaller one.
-    fn is_violation(&self, window: &[TimedStep], any_start: bool) -> bool {
-        let starts = if any_start {
-            distinguishable_states(window)
-        } else {
-            vec![State::NEW]
+    fn is_violation(&self, window: &[Operation], any_start: bool) -> bool {
+        let starts = match any_start {
+            true => distinguishable_states(window),
+            false => vec![State::NEW],
         };
-        let found = search(window, &self.timeline.optional, &starts, self.deadline);
+        let found = search(&Timeline::new(window), &starts, self.deadline);
         matches!(found, search::Outcome::Stuck(_))
     }
 }
 
 /// Every state that the window can tell from others.
-fn distinguishable_states(window: &[TimedStep]) -> Vec<State> {
-    let tokens = window.iter().filter_map(|step| match step.step {
-        Step::SignIn(token) => token,
-        Step::Accepted(token) | Step::Refused(token) | Step::End(token) => Some(token),
-        _ => None,
-    });
+fn distinguishable_states(window: &[Operation]) -> Vec<State> {
+    let tokens = window
+        .iter()
+        .filter_map(|operation| match operation.action {
+            Action::Login(token) => token,
+            Action::Use(token) | Action::Logout(token) => Some(token),
+            Action::Revoke | Action::Disable | Action::Enable => None,
+        });
     let live: BTreeSet<_> = tokens.map(Some).chain([None]).collect();
-    live.into_iter()
-        .flat_map(|live| [false, true].map(|disabled| State { live, disabled }))
-        // A disable ends the live token.
-        .filter(|state| !state.disabled || state.live.is_none())
-        .collect()
+    let enabled = live.into_iter().map(|live| State { live, ..State::NEW });
+    // A disable ends the live token.
+    let disabled = State {
+        disabled: true,
+        ..State::NEW
+    };
+    enabled.chain([disabled]).collect()
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.culprit.user;
-        let start = if self.any_start {
-            ", whatever was before them"
-        } else {
-            " since the user registered"
+        let start = match self.any_start {
+            true => ", whatever was before them",
+            false => " since the user registered",
         };
+        let user = self.culprit.user;
         writeln!(
             f,
             "user {user}: no order of these operations explains the responses{start}"
@@ -228,34 +210,28 @@ impl fmt::Display for Violation {
             f,
             "    called ms   returned ms  client  process    operation"
         )?;
-        for operation in &self.operations[omitted..] {
-            self.write_line(f, operation)?;
-        }
+        let shown = &self.operations[omitted..];
+        shown.iter().try_for_each(|it| self.write_line(f, it))?;
         if !self.before.is_empty() {
             writeln!(f, "the last acknowledged changes before these:")?;
         }
-        let mut before = self.before.iter();
-        before.try_for_each(|operation| self.write_line(f, operation))
+        self.before.iter().try_for_each(|it| self.write_line(f, it))
     }
 }
 
 impl Violation {
     fn write_line(&self, f: &mut fmt::Formatter<'_>, operation: &Operation) -> fmt::Result {
-        let process = match operation.process {
-            Some(process) => format!("process {process}"),
-            None => "command".to_owned(),
-        };
-        let mark = if *operation == self.culprit {
-            "   <-- has no place"
-        } else {
-            ""
+        let [called, returned] = [operation.invoked, operation.returned].map(milliseconds);
+        let client = format!("c{}", operation.client);
+        let process = operation.process;
+        let process = process.map_or("command".to_owned(), |number| format!("process {number}"));
+        let mark = match *operation == self.culprit {
+            true => "   <-- has no place",
+            false => "",
         };
         writeln!(
             f,
-            "{:>13} {:>13}  {:<6}  {process:<9}  {operation}{mark}",
-            milliseconds(operation.invoked),
-            milliseconds(operation.returned),
-            format!("c{}", operation.client),
+            "{called:>13} {returned:>13}  {client:<6}  {process:<9}  {operation}{mark}"
         )
     }
 }

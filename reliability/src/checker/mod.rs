@@ -34,13 +34,14 @@ pub fn check(history: &History, guarantee: Guarantee, limit: Duration) -> Verdic
     let deadline = Instant::now() + limit;
     let mut undecided = Vec::new();
     for (user, operations) in history.by_user() {
-        let timeline = Timeline::new(&operations, guarantee);
-        match search(&timeline.steps, &timeline.optional, &[State::NEW], deadline) {
+        let operations = guarantee.relevant(operations);
+        let timeline = Timeline::new(&operations);
+        match search(&timeline, &[State::NEW], deadline) {
             Outcome::Ordered => {}
             Outcome::Undecided => undecided.push(user),
             Outcome::Stuck(step) => {
                 let culprit = timeline.steps[step].operation;
-                let violation = explain(&operations, &timeline, culprit);
+                let violation = explain(&operations, culprit);
                 return Verdict::Violation(Box::new(violation));
             }
         }

@@ -155,6 +155,10 @@ pub(super) struct OptionalStep {
     pub(super) call: u64,
 }
 
+/// The time of the return of an operation that may never take effect although its outcome is known:
+/// one that a violation does not need.
+pub(super) const NEVER: u64 = u64::MAX;
+
 /// A user's history. Both lists are in the order of the calls.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -163,19 +167,17 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new(operations: &[Operation], guarantee: Guarantee) -> Self {
-        let changes = Changes::new(operations);
+    pub(super) fn new(operations: &[Operation]) -> Self {
         let mut timeline = Self::default();
         for (index, operation) in operations.iter().enumerate() {
-            let is_excused = guarantee == Guarantee::Acknowledged && changes.overlap(operation);
-            timeline.add(index, operation, is_excused);
+            timeline.add(index, operation);
         }
         timeline.steps.sort_by_key(|step| step.call);
         timeline.optional.sort_by_key(|step| step.call);
         timeline
     }
 
-    fn add(&mut self, index: usize, operation: &Operation, is_excused: bool) {
+    fn add(&mut self, index: usize, operation: &Operation) {
         let call = operation.invoked;
         if operation.outcome == Outcome::Unknown {
             let step = optional_step(operation.action);
@@ -184,7 +186,6 @@ impl Timeline {
             return;
         }
         let steps: &[Step] = match (operation.action, operation.outcome) {
-            (_, Outcome::Refused) if is_excused => &[],
             (Action::Login(token), Outcome::Ok) => &[Step::SignIn(token)],
             (Action::Login(_), _) => &[Step::SignInRefused],
             (Action::Use(token), Outcome::Ok) => &[Step::Accepted(token)],
@@ -199,10 +200,14 @@ impl Timeline {
             (Action::Enable, Outcome::Ok) => &[Step::Enable],
             _ => &[],
         };
-        self.steps.extend(steps.iter().map(|step| TimedStep {
-            step: *step,
+        let returned = Some(operation.returned).filter(|time| *time != NEVER);
+        let steps = steps.iter().copied();
+        // A read that may never happen proves nothing.
+        let steps = steps.filter(|step| returned.is_some() || !step.is_read());
+        self.steps.extend(steps.map(|step| TimedStep {
+            step,
             call,
-            returned: Some(operation.returned),
+            returned,
             operation: index,
         }));
     }
@@ -219,35 +224,35 @@ fn optional_step(action: Action) -> Option<Step> {
     }
 }
 
+impl Guarantee {
+    /// The operations that prove something, in the order of their calls.
+    pub(super) fn relevant(self, mut operations: Vec<Operation>) -> Vec<Operation> {
+        operations.sort_by_key(|operation| operation.invoked);
+        if self == Self::Acknowledged {
+            let changes = changes(&operations);
+            operations.retain(|operation| {
+                let begun = changes.partition_point(|(call, _)| *call <= operation.returned);
+                let is_during = begun > 0 && changes[begun - 1].1 >= operation.invoked;
+                operation.outcome != Outcome::Refused || !is_during
+            });
+        }
+        operations
+    }
+}
+
 /// The times during which the user's credentials were being changed: the calls in order, each with
 /// the latest end of this and all earlier changes.
-struct Changes(Vec<(u64, u64)>);
-
-impl Changes {
-    fn new(operations: &[Operation]) -> Self {
-        let changes = operations.iter().filter(|operation| {
-            operation.outcome != Outcome::Refused && !matches!(operation.action, Action::Use(_))
+fn changes(operations: &[Operation]) -> Vec<(u64, u64)> {
+    let changes = operations.iter().filter(|operation| {
+        operation.outcome != Outcome::Refused && !matches!(operation.action, Action::Use(_))
+    });
+    let mut latest = 0;
+    let times = changes.map(|operation| {
+        latest = latest.max(match operation.outcome {
+            Outcome::Unknown => u64::MAX,
+            _ => operation.returned,
         });
-        let mut changes: Vec<(u64, u64)> = changes
-            .map(|operation| match operation.outcome {
-                Outcome::Unknown => (operation.invoked, u64::MAX),
-                _ => (operation.invoked, operation.returned),
-            })
-            .collect();
-        changes.sort_unstable();
-        let mut latest = 0;
-        for (_, end) in &mut changes {
-            latest = latest.max(*end);
-            *end = latest;
-        }
-        Self(changes)
-    }
-
-    /// Whether a change was in progress at some time during the operation.
-    fn overlap(&self, operation: &Operation) -> bool {
-        let begun = self
-            .0
-            .partition_point(|(call, _)| *call <= operation.returned);
-        begun > 0 && self.0[begun - 1].1 >= operation.invoked
-    }
+        (operation.invoked, latest)
+    });
+    times.collect()
 }

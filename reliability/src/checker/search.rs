@@ -19,7 +19,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::model::{OptionalStep, Remedy, State, TimedStep};
+use bit_set::BitSet;
+
+use super::model::{Remedy, State, TimedStep, Timeline};
 
 /// The limit for configurations at one time: some hundred megabytes.
 const MAX_CONFIGURATIONS: usize = 500_000;
@@ -39,30 +41,22 @@ pub(super) enum Outcome {
 }
 
 /// Searches for an order of the steps that starts in one of the states.
-pub(super) fn search(
-    steps: &[TimedStep],
-    optional: &[OptionalStep],
-    starts: &[State],
-    deadline: Instant,
-) -> Outcome {
+pub(super) fn search(timeline: &Timeline, starts: &[State], deadline: Instant) -> Outcome {
     let mut search = Search {
-        steps,
-        optional,
+        timeline,
         in_progress: Vec::new(),
         deadline,
         ticks: 0,
     };
-    let events = events(steps);
-    let slots = max_in_progress(&events);
     let mut configurations = Configurations::default();
     for state in starts {
         configurations.add(Configuration {
             state: *state,
-            done: BitSet::new(slots),
-            used: BitSet::new(optional.len()),
+            done: BitSet::new(),
+            used: BitSet::new(),
         });
     }
-    for event in events {
+    for event in events(&timeline.steps) {
         match event.kind {
             EventKind::Call => configurations = search.call(event.step, configurations),
             EventKind::Return => match search.pass_return(&event, configurations) {
@@ -100,22 +94,8 @@ fn events(steps: &[TimedStep]) -> Vec<Event> {
     events
 }
 
-/// The highest number of steps in progress at one time.
-fn max_in_progress(events: &[Event]) -> usize {
-    let (mut now, mut max) = (0, 0);
-    for event in events {
-        match event.kind {
-            EventKind::Call => now += 1,
-            EventKind::Return => now -= 1,
-        }
-        max = max.max(now);
-    }
-    max
-}
-
 struct Search<'a> {
-    steps: &'a [TimedStep],
-    optional: &'a [OptionalStep],
+    timeline: &'a Timeline,
     /// The steps in progress. [`Configuration::done`] refers to these slots.
     in_progress: Vec<Option<usize>>,
     deadline: Instant,
@@ -130,7 +110,7 @@ impl Search<'_> {
             self.in_progress.push(None);
         }
         self.in_progress[slot] = Some(index);
-        let step = self.steps[index].step;
+        let step = self.timeline.steps[index].step;
         let mut called = Configurations::default();
         for mut configuration in configurations.into_iter() {
             if step.is_idle(configuration.state) {
@@ -175,10 +155,11 @@ impl Search<'_> {
     fn successors(&self, from: &Configuration, event: &Event) -> Vec<Configuration> {
         let mut successors = Vec::new();
         for (slot, index) in self.open_slots(from) {
-            let step = self.steps[index].step;
+            let step = self.timeline.steps[index].step;
             let mut add_with = |remedy: Remedy| {
                 let optional = self.unused_optional(remedy, &from.used, event.time);
-                let before = optional.and_then(|at| self.optional[at].step.apply(from.state));
+                let before =
+                    optional.and_then(|at| self.timeline.optional[at].step.apply(from.state));
                 if let Some(state) = before.and_then(|state| step.apply(state)) {
                     successors.push(self.after(from, slot, state, optional));
                 }
@@ -213,7 +194,7 @@ impl Search<'_> {
             next.used.insert(optional);
         }
         for (slot, index) in self.open_slots(&next.clone()) {
-            if self.steps[index].step.is_idle(state) {
+            if self.timeline.steps[index].step.is_idle(state) {
                 next.done.insert(slot);
             }
         }
@@ -230,10 +211,13 @@ impl Search<'_> {
     /// An optional step with this effect that was called by then. Those with the same effect are
     /// interchangeable, since they all stay available.
     fn unused_optional(&self, remedy: Remedy, used: &BitSet, time: u64) -> Option<usize> {
-        let called = self.optional.partition_point(|step| step.call <= time);
+        let called = self
+            .timeline
+            .optional
+            .partition_point(|step| step.call <= time);
         remedy.steps().find_map(|step| {
             let mut unused = (0..called).filter(|at| !used.contains(*at));
-            unused.find(|at| self.optional[*at].step == step)
+            unused.find(|at| self.timeline.optional[*at].step == step)
         })
     }
 
@@ -285,45 +269,4 @@ impl Configurations {
             })
         })
     }
-}
-
-/// A set of numbers below a fixed length.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct BitSet(Vec<u64>);
-
-impl BitSet {
-    fn new(length: usize) -> Self {
-        Self(vec![0; length.div_ceil(64)])
-    }
-
-    fn insert(&mut self, number: usize) {
-        self.0[number / 64] |= 1 << (number % 64);
-    }
-
-    fn remove(&mut self, number: usize) {
-        self.0[number / 64] &= !(1 << (number % 64));
-    }
-
-    fn contains(&self, number: usize) -> bool {
-        self.0[number / 64] & 1 << (number % 64) != 0
-    }
-
-    /// Whether all numbers are in another set of the same length.
-    fn is_subset(&self, other: &Self) -> bool {
-        let words = self.0.iter().zip(&other.0);
-        words.into_iter().all(|(one, two)| one & !two == 0)
-    }
-}
-
-#[test]
-fn bit_sets_hold_what_was_inserted() {
-    let mut set = BitSet::new(130);
-    (0..70).chain([129]).for_each(|number| set.insert(number));
-    set.remove(66);
-    let found: Vec<usize> = (0..130).filter(|number| set.contains(*number)).collect();
-    let expected: Vec<usize> = (0..66).chain(67..70).chain([129]).collect();
-    assert_eq!(found, expected);
-    let mut smaller = set.clone();
-    smaller.remove(129);
-    assert!(smaller.is_subset(&set) && !set.is_subset(&smaller));
 }

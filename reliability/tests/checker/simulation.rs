@@ -1,7 +1,6 @@
 //! Histories of simulated services: correct ones, which have to pass, and broken ones, which must not.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -19,12 +18,15 @@ const STALE_TIME: u64 = 60;
 /// The longest time until a process hears of the end of a token.
 const MAX_NOTIFICATION_TIME: u64 = 80;
 
+/// The longest time from a call to its effect, and from there to the response.
+const LONG_DELAY: u64 = 200;
+
 const PROCESSES: u32 = 3;
 
 /// A simulated service.
 #[derive(Clone, Copy, PartialEq)]
 enum Service {
-    /// Each operation takes effect at one moment, and a sign-out at two.
+    /// Each operation takes effect at one moment, for all processes.
     Atomic,
     /// Processes remember accepted tokens for some time, and do not hear of changes.
     StaleCache,
@@ -42,7 +44,7 @@ fn simulated_services_are_judged_by_both_guarantees() {
     ];
     for (service, linearizable, acknowledged) in expected {
         for seed in 0..SEEDS {
-            let history = Simulation::new(service, seed, 6).run(1_500).operations;
+            let history = simulate(service, seed, 1_500, 9).operations;
             let is_good = |guarantee| is_linearizable(&history, guarantee);
             assert_eq!(
                 is_good(Guarantee::Linearizable),
@@ -60,7 +62,7 @@ fn simulated_services_are_judged_by_both_guarantees() {
 
 #[test]
 fn long_history_of_many_clients_is_judged_in_time() {
-    let mut history = Simulation::new(Service::Atomic, 1, 16).run(10_000);
+    let mut history = simulate(Service::Atomic, 1, 10_000, 2);
     let limit = Duration::from_secs(30);
     let verdict = check(&history, Guarantee::Linearizable, limit);
     assert!(matches!(verdict, Verdict::Linearizable), "{verdict:?}");
@@ -78,163 +80,104 @@ fn long_history_of_many_clients_is_judged_in_time() {
 
 #[test]
 fn search_without_time_is_undecided() {
-    let history = Simulation::new(Service::Atomic, 1, 6).run(1_500);
+    let history = simulate(Service::Atomic, 1, 1_500, 9);
     let verdict = check(&history, Guarantee::Linearizable, Duration::ZERO);
     assert!(matches!(verdict, Verdict::Undecided(users) if users == [0]));
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Call(u32),
-    /// The moment of an operation, or the first of the two of a sign-out.
-    TakeEffect(usize),
-    /// The second moment of a sign-out.
-    End(usize),
-    Return(usize),
+/// The history of one user and clients without number. The operations take effect one after the other,
+/// at most `interval` apart.
+fn simulate(service: Service, seed: u64, operations: usize, interval: u64) -> History {
+    let mut simulation = Simulation {
+        rng: StdRng::seed_from_u64(seed),
+        service,
+        now: 10 * LONG_DELAY,
+        user: User::default(),
+        remembered: BTreeMap::new(),
+        tokens: Vec::new(),
+    };
+    let operations = (0..operations).map(|_| {
+        simulation.now += simulation.rng.random_range(0..=interval);
+        simulation.operate()
+    });
+    History {
+        operations: operations.collect(),
+        unexpected: Vec::new(),
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Request {
-    operation: Operation,
-    process: u32,
-    /// The client does not receive the response.
-    is_lost: bool,
-}
-
-/// One user, clients and processes with a clock of their own: every event follows after a random time.
 struct Simulation {
     rng: StdRng,
     service: Service,
     now: u64,
-    events: BinaryHeap<Reverse<(u64, Event)>>,
-    requests: Vec<Request>,
     user: User,
     /// The time until which a process accepts a token from memory.
     remembered: BTreeMap<(u32, Token), u64>,
-    /// The tokens that clients know, the latest last.
-    known: Vec<Token>,
-    tokens: Token,
-    history: History,
+    /// All tokens, with the time from which on clients know them.
+    tokens: Vec<(Token, u64)>,
 }
 
 impl Simulation {
-    fn new(service: Service, seed: u64, clients: u32) -> Self {
-        let mut simulation = Self {
-            rng: StdRng::seed_from_u64(seed),
-            service,
-            now: 0,
-            events: BinaryHeap::new(),
-            requests: Vec::new(),
-            user: User::default(),
-            remembered: BTreeMap::new(),
-            known: Vec::new(),
-            tokens: 0,
-            history: History::default(),
+    /// Lets an operation take effect, between its call and its response.
+    fn operate(&mut self) -> Operation {
+        let (called, mut returned) = (self.now - self.delay(), self.now + self.delay());
+        let process = self.rng.random_range(0..PROCESSES);
+        let mut action = self.choose_action(called);
+        let mut outcome = match action {
+            Action::Login(_) if self.user.is_disabled => Outcome::Refused,
+            Action::Use(token) | Action::Logout(token) if !self.accepts(process, token) => {
+                Outcome::Refused
+            }
+            _ => Outcome::Ok,
         };
-        for client in 0..clients {
-            let delay = simulation.delay();
-            simulation.schedule(delay, Event::Call(client));
-        }
-        simulation
-    }
-
-    fn run(mut self, operations: usize) -> History {
-        while self.history.operations.len() < operations {
-            self.step();
-        }
-        // The clients give up what is in progress.
-        for Reverse((_, event)) in std::mem::take(&mut self.events) {
-            if let Event::TakeEffect(number) | Event::End(number) | Event::Return(number) = event {
-                self.requests[number].is_lost = true;
-                self.respond(number);
+        let is_lost = self.rng.random_ratio(1, 100);
+        if outcome == Outcome::Ok {
+            let token = Token::try_from(self.tokens.len()).unwrap();
+            if let Action::Login(_) = action {
+                action = Action::Login(Some(token));
+            }
+            returned = returned.max(self.change(action));
+            if let Action::Login(_) = action {
+                self.tokens
+                    .push((token, if is_lost { u64::MAX } else { returned }));
             }
         }
-        self.history
-    }
-
-    fn step(&mut self) {
-        let Some(Reverse((time, event))) = self.events.pop() else {
-            return;
-        };
-        self.now = time;
-        match event {
-            Event::Call(client) => self.call(client),
-            Event::TakeEffect(number) => self.take_effect(number),
-            Event::End(number) => {
-                self.change(self.requests[number].operation.action);
-                self.respond_later(number);
+        if is_lost {
+            outcome = Outcome::Unknown;
+            if let Action::Login(_) = action {
+                action = Action::Login(None);
             }
-            Event::Return(number) => self.respond(number),
         }
-    }
-
-    fn schedule(&mut self, delay: u64, event: Event) {
-        self.events.push(Reverse((self.now + delay, event)));
+        let mut operation = operation(called..returned, action, outcome);
+        operation.process = Some(process);
+        operation
     }
 
     /// Mostly short, now and then long.
     fn delay(&mut self) -> u64 {
-        let max = if self.rng.random_ratio(1, 50) { 200 } else { 6 };
-        self.rng.random_range(1..=max)
+        let is_long = self.rng.random_ratio(1, 50);
+        self.rng
+            .random_range(1..=if is_long { LONG_DELAY } else { 6 })
     }
 
-    fn call(&mut self, client: u32) {
-        let action = self.choose_action();
-        let process = self.rng.random_range(0..PROCESSES);
-        let mut operation = operation(self.now..0, action, Outcome::Unknown);
-        (operation.client, operation.process) = (client, Some(process));
-        self.requests.push(Request {
-            operation,
-            process,
-            is_lost: self.rng.random_ratio(1, 100),
-        });
-        let delay = self.delay();
-        self.schedule(delay, Event::TakeEffect(self.requests.len() - 1));
-    }
-
-    fn choose_action(&mut self) -> Action {
+    fn choose_action(&mut self, called: u64) -> Action {
         // One of the last few tokens.
         let is_last: bool = self.rng.random();
         let back = if is_last {
-            1
+            0
         } else {
-            self.rng.random_range(2..=3)
+            self.rng.random_range(1..3)
         };
-        let token = self.known.get(self.known.len().saturating_sub(back));
-        match (self.rng.random_range(0..100), token.copied()) {
+        let tokens = self.tokens.iter().rev();
+        let mut known = tokens.filter(|(_, known_from)| *known_from < called);
+        let token = known.nth(back).map(|(token, _)| *token);
+        match (self.rng.random_range(0..100), token) {
             (0..90, Some(token)) => Action::Use(token),
             (90..92, Some(token)) => Action::Logout(token),
             (92, _) => Action::Revoke,
             (93, _) => Action::Disable,
             (94..96, _) => Action::Enable,
             _ => Action::Login(None),
-        }
-    }
-
-    fn take_effect(&mut self, number: usize) {
-        let request = self.requests[number];
-        let mut operation = request.operation;
-        operation.outcome = Outcome::Ok;
-        let mut ends_later = false;
-        match operation.action {
-            Action::Login(_) if self.user.is_disabled => operation.outcome = Outcome::Refused,
-            Action::Login(_) => {
-                operation.action = Action::Login(Some(self.tokens));
-                self.tokens += 1;
-                self.change(operation.action);
-            }
-            Action::Use(token) | Action::Logout(token) if !self.accepts(request.process, token) => {
-                operation.outcome = Outcome::Refused;
-            }
-            Action::Logout(_) => ends_later = true,
-            action => self.change(action),
-        }
-        self.requests[number].operation = operation;
-        if ends_later {
-            let delay = self.delay();
-            self.schedule(delay, Event::End(number));
-        } else {
-            self.respond_later(number);
         }
     }
 
@@ -256,47 +199,20 @@ impl Simulation {
     }
 
     /// Changes the user. Processes with invalidated caches hear of the end of a token one after the
-    /// other.
-    fn change(&mut self, action: Action) {
+    /// other. Returns the time when they have heard of all ends, before which there is no response.
+    fn change(&mut self, action: Action) -> u64 {
         let before = self.user.live;
         self.user.apply(action);
         let ended = before.filter(|_| self.user.live != before);
         if let (Service::InvalidatedCaches, Some(token)) = (self.service, ended) {
             for process in 0..PROCESSES {
                 let heard = self.now + self.rng.random_range(1..=MAX_NOTIFICATION_TIME);
-                self.remembered
-                    .entry((process, token))
-                    .and_modify(|until| *until = heard.min(*until));
+                let until = self.remembered.entry((process, token));
+                until.and_modify(|until| *until = heard.min(*until));
             }
         }
-    }
-
-    /// A change is acknowledged when every process has heard of it.
-    fn respond_later(&mut self, number: usize) {
-        let mut delay = self.delay();
-        let is_use = matches!(self.requests[number].operation.action, Action::Use(_));
-        if self.service == Service::InvalidatedCaches && !is_use {
-            let heard = self.remembered.values().filter(|until| **until != u64::MAX);
-            let all_heard = heard.max().copied().unwrap_or(0);
-            delay += all_heard.saturating_sub(self.now);
-        }
-        self.schedule(delay, Event::Return(number));
-    }
-
-    fn respond(&mut self, number: usize) {
-        let request = self.requests[number];
-        let mut operation = request.operation;
-        operation.returned = self.now;
-        match operation.action {
-            Action::Login(_) if request.is_lost => operation.action = Action::Login(None),
-            Action::Login(Some(token)) => self.known.push(token),
-            _ => {}
-        }
-        if request.is_lost {
-            operation.outcome = Outcome::Unknown;
-        }
-        self.history.operations.push(operation);
-        let delay = self.delay();
-        self.schedule(delay, Event::Call(operation.client));
+        let heard = self.remembered.values().filter(|time| **time != u64::MAX);
+        let is_heard = self.service == Service::InvalidatedCaches;
+        heard.copied().filter(|_| is_heard).max().unwrap_or(0)
     }
 }
