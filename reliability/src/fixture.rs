@@ -208,59 +208,59 @@ pub(crate) fn member(response: &Response, name: &str) -> Result<Value, String> {
     member.ok_or_else(|| format!("no {name} in the response: {response:?}"))
 }
 
-/// A connection that is opened when it is needed.
+/// A connection that is opened when it is needed, to one server after the other.
 pub(crate) struct PooledConnection {
-    client: Client,
-    /// With the time of the last response.
-    open: Option<(Connection, Instant)>,
+    timeout: Duration,
+    /// With its server, and the time of the last request.
+    open: Option<(Connection, SocketAddr, Instant)>,
 }
 
 impl PooledConnection {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, open: None }
+    /// With this time limit for a response.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            open: None,
+        }
     }
 
-    /// The address of the server.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.client.address()
-    }
-
-    /// Opens the connection, unless there is one that can be used.
-    pub(crate) fn connect(&mut self) -> io::Result<()> {
-        let is_usable = |(connection, last): &mut (Connection, Instant)| {
-            connection.is_open() && last.elapsed() < MAX_IDLE
+    /// Opens the connection, unless there is one to this server that can be used.
+    pub(crate) fn connect(&mut self, to: SocketAddr) -> io::Result<&mut Connection> {
+        let open = self.open.take().filter(|(connection, server, last)| {
+            *server == to && connection.is_open() && last.elapsed() < MAX_IDLE
+        });
+        let connection = match open {
+            Some((connection, ..)) => connection,
+            None => Client::new(to).timeout(self.timeout).connect()?,
         };
-        self.open = match self.open.take_if(is_usable) {
-            Some(usable) => Some(usable),
-            None => Some((self.client.connect()?, Instant::now())),
-        };
-        Ok(())
+        Ok(&mut self.open.insert((connection, to, Instant::now())).0)
     }
 
     /// Sends a request.
-    pub(crate) fn send(&mut self, request: &Request) -> io::Result<Response> {
-        self.connect()?;
-        let (connection, last) = self.open.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let response = connection.send(request);
-        *last = Instant::now();
-        response
+    pub(crate) fn send(&mut self, to: SocketAddr, request: &Request) -> io::Result<Response> {
+        self.connect(to)?.send(request)
     }
 }
 
 /// A connection to each process, for a client that does one thing after the other.
-pub(crate) struct ApiClient(Vec<PooledConnection>);
+pub(crate) struct ApiClient(Vec<(SocketAddr, PooledConnection)>);
 
 impl ApiClient {
     pub(crate) fn new(servers: &[Server]) -> Self {
-        let clients = servers.iter().map(|server| Client::new(server.address));
-        let clients = clients.map(|client| client.timeout(RESPONSE_TIMEOUT));
-        Self(clients.map(PooledConnection::new).collect())
+        let connection = |server: &Server| {
+            let connection = PooledConnection::new(RESPONSE_TIMEOUT);
+            (server.address, connection)
+        };
+        Self(servers.iter().map(connection).collect())
     }
 
     /// Connects to a process, so that the next request need not wait for that.
     pub(crate) fn connect(&mut self, process: usize) -> Result<(), String> {
-        let connected = self.0[process].connect();
-        connected.map_err(|error| format!("process {process}: {error}"))
+        let (server, connection) = &mut self.0[process];
+        let connected = connection.connect(*server);
+        connected
+            .map(drop)
+            .map_err(|error| format!("process {process}: {error}"))
     }
 
     /// Sends a request to a process.
@@ -268,23 +268,16 @@ impl ApiClient {
     /// # Errors
     /// When there is no response.
     pub(crate) fn send(&mut self, process: usize, request: &Request) -> Result<Response, String> {
-        let response = self.0[process].send(request);
+        let (server, connection) = &mut self.0[process];
+        let response = connection.send(*server, request);
         response.map_err(|error| format!("process {process}: {error}"))
     }
 
-    /// Sends a request to the first process, again while the response is 503.
+    /// Sends a request to a process, again while the response is 503.
     ///
     /// # Errors
     /// When the response has none of these statuses.
     pub(crate) fn send_with_retry(
-        &mut self,
-        request: &Request,
-        statuses: &[u16],
-    ) -> Result<Response, String> {
-        self.send_with_retry_to(0, request, statuses)
-    }
-
-    fn send_with_retry_to(
         &mut self,
         process: usize,
         request: &Request,
@@ -304,7 +297,7 @@ impl ApiClient {
         let request = Request::get("/users/me").bearer(credential);
         let mut accepting = 0;
         for process in 0..self.0.len() {
-            let response = self.send_with_retry_to(process, &request, &[200, 401])?;
+            let response = self.send_with_retry(process, &request, &[200, 401])?;
             accepting += usize::from(response.status == 200);
         }
         Ok(accepting)

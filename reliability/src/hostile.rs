@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use socket2::{Domain, Socket, Type};
-use test_support::{Client, Request, ScratchDir, Server, TestUser};
+use test_support::{Request, ScratchDir, Server, TestUser};
 
 use crate::Report;
 use crate::fixture::{PooledConnection, program, register, sign_in, sqlite_url, start_server};
@@ -274,15 +274,14 @@ fn use_token(
     stop: &AtomicBool,
 ) -> (Vec<Duration>, usize) {
     let request = Request::get("/users/me").bearer(token);
-    let client = Client::new(address).timeout(RESPONSE_TIMEOUT);
-    let mut connection = PooledConnection::new(client);
+    let mut connection = PooledConnection::new(RESPONSE_TIMEOUT);
     let (mut times, mut failed) = (Vec::new(), 0);
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
         if !keeps_connection {
-            connection = PooledConnection::new(client);
+            connection = PooledConnection::new(RESPONSE_TIMEOUT);
         }
-        match connection.send(&request) {
+        match connection.send(address, &request) {
             Ok(response) if response.status == 200 => times.push(begun.elapsed()),
             _ => failed += 1,
         }

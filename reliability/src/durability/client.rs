@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use test_support::{Client as HttpClient, Response};
+use test_support::Response;
 
 use crate::fixture::{PooledConnection, RESPONSE_TIMEOUT, Service};
 use crate::user::{Change, Made, User};
@@ -80,7 +80,7 @@ pub(crate) enum Attempt {
 pub(crate) struct Client {
     name: String,
     rng: StdRng,
-    connection: Option<PooledConnection>,
+    connection: PooledConnection,
     /// All users of the client. The last one is in use.
     pub(crate) accounts: Vec<Account>,
     /// The user in use, as far as the client knows.
@@ -98,7 +98,7 @@ impl Client {
         let mut client = Self {
             name,
             rng,
-            connection: None,
+            connection: PooledConnection::new(RESPONSE_TIMEOUT),
             accounts: Vec::new(),
             user: User::default(),
             requests: 0,
@@ -142,19 +142,11 @@ impl Client {
         let request_id = format!("{}.{}", self.name, self.requests + 1);
         let request = self.user.request(&change, &service.admin);
         let request = request.header("X-Request-Id", &request_id);
-        let connection = self.connection.take();
-        let is_same = |open: &PooledConnection| open.address() == service.address;
-        let mut connection = connection.filter(is_same).unwrap_or_else(|| {
-            let client = HttpClient::new(service.address);
-            PooledConnection::new(client.timeout(RESPONSE_TIMEOUT))
-        });
-        if connection.connect().is_err() {
+        let Ok(connection) = self.connection.connect(service.address) else {
             return Attempt::Unreachable;
-        }
-        self.requests += 1;
+        };
         let response = connection.send(&request);
-        self.connection = Some(connection);
-
+        self.requests += 1;
         let outcome = self.outcome(&change, response.ok(), service);
         if let Outcome::Acknowledged { made, .. } = &outcome {
             self.user.apply(&change, made);

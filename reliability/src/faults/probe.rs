@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use test_support::{Client, Request, Response, TestUser};
+use test_support::{Request, Response, TestUser};
 
 use crate::fixture::{PooledConnection, register, sign_in};
 
@@ -59,11 +59,10 @@ impl Probe {
 
     /// Sends the request until `stop` is set.
     pub(super) fn run(&self, address: SocketAddr, stop: &AtomicBool) {
-        let client = Client::new(address).timeout(RESPONSE_TIMEOUT);
-        let mut connection = PooledConnection::new(client);
+        let mut connection = PooledConnection::new(RESPONSE_TIMEOUT);
         while !stop.load(Ordering::Relaxed) {
             let begun = Instant::now();
-            let response = connection.send(&self.request);
+            let response = connection.send(address, &self.request);
             self.judge(response, begun);
             thread::sleep(REQUEST_INTERVAL);
         }

@@ -1,14 +1,15 @@
 //! What the threads of a run share: the processes and the tokens. Also the connections of a client.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use test_support::{Client, Connection, Program, Request, Response, Server};
+use test_support::{Program, Request, Response, Server};
 
 use super::Token;
-use crate::fixture::start_server;
+use crate::fixture::{PooledConnection, start_server};
 
 /// What the threads of a run share.
 pub(super) struct RunContext {
@@ -131,11 +132,12 @@ impl UserTokens {
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// The place of a process. It stays when the process is replaced.
+#[derive(Default)]
 pub(super) struct Slot {
-    /// The process in this place and its generation; `None` while there is none. Held for reading
-    /// while a client connects, and for writing before the process is killed: afterwards another
-    /// program may get its port.
-    client: RwLock<Option<(usize, Client)>>,
+    /// The address of the process in this place; `None` while there is none. Held for reading while a
+    /// client connects, and for writing before the process is killed: afterwards another program may
+    /// get its port.
+    address: RwLock<Option<SocketAddr>>,
     server: Mutex<Option<Server>>,
     is_paused: AtomicBool,
     waiting: AtomicUsize,
@@ -176,24 +178,21 @@ pub(super) struct Reserved<'a> {
 impl Reserved<'_> {
     /// Kills the process (`SIGKILL`).
     pub(super) fn kill(&mut self) {
-        self.set_client(None);
+        self.set_address(None);
         *self.server = None;
     }
 
     /// Starts a new process.
     pub(super) fn start(&mut self, program: &Program) -> Result<(), String> {
-        static GENERATIONS: AtomicUsize = AtomicUsize::new(0);
-        let server = start_server(program)?;
-        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        let client = Client::new(server.address).timeout(RESPONSE_TIMEOUT);
-        self.set_client(Some((generation, client)));
-        *self.server = Some(server);
+        let server = self.server.insert(start_server(program)?);
+        let address = server.address;
+        self.set_address(Some(address));
         Ok(())
     }
 
-    fn set_client(&self, client: Option<(usize, Client)>) {
-        let slot = self.slot.client.write();
-        *slot.unwrap_or_else(PoisonError::into_inner) = client;
+    fn set_address(&self, address: Option<SocketAddr>) {
+        let slot = self.slot.address.write();
+        *slot.unwrap_or_else(PoisonError::into_inner) = address;
     }
 
     /// Pauses the process (`SIGSTOP`) during `wait`.
@@ -219,18 +218,10 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Starts the processes one after the other.
     pub(super) fn start(program: Program, processes: usize) -> Result<Self, String> {
-        let slot = |_| Slot {
-            client: RwLock::new(None),
-            server: Mutex::new(None),
-            is_paused: AtomicBool::new(false),
-            waiting: AtomicUsize::new(0),
-        };
-        let slots: Vec<Slot> = (0..processes).map(slot).collect();
-        for slot in &slots {
-            if let Some(mut reserved) = slot.reserve() {
-                reserved.start(&program)?;
-            }
-        }
+        let slots: Vec<Slot> = (0..processes).map(|_| Slot::default()).collect();
+        let mut reserved = slots.iter().filter_map(Slot::reserve);
+        reserved.try_for_each(|mut process| process.start(&program))?;
+        drop(reserved);
         Ok(Self { program, slots })
     }
 }
@@ -245,16 +236,18 @@ pub(super) enum Sent {
 
 /// The connections of a client, one to each process.
 pub(super) struct ProcessConnections<'a> {
-    cluster: &'a Cluster,
-    /// With the generation of the process at the other end.
-    connections: Vec<Option<(usize, Connection)>>,
+    context: &'a RunContext,
+    connections: Vec<PooledConnection>,
 }
 
 impl<'a> ProcessConnections<'a> {
-    pub(super) fn new(cluster: &'a Cluster) -> Self {
+    pub(super) fn new(context: &'a RunContext) -> Self {
+        let slots = context.cluster.slots.iter();
         Self {
-            cluster,
-            connections: cluster.slots.iter().map(|_| None).collect(),
+            context,
+            connections: slots
+                .map(|_| PooledConnection::new(RESPONSE_TIMEOUT))
+                .collect(),
         }
     }
 
@@ -262,42 +255,21 @@ impl<'a> ProcessConnections<'a> {
     ///
     /// # Errors
     /// When the process is up and accepts no connection.
-    pub(super) fn send(
-        &mut self,
-        process: usize,
-        request: &Request,
-        now: impl Fn() -> u64,
-    ) -> Result<Sent, String> {
-        let Some((generation, mut connection)) = self.connection(process)? else {
-            return Ok(Sent::Nothing);
-        };
-        let sent = self.cluster.slots[process].while_waiting(|| {
-            let invoked = now();
+    pub(super) fn send(&mut self, process: usize, request: &Request) -> Result<Sent, String> {
+        let slot = &self.context.cluster.slots[process];
+        let connection = &mut self.connections[process];
+        slot.while_waiting(|| {
+            let address = slot.address.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(server) = *address else {
+                return Ok(Sent::Nothing);
+            };
+            let connection = connection.connect(server);
+            let connection = connection
+                .map_err(|error| format!("process {process} accepts no connection: {error}"))?;
+            drop(address);
+            let invoked = self.context.now();
             let response = connection.send(request);
-            Sent::Request(response.ok(), invoked, now())
-        });
-        if connection.is_open() {
-            self.connections[process] = Some((generation, connection));
-        }
-        Ok(sent)
-    }
-
-    /// The open connection to a process, or a new one when the process has been replaced; `None` while
-    /// it is down.
-    fn connection(&mut self, process: usize) -> Result<Option<(usize, Connection)>, String> {
-        let open = self.connections[process].take();
-        let slot = &self.cluster.slots[process];
-        // Held to the end: a nemesis that kills the process waits for connecting clients.
-        let client = slot.client.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((generation, client)) = *client else {
-            return Ok(None);
-        };
-        if let Some(open) = open.filter(|(opened, _)| *opened == generation) {
-            return Ok(Some(open));
-        }
-        let opened = slot.while_waiting(|| client.connect());
-        opened
-            .map(|connection| Some((generation, connection)))
-            .map_err(|error| format!("process {process} accepts no connection: {error}"))
+            Ok(Sent::Request(response.ok(), invoked, self.context.now()))
+        })
     }
 }

@@ -1,12 +1,11 @@
 //! The faults of a run.
 
-use std::io;
 use std::ops::Range;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -37,7 +36,7 @@ const CREATE_INTRUDER: &str = "DO $$ BEGIN CREATE ROLE intruder LOGIN; \
 
 /// The advisory locks of earlier versions, held as long as the connection is open.
 const HOLD_LOCKS: &str = "SELECT pg_advisory_lock(7161543302183); \
-     SELECT pg_advisory_lock(7161543302184); SELECT pg_sleep(86400)";
+     SELECT pg_advisory_lock(7161543302184)";
 
 /// The messages of earlier versions, forged, on the channel that all processes listen to.
 const FORGE: &str = "SELECT pg_notify('tokenhouse_sessions', message) FROM unnest(ARRAY[\
@@ -52,7 +51,7 @@ const FLOOD: &str = "SELECT pg_notify('tokenhouse_sessions', word || number) \
 ///
 /// # Errors
 /// When one does not start.
-pub(super) fn kill(context: &RunContext, mut rng: StdRng) -> Result<(), String> {
+pub(super) fn kill(context: &RunContext, _url: &str, mut rng: StdRng) -> Result<(), String> {
     while sleep(context, rng.random_range(KILL_INTERVAL)) {
         if let Some(mut process) = reserve(context, &mut rng) {
             process.kill();
@@ -67,7 +66,7 @@ pub(super) fn kill(context: &RunContext, mut rng: StdRng) -> Result<(), String> 
 ///
 /// # Errors
 /// When one cannot be paused.
-pub(super) fn pause(context: &RunContext, mut rng: StdRng) -> Result<(), String> {
+pub(super) fn pause(context: &RunContext, _url: &str, mut rng: StdRng) -> Result<(), String> {
     while sleep(context, rng.random_range(PAUSE_INTERVAL)) {
         let is_short = rng.random_ratio(2, 3);
         let length = rng.random_range(if is_short { SHORT_PAUSE } else { LONG_PAUSE });
@@ -81,15 +80,11 @@ pub(super) fn pause(context: &RunContext, mut rng: StdRng) -> Result<(), String>
 /// Ends all connections of Tokenhouse to the Postgres server at `url`.
 ///
 /// # Errors
-/// When `psql` fails.
-pub(super) fn cut(
-    context: &RunContext,
-    psql: &Path,
-    url: &str,
-    mut rng: StdRng,
-) -> Result<(), String> {
+/// When the server refuses.
+pub(super) fn cut(context: &RunContext, url: &str, mut rng: StdRng) -> Result<(), String> {
+    let mut conn = connect(url)?;
     while sleep(context, rng.random_range(CUT_INTERVAL)) {
-        run_sql(psql, url, CUT)?;
+        run_sql(&mut conn, CUT)?;
     }
     Ok(())
 }
@@ -97,46 +92,28 @@ pub(super) fn cut(
 /// Sends what a role without rights can send, and holds the locks that it can take.
 ///
 /// # Errors
-/// When `psql` fails.
-pub(super) fn intrude(
-    context: &RunContext,
-    psql: &Path,
-    url: &str,
-    mut rng: StdRng,
-) -> Result<(), String> {
-    let failed = |error: io::Error| format!("{}: {error}", psql.display());
-    run_sql(psql, url, CREATE_INTRUDER)?;
+/// When the server refuses.
+pub(super) fn intrude(context: &RunContext, url: &str, mut rng: StdRng) -> Result<(), String> {
+    run_sql(&mut connect(url)?, CREATE_INTRUDER)?;
     let (_, server) = url.split_once('@').ok_or("the URL names no role")?;
     let url = format!("postgres://intruder@{server}");
-    let mut holder = sql_command(psql, &url, HOLD_LOCKS)
-        .spawn()
-        .map_err(failed)?;
+    let mut holder = connect(&url)?;
+    run_sql(&mut holder, HOLD_LOCKS)?;
+    let mut conn = connect(&url)?;
     let mut rounds = (0_u32..).take_while(|_| sleep(context, rng.random_range(INTRUSION_INTERVAL)));
-    let outcome = rounds.try_for_each(|round| {
+    rounds.try_for_each(|round| {
         let statement = if round % 20 == 0 { FLOOD } else { FORGE };
-        run_sql(psql, &url, statement)
-    });
-    let ended = holder.kill().and_then(|()| holder.wait()).map_err(failed);
-    outcome.and(ended.map(drop))
+        run_sql(&mut conn, statement)
+    })
 }
 
-fn sql_command(psql: &Path, url: &str, statement: &str) -> Command {
-    let mut command = Command::new(psql);
-    command
-        .args(["--no-psqlrc", "--quiet", "--command", statement, url])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        // It warns of connections that end during the statement.
-        .stderr(Stdio::null());
-    command
+fn connect(url: &str) -> Result<PgConnection, String> {
+    PgConnection::establish(url).map_err(|error| error.to_string())
 }
 
-fn run_sql(psql: &Path, url: &str, statement: &str) -> Result<(), String> {
-    let status = sql_command(psql, url, statement).status();
-    match status.map_err(|error| format!("{}: {error}", psql.display()))? {
-        status if status.success() => Ok(()),
-        status => Err(format!("{}: {status}: {statement}", psql.display())),
-    }
+fn run_sql(conn: &mut PgConnection, statements: &str) -> Result<(), String> {
+    let run = conn.batch_execute(statements);
+    run.map_err(|error| format!("{error}: {statements}"))
 }
 
 fn reserve<'a>(context: &'a RunContext, rng: &mut StdRng) -> Option<Reserved<'a>> {

@@ -68,6 +68,9 @@ fn parse_setting(text: &str) -> Result<(String, String), String> {
 
 type Outcome = Result<(), String>;
 
+/// A fault, with the URL of the database.
+type Nemesis = fn(&RunContext, &str, StdRng) -> Outcome;
+
 impl Run {
     /// Runs this program. Neither processes nor files are left afterwards.
     ///
@@ -98,38 +101,30 @@ impl Run {
         let mut worker = Worker::new(self, &context, 0, self.rng(0));
         let mut users = (0..).take(self.users);
         users.try_for_each(|user| worker.register(user))?;
-        self.collect(&context, &database)
+        self.collect(&context, &database.url())
     }
 
     /// Starts clients and nemeses, and collects what they report.
-    fn collect(&self, context: &RunContext, database: &Database) -> Result<History, String> {
-        let url = &database.url();
-        let rng = |number: u64| self.rng(u64::MAX - number);
+    fn collect(&self, context: &RunContext, url: &str) -> Result<History, String> {
+        let nemeses = [
+            (self.kills, nemesis::kill as Nemesis),
+            (self.pauses, nemesis::pause),
+            (self.cuts, nemesis::cut),
+            (self.intruder, nemesis::intrude),
+        ];
         thread::scope(|scope| {
             let worker = |client| {
                 let worker = Worker::new(self, context, client, self.rng(1 + u64::from(client)));
                 scope.spawn(|| worker.work())
             };
             let clients: Vec<_> = (0..).take(self.clients).map(worker).collect();
-            let mut nemeses: Vec<ScopedJoinHandle<'_, Outcome>> = Vec::new();
-            if self.kills {
-                nemeses.push(scope.spawn(move || nemesis::kill(context, rng(0))));
-            }
-            if self.pauses {
-                nemeses.push(scope.spawn(move || nemesis::pause(context, rng(1))));
-            }
-            if let Database::Postgres(server) = database {
-                let psql = &server.psql();
-                if self.cuts {
-                    let psql = psql.clone();
-                    nemeses.push(scope.spawn(move || nemesis::cut(context, &psql, url, rng(2))));
-                }
-                if self.intruder {
-                    let psql = psql.clone();
-                    nemeses
-                        .push(scope.spawn(move || nemesis::intrude(context, &psql, url, rng(3))));
-                }
-            }
+            let numbered = (0..).zip(nemeses).filter(|(_, (is_wanted, _))| *is_wanted);
+            let nemeses: Vec<_> = numbered
+                .map(|(number, (_, nemesis))| {
+                    let rng = self.rng(u64::MAX - number);
+                    scope.spawn(move || nemesis(context, url, rng))
+                })
+                .collect();
             self.wait(context, &nemeses);
             context.stop();
 

@@ -47,7 +47,7 @@ impl<'a> Worker<'a> {
             context,
             client,
             rng,
-            connections: ProcessConnections::new(&context.cluster),
+            connections: ProcessConnections::new(context),
             report: History::default(),
         }
     }
@@ -269,9 +269,7 @@ impl<'a> Worker<'a> {
     }
 
     fn send(&mut self, process: usize, request: &Request) -> Sent {
-        let sent = self
-            .connections
-            .send(process, request, || self.context.now());
+        let sent = self.connections.send(process, request);
         sent.unwrap_or_else(|problem| {
             self.report_unexpected(problem);
             Sent::Nothing

@@ -89,7 +89,7 @@ impl RaceFixture {
     /// Makes a change that has to succeed.
     pub(super) fn make(&mut self, user: &mut User, change: &Change) -> Result<(), String> {
         let request = user.request(change, &self.admin);
-        let response = self.api.send_with_retry(&request, &[change.status()])?;
+        let response = self.api.send_with_retry(0, &request, &[change.status()])?;
         let made = Made::from_response(change, &response);
         let made = made.ok_or_else(|| format!("the response is incomplete: {response:?}"))?;
         user.apply(change, &made);
@@ -128,7 +128,7 @@ impl RaceFixture {
     pub(super) fn count_keys(&mut self, user: &User) -> Result<usize, String> {
         let token = user.live_secrets().next().ok_or("no login token")?;
         let request = Request::get("/users/me/keys").bearer(token);
-        let response = self.api.send_with_retry(&request, &[200])?;
+        let response = self.api.send_with_retry(0, &request, &[200])?;
         let keys = member(&response, "keys")?;
         Ok(keys.as_array().ok_or("no list of keys")?.len())
     }
@@ -136,7 +136,7 @@ impl RaceFixture {
     /// The latest events in the audit trail, the last first.
     pub(super) fn last_events(&mut self) -> Result<Vec<Value>, String> {
         let request = Request::get("/admin/events?limit=20").bearer(&self.admin);
-        let response = self.api.send_with_retry(&request, &[200])?;
+        let response = self.api.send_with_retry(0, &request, &[200])?;
         let events = member(&response, "events")?;
         Ok(events.as_array().ok_or("no list of events")?.clone())
     }
