@@ -1,6 +1,5 @@
 //! Thousands of clients that hold connections without making progress.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -13,7 +12,9 @@ use socket2::{Domain, Socket, Type};
 use test_support::{Request, ScratchDir, Server, TestUser};
 
 use crate::Report;
-use crate::fixture::{PooledConnection, program, register, sign_in, sqlite_url, start_server};
+use crate::fixture::{
+    DATABASE, PooledConnection, program, register, sign_in, sqlite_url, start_server,
+};
 
 /// The receive buffer of a slow reader, in bytes.
 pub const READER_BUFFER: usize = 4_096;
@@ -99,83 +100,8 @@ pub struct Hostile {
     pub slow: usize,
 }
 
-/// The result for the connections of one kind.
-#[derive(Clone, Debug)]
-struct Row {
-    kind: Kind,
-    opened: usize,
-    /// The connections that the client has seen end. A slow reader does not see the end: too many
-    /// unread bytes are before it.
-    cut: usize,
-    /// The longest time from the opening to a seen end.
-    longest: Duration,
-    refused: usize,
-}
-
-/// All measurements.
-struct Measurements {
-    rows: Vec<Row>,
-    /// The most files that the server had open because of these connections, and those left when all
-    /// connections should have been cut.
-    max_held: usize,
-    held_at_end: usize,
-    /// The response times of ordinary clients in order, and the number of failed requests.
-    times: Vec<Duration>,
-    failed: usize,
-    /// The peak memory of the server in bytes.
-    memory: u64,
-}
-
-impl Measurements {
-    /// Passes when all connections were cut in time, without an effect on ordinary clients.
-    fn report(&self) -> Report {
-        let opened: usize = self.rows.iter().map(|row| row.opened).sum();
-        let is_cut = |row: &Row| row.kind == Kind::SlowReader || row.cut == row.opened;
-        let good = self.times.len();
-        let percent_good = 100.0 * good as f64 / (good + self.failed).max(1) as f64;
-        let percentile = |per_mille: usize| {
-            let place = (good * per_mille / 1_000).min(good.saturating_sub(1));
-            self.times.get(place).copied().unwrap_or_default()
-        };
-        let [p50, p99] = [500, 990].map(|place| percentile(place).as_secs_f64() * 1e3);
-        let mut summary: Vec<String> = self.rows.iter().map(Row::to_string).collect();
-        summary.push(format!(
-            "the server held {} more files, and {} when all should have been cut",
-            self.max_held, self.held_at_end
-        ));
-        summary.push(format!(
-            "ordinary clients: {good} responses, {} failures, {percent_good:.3} % good; \
-             p50 {p50:.1} ms, p99 {p99:.1} ms",
-            self.failed
-        ));
-        let mebibytes = self.memory >> 20;
-        summary.push(format!("peak memory of the server: {mebibytes} MiB"));
-        Report {
-            summary,
-            is_good: opened > 0
-                && self.rows.iter().all(|row| is_cut(row) && row.refused == 0)
-                && self.rows.iter().all(|row| row.longest <= CUT_TIMEOUT)
-                && self.max_held >= opened
-                && self.held_at_end == 0
-                && percent_good >= 99.9
-                && percentile(990) < MAX_RESPONSE_TIME
-                && self.memory < MAX_MEMORY,
-            ..Report::default()
-        }
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, opened, refused) = (self.kind, self.opened, self.refused);
-        write!(f, "{kind:?}: {opened} opened, {refused} refused")?;
-        if self.kind == Kind::SlowReader {
-            return Ok(());
-        }
-        let longest = self.longest.as_millis();
-        write!(f, "; {} cut, the last after {longest} ms", self.cut)
-    }
-}
+/// A measurement in words, and whether it is as it has to be.
+type Measured = (String, bool);
 
 impl Hostile {
     /// Runs the check.
@@ -185,39 +111,48 @@ impl Hostile {
     pub fn execute(&self, binary: &Path) -> Result<Report, String> {
         self.raise_file_limit()?;
         let scratch = ScratchDir::new("hostile");
-        let url = sqlite_url(&scratch.join("tokenhouse.db"));
+        let url = sqlite_url(&scratch.join(DATABASE));
         let program = program(binary, &url, &scratch, &[("TOKENHOUSE_DOCS", "true")])?;
         let server = start_server(&program)?;
         let user = TestUser::new("ordinary");
         register(server.address, &user)?;
         let token = sign_in(server.address, &user)?;
         let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
+        let mut measured = thread::scope(|scope| {
             let (address, token, stop) = (server.address, &token, &stop);
             let clients: Vec<_> = (0..ORDINARY_CLIENTS)
                 .map(|number| scope.spawn(move || use_token(address, token, number % 2 == 0, stop)))
                 .collect();
             let measured = self.attack(&server);
             stop.store(true, Ordering::Relaxed);
-            let mut measured = measured?;
+            let mut times = Vec::new();
             for client in clients {
-                let (times, failed) = client.join().map_err(|_panic| "a client panicked")?;
-                measured.times.extend(times);
-                measured.failed += failed;
+                times.extend(client.join().map_err(|_panic| "a client panicked")?);
             }
-            measured.times.sort_unstable();
-            measured.memory = server.peak_memory()?;
-            Ok(measured.report())
+            let mut measured = measured?;
+            measured.push(judge_responses(&times));
+            Ok::<_, String>(measured)
+        })?;
+        let memory = server.peak_memory()?;
+        measured.push((
+            format!("peak memory of the server: {} MiB", memory >> 20),
+            memory < MAX_MEMORY,
+        ));
+        Ok(Report {
+            is_good: measured.iter().all(|(_, is_good)| *is_good),
+            summary: measured.into_iter().map(|(words, _)| words).collect(),
+            ..Report::default()
         })
     }
 
-    fn attack(&self, server: &Server) -> Result<Measurements, String> {
+    /// Holds connections of all kinds until the server has cut them, or should have.
+    fn attack(&self, server: &Server) -> Result<Vec<Measured>, String> {
         // By then the connections of the ordinary clients are open.
         thread::sleep(BYTE_INTERVAL);
         let before = server.open_files()? + ORDINARY_CLIENTS;
         let held = || Ok::<_, String>(server.open_files()?.saturating_sub(before));
         let mut max_held = 0;
-        let rows = thread::scope(|scope| {
+        let rows: Vec<Row> = thread::scope(|scope| {
             let threads = Kind::ALL.map(|kind| {
                 let count = match kind {
                     Kind::Idle => self.connections,
@@ -230,17 +165,17 @@ impl Hostile {
                 thread::sleep(BYTE_INTERVAL);
             }
             let rows = threads.into_iter().map(|thread| thread.join());
-            let rows = rows.collect::<Result<Vec<_>, _>>();
+            let rows = rows.collect::<Result<_, _>>();
             rows.map_err(|_panic| "a client panicked".to_owned())
         })?;
-        Ok(Measurements {
-            rows,
-            max_held,
-            held_at_end: held()?,
-            times: Vec::new(),
-            failed: 0,
-            memory: 0,
-        })
+        let opened: usize = rows.iter().map(|row| row.opened).sum();
+        let held = held()?;
+        let words = format!(
+            "the server held {max_held} more files, and {held} when all should have been cut"
+        );
+        let mut measured: Vec<Measured> = rows.iter().map(Row::judge).collect();
+        measured.push((words, opened > 0 && max_held >= opened && held == 0));
+        Ok(measured)
     }
 
     /// The server needs two files for a connection, and inherits the limit of this process.
@@ -266,28 +201,59 @@ impl Hostile {
 }
 
 /// An ordinary client: sends requests until `stop` is set, on one connection or on a new one each time.
-/// Returns the response times, and the number of failed requests.
+/// Returns the response times; `None` stands for a failed request.
 fn use_token(
     address: SocketAddr,
     token: &str,
     keeps_connection: bool,
     stop: &AtomicBool,
-) -> (Vec<Duration>, usize) {
+) -> Vec<Option<Duration>> {
     let request = Request::get("/users/me").bearer(token);
     let mut connection = PooledConnection::new(RESPONSE_TIMEOUT);
-    let (mut times, mut failed) = (Vec::new(), 0);
+    let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
         if !keeps_connection {
             connection = PooledConnection::new(RESPONSE_TIMEOUT);
         }
-        match connection.send(address, &request) {
-            Ok(response) if response.status == 200 => times.push(begun.elapsed()),
-            _ => failed += 1,
-        }
+        let response = connection.send(address, &request);
+        let is_good = response.is_ok_and(|response| response.status == 200);
+        times.push(is_good.then(|| begun.elapsed()));
         thread::sleep(REQUEST_INTERVAL);
     }
-    (times, failed)
+    times
+}
+
+/// Judges the response times of ordinary clients.
+fn judge_responses(times: &[Option<Duration>]) -> Measured {
+    let mut good: Vec<Duration> = times.iter().flatten().copied().collect();
+    good.sort_unstable();
+    let failed = times.len() - good.len();
+    let percent_good = 100.0 * good.len() as f64 / times.len().max(1) as f64;
+    let [p50, p99] = [50, 99].map(|percent| {
+        let time = good.get(good.len() * percent / 100);
+        time.copied().unwrap_or_default()
+    });
+    let words = format!(
+        "ordinary clients: {} responses, {failed} failures, {percent_good:.3} % good; \
+         p50 {:.1} ms, p99 {:.1} ms",
+        good.len(),
+        p50.as_secs_f64() * 1e3,
+        p99.as_secs_f64() * 1e3,
+    );
+    (words, percent_good >= 99.9 && p99 < MAX_RESPONSE_TIME)
+}
+
+/// The result for the connections of one kind.
+struct Row {
+    kind: Kind,
+    opened: usize,
+    refused: usize,
+    /// The connections that the client has seen end. A slow reader does not see the end: too many
+    /// unread bytes are before it.
+    cut: usize,
+    /// The longest time from the opening to a seen end.
+    longest: Duration,
 }
 
 /// Opens connections and continues on them until they are cut, or should have been.
@@ -295,9 +261,9 @@ fn hold_connections(kind: Kind, server: SocketAddr, count: usize) -> Row {
     let mut row = Row {
         kind,
         opened: 0,
+        refused: 0,
         cut: 0,
         longest: Duration::ZERO,
-        refused: 0,
     };
     let mut open = Vec::with_capacity(count);
     for number in 0..count {
@@ -325,6 +291,23 @@ impl Row {
             self.cut += 1;
             self.longest = self.longest.max(time);
         }
+    }
+
+    fn judge(&self) -> Measured {
+        let Self {
+            kind,
+            opened,
+            refused,
+            cut,
+            longest,
+        } = self;
+        let mut words = format!("{kind:?}: {opened} opened, {refused} refused");
+        if *kind != Kind::SlowReader {
+            let longest = longest.as_millis();
+            words += &format!("; {cut} cut, the last after {longest} ms");
+        }
+        let is_cut = *kind == Kind::SlowReader || cut == opened;
+        (words, is_cut && *refused == 0 && *longest <= CUT_TIMEOUT)
     }
 }
 

@@ -142,12 +142,7 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            lost,
-            resurrected,
-            wrong,
-            ..
-        } = self;
+        let (lost, resurrected, wrong) = (self.lost, self.resurrected, self.wrong);
         write!(
             f,
             "{lost} lost, {resurrected} resurrected, {wrong} wrong otherwise"

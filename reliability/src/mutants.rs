@@ -1,9 +1,8 @@
 //! Weakened versions of Tokenhouse, which the checks have to find.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use clap::{Args, Parser};
@@ -96,31 +95,28 @@ fn read(file: &Path, names: &[String]) -> Result<Vec<Mutant>, String> {
 
 /// The check of a mutant, with further options after its name.
 fn check(mutant: &Mutant, options: &[String]) -> Result<Cli, String> {
-    let check = mutant
-        .patch
-        .lines()
-        .find_map(|line| line.strip_prefix(CHECK));
-    let mut words = check.ok_or("the mutant has no check")?.split_whitespace();
-    let verb = words.next().unwrap_or_default();
+    let mut lines = mutant.patch.lines();
+    let check = lines.find_map(|line| line.strip_prefix(CHECK));
+    let check = check.ok_or("the mutant has no check")?.trim();
+    let (verb, rest) = check.split_once(' ').unwrap_or((check, ""));
     let options = options.iter().map(String::as_str);
-    let words = ["reliability", verb]
-        .into_iter()
-        .chain(options)
-        .chain(words);
+    let words = options.chain(rest.split(' ').filter(|word| !word.is_empty()));
+    let words = ["reliability", verb].into_iter().chain(words);
     Cli::try_parse_from(words).map_err(|error| error.to_string())
 }
 
 /// Copies the files that git knows or would add. Unchanged files keep their times, so that they are not
 /// built again.
 fn copy_sources(root: &Path, to: &Path) -> Result<(), String> {
-    let listing = [
+    let mut list = Command::new("git");
+    list.args([
         "ls-files",
         "-z",
         "--cached",
         "--others",
         "--exclude-standard",
-    ];
-    let files = output(Command::new("git").args(listing).current_dir(root))?;
+    ]);
+    let files = output(list.current_dir(root))?;
     for file in files.split_terminator('\0') {
         let (from, to) = (root.join(file), to.join(file));
         // Git still lists files that were deleted a moment ago.
@@ -139,26 +135,17 @@ fn copy_sources(root: &Path, to: &Path) -> Result<(), String> {
 
 /// Patches the sources, with further options of `patch`.
 fn apply(mutant: &Mutant, sources: &Path, options: &[&str]) -> Result<(), String> {
-    let mut patch = Command::new("patch")
+    let scratch = ScratchDir::new("mutant");
+    let file = scratch.join("patch");
+    fs::write(&file, &mutant.patch).map_err(|error| error.to_string())?;
+    let mut patch = Command::new("patch");
+    patch
         .args(["--strip=1", "--fuzz=0", "--forward", "--batch"])
-        .arg("--no-backup-if-mismatch")
+        .args(["--no-backup-if-mismatch", "--input"])
+        .arg(&file)
         .args(options)
-        .current_dir(sources)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("patch: {error}"))?;
-    if let Some(mut stdin) = patch.stdin.take() {
-        let written = stdin.write_all(mutant.patch.as_bytes());
-        written.map_err(|error| format!("patch: {error}"))?;
-    }
-    let output = patch
-        .wait_with_output()
-        .map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
-    }
+        .current_dir(sources);
+    output(&mut patch).map(drop)
 }
 
 /// Builds Tokenhouse from these sources, and returns the path of the program. A mutant is not optimized:
@@ -169,18 +156,13 @@ pub(crate) fn build(sources: &Path, target: &Path, is_release: bool) -> Result<P
         .args(["build", "--quiet", "--locked", "--bin", "tokenhouse"])
         .args(is_release.then_some("--release"))
         .arg("--target-dir")
-        .arg(target)
-        .current_dir(sources);
-    let status = command
-        .status()
-        .map_err(|error| format!("cargo: {error}"))?;
+        .arg(target);
+    output(command.current_dir(sources))?;
     let folder = if is_release { "release" } else { "debug" };
-    match status.success() {
-        true => Ok(target.join(folder).join("tokenhouse")),
-        false => Err(format!("{} does not build", sources.display())),
-    }
+    Ok(target.join(folder).join("tokenhouse"))
 }
 
+/// Runs a command that has to succeed, and returns its output.
 fn output(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output();

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
@@ -90,33 +89,31 @@ struct FaultControl(File);
 
 impl FaultControl {
     /// Makes the file. Nothing fails yet.
-    fn new(path: &Path) -> io::Result<Self> {
+    fn new(path: &Path) -> Result<Self, String> {
         let mut options = File::options();
-        let file = options.read(true).write(true).create_new(true).open(path)?;
-        file.write_all_at(&[0; 32], 0)?;
-        Ok(Self(file))
+        let file = options.read(true).write(true).create_new(true).open(path);
+        let control = Self(file.map_err(|error| error.to_string())?);
+        control.write(&[0; 32], 0)?;
+        Ok(control)
     }
 
     /// Lets a call fail after `after` others, once or from then on.
     fn arm(&self, fault: Fault, after: u32, is_permanent: bool) -> Result<(), String> {
-        let (is_permanent, is_half) = (u32::from(is_permanent), u32::from(fault.is_half));
+        let [permanent, half] = [is_permanent, fault.is_half].map(u32::from);
         let Fault {
             calls,
             files,
             error,
             ..
         } = fault;
-        let numbers = [calls, files, after, error, is_permanent, is_half, 0];
-        let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
-        let written = self.0.write_all_at(&bytes, 4);
-        let armed = written.and_then(|()| self.0.write_all_at(&1_u32.to_ne_bytes(), 0));
-        armed.map_err(|error| error.to_string())
+        let numbers = [calls, files, after, error, permanent, half, 0];
+        self.write(&numbers.map(u32::to_ne_bytes).concat(), 4)?;
+        self.write(&1_u32.to_ne_bytes(), 0)
     }
 
     /// Stops the failures, and returns the number of failures.
     fn disarm(&self) -> Result<u32, String> {
-        let written = self.0.write_all_at(&[0; 4], 0);
-        written.map_err(|error| error.to_string())?;
+        self.write(&[0; 4], 0)?;
         self.failures()
     }
 
@@ -125,6 +122,11 @@ impl FaultControl {
         let read = self.0.read_exact_at(&mut failures, 28);
         read.map_err(|error| error.to_string())?;
         Ok(u32::from_ne_bytes(failures))
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), String> {
+        let written = self.0.write_all_at(bytes, at);
+        written.map_err(|error| error.to_string())
     }
 }
 
@@ -206,7 +208,7 @@ impl DiskFixture {
     fn new(binary: &Path, seed: u64) -> Result<Self, String> {
         let folder = ScratchDir::new("io-errors");
         let path = folder.join("control");
-        let control = FaultControl::new(&path).map_err(|error| error.to_string())?;
+        let control = FaultControl::new(&path)?;
         let output = ("DISK_SHIM_CONTROL", path.as_path());
         let clients = Clients::new(1, "io", seed);
         let bench = disk::start_bench(binary, folder, output, clients)?;

@@ -26,11 +26,11 @@ const KILL_DELAY: Range<u64> = 0..5_000;
 /// The options of `durability kills`: kills the server on SQLite, or Postgres behind the server.
 #[derive(Clone, Debug, Args)]
 pub struct Kills {
-    /// The database; with Postgres, Postgres itself is killed
+    /// The database; `durability kills` kills Postgres itself
     #[arg(long, value_enum, default_value = "sqlite")]
     pub database: Backend,
     /// Number of kills
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, visible_alias = "kills", default_value_t = 1000)]
     pub rounds: usize,
     /// Number of clients, each with one change at a time
     #[arg(long, default_value_t = 8)]
@@ -43,15 +43,9 @@ pub struct Kills {
 /// The options of `audit`: kills the server on either database.
 #[derive(Clone, Debug, Args)]
 pub struct Audit {
-    /// The database of the audit trail
-    #[arg(long, value_enum, default_value = "sqlite")]
-    pub database: Backend,
-    /// Number of kills
-    #[arg(long, default_value_t = 1_000)]
-    pub kills: usize,
-    /// Decides what clients do, and roughly when the kill comes
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// The same options
+    #[command(flatten)]
+    pub kills: Kills,
 }
 
 impl Kills {
@@ -142,12 +136,6 @@ impl Audit {
     /// # Errors
     /// As [`Kills::execute`].
     pub fn execute(&self, binary: &Path) -> Result<Report, String> {
-        let kills = Kills {
-            database: self.database,
-            rounds: self.kills,
-            clients: 3,
-            seed: self.seed,
-        };
-        kills.run(binary, false)
+        self.kills.run(binary, false)
     }
 }

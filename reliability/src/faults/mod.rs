@@ -3,24 +3,21 @@
 mod fixture;
 mod probe;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::Report;
 use crate::durability::client::{Attempt, Client};
 use crate::durability::{Bench, Clients};
 use crate::fixture::Service;
 use crate::user::Change;
-use crate::{Findings, Report};
 use fixture::{COMMIT_AND_RESPONSE, PostgresFault, Proxy};
-use probe::{Probe, probes};
-
-/// The time limit for a response: the three seconds of Tokenhouse, and one for the scheduler.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(4_000);
+use probe::{Probe, READ, Tally, WRITE, measure_recovery, probes};
 
 /// The time limit for the first good response when Postgres is back.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(2);
@@ -46,41 +43,6 @@ pub struct Faults {
     pub seed: u64,
 }
 
-/// The result for one kind of fault.
-#[derive(Clone, Debug, Default)]
-struct Row {
-    name: &'static str,
-    rounds: usize,
-    /// Correct responses.
-    good: usize,
-    /// Responses 503.
-    unavailable: usize,
-    /// The longest time to a response, except those that need a password hash.
-    slowest: Duration,
-    /// The times from the return of Postgres to the first good response to a read and to a write.
-    recovery: [Vec<Duration>; 2],
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [reads, writes] = self.recovery.each_ref().map(|times| median_and_max(times));
-        let slowest = self.slowest.as_millis();
-        write!(
-            f,
-            "{}, {} times: {} correct responses, {} times 503, the slowest after {slowest} ms; \
-             recovery of reads after {reads} ms, of writes after {writes} ms (p50/max)",
-            self.name, self.rounds, self.good, self.unavailable
-        )
-    }
-}
-
-fn median_and_max(times: &[Duration]) -> String {
-    let mut times: Vec<_> = times.iter().map(Duration::as_millis).collect();
-    times.sort_unstable();
-    let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    format!("{median}/{}", times.last().copied().unwrap_or_default())
-}
-
 impl Faults {
     /// Runs the check.
     ///
@@ -92,8 +54,8 @@ impl Faults {
         let mut report = Report::default();
         let probes = probes(bench.service.address)?;
         for fault in &PostgresFault::ALL {
-            let row = self.run(fault, &mut bench, &proxy, &probes)?;
-            report.summary.push(row.to_string());
+            let summary = self.run(fault, &mut bench, &proxy, &probes)?;
+            report.summary.push(summary);
             bench.compare(fault.name)?;
             bench.verify_trail(fault.name)?;
         }
@@ -106,19 +68,16 @@ impl Faults {
         Ok(report.judge())
     }
 
-    /// Lets Postgres fail several times while probes and clients send requests.
+    /// Lets Postgres fail several times while probes and clients send requests. Returns a summary.
     fn run(
         &self,
         fault: &PostgresFault,
         bench: &mut Bench,
         proxy: &Proxy,
         probes: &[Probe],
-    ) -> Result<Row, String> {
-        let mut row = Row {
-            name: fault.name,
-            ..Row::default()
-        };
+    ) -> Result<String, String> {
         let stop = AtomicBool::new(false);
+        let tally: Mutex<Tally> = Mutex::default();
         let Bench {
             clients,
             service,
@@ -126,61 +85,49 @@ impl Faults {
             findings,
             ..
         } = bench;
-        let outcome = thread::scope(|scope| {
+        let recovery: Result<Vec<[Duration; 2]>, String> = thread::scope(|scope| {
             for probe in probes {
-                scope.spawn(|| probe.run(service.address, &stop));
+                scope.spawn(|| probe.run(service.address, &tally, &stop));
             }
-            let outcome = clients.work_while(service, || {
-                (0..self.rounds).try_for_each(|_| {
-                    row.rounds += 1;
+            let rounds = 0..self.rounds;
+            let recovery = clients.work_while(service, || {
+                let recovery = rounds.map(|_| {
                     fault.occur(database, proxy)?;
-                    row.measure_recovery(probes, findings);
-                    Ok::<(), String>(())
-                })
+                    Ok(measure_recovery(&tally))
+                });
+                recovery.collect()
             });
             stop.store(true, Ordering::Relaxed);
-            outcome
+            recovery
         });
-        outcome?;
-        for probe in probes {
-            row.add(probe, findings);
-        }
-        Ok(row)
-    }
-}
-
-impl Row {
-    /// Waits for the first good response to a read and to a write.
-    fn measure_recovery(&mut self, probes: &[Probe], findings: &mut Findings) {
-        probes.iter().for_each(Probe::reset_recovery);
-        let back = Instant::now();
-        for (name, times) in ["a live token", "a write"].iter().zip(&mut self.recovery) {
-            for probe in probes.iter().filter(|probe| probe.name == *name) {
-                let time = probe.wait_for_recovery(back);
-                if time > RECOVERY_LIMIT {
-                    let time = time.as_millis();
-                    findings.add_wrong(format!("{}: {name} only after {time} ms", self.name));
-                }
-                times.push(time);
-            }
-        }
-    }
-
-    fn add(&mut self, probe: &Probe, findings: &mut Findings) {
-        let tally = probe.take_tally();
-        self.good += tally.good;
-        self.unavailable += tally.unavailable;
+        let recovery = recovery?;
+        let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         for wrong in tally.wrong {
-            findings.add_wrong(format!("{}: {wrong}", self.name));
+            findings.add_wrong(format!("{}: {wrong}", fault.name));
         }
-        if probe.needs_hash() {
-            return;
-        }
-        self.slowest = self.slowest.max(tally.slowest);
-        if tally.slowest > RESPONSE_TIMEOUT {
-            let time = tally.slowest.as_millis();
-            findings.add_wrong(format!("{}: {} took {time} ms", self.name, probe.name));
-        }
+        let [reads, writes] = [(0, READ), (1, WRITE)].map(|(place, probe)| {
+            let mut times: Vec<Duration> = recovery.iter().map(|times| times[place]).collect();
+            times.sort_unstable();
+            for late in times.iter().filter(|time| **time > RECOVERY_LIMIT) {
+                let late = late.as_millis();
+                findings.add_wrong(format!("{}: {probe} only after {late} ms", fault.name));
+            }
+            let median = times.get(times.len() / 2);
+            [median, times.last()].map(|time| time.map_or(0, Duration::as_millis))
+        });
+        Ok(format!(
+            "{}, {} times: {} correct responses, {} times 503, the slowest after {} ms; \
+             recovery of reads after {}/{} ms, of writes after {}/{} ms (p50/max)",
+            fault.name,
+            self.rounds,
+            tally.good,
+            tally.unavailable,
+            tally.slowest.as_millis(),
+            reads[0],
+            reads[1],
+            writes[0],
+            writes[1]
+        ))
     }
 }
 
@@ -247,9 +194,9 @@ fn repeat(
     let begun = Instant::now();
     while !attempt(client) {
         if begun.elapsed() > CHANGE_TIMEOUT {
-            let (attempts, responses) = (client.unknown, &client.unexpected);
+            let (limit, responses) = (CHANGE_TIMEOUT.as_secs(), &client.unexpected);
             return Err(format!(
-                "{what}: no acknowledgement after many attempts, {attempts} of them without a response or with 503; other responses: {responses:?}"
+                "{what}: not acknowledged within {limit} s, with these responses: {responses:?}"
             ));
         }
         thread::sleep(Duration::from_millis(20));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -226,13 +227,8 @@ impl Cluster {
     }
 }
 
-/// The result of sending a request.
-pub(super) enum Sent {
-    /// The process is down, so nothing was sent.
-    Nothing,
-    /// The response, if there is one, and the times before and after.
-    Request(Option<Response>, u64, u64),
-}
+/// A request that was sent: the response, if there is one, and the times before and after.
+pub(super) type Sent = (Option<Response>, Range<u64>);
 
 /// The connections of a client, one to each process.
 pub(super) struct ProcessConnections<'a> {
@@ -251,17 +247,21 @@ impl<'a> ProcessConnections<'a> {
         }
     }
 
-    /// Sends a request to a process and waits for the response.
+    /// Sends a request to a process and waits for the response; `None` when the process is down.
     ///
     /// # Errors
     /// When the process is up and accepts no connection.
-    pub(super) fn send(&mut self, process: usize, request: &Request) -> Result<Sent, String> {
+    pub(super) fn send(
+        &mut self,
+        process: usize,
+        request: &Request,
+    ) -> Result<Option<Sent>, String> {
         let slot = &self.context.cluster.slots[process];
         let connection = &mut self.connections[process];
         slot.while_waiting(|| {
             let address = slot.address.read().unwrap_or_else(PoisonError::into_inner);
             let Some(server) = *address else {
-                return Ok(Sent::Nothing);
+                return Ok(None);
             };
             let connection = connection.connect(server);
             let connection = connection
@@ -269,7 +269,7 @@ impl<'a> ProcessConnections<'a> {
             drop(address);
             let invoked = self.context.now();
             let response = connection.send(request);
-            Ok(Sent::Request(response.ok(), invoked, self.context.now()))
+            Ok(Some((response.ok(), invoked..self.context.now())))
         })
     }
 }

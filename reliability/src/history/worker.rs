@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use test_support::{Program, Request, TestUser};
+use test_support::{Program, Request, Response, TestUser};
 
 use super::context::{KnownToken, ProcessConnections, RunContext, Sent};
 use super::run::Run;
@@ -55,11 +55,8 @@ impl<'a> Worker<'a> {
     /// Registers a user.
     pub(super) fn register(&mut self, user: u32) -> Result<(), String> {
         match self.send(0, &test_user(user).register_request()) {
-            Sent::Request(Some(response), ..) if response.status == 201 => Ok(()),
-            Sent::Request(Some(response), ..) => {
-                Err(format!("user {user} cannot register: {response:?}"))
-            }
-            _ => Err(format!("user {user} cannot register: no response")),
+            Some((Some(response), _)) if response.status == 201 => Ok(()),
+            sent => Err(format!("user {user} cannot register: {sent:?}")),
         }
     }
 
@@ -115,10 +112,8 @@ impl<'a> Worker<'a> {
     fn sign_in(&mut self, user: u32) {
         let process = self.any_process();
         let sent = self.send(process, &test_user(user).sign_in_request());
-        let secret = match &sent {
-            Sent::Request(Some(response), ..) => response.access_token(),
-            _ => None,
-        };
+        let response = sent.as_ref().and_then(|(response, _)| response.as_ref());
+        let secret = response.and_then(Response::access_token);
         let token = secret.map(|secret| self.context.tokens.name(&secret));
         let action = Action::Login(token.as_ref().map(|token| token.name));
         if self.record_request(user, process, action, sent) == Some(Outcome::Ok)
@@ -211,7 +206,7 @@ impl<'a> Worker<'a> {
                 Outcome::Unknown
             }
         };
-        self.record(user, None, action, outcome, invoked, self.context.now());
+        self.record(user, None, action, outcome, invoked..self.context.now());
         outcome
     }
 
@@ -221,11 +216,9 @@ impl<'a> Worker<'a> {
         user: u32,
         process: usize,
         action: Action,
-        sent: Sent,
+        sent: Option<Sent>,
     ) -> Option<Outcome> {
-        let Sent::Request(response, invoked, returned) = sent else {
-            return None;
-        };
+        let (response, time) = sent?;
         let outcome = match (action, response.map(|response| response.status)) {
             (Action::Login(Some(_)) | Action::Use(_), Some(200)) => Outcome::Ok,
             (Action::Logout(_), Some(200 | 204)) => Outcome::Ok,
@@ -237,7 +230,7 @@ impl<'a> Worker<'a> {
                 Outcome::Unknown
             }
         };
-        self.record(user, Some(process), action, outcome, invoked, returned);
+        self.record(user, Some(process), action, outcome, time);
         Some(outcome)
     }
 
@@ -247,8 +240,7 @@ impl<'a> Worker<'a> {
         process: Option<usize>,
         action: Action,
         outcome: Outcome,
-        invoked: u64,
-        returned: u64,
+        time: Range<u64>,
     ) {
         self.context.operations.fetch_add(1, Ordering::Relaxed);
         self.report.operations.push(Operation {
@@ -257,8 +249,8 @@ impl<'a> Worker<'a> {
             process: process.and_then(|process| u32::try_from(process).ok()),
             action,
             outcome,
-            invoked,
-            returned,
+            invoked: time.start,
+            returned: time.end,
         });
     }
 
@@ -268,11 +260,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn send(&mut self, process: usize, request: &Request) -> Sent {
+    fn send(&mut self, process: usize, request: &Request) -> Option<Sent> {
         let sent = self.connections.send(process, request);
         sent.unwrap_or_else(|problem| {
             self.report_unexpected(problem);
-            Sent::Nothing
+            None
         })
     }
 
