@@ -96,43 +96,22 @@ impl Step {
     /// A change that may have come right before this step although the step is possible without it,
     /// because nothing after the step shows the difference: an enable undoes a disable, except for the
     /// token that the disable has ended.
-    pub(super) fn covers(self, state: State) -> Option<Remedy> {
-        (self == Self::Enable && state.live.is_some()).then_some(Remedy::Disable)
+    pub(super) fn covers(self, state: State) -> Option<Step> {
+        (self == Self::Enable && state.live.is_some()).then_some(Self::Disable)
     }
 
-    /// The changes that make this step possible in a state in which it is impossible.
-    pub(super) fn remedies(self, state: State) -> impl Iterator<Item = Remedy> {
-        let remedies = match self {
-            Self::Refused(token) if state.accepts(token) => {
-                [Some(Remedy::End(token)), Some(Remedy::Disable)]
-            }
-            Self::SignInRefused if !state.disabled => [Some(Remedy::Disable), None],
-            Self::SignIn(_) if state.disabled => [Some(Remedy::Enable), None],
-            _ => [None, None],
-        };
-        remedies.into_iter().flatten()
-    }
-}
-
-/// A change of the state that makes a step possible.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Remedy {
-    /// The token ends.
-    End(Token),
-    Disable,
-    Enable,
-}
-
-impl Remedy {
-    /// The steps that have this effect, in the order in which to use them up: ending this very token
+    /// The changes that make this step possible in a state in which it is impossible. Each is a list of
+    /// the steps that have this effect, in the order in which to use them up: ending this very token
     /// serves no other purpose.
-    pub(super) fn steps(self) -> impl Iterator<Item = Step> {
-        let steps = match self {
-            Self::End(token) => [Some(Step::End(token)), Some(Step::EndAny)],
-            Self::Disable => [Some(Step::Disable), None],
-            Self::Enable => [Some(Step::Enable), None],
-        };
-        steps.into_iter().flatten()
+    pub(super) fn remedies(self, state: State) -> Vec<Vec<Step>> {
+        match self {
+            Self::Refused(token) if state.accepts(token) => {
+                vec![vec![Self::End(token), Self::EndAny], vec![Self::Disable]]
+            }
+            Self::SignInRefused if !state.disabled => vec![vec![Self::Disable]],
+            Self::SignIn(_) if state.disabled => vec![vec![Self::Enable]],
+            _ => Vec::new(),
+        }
     }
 }
 

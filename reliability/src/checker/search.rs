@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use bit_set::BitSet;
 
-use super::model::{Remedy, State, TimedStep, Timeline};
+use super::model::{State, Step, TimedStep, Timeline};
 
 /// The limit for configurations at one time: some hundred megabytes.
 const MAX_CONFIGURATIONS: usize = 500_000;
@@ -156,7 +156,7 @@ impl Search<'_> {
         let mut successors = Vec::new();
         for (slot, index) in self.open_slots(from) {
             let step = self.timeline.steps[index].step;
-            let mut add_with = |remedy: Remedy| {
+            let mut add_with = |remedy: &[Step]| {
                 let optional = self.unused_optional(remedy, &from.used, event.time);
                 let before =
                     optional.and_then(|at| self.timeline.optional[at].step.apply(from.state));
@@ -164,16 +164,18 @@ impl Search<'_> {
                     successors.push(self.after(from, slot, state, optional));
                 }
             };
-            match step.apply(from.state) {
-                Some(state) => {
-                    step.covers(from.state).into_iter().for_each(&mut add_with);
-                    successors.push(self.after(from, slot, state, None));
+            if let Some(state) = step.apply(from.state) {
+                step.covers(from.state)
+                    .iter()
+                    .for_each(|it| add_with(&[*it]));
+                successors.push(self.after(from, slot, state, None));
+                continue;
+            }
+            for remedy in step.remedies(from.state) {
+                // Until it has to return, another step may come that ends the token anyway.
+                if !matches!(remedy[..], [Step::End(_), ..]) || index == event.step {
+                    add_with(&remedy);
                 }
-                None => step
-                    .remedies(from.state)
-                    // Until it has to return, another step may come that ends the token anyway.
-                    .filter(|remedy| !matches!(remedy, Remedy::End(_)) || index == event.step)
-                    .for_each(add_with),
             }
         }
         successors
@@ -208,16 +210,14 @@ impl Search<'_> {
             .filter_map(|(slot, index)| Some((slot, (*index)?)).filter(|_| !at.done.contains(slot)))
     }
 
-    /// An optional step with this effect that was called by then. Those with the same effect are
+    /// The first of these optional steps that was called by then. Those with the same effect are
     /// interchangeable, since they all stay available.
-    fn unused_optional(&self, remedy: Remedy, used: &BitSet, time: u64) -> Option<usize> {
-        let called = self
-            .timeline
-            .optional
-            .partition_point(|step| step.call <= time);
-        remedy.steps().find_map(|step| {
+    fn unused_optional(&self, remedy: &[Step], used: &BitSet, time: u64) -> Option<usize> {
+        let optional = &self.timeline.optional;
+        let called = optional.partition_point(|step| step.call <= time);
+        remedy.iter().find_map(|step| {
             let mut unused = (0..called).filter(|at| !used.contains(*at));
-            unused.find(|at| self.timeline.optional[*at].step == step)
+            unused.find(|at| optional[*at].step == *step)
         })
     }
 

@@ -74,13 +74,13 @@ fn parse_operation(text: &str) -> Operation {
     let (words, time) = text.split_once('@').unwrap();
     let (call, returned) = time.trim().split_once('-').unwrap();
     let time = call.parse().unwrap()..returned.parse().unwrap();
-    let mut words = words.split_whitespace();
-    let word = words.next().unwrap();
-    let (word, is_unknown) = match word.strip_prefix('~') {
-        Some(word) => (word, true),
-        None => (word, false),
+    let words = words.trim();
+    let (words, is_unknown) = match words.strip_prefix('~') {
+        Some(words) => (words, true),
+        None => (words, false),
     };
-    let token: Option<Token> = words.next().map(|token| token.parse().unwrap());
+    let (word, token) = words.split_once(' ').unwrap_or((words, ""));
+    let token: Option<Token> = token.parse().ok();
     let (action, outcome) = match (word, token) {
         ("login", Some(_)) if is_unknown => (Action::Login(None), Outcome::Ok),
         ("login", Some(_)) => (Action::Login(token), Outcome::Ok),
@@ -94,12 +94,10 @@ fn parse_operation(text: &str) -> Operation {
         ("enable", None) => (Action::Enable, Outcome::Ok),
         _ => panic!("no operation: {text}"),
     };
-    let outcome = if is_unknown {
-        Outcome::Unknown
-    } else {
-        outcome
-    };
-    operation(time, action, outcome)
+    match is_unknown {
+        true => operation(time, action, Outcome::Unknown),
+        false => operation(time, action, outcome),
+    }
 }
 
 /// Histories that a correct service can have.
