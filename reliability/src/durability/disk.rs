@@ -153,8 +153,8 @@ struct File<'a> {
     pending: Vec<Operation<'a>>,
 }
 
-/// Which file has which name, by index.
-type Folder = BTreeMap<Name, usize>;
+/// Which file has which name, by index; `None` after its removal.
+type Folder = BTreeMap<Name, Option<usize>>;
 
 #[derive(Default)]
 pub(super) struct Disk<'a> {
@@ -171,11 +171,7 @@ impl<'a> Disk<'a> {
     /// Repeats an operation of the journal.
     pub(super) fn replay(&mut self, entry: Entry<'a>) {
         match (entry.name, entry.operation) {
-            (Name::Folder, Operation::Sync) => {
-                for (name, file) in self.pending.drain(..) {
-                    link(&mut self.synced_folder, name, file);
-                }
-            }
+            (Name::Folder, Operation::Sync) => self.synced_folder.extend(self.pending.drain(..)),
             (Name::Folder, _) => {}
             (name, Operation::Create) => {
                 self.files.push(File::default());
@@ -184,18 +180,15 @@ impl<'a> Disk<'a> {
             (name, Operation::Unlink) => self.link(name, None),
             (Name::Wal, Operation::Sync) if self.ignores_log_syncs => {}
             (name, operation) => {
-                if let Some(file) = self.folder.get(&name).map(|file| &mut self.files[*file]) {
-                    match operation {
-                        Operation::Sync => file.sync(),
-                        operation => file.pending.push(operation),
-                    }
+                if let Some(Some(file)) = self.folder.get(&name) {
+                    self.files[*file].replay(operation);
                 }
             }
         }
     }
 
     fn link(&mut self, name: Name, file: Option<usize>) {
-        link(&mut self.folder, name, file);
+        self.folder.insert(name, file);
         self.pending.push((name, file));
     }
 
@@ -208,9 +201,7 @@ impl<'a> Disk<'a> {
             Unsynced::Kept => self.pending.len(),
         };
         let mut folder = self.synced_folder.clone();
-        for (name, file) in &self.pending[..kept] {
-            link(&mut folder, *name, *file);
-        }
+        folder.extend(self.pending[..kept].iter().copied());
         let files = [
             (Name::Main, ""),
             (Name::Wal, "-wal"),
@@ -219,8 +210,8 @@ impl<'a> Disk<'a> {
         for (name, suffix) in files {
             let path = with_suffix(path, suffix);
             match folder.get(&name) {
-                Some(file) => fs::write(path, self.files[*file].after_cut(unsynced, rng))?,
-                None => remove(&path)?,
+                Some(Some(file)) => fs::write(path, self.files[*file].after_cut(unsynced, rng))?,
+                _ => remove(&path)?,
             }
         }
         // This file is never synced, so it may be missing or hold anything.
@@ -234,10 +225,14 @@ impl<'a> Disk<'a> {
     }
 }
 
-impl File<'_> {
-    fn sync(&mut self) {
-        for operation in self.pending.drain(..) {
-            apply(&mut self.synced, operation);
+impl<'a> File<'a> {
+    fn replay(&mut self, operation: Operation<'a>) {
+        match operation {
+            Operation::Sync => {
+                let pending = self.pending.drain(..);
+                pending.for_each(|operation| apply(&mut self.synced, operation));
+            }
+            operation => self.pending.push(operation),
         }
     }
 
@@ -261,13 +256,6 @@ impl File<'_> {
             }
         }
         content
-    }
-}
-
-fn link(folder: &mut Folder, name: Name, file: Option<usize>) {
-    match file {
-        Some(file) => _ = folder.insert(name, file),
-        None => _ = folder.remove(&name),
     }
 }
 

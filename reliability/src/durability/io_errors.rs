@@ -1,6 +1,5 @@
 //! A disk that fails: the k-th write or sync, once or until it is repaired.
 
-use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -27,7 +26,7 @@ const CHANGES_WHILE_BROKEN: usize = 3;
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Faults between two restarts (`kill -9`), after which the database is compared again.
-const RESTART_INTERVAL: usize = 10;
+const RESTART_INTERVAL: u32 = 10;
 
 /// The limit for the failing calls of a start.
 const MAX_START_CALLS: u32 = 60;
@@ -144,30 +143,14 @@ pub struct IoErrors {
     pub seed: u64,
 }
 
-/// The result for one kind of failure.
-#[derive(Clone, Debug, Default)]
-struct Row {
-    name: String,
-    tried: usize,
+/// What happened in all attempts with one kind of failure.
+#[derive(Default)]
+struct Tally {
     /// The attempts in which a call failed.
-    occurred: usize,
+    occurred: u32,
     failed_calls: u32,
-    /// Changes with the response 503.
-    refused: usize,
     /// The longest time from the repair to the first acknowledgement.
     recovery: Duration,
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let recovery = self.recovery.as_millis();
-        write!(
-            f,
-            "{}: {} of {} faults occurred, {} calls failed, {} changes with 503, \
-             recovered within {recovery} ms",
-            self.name, self.occurred, self.tried, self.failed_calls, self.refused,
-        )
-    }
 }
 
 /// A server on a disk that can fail, and one client.
@@ -191,9 +174,9 @@ impl IoErrors {
                 false => self.calls,
             };
             for is_permanent in [false, true] {
-                let row = fixture.run(fault, calls, is_permanent)?;
-                have_all_occurred &= row.occurred > 0 || row.tried == 0;
-                report.summary.push(row.to_string());
+                let (summary, has_occurred) = fixture.run(fault, calls, is_permanent)?;
+                have_all_occurred &= has_occurred || calls == 0;
+                report.summary.push(summary);
             }
         }
         report.summary.push(fixture.fail_starts()?);
@@ -215,41 +198,56 @@ impl DiskFixture {
         Ok(Self { bench, control })
     }
 
-    /// Lets one call after the other fail.
-    fn run(&mut self, fault: Fault, calls: u32, is_permanent: bool) -> Result<Row, String> {
+    /// Lets one call after the other fail. Returns a summary, and whether any has failed.
+    fn run(
+        &mut self,
+        fault: Fault,
+        calls: u32,
+        is_permanent: bool,
+    ) -> Result<(String, bool), String> {
         let duration = match is_permanent {
             true => "until repaired",
             false => "once",
         };
-        let mut row = Row {
-            name: format!("{}, {duration}", fault.name),
-            ..Row::default()
-        };
-        for after in 0..calls {
-            self.inject(fault, after, is_permanent, &mut row)?;
-            let place = format!("{}, call {}", row.name, after + 1);
+        let name = format!("{}, {duration}", fault.name);
+        let before = self.bench.clients.count_unknown();
+        let mut tally = Tally::default();
+        for call in 1..=calls {
+            self.control.arm(fault, call - 1, is_permanent)?;
+            self.inject(fault, is_permanent, &mut tally)?;
+            let place = format!("{name}, call {call}");
+            let recovery = self.recover(&place);
+            tally.recovery = tally.recovery.max(recovery);
             self.bench.compare(&place)?;
-            if row.tried.is_multiple_of(RESTART_INTERVAL) {
+            if call.is_multiple_of(RESTART_INTERVAL) {
                 self.restart(&format!("{place}, after a restart"))?;
             }
         }
-        Ok(row)
+        let Tally {
+            occurred,
+            failed_calls,
+            recovery,
+        } = tally;
+        let unknown = self.bench.clients.count_unknown() - before;
+        let recovery = recovery.as_millis();
+        let summary = format!(
+            "{name}: {occurred} of {calls} faults occurred, {failed_calls} calls failed, \
+             {unknown} changes with 503, recovered within {recovery} ms"
+        );
+        Ok((summary, occurred > 0))
     }
 
-    /// Lets a call fail while changes are asked for, and waits for the recovery.
+    /// Asks for changes until the armed call has failed, and repairs the disk.
     fn inject(
         &mut self,
         fault: Fault,
-        after: u32,
         is_permanent: bool,
-        row: &mut Row,
+        tally: &mut Tally,
     ) -> Result<(), String> {
         let changes = match fault.needs_checkpoint() {
             true => MAX_CHANGES_TO_CHECKPOINT,
             false => MAX_CHANGES,
         };
-        let unknown = self.bench.clients.count_unknown();
-        self.control.arm(fault, after, is_permanent)?;
         for _ in 0..changes {
             self.step();
             if self.control.failures()? > 0 {
@@ -260,11 +258,8 @@ impl DiskFixture {
             (0..CHANGES_WHILE_BROKEN).for_each(|_| _ = self.step());
         }
         let failures = self.control.disarm()?;
-        row.refused += self.bench.clients.count_unknown() - unknown;
-        row.tried += 1;
-        row.occurred += usize::from(failures > 0);
-        row.failed_calls += failures;
-        row.recovery = row.recovery.max(self.recover(&row.name));
+        tally.occurred += u32::from(failures > 0);
+        tally.failed_calls += failures;
         Ok(())
     }
 

@@ -157,28 +157,28 @@ impl PowerCut {
                 inspector.inspect(entry.end, unsynced)?;
             }
         }
-        let findings = inspector.findings;
         let syncs = entries.iter().filter(|entry| entry.is_sync()).count();
         let summary = format!(
             "{} writes and syncs ({syncs} syncs), {} cut points, {disks} disks, \
              {} acknowledged changes looked up",
             entries.len(),
             cuts.len(),
-            findings.acknowledged
+            inspector.findings.acknowledged
         );
-        let has_lost = findings.lost > 0;
-        let mut report = Report {
+        let report = Report {
             summary: vec![summary],
             acknowledged: recording.clients.count_acknowledged(),
             unacknowledged: recording.clients.count_unknown(),
-            findings,
-            ..Report::default()
-        }
-        .judge();
-        if self.control.is_some() {
-            report.is_good = has_lost;
-        }
-        Ok(report)
+            findings: inspector.findings,
+            is_good: false,
+        };
+        Ok(match self.control {
+            None => report.judge(),
+            Some(_) => Report {
+                is_good: report.findings.lost > 0,
+                ..report
+            },
+        })
     }
 
     /// The entries after which the power is cut. Half of them are those during which a change was
