@@ -127,7 +127,7 @@ impl Auth {
             audit,
             throttle,
             metrics,
-            deletion_key: InstanceKey::new("deletion"),
+            deletion_key: InstanceKey::deletion(),
             introspection_clients: IntrospectionClients::default(),
             key_uses: KeyUses::default(),
             static_key_uses: StaticKeyUses::default(),

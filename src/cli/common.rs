@@ -117,10 +117,6 @@ pub(super) fn with_reader(
     command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let auth = Auth::open(config).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| error.to_string())?;
     let run = async {
         let operator = AuditContext::operator();
         auth.audit()
@@ -131,7 +127,16 @@ pub(super) fn with_reader(
         let _ = auth.flush().await;
         outcome
     };
-    runtime.block_on(run)
+    block_on(run)?
+}
+
+/// Runs a future to its end.
+pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| error.to_string())?;
+    Ok(runtime.block_on(future))
 }
 
 /// A number with its noun: `1 login token`, `2,000 login tokens`.

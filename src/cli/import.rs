@@ -1,6 +1,7 @@
 //! `tokenhouse import`
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -8,16 +9,17 @@ use chrono_tz::Tz;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::common::{Failure, with_auth};
+use super::common::{Failure, block_on, with_auth};
 use super::output::{Output, note};
 use crate::config::Config;
-use crate::import::ImportMode;
-use crate::import::{self, Format, Options, Progress};
+use crate::import::{self, Format, IdMap, ImportMode, Options, Phase, Plan, Progress, Report};
+use crate::store::{ImportTarget, StoreConnection, open_import_target};
 
 /// How often progress is printed without a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-const STYLE: &str = "{wide_bar} {human_pos}/{human_len} users, {per_sec:.0}, {eta} left";
+const STYLE: &str =
+    "{prefix:9} {wide_bar} {human_pos}/{human_len} users, {msg} per second, {eta} left";
 
 const SOURCE_HELP: &str = "The source of the users: sqlite://FILE, \
      postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl; it is only read";
@@ -28,9 +30,19 @@ const SOURCE_LONG_HELP: &str = "The source of the users: sqlite://FILE, \
      hashed_password and, optionally, id, name, surname, website, disabled, created_at, \
      access_token and expiration_date. Others are ignored.";
 
-const LIFETIME_HELP: &str = "The maximum lifetime of tokens; a later expiry is reduced to it. Also the \
-     lifetime of tokens without an expiry in the source: of fastapi-users after their creation (its \
-     lifetime_seconds), of others from now on. Defaults to TOKENHOUSE_TOKEN_LIFETIME";
+const LIFETIME_HELP: &str = "How long login tokens keep working for which the source states no end, \
+     such as 30d or 1y: those of fastapi-users after their creation (its lifetime_seconds), others from \
+     now on. Required for such sources. Also the maximum lifetime of all others, which defaults to \
+     TOKENHOUSE_TOKEN_LIFETIME; a later expiry is reduced to it";
+
+const MAP_HELP: &str = "Write old_id, new_id and email of all users of the source who exist then to a \
+     new CSV file";
+
+const RENUMBER_HELP: &str = "Give new ids to users who cannot keep those of the source, because other \
+     users have or had them, or because they are not integers from 1 on";
+
+/// The longest lifetime of tokens, in seconds: a hundred years.
+const MAX_LIFETIME: i64 = 3_155_760_000;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -45,6 +57,10 @@ pub(super) struct ImportArgs {
     /// Also import users who were deleted here; their tokens have ended permanently
     #[arg(long)]
     again: bool,
+    #[arg(long, value_name = "FILE", help = MAP_HELP)]
+    map: Option<PathBuf>,
+    #[arg(long, requires = "map", help = RENUMBER_HELP)]
+    renumber: bool,
     /// The maximum number of rows of a table in the source, as a view may be endless
     #[arg(
         long,
@@ -56,13 +72,8 @@ pub(super) struct ImportArgs {
     /// Time zone of timestamps that have no offset, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_timezone)]
     timezone: Tz,
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        help = LIFETIME_HELP,
-        value_parser = clap::value_parser!(i64).range(1..=3_155_760_000)
-    )]
-    token_lifetime: Option<i64>,
+    #[arg(long, value_name = "TIME", help = LIFETIME_HELP, value_parser = parse_lifetime)]
+    token_lifetime: Option<TimeDelta>,
     /// Users per transaction
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = parse_batch)]
     batch: usize,
@@ -86,45 +97,141 @@ fn parse_batch(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(super) fn run(config: &Config, args: ImportArgs, output: Output) -> Result<(), Failure> {
-    with_auth(config, async |auth| {
-        let lifetime = match args.token_lifetime {
-            Some(seconds) => TimeDelta::seconds(seconds),
-            None => TimeDelta::from_std(config.auth.token_lifetime).unwrap_or(TimeDelta::MAX),
-        };
-        let options = Options {
-            source: args.source,
-            format: args.from,
-            timezone: args.timezone,
-            token_lifetime: lifetime,
+/// A number of seconds, or of a larger unit.
+fn parse_lifetime(text: &str) -> Result<TimeDelta, String> {
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(index) => text.split_at(index),
+        None => (text, "s"),
+    };
+    let units = [
+        ("s", 1),
+        ("m", 60),
+        ("h", 3_600),
+        ("d", 86_400),
+        ("w", 604_800),
+        ("y", 31_536_000),
+    ];
+    let unit = units.into_iter().find(|(name, _)| *name == unit);
+    let number: Option<i64> = number.parse().ok();
+    let seconds = unit.and_then(|(_, seconds)| number?.checked_mul(seconds));
+    match seconds {
+        Some(seconds @ 1..=MAX_LIFETIME) => Ok(TimeDelta::seconds(seconds)),
+        _ => Err("expected a time up to 100 years, such as 12h, 30d, 1y or 3600".to_owned()),
+    }
+}
+
+impl ImportArgs {
+    fn options(&self, config: &Config) -> Options {
+        let own = TimeDelta::from_std(config.auth.token_lifetime).unwrap_or(TimeDelta::MAX);
+        Options {
+            source: self.source.clone(),
+            format: self.from,
+            timezone: self.timezone,
+            max_lifetime: self.token_lifetime.unwrap_or(own),
+            token_lifetime: self.token_lifetime,
+            max_cost: config.auth.max_cost,
             mode: ImportMode {
-                dry_run: args.dry_run,
-                again: args.again,
+                dry_run: self.dry_run,
+                again: self.again,
+                renumber: self.renumber,
             },
-            max_rows: args.max_rows,
-            batch: args.batch,
-        };
+            max_rows: self.max_rows,
+            batch: self.batch,
+        }
+    }
+}
+
+pub(super) fn run(config: &Config, args: &ImportArgs, output: Output) -> Result<(), Failure> {
+    let options = args.options(config);
+    if let Some(map) = &args.map {
+        IdMap::check(map)?;
+    }
+    let target = open_import_target(&config.database).map_err(|error| error.to_string())?;
+    let plan = match target {
+        ImportTarget::Empty => Some(predict(None, options.clone())?),
+        ImportTarget::Ready(conn) => Some(predict(Some(conn), options.clone())?),
+        ImportTarget::Pending(count) if args.dry_run => {
+            let problem = format!(
+                "{}: {count} migration(s) are pending, which a dry run does not run: run tokenhouse \
+                 migrate first",
+                config.database.url
+            );
+            return Err(problem.into());
+        }
+        // Storing users requires them anyway.
+        ImportTarget::Pending(_) => None,
+    };
+    if let Some(plan) = plan {
+        if args.dry_run || !plan.report.refused.is_empty() {
+            return print(&plan.report, output);
+        }
+        return store(config, plan, args.map.as_deref(), output);
+    }
+    with_auth(config, async |_auth| Ok(()))?;
+    match open_import_target(&config.database).map_err(|error| error.to_string())? {
+        ImportTarget::Ready(conn) => {
+            let plan = predict(Some(conn), options)?;
+            if plan.report.refused.is_empty() {
+                store(config, plan, args.map.as_deref(), output)
+            } else {
+                print(&plan.report, output)
+            }
+        }
+        _ => Err("the database is not migrated: run tokenhouse migrate first"
+            .to_owned()
+            .into()),
+    }
+}
+
+/// Predicts the outcome without changing anything.
+fn predict(target: Option<StoreConnection>, options: Options) -> Result<Plan, Failure> {
+    let mut display = Display::new();
+    let predicted = block_on(import::predict(target, options, |progress| {
+        display.show(progress);
+    }));
+    display.end();
+    Ok(predicted?.map_err(|error| error.to_string())?)
+}
+
+/// Stores the users.
+fn store(config: &Config, plan: Plan, map: Option<&Path>, output: Output) -> Result<(), Failure> {
+    with_auth(config, async |auth| {
+        let map = map.map(IdMap::create).transpose()?;
         let mut display = Display::new();
-        let outcome = import::run(&auth, options, |progress| display.show(progress)).await;
+        let stored = import::store(&auth, plan, map, |progress| display.show(progress)).await;
         display.end();
-        let report = outcome.map_err(|error| Failure::from(error.to_string()))?;
-        let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
-        output.print_lines(&report, &lines);
-        Ok(())
+        let report = stored.map_err(|error| Failure::from(error.to_string()))?;
+        print(&report, output)
     })
+}
+
+/// Prints the report. Why the import was refused is an error.
+fn print(report: &Report, output: Output) -> Result<(), Failure> {
+    let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
+    output.print_lines(report, &lines);
+    if report.refused.is_empty() {
+        Ok(())
+    } else {
+        Err(report.refused.join("; ").into())
+    }
 }
 
 /// The progress, on standard error: a bar on a terminal, otherwise a line at intervals.
 enum Display {
-    Bar(ProgressBar),
-    Lines { started: Instant, last: Instant },
+    Bar(ProgressBar, Instant),
+    Lines {
+        phase: Phase,
+        started: Instant,
+        last: Instant,
+    },
 }
 
 impl Display {
     fn new() -> Self {
+        let now = Instant::now();
         if !std::io::stderr().is_terminal() {
-            let now = Instant::now();
             return Self::Lines {
+                phase: Phase::Reading,
                 started: now,
                 last: now,
             };
@@ -133,37 +240,64 @@ impl Display {
         if let Ok(style) = ProgressStyle::with_template(STYLE) {
             bar.set_style(style);
         }
-        Self::Bar(bar)
+        Self::Bar(bar, now)
     }
 
     fn show(&mut self, progress: Progress) {
-        let Progress { done, total } = progress;
+        let Progress { phase, done, total } = progress;
         match self {
-            Self::Bar(bar) => {
+            Self::Bar(bar, started) => {
+                if bar.prefix() != name_of(phase) {
+                    bar.set_prefix(name_of(phase));
+                    bar.reset();
+                    *started = Instant::now();
+                }
                 bar.set_length(total.unwrap_or(done).max(done));
                 bar.set_position(done);
+                bar.set_message(rate(done, started.elapsed()).to_string());
             }
-            Self::Lines { started, last } if last.elapsed() >= PROGRESS_INTERVAL => {
-                *last = Instant::now();
-                note(&line_of(progress, started.elapsed()));
+            Self::Lines {
+                phase: shown,
+                started,
+                last,
+            } => {
+                if *shown != phase {
+                    (*shown, *started) = (phase, Instant::now());
+                }
+                if last.elapsed() >= PROGRESS_INTERVAL {
+                    *last = Instant::now();
+                    note(&line_of(progress, started.elapsed()));
+                }
             }
-            Self::Lines { .. } => {}
         }
     }
 
     fn end(&self) {
-        if let Self::Bar(bar) = self {
+        if let Self::Bar(bar, _) = self {
             bar.finish_and_clear();
         }
     }
 }
 
-fn line_of(Progress { done, total }: Progress, elapsed: Duration) -> String {
+const fn name_of(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Reading => "reading",
+        Phase::Comparing => "comparing",
+        Phase::Storing => "importing",
+    }
+}
+
+fn rate(done: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis())
         .unwrap_or(u64::MAX)
         .max(1);
-    let rate = done.saturating_mul(1_000) / millis;
-    let mut line = format!("{done} users, {rate} per second");
+    done.saturating_mul(1_000) / millis
+}
+
+fn line_of(progress: Progress, elapsed: Duration) -> String {
+    let Progress { phase, done, total } = progress;
+    let rate = rate(done, elapsed);
+    let mut line = format!("{}: {done} users, {rate} per second", name_of(phase));
     if let Some(total) = total
         && rate > 0
     {
@@ -171,4 +305,42 @@ fn line_of(Progress { done, total }: Progress, elapsed: Duration) -> String {
         line.push_str(&format!(", {total} in all, about {left} s left"));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_have_units() {
+        for (text, seconds) in [
+            ("600", 600),
+            ("90s", 90),
+            ("15m", 900),
+            ("12h", 43_200),
+            ("30d", 2_592_000),
+            ("2w", 1_209_600),
+            ("1y", 31_536_000),
+            ("3155760000", MAX_LIFETIME),
+        ] {
+            assert_eq!(
+                parse_lifetime(text),
+                Ok(TimeDelta::seconds(seconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "0",
+            "d",
+            "-1d",
+            "1.5d",
+            "30 days",
+            "101y",
+            "1d12h",
+            "99999999999999999999",
+        ] {
+            assert!(parse_lifetime(text).is_err(), "{text}");
+        }
+    }
 }

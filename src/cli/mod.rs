@@ -147,7 +147,7 @@ impl Cli {
             }),
             Command::Doctor => run_with(file, output, |config| doctor::run(config, output)),
             Command::Import(args) => {
-                run_with(file, output, |config| import::run(config, args, output))
+                run_with(file, output, |config| import::run(config, &args, output))
             }
             Command::Hash(args) => password::hash(&args, output),
             Command::Verify(args) => password::verify(&args, output),

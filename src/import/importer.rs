@@ -1,20 +1,28 @@
 //! Stores the users and login tokens of another program.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use pydantic_email::EmailAddress;
 
-use super::present::Present;
-use crate::audit::{Action, AuditContext, Event};
+use super::ids::{self, Form, IdConflict, NewId};
+use super::known::Known;
+use super::present::{Decider, Seen};
+use super::record::SourceId;
+use super::scan::Repeated;
+use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::store::{BulkUser, NewAccessToken, StoreConnection, Writing, import};
+use crate::store::import::NewUsers;
+use crate::store::{BulkUser, InstanceKey, NewAccessToken, StoreConnection, Writing, import};
 
 /// A user of another program.
 #[derive(Clone, Debug)]
 pub struct ImportedUser {
+    /// The id in the other program.
+    pub source_id: Option<SourceId>,
     /// The address.
     pub email: EmailAddress,
     /// Any text, including the empty one.
@@ -33,48 +41,101 @@ pub struct ImportedUser {
     pub token: Option<ImportedToken>,
 }
 
+impl ImportedUser {
+    /// The external id of a user who gets this id.
+    pub(super) fn external_id(&self, new_id: NewId) -> Option<&str> {
+        match ids::form(self.source_id.as_ref()?) {
+            Ok(Form::External(id)) if new_id == NewId::External => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// A login token of another program: its digest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedToken {
     /// The hex SHA-256 of the token.
     pub digest: String,
     /// UTC.
     pub expires_at: NaiveDateTime,
+    /// Whether it expires earlier here than at the source.
+    pub is_cut: bool,
+    /// Whether the source does not say when it ends, and neither does the operator.
+    pub lacks_lifetime: bool,
 }
 
 /// The outcome for a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Stored.
-    Imported,
+    /// Stored with this id.
+    Imported(NewId),
     /// Existed already, with the same address, and the same hash or the same names.
-    AlreadyThere,
-    /// Skipped: the address exists in another spelling.
-    SpelledOtherwise,
+    AlreadyThere {
+        /// Whether the user has another id here than at the source.
+        has_other_id: bool,
+    },
+    /// Skipped: the address exists in this spelling.
+    SpelledOtherwise(String),
     /// Skipped: another user has the address.
     Taken,
     /// Skipped: a user with this address was deleted here.
     DeletedHere,
+    /// Skipped: the id of the source cannot be kept.
+    IdNotFree(IdConflict),
+    /// Skipped: the database does not accept the values.
+    NotAccepted,
 }
 
-/// The outcome for the token of an imported user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The outcome for a token of a user whom this import stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenOutcome {
     /// Stored.
-    Imported,
+    Imported(ImportedToken),
+    /// Stored instead of the token of an earlier row, which was to be stored.
+    Replaces {
+        /// The stored one.
+        token: ImportedToken,
+        /// The token of the earlier row.
+        other: ImportedToken,
+    },
+    /// Stored with an earlier row of the user, and counted there.
+    Counted,
+    /// Skipped: the user has one that lasts longer.
+    Superseded,
     /// Skipped: it was stored here before, and was revoked.
     EndedHere,
     /// Skipped: another user has the same token.
     OfAnotherUser,
 }
 
+/// What happens to a user and the token.
+#[derive(Clone, Debug)]
+pub struct UserDecision {
+    /// The outcome for the user.
+    pub outcome: Outcome,
+    /// The token that is stored with the user.
+    pub token: Option<ImportedToken>,
+    /// The outcome for tokens, if the user is one whom this import stores.
+    pub tokens: Vec<TokenOutcome>,
+}
+
+impl UserDecision {
+    pub(super) fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            token: None,
+            tokens: Vec::new(),
+        }
+    }
+}
+
 /// The outcome of a batch.
 #[derive(Debug, Default)]
 pub struct BatchOutcome {
     /// For each user, in order.
-    pub users: Vec<Outcome>,
-    /// For the token of each user, in order; `None` for a user without one, or one who was not imported.
-    pub tokens: Vec<Option<TokenOutcome>>,
+    pub users: Vec<UserDecision>,
+    /// The ids of the users who exist now, by address in the form for comparison. Empty in a prediction.
+    pub ids: HashMap<String, i64>,
 }
 
 /// How users are imported.
@@ -84,24 +145,69 @@ pub struct ImportMode {
     pub dry_run: bool,
     /// Whether users who were deleted here are imported too. Their tokens stay revoked.
     pub again: bool,
+    /// Whether users who cannot keep the id of the source get another one.
+    pub renumber: bool,
 }
 
-/// Imports batches of users, each in one transaction, or determines the outcome without storing anything.
-pub struct Importer {
-    auth: Auth,
+/// Imports batches of users, each in one transaction, or predicts the outcome without storing anything.
+pub(super) struct Importer {
     mode: ImportMode,
-    /// In a dry run, includes the users who would have been stored so far.
-    present: Present,
+    repeated: Arc<Repeated>,
+    /// The users of earlier batches.
+    seen: Arc<Seen>,
+    /// See [`Seen::better`].
+    better: Arc<HashMap<String, ImportedToken>>,
 }
 
 impl Importer {
-    /// Prepares an import into this service.
-    pub fn new(auth: Auth, mode: ImportMode) -> Self {
+    pub(super) fn new(mode: ImportMode, repeated: Repeated) -> Self {
         Self {
-            auth,
             mode,
-            present: Present::default(),
+            repeated: Arc::new(repeated),
+            seen: Arc::default(),
+            better: Arc::default(),
         }
+    }
+
+    /// Prepares to store what was predicted.
+    pub(super) fn start_storing(&mut self) {
+        let seen = std::mem::take(&mut self.seen);
+        self.better = Arc::new(seen.better.clone());
+    }
+
+    /// The number of users of the source, and the largest id to reserve.
+    pub(super) fn totals(&self) -> (u64, i64) {
+        (self.repeated.users, self.repeated.largest_id)
+    }
+
+    /// Predicts the outcome of a batch. Without a connection, the target is empty.
+    pub(super) fn predict(
+        &mut self,
+        conn: Option<&mut StoreConnection>,
+        users: &[ImportedUser],
+    ) -> QueryResult<BatchOutcome> {
+        let known = match conn {
+            Some(conn) => {
+                let key = InstanceKey::deletion().find(conn)?;
+                Known::read(conn, users, key.as_ref())?
+            }
+            None => Known::default(),
+        };
+        let mut decider = Decider {
+            mode: self.mode,
+            repeated: &self.repeated,
+            known: &known,
+            seen: &self.seen,
+            new: Seen::default(),
+            better: None,
+        };
+        let users = users.iter().map(|user| decider.decide(user)).collect();
+        let new = decider.new;
+        Arc::make_mut(&mut self.seen).extend(new);
+        Ok(BatchOutcome {
+            users,
+            ids: HashMap::new(),
+        })
     }
 
     /// Stores the users who do not exist yet, with their tokens, in one transaction. Existing users
@@ -109,55 +215,56 @@ impl Importer {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; nothing of the batch is stored.
-    pub async fn import(&mut self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
-        if !self.mode.dry_run {
-            return self.store(users).await;
-        }
-        let (auth, empty, wanted) = (self.auth.clone(), self.present.empty(), users.clone());
-        let read = move |conn: &mut StoreConnection| {
-            let mut found = empty.clone();
-            let key = auth.deletion_key().find(conn)?;
-            found.read(conn, &wanted, key.as_ref())?;
-            Ok(found)
-        };
-        let found = self.auth.store().read(read).await?;
-        self.present.extend(found);
-        let (users, tokens) = self
-            .present
-            .decide(&users, self.mode.again)
-            .into_iter()
-            .unzip();
-        Ok(BatchOutcome { users, tokens })
-    }
-
-    async fn store(&self, users: Vec<ImportedUser>) -> Result<BatchOutcome, Error> {
-        let (auth, again, mut present) = (self.auth.clone(), self.mode.again, self.present.empty());
-        let now = self.auth.clock().now();
+    pub(super) async fn store(
+        &mut self,
+        auth: &Auth,
+        users: Vec<ImportedUser>,
+    ) -> Result<BatchOutcome, Error> {
+        let (mode, repeated) = (self.mode, Arc::clone(&self.repeated));
+        let (seen, better) = (Arc::clone(&self.seen), Arc::clone(&self.better));
+        let (target, now) = (auth.clone(), auth.clock().now());
         let operator = AuditContext::operator();
-        self.auth
-            .audit()
-            .writing(&operator, move |tx, events| {
-                let key = auth.deletion_key().find(tx)?;
-                present.read(tx, &users, key.as_ref())?;
-                let (outcomes, tokens) = present.decide(&users, again).into_iter().unzip();
-                let mut outcome = BatchOutcome {
-                    users: outcomes,
-                    tokens,
-                };
-                if outcome.users.contains(&Outcome::Imported) {
-                    let (users, tokens) = insert(tx, &users, &mut outcome, now)?;
-                    let event = Event::new(Action::Import).with("users", users);
-                    let event = event.with("tokens", tokens);
-                    // The audit trail must record the return of deleted users.
-                    events.record(if again {
-                        event.with("again", true)
-                    } else {
-                        event
-                    });
-                }
-                Ok(outcome)
-            })
-            .await
+        let work = move |tx: &mut Writing<'_>, events: &mut Events| {
+            let key = target.deletion_key().find(tx)?;
+            let known = Known::read(tx, &users, key.as_ref())?;
+            let mut decider = Decider {
+                mode,
+                repeated: &repeated,
+                known: &known,
+                seen: &seen,
+                new: Seen::default(),
+                better: Some(&better),
+            };
+            let decisions = users.iter().map(|user| decider.decide(user)).collect();
+            let mut new = decider.new;
+            let mut outcome = BatchOutcome {
+                users: decisions,
+                ids: HashMap::new(),
+            };
+            for (address, holder) in &known.accounts {
+                outcome
+                    .ids
+                    .extend(holder.id.map(|id| (address.clone(), id)));
+            }
+            let imported =
+                |decision: &UserDecision| matches!(decision.outcome, Outcome::Imported(_));
+            if outcome.users.iter().any(imported) {
+                let (users, tokens) = insert(tx, &users, &mut outcome, now)?;
+                let event = Event::new(Action::Import).with("users", users);
+                let event = event.with("tokens", tokens);
+                // The audit trail must record the return of deleted users.
+                events.record(if mode.again {
+                    event.with("again", true)
+                } else {
+                    event
+                });
+            }
+            new.set_ids(&outcome.ids);
+            Ok::<_, Error>((outcome, new))
+        };
+        let (outcome, new) = auth.audit().writing(&operator, work).await?;
+        Arc::make_mut(&mut self.seen).extend(new);
+        Ok(outcome)
     }
 }
 
@@ -168,37 +275,53 @@ fn insert(
     outcome: &mut BatchOutcome,
     now: NaiveDateTime,
 ) -> QueryResult<(usize, usize)> {
-    let new: Vec<BulkUser> = users
+    let rows: Vec<BulkUser> = users
         .iter()
         .zip(&outcome.users)
-        .filter(|(_, outcome)| **outcome == Outcome::Imported)
-        .map(|(user, _)| row_of(user, now))
+        .filter_map(|(user, decision)| match decision.outcome {
+            Outcome::Imported(new_id) => Some(row_of(user, new_id, now)),
+            _ => None,
+        })
         .collect();
-    let stored = import::insert_users(tx, &new)?;
-    let ids: HashMap<String, i64> = stored.into_iter().map(|(id, key)| (key, id)).collect();
+    let NewUsers {
+        mut stored,
+        refused,
+    } = import::insert_users(tx, &rows)?;
+    let count = stored.len();
     let mut tokens = Vec::new();
-    let outcomes = outcome.users.iter_mut().zip(&mut outcome.tokens);
-    for (user, (outcome, token_outcome)) in users.iter().zip(outcomes) {
-        if *outcome != Outcome::Imported {
+    for (user, decision) in users.iter().zip(&mut outcome.users) {
+        if !matches!(decision.outcome, Outcome::Imported(_)) {
             continue;
         }
-        let Some(id) = ids.get(&user.email.key()) else {
+        let address = user.email.key();
+        let Some(id) = stored.remove(&address) else {
             // Another user registered with the address between the query and the insert.
-            (*outcome, *token_outcome) = (Outcome::Taken, None);
+            let is_refused = refused.contains(&address);
+            *decision = UserDecision::new(if is_refused {
+                Outcome::NotAccepted
+            } else {
+                Outcome::Taken
+            });
             continue;
         };
-        if let (Some(token), Some(TokenOutcome::Imported)) = (&user.token, *token_outcome) {
-            tokens.push(token_of(*id, token, now));
+        if let Some(token) = &decision.token {
+            tokens.push(token_of(id, token, now));
         }
+        outcome.ids.insert(address, id);
     }
     if !tokens.is_empty() {
         import::insert_tokens(tx, &tokens)?;
     }
-    Ok((ids.len(), tokens.len()))
+    Ok((count, tokens.len()))
 }
 
-fn row_of(user: &ImportedUser, now: NaiveDateTime) -> BulkUser {
+fn row_of(user: &ImportedUser, new_id: NewId, now: NaiveDateTime) -> BulkUser {
     BulkUser {
+        id: match new_id {
+            NewId::Kept(id) => Some(id),
+            _ => None,
+        },
+        external_id: user.external_id(new_id).map(str::to_owned),
         name: user.name.clone(),
         surname: user.surname.clone(),
         email: user.email.to_string(),

@@ -1,163 +1,277 @@
-//! The users and tokens that exist already, and the outcome for imported ones.
+//! The outcome for each user of a source, from what the target knows and from earlier rows of the source.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use diesel::QueryResult;
+use super::ids::{self, Form, IdConflict, NewId};
+use super::importer::{
+    ImportMode, ImportedToken, ImportedUser, Outcome, TokenOutcome, UserDecision,
+};
+use super::known::{Holder, Known};
+use super::record::SourceId;
+use super::scan::Repeated;
 
-use super::importer::{ImportedUser, Outcome, TokenOutcome};
-use crate::credential::keyed_digest::DigestKey;
-use crate::store::{Account, StoreConnection, import, user};
-
-/// Existing and deleted users that a batch can conflict with. Compact, because a dry run keeps all of
-/// them.
+/// The imported users of earlier rows, as far as later rows of the source can conflict with them.
 #[derive(Clone, Default)]
-pub(super) struct Present {
-    hashing: RandomState,
-    /// Accounts by address.
-    accounts: HashMap<u64, Identity>,
-    /// Addresses of users who were deleted.
-    deleted: HashSet<u64>,
-    /// Tokens that are stored.
-    stored_tokens: HashSet<u64>,
-    /// Tokens that were imported before, or were revoked.
-    spent_tokens: HashSet<u64>,
+pub(super) struct Seen {
+    /// By the address in the form for comparison.
+    accounts: HashMap<String, SeenUser>,
+    /// The addresses, as displayed, of the users with these ids at the source.
+    ids: HashMap<SourceId, String>,
+    /// The users with these tokens, by address.
+    tokens: HashMap<String, String>,
+    /// The tokens of later rows that outlive the token of the first row of a user, by address.
+    pub(super) better: HashMap<String, ImportedToken>,
 }
 
-/// Distinguishes an account from another with the same address.
-#[derive(Clone, Copy)]
-struct Identity {
-    spelling: u64,
-    hash: u64,
-    names: u64,
+#[derive(Clone)]
+struct SeenUser {
+    holder: Holder,
+    /// The token that is or will be stored.
+    token: Option<ImportedToken>,
+    /// Whether that token came from a later row, and has been met there.
+    has_met_token: bool,
 }
 
-impl Identity {
-    fn of_user(hashing: &RandomState, user: &ImportedUser) -> Self {
-        Self {
-            spelling: hashing.hash_one(user.email.to_string()),
-            hash: hashing.hash_one(&user.hashed_password),
-            names: hashing.hash_one([&user.name, &user.surname, &user.website]),
-        }
-    }
-
-    fn of_account(hashing: &RandomState, account: &Account) -> Self {
-        let user = &account.user;
-        Self {
-            spelling: hashing.hash_one(&user.email),
-            hash: hashing.hash_one(account.hashed_password.as_str()),
-            names: hashing.hash_one([&user.name, &user.surname, &user.website]),
-        }
-    }
-
-    /// The outcome for an imported user with the address of `self`.
-    fn meets(self, other: Self) -> Outcome {
-        if self.spelling != other.spelling {
-            Outcome::SpelledOtherwise
-        } else if self.hash == other.hash || self.names == other.names {
-            Outcome::AlreadyThere
-        } else {
-            Outcome::Taken
-        }
-    }
-}
-
-impl Present {
-    /// An empty set with the same hash keys as `self`.
-    pub(super) fn empty(&self) -> Self {
-        Self {
-            hashing: self.hashing.clone(),
-            ..Self::default()
-        }
-    }
-
-    /// Reads the stored data that these users can conflict with. `key` is the key of the address
-    /// digests of deleted users; without it there are no deleted users.
-    pub(super) fn read(
-        &mut self,
-        conn: &mut StoreConnection,
-        users: &[ImportedUser],
-        key: Option<&DigestKey>,
-    ) -> QueryResult<()> {
-        let keys: Vec<String> = users.iter().map(|user| user.email.key()).collect();
-        for (email_key, account) in import::find_by_email_keys(conn, &keys)? {
-            let identity = Identity::of_account(&self.hashing, &account);
-            self.accounts.insert(self.hash(&email_key), identity);
-        }
-        if let Some(key) = key {
-            let digests = keys
-                .iter()
-                .map(|email_key| user::address_digest(key, email_key));
-            let digests: Vec<String> = digests.collect();
-            let deleted = import::find_deleted_users(conn, &digests)?;
-            let theirs = keys.iter().zip(&digests);
-            let theirs = theirs.filter(|(_, digest)| deleted.contains(*digest));
-            let theirs: Vec<u64> = theirs.map(|(email_key, _)| self.hash(email_key)).collect();
-            self.deleted.extend(theirs);
-        }
-        let tokens = users.iter().filter_map(|user| user.token.as_ref());
-        let tokens: Vec<String> = tokens.map(|token| token.digest.clone()).collect();
-        let (stored, spent) = import::find_tokens(conn, &tokens)?;
-        let hashing = &self.hashing;
-        let hashes = |digests: HashSet<String>| {
-            let digests = digests.into_iter();
-            digests.map(|digest| hashing.hash_one(&digest))
-        };
-        self.stored_tokens.extend(hashes(stored));
-        self.spent_tokens.extend(hashes(spent));
-        Ok(())
-    }
-
-    /// Adds the results of another query.
+impl Seen {
+    /// Adds what a batch has brought.
     pub(super) fn extend(&mut self, other: Self) {
         self.accounts.extend(other.accounts);
-        self.deleted.extend(other.deleted);
-        self.stored_tokens.extend(other.stored_tokens);
-        self.spent_tokens.extend(other.spent_tokens);
+        self.ids.extend(other.ids);
+        self.tokens.extend(other.tokens);
+        self.better.extend(other.better);
     }
 
-    /// Decides the outcome for each user, and for the tokens of imported users. From then on,
-    /// imported ones count as existing. With `again`, deleted users are imported again.
-    pub(super) fn decide(
-        &mut self,
-        users: &[ImportedUser],
-        again: bool,
-    ) -> Vec<(Outcome, Option<TokenOutcome>)> {
-        let mut decide_one = |user: &ImportedUser| {
-            let outcome = self.decide_user(user, again);
-            let token = user.token.as_ref();
-            let token = token.filter(|_| outcome == Outcome::Imported);
-            (outcome, token.map(|token| self.decide_token(&token.digest)))
-        };
-        users.iter().map(&mut decide_one).collect()
-    }
-
-    fn decide_user(&mut self, user: &ImportedUser, again: bool) -> Outcome {
-        let identity = Identity::of_user(&self.hashing, user);
-        let address = self.hash(&user.email.key());
-        if let Some(holder) = self.accounts.get(&address) {
-            return holder.meets(identity);
+    /// Sets the ids that stored users have got, by address.
+    pub(super) fn set_ids(&mut self, ids: &HashMap<String, i64>) {
+        for (address, user) in &mut self.accounts {
+            if let Some(id) = ids.get(address) {
+                user.holder.id = Some(*id);
+            }
         }
-        if self.deleted.contains(&address) && !again {
+    }
+}
+
+/// Decides for the users of one batch.
+pub(super) struct Decider<'a> {
+    pub(super) mode: ImportMode,
+    pub(super) repeated: &'a Repeated,
+    pub(super) known: &'a Known,
+    /// Of earlier batches.
+    pub(super) seen: &'a Arc<Seen>,
+    /// Of this batch.
+    pub(super) new: Seen,
+    /// [`Seen::better`] of a prediction: these tokens are stored with the first row of their users. `None`
+    /// while they are being found.
+    pub(super) better: Option<&'a HashMap<String, ImportedToken>>,
+}
+
+impl Decider<'_> {
+    /// The outcome for a user, and for the token. From then on, imported ones count as existing.
+    pub(super) fn decide(&mut self, user: &ImportedUser) -> UserDecision {
+        let address = user.email.key();
+        let outcome = self.decide_user(&address, user);
+        let mut decision = UserDecision::new(outcome);
+        match &decision.outcome {
+            Outcome::Imported(new_id) => {
+                let new_id = *new_id;
+                self.remember(&address, user, new_id);
+                self.decide_first_token(&address, user, &mut decision);
+            }
+            Outcome::AlreadyThere { .. } if self.seen_user(&address).is_some() => {
+                let token = user.token.as_ref();
+                decision.tokens = token
+                    .map(|token| self.decide_later_token(&address, token))
+                    .into_iter()
+                    .collect();
+            }
+            _ => {}
+        }
+        decision
+    }
+
+    fn decide_user(&self, address: &str, user: &ImportedUser) -> Outcome {
+        let seen = self.seen_user(address).map(|seen| &seen.holder);
+        if let Some(holder) = seen.or_else(|| self.known.accounts.get(address)) {
+            return meets(holder, user);
+        }
+        if self.known.deleted.contains(address) && !self.mode.again {
             return Outcome::DeletedHere;
         }
-        self.accounts.insert(address, identity);
-        Outcome::Imported
-    }
-
-    fn decide_token(&mut self, digest: &str) -> TokenOutcome {
-        let digest = self.hash(digest);
-        if self.stored_tokens.contains(&digest) {
-            TokenOutcome::OfAnotherUser
-        } else if self.spent_tokens.contains(&digest) {
-            TokenOutcome::EndedHere
-        } else {
-            self.stored_tokens.insert(digest);
-            TokenOutcome::Imported
+        match self.decide_id(user) {
+            Ok(id) => Outcome::Imported(id),
+            Err(_conflict) if self.mode.renumber => Outcome::Imported(NewId::Renumbered),
+            Err(conflict) => Outcome::IdNotFree(conflict),
         }
     }
 
-    fn hash(&self, text: &str) -> u64 {
-        self.hashing.hash_one(text)
+    fn decide_id(&self, user: &ImportedUser) -> Result<NewId, IdConflict> {
+        let Some(id) = &user.source_id else {
+            return Ok(NewId::New);
+        };
+        let form = ids::form(id)?;
+        let holder = match form {
+            Form::Id(id) => self.known.ids.get(&id),
+            Form::External(id) => self.known.external_ids.get(id),
+        };
+        let seen = || self.new.ids.get(id).or_else(|| self.seen.ids.get(id));
+        if let Some(holder) = holder.or_else(seen) {
+            return Err(IdConflict::HeldBy(holder.clone()));
+        }
+        match form {
+            Form::Id(id) if id <= self.known.retired_up_to || self.known.retired.contains(&id) => {
+                Err(IdConflict::GivenBefore)
+            }
+            Form::Id(id) => Ok(NewId::Kept(id)),
+            Form::External(_) => Ok(NewId::External),
+        }
     }
+
+    fn remember(&mut self, address: &str, user: &ImportedUser, new_id: NewId) {
+        if let Some(id) = &user.source_id
+            && new_id != NewId::Renumbered
+            && self.repeated.has_id(id)
+        {
+            self.new.ids.insert(id.clone(), user.email.to_string());
+        }
+        if !self.repeated.has_address(address) {
+            return;
+        }
+        let holder = Holder {
+            email: user.email.to_string(),
+            hashed_password: user.hashed_password.clone(),
+            names: [&user.name, &user.surname, &user.website].map(String::clone),
+            id: match new_id {
+                NewId::Kept(id) => Some(id),
+                _ => None,
+            },
+            external_id: user.external_id(new_id).map(str::to_owned),
+        };
+        let user = SeenUser {
+            holder,
+            token: None,
+            has_met_token: false,
+        };
+        self.new.accounts.insert(address.to_owned(), user);
+    }
+
+    /// The token of the row that imports the user.
+    fn decide_first_token(
+        &mut self,
+        address: &str,
+        user: &ImportedUser,
+        decision: &mut UserDecision,
+    ) {
+        let better = self.better.and_then(|better| better.get(address)).cloned();
+        if let Some(token) = &user.token {
+            match self.refuse_token(address, token) {
+                Some(refused) => decision.tokens.push(refused),
+                None => {
+                    self.remember_owner(address, token);
+                    decision.token = Some(token.clone());
+                }
+            }
+        }
+        if let Some(better) = better {
+            let own = decision.token.replace(better);
+            let superseded = own.map(|_own| TokenOutcome::Superseded);
+            decision.tokens.extend(superseded);
+        }
+        if let Some(token) = decision.token.clone() {
+            decision.tokens.push(TokenOutcome::Imported(token.clone()));
+            self.remember_owner(address, &token);
+            self.update(address, |user| user.token = Some(token));
+        }
+    }
+
+    /// The token of another row of a user whom this import has stored.
+    fn decide_later_token(&mut self, address: &str, token: &ImportedToken) -> TokenOutcome {
+        let seen = self.seen_user(address);
+        let stored = seen.and_then(|seen| seen.token.clone());
+        if stored
+            .as_ref()
+            .is_some_and(|own| own.digest == token.digest)
+        {
+            // Stored with the first row, and counted there.
+            let has_met = seen.is_some_and(|seen| seen.has_met_token);
+            let is_better = self
+                .better
+                .is_some_and(|better| better.contains_key(address));
+            if !is_better || has_met {
+                return TokenOutcome::Superseded;
+            }
+            self.update(address, |user| user.has_met_token = true);
+            return TokenOutcome::Counted;
+        }
+        if let Some(refused) = self.refuse_token(address, token) {
+            return refused;
+        }
+        self.remember_owner(address, token);
+        match stored {
+            _ if self.better.is_some() => TokenOutcome::Superseded,
+            Some(other) if other.expires_at >= token.expires_at => TokenOutcome::Superseded,
+            other => {
+                self.new.better.insert(address.to_owned(), token.clone());
+                let token = token.clone();
+                self.update(address, |user| user.token = Some(token.clone()));
+                match other {
+                    Some(other) => TokenOutcome::Replaces { token, other },
+                    None => TokenOutcome::Imported(token),
+                }
+            }
+        }
+    }
+
+    /// Why a token cannot be stored for this user.
+    fn refuse_token(&self, address: &str, token: &ImportedToken) -> Option<TokenOutcome> {
+        let digest = &token.digest;
+        let new = self.new.tokens.get(digest);
+        if let Some(owner) = new.or_else(|| self.seen.tokens.get(digest)) {
+            return (owner != address).then_some(TokenOutcome::OfAnotherUser);
+        }
+        if self.known.stored_tokens.contains(digest) {
+            Some(TokenOutcome::OfAnotherUser)
+        } else if self.known.spent_tokens.contains(digest) {
+            Some(TokenOutcome::EndedHere)
+        } else {
+            None
+        }
+    }
+
+    /// No later user of the source gets this token, not even if this user has a better one.
+    fn remember_owner(&mut self, address: &str, token: &ImportedToken) {
+        if self.repeated.has_token(&token.digest) {
+            let owner = address.to_owned();
+            self.new.tokens.insert(token.digest.clone(), owner);
+        }
+    }
+
+    fn seen_user(&self, address: &str) -> Option<&SeenUser> {
+        let new = self.new.accounts.get(address);
+        new.or_else(|| self.seen.accounts.get(address))
+    }
+
+    fn update(&mut self, address: &str, change: impl FnOnce(&mut SeenUser)) {
+        if let Some(mut user) = self.seen_user(address).cloned() {
+            change(&mut user);
+            self.new.accounts.insert(address.to_owned(), user);
+        }
+    }
+}
+
+/// The outcome for a user with the address of an account.
+fn meets(holder: &Holder, user: &ImportedUser) -> Outcome {
+    let names = [&user.name, &user.surname, &user.website];
+    if holder.email != user.email.to_string() {
+        return Outcome::SpelledOtherwise(holder.email.clone());
+    }
+    if holder.hashed_password != user.hashed_password && holder.names.each_ref() != names {
+        return Outcome::Taken;
+    }
+    let has_other_id = match &user.source_id {
+        Some(SourceId::Integer(id)) => holder.id != Some(*id),
+        Some(SourceId::Text(id)) => holder.external_id.as_ref() != Some(id),
+        None => false,
+    };
+    Outcome::AlreadyThere { has_other_id }
 }

@@ -37,7 +37,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.users.len() + self.left_out.len()
     }
 }
@@ -61,6 +61,7 @@ impl Reader {
         sender: mpsc::Sender<Message>,
     ) -> Self {
         let rules = Rules {
+            max_lifetime: options.max_lifetime,
             token_lifetime: options.token_lifetime,
             now,
             max_cost,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::importer::{ImportedToken, ImportedUser};
-use super::record::{LeftOut, Place, SourceToken, SourceUser, TokenEnd};
+use super::record::{LeftOut, Place, Reason, SourceToken, SourceUser, TokenEnd};
 use crate::password::{self, Cost};
 
 /// The maximum length of a hash, in characters.
@@ -21,17 +21,19 @@ pub(super) struct ReadUser {
     pub(super) user: ImportedUser,
     /// Why the user cannot sign in with the hash.
     pub(super) hash_problem: Option<&'static str>,
-    /// Whether the token expires earlier here than at the source.
-    pub(super) token_is_cut: bool,
+    /// Why the user is disabled although the source may not say so.
+    pub(super) disabled_for: Option<Reason>,
+    /// The number of other valid tokens, none of which lasts longer.
+    pub(super) superseded: u64,
 }
 
-/// The outcome for tokens before the database is queried.
+/// The outcome for tokens that no user can keep.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenCounts {
     pub(super) read: u64,
     pub(super) expired: u64,
-    /// Valid tokens of users who have a newer one.
-    pub(super) superseded: u64,
+    /// Tokens of users who cannot be read.
+    pub(super) of_users_left_out: u64,
     /// The number of tokens that cannot be imported, by reason.
     pub(super) not_importable: BTreeMap<&'static str, u64>,
 }
@@ -40,13 +42,16 @@ impl TokenCounts {
     /// Counts the tokens of a user who is left out.
     pub(super) fn leave_out(&mut self, user: &LeftOut) {
         self.read += user.tokens;
+        self.of_users_left_out += user.tokens;
     }
 }
 
 /// The rules of the conversion.
 pub(super) struct Rules {
-    /// The maximum lifetime of tokens, and the lifetime of tokens without an expiry in the source.
-    pub(super) token_lifetime: TimeDelta,
+    /// The maximum lifetime of tokens.
+    pub(super) max_lifetime: TimeDelta,
+    /// The lifetime of tokens for which the source states no end, if the operator has stated one.
+    pub(super) token_lifetime: Option<TimeDelta>,
     pub(super) now: NaiveDateTime,
     pub(super) max_cost: Cost,
 }
@@ -54,11 +59,11 @@ pub(super) struct Rules {
 impl Rules {
     /// Converts a user.
     pub(super) fn convert(&self, source: SourceUser, counts: &mut TokenCounts) -> ReadUser {
+        counts.read += (source.bad_tokens.len() + source.tokens.len()) as u64;
         for reason in source.bad_tokens {
-            counts.read += 1;
             *counts.not_importable.entry(reason).or_default() += 1;
         }
-        let token = self.choose_token(&source.tokens, counts);
+        let (token, superseded) = self.choose_token(&source.tokens, counts);
         let hash = source.hashed_password;
         let (hashed_password, hash_problem) = if hash.chars().count() > MAX_HASH {
             (NO_HASH.to_owned(), Some("too-long"))
@@ -66,21 +71,8 @@ impl Rules {
             let problem = password::check_hash(&hash, self.max_cost).err();
             (hash, problem.map(|error| error.code()))
         };
-        let latest = self.now.checked_add_signed(self.token_lifetime);
-        let (token, token_is_cut) = match (token, latest) {
-            (Some(token), Some(latest)) if token.expires_at > latest => {
-                let expires_at = latest;
-                (
-                    Some(ImportedToken {
-                        expires_at,
-                        ..token
-                    }),
-                    true,
-                )
-            }
-            (token, _) => (token, false),
-        };
         let user = ImportedUser {
+            source_id: source.place.id.clone(),
             email: source.email,
             name: source.name,
             surname: source.surname,
@@ -94,43 +86,65 @@ impl Rules {
             place: source.place,
             user,
             hash_problem,
-            token_is_cut,
+            disabled_for: source.disabled_for,
+            superseded,
         }
     }
 
-    /// The valid token that expires last, as users have one token.
+    /// The valid token that expires last, as users have one token, and the number of other valid ones.
     fn choose_token(
         &self,
         tokens: &[SourceToken],
         counts: &mut TokenCounts,
-    ) -> Option<ImportedToken> {
-        let mut chosen: Option<ImportedToken> = None;
+    ) -> (Option<ImportedToken>, u64) {
+        let (mut chosen, mut valid): (Option<ImportedToken>, u64) = (None, 0);
         for token in tokens {
-            counts.read += 1;
-            let Some(expires_at) = self.expiry(token.end) else {
+            let Some(token) = self.convert_token(token) else {
                 *counts.not_importable.entry("unreadable-time").or_default() += 1;
                 continue;
             };
-            if expires_at <= self.now {
+            if token.expires_at <= self.now {
                 counts.expired += 1;
                 continue;
             }
-            let other = chosen.as_ref().map(|other| other.expires_at);
-            counts.superseded += u64::from(other.is_some());
-            if other.is_none_or(|other| other < expires_at) {
-                let digest = token.digest.to_hex();
-                chosen = Some(ImportedToken { digest, expires_at });
+            valid += 1;
+            if chosen
+                .as_ref()
+                .is_none_or(|other| other.expires_at < token.expires_at)
+            {
+                chosen = Some(token);
             }
         }
-        chosen
+        // Cut only now: of two tokens beyond the maximum, the later one is chosen.
+        let latest = self.now.checked_add_signed(self.max_lifetime);
+        let chosen = chosen.map(|token| match latest {
+            Some(latest) if token.expires_at > latest => ImportedToken {
+                expires_at: latest,
+                is_cut: !token.lacks_lifetime,
+                ..token
+            },
+            _ => token,
+        });
+        (chosen, valid.saturating_sub(1))
     }
 
-    /// When a token expires; `None` if that is beyond all calendars.
-    fn expiry(&self, end: TokenEnd) -> Option<NaiveDateTime> {
-        match end {
-            TokenEnd::At(time) => Some(time),
-            TokenEnd::SinceCreation(time) => time.checked_add_signed(self.token_lifetime),
-            TokenEnd::Endless => self.now.checked_add_signed(self.token_lifetime),
-        }
+    /// A token with its expiry; `None` if that is beyond all calendars.
+    fn convert_token(&self, token: &SourceToken) -> Option<ImportedToken> {
+        let lifetime = self.token_lifetime.unwrap_or(self.max_lifetime);
+        let (expires_at, is_endless) = match token.end {
+            TokenEnd::At(time) => (Some(time), false),
+            TokenEnd::SinceCreation(created_at) if self.token_lifetime.is_some() => {
+                (created_at.checked_add_signed(lifetime), true)
+            }
+            TokenEnd::SinceCreation(_) | TokenEnd::Endless => {
+                (self.now.checked_add_signed(lifetime), true)
+            }
+        };
+        Some(ImportedToken {
+            digest: token.digest.to_hex(),
+            expires_at: expires_at?,
+            is_cut: false,
+            lacks_lifetime: is_endless && self.token_lifetime.is_none(),
+        })
     }
 }

@@ -4,15 +4,17 @@
 //! diesel's `MultiConnection` has no batch inserts, so the rows are sent as one JSON text, which both
 //! databases can expand.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
-use super::limits::check_texts;
-use super::schema::{access_tokens, deleted_users, spent_tokens, users};
+use super::connection::is_lost;
+use super::limits::{check_external_id, check_texts};
+use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::USER_COLUMNS;
 use super::{Account, NewAccessToken, StoreConnection, Writing};
@@ -20,6 +22,10 @@ use super::{Account, NewAccessToken, StoreConnection, Writing};
 /// A new user of a bulk insert.
 #[derive(Clone, Serialize)]
 pub struct BulkUser {
+    /// See [`super::User::id`]; a new one if `None`.
+    pub id: Option<i64>,
+    /// See [`super::User::external_id`].
+    pub external_id: Option<String>,
     /// See [`super::User::name`].
     pub name: String,
     /// See [`super::User::surname`].
@@ -40,17 +46,19 @@ pub struct BulkUser {
     pub disabled_at: Option<NaiveDateTime>,
 }
 
-const SQLITE_USERS: &str = "INSERT INTO users (name, surname, email, email_key, website, \
-     hashed_password, created_at, disabled_at) \
-     SELECT value->>'name', value->>'surname', value->>'email', value->>'email_key', \
+const SQLITE_USERS: &str = "INSERT INTO users (id, external_id, name, surname, email, email_key, \
+     website, hashed_password, created_at, disabled_at) \
+     SELECT value->>'id', value->>'external_id', value->>'name', value->>'surname', value->>'email', value->>'email_key', \
      value->>'website', value->>'hashed_password', value->>'created_at', value->>'disabled_at' \
-     FROM json_each(?) WHERE true ON CONFLICT (email_key) DO NOTHING RETURNING id, email_key";
+     FROM json_each(?) WHERE true ON CONFLICT DO NOTHING RETURNING id, email_key";
 
-const POSTGRES_USERS: &str = "INSERT INTO users (name, surname, email, email_key, website, \
-     hashed_password, created_at, disabled_at) \
-     SELECT * FROM json_to_recordset($1::json) AS r(name text, surname text, email text, \
+const POSTGRES_USERS: &str = "INSERT INTO users (id, external_id, name, surname, email, email_key, \
+     website, hashed_password, created_at, disabled_at) \
+     SELECT COALESCE(id, nextval(pg_get_serial_sequence('users', 'id'))), external_id, name, surname, \
+     email, email_key, website, hashed_password, created_at, disabled_at \
+     FROM json_to_recordset($1::json) AS r(id bigint, external_id text, name text, surname text, email text, \
      email_key text, website text, hashed_password text, created_at timestamp, \
-     disabled_at timestamp) ON CONFLICT (email_key) DO NOTHING RETURNING id, email_key";
+     disabled_at timestamp) ON CONFLICT DO NOTHING RETURNING id, email_key";
 
 const SQLITE_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
      scopes, created_at, authenticated_at) \
@@ -78,11 +86,78 @@ struct Inserted {
     email_key: String,
 }
 
-/// Stores the users whose addresses are free, and returns their ids and addresses.
-pub(crate) fn insert_users(
-    tx: &mut Writing<'_>,
+/// The outcome of a bulk insert.
+#[derive(Default)]
+pub(crate) struct NewUsers {
+    /// The ids of the stored users, by address in the form for comparison.
+    pub(crate) stored: HashMap<String, i64>,
+    /// The addresses of the users whose values the database does not accept.
+    pub(crate) refused: HashSet<String>,
+}
+
+/// Stores the users whose addresses and ids are free. A user whose values the database does not accept
+/// does not prevent the others.
+pub(crate) fn insert_users(tx: &mut Writing<'_>, users: &[BulkUser]) -> QueryResult<NewUsers> {
+    let mut new = NewUsers::default();
+    if users.is_empty() {
+        return Ok(new);
+    }
+    match tx.conn().transaction(|conn| insert_part(conn, users)) {
+        Ok(stored) => new.stored.extend(stored),
+        Err(error) if is_lost(&error) => return Err(error),
+        Err(error) => {
+            // A database that accepts nothing is out of order, and no user is to blame.
+            if !accepts_rows(tx)? {
+                return Err(error);
+            }
+            insert_halves(tx.conn(), users, &mut new)?;
+        }
+    }
+    Ok(new)
+}
+
+/// Stores the users one half at a time, down to the ones that are refused.
+fn insert_halves(
+    conn: &mut StoreConnection,
     users: &[BulkUser],
-) -> QueryResult<Vec<(i64, String)>> {
+    new: &mut NewUsers,
+) -> QueryResult<()> {
+    if let [user] = users {
+        match conn.transaction(|conn| insert_part(conn, users)) {
+            Ok(stored) => new.stored.extend(stored),
+            Err(error) if is_lost(&error) => return Err(error),
+            Err(_refused) => drop(new.refused.insert(user.email_key.clone())),
+        }
+        return Ok(());
+    }
+    let (first, second) = users.split_at(users.len() / 2);
+    for half in [first, second] {
+        match conn.transaction(|conn| insert_part(conn, half)) {
+            Ok(stored) => new.stored.extend(stored),
+            Err(error) if is_lost(&error) => return Err(error),
+            Err(_one_is_refused) => insert_halves(conn, half, new)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a harmless row can be stored. Leaves none behind.
+fn accepts_rows(tx: &mut Writing<'_>) -> QueryResult<bool> {
+    let outcome: QueryResult<()> = tx.conn().transaction(|conn| {
+        diesel::sql_query(
+            "INSERT INTO spent_tokens (access_token) VALUES ('probe') ON CONFLICT DO NOTHING",
+        )
+        .execute(conn)?;
+        Err(diesel::result::Error::RollbackTransaction)
+    });
+    match outcome {
+        Err(diesel::result::Error::RollbackTransaction) => Ok(true),
+        Err(error) if is_lost(&error) => Err(error),
+        _ => Ok(false),
+    }
+}
+
+fn insert_part(conn: &mut StoreConnection, users: &[BulkUser]) -> QueryResult<Vec<(String, i64)>> {
     for user in users {
         check_texts([
             &user.name,
@@ -92,9 +167,10 @@ pub(crate) fn insert_users(
             &user.website,
             &user.hashed_password,
         ])?;
+        check_external_id(user.external_id.as_deref())?;
     }
     let rows = to_json(users)?;
-    let inserted: Vec<Inserted> = match tx.conn() {
+    let inserted: Vec<Inserted> = match conn {
         StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_USERS)
             .bind::<Text, _>(rows)
             .load(conn)?,
@@ -102,10 +178,8 @@ pub(crate) fn insert_users(
             .bind::<Text, _>(rows)
             .load(conn)?,
     };
-    Ok(inserted
-        .into_iter()
-        .map(|row| (row.id, row.email_key))
-        .collect())
+    let inserted = inserted.into_iter();
+    Ok(inserted.map(|row| (row.email_key, row.id)).collect())
 }
 
 /// Stores the tokens of users who have none, and marks all of them as spent so that none is
@@ -142,6 +216,52 @@ pub(crate) fn find_by_email_keys(
         .filter(users::email_key.eq_any(keys))
         .select((users::email_key, (USER_COLUMNS, users::hashed_password)))
         .load(conn)
+}
+
+/// The addresses of the users with these ids.
+pub(crate) fn find_by_ids(
+    conn: &mut StoreConnection,
+    ids: &[i64],
+) -> QueryResult<HashMap<i64, String>> {
+    let found: Vec<(i64, String)> = users::table
+        .filter(users::id.eq_any(ids))
+        .select((users::id, users::email))
+        .load(conn)?;
+    Ok(found.into_iter().collect())
+}
+
+/// The addresses of the users with these external ids.
+pub(crate) fn find_by_external_ids(
+    conn: &mut StoreConnection,
+    ids: &[String],
+) -> QueryResult<HashMap<String, String>> {
+    let found: Vec<(Option<String>, String)> = users::table
+        .filter(users::external_id.eq_any(ids))
+        .select((users::external_id, users::email))
+        .load(conn)?;
+    let found = found.into_iter();
+    Ok(found.filter_map(|(id, email)| Some((id?, email))).collect())
+}
+
+/// The ids in the list that belonged to users who no longer exist.
+pub(crate) fn find_retired_ids(
+    conn: &mut StoreConnection,
+    ids: &[i64],
+) -> QueryResult<HashSet<i64>> {
+    let found: Vec<i64> = retired_ids::table
+        .filter(retired_ids::id.eq_any(ids))
+        .select(retired_ids::id)
+        .load(conn)?;
+    Ok(found.into_iter().collect())
+}
+
+/// The id up to which every id without a user counts as retired; `0` if there is none.
+pub(crate) fn retired_up_to(conn: &mut StoreConnection) -> QueryResult<i64> {
+    let id: Option<i64> = retired_ids::table
+        .filter(retired_ids::and_below)
+        .select(max(retired_ids::id))
+        .get_result(conn)?;
+    Ok(id.unwrap_or(0))
 }
 
 fn to_json<T: Serialize>(rows: &[T]) -> QueryResult<String> {

@@ -26,6 +26,11 @@ impl InstanceKey {
         }
     }
 
+    /// The key of the digests that identify deleted users.
+    pub(crate) fn deletion() -> Self {
+        Self::new("deletion")
+    }
+
     /// The key itself. A newly generated key is cached only at its next use: this transaction may
     /// be rolled back.
     pub(crate) fn get(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {

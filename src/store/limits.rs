@@ -22,6 +22,18 @@ pub(super) fn check_texts<const N: usize>(texts: [&str; N]) -> QueryResult<()> {
     }
 }
 
+/// Rejects a longer external id.
+#[cfg(feature = "cli")]
+pub(super) fn check_external_id(id: Option<&str>) -> QueryResult<()> {
+    if id.is_none_or(|id| id.len() <= MAX_EXTERNAL_ID) {
+        Ok(())
+    } else {
+        Err(Error::QueryBuilderError(
+            "an external id is too long".into(),
+        ))
+    }
+}
+
 /// The largest page, in bytes of text; a single row may be larger.
 pub(crate) const MAX_PAGE_BYTES: usize = 256 * 1024;
 

@@ -115,6 +115,36 @@ where
     }
 }
 
+/// The number of migrations that a database with these versions lacks. Unlike [`pending`], it needs no
+/// right to write.
+#[cfg(feature = "cli")]
+pub(super) fn missing(is_postgres: bool, applied: &[String]) -> Result<usize, StoreError> {
+    let known = if is_postgres {
+        versions::<diesel::pg::Pg>(&POSTGRES)
+    } else {
+        versions::<diesel::sqlite::Sqlite>(&SQLITE)
+    };
+    let known = known.map_err(|failure| StoreError::Migration(failure.to_string()))?;
+    if applied.iter().any(|version| !known.contains(version)) {
+        return Err(StoreError::Migration(NEWER.to_owned()));
+    }
+    Ok(known.len() - applied.len())
+}
+
+#[cfg(feature = "cli")]
+fn versions<DB: diesel::backend::Backend>(
+    source: &EmbeddedMigrations,
+) -> Result<Vec<String>, Failure>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let known = MigrationSource::<DB>::migrations(source)?;
+    let versions = known
+        .iter()
+        .map(|migration| migration.name().version().to_string());
+    Ok(versions.collect())
+}
+
 /// Runs the migrations of these versions on an empty database, as a reference for comparison.
 pub(super) fn run_on_empty_sqlite(
     conn: &mut SqliteConnection,

@@ -16,6 +16,8 @@ mod execute;
 mod file_watch;
 #[cfg(feature = "cli")]
 pub mod import;
+#[cfg(feature = "cli")]
+mod import_target;
 mod instance_key;
 mod limits;
 mod maintenance;
@@ -51,6 +53,8 @@ pub use connection::{StoreConnection, connect_read_only};
 pub use error::StoreError;
 #[cfg(feature = "cli")]
 pub use import::BulkUser;
+#[cfg(feature = "cli")]
+pub use import_target::{ImportTarget, open_import_target};
 pub(crate) use instance_key::InstanceKey;
 pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};

@@ -70,6 +70,30 @@ impl Sequence {
         Ok(all)
     }
 
+    /// The largest id that a user may have had so far; `0` if there has been no user. Assigns none.
+    #[cfg(feature = "cli")]
+    pub(crate) fn last_user_id(conn: &mut StoreConnection) -> QueryResult<i64> {
+        let all = Self::list(conn)?;
+        let users = all.iter().find(|sequence| sequence.table == "users");
+        let assigned = users.map_or(0, |sequence| sequence.id);
+        Ok(assigned.max(largest_id(conn, "users")?))
+    }
+
+    /// Ensures that new users get ids above `id`. Waits for other transactions that insert users, and
+    /// lets none insert until this one ends. Returns the largest id that a user may have had before.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reserve_user_ids(tx: &mut Writing<'_>, id: i64) -> QueryResult<i64> {
+        if let StoreConnection::Postgres(conn) = tx.conn() {
+            diesel::sql_query("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
+        }
+        let last = Self::last_user_id(tx)?;
+        if last < id {
+            let table = "users".to_owned();
+            Self { table, id }.set(tx)?;
+        }
+        Ok(last)
+    }
+
     /// Makes this id the last one assigned.
     fn set(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
         match tx.conn() {

@@ -3,6 +3,7 @@
 
 mod ids;
 mod limits;
+mod prediction;
 mod reimport;
 
 use std::collections::BTreeMap;
@@ -95,15 +96,44 @@ fn import(app: &TestApp, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A report without fields that differ between a dry run and an import.
+fn without_times(mut report: Value) -> Value {
+    for name in ["seconds", "users_per_second", "dry_run"] {
+        report.as_object_mut().unwrap().remove(name);
+    }
+    report
+}
+
+/// Imports after a dry run, and checks that the reports agree.
+fn import_after_dry_run(app: &TestApp, arguments: &[&str]) -> Value {
+    let dry = without_times(import(app, &[arguments, &["--dry-run"]].concat()));
+    let report = without_times(import(app, arguments));
+    assert_eq!(dry, report);
+    report
+}
+
+/// Tries an import that is refused, after a dry run, and checks that both agree. Returns the report and
+/// the error.
+fn refused_after_dry_run(app: &TestApp, arguments: &[&str]) -> (Value, String) {
+    let users = app.database().count("users");
+    let options = ["import", "--json", "--token-lifetime", LIFETIME];
+    let [dry, run] = [["--dry-run"].as_slice(), &[]].map(|dry| {
+        let all = [options.as_slice(), arguments, dry].concat();
+        let output = app.program(&all).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        (without_times(report), error)
+    });
+    assert_eq!(dry, run);
+    assert_eq!(app.database().count("users"), users);
+    run
+}
+
 /// Imports a database as a dry run and for real, and checks that the reports agree; then uses all
 /// imported credentials and imports again. Returns the report.
 fn import_and_verify(app: &TestApp, source: &str, url: &str) -> Value {
-    let without_times = |mut report: Value| {
-        for time in ["seconds", "users_per_second", "dry_run"] {
-            report.as_object_mut().unwrap().remove(time);
-        }
-        report
-    };
     let dry = without_times(import(app, &[url, "--dry-run", "--batch", "3"]));
     assert_eq!(app.database().count("users"), 0);
     assert_eq!(app.database().count("audit_events"), 0);
@@ -183,29 +213,48 @@ fn import_from_both_databases(backend: Backend, source: &str, check: impl Fn(&Te
     check(&app, &import_and_verify(&app, source, &url));
 }
 
+/// The ids of the users with a problem, and the problems.
+fn problem_names(report: &Value) -> Vec<String> {
+    let problems = report["problems"].as_array().unwrap().iter();
+    problems
+        .map(|problem| {
+            let [id, name] = ["id", "problem"].map(|member| problem[member].as_str().unwrap());
+            format!("{id} {name}")
+        })
+        .collect()
+}
+
 fn tutorial_users_are_imported(backend: Backend) {
     import_from_both_databases(backend, "tutorial", |_app, report| {
         assert_eq!(
             (&report["users"], &report["tokens"]),
             (
                 &json!({
-                    "read": 22, "imported": 20, "already_there": 0, "spelled_otherwise": 1,
-                    "address_taken": 0, "deleted_here": 0, "invalid_address": 1, "too_long": 0,
-                    "unreadable": 0,
+                    "read": 22, "imported": 20, "disabled": 0, "already_there": 0,
+                    "spelled_otherwise": 1, "address_taken": 0, "deleted_here": 0,
+                    "invalid_address": 1, "too_long": 0, "unreadable": 0, "id_not_free": 0,
+                    "not_accepted": 0,
                 }),
                 &json!({
-                    "read": 20, "imported": 15, "cut": 0, "ended_here": 0,
+                    "read": 20, "imported": 15, "cut": 0, "without_end": 0, "ended_here": 0,
                     "of_another_user": 0, "expired": 5, "superseded": 0,
                     "of_users_left_out": 0, "not_importable": {},
+                    "ends": {"within_a_day": 0, "within_a_week": 0, "within_30_days": 0,
+                             "within_a_year": 0, "later": 15},
                 })
             )
         );
         assert_eq!(
             report["problems"],
             json!([
-                {"id": "21", "problem": "spelled-otherwise"},
-                {"id": "22", "problem": "invalid-address"},
+                {"id": "21", "email": "person0@example.com", "problem": "spelled-otherwise",
+                 "held_by": "Person0@example.com"},
+                {"id": "22", "email": "nobody@localhost", "problem": "invalid-address"},
             ])
+        );
+        assert_eq!(
+            report["ids"],
+            json!({"kept": 20, "renumbered": 0, "external": 0, "new": 0, "other_here": 0})
         );
     });
 }
@@ -214,14 +263,13 @@ fn fastapi_users_are_imported(backend: Backend) {
     import_from_both_databases(backend, "fastapi-users", |app, report| {
         assert_eq!(report["users"]["imported"], 4);
         assert_eq!(report["hashes"], json!({}));
+        assert_eq!(report["ids"]["external"], 4);
+        let tokens = &report["tokens"];
         assert_eq!(
-            report["tokens"],
-            json!({
-                "read": 8, "imported": 4, "cut": 0, "ended_here": 0, "of_another_user": 0,
-                "expired": 0, "superseded": 4, "of_users_left_out": 0,
-                "not_importable": {},
-            })
+            (&tokens["read"], &tokens["imported"]),
+            (&json!(8), &json!(4))
         );
+        assert_eq!(tokens["superseded"], 4);
         assert_eq!(
             app.database().count("users WHERE disabled_at IS NOT NULL"),
             1
@@ -233,17 +281,12 @@ fn django_users_are_imported(backend: Backend) {
     import_from_both_databases(backend, "django", |app, report| {
         assert_eq!(report["users"]["imported"], 4);
         // The skipped user has no email address and no address as user name.
+        assert_eq!(problem_names(report), ["5 invalid-address"]);
+        assert_eq!(report["ids"]["kept"], 4);
+        let tokens = &report["tokens"];
         assert_eq!(
-            report["problems"],
-            json!([{"id": "5", "problem": "invalid-address"}])
-        );
-        assert_eq!(
-            report["tokens"],
-            json!({
-                "read": 4, "imported": 4, "cut": 0, "ended_here": 0, "of_another_user": 0,
-                "expired": 0, "superseded": 0, "of_users_left_out": 0,
-                "not_importable": {},
-            })
+            (&tokens["read"], &tokens["imported"]),
+            (&json!(4), &json!(4))
         );
         let named = "users WHERE name = 'Django' AND surname = 'User'";
         assert_eq!(app.database().count(named), 3);
@@ -334,10 +377,7 @@ fn csv_and_json_lines_use_the_given_time_zone(backend: Backend) {
     );
     let report = import(&app, &[&scratch.file("users.jsonl", &lines)]);
     assert_eq!(report["users"]["imported"], 2);
-    assert_eq!(
-        report["problems"],
-        json!([{"id": "line 4", "problem": "unreadable"}])
-    );
+    assert_eq!(problem_names(&report), ["line 4 unreadable"]);
     assert_eq!(report["hashes"], json!({"too-long": 1, "unknown-hash": 1}));
     assert_eq!(status(&dave), 200);
 }
@@ -346,11 +386,11 @@ fn conflicts_are_reported_and_overwrite_nothing(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let alice = app.register("alice");
-    app.register("bob");
+    app.register("bobby");
     let tokens = ["1", "2", "3", "5"].map(token);
     let csv = format!(
         "id,email,hashed_password,access_token\n\
-         1,alice@example.com,!,{}\n2,BOB@example.com,!,{}\n\
+         1,alice@example.com,!,{}\n2,BOBBY@example.com,!,{}\n\
          3,carol@example.com,!,{}\n4,carol@example.com,!other,\n5,,!,{}\n",
         tokens[0], tokens[1], tokens[2], tokens[3],
     );
@@ -358,13 +398,15 @@ fn conflicts_are_reported_and_overwrite_nothing(backend: Backend) {
     for arguments in [vec!["--dry-run"], vec![]] {
         let report = import(&app, &[&[file.as_str()], arguments.as_slice()].concat());
         assert_eq!(
-            report["problems"],
-            json!([
-                {"id": "1", "problem": "address-taken"},
-                {"id": "2", "problem": "spelled-otherwise"},
-                {"id": "5", "problem": "invalid-address"},
-            ])
+            problem_names(&report),
+            [
+                "1 address-taken",
+                "2 spelled-otherwise",
+                "4 other-id-here",
+                "5 invalid-address"
+            ]
         );
+        assert_eq!(report["problems"][1]["held_by"], "bobby@example.com");
         // Same names as the third row: the same user, twice in the file.
         assert_eq!(report["users"]["already_there"], 1);
         assert_eq!(report["users"]["imported"], 1);
@@ -380,7 +422,8 @@ fn conflicts_are_reported_and_overwrite_nothing(backend: Backend) {
         "{table}"
     );
     assert!(
-        table.contains("\n1: address-taken\n2: spelled-otherwise\n"),
+        table.contains("alice@example.com                 another user has the address\n")
+            && table.contains("the address exists as bobby@example.com\n"),
         "{table}"
     );
 }
@@ -410,7 +453,7 @@ fn numbered_token(id: usize) -> String {
 /// A CSV of `count` users, each with a token.
 fn csv_of_users(count: usize) -> String {
     let mut csv = "id,email,hashed_password,name,access_token\n".to_owned();
-    for id in 0..count {
+    for id in 1..=count {
         let token = numbered_token(id);
         csv.push_str(&format!("{id},user{id}@example.com,!,User {id},{token}\n"));
     }
@@ -421,7 +464,14 @@ fn interrupted_import_is_completed_by_the_next(backend: Backend) {
     let scratch = Scratch::new();
     let app = TestApp::start(backend);
     let file = scratch.file("users.csv", &csv_of_users(2_000));
-    let arguments = ["import", &file, "--batch", "2"];
+    let lifetime = ["--token-lifetime", LIFETIME];
+    let first_map = scratch.0.join("first.csv").display().to_string();
+    let arguments = [
+        ["import", &file, "--batch", "2"].as_slice(),
+        &["--map", &first_map],
+        &lifetime,
+    ]
+    .concat();
     let running = Running::start(&mut app.program(&arguments));
     let started = Instant::now();
     while app.database().count("users") < 20 {
@@ -441,9 +491,18 @@ fn interrupted_import_is_completed_by_the_next(backend: Backend) {
         first,
         "users come with their tokens"
     );
-    let report = import(&app, &[&file]);
+    // The rest keep their ids too: they were reserved, but never given to anyone else.
+    let map = scratch.0.join("second.csv");
+    let report = import(&app, &[&file, "--map", &map.display().to_string()]);
     assert_eq!(report["users"]["already_there"], first);
     assert_eq!(report["users"]["imported"], 2_000 - first);
+    assert_eq!(report["ids"]["kept"], 2_000 - first);
+    let expected = (1..=2_000).map(|id| format!("{id},{id},user{id}@example.com\n"));
+    let expected = format!("old_id,new_id,email\n{}", expected.collect::<String>());
+    assert!(
+        fs::read_to_string(map).unwrap() == expected,
+        "the map is complete"
+    );
     assert_eq!(app.database().count("access_tokens"), 2_000);
 }
 
@@ -454,7 +513,7 @@ fn import_of_ten_thousand_users_keeps_all_signed_in(backend: Backend) {
     assert_eq!(import(&app, &[&file])["tokens"]["imported"], 10_000);
     let mut connection = app.connect().unwrap();
     let mut signed_out = 0;
-    for id in 0..10_000 {
+    for id in 1..=10_000 {
         let request = app.get("/users/me").bearer(&numbered_token(id));
         let response = connection.send(&request).unwrap();
         let email = format!("user{id}@example.com");

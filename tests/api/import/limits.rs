@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::json;
 
-use super::{Scratch, import, token};
+use super::{Scratch, import, problem_names, token};
 use crate::harness::{Backend, STATIC_KEY, TestApp, TestDatabase, on_both_databases};
 
 on_both_databases!(
@@ -56,9 +56,8 @@ fn imported_tokens_expire_within_the_lifetime(backend: Backend) {
     let run = |name: &str, arguments: &[&str]| {
         let csv = format!(
             "email,hashed_password,access_token,expiration_date\n\
-             {name}@example.com,!,{},2099-01-01\n{name}2@example.com,!,{},\n",
+             {name}@example.com,!,{},2099-01-01\n",
             token(name),
-            token(&format!("{name}2")),
         );
         let file = scratch.file("users.csv", &csv);
         let all = [&["import", "--json", file.as_str()], arguments].concat();
@@ -95,32 +94,35 @@ fn oversized_rows_are_skipped_and_the_rest_imported(backend: Backend) {
     assert_eq!(report["users"]["too_long"], 3);
     assert_eq!(report["users"]["unreadable"], 2);
     assert_eq!(
-        report["problems"],
-        json!([
-            {"id": "1", "problem": "name-too-long"},
-            {"id": "2", "problem": "surname-too-long"},
-            {"id": "3", "problem": "website-too-long"},
-            {"id": "line 6", "problem": "unreadable"},
-            {"id": "line 9", "problem": "unreadable"},
-            {"id": "8", "problem": "invalid-address"},
-        ])
+        problem_names(&report),
+        [
+            "1 name-too-long",
+            "2 surname-too-long",
+            "3 website-too-long",
+            "line 6 unreadable",
+            "line 9 unreadable",
+            "8 invalid-address",
+        ]
     );
+    let address = report["problems"][5]["email"].as_str().unwrap();
+    assert_eq!(address, "x".repeat(100), "texts of the source are cut");
     let lines = [
         json!({"email": "i@example.com", "hashed_password": "!", "surname": long}).to_string(),
         json!({"email": "j@example.com", "hashed_password": "!", "other": huge}).to_string(),
-        json!({"email": "k@example.com", "hashed_password": "!", "id": "z".repeat(500)})
+        json!({"email": "k@example.com", "hashed_password": "!", "id": "z".repeat(255)})
             .to_string(),
         json!({"email": "k", "hashed_password": "!", "id": "z".repeat(500)}).to_string(),
     ];
     let report = import(&app, &[&scratch.file("users.jsonl", &lines.join("\n"))]);
     assert_eq!(report["users"]["imported"], 1);
+    let long = "z".repeat(100);
     assert_eq!(
-        report["problems"],
-        json!([
-            {"id": "line 1", "problem": "surname-too-long"},
-            {"id": "line 2", "problem": "unreadable"},
-            {"id": "z".repeat(100), "problem": "invalid-address"},
-        ])
+        problem_names(&report),
+        [
+            "line 1 surname-too-long".to_owned(),
+            "line 2 unreadable".to_owned(),
+            format!("{long} invalid-address"),
+        ]
     );
     let imported = app
         .database()
