@@ -38,7 +38,7 @@ pub enum Error {
     BadCredentials,
     /// A sign-in requests scopes that are malformed or that the user does not hold (RFC 6749 section
     /// 5.2).
-    #[error("a scope is not valid or not held")]
+    #[error("the user does not hold all requested scopes")]
     InvalidScope,
     /// The credential lacks this scope (RFC 6750 section 3.1).
     #[error("the scope {0} is missing")]
@@ -103,7 +103,7 @@ pub enum Error {
     Unavailable,
     /// The audit trail was signed with another key, so no event can be appended.
     #[error(
-        "the audit trail was signed with another key than the present one: set \
+        "the audit trail was signed with a different key: set \
          TOKENHOUSE_AUDIT_KEY back, or stop every process and run tokenhouse audit adopt-key"
     )]
     OtherAuditKey,

@@ -1,4 +1,4 @@
-//! Files that only their owner may read, from creation on.
+//! Files that only their owner may read, from creation on, and why a file cannot be used.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,4 +18,12 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Why a file cannot be used, without its name.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        kind => kind.to_string(),
+    }
 }

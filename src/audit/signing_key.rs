@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::store::{AuditEvent, AuditHead, StoreConnection, StoreError, User, Writing};
 
 /// Logged when this process must not append to the trail.
-const OTHER_KEY: &str = "the audit trail was signed with another key than the present one";
+const OTHER_KEY: &str = "the audit trail was signed with a different key";
 
 /// Maximum number of attempts to adopt a key; each fails when another process has appended in the
 /// meantime.

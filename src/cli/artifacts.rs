@@ -15,6 +15,7 @@ use super::Cli;
 use super::common::counted;
 use super::output::{Output, complain, print_json_text, print_verbatim};
 use crate::http;
+use crate::private_file::reason;
 
 /// The arguments of `completions`.
 #[derive(Debug, Args)]
@@ -71,7 +72,7 @@ pub(super) fn man(args: &ManArgs, output: Output) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&format!("{}: {}", args.folder.display(), error.kind()));
+            complain(&format!("{}: {}", args.folder.display(), reason(&error)));
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use super::tail::{TailArgs, tail};
 use crate::audit::{Adoption, AuditContext, MarkState, Verification};
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::private_file::reason;
 use crate::views::EventRead;
 
 /// The exit code of a verification without problems that cannot check the mark.
@@ -223,7 +224,7 @@ async fn adopt_key(auth: &Auth, args: AdoptKeyArgs, output: Output) -> Result<()
 /// The key in a file, without its trailing line break.
 fn read_key(path: &Path) -> Result<SecretString, Failure> {
     let text = fs::read_to_string(path)
-        .map_err(|error| Failure::from(format!("{}: {}", path.display(), error.kind())))?;
+        .map_err(|error| Failure::from(format!("{}: {}", path.display(), reason(&error))))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
 }
 

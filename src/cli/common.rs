@@ -7,7 +7,8 @@ use clap::Args;
 use super::output::{complain, note};
 use crate::auth::{AuditContext, Auth, RevokedCredentials};
 use crate::config::Config;
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, InvalidField};
+use crate::scope;
 
 /// The exit code of a command that failed or was refused, or names what does not exist.
 pub(super) const EXIT_FAILED: u8 = 1;
@@ -62,6 +63,7 @@ impl From<Error> for Failure {
                 let fields: Vec<String> = fields.iter().map(in_words).collect();
                 Self::bad_input(fields.join("; "))
             }
+            Error::ScopeNotHeld(_) => format!("{error}: grant it first, with user grant").into(),
             _ => error.to_string().into(),
         }
     }
@@ -137,6 +139,13 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, String> {
         .build()
         .map_err(|error| error.to_string())?;
     Ok(runtime.block_on(future))
+}
+
+/// Converts the scopes of a command line to the form in which they are stored.
+pub(super) fn check_scopes(scopes: &[String]) -> Result<String, Failure> {
+    let scopes = scope::normalise(&scopes.join(" "));
+    scopes
+        .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))).into())
 }
 
 /// A number with its noun: `1 login token`, `2,000 login tokens`.

@@ -161,13 +161,7 @@ async fn list_all(
     args: &ListArgs,
     output: Output,
 ) -> Result<(), Failure> {
-    // One more, to detect whether there are more.
-    let mut keys = auth
-        .list_all_keys(operator, args.after, args.limit + 1)
-        .await?;
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let has_more = keys.len() > limit;
-    keys.truncate(limit);
+    let (keys, has_more) = auth.list_all_keys(operator, args.after, args.limit).await?;
     let mut table = output.table("API keys", &COLUMNS);
     for (key, email) in &keys {
         table.row(&owned(key, email), cells(key, email));

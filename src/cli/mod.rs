@@ -36,16 +36,22 @@ use output::{Output, complain, start_log, warn};
 /// all of them. Without a command, it serves.
 ///
 /// Exit codes: 0 for success, 1 if the command failed or was refused, or what it names does not exist,
-/// 2 for a setting, an argument or an input that cannot be used, 130 after Ctrl-C.
+/// 2 for a setting, an argument or an input that cannot be used, 3 if audit verify cannot compare, 130
+/// after Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "tokenhouse", version)]
 pub struct Cli {
-    /// Print newline-delimited JSON instead of text; errors are objects with the member error, on
-    /// standard error
+    /// Print newline-delimited JSON; on standard error too, with the member error, warning or note
     #[arg(long, global = true)]
     json: bool,
-    /// Colour the output: auto colours at a terminal, and honours `NO_COLOR`, `CLICOLOR` and `TERM`
-    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value_t = ColorChoice::Auto,
+        help = "When to use colours: auto is at a terminal unless NO_COLOR, CLICOLOR=0 or TERM=dumb is set"
+    )]
     color: ColorChoice,
     /// Read settings from this file instead of .env; it must be writable only by its owner, who must be
     /// you or root

@@ -1,6 +1,6 @@
 //! Questions at a terminal, and passwords.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 
 use clap::Args;
 use pydantic_email::EmailAddress;
@@ -115,7 +115,13 @@ fn enter_new_password(
 fn enter(prompt: &str) -> Result<SecretString, Failure> {
     match rpassword::prompt_password(prompt) {
         Ok(password) => Ok(password.into()),
-        Err(error) => Err(Failure::from(format!("no password was entered: {error}"))),
+        Err(error) => {
+            ask_no_more();
+            Err(match error.kind() {
+                ErrorKind::UnexpectedEof => Failure::from("no password was entered"),
+                _ => Failure::from(format!("no password was entered: {error}")),
+            })
+        }
     }
 }
 

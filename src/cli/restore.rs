@@ -31,7 +31,7 @@ pub(super) struct AfterRestoreArgs {
     /// Keep API keys, including those that were revoked after the copy was made
     #[arg(long)]
     keep_keys: bool,
-    /// Accept a copy whose audit trail was altered or cannot be verified with the present
+    /// Accept a copy whose audit trail was altered or cannot be verified with the current
     /// `TOKENHOUSE_AUDIT_KEY`
     #[arg(long)]
     accept_altered_trail: bool,

@@ -341,7 +341,7 @@ pub(super) fn relative(at: NaiveDateTime, now: NaiveDateTime) -> String {
     let (unit, count, _) = fitting.unwrap_or(("year", u64::MAX, u64::MAX));
     let plural = if count == 1 { "" } else { "s" };
     match (count, is_past) {
-        (0, _) => "now".to_owned(),
+        (0, _) => "just now".to_owned(),
         (_, true) => format!("{count} {unit}{plural} ago"),
         (_, false) => format!("in {count} {unit}{plural}"),
     }
@@ -407,7 +407,7 @@ mod tests {
         let now = NaiveDateTime::default();
         let shown = |seconds| relative(now + TimeDelta::seconds(seconds), now);
         for (seconds, expected) in [
-            (0, "now"),
+            (0, "just now"),
             (-1, "1 second ago"),
             (59, "in 59 seconds"),
             (-180, "3 minutes ago"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::common::Failure;
 use super::output::{Output, Tone, note};
@@ -79,6 +80,7 @@ fn parse_time(text: &str) -> Result<NaiveDateTime, String> {
         .ok_or_else(expected)?;
     let number: i64 = number.parse().map_err(|_error| expected())?;
     let span = match unit {
+        "s" => TimeDelta::try_seconds(number),
         "m" => TimeDelta::try_minutes(number),
         "h" => TimeDelta::try_hours(number),
         "d" => TimeDelta::try_days(number),
@@ -216,8 +218,21 @@ fn cells(event: &AuditEvent, addresses: &Addresses, args: &TailArgs) -> Vec<Cell
         Cell::new(&*event.ip),
         Cell::new(&*event.request_id),
         Cell::new(&*event.client_request_id),
-        Cell::new(&*event.detail),
+        Cell::new(&*event.detail).shown_as(in_words(&event.detail)),
         address(&event.actor),
         address(&event.target),
     ]
+}
+
+/// The details of an event, such as `keys 2, token true`.
+fn in_words(detail: &str) -> String {
+    let Ok(Value::Object(members)) = serde_json::from_str(detail) else {
+        return detail.to_owned();
+    };
+    let members = members.iter().filter_map(|(name, value)| match value {
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(format!("{name} {text}")),
+        value => Some(format!("{name} {value}")),
+    });
+    members.collect::<Vec<_>>().join(", ")
 }

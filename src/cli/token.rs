@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{ConfirmArgs, Failure, counted, note_more, with_auth};
+use super::common::{ConfirmArgs, Failure, check_scopes, counted, note_more, with_auth};
 use super::output::{Output, note};
 use super::prompt::YesArgs;
 use super::table::{Cell, Column, relative};
@@ -127,7 +127,8 @@ async fn issue(
     output: Output,
 ) -> Result<(), Failure> {
     let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
-    let scope = Some(args.scopes.join(" ")).filter(|scope| !scope.is_empty());
+    let scope = check_scopes(&args.scopes)?;
+    let scope = Some(scope).filter(|scope| !scope.is_empty());
     let issued = auth.issue_token_for(operator, id, scope).await?;
     let shown = Issued {
         access_token: issued.secret.expose(),
@@ -151,13 +152,7 @@ async fn list(
     args: &ListArgs,
     output: Output,
 ) -> Result<(), Failure> {
-    // One more, to detect whether there are more.
-    let mut tokens = auth
-        .list_tokens(operator, args.after, args.limit + 1)
-        .await?;
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let has_more = tokens.len() > limit;
-    tokens.truncate(limit);
+    let (tokens, has_more) = auth.list_tokens(operator, args.after, args.limit).await?;
     let mut table = output.table("login tokens", &COLUMNS);
     for (user, token) in &tokens {
         let live = Live {

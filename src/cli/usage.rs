@@ -54,8 +54,11 @@ fn color(arguments: &[OsString]) -> ColorChoice {
 
 /// What is wrong, in one line, without the usage.
 fn summary(text: &str) -> String {
-    let parts = text.split("\n\n");
-    let parts = parts.take_while(|part| !part.trim_start().starts_with("Usage:"));
+    let is_advice = |part: &&str| {
+        let part = part.trim_start();
+        part.starts_with("Usage:") || part.starts_with("For more information")
+    };
+    let parts = text.split("\n\n").filter(|part| !is_advice(part));
     let parts: Vec<String> = parts
         .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();

@@ -4,7 +4,7 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{Failure, and_ended, counted, note_more, with_auth};
+use super::common::{Failure, and_ended, check_scopes, counted, note_more, with_auth};
 use super::output::{Output, Tone, print_json_text};
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::table::{Cell, Column, relative};
@@ -12,8 +12,7 @@ use crate::auth::{
     Administrator, Auth, Precondition, RegistrationInput, RevokedCredentials, UserPatch,
 };
 use crate::config::Config;
-use crate::error::{Error, FieldError, InvalidField};
-use crate::scope;
+use crate::error::{FieldError, InvalidField};
 use crate::store::{AuditEvent, User};
 use crate::views::{AdminUser, EventRead, KeyRead};
 
@@ -311,8 +310,7 @@ async fn grant(
     output: Output,
 ) -> Result<(), Failure> {
     let id = auth.find_user_id(&args.email).await?;
-    let named = scope::normalise(&args.scopes.join(" "))
-        .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))))?;
+    let named = check_scopes(&args.scopes)?;
     let patch = if args.revoke {
         UserPatch {
             scopes_remove: Ok(Some(named)),

@@ -97,7 +97,7 @@ impl Error {
                 "Incorrect username or password",
             ),
             Self::InvalidScope => {
-                let description = "The user does not hold every scope that was asked for";
+                let description = "The user does not hold all requested scopes";
                 oauth_error(&description.into(), "invalid_scope", description)
             }
             Self::TwoCredentials => {
@@ -122,7 +122,7 @@ impl Error {
             Self::RecentSignInRequired => {
                 "Send current_password, or sign in again: the last sign-in is too long ago"
             }
-            Self::LastAdministrator => "The last administrator who can sign in has to stay",
+            Self::LastAdministrator => "The last administrator who can sign in cannot be removed",
             Self::PreconditionRequired => {
                 "Replacing all scopes needs If-Match with the user's ETag; \
                  scopes_add and scopes_remove do not"
@@ -130,7 +130,7 @@ impl Error {
             Self::PreconditionFailed => "The user was changed meanwhile",
             Self::WrongPassword => "Incorrect password",
             Self::Disabled => "The user is disabled",
-            Self::TooManyKeys => "You have as many keys as one may have",
+            Self::TooManyKeys => "The maximum number of API keys is reached",
             // The tutorial's words, which its clients may compare.
             Self::EmailTaken => "User email already exist",
             Self::InvalidInput(_) | Self::ScopeNotHeld(_) => "Unprocessable Entity",

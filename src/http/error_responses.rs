@@ -129,7 +129,7 @@ pub(crate) struct ProofRequired(#[expect(dead_code, reason = "schema")] ErrorBod
 #[derive(IntoResponses)]
 #[response(
     status = 409,
-    example = json!({ "detail": "The last administrator who can sign in has to stay" })
+    example = json!({ "detail": "The last administrator who can sign in cannot be removed" })
 )]
 pub(crate) struct LastAdministrator(#[expect(dead_code, reason = "schema")] ErrorBody);
 
@@ -198,7 +198,7 @@ pub(crate) struct NotFound(#[expect(dead_code, reason = "schema")] ErrorBody);
 
 /// The user has the maximum number of keys
 #[derive(IntoResponses)]
-#[response(status = 409, example = json!({ "detail": "You have as many keys as one may have" }))]
+#[response(status = 409, example = json!({ "detail": "The maximum number of API keys is reached" }))]
 pub(crate) struct TooManyKeys(#[expect(dead_code, reason = "schema")] ErrorBody);
 
 /// The static key is missing or wrong

@@ -182,7 +182,7 @@ impl RequestError {
             }
             Self::InvalidQuery(errors) => json!({ "detail": details("query", errors) }),
             Self::InvalidForwardAuthQuery => {
-                json!({ "detail": "The reverse proxy asked a question that is not valid" })
+                json!({ "detail": "The query of the reverse proxy is not valid" })
             }
             Self::InvalidClient => {
                 let description = "Client authentication failed";

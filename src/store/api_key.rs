@@ -129,6 +129,9 @@ impl ApiKey {
         conn: &mut StoreConnection,
         ids: &[i64],
     ) -> QueryResult<Vec<(i64, String)>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         api_keys::table
             .inner_join(users::table)
             .filter(api_keys::id.eq_any(ids))

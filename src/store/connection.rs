@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::error::{StoreError, describe_postgres, describe_sqlite};
 use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
+use crate::private_file::reason;
 
 /// A connection to the configured database. Every query is written once, against this type.
 #[derive(diesel::MultiConnection)]
@@ -138,7 +139,7 @@ impl Manager {
     pub(super) fn pin(&mut self) -> Result<Option<FileIdentity>, StoreError> {
         self.file = match &self.url {
             DatabaseUrl::Sqlite(path) => Some(FileIdentity::from_path(path).map_err(|error| {
-                StoreError::Unavailable(format!("{}: {}", path.display(), error.kind()))
+                StoreError::Unavailable(format!("{}: {}", path.display(), reason(&error)))
             })?),
             DatabaseUrl::Postgres(_) => None,
         };
@@ -170,7 +171,7 @@ impl Manager {
     fn open_file(&self, path: &Path) -> Result<SqliteConnection, ConnectionError> {
         let identity = || {
             FileIdentity::from_path(path).map_err(|error| {
-                let kind = error.kind();
+                let kind = reason(&error);
                 ConnectionError::BadConnection(format!("unable to open database file: {kind}"))
             })
         };

@@ -14,7 +14,7 @@ use super::execute;
 use super::sqlite_file::{FileIdentity, sync_parent_folder};
 use super::{QUERY_TIMEOUT, Store, StoreError};
 use crate::config::DatabaseConfig;
-use crate::private_file;
+use crate::private_file::{self, reason};
 
 /// A smaller log is not checkpointed here. SQLite itself writes it back at half of this size, but
 /// restarts it only while no connection reads: with overlapping readers, such as backups and
@@ -44,7 +44,7 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
     // SQLite treats an empty file as a new one, and opens it by its name.
     let copy = private_file::create(&file).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => refused("the file already exists"),
-        _ => failed(&error),
+        _ => refused(&format!("{}: {}", file.display(), reason(&error))),
     })?;
     let filled = fill(&mut conn, &copy, name);
     if filled.is_err() && has_name(&copy, &file) {
@@ -82,7 +82,7 @@ pub(super) fn refused(reason: &str) -> StoreError {
 }
 
 pub(super) fn failed(error: &io::Error) -> StoreError {
-    StoreError::Backup(error.kind().to_string())
+    StoreError::Backup(reason(error))
 }
 
 #[derive(QueryableByName)]

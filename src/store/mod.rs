@@ -71,6 +71,7 @@ pub use user::{NewUser, User, UserChanges};
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
+use crate::private_file::reason;
 use connection::{LogConnectionErrors, Manager};
 use file_watch::FileWatch;
 use principal_cache::PrincipalCache;
@@ -234,5 +235,5 @@ fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
         return Ok(());
     };
     sqlite_file::protect_file(path)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), error.kind())))
+        .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), reason(&error))))
 }

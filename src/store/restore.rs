@@ -18,7 +18,7 @@ use super::schema_check::{self, SchemaComparison};
 use super::sequence::Sequence;
 use super::sqlite_file::{FileIdentity, sidecar_path, sync_parent_folder};
 use crate::config::{DatabaseConfig, DatabaseUrl};
-use crate::private_file;
+use crate::private_file::{self, reason};
 
 /// How long the connections to the copy may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -214,7 +214,8 @@ fn last_event(conn: &mut StoreConnection) -> QueryResult<(i64, String)> {
 /// A file with a log next to it is only a part of a database. Restoring the database from itself is
 /// refused too.
 fn refuse_part_of_a_database(file: &Path, target: &Path) -> Result<(), StoreError> {
-    let file = fs::canonicalize(file).map_err(|error| failed(&error))?;
+    let file = fs::canonicalize(file)
+        .map_err(|error| refused(&format!("{}: {}", file.display(), reason(&error))))?;
     if file == target {
         return Err(refused("the copy is the database itself"));
     }

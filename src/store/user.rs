@@ -156,6 +156,9 @@ impl User {
         conn: &mut StoreConnection,
         ids: &[i64],
     ) -> QueryResult<Vec<(i64, String)>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         users::table
             .filter(users::id.eq_any(ids))
             .select((users::id, users::email))

@@ -347,7 +347,7 @@ fn user_has_at_most_one_hundred_keys(backend: Backend) {
         (full.status, full.json()),
         (
             409,
-            json!({ "detail": "You have as many keys as one may have" })
+            json!({ "detail": "The maximum number of API keys is reached" })
         )
     );
     // The limit is per user, and a revoked key makes room.

@@ -20,6 +20,8 @@ on_both_databases!(
     passwd_revokes_credentials_unless_keys_are_kept,
     user_list_is_paginated,
     token_prune_deletes_only_expired_tokens,
+    keys_of_all_users_are_listed_and_several_are_revoked_at_once,
+    tail_finds_events_by_user_action_time_and_request,
 );
 
 /// Runs a command that must succeed, and returns its output.
@@ -289,7 +291,13 @@ fn invalid_commands_fail_with_one_line(backend: Backend) {
             &["token", "issue", "alice@example.com", "--scope", "a"],
             "",
             1,
-            "a scope is not valid or not held",
+            "the user does not hold all requested scopes",
+        ),
+        (
+            &["token", "issue", "alice@example.com", "--scope", "a\"b"],
+            "",
+            2,
+            "scopes: must be names of printable ASCII",
         ),
         (
             &["audit", "tail", "--user", "nobody@example.com"],
@@ -485,4 +493,273 @@ fn commands_without_rows_confirm_in_a_sentence() {
     ] {
         assert_eq!(tokenhouse(&app, arguments), confirmation);
     }
+}
+
+/// The message of the only line on standard error, which is JSON.
+fn json_error(output: &Output) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.is_ascii(), "{stderr}");
+    let error: Value = serde_json::from_str(&stderr).unwrap();
+    error["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn errors_of_every_command_are_json_with_the_json_option() {
+    let app = TestApp::start(Backend::Sqlite);
+    let mut commands = BTreeSet::new();
+    leaf_commands(&Cli::command(), "", &mut commands);
+    for name in &commands {
+        let mut words: Vec<&str> = name.split(' ').collect();
+        // A hash may begin with a hyphen.
+        words.extend((name == "verify").then_some("hash"));
+        let unknown = [&words[..], &["--no-such-option", "--json"]].concat();
+        let output = app.program(&unknown).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
+        let error = json_error(&output);
+        assert!(
+            error.starts_with("unexpected argument '--no-such-option' found"),
+            "{name}: {error}"
+        );
+        assert!(
+            !error.contains("Usage") && !error.contains("--help"),
+            "{name}: {error}"
+        );
+        // The option counts before the command as well, but not behind `--`.
+        let first = [&["--json"], &words[..], &["--no-such-option"]].concat();
+        json_error(&app.program(&first).output().unwrap());
+        let behind = [&words[..], &["--no-such-option", "--", "--json"]].concat();
+        let output = app.program(&behind).output().unwrap();
+        assert!(
+            output.stderr.starts_with(b"error: unexpected"),
+            "{output:?}"
+        );
+    }
+    for (arguments, code, expected) in [
+        (
+            &["user", "show", "nobody@example.com"][..],
+            1,
+            "no such user",
+        ),
+        (
+            &["user", "create", "x", "--name", "Bob"],
+            2,
+            "name: must have",
+        ),
+        (
+            &["user", "show"],
+            2,
+            "the following required arguments were not provided: <EMAIL>",
+        ),
+        (
+            &["backup", "/no/such/copy.db"],
+            1,
+            "/no/such/copy.db: no such file or folder",
+        ),
+        (
+            &["restore", "/no/such/file", "--replace"],
+            1,
+            "/no/such/file: no such file or folder",
+        ),
+        (
+            &["audit", "tail", "--since", "soon"],
+            2,
+            "invalid value 'soon' for '--since",
+        ),
+        (&["healthcheck"], 1, "127.0.0.1"),
+    ] {
+        let arguments = [arguments, &["--json"]].concat();
+        let output = app.program(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");
+        let error = json_error(&output);
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+    // A note of a command that succeeds, and an error of the settings.
+    app.register("alice");
+    app.register("bobby");
+    let list = app
+        .program(&["user", "list", "--limit", "1", "--json"])
+        .output();
+    let note: Value = serde_json::from_slice(&list.unwrap().stderr).unwrap();
+    assert_eq!(
+        note["note"],
+        "1 of 2 users \u{2014} continue with --after 1"
+    );
+    let mut command = app.program(&["user", "list", "--json"]);
+    let output = command.env("TOKENHOUSE_WORKERS", "no").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(json_error(&output).contains("TOKENHOUSE_WORKERS"));
+}
+
+#[test]
+fn arguments_that_cannot_be_used_exit_with_2() {
+    let app = TestApp::start(Backend::Sqlite);
+    let key = [
+        "key",
+        "create",
+        "alice@example.com",
+        "--name",
+        "k",
+        "--days",
+    ];
+    for arguments in [
+        &[&key[..], &["400"]].concat()[..],
+        &[&key[..], &["0"]].concat(),
+        &["user", "list", "--limit", "0"],
+        &["user", "list", "--limit", "10001"],
+        &["key", "revoke", "alice@example.com"],
+        &["key", "revoke", "alice@example.com", "one"],
+        &["key", "revoke", "alice@example.com", "1", "--all"],
+        &["key", "list", "alice@example.com", "--after", "1"],
+        &["token", "list", "--after", "x"],
+        &["audit", "tail", "-n", "501"],
+        &["audit", "tail", "--since", "2026-11-29"],
+        &["audit", "tail", "--until", "-1h"],
+        &["audit", "verify", "--contains", "17"],
+        &["hash", "--cost", "99"],
+        &["import", "x.csv", "--timezone", "Mars"],
+        &["user", "list", "--color", "sometimes"],
+        &["user", "list", "--env-file", "/no/such/file"],
+        &["completions", "cmd.exe"],
+        &["no-such-command"],
+    ] {
+        let output = app.program(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?} {output:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    let passwords: [&[u8]; 2] = [b"p\xe4ssword-Tram-71\n", b"mulberry-Tram-71\n\n"];
+    for password in passwords {
+        let mut command = app.program(&["user", "create", "x@example.com", "--name", "Xaver"]);
+        let output = run_with_input(&mut command, password);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.contains("the password on standard input"),
+            "{stderr}"
+        );
+    }
+    assert_eq!(app.database().count("users"), 0);
+}
+
+fn keys_of_all_users_are_listed_and_several_are_revoked_at_once(backend: Backend) {
+    let app = TestApp::start(backend);
+    for name in ["alice", "bobby"] {
+        let token = app.register_with(name, "a:b").sign_in();
+        app.create_key(&token, "a:b");
+        app.create_key(&token, "");
+    }
+    let all = tokenhouse(&app, &["key", "list"]);
+    let owners = |text: &str| -> Vec<String> {
+        let owner = |line: &str| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            assert_eq!(fields.len(), 7, "{line}");
+            format!("{} {} {}", fields[0], fields[5], fields[6])
+        };
+        text.lines().map(owner).collect()
+    };
+    assert_eq!(
+        owners(&all),
+        [
+            "1 a:b alice@example.com",
+            "2  alice@example.com",
+            "3 a:b bobby@example.com",
+            "4  bobby@example.com",
+        ]
+    );
+    let page = tokenhouse(&app, &["key", "list", "--after", "1", "--limit", "2"]);
+    assert_eq!(owners(&page), owners(&all)[1..3]);
+    let own = tokenhouse(&app, &["key", "list", "BOBBY@example.com"]);
+    let six = |line: &str| line.rsplit_once('\t').unwrap().0.to_owned();
+    let expected: Vec<String> = all.lines().skip(2).map(six).collect();
+    assert_eq!(own.lines().collect::<Vec<_>>(), expected);
+
+    // One that the user does not have prevents all.
+    let revoke = ["key", "revoke", "alice@example.com"];
+    let mixed = [&revoke[..], &["1", "3"]].concat();
+    let output = app.program(&mixed).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let problem = "tokenhouse: no such API key: alice@example.com has no key 3\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), problem);
+    assert_eq!(app.database().count("api_keys WHERE revoked_at IS NULL"), 4);
+    assert_eq!(
+        tokenhouse(&app, &[&revoke[..], &["2", "1"]].concat()),
+        "revoked key 2 of alice@example.com\nrevoked key 1 of alice@example.com\n"
+    );
+    let all_of_bobby = ["key", "revoke", "bobby@example.com", "--all", "--json"];
+    let revoked = tokenhouse(&app, &all_of_bobby);
+    let expected = "{\"id\":3,\"revoked\":true}\n{\"id\":4,\"revoked\":true}\n";
+    assert_eq!(revoked, expected);
+    assert_eq!(app.database().count("api_keys WHERE revoked_at IS NULL"), 0);
+}
+
+fn tail_finds_events_by_user_action_time_and_request(backend: Backend) {
+    let app = TestApp::start(backend);
+    let alice = app.register("alice");
+    let token = alice.sign_in();
+    app.create_key(&token, "");
+    app.register("bobby").sign_in();
+    let request = app.get("/verify?scope=x").bearer(&token);
+    assert_eq!(request.header("X-Request-Id", "mine-1").send().status, 403);
+    tokenhouse(&app, &["key", "revoke", &alice.email, "1"]);
+    let tail = |filter: &[&str]| -> Vec<String> {
+        let all = [&["audit", "tail", "-n", "100"], filter].concat();
+        let fields = |line: &str| -> Vec<String> { line.split('\t').map(str::to_owned).collect() };
+        let lines: Vec<Vec<String>> = tokenhouse(&app, &all).lines().map(fields).collect();
+        assert!(lines.iter().all(|fields| fields.len() == 14), "{lines:?}");
+        let shown = lines.iter().map(|fields| {
+            let target = Some(&fields[13]).filter(|email| !email.is_empty());
+            format!("{} {}", fields[3], target.unwrap_or(&fields[12]))
+        });
+        shown.collect()
+    };
+    let of_alice = [
+        "register alice@example.com",
+        "login alice@example.com",
+        "key.create alice@example.com",
+        "scope.refused alice@example.com",
+        "key.revoke alice@example.com",
+    ];
+    assert_eq!(tail(&["--user", "ALICE@example.com"]), of_alice);
+    assert_eq!(tail(&["--user", "1"]), of_alice);
+    assert_eq!(
+        tail(&["--action", "login"]),
+        ["login alice@example.com", "login bobby@example.com"]
+    );
+    assert_eq!(
+        tail(&["--user", "2", "--action", "login"]),
+        ["login bobby@example.com"]
+    );
+    assert_eq!(
+        tail(&["--request-id", "mine-1"]),
+        ["scope.refused alice@example.com"]
+    );
+    let ids = app
+        .database()
+        .texts("SELECT request_id AS text FROM audit_events WHERE action = 'register' ORDER BY id");
+    assert_eq!(
+        tail(&["--request-id", &ids[1]]),
+        ["register bobby@example.com"]
+    );
+    assert_eq!(
+        tail(&["--user", "1", "--since", "1h", "--until", "0s"]),
+        of_alice
+    );
+    let none: [&str; 0] = [];
+    assert_eq!(tail(&["--user", "1", "--until", "1h"]), none);
+    assert_eq!(tail(&["--since", "2100-01-01T00:00:00+01:00"]), none);
+    assert_eq!(tail(&["--user", "99"]), none);
+    assert!(tail(&["--until", "2100-01-01T00:00:00Z"]).len() > 10);
+    // The trail keeps no address, so that of a deleted user is gone.
+    tokenhouse(&app, &["user", "delete", &alice.email]);
+    let after = tail(&["--user", "1"]);
+    assert_eq!(
+        after.len(),
+        5,
+        "the keys of the user are gone as well: {after:?}"
+    );
+    assert!(after.iter().all(|shown| !shown.contains('@')), "{after:?}");
+    let json = tokenhouse(&app, &["audit", "tail", "--user", "2", "-n", "1", "--json"]);
+    let event: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(event["actor_email"], "bobby@example.com");
 }

@@ -46,7 +46,7 @@ fn sign_in_can_request_fewer_scopes_but_never_more(backend: Backend) {
         .sibling()
         .setting("TOKENHOUSE_OAUTH_STRICT_STATUS", "true");
     let strict = strict.start();
-    let description = "The user does not hold every scope that was asked for";
+    let description = "The user does not hold all requested scopes";
     let refused = json!({
         "detail": description, "error": "invalid_scope", "error_description": description,
     });

@@ -236,7 +236,7 @@ fn api_keys_cannot_create_or_delete_users_or_change_scopes(backend: Backend) {
 }
 
 const LAST_ADMINISTRATOR: &str =
-    r#"{"detail":"The last administrator who can sign in has to stay"}"#;
+    r#"{"detail":"The last administrator who can sign in cannot be removed"}"#;
 
 fn last_administrator_cannot_be_removed(backend: Backend) {
     let app = TestApp::start(backend);

@@ -215,7 +215,7 @@ fn invalid_proxy_queries_are_rejected_and_logged(backend: Backend) {
         let request = server.get(&format!("/verify?{query}")).bearer(&token);
         let response = request.send();
         assert_eq!(response.status, 403, "{query}");
-        let detail = "The reverse proxy asked a question that is not valid";
+        let detail = "The query of the reverse proxy is not valid";
         assert_eq!(response.json(), json!({ "detail": detail }));
         assert_eq!(identity(&response), [const { None }; 6], "{query}");
         // Unauthenticated clients cannot write to the log this way.

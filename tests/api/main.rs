@@ -46,5 +46,6 @@ mod schema;
 mod secret_leaks;
 mod sign_in;
 mod smuggling;
+mod terminal;
 mod throttle;
 mod transactions;

@@ -164,7 +164,7 @@ fn after_restore_revokes_on_running_services(backend: Backend) {
     assert_eq!(statuses(), [[401, 401]; 2]);
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(
-        stdout.contains("ended 1 login token(s) and 1 API key(s)"),
+        stdout.contains("ended 1 login token and 1 API key"),
         "{stdout}"
     );
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, Once, PoisonError};
 
+use chrono::{DateTime, TimeDelta};
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use serde_json::{Value, json};
 use tokenhouse::auth::{Administrator, UserPatch};
+use tokenhouse::store::EventMatch;
 use tokenhouse::{AuditContext, Auth};
 
 use crate::harness::{
@@ -245,6 +247,39 @@ fn run_all_operations(app: &TestApp) {
         for (search, after) in [(None, None), (None, Some("0")), (Some("ALI"), None)] {
             let page = auth.list_users(&operator, search, after, 10).await.unwrap();
             assert_eq!(page.users.len(), 1);
+        }
+        assert_eq!(auth.count_users().await.unwrap(), 1);
+        assert_eq!(auth.count_keys().await.unwrap(), 0);
+        assert!(
+            auth.list_all_keys(&operator, 0, 10)
+                .await
+                .unwrap()
+                .0
+                .is_empty()
+        );
+        assert!(
+            auth.list_tokens(&operator, 0, 10)
+                .await
+                .unwrap()
+                .0
+                .is_empty()
+        );
+        let criteria = EventMatch {
+            participants: Some(auth.names_in_trail(id).await.unwrap()),
+            action: Some("login".to_owned()),
+            request_id: Some(String::new()),
+            since: Some(DateTime::UNIX_EPOCH.naive_utc()),
+            until: Some((DateTime::UNIX_EPOCH + TimeDelta::days(50_000)).naive_utc()),
+        };
+        let audit = auth.audit();
+        for criteria in [criteria, EventMatch::default()] {
+            let last = audit.last_id().await.unwrap();
+            let events = audit.list_last_matching(&criteria, last, 10).await.unwrap();
+            assert!(!events.is_empty(), "{criteria:?}");
+            let addresses = auth.find_addresses(&events).await.unwrap();
+            assert_eq!(addresses.of("user:1"), Some(&*alice.email));
+            assert_eq!(addresses.of("key:1"), None);
+            audit.follow_matching(&criteria, 0, 10).await.unwrap();
         }
         for disabled in [true, false] {
             let patch = UserPatch {

@@ -108,7 +108,8 @@ impl Auth {
     }
 
     /// Lists the login tokens that have not expired, with their users, ordered by user id: at most
-    /// `limit` of them, after the user `after`. Records that they were read.
+    /// `limit` of them, after the user `after`. Returns whether there are more. Records that they were
+    /// read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -117,12 +118,12 @@ impl Auth {
         admin: &Administrator,
         after: i64,
         limit: i64,
-    ) -> Result<Vec<(User, AccessToken)>, Error> {
+    ) -> Result<(Vec<(User, AccessToken)>, bool), Error> {
         let event = Event::new(Action::UserRead).with("limit", limit);
         self.record(&admin.context, event).await?;
         let now = self.0.clock.now();
-        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
-        Ok(self.0.store.read(list).await?)
+        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit + 1);
+        Ok(split_page(self.0.store.read(list).await?, limit))
     }
 
     /// Lists the keys of a user for an operator, like [`Auth::list_keys`], and records that they
@@ -141,7 +142,8 @@ impl Auth {
     }
 
     /// Lists the keys of all users that are not revoked, with the addresses of their owners: at most
-    /// `limit` of them, after the key `after`, in the order of their ids. Records that they were read.
+    /// `limit` of them, after the key `after`, in the order of their ids. Returns whether there are
+    /// more. Records that they were read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -150,11 +152,11 @@ impl Auth {
         operator: &Administrator,
         after: i64,
         limit: i64,
-    ) -> Result<Vec<(ApiKey, String)>, Error> {
+    ) -> Result<(Vec<(ApiKey, String)>, bool), Error> {
         let event = Event::new(Action::KeyRead).with("limit", limit);
         self.record(&operator.context, event).await?;
-        let list = move |conn: &mut _| ApiKey::list_after(conn, after, limit);
-        Ok(self.0.store.read(list).await?)
+        let list = move |conn: &mut _| ApiKey::list_after(conn, after, limit + 1);
+        Ok(split_page(self.0.store.read(list).await?, limit))
     }
 
     /// Counts the keys of all users that are not revoked.
@@ -277,4 +279,12 @@ impl Auth {
         store.delete_in_batches(spent, |_rows| ()).await?;
         Ok(pruned)
     }
+}
+
+/// Removes the row beyond the limit, and returns whether there was one.
+fn split_page<T>(mut rows: Vec<T>, limit: i64) -> (Vec<T>, bool) {
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    (rows, has_more)
 }
