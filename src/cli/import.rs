@@ -196,7 +196,6 @@ fn predict(target: Option<StoreConnection>, options: Options) -> Result<Plan, Fa
 /// Stores the users.
 fn store(config: &Config, plan: Plan, map: Option<&Path>, output: Output) -> Result<(), Failure> {
     with_auth(config, async |auth| {
-        let map = map.map(IdMap::create).transpose()?;
         let mut display = Display::new();
         let stored = import::store(&auth, plan, map, |progress| display.show(progress)).await;
         display.end();

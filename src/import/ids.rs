@@ -27,8 +27,8 @@ pub enum NewId {
 pub enum IdConflict {
     /// It is a number, but not an integer from 1 to half of 2^63.
     OutOfRange,
-    /// It is not an integer, and too long for an external id.
-    TooLong,
+    /// It is not an integer, and too long for an external id, or has a null character.
+    NotStorable,
     /// The user with this address has it.
     HeldBy(String),
     /// It was given to a user who no longer exists.
@@ -39,8 +39,8 @@ impl fmt::Display for IdConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfRange => f.write_str("not an integer from 1 on"),
-            Self::TooLong => f.write_str("too long"),
-            Self::HeldBy(address) => write!(f, "of {address}"),
+            Self::NotStorable => f.write_str("too long, or with a null character"),
+            Self::HeldBy(address) => write!(f, "the id of {address}"),
             Self::GivenBefore => f.write_str("given to a deleted user before"),
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn form(id: &SourceId) -> Result<Form<'_>, IdConflict> {
         SourceId::Integer(_) => Err(IdConflict::OutOfRange),
         SourceId::Text(text) if is_number(text) => Err(IdConflict::OutOfRange),
         SourceId::Text(text) if text.len() > MAX_EXTERNAL_ID || text.contains('\0') => {
-            Err(IdConflict::TooLong)
+            Err(IdConflict::NotStorable)
         }
         SourceId::Text(text) => Ok(Form::External(text)),
     }
@@ -100,6 +100,6 @@ mod tests {
             assert_eq!(form(&SourceId::parse(id).unwrap()), expected, "{id}");
         }
         let long = SourceId::Text("x".repeat(256));
-        assert_eq!(form(&long), Err(IdConflict::TooLong));
+        assert_eq!(form(&long), Err(IdConflict::NotStorable));
     }
 }

@@ -52,10 +52,16 @@ impl IdMap {
         self.write(&format!("{},{new_id},{}", field(old_id), field(email)))
     }
 
+    /// Writes what is buffered: an interrupted import leaves the users of all earlier batches.
+    pub(super) fn flush(&mut self) -> Result<(), String> {
+        let flushed = self.file.flush();
+        flushed.map_err(|error| self.describe(&error))
+    }
+
     /// Makes the file survive a power failure.
     pub(super) fn end(mut self) -> Result<(), String> {
-        let flushed = self.file.flush();
-        let synced = flushed.and_then(|()| self.file.get_ref().sync_all());
+        self.flush()?;
+        let synced = self.file.get_ref().sync_all();
         synced.map_err(|error| self.describe(&error))
     }
 

@@ -23,6 +23,7 @@ mod summary;
 mod times;
 mod users;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -177,7 +178,12 @@ pub async fn predict(
     if let Some(conn) = &mut target {
         ids.assigned = Sequence::last_user_id(conn).map_err(unreadable)?;
     }
-    let mut report = Report::new(options.mode.dry_run, options.token_lifetime, now);
+    let mut report = Report::new(
+        options.mode.dry_run,
+        options.token_lifetime,
+        options.max_lifetime,
+        now,
+    );
     let mut reading = Reading::start(&options, now)?;
     while let Some(message) = reading.next().await? {
         match message {
@@ -203,15 +209,15 @@ pub async fn predict(
     })
 }
 
-/// Stores the users as predicted, and reports the outcome. `map` receives the ids of all users of the
-/// source who exist then.
+/// Stores the users as predicted, and reports the outcome. Writes the ids of all users of the source who
+/// exist then to the new file `map`.
 ///
 /// # Errors
 /// [`ImportError::Source`], [`ImportError::Target`], [`ImportError::IdsTaken`] and [`ImportError::Map`].
 pub async fn store(
     auth: &Auth,
     plan: Plan,
-    mut map: Option<IdMap>,
+    map: Option<&Path>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, ImportError> {
     let started = Instant::now();
@@ -225,7 +231,11 @@ pub async fn store(
     importer.start_storing();
     let (total, largest_id) = importer.totals();
     ids.reserve(auth, largest_id).await?;
-    let mut report = Report::new(false, options.token_lifetime, now);
+    let mut map = map
+        .map(IdMap::create)
+        .transpose()
+        .map_err(ImportError::Map)?;
+    let mut report = Report::new(false, options.token_lifetime, options.max_lifetime, now);
     let mut reading = Reading::start(&options, now)?;
     while let Some(message) = reading.next().await? {
         match message {
@@ -277,9 +287,16 @@ impl PlannedIds {
             let assigned = Sequence::reserve_user_ids(tx, largest_id)?;
             Ok::<_, Error>(smallest_new.is_none_or(|id| id > assigned))
         };
-        match auth.store().writing(reserve).await? {
-            true => Ok(()),
-            false => Err(ImportError::IdsTaken),
+        let mut delays = RETRY_DELAYS.into_iter();
+        loop {
+            match (auth.store().writing(reserve).await, delays.next()) {
+                (Ok(true), _) => return Ok(()),
+                (Ok(false), _) => return Err(ImportError::IdsTaken),
+                (Err(Error::Unavailable), Some(delay)) => {
+                    tokio::time::sleep(Duration::from_secs(delay)).await;
+                }
+                (Err(error), _) => return Err(error.into()),
+            }
         }
     }
 }
@@ -318,7 +335,7 @@ fn write_ids(map: &mut IdMap, batch: &Batch, outcome: &BatchOutcome) -> Result<(
             map.add(&old_id.unwrap_or_default(), *id, &user.email.to_string())?;
         }
     }
-    Ok(())
+    map.flush()
 }
 
 /// A thread that reads the source.

@@ -42,6 +42,8 @@ pub struct Report {
     pub tokens: TokenReport,
     /// The lifetime of tokens for which the source states no end, in seconds; `None` if it was not set.
     pub token_lifetime: Option<i64>,
+    /// The maximum lifetime of tokens, in seconds.
+    pub max_token_lifetime: i64,
     /// The users who were skipped or who differ from the source, at most a thousand.
     pub problems: Vec<Problem>,
     /// The imported users who cannot sign in, at most a thousand.
@@ -153,7 +155,7 @@ pub struct Problem {
     /// The line of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// The address at the source.
+    /// The address at the source, or the user name of a user without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The problem.
@@ -171,7 +173,11 @@ impl Problem {
         Self {
             id: cut(&place.to_string()),
             line: place.line,
-            email: place.address.as_deref().map(cut),
+            email: place
+                .address
+                .as_deref()
+                .filter(|address| !address.is_empty())
+                .map(cut),
             problem,
             column: None,
             held_by: None,
@@ -187,6 +193,7 @@ impl Report {
     pub(super) fn new(
         dry_run: bool,
         token_lifetime: Option<TimeDelta>,
+        max_lifetime: TimeDelta,
         now: NaiveDateTime,
     ) -> Self {
         Self {
@@ -199,6 +206,7 @@ impl Report {
             hashes: BTreeMap::new(),
             tokens: TokenReport::default(),
             token_lifetime: token_lifetime.map(|lifetime| lifetime.num_seconds()),
+            max_token_lifetime: max_lifetime.num_seconds(),
             problems: Vec::new(),
             cannot_sign_in: Vec::new(),
             seconds: 0.0,
@@ -246,47 +254,46 @@ impl Report {
     }
 
     fn add_user(&mut self, read: &ReadUser, outcome: &Outcome) {
-        let place = &read.place;
         match outcome {
             Outcome::Imported(new_id) => self.add_imported(read, *new_id),
             Outcome::AlreadyThere { has_other_id } => {
                 self.users.already_there += 1;
                 if *has_other_id {
                     self.ids.other_here += 1;
-                    list(&mut self.problems, Problem::new(place, "other-id-here"));
+                    list(&mut self.problems, problem_of(read, "other-id-here"));
                 }
             }
             Outcome::SpelledOtherwise(holder) => {
                 self.users.spelled_otherwise += 1;
-                let problem = Problem::new(place, "spelled-otherwise");
+                let problem = problem_of(read, "spelled-otherwise");
                 list(&mut self.problems, held_by(problem, holder));
             }
             Outcome::Taken => {
                 self.users.address_taken += 1;
-                list(&mut self.problems, Problem::new(place, "address-taken"));
+                list(&mut self.problems, problem_of(read, "address-taken"));
             }
             Outcome::DeletedHere => {
                 self.users.deleted_here += 1;
-                list(&mut self.problems, Problem::new(place, "deleted-here"));
+                list(&mut self.problems, problem_of(read, "deleted-here"));
             }
             Outcome::IdNotFree(conflict) => {
                 self.users.id_not_free += 1;
                 let problem = match conflict {
-                    IdConflict::OutOfRange => Problem::new(place, "id-out-of-range"),
-                    IdConflict::TooLong => Problem::new(place, "id-too-long"),
-                    IdConflict::GivenBefore => Problem::new(place, "id-given-before"),
-                    IdConflict::HeldBy(holder) => held_by(Problem::new(place, "id-taken"), holder),
+                    IdConflict::OutOfRange => problem_of(read, "id-out-of-range"),
+                    IdConflict::NotStorable => problem_of(read, "id-not-storable"),
+                    IdConflict::GivenBefore => problem_of(read, "id-given-before"),
+                    IdConflict::HeldBy(holder) => held_by(problem_of(read, "id-taken"), holder),
                 };
                 if self.conflicts.len() < MAX_NAMED_CONFLICTS {
                     let address = problem.email.as_deref().unwrap_or_default();
-                    let named = format!("{} of {address} ({conflict})", problem.id);
+                    let named = format!("{} ({address}: {conflict})", problem.id);
                     self.conflicts.push(named);
                 }
                 list(&mut self.problems, problem);
             }
             Outcome::NotAccepted => {
                 self.users.not_accepted += 1;
-                list(&mut self.problems, Problem::new(place, "not-accepted"));
+                list(&mut self.problems, problem_of(read, "not-accepted"));
             }
         }
     }
@@ -302,10 +309,10 @@ impl Report {
         }
         if let Some(problem) = read.hash_problem {
             *self.hashes.entry(problem).or_default() += 1;
-            list(&mut self.cannot_sign_in, Problem::new(&read.place, problem));
+            list(&mut self.cannot_sign_in, problem_of(read, problem));
         }
         if let Some(reason) = read.disabled_for {
-            let problem = Problem::new(&read.place, reason.problem());
+            let problem = problem_of(read, reason.problem());
             list(&mut self.cannot_sign_in, problem);
         }
     }
@@ -340,10 +347,11 @@ impl Report {
             .into_iter()
             .find(|(days, _)| left <= TimeDelta::days(*days));
         let end = within.map_or(&mut ends.later, |(_, count)| count);
+        let has_end = i64::from(!token.lacks_lifetime);
         let is_cut = i64::from(token.is_cut);
         let lacks_lifetime = i64::from(token.lacks_lifetime);
         for (count, change) in [
-            (end, change),
+            (end, has_end * change),
             (&mut tokens.imported, change),
             (&mut tokens.cut, is_cut * change),
             (&mut tokens.without_end, lacks_lifetime * change),
@@ -382,6 +390,14 @@ impl Report {
             .max(1);
         self.users_per_second = self.users.read * 1_000 / millis;
     }
+}
+
+/// A problem of a user whose values can be read: the address is valid, or was made of the user name.
+fn problem_of(read: &ReadUser, problem: &'static str) -> Problem {
+    let mut problem = Problem::new(&read.place, problem);
+    let address = || cut(&read.user.email.to_string());
+    problem.email = Some(problem.email.unwrap_or_else(address));
+    problem
 }
 
 fn list(problems: &mut Vec<Problem>, problem: Problem) {

@@ -28,7 +28,7 @@ fn explain(problem: &Problem) -> String {
         "id-taken" => format!("the id belongs to {holder}"),
         "id-given-before" => "the id was given to a deleted user before".to_owned(),
         "id-out-of-range" => "the id is not an integer from 1 on".to_owned(),
-        "id-too-long" => "the id is too long".to_owned(),
+        "id-not-storable" => "the id is too long, or has a null character".to_owned(),
         "duplicate-id" => "another row has the same id".to_owned(),
         "not-accepted" => "the database does not accept the values".to_owned(),
         "invalid-address" => "the address is not valid".to_owned(),
@@ -107,8 +107,12 @@ impl Counts<'_, '_> {
 impl Report {
     fn write_users(&self, counts: &mut Counts<'_, '_>) -> fmt::Result {
         let users = &self.users;
-        counts.always("users", users.read)?;
-        counts.always("  imported", users.imported)?;
+        counts.always("Users", users.read)?;
+        let imported = match self.refused.is_empty() {
+            true => "  imported",
+            false => "  would be imported",
+        };
+        counts.always(imported, users.imported)?;
         counts.unless_zero("    of these, disabled", users.disabled)?;
         for (problem, count) in &self.hashes {
             let label = format!("    of these, cannot sign in: {}", explain_hash(problem));
@@ -136,7 +140,7 @@ impl Report {
         let ids = &self.ids;
         writeln!(
             counts.0,
-            "ids kept: {}, renumbered: {}, external ids: {}, new: {}",
+            "  ids kept: {}, renumbered: {}, external ids: {}, new: {}",
             grouped(ids.kept),
             grouped(ids.renumbered),
             grouped(ids.external),
@@ -146,8 +150,12 @@ impl Report {
 
     fn write_tokens(&self, counts: &mut Counts<'_, '_>) -> fmt::Result {
         let tokens = &self.tokens;
-        counts.always("login tokens", tokens.read)?;
-        counts.always("  imported: their users stay signed in", tokens.imported)?;
+        counts.always("Login tokens", tokens.read)?;
+        let imported = match self.refused.is_empty() {
+            true => "  imported: their users stay signed in",
+            false => "  would be imported",
+        };
+        counts.always(imported, tokens.imported)?;
         let ends = &tokens.ends;
         for (label, count) in [
             ("    end within 24 hours", ends.within_a_day),
@@ -155,6 +163,7 @@ impl Report {
             ("    end within 30 days", ends.within_30_days),
             ("    end within 365 days", ends.within_a_year),
             ("    end later", ends.later),
+            ("    have no end (set --token-lifetime)", tokens.without_end),
             ("    end earlier here than at the source", tokens.cut),
         ] {
             counts.unless_zero(label, count)?;
@@ -185,7 +194,14 @@ impl Report {
             let lifetime = time(lifetime);
             writeln!(
                 counts.0,
-                "tokens without an end at the source last {lifetime}"
+                "  those without an end at the source last {lifetime}"
+            )?;
+        }
+        if tokens.cut > 0 {
+            let longest = time(self.max_token_lifetime);
+            writeln!(
+                counts.0,
+                "  none lasts longer than {longest} here; --token-lifetime sets another maximum"
             )?;
         }
         Ok(())
@@ -227,9 +243,10 @@ impl fmt::Display for Report {
             )?,
             (true, false) => writeln!(f, "Imported ({}):", self.format)?,
         }
-        let mut counts = Counts(f);
-        self.write_users(&mut counts)?;
-        self.write_tokens(&mut counts)?;
+        writeln!(f)?;
+        self.write_users(&mut Counts(f))?;
+        writeln!(f)?;
+        self.write_tokens(&mut Counts(f))?;
         write_problems(f, "Users to look at", &self.problems)?;
         write_problems(
             f,

@@ -175,8 +175,9 @@ fn taken_ids_are_refused_unless_renumbered(backend: Backend) {
         ])
     );
     assert!(
-        problem.contains("the ids of 2 user(s) cannot be kept: 2 of =carol@example.com (of bobby@")
-            && problem.contains("--renumber --map FILE"),
+        problem.contains(
+            "cannot be kept: 2 (=carol@example.com: the id of bobby@example.com), 9 (fay@"
+        ) && problem.contains("--renumber --map FILE"),
         "{problem}"
     );
     assert_eq!(app.database().count("users"), 2);
@@ -291,7 +292,7 @@ fn ids_that_cannot_be_kept_are_named(backend: Backend) {
     assert_eq!(problems.len(), bad.len());
     for (problem, id) in problems.iter().zip(bad) {
         let expected = if id == long {
-            "id-too-long"
+            "id-not-storable"
         } else {
             "id-out-of-range"
         };
