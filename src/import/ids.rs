@@ -33,6 +33,8 @@ pub enum IdConflict {
     HeldBy(String),
     /// It was given to a user who no longer exists.
     GivenBefore,
+    /// It was added to the source after the prediction, so no ids are reserved up to it.
+    Unforeseen,
 }
 
 impl fmt::Display for IdConflict {
@@ -42,6 +44,7 @@ impl fmt::Display for IdConflict {
             Self::NotStorable => f.write_str("too long, or with a null character"),
             Self::HeldBy(address) => write!(f, "the id of {address}"),
             Self::GivenBefore => f.write_str("given to a deleted user before"),
+            Self::Unforeseen => f.write_str("added to the source meanwhile"),
         }
     }
 }

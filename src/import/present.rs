@@ -122,6 +122,9 @@ impl Decider<'_> {
             Form::Id(id) if id <= self.known.retired_up_to || self.known.retired.contains(&id) => {
                 Err(IdConflict::GivenBefore)
             }
+            Form::Id(id) if self.better.is_some() && id > self.repeated.largest_id => {
+                Err(IdConflict::Unforeseen)
+            }
             Form::Id(id) => Ok(NewId::Kept(id)),
             Form::External(_) => Ok(NewId::External),
         }

@@ -282,6 +282,7 @@ impl Report {
                     IdConflict::OutOfRange => problem_of(read, "id-out-of-range"),
                     IdConflict::NotStorable => problem_of(read, "id-not-storable"),
                     IdConflict::GivenBefore => problem_of(read, "id-given-before"),
+                    IdConflict::Unforeseen => problem_of(read, "added-meanwhile"),
                     IdConflict::HeldBy(holder) => held_by(problem_of(read, "id-taken"), holder),
                 };
                 if self.conflicts.len() < MAX_NAMED_CONFLICTS {

@@ -26,6 +26,7 @@ fn explain(problem: &Problem) -> String {
         "address-taken" => "another user has the address".to_owned(),
         "deleted-here" => "was deleted here; --again imports the user".to_owned(),
         "id-taken" => format!("the id belongs to {holder}"),
+        "added-meanwhile" => "was added to the source meanwhile; import again".to_owned(),
         "id-given-before" => "the id was given to a deleted user before".to_owned(),
         "id-out-of-range" => "the id is not an integer from 1 on".to_owned(),
         "id-not-storable" => "the id is too long, or has a null character".to_owned(),

@@ -93,7 +93,9 @@ fn open_file_in_place(path: &Path) -> Result<SqliteConnection, StoreError> {
          PRAGMA trusted_schema = OFF; \
          PRAGMA cell_size_check = ON; \
          SELECT name FROM sqlite_schema LIMIT 1";
-    let access = match sidecar_path(path, "-wal").exists() {
+    // SQLite keeps its log next to the file itself, not next to a symbolic link to it.
+    let real = fs::canonicalize(path).unwrap_or_else(|_error| path.to_owned());
+    let access = match sidecar_path(&real, "-wal").exists() {
         true => "mode=ro",
         // SQLite's log and its index are created even by a reader, otherwise.
         false => "immutable=1",

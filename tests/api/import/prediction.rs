@@ -16,6 +16,7 @@ on_both_databases!(
     every_kind_of_problem_is_predicted,
     dry_run_changes_nothing,
     refused_import_changes_nothing,
+    database_that_is_not_ready_is_left_alone,
     longest_lasting_token_of_several_rows_is_kept,
     lifetime_is_required_for_tokens_without_end,
     row_that_the_database_refuses_does_not_stop_the_others,
@@ -270,6 +271,47 @@ fn refused_import_changes_nothing(backend: Backend) {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+fn database_that_is_not_ready_is_left_alone(backend: Backend) {
+    let scratch = Scratch::new();
+    let app = TestApp::start(backend);
+    let file = scratch.file("users.csv", "id,email,hashed_password\n5,a@example.com,!\n");
+    let run = |database: &TestDatabase, arguments: &[&str]| {
+        let mut command = app.program(&[&["import", file.as_str()], arguments].concat());
+        let output = command
+            .env("DATABASE_URL", database.url())
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    // A dry run cannot predict the outcome on tables that it must not change.
+    let older = TestDatabase::create(backend);
+    let last = "(SELECT MAX(version) FROM __diesel_schema_migrations)";
+    older.execute(&format!(
+        "DELETE FROM __diesel_schema_migrations WHERE version = {last}"
+    ));
+    let migrations = older.count("__diesel_schema_migrations");
+    let (code, problem) = run(&older, &["--dry-run"]);
+    assert_eq!(code, Some(1), "{problem}");
+    assert!(problem.contains("1 migration(s) are pending"), "{problem}");
+    assert!(
+        problem.contains("run tokenhouse migrate first"),
+        "{problem}"
+    );
+    assert_eq!(older.count("__diesel_schema_migrations"), migrations);
+
+    let foreign = TestDatabase::empty(backend);
+    foreign.execute("CREATE TABLE users (id INTEGER, email TEXT)");
+    for arguments in [["--dry-run"].as_slice(), &[]] {
+        let (code, problem) = run(&foreign, arguments);
+        assert_eq!(code, Some(1), "{problem}");
+        assert!(problem.contains("database of another program"), "{problem}");
+    }
+    assert!(!foreign.accepts("SELECT * FROM __diesel_schema_migrations"));
 }
 
 fn longest_lasting_token_of_several_rows_is_kept(backend: Backend) {
