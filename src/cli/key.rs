@@ -20,7 +20,7 @@ static COLUMNS: [Column; 7] = [
     Column::text("NAME"),
     Column::whole("EXPIRES"),
     Column::whole("LAST USED"),
-    Column::text("SCOPES"),
+    Column::rest("SCOPES"),
     Column::text("OWNER"),
 ];
 

@@ -44,13 +44,15 @@ pub struct Cli {
     /// Print newline-delimited JSON; on standard error too, with the member error, warning or note
     #[arg(long, global = true)]
     json: bool,
-    /// When to use colours
     #[arg(
         long,
         global = true,
         value_name = "WHEN",
         default_value_t = ColorChoice::Auto,
-        help = "When to use colours: auto is at a terminal unless NO_COLOR, CLICOLOR=0 or TERM=dumb is set"
+        hide_default_value = true,
+        hide_possible_values = true,
+        help = "When to use colours: always, never or, by default, auto: at a terminal, unless \
+                NO_COLOR, CLICOLOR=0 or TERM=dumb is set"
     )]
     color: ColorChoice,
     /// Read settings from this file instead of .env; it must be writable only by its owner, who must be

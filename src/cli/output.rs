@@ -56,7 +56,7 @@ impl Output {
     /// The format that these options and the environment ask for.
     pub(super) fn new(json: bool, color: ColorChoice) -> Self {
         IS_JSON.store(json, Ordering::Relaxed);
-        let is_terminal = std::io::stdout().is_terminal();
+        let is_terminal = is_terminal();
         Self {
             is_json: json,
             is_coloured: match color {
@@ -204,6 +204,11 @@ fn say(member: &str, message: &str, text: &str) {
     };
     // A failure cannot be reported anywhere else.
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Whether standard output is a terminal.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Whether standard error is JSON.

@@ -27,6 +27,8 @@ pub(super) struct Column {
 enum Kind {
     /// Is cut when the terminal is narrow.
     Text,
+    /// Is cut before others are.
+    Rest,
     /// Is never cut.
     Whole,
     /// A number: aligned to the right, never cut.
@@ -43,6 +45,11 @@ impl Column {
     /// A column that is cut when the terminal is narrow.
     pub(super) const fn text(header: &'static str) -> Self {
         Self::new(header, Kind::Text)
+    }
+
+    /// A column that is cut before others are.
+    pub(super) const fn rest(header: &'static str) -> Self {
+        Self::new(header, Kind::Rest)
     }
 
     /// A column that is never cut, such as a time or a state.
@@ -122,7 +129,9 @@ pub(super) struct Table {
     noun: &'static str,
     columns: &'static [Column],
     rows: Vec<Vec<Cell>>,
-    widths: Option<Vec<usize>>,
+    /// The width of the widest cell of each column so far.
+    widest: Vec<usize>,
+    has_header: bool,
 }
 
 impl Table {
@@ -132,7 +141,8 @@ impl Table {
             noun,
             columns,
             rows: Vec::new(),
-            widths: None,
+            widest: vec![0; columns.len()],
+            has_header: false,
         }
     }
 
@@ -149,39 +159,39 @@ impl Table {
         }
     }
 
-    /// Prints the rows so far. Later rows have columns of the same widths.
+    /// Prints the rows so far. The columns of later rows are at least as wide.
     pub(super) fn flush(&mut self) {
-        let Some(width) = self.output.width() else {
+        let Some(terminal) = self.output.width() else {
             return;
         };
         let rows: Vec<Vec<Cell>> = std::mem::take(&mut self.rows)
             .iter()
             .map(|cells| cells.iter().map(printable_cell).collect())
             .collect();
+        for row in &rows {
+            for (widest, cell) in self.widest.iter_mut().zip(row) {
+                *widest = cell.text.width().max(*widest);
+            }
+        }
         if rows.is_empty() {
             return;
         }
-        let is_first = self.widths.is_none();
-        let widths = self
-            .widths
-            .get_or_insert_with(|| layout(self.columns, &rows, width));
-        if is_first {
-            let headers = self.columns.iter().map(|column| Cell {
-                tone: Tone::Header,
-                ..Cell::new(column.header)
-            });
-            let headers: Vec<Cell> = headers.collect();
-            print_row(self.output, self.columns, widths, &headers);
+        let widths = layout(self.columns, &self.widest, terminal);
+        if !self.has_header {
+            self.has_header = true;
+            let header = |column: &Column| Cell::new(column.header).tone(Tone::Header);
+            let headers: Vec<Cell> = self.columns.iter().map(header).collect();
+            print_row(self.output, self.columns, &widths, &headers);
         }
         for row in &rows {
-            print_row(self.output, self.columns, widths, row);
+            print_row(self.output, self.columns, &widths, row);
         }
     }
 
     /// Ends the list. A terminal also shows that there are no rows.
     pub(super) fn end(mut self) {
         self.flush();
-        if self.output.is_for_people() && self.widths.is_none() {
+        if self.output.is_for_people() && !self.has_header {
             note(&format!("no {}", self.noun));
         }
     }
@@ -196,20 +206,17 @@ fn printable_cell(cell: &Cell) -> Cell {
     }
 }
 
-/// The widths of the columns in cells of the terminal; 0 for a column that is left out.
-fn layout(columns: &[Column], rows: &[Vec<Cell>], terminal: usize) -> Vec<usize> {
+/// The widths of the columns in cells of the terminal; 0 for a column that is left out. `widest` has the
+/// width of the widest cell of each.
+fn layout(columns: &[Column], widest: &[usize], terminal: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = columns
         .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(at));
-            let widest = cells.map(|cell| cell.text.width()).max().unwrap_or(0);
-            match column.kind {
-                Kind::Hidden => 0,
-                // An empty column says nothing.
-                Kind::Optional if widest == 0 => 0,
-                _ => widest.max(column.header.width()),
-            }
+        .zip(widest)
+        .map(|(column, &widest)| match column.kind {
+            Kind::Hidden => 0,
+            // An empty column says nothing.
+            Kind::Optional if widest == 0 => 0,
+            _ => widest.max(column.header.width()),
         })
         .collect();
     let excess = |widths: &[usize]| {
@@ -217,19 +224,20 @@ fn layout(columns: &[Column], rows: &[Vec<Cell>], terminal: usize) -> Vec<usize>
         let total: usize = shown.clone().sum::<usize>() + GAP * shown.count().saturating_sub(1);
         total.saturating_sub(terminal)
     };
-    let can_shrink = |column: &Column| matches!(column.kind, Kind::Text | Kind::Wrapped);
     loop {
         let excess_now = excess(&widths);
         if excess_now == 0 {
             return widths;
         }
-        let flexible = widths.iter().zip(columns).enumerate();
-        let flexible = flexible.filter(|(_, (_, column))| can_shrink(column));
-        let widest = flexible
-            .map(|(at, (width, _))| (*width, at))
-            .max()
-            .filter(|(width, _)| *width > MIN_WIDTH);
-        if let Some((_, at)) = widest {
+        let widest_of = |kinds: &[Kind]| {
+            let all = widths.iter().zip(columns).enumerate();
+            let flexible = all
+                .filter(|(_, (width, column))| kinds.contains(&column.kind) && **width > MIN_WIDTH);
+            flexible.map(|(at, (width, _))| (*width, at)).max()
+        };
+        let to_shrink =
+            widest_of(&[Kind::Rest]).or_else(|| widest_of(&[Kind::Text, Kind::Wrapped]));
+        if let Some((_, at)) = to_shrink {
             widths[at] -= 1;
             continue;
         }
@@ -242,7 +250,7 @@ fn layout(columns: &[Column], rows: &[Vec<Cell>], terminal: usize) -> Vec<usize>
             Some(at) => {
                 let mut shown = columns.to_vec();
                 shown[at].kind = Kind::Hidden;
-                return layout(&shown, rows, terminal);
+                return layout(&shown, widest, terminal);
             }
             // Narrower than any table: the terminal wraps the lines.
             None => return widths,
@@ -258,12 +266,15 @@ fn print_row(output: Output, columns: &[Column], widths: &[usize], cells: &[Cell
         if column_start > 0 {
             line.push_str(&" ".repeat(GAP));
         }
-        let mut text = cut(&cell.text, width);
         let mut rest = Vec::new();
-        if column.kind == Kind::Wrapped {
-            rest = wrap(&cell.text, width);
-            text = rest.remove(0);
-        }
+        let text = match column.kind {
+            Kind::Text | Kind::Rest => cut(&cell.text, width),
+            Kind::Wrapped => {
+                rest = wrap(&cell.text, width);
+                rest.remove(0)
+            }
+            _ => cell.text.clone(),
+        };
         let padding = " ".repeat(width.saturating_sub(text.width()));
         let painted = output.paint(cell.tone, &text);
         match column.kind {
@@ -361,30 +372,18 @@ mod tests {
         Column::optional("SCOPES"),
     ];
 
-    fn rows(texts: &[[&str; 5]]) -> Vec<Vec<Cell>> {
-        texts.iter().map(|row| row.map(Cell::new).into()).collect()
-    }
-
     #[test]
     fn columns_fit_the_terminal_until_nothing_can_be_cut() {
-        let rows = rows(&[
-            ["1", "ada@example.com", "Ada Lovelace", "enabled", "a b"],
-            [
-                "23",
-                "a-much-longer-address@example.com",
-                "王芳",
-                "enabled",
-                "",
-            ],
-        ]);
-        let at = |width| layout(&COLUMNS, &rows, width);
+        let at = |width| layout(&COLUMNS, &[2, 33, 12, 7, 3], width);
         assert_eq!(at(80), [2, 33, 12, 7, 6]);
         assert_eq!(at(67), [2, 32, 12, 7, 6]);
         assert_eq!(at(47), [2, 12, 12, 7, 6]);
         assert_eq!(at(46), [2, 19, 12, 7, 0], "the optional column is left out");
         assert_eq!(at(10), [2, 12, 12, 7, 0], "nothing else can be cut");
-        let empty = [vec![Cell::new("1"); 4], vec![Cell::new("")]].concat();
-        assert_eq!(layout(&COLUMNS, &[empty], 80), [2, 7, 4, 5, 0]);
+        assert_eq!(layout(&COLUMNS, &[1, 1, 1, 1, 0], 80), [2, 7, 4, 5, 0]);
+        let with_rest = [Column::text("A"), Column::rest("B")];
+        assert_eq!(layout(&with_rest, &[30, 40], 60), [30, 28]);
+        assert_eq!(layout(&with_rest, &[30, 40], 40), [26, 12]);
     }
 
     #[test]

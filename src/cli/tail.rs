@@ -37,7 +37,7 @@ static COLUMNS: [Column; 14] = [
     Column::optional("CLIENT"),
     Column::hidden("REQUEST"),
     Column::hidden("CLIENT REQUEST"),
-    Column::text("DETAIL"),
+    Column::rest("DETAIL"),
     Column::hidden("ACTOR ADDRESS"),
     Column::hidden("TARGET ADDRESS"),
 ];

@@ -18,7 +18,7 @@ const COLUMNS: [Column; 4] = [
     Column::number("USER"),
     Column::text("ADDRESS"),
     Column::whole("EXPIRES"),
-    Column::text("SCOPES"),
+    Column::rest("SCOPES"),
 ];
 
 /// The commands for login tokens.

@@ -5,12 +5,16 @@ use std::ffi::{OsStr, OsString};
 use clap::{ColorChoice, CommandFactory, FromArgMatches, ValueEnum};
 
 use super::Cli;
-use super::output::{Output, complain, is_json, note};
+use super::output::{Output, complain, is_json, is_terminal, note};
 
 /// Parses the arguments of the process. Ends it when they are invalid or request help.
 pub(super) fn parse() -> Cli {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let command = Cli::command().color(color(&arguments));
+    let mut command = Cli::command().color(color(&arguments));
+    if !is_terminal() {
+        // Programs that read the help find an option or a command in one line.
+        command = command.term_width(0);
+    }
     let parsed = command
         .try_get_matches_from(&arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches));

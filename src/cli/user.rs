@@ -25,7 +25,7 @@ const COLUMNS: [Column; 5] = [
     Column::text("ADDRESS"),
     Column::text("NAME"),
     Column::whole("STATE"),
-    Column::text("SCOPES"),
+    Column::rest("SCOPES"),
 ];
 
 /// The commands for users.

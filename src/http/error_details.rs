@@ -163,10 +163,10 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
                 .to_owned(),
         ),
         InvalidField::ScopesReplacedAndAdjusted => value_error(
-            "Value error, all the scopes do not go with scopes_add and scopes_remove".to_owned(),
+            "Value error, scopes cannot be combined with scopes_add and scopes_remove".to_owned(),
         ),
         InvalidField::ScopeAddedAndRemoved => {
-            value_error("Value error, a scope is in scopes_add too".to_owned())
+            value_error("Value error, a scope is in both scopes_add and scopes_remove".to_owned())
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::harness::{Backend, Person, TestApp};
 
@@ -101,6 +101,19 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Enters a password, once the terminal does not show it.
+    fn enter_hidden(&mut self, prompt: &str, keys: &str) {
+        self.expect(prompt);
+        let shows_keys = || {
+            let modes = tcgetattr(&self.keyboard).unwrap().local_modes;
+            modes.contains(LocalModes::ECHO)
+        };
+        while shows_keys() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.enter(keys);
+    }
+
     /// Answers a question.
     fn answer(&mut self, question: &str, keys: &str) {
         self.expect(question);
@@ -169,7 +182,7 @@ fn lists_are_tables_that_fit_the_terminal() {
         "UPDATE users SET email = '{long}', email_key = '{long}' WHERE id = 2;
          UPDATE users SET name = '王芳王芳', disabled_at = '2020-01-01 00:00:00' WHERE id = 3"
     ));
-    for columns in [60, 80, 120] {
+    for columns in [70, 80, 120] {
         let all = plain(&screen(&app, columns, &["user", "list"]));
         let lines: Vec<&str> = all.lines().collect();
         assert_eq!(lines.len(), 4, "{all}");
@@ -184,8 +197,10 @@ fn lists_are_tables_that_fit_the_terminal() {
         );
         assert!(!all.contains('\t'), "{all}");
         // The state begins in the same column everywhere; two characters are as wide as four.
-        let state = lines[0].find("STATE").unwrap();
-        assert_eq!(lines[1].find("enabled"), Some(state), "{all}");
+        let column_of = |line: &str, text: &str| line.split(text).next().unwrap().chars().count();
+        let state = column_of(lines[0], "STATE");
+        assert_eq!(column_of(lines[1], "enabled"), state, "{all}");
+        assert_eq!(column_of(lines[3], "disabled"), state - 4, "{all}");
         for line in lines {
             let wide = line.chars().filter(|c| ('一'..='龥').contains(c)).count();
             let width = line.chars().count() + wide;
@@ -226,6 +241,21 @@ fn lists_are_tables_that_fit_the_terminal() {
 }
 
 #[test]
+fn followed_trail_shows_wider_rows_whole_until_ctrl_c() {
+    let app = TestApp::start(Backend::Sqlite);
+    let tail = ["audit", "tail", "-f", "--action", "register"];
+    app.register("al");
+    let mut terminal = Terminal::start(&app, 120, &tail);
+    terminal.expect("user:1 al@example.com");
+    app.register("a-person-with-a-long-name");
+    terminal.expect("user:2 a-person-with-a-long-name@example.com");
+    terminal.enter(CTRL_C);
+    let (screen, code) = terminal.end();
+    assert_eq!(code, 130, "{screen}");
+    assert_eq!(screen.matches("TARGET").count(), 1, "{screen}");
+}
+
+#[test]
 fn colours_follow_the_option_and_the_environment() {
     let (app, alice) = app_with_people();
     let disable = app.program(&["user", "disable", &alice.email]).output();
@@ -263,7 +293,14 @@ fn colours_follow_the_option_and_the_environment() {
         let help = app.program(&["--help", "--color", option]).output();
         let help = String::from_utf8(help.unwrap().stdout).unwrap();
         assert_eq!(help.contains('\u{1b}'), option == "always", "{help}");
+        let is_wide = help.lines().any(|line| line.chars().count() > 100);
+        assert!(is_wide, "help is wrapped at a terminal only: {help}");
     }
+    let help = plain(&screen(&app, 80, &["user", "--help"]));
+    assert!(
+        help.lines().all(|line| line.chars().count() <= 80),
+        "{help}"
+    );
 }
 
 /// A command, the answer that confirms it, and what counts the rows that it changes.
@@ -451,15 +488,16 @@ fn refused_password_can_be_entered_again_twice() {
     let create = ["user", "create", "new@example.com", "--name", "Newcomer"];
     let good = "mulberry-Tram-71\n";
     let mut terminal = Terminal::start(&app, 200, &create);
-    terminal.answer("Password: ", "short\n");
+    terminal.enter_hidden("Password: ", "short\n");
     terminal.expect("the password must have at least 8 characters; try again");
-    terminal.answer("Password: ", good);
-    terminal.answer("Confirm password: ", "mulberry-Tram-72\n");
+    terminal.enter_hidden("Password: ", good);
+    terminal.enter_hidden("Confirm password: ", "mulberry-Tram-72\n");
     terminal.expect("the two passwords differ; try again");
-    terminal.answer("Password: ", good);
-    terminal.answer("Confirm password: ", good);
+    terminal.enter_hidden("Password: ", good);
+    terminal.enter_hidden("Confirm password: ", good);
     let (screen, code) = terminal.end();
     assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("mulberry"), "{screen}");
     assert!(
         screen.ends_with("created user 1, new@example.com\n"),
         "{screen}"
@@ -473,7 +511,7 @@ fn refused_password_can_be_entered_again_twice() {
     let before = hashes();
     let mut terminal = Terminal::start(&app, 200, &passwd);
     for weak in ["password\n", "newcomer1\n", "short\n"] {
-        terminal.answer("Password: ", weak);
+        terminal.enter_hidden("Password: ", weak);
     }
     let (screen, code) = terminal.end();
     assert_eq!(code, 2, "{screen}");
@@ -483,7 +521,7 @@ fn refused_password_can_be_entered_again_twice() {
     );
     for (keys, expected) in [(CTRL_C, 130), (CTRL_D, 1)] {
         let mut terminal = Terminal::start(&app, 200, &passwd);
-        terminal.answer("Password: ", keys);
+        terminal.enter_hidden("Password: ", keys);
         let (screen, code) = terminal.end();
         assert_eq!(code, expected, "{screen}");
     }

@@ -29,7 +29,7 @@ impl Query {
     /// A text: the last one when there are several, `None` when it is empty.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
         // Postgres cannot store U+0000 in a text.
-        let message = "Value error, the NUL character (U+0000) cannot be looked for";
+        let message = "Value error, the NUL character (U+0000) cannot be searched for";
         self.parse(name, "value_error", message, |text| {
             (!text.contains('\0')).then(|| text.to_owned())
         })
@@ -40,7 +40,7 @@ impl Query {
     pub(crate) fn text_up_to(&mut self, name: &'static str, max: usize) -> Option<String> {
         let text = self.text(name)?;
         if text.len() > max {
-            let message = format!("Value error, more than {max} bytes cannot be looked for");
+            let message = format!("Value error, more than {max} bytes cannot be searched for");
             let error = ErrorDetails::new(name, "value_error", message);
             self.errors.push(error.with_input(text.as_str()));
         }

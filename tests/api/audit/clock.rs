@@ -114,7 +114,10 @@ fn operator_must_confirm_a_clock_far_ahead(backend: Backend) {
     assert_eq!(app.database().count("access_tokens"), 1);
 
     let confirmed = run(&app, &["token", "prune", "--confirm"]);
-    assert_eq!(confirmed, (Some(0), "pruned 1\n".to_owned()));
+    assert_eq!(
+        confirmed,
+        (Some(0), "deleted 1 expired login token\n".to_owned())
+    );
     let confirmations = "audit_events WHERE action = 'clock.confirm' AND actor LIKE 'operator:%'";
     assert_eq!(app.database().count(confirmations), 1);
     assert_eq!(run(&app, &["audit", "prune"]).0, Some(0));
@@ -197,7 +200,7 @@ fn mark_of_a_pruned_event_is_inconclusive(backend: Backend) {
     }
     assert_eq!(run(&app, &["audit", "prune"]).0, Some(1));
     let (code, printed) = run(&app, &["audit", "prune", "--confirm"]);
-    assert_eq!((code, printed.as_str()), (Some(0), "pruned 5\n"));
+    assert_eq!((code, printed.as_str()), (Some(0), "deleted 5 events\n"));
     let (code, printed) = verify(&marks[0]);
     assert_eq!(code, Some(3), "{printed}");
     assert!(printed.contains("cannot be told"), "{printed}");
@@ -217,7 +220,7 @@ fn events_of_an_earlier_key_can_be_pruned(backend: Backend) {
     let keyed = app.sibling().setting("TOKENHOUSE_AUDIT_KEY", KEY).start();
     assert_eq!(run(&keyed, &["audit", "adopt-key"]).0, Some(0));
     let (code, printed) = run(&keyed, &["audit", "prune", "--confirm"]);
-    assert_eq!((code, printed.as_str()), (Some(0), "pruned 5\n"));
+    assert_eq!((code, printed.as_str()), (Some(0), "deleted 5 events\n"));
     let auditor = Auditor::new(&app, Some(KEY));
     assert_eq!(auditor.problems(), [""; 0]);
     super::drop_triggers(&app);
