@@ -1,35 +1,52 @@
 //! Settings, from the environment and a `.env` file. [`SETTINGS`] lists all of them; [`ConfigErrors`]
 //! lists the invalid ones.
 
+mod address;
 mod dotenv;
 mod env_file;
+mod log_filter;
+mod names;
 mod origins;
 mod postgres_url;
 mod proxies;
+mod public_url;
 mod secret;
 mod settings;
+mod source;
+#[cfg(feature = "cli")]
+mod template;
+mod time_span;
 mod types;
 mod values;
+mod warnings;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 pub use env_file::{EnvFile, ReadFile};
 pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
+pub use public_url::PublicUrl;
 pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};
-pub use types::{AuthConfig, DatabaseConfig, Limits, LogFormat, Registration, ServerConfig};
+pub use source::{EffectiveSetting, Source};
+#[cfg(feature = "cli")]
+pub(crate) use template::template;
+pub use time_span::{InvalidTimeSpan, TimeSpan, TimeUnit};
+pub use types::{
+    AuthConfig, DatabaseConfig, Limits, LogFormat, Profile, ProfileRules, Registration,
+    ServerConfig,
+};
 
-use secrecy::SecretString;
-
-use values::{Values, is_ours};
+use names::is_ours;
+use source::Variables;
+use values::Values;
 
 /// All settings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// `TOKENHOUSE_PROFILE`: the defaults.
+    pub profile: Profile,
     /// The settings of the HTTP server.
     pub server: ServerConfig,
     /// The settings of the database.
@@ -40,6 +57,8 @@ pub struct Config {
     pub log_filter: String,
     /// `TOKENHOUSE_LOG_FORMAT`
     pub log_format: LogFormat,
+    /// All settings, in the order of [`SETTINGS`].
+    pub effective: Vec<EffectiveSetting>,
     /// A digest of all settings without the values of secrets, for comparison.
     pub digest: String,
 }
@@ -66,15 +85,14 @@ impl Config {
     /// # Errors
     /// Every unknown or invalid setting; for those in the file, with its path and the line.
     pub fn from_env_and(file: &EnvFile) -> Result<Self, ConfigErrors> {
-        let mut vars: BTreeMap<String, SecretString> = BTreeMap::new();
-        let (mut places, mut errors) = (BTreeMap::new(), Vec::new());
+        let (mut vars, mut errors) = (Variables::new(), Vec::new());
         if let EnvFile::Read(file) = file {
             for (name, value, line) in file.settings() {
-                vars.insert(name.clone(), value.clone());
-                places.insert(
-                    name.clone(),
-                    format!("{}, line {line}", file.path().display()),
-                );
+                let source = Source::EnvFile {
+                    path: file.path().to_owned(),
+                    line: *line,
+                };
+                vars.insert(name.clone(), (value.clone(), source));
             }
         }
         for (name, value) in std::env::vars_os() {
@@ -82,23 +100,16 @@ impl Config {
             let Ok(name) = name.into_string() else {
                 continue;
             };
-            places.remove(&name);
             match value.into_string() {
-                Ok(value) => drop(vars.insert(name, value.into())),
+                Ok(value) => drop(vars.insert(name, (value.into(), Source::Environment))),
                 Err(_value) if is_ours(&name) => {
+                    vars.remove(&name);
                     errors.push(ConfigError::new(name, "is not UTF-8"));
                 }
                 Err(_value) => {}
             }
         }
-        Self::build(vars, errors).map_err(|ConfigErrors(mut errors)| {
-            for error in &mut errors {
-                if let Some(place) = places.get(&error.name) {
-                    error.problem.push_str(&format!(" ({place})"));
-                }
-            }
-            ConfigErrors(errors)
-        })
+        Self::build(vars, errors)
     }
 
     /// Builds the settings from names and values, as in the environment.
@@ -108,43 +119,44 @@ impl Config {
     pub fn from_vars(
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
-        let vars = vars.into_iter();
-        Self::build(vars.map(|(name, value)| (name, value.into())), Vec::new())
+        let given = |(name, value): (String, String)| (name, (value.into(), Source::Environment));
+        Self::build(vars.into_iter().map(given).collect(), Vec::new())
     }
 
     /// Finds all errors: replaces each invalid setting with its default and validates again, until
     /// the rest is valid.
-    fn build(
-        vars: impl IntoIterator<Item = (String, SecretString)>,
-        mut errors: Vec<ConfigError>,
-    ) -> Result<Self, ConfigErrors> {
-        let (mut values, invalid) = Values::new(vars);
+    fn build(vars: Variables, mut errors: Vec<ConfigError>) -> Result<Self, ConfigErrors> {
+        let (mut values, invalid) = Values::new(&vars);
         errors.extend(invalid);
         loop {
             match Self::from_values(&values) {
                 Ok(config) if errors.is_empty() => return Ok(config),
-                Ok(_) => return Err(ConfigErrors(errors)),
+                Ok(_) => break,
                 Err(error) if values.reset(&error.name) => errors.push(error),
                 // This setting contradicts another one, which already has its default.
                 Err(error) => {
                     let is_known = errors.iter().any(|known| known.name == error.name);
                     errors.extend(Some(error).filter(|_| !is_known));
-                    return Err(ConfigErrors(errors));
+                    break;
                 }
             }
         }
+        for error in &mut errors {
+            if let Some((_, source @ Source::EnvFile { .. })) = vars.get(&error.name) {
+                error.problem.push_str(&format!(" ({source})"));
+            }
+        }
+        Err(ConfigErrors(errors))
     }
 
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
+            profile: values.profile()?,
             server: ServerConfig {
-                bind: values.parse(
-                    "TOKENHOUSE_BIND",
-                    "an address and port such as 127.0.0.1:8000",
-                )?,
-                metrics_bind: values.optional_address("TOKENHOUSE_METRICS_BIND")?,
+                bind: values.address("TOKENHOUSE_BIND")?,
+                metrics_bind: values.metrics_address()?,
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
-                drain: Duration::from_millis(values.number("TOKENHOUSE_DRAIN_MS", 0, 5_000)?),
+                drain: values.time("TOKENHOUSE_DRAIN_MS", 0..=5_000, TimeUnit::Millisecond)?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.cors_origins()?,
                 public_url: values.public_url()?,
@@ -160,40 +172,13 @@ impl Config {
                     1_000_000,
                 )? << 20,
             },
-            log_filter: values.text("RUST_LOG"),
+            log_filter: values.log_filter()?,
             log_format: values.log_format()?,
             digest: values.digest(),
+            effective: values.effective(),
             // Last, because it compares settings with each other.
             auth: AuthConfig::from_values(values)?,
         })
-    }
-
-    /// Warnings for the operator about valid settings, one sentence each.
-    pub fn warnings(&self) -> Vec<String> {
-        let server = &self.server;
-        let is_exposed = !server.bind.ip().is_loopback() && server.trusted_proxies.is_empty();
-        let possible = [
-            (
-                self.auth.static_keys.any_shorter_than(16),
-                "API_KEY_TOKEN: shorter than 16 characters, so it can be guessed",
-            ),
-            (
-                u32::from(self.auth.cost) < 10,
-                "TOKENHOUSE_BCRYPT_COST: below 10, stolen hashes are cheap to crack",
-            ),
-            (
-                is_exposed,
-                "TOKENHOUSE_BIND: reachable from other machines without TLS, so passwords can be read in \
-                 the network; list the proxy that terminates TLS in TOKENHOUSE_TRUSTED_PROXIES",
-            ),
-            (
-                matches!(self.auth.registration, Registration::Domains(_)),
-                "TOKENHOUSE_REGISTRATION: domains compares addresses but verifies nothing, so every \
-                 client can register any address in these domains",
-            ),
-        ];
-        let found = possible.into_iter().filter(|(applies, _)| *applies);
-        found.map(|(_, warning)| warning.to_owned()).collect()
     }
 }
 

@@ -32,12 +32,8 @@ fn normalise(text: &str) -> Result<String, &'static str> {
     if host.contains('*') {
         return Err("* is not supported in an origin; list the origins one by one");
     }
-    let is_part = |c: char| !c.is_whitespace() && !c.is_control() && !"@%'\"<>`^|{}".contains(c);
-    if host.is_empty() || !host.chars().all(is_part) {
-        return Err(EXPECTED);
-    }
-    let url = Url::parse(&format!("{scheme}://{host}")).map_err(|_error| EXPECTED)?;
-    if matches!(url.scheme(), "http" | "https") {
+    let url = parse_url(scheme, host).ok_or(EXPECTED)?;
+    if is_http(&url) {
         return Ok(url.origin().ascii_serialization());
     }
     // Apps in a web view use their own schemes, as in capacitor://localhost.
@@ -51,6 +47,26 @@ fn normalise(text: &str) -> Result<String, &'static str> {
         }
         _ => Err(EXPECTED),
     }
+}
+
+/// The origin of a URL of `http` or `https`, from its scheme and the text up to the path; `None` if it is
+/// not one, or has a user or a wildcard.
+pub(super) fn normalise_http(scheme: &str, host: &str) -> Option<String> {
+    let url = parse_url(scheme, host).filter(is_http)?;
+    Some(url.origin().ascii_serialization())
+}
+
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
+fn parse_url(scheme: &str, host: &str) -> Option<Url> {
+    let is_part =
+        |c: char| !c.is_whitespace() && !c.is_control() && !"/?#\\*@%'\"<>`^|{}".contains(c);
+    if host.is_empty() || !host.chars().all(is_part) {
+        return None;
+    }
+    Url::parse(&format!("{scheme}://{host}")).ok()
 }
 
 #[cfg(test)]

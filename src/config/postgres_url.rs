@@ -18,6 +18,37 @@ const PARAMETERS: &str = "\
     sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs \
     tcp_user_timeout user";
 
+/// Parameters that are numbers.
+const NUMBERS: [&str; 6] = [
+    "connect_timeout",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+];
+
+/// Parameters with a few possible values, and these values.
+const CHOICES: [(&str, &[&str]); 7] = [
+    ("sslmode", &SSL_MODES),
+    ("channel_binding", &["disable", "prefer", "require"]),
+    ("gssencmode", &["disable", "prefer", "require"]),
+    ("load_balance_hosts", &["disable", "random"]),
+    ("sslcertmode", &["disable", "allow", "require"]),
+    ("sslnegotiation", &["postgres", "direct"]),
+    (
+        "target_session_attrs",
+        &[
+            "any",
+            "read-write",
+            "read-only",
+            "primary",
+            "standby",
+            "prefer-standby",
+        ],
+    ),
+];
+
 /// The values of `sslmode`, starting with the weakest.
 const SSL_MODES: [&str; 6] = [
     "disable",
@@ -49,12 +80,16 @@ impl<'a> PostgresUrl<'a> {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         // As in libpq, the first of the two decides.
         let rest = match rest.find(['@', '/']) {
-            Some(at) if rest[at..].starts_with('@') => &rest[at + 1..],
+            Some(at) if rest[at..].starts_with('@') => {
+                decoded(&rest[..at])?;
+                &rest[at + 1..]
+            }
             _ => rest,
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        let query = rest.split_once('?').map_or("", |(_, query)| query);
+        let (database, query) = rest.split_once('?').unwrap_or((rest, ""));
+        decoded(database)?;
         let hosts = authority.split(',').map(host).collect::<Result<_, _>>()?;
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let parameters = pairs.map(parameter).collect::<Result<_, _>>()?;
@@ -104,18 +139,16 @@ impl<'a> PostgresUrl<'a> {
     /// # Errors
     /// How to correct the URL.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for (name, _) in &self.parameters {
+        for (name, value) in &self.parameters {
             if !PARAMETERS.split(' ').any(|known| known == name) {
                 return Err(match is_word(name) {
                     true => format!("Postgres has no parameter {name}; remove it"),
                     false => "a parameter after the ? has an invalid name".to_owned(),
                 });
             }
+            check_value(name, value)?;
         }
         let mode = self.sslmode();
-        if mode.is_some_and(|mode| !SSL_MODES.contains(&mode)) {
-            return Err(format!("sslmode: expected one of {}", SSL_MODES.join(", ")));
-        }
         if HAS_TLS || self.is_local(|_variable| None) || mode == Some("disable") {
             return Ok(());
         }
@@ -147,9 +180,11 @@ fn host(text: &str) -> Result<Cow<'_, str>, String> {
         }
         None => text.split_once(':').unwrap_or((text, "")),
     };
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_port || host.contains('@') {
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) || host.contains('@') {
         return Err(not_encoded());
+    }
+    if !port.is_empty() && !port.parse().is_ok_and(|port: u16| port > 0) {
+        return Err("the port: expected 1 to 65535".to_owned());
     }
     decoded(host)
 }
@@ -162,10 +197,31 @@ fn parameter(pair: &str) -> Result<(Cow<'_, str>, Cow<'_, str>), String> {
     Ok((decoded(name)?, decoded(value)?))
 }
 
+/// Refuses values that libpq refuses when it connects.
+fn check_value(name: &str, value: &str) -> Result<(), String> {
+    let choices = CHOICES.iter().find(|(other, _)| *other == name);
+    if let Some((_, choices)) = choices
+        && !choices.contains(&value)
+    {
+        return Err(format!("{name}: expected one of {}", choices.join(", ")));
+    }
+    if NUMBERS.contains(&name) && value.trim().parse::<i32>().is_err() {
+        return Err(format!("{name}: expected a number"));
+    }
+    let mut ports = value.split(',').filter(|port| !port.is_empty());
+    if name == "port" && !ports.all(|port| port.trim().parse().is_ok_and(|port: u16| port > 0)) {
+        return Err("port: expected 1 to 65535".to_owned());
+    }
+    Ok(())
+}
+
 fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
     let mut rest = text.as_bytes().split(|byte| *byte == b'%').skip(1);
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
-    if !rest.all(|part| is_hex(part.first()) && is_hex(part.get(1))) {
+    // libpq refuses %00 too.
+    let is_encoded =
+        |part: &[u8]| is_hex(part.first()) && is_hex(part.get(1)) && !part.starts_with(b"00");
+    if !rest.all(is_encoded) {
         return Err(not_encoded());
     }
     percent_decode_str(text)
@@ -270,6 +326,19 @@ mod tests {
             ("postgres://user:hu/sh@localhost/n", "%2F"),
             ("postgres://user:hu@sh@localhost/n", "%40"),
             ("postgres://user:x@hush%zz/n", "%25"),
+            ("postgres://user:hu%sh@localhost/n", "%25"),
+            ("postgres://user:hush%00@localhost/n", "%25"),
+            ("postgres://localhost/hush%", "%25"),
+            ("postgres://localhost:99999/hush", "1 to 65535"),
+            ("postgres://localhost/n?port=hush", "1 to 65535"),
+            (
+                "postgres://localhost/n?connect_timeout=hush",
+                "connect_timeout: expected a number",
+            ),
+            (
+                "postgres://localhost/n?target_session_attrs=hush",
+                "target_session_attrs: expected one of any",
+            ),
         ] {
             let outcome = PostgresUrl::parse(url).and_then(|url| url.check());
             let problem = outcome.unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,17 +13,10 @@ impl TrustedProxies {
     /// choose its address.
     ///
     /// # Errors
-    /// A description of what is expected.
-    pub fn parse(list: &[String]) -> Result<Self, &'static str> {
-        let networks = list.iter().map(|text| {
-            let network = text
-                .parse::<IpNet>()
-                .or_else(|_error| text.parse::<IpAddr>().map(IpNet::from));
-            match network {
-                Ok(network) if network.prefix_len() > 0 => Ok(network),
-                Ok(_) => Err("a prefix of length 0 would trust every client"),
-                Err(_) => Err("expected addresses and networks such as 10.0.0.0/8, 192.0.2.1"),
-            }
+    /// The number of the invalid entry, counted from 1, and what is expected, but not the entry itself.
+    pub fn parse(list: &[String]) -> Result<Self, String> {
+        let networks = (1..).zip(list).map(|(number, text)| {
+            parse_network(text).map_err(|problem| format!("entry {number}: {problem}"))
         });
         Ok(Self(networks.collect::<Result<_, _>>()?))
     }
@@ -63,6 +56,36 @@ impl TrustedProxies {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// An address or a network. One in the form of IPv4 addresses inside IPv6 is that of IPv4, because
+/// clients' addresses are compared in that form.
+fn parse_network(text: &str) -> Result<IpNet, &'static str> {
+    let network: Option<IpNet> = text.parse().ok();
+    let network = network.or_else(|| text.parse::<IpAddr>().map(IpNet::from).ok());
+    let network = match network {
+        Some(IpNet::V6(v6)) => {
+            match v6.addr().to_ipv4_mapped() {
+                Some(v4) => {
+                    let length = v6.prefix_len().checked_sub(96);
+                    let mapped = length.and_then(|length| Ipv4Net::new(v4, length).ok());
+                    Some(mapped.ok_or("a network with IPv4 addresses inside IPv6 has a prefix of 96 or more")?.into())
+                }
+                None => Some(IpNet::V6(v6)),
+            }
+        }
+        network => network,
+    };
+    match network {
+        Some(network) if network.prefix_len() > 0 => Ok(network),
+        Some(_) => Err("a prefix of length 0 would trust every client"),
+        None if text.parse::<SocketAddr>().is_ok() => {
+            Err("remove the port; a proxy is recognised by its address")
+        }
+        None => {
+            Err("expected an IP address or a network, such as 192.0.2.1 or 10.0.0.0/8, not a name")
+        }
     }
 }
 

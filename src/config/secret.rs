@@ -30,6 +30,11 @@ impl DatabaseUrl {
             PostgresUrl::parse(text)?.check()?;
             return Ok(Self::Postgres(url));
         }
+        if let Some(driver) = driver_of(text) {
+            let (database, _) = text.split_once('+').unwrap_or_default();
+            let problem = format!("write {database}:// without +{driver}, a driver of SQLAlchemy");
+            return Err(problem);
+        }
         let path = text
             .strip_prefix("sqlite://")
             .or_else(|| text.strip_prefix("sqlite:"))
@@ -43,7 +48,38 @@ impl DatabaseUrl {
             let parameters = "parameters of SQLite are not supported; give the file only";
             return Err(parameters.to_owned());
         }
+        if path.ends_with('/') {
+            return Err(
+                "names a folder; expected a file, such as sqlite://tokenhouse.db".to_owned(),
+            );
+        }
         Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+
+    /// Whether this is probably a relative path with the three slashes of SQLAlchemy, which mean an absolute
+    /// path here: there is no such file, and either the file is next to the process, or it would be created
+    /// in the root of the file system.
+    ///
+    /// # Errors
+    /// How to write the URL, without the path.
+    pub fn check_slashes(&self) -> Result<(), &'static str> {
+        let Self::Sqlite(path) = self else {
+            return Ok(());
+        };
+        // Four slashes are an absolute path in both.
+        let is_doubled = path.as_os_str().as_encoded_bytes().starts_with(b"//");
+        let Ok(relative) = path.strip_prefix("/") else {
+            return Ok(());
+        };
+        let is_in_root = relative.components().count() == 1;
+        if is_doubled || path.exists() || !(is_in_root || relative.exists()) {
+            return Ok(());
+        }
+        Err(
+            "the path after sqlite:/// begins at the root of the file system, and there is no such file; \
+             a relative path has two slashes here, and three in SQLAlchemy: write sqlite://FILE, or \
+             sqlite:////FILE for the root",
+        )
     }
 
     /// The `sslmode` if it lets attackers in the network read the traffic with a Postgres server on
@@ -63,6 +99,25 @@ impl DatabaseUrl {
             Self::Postgres(_) => None,
         }
     }
+}
+
+/// The driver in a URL of SQLAlchemy, such as `aiosqlite` in `sqlite+aiosqlite://`.
+fn driver_of(url: &str) -> Option<&'static str> {
+    const DRIVERS: [&str; 7] = [
+        "aiosqlite",
+        "asyncpg",
+        "pg8000",
+        "psycopg",
+        "psycopg2",
+        "psycopg2cffi",
+        "pysqlite",
+    ];
+    let (scheme, _) = url.split_once(':')?;
+    let (database, driver) = scheme.split_once('+')?;
+    let is_ours = matches!(database, "sqlite" | "postgres" | "postgresql");
+    DRIVERS
+        .into_iter()
+        .find(|known| is_ours && *known == driver)
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -94,6 +149,7 @@ impl fmt::Debug for DatabaseUrl {
 pub struct StaticKeys {
     digests: Vec<TokenDigest>,
     shortest: Option<usize>,
+    in_quotes: bool,
 }
 
 impl StaticKeys {
@@ -107,6 +163,11 @@ impl StaticKeys {
         Self {
             digests: keys().map(|key| TokenDigest::new(key.as_bytes())).collect(),
             shortest: keys().map(|key| key.chars().count()).min(),
+            in_quotes: keys().any(|key| {
+                ['"', '\'']
+                    .iter()
+                    .any(|quote| key.starts_with(*quote) && key.ends_with(*quote))
+            }),
         }
     }
 
@@ -122,6 +183,11 @@ impl StaticKeys {
     /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
+    }
+
+    /// Whether any key is between quotes.
+    pub fn any_in_quotes(&self) -> bool {
+        self.in_quotes
     }
 
     /// Whether any key has fewer characters than this.

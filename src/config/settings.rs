@@ -1,8 +1,10 @@
-//! The table of settings, from which `.env.example` is generated, and the variables with the same prefix
-//! that are not settings.
+//! The table of settings, from which `.env.example` is generated.
 
 /// The prefix of our settings. A name with it that is not in the table is an error.
 pub(super) const PREFIX: &str = "TOKENHOUSE_";
+
+/// The setting that chooses between the defaults.
+pub(super) const PROFILE: &str = "TOKENHOUSE_PROFILE";
 
 /// One setting.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub struct Setting {
     pub name: &'static str,
     /// The default; empty for none, or as `help` describes.
     pub default: &'static str,
+    /// The default in the profile `standard`, if it differs.
+    pub standard: Option<&'static str>,
     /// Whether it is a secret, which `NAME_FILE` can read from a file.
     pub secret: bool,
     /// The description, in one line.
@@ -21,6 +25,7 @@ const fn plain(name: &'static str, default: &'static str, help: &'static str) ->
     Setting {
         name,
         default,
+        standard: None,
         secret: false,
         help,
     }
@@ -30,13 +35,32 @@ const fn secret(name: &'static str, default: &'static str, help: &'static str) -
     Setting {
         name,
         default,
+        standard: None,
         secret: true,
         help,
     }
 }
 
+/// A setting whose default depends on the profile.
+const fn profiled(
+    name: &'static str,
+    default: &'static str,
+    standard: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        standard: Some(standard),
+        ..plain(name, default, help)
+    }
+}
+
 /// All settings.
 pub const SETTINGS: &[Setting] = &[
+    plain(
+        PROFILE,
+        "tutorial",
+        "The defaults: tutorial, which answers as the tutorial does, or standard, for a new service",
+    ),
     secret(
         "DATABASE_URL",
         "sqlite://tokenhouse.db",
@@ -80,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_DRAIN_MS",
         "1000",
-        "Milliseconds to keep serving after SIGTERM while reporting not ready, 0 to 5000",
+        "Time to keep serving after SIGTERM while reporting not ready: 2s or a number of milliseconds; at most 5s",
     ),
     plain(
         "TOKENHOUSE_DOCS",
@@ -95,7 +119,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_PUBLIC_URL",
         "",
-        "The URL of the service for clients: https://auth.example; without it, no OAuth2 metadata",
+        "The URL of the service for clients, with the path if there is one: https://auth.example; without it, no OAuth2 metadata",
     ),
     plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",
@@ -125,7 +149,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_TOKEN_LIFETIME",
         "86400",
-        "Lifetime of a login token in seconds, 1 to 31622400",
+        "Lifetime of a login token: 30d, 12h, 15m or a number of seconds; at most 366d",
     ),
     plain(
         "TOKENHOUSE_BCRYPT_COST",
@@ -150,11 +174,18 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_HASH_QUEUE_MS",
         "5000",
-        "Milliseconds a password may wait for a hash thread; if it would wait longer, the answer is 503",
+        "Time a password may wait for a hash thread: 5s or a number of milliseconds; if it would wait longer, the answer is 503",
     ),
-    plain(
+    profiled(
+        "TOKENHOUSE_NAME_MIN_LENGTH",
+        "5",
+        "1",
+        "Minimum length of a user's name in characters, 0 to 100; profile standard does not require a name",
+    ),
+    profiled(
         "TOKENHOUSE_PASSWORD_MIN_LENGTH",
         "8",
+        "15",
         "Minimum length of a new password in characters, 0 to 72",
     ),
     plain(
@@ -162,9 +193,10 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Refuse new passwords that are easy to guess",
     ),
-    plain(
+    profiled(
         "TOKENHOUSE_OAUTH_STRICT_STATUS",
         "false",
+        "true",
         "Let /token refuse with RFC 6749's 400 instead of FastAPI's 401 and 422",
     ),
     secret(
@@ -175,7 +207,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_AUDIT_RETENTION_DAYS",
         "365",
-        "Retention of audit events in days; 0 keeps them forever",
+        "Retention of audit events: 52w or a number of days; 0 keeps them forever",
     ),
     plain(
         "TOKENHOUSE_GRANTABLE_SCOPES",
@@ -227,97 +259,4 @@ pub const SETTINGS: &[Setting] = &[
 /// The setting with this name.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
-}
-
-/// Whether this is a variable that a platform sets for a service named `tokenhouse` or `tokenhouse-…`:
-/// Kubernetes for every Service in the namespace (`enableServiceLinks`), Docker for `--link`. It has the
-/// prefix of our settings but is not a setting.
-pub(super) fn is_service_link(name: &str, value: &str) -> bool {
-    let Some(rest) = name.strip_prefix(PREFIX) else {
-        return false;
-    };
-    // The text before it, as in TOKENHOUSE_METRICS_SERVICE_HOST, is the rest of the service's name.
-    let suffix = |suffix: &str| {
-        let before = rest.strip_suffix(suffix);
-        before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
-    };
-    // TOKENHOUSE_PORT=9000 comes from an operator, who means TOKENHOUSE_BIND.
-    let is_url = ["tcp://", "udp://", "sctp://"]
-        .iter()
-        .any(|scheme| value.starts_with(scheme));
-    suffix("SERVICE_HOST")
-        || suffix("SERVICE_PORT")
-        || has_part(rest, "SERVICE_PORT_")
-        || (suffix("PORT") && is_url)
-        || is_port_variable(rest)
-        || (rest == "NAME" && value.starts_with('/'))
-        || rest.starts_with("ENV_")
-}
-
-/// Whether the name has a part that begins with `part`, with more text after it.
-fn has_part(rest: &str, part: &str) -> bool {
-    let starts = rest.starts_with(part) || rest.contains(&format!("_{part}"));
-    starts && !rest.ends_with(part)
-}
-
-/// `PORT_8000_TCP`, and the same with `_ADDR`, `_PORT` and `_PROTO`.
-fn is_port_variable(rest: &str) -> bool {
-    let parts: Vec<&str> = rest.split('_').collect();
-    parts.windows(3).enumerate().any(|(start, parts_of)| {
-        let [port, number, protocol] = parts_of else {
-            return false;
-        };
-        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let after = &parts[start + 3..];
-        *port == "PORT"
-            && is_number
-            && ["TCP", "UDP", "SCTP"].contains(protocol)
-            && (after.is_empty() || matches!(after, ["ADDR" | "PORT" | "PROTO"]))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_service_link;
-
-    #[test]
-    fn platform_variables_differ_from_misspelt_settings() {
-        for (name, value) in [
-            ("TOKENHOUSE_SERVICE_HOST", "10.0.0.11"),
-            ("TOKENHOUSE_SERVICE_PORT", "8000"),
-            ("TOKENHOUSE_SERVICE_PORT_HTTP", "8000"),
-            ("TOKENHOUSE_SERVICE_PORT_HTTP_METRICS", "8000"),
-            ("TOKENHOUSE_PORT", "tcp://10.0.0.11:8000"),
-            ("TOKENHOUSE_PORT", "udp://10.0.0.11:8000"),
-            ("TOKENHOUSE_PORT_8000_TCP", "tcp://10.0.0.11:8000"),
-            ("TOKENHOUSE_PORT_8000_TCP_ADDR", "10.0.0.11"),
-            ("TOKENHOUSE_PORT_8000_TCP_PORT", "8000"),
-            ("TOKENHOUSE_PORT_8000_TCP_PROTO", "tcp"),
-            ("TOKENHOUSE_PORT_53_UDP_ADDR", "10.0.0.11"),
-            ("TOKENHOUSE_METRICS_SERVICE_HOST", "10.0.0.12"),
-            ("TOKENHOUSE_METRICS_SERVICE_PORT_HTTP", "9100"),
-            ("TOKENHOUSE_METRICS_PORT", "tcp://10.0.0.12:9100"),
-            ("TOKENHOUSE_METRICS_PORT_9100_TCP_ADDR", "10.0.0.12"),
-            ("TOKENHOUSE_NAME", "/web/tokenhouse"),
-            ("TOKENHOUSE_ENV_PATH", "/usr/bin"),
-        ] {
-            assert!(is_service_link(name, value), "{name}={value}");
-        }
-        for (name, value) in [
-            ("TOKENHOUSE_PORT", "8000"),
-            ("TOKENHOUSE_PORTS", "tcp://10.0.0.11:8000"),
-            ("TOKENHOUSE_REPORT", "tcp://10.0.0.11:8000"),
-            ("TOKENHOUSE_HOST", "10.0.0.11"),
-            ("TOKENHOUSE_SERVICE", "10.0.0.11"),
-            ("TOKENHOUSE_SERVICE_PORT_", "8000"),
-            ("TOKENHOUSE_MYSERVICE_HOST", "10.0.0.11"),
-            ("TOKENHOUSE_PORT_HTTP_TCP", "8000"),
-            ("TOKENHOUSE_PORT_8000_TCP_URL", "8000"),
-            ("TOKENHOUSE_NAME", "auth"),
-            ("TOKENHOUSE_BCRYPT_COTS", "12"),
-            ("PORT_8000_TCP", "8000"),
-        ] {
-            assert!(!is_service_link(name, value), "{name}={value}");
-        }
-    }
 }

@@ -29,8 +29,30 @@ fn invalid_values_are_reported_by_name_only() {
         ("DATABASE_URL", "sqlite::memory:hush"),
         ("DATABASE_URL", "sqlite://hush?mode=ro"),
         ("DATABASE_URL", "postgres:hush"),
+        (
+            "DATABASE_URL",
+            "postgresql+psycopg2://hush:hush@localhost/hush",
+        ),
+        ("DATABASE_URL", "sqlite+aiosqlite:///./hush.db"),
+        ("DATABASE_URL", "sqlite:///hush.db"),
+        ("DATABASE_URL", "sqlite:///hush/"),
         ("DATABASE_URL_FILE", "/nowhere/hush"),
         ("TOKENHOUSE_BIND", "hush"),
+        ("TOKENHOUSE_BIND", "8000"),
+        ("TOKENHOUSE_METRICS_BIND", "hush:9100"),
+        ("TOKENHOUSE_METRICS_BIND", "127.0.0.1:8000"),
+        ("TOKENHOUSE_PROFILE", "hush"),
+        ("TOKENHOUSE_NAME_MIN_LENGTH", "101"),
+        ("TOKENHOUSE_PUBLIC_URL", "hush.example"),
+        ("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1,hush"),
+        ("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1:8000"),
+        ("TOKENHOUSE_TRUSTED_PROXIES", "10.0.0.1,0.0.0.0/0"),
+        ("TOKENHOUSE_TRUSTED_PROXIES", "::ffff:0:0/90"),
+        ("TOKENHOUSE_GRANTABLE_SCOPES", "hush:\u{e9}"),
+        ("TOKENHOUSE_DRAIN_MS", "6s"),
+        ("TOKENHOUSE_AUDIT_RETENTION_DAYS", "12h"),
+        ("RUST_LOG", "hush=loud"),
+        ("tokenhouse_bind", "127.0.0.1:8000"),
         ("TOKENHOUSE_WORKERS", "0"),
         ("TOKENHOUSE_WORKERS", "hush"),
         ("TOKENHOUSE_DOCS", "hush"),
@@ -40,6 +62,8 @@ fn invalid_values_are_reported_by_name_only() {
         ("TOKENHOUSE_REGISTRATION", "domains"),
         ("TOKENHOUSE_TOKEN_LIFETIME", "0"),
         ("TOKENHOUSE_TOKEN_LIFETIME", "-1"),
+        ("TOKENHOUSE_TOKEN_LIFETIME", "367d"),
+        ("TOKENHOUSE_TOKEN_LIFETIME", "30 hush"),
         ("TOKENHOUSE_BCRYPT_COST", "3"),
         ("TOKENHOUSE_BCRYPT_COST", "32"),
         ("TOKENHOUSE_BCRYPT_COST", "16"),
@@ -226,6 +250,83 @@ fn sqlite_urls_name_files() {
 }
 
 #[test]
+fn three_slashes_of_sqlalchemy_are_explained() {
+    let problem = |url: &str| config(&[("DATABASE_URL", url)]).unwrap_err().to_string();
+    // The working directory of the test is that of the crate.
+    for relative in ["sqlite:///tokenhouse.db", "sqlite:///src/lib.rs"] {
+        let problem = problem(relative);
+        assert!(problem.contains("write sqlite://FILE"), "{problem}");
+    }
+    for absolute in [
+        "sqlite:////tokenhouse.db",
+        "sqlite:///nowhere/tokenhouse.db",
+    ] {
+        assert!(config(&[("DATABASE_URL", absolute)]).is_ok(), "{absolute}");
+    }
+    let driver = problem("postgresql+asyncpg://localhost/n");
+    assert!(
+        driver.contains("write postgresql:// without +asyncpg"),
+        "{driver}"
+    );
+}
+
+#[test]
+fn times_have_units() {
+    let config = config(&[
+        ("TOKENHOUSE_TOKEN_LIFETIME", "30d"),
+        ("TOKENHOUSE_DRAIN_MS", "2s"),
+        ("TOKENHOUSE_HASH_QUEUE_MS", "700"),
+        ("TOKENHOUSE_AUDIT_RETENTION_DAYS", "52w"),
+    ])
+    .unwrap();
+    assert_eq!(config.auth.token_lifetime.as_secs(), 30 * 86_400);
+    assert_eq!(config.server.drain.as_millis(), 2_000);
+    assert_eq!(config.auth.hash_queue.as_millis(), 700);
+    assert_eq!(config.auth.audit_retention.unwrap().as_secs(), 364 * 86_400);
+}
+
+#[test]
+fn proxies_with_mapped_addresses_are_those_of_ipv4() {
+    let proxies = "::ffff:10.0.0.1, ::ffff:192.0.2.0/120, 2001:db8::/32";
+    let config = config(&[("TOKENHOUSE_TRUSTED_PROXIES", proxies)]).unwrap();
+    for (address, is_trusted) in [
+        ("10.0.0.1", true),
+        ("::ffff:10.0.0.1", true),
+        ("192.0.2.77", true),
+        ("2001:db8::1", true),
+        ("10.0.0.2", false),
+        ("192.0.3.1", false),
+    ] {
+        let address = address.parse().unwrap();
+        assert_eq!(
+            config.server.trusted_proxies.contains(address),
+            is_trusted,
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn profile_changes_defaults_that_have_no_value() {
+    let standard = ("TOKENHOUSE_PROFILE", "standard");
+    let rules = |vars: &[(&str, &str)]| {
+        let auth = config(vars).unwrap().auth;
+        (
+            auth.profile_rules.name_min_length,
+            auth.profile_rules.is_required,
+            auth.password_policy.min_length,
+            auth.oauth_strict_status,
+        )
+    };
+    assert_eq!(rules(&[]), (5, true, 8, false));
+    assert_eq!(rules(&[standard]), (1, false, 15, true));
+    let own = [standard, ("TOKENHOUSE_PASSWORD_MIN_LENGTH", "12")];
+    assert_eq!(rules(&own), (1, false, 12, true));
+    let empty = [standard, ("TOKENHOUSE_PASSWORD_MIN_LENGTH", "")];
+    assert_eq!(rules(&empty), (1, false, 15, true));
+}
+
+#[test]
 fn registration_can_be_limited_to_domains() {
     let limited = config(&[
         ("TOKENHOUSE_REGISTRATION", "domains"),
@@ -251,25 +352,7 @@ fn registration_can_be_limited_to_domains() {
 
 /// The contents of `.env.example`: all settings, with descriptions and defaults.
 fn env_example() -> String {
-    let mut text = String::from(
-        "# Settings of Tokenhouse. Copy this file to .env and change what you need; variables of the\n\
-         # environment take precedence. Secrets can be read from files: NAME_FILE=/path/to/file.\n\
-         #\n\
-         # .env is read from the working directory, or from the path of --env-file, unless another user\n\
-         # can write to it. A $ is literal. Put a value with blanks, #, quotes or backslashes between\n\
-         # single quotes.\n",
-    );
-    for Setting {
-        name,
-        default,
-        secret,
-        help,
-    } in SETTINGS
-    {
-        let secret = if *secret { " (secret)" } else { "" };
-        text.push_str(&format!("\n# {help}{secret}\n# {name}={default}\n"));
-    }
-    text
+    template(Profile::Tutorial, &[])
 }
 
 #[test]
@@ -293,5 +376,13 @@ fn every_default_is_valid() {
     for setting in SETTINGS.iter().filter(can_be_empty) {
         let given = config(&[(setting.name, setting.default)]);
         assert!(given.is_ok(), "{}: {:?}", setting.name, given.err());
+        let standard = setting
+            .standard
+            .map(|value| config(&[(setting.name, value)]));
+        assert!(
+            standard.is_none_or(|given| given.is_ok()),
+            "{}",
+            setting.name
+        );
     }
 }

@@ -7,8 +7,10 @@ use secrecy::SecretString;
 
 use super::ConfigError;
 use super::proxies::TrustedProxies;
+use super::public_url::PublicUrl;
 use super::secret::{DatabaseUrl, StaticKeys};
 use super::settings::PREFIX;
+use super::time_span::TimeUnit;
 use super::values::Values;
 use crate::password::{Cost, PasswordPolicy, Priority};
 use crate::scope::ScopePatterns;
@@ -31,9 +33,9 @@ pub struct ServerConfig {
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call the API, as browsers write them; none by
     /// default.
     pub cors_origins: Vec<String>,
-    /// `TOKENHOUSE_PUBLIC_URL`: the URL of the service for clients, without a trailing slash. Without it
-    /// only direct clients on the same machine get the OAuth2 metadata.
-    pub public_url: Option<String>,
+    /// `TOKENHOUSE_PUBLIC_URL`: the URL of the service for clients. Without it only direct clients on the
+    /// same machine get the OAuth2 metadata.
+    pub public_url: Option<PublicUrl>,
     /// `TOKENHOUSE_TRUSTED_PROXIES`: proxies whose header determines the address of a client.
     pub trusted_proxies: TrustedProxies,
 }
@@ -72,6 +74,8 @@ pub struct AuthConfig {
     pub hash_priority: Priority,
     /// `TOKENHOUSE_HASH_QUEUE_MS`: how long a password may wait for a hash thread.
     pub hash_queue: Duration,
+    /// `TOKENHOUSE_NAME_MIN_LENGTH`, and what `TOKENHOUSE_PROFILE` requires.
+    pub profile_rules: ProfileRules,
     /// `TOKENHOUSE_PASSWORD_MIN_LENGTH` and `TOKENHOUSE_PASSWORD_REFUSE_COMMON`.
     pub password_policy: PasswordPolicy,
     /// `TOKENHOUSE_OAUTH_STRICT_STATUS`: `/token` refuses with RFC 6749's 400 instead of FastAPI's 401
@@ -108,6 +112,26 @@ pub struct Limits {
     pub keys: u32,
 }
 
+/// The defaults that apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// The service answers as the tutorial does.
+    Tutorial,
+    /// The defaults for a new service.
+    Standard,
+}
+
+/// The rules for the profiles of users: name, surname and website.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProfileRules {
+    /// The minimum length of a name, in characters (code points).
+    pub name_min_length: usize,
+    /// Whether a new user must send all three fields; else a missing one is stored as an empty text.
+    pub is_required: bool,
+}
+
 /// Who may register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,11 +160,11 @@ impl AuthConfig {
         let config = Self {
             static_keys: values.static_keys()?,
             registration: values.registration()?,
-            token_lifetime: Duration::from_secs(values.number(
+            token_lifetime: values.time(
                 "TOKENHOUSE_TOKEN_LIFETIME",
-                1,
-                366 * 86_400,
-            )?),
+                1..=366 * 86_400,
+                TimeUnit::Second,
+            )?,
             cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
             // One per core: they run at low priority.
@@ -150,11 +174,15 @@ impl AuthConfig {
             } else {
                 Priority::Normal
             },
-            hash_queue: Duration::from_millis(values.number(
+            hash_queue: values.time(
                 "TOKENHOUSE_HASH_QUEUE_MS",
-                1,
-                600_000,
-            )?),
+                1..=600_000,
+                TimeUnit::Millisecond,
+            )?,
+            profile_rules: ProfileRules {
+                name_min_length: values.number("TOKENHOUSE_NAME_MIN_LENGTH", 0, 100)?,
+                is_required: values.profile()? == Profile::Tutorial,
+            },
             password_policy: PasswordPolicy {
                 min_length: values.number("TOKENHOUSE_PASSWORD_MIN_LENGTH", 0, 72)?,
                 refuse_common: values.flag("TOKENHOUSE_PASSWORD_REFUSE_COMMON")?,
@@ -171,10 +199,7 @@ impl AuthConfig {
                 keys: values.number("TOKENHOUSE_LIMIT_KEYS", 1, 1_000_000)?,
             },
             audit_key: values.audit_key()?,
-            audit_retention: match values.number("TOKENHOUSE_AUDIT_RETENTION_DAYS", 0, 36_500)? {
-                0 => None,
-                days => Some(Duration::from_secs(days * 86_400)),
-            },
+            audit_retention: values.audit_retention()?,
         };
         if config.cost > config.max_cost {
             return Err(ConfigError::new(

@@ -2,19 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::ConfigError;
+use super::names::{has_prefix, is_service_link, problem_of_unknown, secret_of_file};
 use super::proxies::TrustedProxies;
+use super::public_url::PublicUrl;
 use super::secret::{DatabaseUrl, StaticKeys};
-use super::settings::{self, PREFIX, is_service_link};
-use super::{LogFormat, Registration, origins};
+use super::settings::{self, PROFILE, Setting};
+use super::source::{EffectiveSetting, Source, Variables};
+use super::time_span::{TimeSpan, TimeUnit};
+use super::{LogFormat, Profile, Registration, address, log_filter, origins};
 use crate::credential::hex;
 use crate::password::Cost;
 use crate::scope::ScopePatterns;
@@ -27,7 +33,7 @@ const MIN_STATIC_KEY_LENGTH: usize = 8;
 
 /// The given settings by name. Without `Debug`, because values may be secrets.
 pub(super) struct Values {
-    given: HashMap<&'static str, SecretString>,
+    given: HashMap<&'static str, (SecretString, Source)>,
     /// The invalid settings, which are replaced with their defaults.
     invalid: BTreeSet<&'static str>,
 }
@@ -36,19 +42,16 @@ impl Values {
     /// Selects our settings, and reads the files of secrets. An unknown `TOKENHOUSE_…` is an error, as a
     /// misspelt one would silently keep the default; so is an empty secret, which the operator meant to
     /// set.
-    pub(super) fn new(
-        vars: impl IntoIterator<Item = (String, SecretString)>,
-    ) -> (Self, Vec<ConfigError>) {
-        let mut given: HashMap<&'static str, SecretString> = HashMap::new();
+    pub(super) fn new(vars: &Variables) -> (Self, Vec<ConfigError>) {
+        let mut given = HashMap::new();
         let (mut files, mut errors) = (HashMap::new(), Vec::new());
-        for (name, value) in vars {
-            if let Some(setting) = settings::find(&name) {
-                given.insert(setting.name, value);
-            } else if let Some(setting) = secret_of_file(&name) {
-                files.insert(setting, value);
-            } else if name.starts_with(PREFIX) && !is_service_link(&name, value.expose_secret()) {
-                let problem = "no setting has this name; .env.example lists them all";
-                errors.push(error(&name, problem));
+        for (name, (value, source)) in vars {
+            if let Some(setting) = settings::find(name) {
+                given.insert(setting.name, (value.clone(), source.clone()));
+            } else if let Some(setting) = secret_of_file(name) {
+                files.insert(setting, value.expose_secret());
+            } else if has_prefix(name) && !is_service_link(name, value.expose_secret()) {
+                errors.push(error(name, problem_of_unknown(name)));
             }
         }
         for (name, path) in files {
@@ -59,12 +62,14 @@ impl Values {
                 given.remove(name);
                 continue;
             }
-            match read_secret(path.expose_secret()) {
-                Ok(secret) => drop(given.insert(name, secret)),
+            match read_secret(path) {
+                Ok(secret) => {
+                    given.insert(name, (secret, Source::SecretFile(path.into())));
+                }
                 Err(problem) => errors.push(error(&file_name, problem)),
             }
         }
-        given.retain(|name, value| {
+        given.retain(|name, (value, _)| {
             let is_secret = settings::find(name).is_some_and(|setting| setting.secret);
             let is_empty = value.expose_secret().is_empty();
             if is_empty && is_secret {
@@ -89,7 +94,49 @@ impl Values {
 
     /// The value, if the setting is given.
     fn secret(&self, name: &'static str) -> Option<&SecretString> {
-        self.given.get(name)
+        self.given.get(name).map(|(value, _)| value)
+    }
+
+    pub(super) fn profile(&self) -> Result<Profile, ConfigError> {
+        match self.text(PROFILE).as_str() {
+            "tutorial" => Ok(Profile::Tutorial),
+            "standard" => Ok(Profile::Standard),
+            _ => Err(error(PROFILE, "expected tutorial or standard")),
+        }
+    }
+
+    /// The default in this profile, and whether the profile changes it.
+    fn default(&self, setting: &Setting) -> (&'static str, Source) {
+        let profile = self.secret(PROFILE).map(ExposeSecret::expose_secret);
+        let is_standard = profile.is_some_and(|profile| profile.trim() == "standard");
+        match setting.standard.filter(|_| is_standard) {
+            Some(standard) => (standard, Source::ProfileStandard),
+            None => (setting.default, Source::Default),
+        }
+    }
+
+    /// All settings with their values and sources.
+    pub(super) fn effective(&self) -> Vec<EffectiveSetting> {
+        let effective = |setting: &'static Setting| {
+            let given = self.given.get(setting.name);
+            let source =
+                given.map_or_else(|| self.default(setting).1, |(_, source)| source.clone());
+            let value = match setting.name {
+                // Its `Display` shows no secret.
+                "DATABASE_URL" => self.database_url().map(|url| url.to_string()),
+                "TOKENHOUSE_WORKERS" | "TOKENHOUSE_HASH_THREADS" => self
+                    .count_or_cores(setting.name)
+                    .map(|count| count.to_string()),
+                _ if setting.secret => Ok(given.map_or("", |_| "********").to_owned()),
+                name => Ok(self.text(name)),
+            };
+            EffectiveSetting {
+                setting,
+                value: value.unwrap_or_default(),
+                source,
+            }
+        };
+        settings::SETTINGS.iter().map(effective).collect()
     }
 
     /// SHA-256 over the names and values of all settings, including defaults, in hexadecimal. Of a secret
@@ -111,7 +158,7 @@ impl Values {
 
     /// A setting as text; empty if it has no value.
     pub(super) fn text(&self, name: &'static str) -> String {
-        let default = settings::find(name).map_or("", |setting| setting.default);
+        let default = settings::find(name).map_or("", |setting| self.default(setting).0);
         let given = self.secret(name).map(ExposeSecret::expose_secret);
         given.unwrap_or(default).trim().to_owned()
     }
@@ -127,16 +174,36 @@ impl Values {
             .map_err(|_error| error(name, format!("expected {expected}")))
     }
 
-    /// An optional address and port.
-    pub(super) fn optional_address(
-        &self,
-        name: &'static str,
-    ) -> Result<Option<SocketAddr>, ConfigError> {
+    /// An address and port to listen on.
+    pub(super) fn address(&self, name: &'static str) -> Result<SocketAddr, ConfigError> {
+        address::parse(&self.text(name)).map_err(|problem| error(name, problem))
+    }
+
+    /// The optional address of the listener for metrics.
+    pub(super) fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let name = "TOKENHOUSE_METRICS_BIND";
         if self.text(name).is_empty() {
             return Ok(None);
         }
-        self.parse(name, "an address and port such as 127.0.0.1:9100")
-            .map(Some)
+        let address = self.address(name)?;
+        if address.port() != 0
+            && self
+                .address("TOKENHOUSE_BIND")
+                .is_ok_and(|bind| bind == address)
+        {
+            let problem = "expected another address or port than that of TOKENHOUSE_BIND";
+            return Err(error(name, problem));
+        }
+        Ok(Some(address))
+    }
+
+    /// A filter of `env_logger`.
+    pub(super) fn log_filter(&self) -> Result<String, ConfigError> {
+        let filter = self.text("RUST_LOG");
+        match log_filter::check(&filter) {
+            Ok(()) => Ok(filter),
+            Err(problem) => Err(error("RUST_LOG", problem)),
+        }
     }
 
     /// A whole number within bounds.
@@ -150,6 +217,36 @@ impl Values {
             return Err(error(name, format!("expected {expected}")));
         }
         Ok(number)
+    }
+
+    /// A time. The bounds are numbers of `unit`, as is a value without a unit.
+    pub(super) fn time(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<u64>,
+        unit: TimeUnit,
+    ) -> Result<Duration, ConfigError> {
+        let min = TimeSpan::new(*bounds.start(), unit);
+        let max = TimeSpan::new(*bounds.end(), unit);
+        TimeSpan::parse(&self.text(name), unit)
+            .map_err(|problem| problem.to_string())
+            .and_then(|span| match span {
+                span if span < min || span > max => Err("expected a time".to_owned()),
+                span => Ok(span.as_duration()),
+            })
+            .map_err(|problem| error(name, format!("{problem}, from {min} to {max}")))
+    }
+
+    /// How long events are kept; `None` for ever.
+    pub(super) fn audit_retention(&self) -> Result<Option<Duration>, ConfigError> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let name = "TOKENHOUSE_AUDIT_RETENTION_DAYS";
+        let time = self.time(name, 0..=36_500, TimeUnit::Day)?;
+        match time {
+            Duration::ZERO => Ok(None),
+            time if time < DAY => Err(error(name, "expected at least 1d, or 0 for no limit")),
+            time => Ok(Some(time)),
+        }
     }
 
     /// A number of threads; by default one per core.
@@ -198,7 +295,10 @@ impl Values {
             Some(url) => url.clone(),
             None => self.text(name).into(),
         };
-        DatabaseUrl::parse(url).map_err(|problem| error(name, problem))
+        let url = DatabaseUrl::parse(url).map_err(|problem| error(name, problem))?;
+        url.check_slashes()
+            .map_err(|problem| error(name, problem))?;
+        Ok(url)
     }
 
     /// The static keys, which clients send in a header.
@@ -245,24 +345,12 @@ impl Values {
         origins::parse(&self.list(name)).map_err(|problem| error(name, problem))
     }
 
-    /// An optional URL of http or https without a path.
-    pub(super) fn public_url(&self) -> Result<Option<String>, ConfigError> {
+    /// An optional URL of http or https.
+    pub(super) fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
         let name = "TOKENHOUSE_PUBLIC_URL";
-        let url = self.text(name);
-        if url.is_empty() {
-            return Ok(None);
-        }
-        let host = url
-            .strip_prefix("https://")
-            .or_else(|| url.strip_prefix("http://"));
-        let host = host.map(|host| host.strip_suffix('/').unwrap_or(host));
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#@\\\"".contains(&byte);
-        match host {
-            Some(host) if !host.is_empty() && host.bytes().all(is_plain) => {
-                Ok(Some(url.trim_end_matches('/').to_owned()))
-            }
-            _ => Err(error(name, "expected a URL such as https://auth.example")),
-        }
+        let url = Some(self.text(name)).filter(|url| !url.is_empty());
+        url.map(|url| PublicUrl::parse(&url).map_err(|problem| error(name, problem)))
+            .transpose()
     }
 
     pub(super) fn trusted_proxies(&self) -> Result<TrustedProxies, ConfigError> {
@@ -273,6 +361,11 @@ impl Values {
     pub(super) fn registration(&self) -> Result<Registration, ConfigError> {
         let (name, domains_name) = ("TOKENHOUSE_REGISTRATION", "TOKENHOUSE_REGISTRATION_DOMAINS");
         let domains = (1..).zip(self.list(domains_name)).map(|(number, domain)| {
+            if domain.contains(['@', '*']) {
+                let problem = "expected a domain such as example.com, without @ and *; subdomains are \
+                               listed one by one";
+                return Err(error(domains_name, format!("entry {number}: {problem}")));
+            }
             // Normalized like the domains of addresses, with which it is compared.
             let address = EmailAddress::parse(&format!("a@{domain}"));
             let domain = address.map(|address| address.domain().to_owned());
@@ -302,27 +395,21 @@ impl Values {
     }
 }
 
-/// The secret whose file this variable names.
-fn secret_of_file(name: &str) -> Option<&'static str> {
-    let setting = name.strip_suffix("_FILE").and_then(settings::find)?;
-    setting.secret.then_some(setting.name)
-}
-
-/// Whether a variable with this name is a setting, or was meant as one.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX) || settings::find(name).is_some() || secret_of_file(name).is_some()
-}
-
-fn read_secret(path: &str) -> Result<SecretString, &'static str> {
+fn read_secret(path: &str) -> Result<SecretString, String> {
     let mut text = String::new();
     let read =
         File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
     match read {
-        Err(_error) => Err("the file cannot be read"),
-        Ok(length) if length as u64 > MAX_SECRET_BYTES => Err("the file is too large"),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err("the file is not UTF-8".to_owned())
+        }
+        Err(error) => Err(format!("the file cannot be read: {}", error.kind())),
+        Ok(length) if length as u64 > MAX_SECRET_BYTES => {
+            Err(format!("the file is larger than {MAX_SECRET_BYTES} bytes"))
+        }
         // Editors and `echo` append a newline that does not belong to the secret.
         Ok(_) => match text.trim_end_matches(['\r', '\n']) {
-            "" => Err("the file is empty"),
+            "" => Err("the file is empty".to_owned()),
             secret => Ok(secret.into()),
         },
     }

@@ -48,7 +48,9 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
-    let public_url = web::Data::new(PublicUrl(config.public_url.clone()));
+    let public_url = web::Data::new(PublicUrl(
+        config.public_url.as_ref().map(ToString::to_string),
+    ));
     let shutdown = Shutdown::default();
     let signal = shutdown.clone().signal(config.drain)?;
     let app = move || {
