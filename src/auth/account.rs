@@ -27,7 +27,7 @@ impl Auth {
         principal: &Arc<Principal>,
         input: ProfileInput,
     ) -> Result<User, Error> {
-        let changes = input.check()?;
+        let changes = input.check(self.0.config.profile_rules)?;
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         self.change(context, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;

@@ -26,7 +26,7 @@ impl Auth {
         if *rules == Registration::Closed {
             return Err(Error::RegistrationRefused);
         }
-        let checked = input.check(self.0.config.password_policy)?;
+        let checked = input.check(&self.0.config)?;
         if let Registration::Domains(domains) = rules
             && !domains
                 .iter()

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::account::changed_fields;
 use super::validation::{Field, ProfileInput, check_optional_scopes};
 use crate::audit::{Action, Event, Events};
+use crate::config::ProfileRules;
 use crate::credential::hex;
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::scope;
@@ -51,9 +52,9 @@ impl UserPatch {
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field; [`Error::PreconditionRequired`] when the
     /// scopes are replaced without a precondition.
-    pub(super) fn check(self) -> Result<CheckedPatch, Error> {
+    pub(super) fn check(self, rules: ProfileRules) -> Result<CheckedPatch, Error> {
         let mut errors = ErrorCollector::new();
-        let profile = self.profile.check_with(&mut errors);
+        let profile = self.profile.check_with(rules, &mut errors);
         let disabled = errors.take(self.disabled);
         let scopes = ScopesChange::check(
             self.scopes,

@@ -4,13 +4,11 @@
 use pydantic_email::EmailAddress;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::{AuthConfig, ProfileRules};
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::password::PasswordPolicy;
 use crate::scope;
 use crate::store::{MAX_TEXT, UserChanges};
-
-/// The shortest name of a user, in code points: the tutorial's `Field(min_length=5)`.
-const MIN_USER_NAME: usize = 5;
 
 /// The longest name of a key, in code points.
 const MAX_KEY_NAME: usize = 100;
@@ -26,7 +24,8 @@ pub type Field<T> = Result<T, FieldError>;
 
 /// The fields of a registration.
 pub struct RegistrationInput {
-    /// At least five characters.
+    /// A text of the minimum length in the settings. If the profile allows it, this field, the surname
+    /// and the website may be [`InvalidField::Missing`], and are stored as empty texts.
     pub name: Field<String>,
     /// Any text.
     pub surname: Field<String>,
@@ -53,21 +52,27 @@ impl RegistrationInput {
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field. Whether the password is a common one is
     /// checked later, on a hash thread.
-    pub(super) fn check(self, policy: PasswordPolicy) -> Result<CheckedRegistration, Error> {
+    pub(super) fn check(self, config: &AuthConfig) -> Result<CheckedRegistration, Error> {
         let mut errors = ErrorCollector::new();
-        self.check_with(policy, &mut errors).ok_or(errors.into())
+        self.check_with(config, &mut errors).ok_or(errors.into())
     }
 
     /// Like [`Self::check`], together with the fields of another input.
     pub(super) fn check_with(
         self,
-        policy: PasswordPolicy,
+        config: &AuthConfig,
         errors: &mut ErrorCollector,
     ) -> Option<CheckedRegistration> {
-        let name = errors.take(self.name.and_then(check_user_name));
-        let surname = errors.take(self.surname.and_then(|text| check_text("surname", text)));
+        let rules = config.profile_rules;
+        let profile = |field, check: &dyn Fn(String) -> Field<String>| match field {
+            Err(error) if !rules.is_required && is_missing(&error) => Ok(String::new()),
+            field => field.and_then(check),
+        };
+        let name = errors.take(profile(self.name, &|name| check_user_name(name, rules)));
+        let surname = errors.take(profile(self.surname, &|text| check_text("surname", text)));
         let email = errors.take(self.email.and_then(check_email));
-        let website = errors.take(self.website.and_then(|text| check_text("website", text)));
+        let website = errors.take(profile(self.website, &|text| check_text("website", text)));
+        let policy = config.password_policy;
         let check_shape = |password| check_password("password", password, policy);
         let password = errors.take(self.password.and_then(check_shape));
         Some(CheckedRegistration {
@@ -82,7 +87,7 @@ impl RegistrationInput {
 
 /// The fields that users may change on their own accounts; `None` leaves a field unchanged.
 pub struct ProfileInput {
-    /// At least five characters.
+    /// A text of the minimum length in the settings.
     pub name: Field<Option<String>>,
     /// Any text.
     pub surname: Field<Option<String>>,
@@ -95,14 +100,18 @@ impl ProfileInput {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field.
-    pub(super) fn check(self) -> Result<UserChanges, Error> {
+    pub(super) fn check(self, rules: ProfileRules) -> Result<UserChanges, Error> {
         let mut errors = ErrorCollector::new();
-        self.check_with(&mut errors).ok_or(errors.into())
+        self.check_with(rules, &mut errors).ok_or(errors.into())
     }
 
     /// Like [`Self::check`], together with the fields of another input.
-    pub(super) fn check_with(self, errors: &mut ErrorCollector) -> Option<UserChanges> {
-        let name = errors.take(optional(self.name, check_user_name));
+    pub(super) fn check_with(
+        self,
+        rules: ProfileRules,
+        errors: &mut ErrorCollector,
+    ) -> Option<UserChanges> {
+        let name = errors.take(optional(self.name, |name| check_user_name(name, rules)));
         let surname = errors.take(optional(self.surname, |text| check_text("surname", text)));
         let website = errors.take(optional(self.website, |text| check_text("website", text)));
         Some(UserChanges {
@@ -209,9 +218,14 @@ fn check_text(field: &'static str, text: String) -> Field<String> {
     Ok(text)
 }
 
-fn check_user_name(name: String) -> Field<String> {
-    if name.chars().count() < MIN_USER_NAME {
-        let reason = InvalidField::TooShort { min: MIN_USER_NAME };
+fn is_missing(error: &FieldError) -> bool {
+    error.reason == InvalidField::Missing
+}
+
+fn check_user_name(name: String, rules: ProfileRules) -> Field<String> {
+    let min = rules.name_min_length;
+    if name.chars().count() < min {
+        let reason = InvalidField::TooShort { min };
         return Err(FieldError::new("name", reason).with_value(name));
     }
     check_text("name", name)

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::Cli;
 use super::common::counted;
 use super::output::{Output, complain, print_json_text, print_verbatim};
+use crate::config::Config;
 use crate::http;
 use crate::private_file::reason;
 
@@ -38,15 +39,11 @@ struct Written {
     pages: usize,
 }
 
-/// Prints the OpenAPI document.
-pub(super) fn openapi() -> ExitCode {
-    match http::openapi_document().to_pretty_json() {
-        Ok(document) => {
-            print_json_text(&document);
-            ExitCode::SUCCESS
-        }
-        Err(_error) => ExitCode::FAILURE,
-    }
+/// Prints the OpenAPI document of a service with these settings.
+pub(super) fn openapi(config: &Config) -> Result<(), String> {
+    let document = http::openapi_document(&config.auth).to_pretty_json();
+    print_json_text(&document.map_err(|error| error.to_string())?);
+    Ok(())
 }
 
 /// Prints the completion script of a shell.

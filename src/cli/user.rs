@@ -59,9 +59,9 @@ pub(super) enum UserCommand {
 pub(super) struct CreateArgs {
     /// The user's e-mail address
     email: String,
-    /// At least five characters
+    /// The name, of at least TOKENHOUSE_NAME_MIN_LENGTH characters; optional in the profile standard
     #[arg(long)]
-    name: String,
+    name: Option<String>,
     #[arg(long, default_value = "")]
     surname: String,
     #[arg(long, default_value = "")]
@@ -197,7 +197,8 @@ async fn create(
 ) -> Result<(), Failure> {
     let scopes = Ok(Some(args.scopes.join(" ")));
     let input = |password| RegistrationInput {
-        name: Ok(args.name.clone()),
+        name: (args.name.clone())
+            .ok_or_else(|| FieldError::new("name", InvalidField::Missing)),
         surname: Ok(args.surname.clone()),
         email: Ok(args.email.clone()),
         website: Ok(args.website.clone()),

@@ -3,6 +3,7 @@
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme,
 };
+use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
@@ -10,11 +11,48 @@ use super::routes::{
     account, admin_access, admin_users, events, forward_auth, health, keys, oauth, oauth_metadata,
     register, token, tutorial,
 };
+use crate::config::AuthConfig;
 use crate::scope;
 
-/// The OpenAPI 3.1 document of the service.
-pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+/// The OpenAPI 3.1 document of a service with these settings.
+pub fn document(config: &AuthConfig) -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    let components = document.components.get_or_insert_default();
+    for name in [
+        "UserCreate",
+        "AdminUserCreate",
+        "ProfileUpdate",
+        "AdminUserUpdate",
+    ] {
+        if let Some(RefOr::T(Schema::Object(input))) = components.schemas.get_mut(name) {
+            apply_rules(input, config);
+        }
+    }
+    document
+}
+
+/// Describes the settings' rules for the fields of a user.
+fn apply_rules(input: &mut Object, config: &AuthConfig) {
+    let rules = config.profile_rules;
+    if !rules.is_required {
+        let is_required =
+            |field: &String| !["name", "surname", "website"].contains(&field.as_str());
+        input.required.retain(is_required);
+    }
+    if let Some(RefOr::T(Schema::Object(name))) = input.properties.get_mut("name") {
+        name.min_length = Some(rules.name_min_length).filter(|min| *min > 0);
+    }
+    if let Some(RefOr::T(Schema::Object(password))) = input.properties.get_mut("password") {
+        let policy = config.password_policy;
+        let not_common = match policy.refuse_common {
+            true => ", and not a common one",
+            false => "",
+        };
+        password.description = Some(format!(
+            "At least {} characters and at most 72 bytes{not_common}.",
+            policy.min_length
+        ));
+    }
 }
 
 #[derive(OpenApi)]

@@ -152,7 +152,7 @@ impl Auth {
     ) -> Result<User, Error> {
         admin.check_is_not_key()?;
         let mut errors = ErrorCollector::new();
-        let registration = input.check_with(self.0.config.password_policy, &mut errors);
+        let registration = input.check_with(&self.0.config, &mut errors);
         let scopes = errors.take(check_optional_scopes("scopes", scopes));
         let (Some(registration), Some(scopes)) = (registration, scopes) else {
             return Err(errors.into());
@@ -208,7 +208,7 @@ impl Auth {
         id: i64,
         patch: UserPatch,
     ) -> Result<(User, RevokedCredentials), Error> {
-        let patch = patch.check()?;
+        let patch = patch.check(self.0.config.profile_rules)?;
         if patch.is_for_people() {
             admin.check_is_not_key()?;
         }

@@ -18,7 +18,7 @@ use crate::views::UserRead;
 #[schema(as = ProfileUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct ProfileRequest {
-    #[schema(nullable = false, min_length = 5, example = "Andres Cruz")]
+    #[schema(nullable = false, example = "Andres Cruz")]
     name: Option<String>,
     #[schema(nullable = false, example = "Cruz")]
     surname: Option<String>,

@@ -31,7 +31,7 @@ const MAX_PAGE_SIZE: i64 = 500;
 #[schema(as = AdminUserCreate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct NewUserRequest {
-    #[schema(min_length = 5, example = "Andres Cruz")]
+    #[schema(example = "Andres Cruz")]
     name: String,
     #[schema(example = "Cruz")]
     surname: String,
@@ -71,7 +71,7 @@ impl FromMembers for NewUserInput {
 #[schema(as = AdminUserUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct UserUpdateRequest {
-    #[schema(nullable = false, min_length = 5)]
+    #[schema(nullable = false)]
     name: Option<String>,
     #[schema(nullable = false)]
     surname: Option<String>,

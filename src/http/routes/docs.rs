@@ -3,16 +3,17 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::web::{Bytes, Path};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream::{self, Stream};
 use utoipa_swagger_ui::Config;
 
+use crate::auth::Auth;
 use crate::http::idle_connections::ConnectionGuard;
 use crate::http::openapi;
 use crate::http::request_error::{Error, RequestError};
@@ -40,10 +41,9 @@ const KEEP: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600")
 /// timeout is cut off; a slow client holds a few pieces in memory.
 const PIECE_SIZE: usize = 4 << 10;
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    // The document consists of names and numbers, which always serialise.
-    Bytes::from(openapi::document().to_json().unwrap_or_default())
-});
+/// The OpenAPI document, which is built at the first request.
+#[derive(Default)]
+pub(crate) struct Document(OnceLock<Bytes>);
 
 static SWAGGER_CONFIG: LazyLock<Arc<Config<'static>>> =
     LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
@@ -98,10 +98,18 @@ pub(crate) async fn redoc_file(
 }
 
 /// The OpenAPI document.
-pub(crate) async fn openapi_json() -> HttpResponse {
+pub(crate) async fn openapi_json(auth: Auth, document: Data<Document>) -> HttpResponse {
+    let json = document.0.get_or_init(|| {
+        // The document consists of names and numbers, which always serialise.
+        Bytes::from(
+            openapi::document(auth.config())
+                .to_json()
+                .unwrap_or_default(),
+        )
+    });
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(DOCUMENT.clone())
+        .body(json.clone())
 }
 
 /// Sends a large file to a client that may be slow: its connection stays open while it reads.

@@ -79,7 +79,8 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
     .service(resource("/metrics", get(health::metrics)))
     .default_service(web::to(normalize_path::not_found));
     if with_docs {
-        app.service(resource("/docs", get(docs::swagger_ui)))
+        app.app_data(web::Data::new(docs::Document::default()))
+            .service(resource("/docs", get(docs::swagger_ui)))
             .service(resource("/docs/{file}", get(docs::swagger_ui_file)))
             .service(resource("/redoc", get(docs::redoc)))
             .service(resource("/redoc/{file}", get(docs::redoc_file)))

@@ -14,7 +14,7 @@ use crate::views::UserRead;
 #[schema(as = UserCreate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct RegistrationRequest {
-    #[schema(min_length = 5, example = "Andres Cruz")]
+    #[schema(example = "Andres Cruz")]
     name: String,
     #[schema(example = "Cruz")]
     surname: String,
@@ -23,7 +23,6 @@ pub(crate) struct RegistrationRequest {
     email: String,
     #[schema(example = "https://example.com/me")]
     website: String,
-    /// At least 8 characters and at most 72 bytes, and not a common one.
     #[schema(format = "password", max_length = 72, example = "correct-horse-9!")]
     password: String,
 }
