@@ -32,8 +32,8 @@ use output::{Output, complain, start_log, warn};
 
 /// A self-hosted token-authentication service.
 ///
-/// Settings come from the environment and the file .env in the working directory; .env.example lists
-/// all of them. Without a command, it serves.
+/// Settings come from the environment and the file .env in the working directory; tokenhouse config
+/// list shows all of them. Without a command, it serves.
 ///
 /// Exit codes: 0 for success, 1 if the command failed or was refused, or what it names does not exist,
 /// 2 for a setting, an argument or an input that cannot be used, 3 if audit verify cannot compare, 130
@@ -91,7 +91,7 @@ enum Command {
     /// Complete a restore by other means, such as `pg_restore`: end all login tokens and API keys, and
     /// ensure that no id is used twice.
     AfterRestore(restore::AfterRestoreArgs),
-    /// Check and list the settings.
+    /// Check, show and list the settings, or write a settings file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Find problems of an installation, and suggest solutions: exit code 1 if there is any.
@@ -104,7 +104,7 @@ enum Command {
     /// Verify a password, read from standard input to its end, against a hash: prints true, false or
     /// an error (exit code 0, 1 or 2).
     Verify(password::VerifyArgs),
-    /// Print the OpenAPI document.
+    /// Print the OpenAPI document of a service with the current settings.
     Openapi,
     /// Print a completion script for a shell.
     Completions(artifacts::CompletionsArgs),
@@ -149,17 +149,14 @@ impl Cli {
             Command::AfterRestore(args) => run_with(file, output, |config| {
                 restore::run_after(config, &args, output)
             }),
-            Command::Config(command) => run_with(file, output, |config| {
-                config::run(config, &command, output);
-                Ok::<(), Failure>(())
-            }),
+            Command::Config(command) => config::run(file, &command, output),
             Command::Doctor => run_with(file, output, |config| doctor::run(config, output)),
             Command::Import(args) => {
                 run_with(file, output, |config| import::run(config, &args, output))
             }
             Command::Hash(args) => password::hash(&args, output),
             Command::Verify(args) => password::verify(&args, output),
-            Command::Openapi => artifacts::openapi(),
+            Command::Openapi => run_with(file, output, artifacts::openapi),
             Command::Completions(args) => artifacts::completions(&args),
             Command::Man(args) => artifacts::man(&args, output),
         }

@@ -20,6 +20,7 @@ use env_logger::fmt::Formatter;
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 use log::Record;
+use rustix::fs::FileType;
 use serde::Serialize;
 use serde_json::json;
 
@@ -225,6 +226,13 @@ pub(super) fn ask(question: &str) {
 /// Ends the line of a question that was not answered.
 pub(super) fn ask_no_more() {
     let _ = writeln!(std::io::stderr());
+}
+
+/// Whether standard output is a file that other users can read, as after `> .env`.
+pub(super) fn is_readable_by_others() -> bool {
+    rustix::fs::fstat(std::io::stdout()).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_mode & 0o044 != 0
+    })
 }
 
 /// Ends the program when the reader has closed the pipe, as `| head` does.

@@ -197,8 +197,7 @@ async fn create(
 ) -> Result<(), Failure> {
     let scopes = Ok(Some(args.scopes.join(" ")));
     let input = |password| RegistrationInput {
-        name: (args.name.clone())
-            .ok_or_else(|| FieldError::new("name", InvalidField::Missing)),
+        name: (args.name.clone()).ok_or_else(|| FieldError::new("name", InvalidField::Missing)),
         surname: Ok(args.surname.clone()),
         email: Ok(args.email.clone()),
         website: Ok(args.website.clone()),
@@ -208,7 +207,8 @@ async fn create(
         let not_yet = Err(FieldError::new("password", InvalidField::Missing));
         auth.check_new_user(input(not_yet), scopes.clone()).await?;
     }
-    let words = [&*args.email, &args.name, &args.surname];
+    let name = args.name.as_deref().unwrap_or_default();
+    let words = [&*args.email, name, &args.surname];
     let password = read_new_password(auth.config().password_policy, &words)?;
     let user = auth
         .create_user(operator, input(Ok(password)), scopes)

@@ -390,6 +390,7 @@ fn every_command_honours_the_json_option() {
     let folder = ScratchDir::new("json-option");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (source, copy, pages) = (file("users.jsonl"), file("copy.db"), file("pages"));
+    let settings = file("settings");
     fs::write(&source, r#"{"email": "d@example.com"}"#).unwrap();
     let restored = format!("sqlite://{}", file("restored.db"));
     let hash = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
@@ -398,7 +399,9 @@ fn every_command_honours_the_json_option() {
     let mut tested: BTreeSet<String> = WITHOUT_JSON.map(|(name, _)| name.to_owned()).into();
     for (name, arguments) in [
         ("config check", &[][..]),
+        ("config show", &[]),
         ("config list", &[]),
+        ("config init", &["--output", &settings]),
         ("migrate", &[]),
         ("openapi", &[]),
         ("hash", &["--cost", "4"]),

@@ -1,4 +1,5 @@
-//! `.env` files: which one is read, whose files are trusted, and that values arrive unchanged.
+//! `.env` files: which one is read, whose files are trusted, and that values arrive unchanged; and the
+//! commands `config …`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -7,7 +8,7 @@ use std::process::{Command, Output};
 
 use secrecy::ExposeSecret;
 use tokenhouse::Config;
-use tokenhouse::config::EnvFile;
+use tokenhouse::config::{EnvFile, Profile, SETTINGS};
 
 use crate::harness::{Running, ScratchDir};
 
@@ -43,6 +44,10 @@ fn program(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
@@ -74,12 +79,11 @@ fn secrets_are_read_byte_for_byte() {
         "`ticks` !%&;|<>*?~=[]{}() 0123456789ab",
         "k\u{e9}y: \u{fc}ber \u{20ac} 0123456789abcdef0123",
     ] {
-        let double = secret.replace('\\', "\\\\").replace('"', "\\\"");
-        let mut forms = vec![format!("\"{double}\"")];
-        if !secret.contains('\'') {
-            forms.push(format!("'{secret}'"));
-        }
-        if !secret.contains(['\'', '"', '\\', ' ', '\t']) {
+        let escaped = secret.replace('\\', "\\\\");
+        let double = escaped.replace('"', "\\\"");
+        let single = escaped.replace('\'', "\\'");
+        let mut forms = vec![format!("\"{double}\""), format!("'{single}'")];
+        if !secret.contains(" #") {
             forms.push(secret.to_owned());
         }
         let secret_file = folder.file("secret", &format!("{secret}\n"));
@@ -211,7 +215,7 @@ fn errors_name_file_and_line_and_hide_the_value() {
     );
     assert!(workers.ends_with(&format!("({path}, line 3)")), "{workers}");
 
-    folder.file(".env", "A=1\nB='hush\n");
+    folder.file(".env", "A=1\nB='hush\nC=2\n");
     let output = folder.run(&["migrate"]);
     let line = format!("tokenhouse: {path}: line 2: the quote is not closed\n");
     assert_eq!((output.status.code(), stderr(&output)), (Some(2), line));
@@ -239,4 +243,133 @@ fn secret_that_is_not_utf8_is_rejected() {
     let output = command.env("API_KEY_TOKEN", value).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(stderr(&output), "tokenhouse: API_KEY_TOKEN: is not UTF-8\n");
+}
+
+#[test]
+fn config_show_prints_values_and_sources_without_secrets() {
+    let folder = Folder::new();
+    let secret = folder.file("secret", "hush-audit-key-0123456789-0123456789\n");
+    let text = format!(
+        "TOKENHOUSE_PROFILE=standard\n\nTOKENHOUSE_BCRYPT_COST=11\nAPI_KEY_TOKEN=hush-0123456789\n\
+         DATABASE_URL=postgres://me:hush@localhost/auth?application_name=hush\n\
+         TOKENHOUSE_AUDIT_KEY_FILE={}\nTOKENHOUSE_DOCS=on\nTOKENHOUSE_TOKEN_LIFETIME=30d\n",
+        secret.display()
+    );
+    let path = folder.file(".env", &text);
+    let path = path.display();
+    let mut command = program(&folder.0, &["config", "show"]);
+    command
+        .env("TOKENHOUSE_DOCS", "off")
+        .env("TOKENHOUSE_WORKERS", "3");
+    let output = command.output().unwrap();
+    let shown = stdout(&output);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!shown.contains("hush"), "{shown}");
+    for line in [
+        format!("TOKENHOUSE_PROFILE\tstandard\t{path}, line 1"),
+        format!("TOKENHOUSE_BCRYPT_COST\t11\t{path}, line 3"),
+        format!("API_KEY_TOKEN\t********\t{path}, line 4"),
+        format!("DATABASE_URL\tpostgres://localhost/auth\t{path}, line 5"),
+        format!("TOKENHOUSE_AUDIT_KEY\t********\tfile {}", secret.display()),
+        "TOKENHOUSE_DOCS\toff\tenvironment".to_owned(),
+        "TOKENHOUSE_WORKERS\t3\tenvironment".to_owned(),
+        format!("TOKENHOUSE_TOKEN_LIFETIME\t30d\t{path}, line 8"),
+        "TOKENHOUSE_PASSWORD_MIN_LENGTH\t15\tprofile standard".to_owned(),
+        "TOKENHOUSE_NAME_MIN_LENGTH\t1\tprofile standard".to_owned(),
+        "TOKENHOUSE_OAUTH_STRICT_STATUS\ttrue\tprofile standard".to_owned(),
+        "TOKENHOUSE_BIND\t127.0.0.1:8000\tdefault".to_owned(),
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}: {shown}");
+    }
+    let output = command.arg("--json").output().unwrap();
+    let shown: Vec<serde_json::Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(shown.len(), SETTINGS.len());
+    let docs = shown.iter().find(|row| row["name"] == "TOKENHOUSE_DOCS");
+    assert_eq!(docs.unwrap()["source"], "environment");
+    assert!(!stdout(&output).contains("hush"));
+}
+
+#[test]
+fn config_init_writes_a_private_file_with_new_secrets_once() {
+    let folder = Folder::new();
+    // Also with an invalid file, which it may be about to replace.
+    folder.file(".env", "hush\n");
+    let init = |profile: &str, file: &str| {
+        folder.run(&["config", "init", "--profile", profile, "--output", file])
+    };
+    assert!(init("standard", "new").status.success());
+    let path = folder.0.join("new");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    let written = fs::read_to_string(&path).unwrap();
+    let again = init("tutorial", "new");
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), written);
+
+    assert!(init("tutorial", "other").status.success());
+    let config = |name: &str| {
+        let file = EnvFile::from_path(&folder.0.join(name)).unwrap();
+        Config::from_env_and(&file).unwrap()
+    };
+    let (new, other) = (config("new"), config("other"));
+    assert_eq!(
+        (new.profile, other.profile),
+        (Profile::Standard, Profile::Tutorial)
+    );
+    let key = |config: Config| config.auth.audit_key.unwrap().expose_secret().to_owned();
+    assert_eq!(new.warnings(), Vec::<String>::new());
+    assert!(!new.auth.static_keys.is_empty() && key(new) != key(other));
+
+    // `config init > .env` creates the file before the program runs.
+    let path = folder.file("redirected", "");
+    let mut command = program(&folder.0, &["config", "init"]);
+    let output = command.stdout(fs::File::create(&path).unwrap()).output();
+    assert!(stderr(&output.unwrap()).contains("chmod 600"));
+    assert!(EnvFile::from_path(&path).is_ok());
+}
+
+#[test]
+fn invalid_settings_are_reported_together_with_suggestions() {
+    let folder = Folder::new();
+    folder.file(
+        ".env",
+        "TOKENHOUSE_TOKEN_LIFETME=hush\nTOKENHOUSE_BIND=hush\nTOKENHOUSE_CORS_ORIGINS=*\n",
+    );
+    let output = folder.run(&["config", "check", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let checked: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(checked["usable"], false);
+    assert_eq!(checked["errors"].as_array().unwrap().len(), 3, "{checked}");
+    let lines = stderr(&output);
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    assert!(
+        lines.contains("did you mean TOKENHOUSE_TOKEN_LIFETIME?"),
+        "{lines}"
+    );
+    assert!(!lines.contains("hush") && !checked.to_string().contains("hush"));
+    assert_eq!(stderr(&folder.run(&["serve"])), lines);
+    // The command that the error names works all the same.
+    let list = folder.run(&["config", "list"]);
+    assert!(list.status.success() && stdout(&list).contains("TOKENHOUSE_TOKEN_LIFETIME\t"));
+}
+
+#[test]
+fn config_check_and_doctor_have_the_same_warnings() {
+    let folder = Folder::new();
+    folder.file(
+        ".env",
+        "TOKENHOUSE_LIMITS=off\nTOKENHOUSE_BIND=0.0.0.0:8000\nAPI_KEY_TOKEN='\"0123456789abcdef\"'\n\
+         TOKENHOUSE_BCRYPT_COST=9\n",
+    );
+    let check = stdout(&folder.run(&["config", "check"]));
+    let doctor = stdout(&folder.run(&["doctor"]));
+    let warned: Vec<_> = doctor
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning\tsettings\t"))
+        .map(|warning| format!("warning: {warning}"))
+        .collect();
+    assert_eq!(check.lines().collect::<Vec<_>>(), warned, "{doctor}");
+    assert_eq!(warned.len(), 6, "{warned:#?}");
 }

@@ -35,6 +35,7 @@ mod model;
 mod mutated_credentials;
 mod output;
 mod principal_cache;
+mod profiles;
 mod program;
 mod proxies;
 mod public_urls;

@@ -122,7 +122,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let mut errors = ErrorCollector::new();
         let email = input.email.clone();
-        input.check_with(self.0.config.password_policy, &mut errors);
+        input.check_with(&self.0.config, &mut errors);
         errors.take(check_optional_scopes("scopes", scopes));
         let mut errors: Vec<FieldError> = errors.into();
         errors.retain(|error| error.field != "password");

@@ -15,7 +15,7 @@ use super::output::{Output, Tone};
 use super::table::{Cell, Column};
 use crate::audit::Verification;
 use crate::auth::Auth;
-use crate::config::{Config, Registration};
+use crate::config::Config;
 use crate::password::hash_password;
 use crate::store;
 
@@ -86,35 +86,10 @@ fn finding(level: Level, subject: &'static str, message: impl Into<String>) -> F
 }
 
 fn settings(config: &Config) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = config
-        .warnings()
-        .into_iter()
+    let warnings = config.all_warnings().into_iter();
+    let mut findings: Vec<Finding> = warnings
         .map(|warning| finding(Level::Warning, "settings", warning))
         .collect();
-    let warn = |message: &str| finding(Level::Warning, "settings", message);
-    if !config.auth.limits.on {
-        findings.push(warn(
-            "TOKENHOUSE_LIMITS: off, so passwords can be guessed without limit; set it to on",
-        ));
-    }
-    let is_local = config.server.bind.ip().is_loopback();
-    if !is_local && config.server.trusted_proxies.is_empty() {
-        findings.push(warn(
-            "TOKENHOUSE_BIND: reachable from other machines without TOKENHOUSE_TRUSTED_PROXIES; \
-             passwords are sent unencrypted unless a proxy terminates TLS",
-        ));
-    }
-    if !is_local && config.auth.registration == Registration::Open {
-        findings.push(warn(
-            "TOKENHOUSE_REGISTRATION: every client that can reach the service can register users",
-        ));
-    }
-    if config.auth.audit_key.is_none() {
-        findings.push(warn(
-            "TOKENHOUSE_AUDIT_KEY: not set, so an attacker with access to the database can rewrite \
-             the audit trail; set 32 random characters and store them elsewhere",
-        ));
-    }
     if findings.is_empty() {
         findings.push(finding(Level::Ok, "settings", "fine"));
     }
