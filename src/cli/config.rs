@@ -25,7 +25,7 @@ pub(super) enum ConfigCommand {
     Show,
     /// List all settings: name, default, whether it is a secret, and description, separated by tabs.
     List,
-    /// Write a settings file with a new API_KEY_TOKEN and TOKENHOUSE_AUDIT_KEY; all other settings are
+    /// Write a settings file with a new static key and audit key; all other settings are
     /// comments.
     Init(InitArgs),
 }

@@ -59,7 +59,7 @@ pub(super) enum UserCommand {
 pub(super) struct CreateArgs {
     /// The user's e-mail address
     email: String,
-    /// The name, of at least TOKENHOUSE_NAME_MIN_LENGTH characters; optional in the profile standard
+    /// At least five characters; in the profile standard one or more, or none at all
     #[arg(long)]
     name: Option<String>,
     #[arg(long, default_value = "")]

@@ -47,9 +47,9 @@ fn is_module(text: &str) -> bool {
 /// Whether a text was meant as a level.
 fn is_misspelt(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let is_near = |level: &&str| strsim::osa_distance(level, &text) == 1;
+    let is_near = |level: &str| strsim::osa_distance(level, &text) == 1;
     OTHER_LEVELS.contains(&text.as_str())
-        || LEVELS.iter().any(|level| is_near(&level))
+        || LEVELS.iter().any(|level| is_near(level))
         || text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -109,7 +109,7 @@ impl Config {
                 Err(_value) => {}
             }
         }
-        Self::build(vars, errors)
+        Self::build(&vars, errors)
     }
 
     /// Builds the settings from names and values, as in the environment.
@@ -120,13 +120,13 @@ impl Config {
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
         let given = |(name, value): (String, String)| (name, (value.into(), Source::Environment));
-        Self::build(vars.into_iter().map(given).collect(), Vec::new())
+        Self::build(&vars.into_iter().map(given).collect(), Vec::new())
     }
 
     /// Finds all errors: replaces each invalid setting with its default and validates again, until
     /// the rest is valid.
-    fn build(vars: Variables, mut errors: Vec<ConfigError>) -> Result<Self, ConfigErrors> {
-        let (mut values, invalid) = Values::new(&vars);
+    fn build(vars: &Variables, mut errors: Vec<ConfigError>) -> Result<Self, ConfigErrors> {
+        let (mut values, invalid) = Values::new(vars);
         errors.extend(invalid);
         loop {
             match Self::from_values(&values) {
