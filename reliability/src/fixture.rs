@@ -211,6 +211,7 @@ pub(crate) fn member(response: &Response, name: &str) -> Result<Value, String> {
 /// A connection that is opened when it is needed, to one server after the other.
 pub(crate) struct PooledConnection {
     timeout: Duration,
+    max_idle: Duration,
     /// With its server, and the time of the last request.
     open: Option<(Connection, SocketAddr, Instant)>,
 }
@@ -220,14 +221,23 @@ impl PooledConnection {
     pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
+            max_idle: MAX_IDLE,
             open: None,
+        }
+    }
+
+    /// The same, but it is used again however long it was idle.
+    pub(crate) fn without_idle_limit(self) -> Self {
+        Self {
+            max_idle: Duration::MAX,
+            ..self
         }
     }
 
     /// Opens the connection, unless there is one to this server that can be used.
     pub(crate) fn connect(&mut self, to: SocketAddr) -> io::Result<&mut Connection> {
         let open = self.open.take().filter(|(connection, server, last)| {
-            *server == to && connection.is_open() && last.elapsed() < MAX_IDLE
+            *server == to && connection.is_open() && last.elapsed() < self.max_idle
         });
         let connection = match open {
             Some((connection, ..)) => connection,
@@ -255,12 +265,10 @@ impl ApiClient {
     }
 
     /// Connects to a process, so that the next request need not wait for that.
-    pub(crate) fn connect(&mut self, process: usize) -> Result<(), String> {
+    pub(crate) fn connect(&mut self, process: usize) -> Result<&mut Connection, String> {
         let (server, connection) = &mut self.0[process];
         let connected = connection.connect(*server);
-        connected
-            .map(drop)
-            .map_err(|error| format!("process {process}: {error}"))
+        connected.map_err(|error| format!("process {process}: {error}"))
     }
 
     /// Sends a request to a process.
@@ -268,8 +276,7 @@ impl ApiClient {
     /// # Errors
     /// When there is no response.
     pub(crate) fn send(&mut self, process: usize, request: &Request) -> Result<Response, String> {
-        let (server, connection) = &mut self.0[process];
-        let response = connection.send(*server, request);
+        let response = self.connect(process)?.send(request);
         response.map_err(|error| format!("process {process}: {error}"))
     }
 

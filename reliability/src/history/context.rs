@@ -238,12 +238,11 @@ pub(super) struct ProcessConnections<'a> {
 
 impl<'a> ProcessConnections<'a> {
     pub(super) fn new(context: &'a RunContext) -> Self {
-        let slots = context.cluster.slots.iter();
+        // A process that was paused reads an open connection first, before it hears of any change.
+        let connection = |_| PooledConnection::new(RESPONSE_TIMEOUT).without_idle_limit();
         Self {
             context,
-            connections: slots
-                .map(|_| PooledConnection::new(RESPONSE_TIMEOUT))
-                .collect(),
+            connections: context.cluster.slots.iter().map(connection).collect(),
         }
     }
 
