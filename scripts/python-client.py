@@ -166,6 +166,7 @@ def check_credentials(checks: Checks, app: str, ada: str, bob: str, key: str) ->
         for headers in [{"Token": bad}, {"Authorization": f"Bearer {bad}"}]:
             check_refusal(checks, f"{bad[:60]!r}", ask(notes, headers), 401, "invalid")
     user = {"id": 1, "email": "ada@example.com", "name": "Ada Lovelace", "scope": "orders:read"}
+    user["external_id"] = None
     checks.equal("the user", ask(f"{app}/me", {"Token": key}).body, user)
 
 
@@ -284,6 +285,9 @@ def check_impostor(checks: Checks) -> None:
         # The valid response, for comparison.
         Impostor.response = (200, good)
         checks.equal("the valid response", ask(f"{app}/orders", {"Token": "x"}).status, 200)
+        Impostor.response = (200, json.dumps(GOOD | {"external_id": "u-1"}).encode())
+        imported = ask(f"{app}/me", {"Token": "x"}).body
+        checks.equal("an imported user", imported["external_id"], "u-1")
         for status in [201, 204, 301, 302, 307, 400, 401, 403, 404, 500, 503]:
             Impostor.response = (status, good)
             check_unavailable(checks, f"status {status}", app, "x")
