@@ -19,11 +19,14 @@ pub enum TimeUnit {
     Day,
     /// `w`, 7 days
     Week,
+    /// `y`, 365 days
+    Year,
 }
 
 impl TimeUnit {
     /// All units, from the longest to the shortest.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
+        Self::Year,
         Self::Week,
         Self::Day,
         Self::Hour,
@@ -40,6 +43,7 @@ impl TimeUnit {
             Self::Hour => "h",
             Self::Day => "d",
             Self::Week => "w",
+            Self::Year => "y",
         }
     }
 
@@ -51,6 +55,7 @@ impl TimeUnit {
             Self::Hour => 3_600_000,
             Self::Day => 86_400_000,
             Self::Week => 604_800_000,
+            Self::Year => 31_536_000_000,
         }
     }
 }
@@ -114,8 +119,8 @@ impl fmt::Display for TimeSpan {
         let milliseconds = self.0.as_millis();
         let mut exact = TimeUnit::ALL
             .into_iter()
-            // `28d` is more usual than `4w`.
-            .skip(1)
+            // `28d` is more usual than `4w`, and `365d` says how long a year is.
+            .skip(2)
             .filter(|unit| milliseconds.is_multiple_of(u128::from(unit.milliseconds())));
         match exact.next() {
             Some(unit) if milliseconds > 0 => {
@@ -136,6 +141,7 @@ mod tests {
         for (text, seconds, shown) in [
             ("30d", 2_592_000, "30d"),
             ("1w", 604_800, "7d"),
+            ("1y", 31_536_000, "365d"),
             ("12h", 43_200, "12h"),
             ("15m", 900, "15m"),
             ("90s", 90, "90s"),
@@ -168,7 +174,6 @@ mod tests {
             "1d12h",
             "30D",
             "30M",
-            "1y",
             "1 day",
             "soon",
             "1e3",
