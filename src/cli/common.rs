@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use chrono::TimeDelta;
 use clap::Args;
 
 use super::output::{complain, note};
 use crate::auth::{AuditContext, Auth, RevokedCredentials};
-use crate::config::Config;
+use crate::config::{Config, TimeSpan, TimeUnit};
 use crate::error::{Error, FieldError, InvalidField};
 use crate::scope;
 
@@ -146,6 +147,13 @@ pub(super) fn check_scopes(scopes: &[String]) -> Result<String, Failure> {
     let scopes = scope::normalise(&scopes.join(" "));
     scopes
         .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))).into())
+}
+
+/// Parses a length of time such as `30d`, `12h`, `15m` or `90s`. `plain` is the unit of a number
+/// without one.
+pub(super) fn parse_span(text: &str, plain: TimeUnit) -> Option<TimeDelta> {
+    let span = TimeSpan::parse(text, plain).ok()?;
+    TimeDelta::from_std(span.as_duration()).ok()
 }
 
 /// A number with its noun: `1 login token`, `2,000 login tokens`.

@@ -4,12 +4,12 @@ use chrono::{NaiveDateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{Failure, counted, note_more, with_auth};
+use super::common::{Failure, counted, note_more, parse_span, with_auth};
 use super::output::{Output, Tone, note};
 use super::prompt::YesArgs;
 use super::table::{Cell, Column, relative};
 use crate::auth::{Administrator, Auth, KeyInput};
-use crate::config::Config;
+use crate::config::{Config, TimeUnit};
 use crate::store::{ApiKey, User};
 use crate::views::{KeyCreated, KeyRead};
 
@@ -26,6 +26,9 @@ static COLUMNS: [Column; 7] = [
 
 /// The number of the columns of a list of one user's keys.
 const OWN_COLUMNS: usize = 6;
+
+/// The longest lifetime of a key, in days.
+const MAX_DAYS: i64 = 366;
 
 /// How long before its expiry a key is shown as about to expire.
 const WARNING_TIME: TimeDelta = TimeDelta::days(14);
@@ -53,8 +56,19 @@ pub(super) struct CreateArgs {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
     /// The lifetime in days, 1 to 366; 90 by default
-    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=366))]
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=MAX_DAYS))]
     days: Option<i64>,
+    /// The lifetime in another unit, such as 12w: whole days, 1 to 366
+    #[arg(long, value_name = "TIME", conflicts_with = "days", value_parser = parse_days)]
+    expires: Option<i64>,
+}
+
+fn parse_days(text: &str) -> Result<i64, String> {
+    let span =
+        parse_span(text, TimeUnit::Day).filter(|span| *span == TimeDelta::days(span.num_days()));
+    let days = span.map(|span| span.num_days());
+    days.filter(|days| (1..=MAX_DAYS).contains(days))
+        .ok_or_else(|| format!("expected 1 to {MAX_DAYS} whole days, such as 30d or 12w"))
 }
 
 #[derive(Debug, Args)]
@@ -123,7 +137,7 @@ async fn create(
     let input = KeyInput {
         name: Ok(args.name),
         scopes: Ok(Some(args.scopes.join(" "))),
-        expires_in_days: Ok(args.days),
+        expires_in_days: Ok(args.days.or(args.expires)),
     };
     let issued = auth.create_key_for(operator, id, input).await?;
     output.print(&KeyCreated::from(&issued), &[issued.secret.expose()]);

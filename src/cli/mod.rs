@@ -20,6 +20,7 @@ mod tail;
 mod token;
 mod usage;
 mod user;
+mod user_list;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::common::Failure;
+use super::common::{Failure, parse_span};
 use super::output::{Output, Tone, note};
 use super::table::{Cell, Column, Table};
 use crate::audit::AuditContext;
 use crate::auth::{Addresses, Auth};
+use crate::config::TimeUnit;
 use crate::store::{AuditEvent, EventMatch};
 use crate::views::EventRead;
 
@@ -75,18 +76,7 @@ fn parse_time(text: &str) -> Result<NaiveDateTime, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.naive_utc());
     }
-    let (number, unit) = text
-        .split_at_checked(text.len().saturating_sub(1))
-        .ok_or_else(expected)?;
-    let number: i64 = number.parse().map_err(|_error| expected())?;
-    let span = match unit {
-        "s" => TimeDelta::try_seconds(number),
-        "m" => TimeDelta::try_minutes(number),
-        "h" => TimeDelta::try_hours(number),
-        "d" => TimeDelta::try_days(number),
-        _ => None,
-    };
-    let span = span.ok_or_else(expected)?;
+    let span = parse_span(text, TimeUnit::Second).ok_or_else(expected)?;
     let now = Utc::now().naive_utc().trunc_subsecs(6);
     now.checked_sub_signed(span).ok_or_else(expected)
 }

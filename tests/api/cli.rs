@@ -608,6 +608,10 @@ fn arguments_that_cannot_be_used_exit_with_2() {
     for arguments in [
         &[&key[..], &["400"]].concat()[..],
         &[&key[..], &["0"]].concat(),
+        &[&key[..], &["30", "--expires", "30d"]].concat(),
+        &[&key[..5], &["--expires", "400d"]].concat(),
+        &[&key[..5], &["--expires", "36h"]].concat(),
+        &[&key[..5], &["--expires", "+1d"]].concat(),
         &["user", "list", "--limit", "0"],
         &["user", "list", "--limit", "10001"],
         &["key", "revoke", "alice@example.com"],
@@ -689,6 +693,19 @@ fn keys_of_all_users_are_listed_and_several_are_revoked_at_once(backend: Backend
         tokenhouse(&app, &[&revoke[..], &["2", "1"]].concat()),
         "revoked key 2 of alice@example.com\nrevoked key 1 of alice@example.com\n"
     );
+    for (span, days) in [("30d", 30), ("2w", 14), ("48h", 2), ("7", 7)] {
+        let create = ["key", "create", "alice@example.com", "--name", span];
+        let created = tokenhouse(
+            &app,
+            &[&create[..], &["--expires", span, "--json"]].concat(),
+        );
+        let created: Value = serde_json::from_str(&created).unwrap();
+        let time = |name: &str| DateTime::parse_from_rfc3339(created[name].as_str().unwrap());
+        let lifetime = time("expires_at").unwrap() - time("created_at").unwrap();
+        assert_eq!(lifetime, TimeDelta::days(days));
+        let id = created["id"].to_string();
+        tokenhouse(&app, &[&revoke[..], &[id.as_str()]].concat());
+    }
     let all_of_bobby = ["key", "revoke", "bobby@example.com", "--all", "--json"];
     let revoked = tokenhouse(&app, &all_of_bobby);
     let expected = "{\"id\":3,\"revoked\":true}\n{\"id\":4,\"revoked\":true}\n";
