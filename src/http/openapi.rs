@@ -1,5 +1,6 @@
 //! The OpenAPI document: collected from the handlers, with the security schemes of the tutorial.
 
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme,
 };
@@ -117,10 +118,28 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
 )]
 struct Document;
 
+/// The operations that the tutorial has too: the path, and the id that FastAPI gives it.
+const TUTORIAL_IDS: [(&str, &str); 5] = [
+    ("/token", "create_token_token_post"),
+    ("/register", "register_register_post"),
+    ("/page", "page_page_get"),
+    ("/protected", "protected_route_protected_get"),
+    ("/users/me", "read_users_me_users_me_get"),
+];
+
 struct Finish;
 
 impl Modify for Finish {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for (path, id) in TUTORIAL_IDS {
+            let item = document.paths.paths.get_mut(path);
+            // The tutorial has one method for each of these paths.
+            let operation = item.and_then(|item| item.post.as_mut().or(item.get.as_mut()));
+            if let Some(operation) = operation {
+                let extensions = Extensions::from_iter([("x-tutorial-operation-id", id)]);
+                operation.extensions = Some(extensions);
+            }
+        }
         // utoipa inserts Cargo's license, and Swagger UI turns an "A OR B" into a broken link.
         document.info.license = None;
         let scopes = Scopes::from_iter([

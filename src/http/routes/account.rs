@@ -123,7 +123,7 @@ impl FromMembers for DeletionInput {
     get,
     path = "/users/me",
     tag = "users",
-    operation_id = "read_users_me_users_me_get",
+    operation_id = "read_current_user",
     // Without the header `Token`: Swagger UI would send a static key in it along with the token.
     security(("OAuth2PasswordBearer" = [])),
     responses(
@@ -142,7 +142,7 @@ pub(crate) async fn read(caller: Authenticated) -> HttpResponse {
     patch,
     path = "/users/me",
     tag = "users",
-    operation_id = "update_users_me",
+    operation_id = "update_current_user",
     security(("OAuth2PasswordBearer" = [])),
     request_body = ProfileRequest,
     responses(
@@ -211,7 +211,7 @@ pub(crate) async fn change_password(
     delete,
     path = "/users/me",
     tag = "users",
-    operation_id = "delete_users_me",
+    operation_id = "delete_current_user",
     security(("OAuth2PasswordBearer" = [])),
     request_body = DeletionRequest,
     responses(

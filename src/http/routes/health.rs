@@ -29,7 +29,7 @@ const HEALTHY: Health = Health { status: "ok" };
     get,
     path = "/health/live",
     tag = "health",
-    operation_id = "live_health_live_get",
+    operation_id = "check_liveness",
     responses((status = 200, description = "The process is up", body = Health))
 )]
 pub(crate) async fn live() -> Json<Health> {
@@ -44,7 +44,7 @@ pub(crate) async fn live() -> Json<Health> {
     get,
     path = "/health/ready",
     tag = "health",
-    operation_id = "ready_health_ready_get",
+    operation_id = "check_readiness",
     responses(
         (status = 200, description = "The service can handle requests", body = Health),
         error_responses::Unavailable,
@@ -66,7 +66,7 @@ pub(crate) async fn ready(request: HttpRequest, auth: Auth) -> Result<Json<Healt
     get,
     path = "/metrics",
     tag = "health",
-    operation_id = "metrics",
+    operation_id = "read_metrics",
     security(("APIKeyHeader" = [])),
     responses(
         (status = 200, description = "The metrics", body = String, content_type = "text/plain"),

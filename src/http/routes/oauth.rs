@@ -52,7 +52,7 @@ impl FromFields for CredentialForm {
     post,
     path = "/revoke",
     tag = "OAuth2",
-    operation_id = "revoke",
+    operation_id = "revoke_credential",
     security((), ("OAuth2PasswordBearer" = [])),
     request_body(
         content = CredentialRequest,
@@ -141,7 +141,7 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
     post,
     path = "/introspect",
     tag = "OAuth2",
-    operation_id = "introspect",
+    operation_id = "introspect_credential",
     security(("OAuth2PasswordBearer" = ["introspect"]), ("StaticKeyBasic" = [])),
     request_body(
         content = CredentialRequest,

@@ -41,7 +41,7 @@ pub(crate) struct Metadata {
     get,
     path = "/.well-known/oauth-authorization-server",
     tag = "OAuth2",
-    operation_id = "metadata",
+    operation_id = "read_metadata",
     responses(
         (status = 200, description = "RFC 8414", body = Metadata),
         error_responses::NotFound,
@@ -73,8 +73,13 @@ pub(crate) async fn metadata(
 fn local_url(request: &HttpRequest) -> Option<String> {
     let is_local_peer = request.peer_addr()?.ip().to_canonical().is_loopback();
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    // The path of the scope, if the app of another program contains the service.
+    let scope = request
+        .path()
+        .strip_suffix(super::METADATA)
+        .unwrap_or_default();
     (is_local_peer && !is_forwarded(request.headers()) && is_loopback(host))
-        .then(|| format!("http://{host}"))
+        .then(|| format!("http://{host}{scope}"))
 }
 
 /// Whether a header shows that a proxy forwarded the request.

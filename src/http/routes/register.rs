@@ -49,7 +49,7 @@ impl FromMembers for RegistrationInput {
     post,
     path = "/register",
     tag = "users",
-    operation_id = "register_register_post",
+    operation_id = "register",
     request_body = RegistrationRequest,
     responses(
         (status = 201, description = "The new user", body = UserRead),

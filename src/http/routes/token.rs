@@ -117,7 +117,7 @@ pub(crate) struct TokenResponse<'a> {
     post,
     path = "/token",
     tag = "sign-in",
-    operation_id = "create_token_token_post",
+    operation_id = "create_token",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A new access token", body = TokenResponse),
@@ -184,7 +184,7 @@ fn with_strict_status(error: Error) -> Result<HttpResponse, Error> {
     post,
     path = "/logout",
     tag = "sign-in",
-    operation_id = "logout_logout_post",
+    operation_id = "log_out",
     // Without the header `Token`: Swagger UI would send a static key in it along with the token.
     security(("OAuth2PasswordBearer" = [])),
     responses(

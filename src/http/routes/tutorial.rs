@@ -30,7 +30,7 @@ pub(crate) struct Hello {
     get,
     path = "/page",
     tag = "static key",
-    operation_id = "page_page_get",
+    operation_id = "read_page",
     security(("APIKeyHeader" = [])),
     responses((status = 200, description = "The page", body = Page), error_responses::TwoCredentials, error_responses::StaticKeyRefused, error_responses::TooManyAttempts)
 )]
@@ -45,7 +45,7 @@ pub(crate) async fn page(_key: StaticKey) -> Json<Page> {
     get,
     path = "/protected",
     tag = "static key",
-    operation_id = "protected_route_protected_get",
+    operation_id = "read_protected",
     security(("APIKeyHeader" = [])),
     responses((status = 200, description = "The key is right", body = Hello), error_responses::TwoCredentials, error_responses::StaticKeyRefused, error_responses::TooManyAttempts)
 )]

@@ -151,6 +151,55 @@ fn openapi_document() -> Value {
     serde_json::to_value(tokenhouse::http::openapi_document(&config.auth)).unwrap()
 }
 
+/// The names of methods in generated clients.
+#[test]
+fn operation_ids_are_plain_and_unique() {
+    let document = openapi_document();
+    let items = document["paths"].as_object().unwrap().values();
+    let operations: Vec<&Value> = items
+        .flat_map(|item| item.as_object().unwrap().values())
+        .collect();
+    let ids: BTreeSet<&str> = operations
+        .iter()
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), operations.len(), "{ids:?}");
+    for id in &ids {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        assert!(id.bytes().all(is_plain), "{id}");
+        // FastAPI appends the path and the method.
+        let repeats = ["_get", "_post", "_patch", "_delete"];
+        assert!(!repeats.iter().any(|end| id.ends_with(end)), "{id}");
+    }
+    let shown = |path: &str, method: &str| {
+        let operation = &document["paths"][path][method];
+        let ids = [
+            &operation["operationId"],
+            &operation["x-tutorial-operation-id"],
+        ];
+        ids.map(|id| id.as_str().unwrap().to_owned())
+    };
+    for (path, method, id, in_tutorial) in [
+        ("/register", "post", "register", "register_register_post"),
+        ("/token", "post", "create_token", "create_token_token_post"),
+        (
+            "/users/me",
+            "get",
+            "read_current_user",
+            "read_users_me_users_me_get",
+        ),
+        ("/page", "get", "read_page", "page_page_get"),
+        (
+            "/protected",
+            "get",
+            "read_protected",
+            "protected_route_protected_get",
+        ),
+    ] {
+        assert_eq!(shown(path, method), [id, in_tutorial]);
+    }
+}
+
 fn methods(item: &Value) -> impl Iterator<Item = String> {
     let methods = item.as_object().unwrap().keys();
     methods.map(|method| method.to_uppercase())
