@@ -10,16 +10,10 @@
 
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, get};
-use tokenhouse::{
-    Auth, Authenticated, Authorized, Config, MaybeAuthenticated, RequiredScope, StaticKey, Worker,
-};
+use tokenhouse::{Auth, Authenticated, Authorized, Config, MaybeAuthenticated, StaticKey, Worker};
 
-/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
-struct OrdersRead;
-
-impl RequiredScope for OrdersRead {
-    const SCOPE: &'static str = "orders:read";
-}
+// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
+tokenhouse::scope!(OrdersRead = "orders:read");
 
 /// For authenticated users: with this parameter, the handler cannot run for other callers.
 #[get("/notes")]

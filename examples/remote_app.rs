@@ -15,15 +15,10 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, get};
-use tokenhouse::RequiredScope;
 use tokenhouse::remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
 
-/// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
-struct OrdersRead;
-
-impl RequiredScope for OrdersRead {
-    const SCOPE: &'static str = "orders:read";
-}
+// A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
+tokenhouse::scope!(OrdersRead = "orders:read");
 
 /// For authenticated users: with this parameter, the handler cannot run for other callers.
 #[get("/notes")]

@@ -46,8 +46,19 @@ pub fn normalise(scopes: &str) -> Result<String, InvalidScope> {
 
 /// Whether this is the name of one scope (RFC 6749 section 3.3) of at most [`MAX_LENGTH`] bytes.
 /// Only such a text may be echoed in a header.
-pub fn is_name(text: &str) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
+pub const fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.is_empty() || bytes.len() > MAX_LENGTH {
+        return false;
+    }
+    let mut position = 0;
+    while position < bytes.len() {
+        if !is_allowed(bytes[position]) {
+            return false;
+        }
+        position += 1;
+    }
+    true
 }
 
 /// The names in a list.
@@ -117,7 +128,7 @@ impl ScopePatterns {
 }
 
 /// Whether the name of a scope may contain this byte (RFC 6749 section 3.3).
-fn is_allowed(byte: u8) -> bool {
+const fn is_allowed(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)
 }
 

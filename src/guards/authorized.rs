@@ -13,24 +13,56 @@ use super::{Authenticated, auth};
 use crate::auth::Principal;
 use crate::error::Error;
 
-/// A scope that a route requires, as a type in the handler's signature.
-///
-/// ```
-/// use tokenhouse::{Authorized, RequiredScope};
-///
-/// struct OrdersRead;
-///
-/// impl RequiredScope for OrdersRead {
-///     const SCOPE: &'static str = "orders:read";
-/// }
-///
-/// async fn orders(caller: Authorized<OrdersRead>) -> String {
-///     format!("orders for {}", caller.user.email)
-/// }
-/// ```
+/// A scope that a route requires, as a type in the handler's signature. [`scope!`](crate::scope!)
+/// defines one.
 pub trait RequiredScope: 'static {
     /// The name, as RFC 6749 section 3.3 allows it.
     const SCOPE: &'static str;
+}
+
+/// Defines a scope as a type for [`Authorized`] and `RemoteAuthorized`.
+///
+/// ```
+/// use tokenhouse::{Authorized, scope};
+///
+/// scope!(OrdersRead = "orders:read");
+/// scope!(
+///     /// Refund a payment.
+///     pub Refund = "payments:refund"
+/// );
+///
+/// async fn orders(caller: Authorized<OrdersRead>) -> String {
+///     format!("The orders of {}", caller.user.email)
+/// }
+///
+/// /// With two guards, the caller needs both scopes.
+/// async fn refund(caller: Authorized<OrdersRead>, _may: Authorized<Refund>) -> String {
+///     format!("Refunded by {}", caller.user.email)
+/// }
+/// ```
+///
+/// A name that RFC 6749 section 3.3 does not allow is an error at compile time, and so are two names
+/// in one text:
+///
+/// ```compile_fail
+/// tokenhouse::scope!(Orders = "orders:read orders:write");
+/// ```
+#[macro_export]
+macro_rules! scope {
+    ($(#[$attribute:meta])* $visibility:vis $name:ident = $scope:expr) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug)]
+        $visibility struct $name;
+
+        impl $crate::RequiredScope for $name {
+            const SCOPE: &'static str = $scope;
+        }
+
+        const _: () = assert!(
+            $crate::scope::is_name(<$name as $crate::RequiredScope>::SCOPE),
+            "a scope is one name of printable ASCII without spaces, quotes and backslashes"
+        );
+    };
 }
 
 /// A user who holds the scope `S`, authenticated by a credential that has it as well. Derefs to a

@@ -15,29 +15,9 @@ use crate::error::Error;
 use crate::guards::{Authenticated, Authorized, RequiredScope};
 use crate::scope;
 
-/// `users:read`
-#[derive(Clone, Copy, Debug)]
-pub struct UsersRead;
-
-impl RequiredScope for UsersRead {
-    const SCOPE: &'static str = scope::USERS_READ;
-}
-
-/// `users:write`
-#[derive(Clone, Copy, Debug)]
-pub struct UsersWrite;
-
-impl RequiredScope for UsersWrite {
-    const SCOPE: &'static str = scope::USERS_WRITE;
-}
-
-/// `events:read`
-#[derive(Clone, Copy, Debug)]
-pub struct EventsRead;
-
-impl RequiredScope for EventsRead {
-    const SCOPE: &'static str = scope::EVENTS_READ;
-}
+crate::scope!(pub UsersRead = scope::USERS_READ);
+crate::scope!(pub UsersWrite = scope::USERS_WRITE);
+crate::scope!(pub EventsRead = scope::EVENTS_READ);
 
 impl<S: RequiredScope> Authorized<S> {
     /// The caller as an administrator with the authority of this scope.

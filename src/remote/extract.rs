@@ -45,6 +45,29 @@ impl FromRequest for RemoteAuthenticated {
     }
 }
 
+/// A user whom the server has authenticated, or an anonymous caller.
+///
+/// Only a request without a credential is anonymous. One with an invalid credential is refused as
+/// elsewhere, and so are all requests with a credential while the server does not respond.
+#[derive(Clone, Debug)]
+pub struct RemoteMaybeAuthenticated(pub Option<RemoteAuthenticated>);
+
+impl FromRequest for RemoteMaybeAuthenticated {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authenticated = RemoteAuthenticated::from_request(request, payload);
+        Box::pin(async move {
+            match authenticated.await {
+                Ok(caller) => Ok(Self(Some(caller))),
+                Err(Error::NotAuthenticated) => Ok(Self(None)),
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
 /// The handle of the server, and the credential.
 fn prepare(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Error> {
     let presented = presented::find(request)?.to_vec();

@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 pub use builder::RemoteAuthBuilder;
 pub use client::{ClientCredential, RemoteAuthError};
-pub use extract::{RemoteAuthenticated, RemoteAuthorized};
+pub use extract::{RemoteAuthenticated, RemoteAuthorized, RemoteMaybeAuthenticated};
 pub use principal::{RemotePrincipal, RemoteUser};
 
 use cache::Cache;
