@@ -20,11 +20,19 @@ use crate::guards::audit_context::{
 use crate::metrics::RouteMetrics;
 
 /// Decodes the path, passes the request on, and completes the response.
-pub(super) async fn complete_response(
+pub(super) async fn decode_path(
     mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     normalize_path::decode(&mut request);
+    complete_response(request, next).await
+}
+
+/// Passes the request on, and completes the response.
+pub(super) async fn complete_response(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     report_unnamed_proxy(request.request());
     let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
     if let Some(connection) = &connection {

@@ -19,4 +19,4 @@ mod server;
 mod shutdown;
 
 pub use openapi::document as openapi_document;
-pub use server::{metrics_server, server};
+pub use server::{configure, metrics_server, server};

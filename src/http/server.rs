@@ -11,9 +11,9 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
 use super::idle_connections::Connections;
-use super::middleware::complete_response;
+use super::middleware::{complete_response, decode_path};
 use super::routes::oauth_metadata::PublicUrl;
-use super::routes::{metrics_routes, routes};
+use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;
 use crate::config::ServerConfig;
@@ -48,9 +48,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
-    let public_url = web::Data::new(PublicUrl(
-        config.public_url.as_ref().map(ToString::to_string),
-    ));
+    let public_url = public_url(config);
     let shutdown = Shutdown::default();
     let signal = shutdown.clone().signal(config.drain)?;
     let app = move || {
@@ -60,9 +58,10 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
             .app_data(public_url.clone())
             .app_data(trusted_proxies.clone())
             .app_data(auth.metrics().route("unknown"))
-            .configure(|app| routes(app, auth.metrics(), with_docs))
+            .configure(|app| routes(app, auth.metrics(), with_docs, |resource| resource))
+            .configure(other_paths)
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
-            .wrap(from_fn(complete_response))
+            .wrap(from_fn(decode_path))
     };
     let server = HttpServer::new(app)
         .workers(config.workers)
@@ -76,6 +75,64 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
         .listen(listener)?
         .run();
     Ok(server)
+}
+
+/// The routes of the service, for the `App` or a `Scope` of another program, with their limits of
+/// bodies, headers, CORS and metrics:
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer, web};
+/// use tokenhouse::{Auth, Config, Worker, http};
+///
+/// #[actix_web::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let config = Config::from_env()?;
+///     let auth = Auth::open(&config)?;
+///     let _worker = Worker::start(&auth)?;
+///     let bind = config.server.bind;
+///     let app = move || {
+///         let service = http::configure(&auth, &config.server);
+///         App::new().service(web::scope("/auth").configure(service))
+///     };
+///     HttpServer::new(app).bind(bind)?.run().await?;
+///     Ok(())
+/// }
+/// ```
+///
+/// Call it once for each `App`, inside the factory. It adds routes and nothing around them: other
+/// routes keep their own headers, errors and middleware, and every unknown path gets the response of
+/// the program. In an `App`, its `app_data` also holds the [`Auth`] for the guards of other routes;
+/// after a `Scope`, add `.app_data(auth.clone())` to the `App`.
+///
+/// What concerns whole connections stays with the program's `HttpServer`: the address, workers,
+/// timeouts of request heads and idle connections, and the shutdown. So do redirects from paths with
+/// a slash at the end, and `TOKENHOUSE_METRICS_BIND`.
+///
+/// # Parameters
+/// - `auth`: what the routes use. The program also starts a [`Worker`](crate::Worker) with it.
+/// - `config`: the CORS origins, the trusted proxies, the public URL (with the path of the `Scope`)
+///   and whether `/docs` and `/redoc` are served. The other settings are ignored.
+pub fn configure(
+    auth: &Auth,
+    config: &ServerConfig,
+) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let (auth, config) = (auth.clone(), config.clone());
+    move |app| {
+        let origins = &config.cors_origins;
+        app.app_data(auth.clone())
+            .app_data(config.trusted_proxies.clone())
+            .app_data(public_url(&config));
+        routes(app, auth.metrics(), config.docs, |resource| {
+            resource
+                .wrap(Condition::new(!origins.is_empty(), cors(origins)))
+                .wrap(from_fn(complete_response))
+        });
+    }
+}
+
+fn public_url(config: &ServerConfig) -> web::Data<PublicUrl> {
+    let url = config.public_url.as_ref();
+    web::Data::new(PublicUrl(url.map(ToString::to_string)))
 }
 
 /// Allows scripts of these origins to call the service, without cookies, as it has none.
@@ -110,7 +167,7 @@ pub fn metrics_server(auth: Auth, listener: TcpListener) -> std::io::Result<Serv
         App::new()
             .app_data(auth.clone())
             .configure(metrics_routes)
-            .wrap(from_fn(complete_response))
+            .wrap(from_fn(decode_path))
     };
     let server = HttpServer::new(app)
         .workers(1)

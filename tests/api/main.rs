@@ -50,3 +50,4 @@ mod smuggling;
 mod terminal;
 mod throttle;
 mod transactions;
+mod whole_app;

@@ -14,24 +14,31 @@ pub(super) mod register;
 pub(super) mod token;
 pub(super) mod tutorial;
 
-use actix_web::{HttpRequest, web};
+use actix_web::dev::HttpServiceFactory;
+use actix_web::{HttpRequest, Resource, web};
 
 use super::method_router::{delete, get, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
 use crate::metrics::Metrics;
 
-/// The routes of the service, `/docs` and its files only on request. Unknown paths and methods get
-/// the same responses as with FastAPI.
-pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs: bool) {
-    let resource = |path, methods| resource(metrics, path, methods);
+/// The routes of the service, `/docs` and its files only on request, each as `finish` completes it.
+/// Unknown methods get the same responses as with FastAPI.
+pub(super) fn routes<R: HttpServiceFactory + 'static>(
+    app: &mut web::ServiceConfig,
+    metrics: &Metrics,
+    with_docs: bool,
+    finish: impl Fn(Resource) -> R,
+) {
+    let resource = |path, methods| finish(resource(metrics, path, methods));
     let any_method = web::resource("/verify")
         .app_data(metrics.route("/verify"))
-        .app_data(forward_auth::LogLimit::default());
+        .app_data(forward_auth::LogLimit::default())
+        .to(forward_auth::verify);
     // For users. The router tries routes in order, and these are the most frequent.
     let me = get(account::read).patch(account::update);
     app.service(resource("/users/me", me.delete(account::delete)))
-        .service(any_method.to(forward_auth::verify))
+        .service(finish(any_method))
         .service(resource("/introspect", post(oauth::introspect)))
         .service(resource(
             "/users/me/password",
@@ -76,8 +83,7 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
     .service(resource("/livez", get(health::live)))
     .service(resource("/health/ready", get(health::ready)))
     .service(resource("/readyz", get(health::ready)))
-    .service(resource("/metrics", get(health::metrics)))
-    .default_service(web::to(normalize_path::not_found));
+    .service(resource("/metrics", get(health::metrics)));
     if with_docs {
         app.app_data(web::Data::new(docs::Document::default()))
             .service(resource("/docs", get(docs::swagger_ui)))
@@ -92,6 +98,11 @@ pub(super) fn routes(app: &mut web::ServiceConfig, metrics: &Metrics, with_docs:
 pub(super) fn metrics_routes(app: &mut web::ServiceConfig) {
     app.route("/metrics", web::get().to(health::open_metrics))
         .default_service(web::to(normalize_path::not_found));
+}
+
+/// Every other path: the same responses as with FastAPI.
+pub(super) fn other_paths(app: &mut web::ServiceConfig) {
+    app.default_service(web::to(normalize_path::not_found));
 }
 
 /// Where RFC 8414 section 3 puts the metadata.
