@@ -1,10 +1,11 @@
 //! Tokenhouse: users, passwords as passlib hashes them, and access tokens that can be revoked.
 //!
 //! The binary `tokenhouse` is the service. This library contains its implementation, for actix-web apps
-//! that need the same checks:
+//! that need the same checks. No version is on crates.io yet, so an app depends on the repository, by
+//! its URL or the path of a clone:
 //!
-//! ```toml
-//! tokenhouse = { version = "0.1", default-features = false }
+//! ```text
+//! cargo add tokenhouse --git URL --no-default-features
 //! ```
 //!
 //! # On the same database
@@ -71,21 +72,18 @@
 //! | [`Authenticated`] | a user, by login token or API key | `RemoteAuthenticated` |
 //! | [`Authorized<S>`](Authorized) | the same, when user and credential hold the scope `S` | `RemoteAuthorized<S>` |
 //! | [`SignedIn`] | a user by login token, not a program with an API key | |
-//! | [`MaybeAuthenticated`] | a user or an anonymous caller; not for an invalid credential | |
+//! | [`MaybeAuthenticated`] | a user or an anonymous caller; not for an invalid credential | `RemoteMaybeAuthenticated` |
 //! | [`StaticKey`] | clients with the static key | |
 //!
 //! # Scopes
 //!
-//! Apps define their own scopes, as types in the signatures of handlers:
+//! Apps define their own scopes, as types in the signatures of handlers. [`scope!`] checks the names at
+//! compile time. A handler with two guards requires both scopes:
 //!
 //! ```
-//! use tokenhouse::{Authenticated, Authorized, RequiredScope};
+//! use tokenhouse::{Authenticated, Authorized, scope};
 //!
-//! struct OrdersRead;
-//!
-//! impl RequiredScope for OrdersRead {
-//!     const SCOPE: &'static str = "orders:read";
-//! }
+//! scope!(OrdersRead = "orders:read");
 //!
 //! async fn orders(caller: Authorized<OrdersRead>) -> String {
 //!     format!("The orders of {}", caller.user.email)
@@ -150,51 +148,40 @@
 //! # }
 //! ```
 //!
-//! # The clock
+//! # The service in your own app
 //!
-//! [`Auth::new`] takes a [`Clock`], so that a test does not wait for a token to expire:
+//! With the feature `server`, `http::configure` adds the routes of the service, such as `/register` and
+//! `/token`, to an `App` or a `Scope`. `examples/whole_app.rs` is one process with the service and its own
+//! routes.
+//!
+//! # Tests
+//!
+//! With the feature `testing`, `testing::TestAuth` opens a temporary database, creates users with
+//! credentials, and has a clock that a test advances:
 //!
 //! ```
-//! use chrono::{TimeDelta, Utc};
-//! use tokenhouse::{Auth, Clock, Config, Error, Store};
-//! # use tokenhouse::auth::{Administrator, RegistrationInput};
+//! use chrono::TimeDelta;
+//! use tokenhouse::Error;
+//! use tokenhouse::testing::TestAuth;
 //!
-//! # actix_web::rt::System::new().block_on(async {
-//! # let file = std::env::temp_dir().join(format!("tokenhouse-clock-{}.db", std::process::id()));
-//! # let remove = || for end in ["", "-wal", "-shm"] {
-//! #     let _ = std::fs::remove_file(format!("{}{end}", file.display()));
-//! # };
-//! # remove();
-//! # let vars = [
-//! #     ("DATABASE_URL", format!("sqlite://{}", file.display())),
-//! #     ("TOKENHOUSE_BCRYPT_COST", "4".to_owned()),
-//! # ];
-//! # let vars = vars.map(|(name, value)| (name.to_owned(), value));
-//! let config = Config::from_vars(vars)?;
-//! let clock = Clock::manual(Utc::now());
-//! let auth = Auth::new(Store::open(&config.database)?, config.auth, clock.clone())?;
-//! # let ada = RegistrationInput {
-//! #     name: Ok("Ada Lovelace".to_owned()),
-//! #     surname: Ok(String::new()),
-//! #     email: Ok("ada@example.com".to_owned()),
-//! #     website: Ok(String::new()),
-//! #     password: Ok("correct-horse-9!".into()),
-//! # };
-//! # let operator = Administrator::operator();
-//! # let ada = auth.create_user(&operator, ada, Ok(None)).await?;
-//! # let issued = auth.issue_token_for(&operator, ada.id, None).await?;
-//! # let token = issued.secret.expose();
+//! // With #[actix_web::test] in a test.
+//! #[actix_web::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let test = TestAuth::new()?;
+//!     let token = test.user("ada@example.com").scope("orders:read").token().await?;
 //!
-//! clock.advance(TimeDelta::hours(23));
-//! assert!(auth.check_token(token.as_bytes()).await.is_ok());
-//! clock.advance(TimeDelta::hours(1));
-//! let refused = auth.check_token(token.as_bytes()).await;
-//! assert!(matches!(refused, Err(Error::InvalidToken)));
-//! # drop(auth);
-//! # remove();
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # }).unwrap();
+//!     test.clock().advance(TimeDelta::hours(23));
+//!     let ada = test.auth().check_token(token.as_bytes()).await?;
+//!     assert!(ada.has_scope("orders:read"));
+//!
+//!     test.clock().advance(TimeDelta::hours(1));
+//!     let refused = test.auth().check_token(token.as_bytes()).await;
+//!     assert!(matches!(refused, Err(Error::InvalidToken)));
+//!     Ok(())
+//! }
 //! ```
+//!
+//! Without it, [`Auth::new`] takes any [`Store`] and [`Clock`].
 //!
 //! # Features
 //!
@@ -204,6 +191,7 @@
 //! | `server` | the service over HTTP: its routes, their documentation, the server | yes |
 //! | `remote` | the guards that query a service over HTTP | no |
 //! | `remote-tls` | the same over `https`, with the certificates that the system trusts | no |
+//! | `testing` | `TestAuth`, for the tests of apps | no |
 //! | `postgres-tls` | TLS to Postgres; builds OpenSSL, which requires `perl` and `make` | no |
 //!
 //! SQLite and libpq are built from source with all features, which requires a C compiler.
@@ -215,7 +203,8 @@
 //!
 //! - The removal or a changed type of a name at the root of this crate, of its public fields and methods,
 //!   or of a feature. For [`Auth`] this covers `open`, `new`, `config`, `check_token`,
-//!   `check_static_key` and `check_ready`; for [`Store`], `open`.
+//!   `check_static_key` and `check_ready`; for [`Store`], `open`. So do `http::configure` and the module
+//!   `testing`.
 //! - The removal or a changed meaning of a setting.
 //! - A guard that accepts a credential from another header, refuses with another status or [`Error`], or
 //!   admits callers that it refused.
@@ -259,22 +248,42 @@ mod private_file;
 pub mod remote;
 pub mod scope;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod throttle;
 #[cfg(feature = "server")]
 mod views;
 pub mod worker;
 
+#[doc(inline)]
 pub use audit::AuditContext;
+#[doc(inline)]
 pub use auth::{Auth, Credential, Principal};
+#[doc(inline)]
 pub use clock::Clock;
+#[doc(inline)]
 pub use config::Config;
+#[doc(inline)]
 pub use credential::token::generate_token;
+#[doc(inline)]
 pub use error::Error;
+#[doc(inline)]
 pub use guards::{
     Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
 };
+#[doc(inline)]
 pub use password::{Cost, PasswordError, hash_password, verify_password};
 #[cfg(feature = "remote")]
-pub use remote::{ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized};
+#[doc(inline)]
+pub use remote::{
+    ClientCredential, RemoteAuth, RemoteAuthenticated, RemoteAuthorized, RemoteMaybeAuthenticated,
+};
+#[doc(inline)]
 pub use store::{AccessToken, ApiKey, Store, User};
+#[doc(inline)]
 pub use worker::Worker;
+
+/// The guide, whose programs are compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryGuide;

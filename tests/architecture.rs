@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The layers, from top to bottom: a module may use modules of its own layer and of the layers
 /// below it.
 const LAYERS: [&[&str]; 12] = [
-    &["cli", "fuzzing", "remote"],
+    &["cli", "fuzzing", "remote", "testing"],
     &["http"],
     &["import", "views", "worker"],
     &["guards"],
