@@ -51,6 +51,10 @@ release:
     scripts/release.sh build
     scripts/sbom.py --output target/release/tokenhouse.cdx.json
 
+# Build the .deb, the tarball and the image
+packages:
+    scripts/package.sh all
+
 # Check that the packages for crates.io contain all that they need
 package:
     cargo package --workspace --exclude test-support --exclude reliability --exclude bench-bare --exclude bench-load --locked

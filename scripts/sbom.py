@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Writes the software bill of materials of the release binary as CycloneDX 1.6 JSON.
 
-    scripts/sbom.py [--output FILE] [--features F,F] [--validate]
+    scripts/sbom.py [--output FILE] [--licences FILE] [--features F,F] [--validate]
 
 Lists every crate of the build for this platform and these features, with version, licence, checksum
 and dependencies. Crates that are needed only to build have the scope "excluded". The C and JavaScript
 code that crates bundle is listed too, which cargo-cyclonedx cannot do. The output depends only on
-Cargo.lock. `--validate` checks it against the CycloneDX schema, with a package that the first run
+Cargo.lock. `--licences` also writes the licence texts of everything in the binary, which packages
+must contain. `--validate` checks it against the CycloneDX schema, with a package that the first run
 installs into target/venvs/cyclonedx.
 """
 
@@ -163,6 +164,37 @@ def bill(features: str) -> dict[str, Any]:
     }
 
 
+LICENCE_FILE = re.compile(r"(LICEN[CS]E|COPYING|COPYRIGHT|NOTICE|UNLICENSE)", re.IGNORECASE)
+
+
+def licence_texts(folder: Path) -> list[str]:
+    """Returns the licence files of a crate, also of the C code in it."""
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    found = [file for file in files if LICENCE_FILE.match(file.name) and file.is_file()]
+    return [file.read_text(errors="replace").strip() for file in sorted(found)]
+
+
+def licences(features: str) -> str:
+    """Returns the licence texts of the crates in the binary, each text once, and our notices."""
+    packages = manifests(features)
+    linked = tree("normal,no-proc-macro", features)
+    # Their code is in the binary, though these crates are needed only to build.
+    code = {"libsqlite3-sys", "pq-src", "openssl-src", "utoipa-swagger-ui-vendored"}
+    linked_too = [crate for crate in tree("normal,build", features) if crate[0] in code]
+    users: dict[str, list[str]] = {}
+    for crate in sorted({*linked, *linked_too}):
+        if packages[crate]["source"] is None:
+            continue  # Our own crates.
+        folder = Path(packages[crate]["manifest_path"]).parent
+        for text in licence_texts(folder) or ["(The package contains no licence text.)"]:
+            name = f"{crate[0]} {crate[1]} ({packages[crate]['license']})"
+            users.setdefault(text, []).append(name)
+    line = "-" * 80
+    parts = [f"{line}\n{chr(10).join(names)}\n{line}\n\n{text}\n" for text, names in users.items()]
+    start = "The licences of the crates in Tokenhouse, and of the standard library of Rust (MIT OR Apache-2.0).\n"
+    return "\n".join([start, *parts, (ROOT / "NOTICES.md").read_text()])
+
+
 def validate(text: str) -> str | None:
     """Returns the violation of the schema, if any."""
     from cyclonedx.schema import SchemaVersion
@@ -189,6 +221,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, help="default: standard output")
+    parser.add_argument("--licences", type=Path, help="also write the licence texts to this file")
     parser.add_argument("--features", default="", help="the features of the build, as for cargo")
     parser.add_argument("--validate", action="store_true", help="also validate against the schema")
     args = parser.parse_args()
@@ -203,6 +236,8 @@ def main() -> int:
         args.output.write_text(text)
     else:
         print(text, end="")
+    if args.licences:
+        args.licences.write_text(licences(args.features))
     in_binary = sum(part["scope"] == "required" for part in bom["components"])
     print(f"{len(bom['components'])} components, {in_binary} in the binary", file=sys.stderr)
     for problem in found:

@@ -21,7 +21,10 @@ from pathlib import Path
 
 from support.server import ROOT, argument_parser, defaults, enter_venv, register, running, sign_in
 
-IDENTITY = ["x-auth-user-id", "x-auth-email", "x-auth-name", "x-auth-scopes", "x-auth-method"]
+IDENTITY = [
+    "x-auth-user-id", "x-auth-email", "x-auth-name", "x-auth-scopes", "x-auth-method",
+    "x-auth-external-id",
+]
 # Names that CGI, WSGI or PHP read as one of them.
 ALIASES = ["X_Auth_Email", "X.Auth.Email", "x-auth_email", "X_AUTH_USER_ID", "X-Auth.Scopes"]
 START_TIMEOUT = 30

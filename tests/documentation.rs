@@ -1,6 +1,7 @@
 //! The tour in README.md runs as printed: its shell block, pasted into bash against a new server,
 //! prints what its `#>` lines show. Links between documents lead to files, and the commands and
-//! settings that documents name exist. `tokenhouse man` writes a page for every command.
+//! settings that documents name exist. `tokenhouse man` writes a page for every command. The files and
+//! the user that the packages name exist; `scripts/package.sh test` installs them for real.
 
 #![expect(
     clippy::expect_used,
@@ -110,7 +111,7 @@ fn linked_files(document: &str) -> impl Iterator<Item = &str> {
 fn static_key(readme: &str) -> &str {
     let line = readme
         .lines()
-        .find(|line| line.ends_with("cargo run --release"));
+        .find(|line| line.trim().starts_with("API_KEY_TOKEN="));
     let (setting, _) = line.unwrap().trim().split_once(' ').unwrap();
     setting.strip_prefix("API_KEY_TOKEN=").unwrap()
 }
@@ -381,4 +382,76 @@ fn unusable_folder_is_reported_in_one_line() {
     let problem = String::from_utf8(output.stderr).unwrap();
     assert!(problem.starts_with("tokenhouse: /"), "{problem}");
     assert_eq!(problem.lines().count(), 1, "{problem}");
+}
+
+/// The first two texts in quotes of each asset in `package.metadata.deb`: a source, and a destination.
+fn packaged_assets(manifest: &str) -> Vec<(&str, &str)> {
+    let (_, rest) = manifest.split_once("\nassets = [\n").unwrap();
+    let (assets, _) = rest.split_once("\n]").unwrap();
+    let texts = assets.lines().map(|line| {
+        let mut texts = line.split('"').skip(1).step_by(2);
+        (texts.next().unwrap(), texts.next().unwrap())
+    });
+    texts.collect()
+}
+
+#[test]
+fn packages_name_files_that_exist() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
+    let (manifest, script) = (read("Cargo.toml"), read("scripts/package.sh"));
+    let assets = packaged_assets(&manifest);
+    assert!(assets.len() > 8, "only {} assets found", assets.len());
+    for (source, _) in &assets {
+        match source.strip_prefix("target/packages/stage/") {
+            // `scripts/package.sh` writes `man/tokenhouse.1.gz` as `$stage/man`, and so on.
+            Some(staged) => {
+                let name = staged.trim_end_matches("/*.1").trim_end_matches(".gz");
+                assert!(script.contains(&format!("$stage/{name}")), "{source}");
+            }
+            None if *source == "target/release/tokenhouse" => {}
+            None => assert!(root().join(source).is_file(), "no {source}"),
+        }
+    }
+    let folders = [
+        "maintainer-scripts = \"deploy/debian/\"",
+        "unit-scripts = \"deploy/systemd/\"",
+    ];
+    for folder in folders {
+        assert!(manifest.contains(folder), "{folder}");
+    }
+    // The file of the settings is the one that dpkg keeps and the unit reads.
+    let settings = "etc/tokenhouse/env";
+    assert!(assets.iter().any(|(_, target)| *target == settings));
+    assert!(manifest.contains(&format!("conf-files = [\"/{settings}\"]")));
+    let unit = read("deploy/systemd/tokenhouse.service");
+    assert!(unit.contains(&format!("EnvironmentFile=-/{settings}\n")));
+    // The user of the unit is the one that the installation creates; the image has its own.
+    let user = unit.lines().find_map(|line| line.strip_prefix("User="));
+    let created = read("deploy/debian/postinst");
+    assert!(created.contains(&format!("--no-create-home {}\n", user.unwrap())));
+    let image = read("deploy/docker/Dockerfile");
+    let id = image.lines().find_map(|line| line.strip_prefix("USER "));
+    assert!(script.contains(&format!("tokenhouse:x:{}:", id.unwrap())));
+}
+
+/// Every setting of the packages is one of the service, and none is a secret.
+#[test]
+fn packaged_settings_are_known_and_hold_no_secret() {
+    let known = fs::read_to_string(root().join(".env.example")).unwrap();
+    let settings = fs::read_to_string(root().join("deploy/systemd/env")).unwrap();
+    let mut found = 0;
+    for line in settings.lines() {
+        let setting = line.trim_start_matches('#').split_once('=');
+        let Some((name, value)) = setting.filter(|(name, _)| !name.contains(' ')) else {
+            continue;
+        };
+        assert!(known.contains(&format!("{name}=")), "no setting {name}");
+        let is_secret = name.contains("KEY");
+        assert!(
+            !is_secret || (line.starts_with('#') && value.is_empty()),
+            "{line}"
+        );
+        found += 1;
+    }
+    assert!(found > 2, "only {found} settings found");
 }
