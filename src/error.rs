@@ -46,6 +46,9 @@ pub enum Error {
     /// The operation requires a login token; an API key is not enough.
     #[error("a login token is required")]
     LoginTokenRequired,
+    /// The operation is for users; the credential belongs to an app.
+    #[error("a user is required, not an app")]
+    UserRequired,
     /// The API key has no scopes, so it does not allow this operation.
     #[error("the API key has no scopes")]
     KeyWithoutScopes,
@@ -83,6 +86,20 @@ pub enum Error {
     /// The e-mail address belongs to another user.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// This is no name for an app.
+    #[error(
+        "the name of an app begins with a lower-case letter, and has at most 64 lower-case letters, \
+         digits, '.', '_' and '-'"
+    )]
+    AppName,
+    /// Another app has this name.
+    #[error(
+        "an app has this name: tokenhouse app list shows it, tokenhouse app add-key gives it a key"
+    )]
+    AppTaken,
+    /// No app has this name or id.
+    #[error("no such app: tokenhouse app list shows all")]
+    AppNotFound,
     /// The settings do not allow this address to register.
     #[error("registration is not open")]
     RegistrationRefused,

@@ -70,7 +70,7 @@
 //! | parameter | runs for | over HTTP |
 //! |---|---|---|
 //! | [`Authenticated`] | a user, by login token or API key | `RemoteAuthenticated` |
-//! | [`Authorized<S>`](Authorized) | the same, when user and credential hold the scope `S` | `RemoteAuthorized<S>` |
+//! | [`Authorized<S>`](Authorized) | the same, when user and credential hold the scope `S`; an app that holds it | `RemoteAuthorized<S>` |
 //! | [`SignedIn`] | a user by login token, not a program with an API key | |
 //! | [`MaybeAuthenticated`] | a user or an anonymous caller; not for an invalid credential | `RemoteMaybeAuthenticated` |
 //! | [`StaticKey`] | clients with the static key | |
@@ -111,6 +111,7 @@
 //! | 400 | `TwoCredentials` | two different credentials in a request |
 //! | 401 | `NotAuthenticated`, `InvalidToken` | no credential, or an invalid one |
 //! | 403 | `InsufficientScope`, `LoginTokenRequired` | a scope is missing, or an API key was sent |
+//! | 403 | `UserRequired` | an app sent its key where a user is required |
 //! | 403 | `StaticKeyMissing`, `StaticKeyWrong` | the static key is missing or wrong |
 //! | 429 | `TooManyAttempts` | too many wrong static keys from the network |
 //! | 500 | `Internal` | the app has no [`Auth`], as the log says |

@@ -39,7 +39,8 @@ _header = APIKeyHeader(name="Token", auto_error=False)
 
 
 class User(BaseModel):
-    """The caller, and the scopes that both the user and the credential hold."""
+    """The caller, and the scopes that both the user and the credential hold. An app that holds the
+    required scopes is a caller too: it has its name in `app`, and no address."""
 
     id: int = Field(validation_alias="sub")
     email: str = Field(validation_alias="username")
@@ -47,6 +48,7 @@ class User(BaseModel):
     scope: str
     # The id before the import to Tokenhouse, if it was not an integer.
     external_id: str | None = None
+    app: str | None = Field(None, validation_alias="client_id")
 
 
 def current_user(
@@ -62,6 +64,11 @@ def current_user(
         if scope not in user.scope.split():
             challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
             raise HTTPException(403, "Not enough permissions", {"WWW-Authenticate": challenge})
+    if user.app is not None and not required.scopes:
+        challenge = f'{_CHALLENGE}, error="insufficient_scope"'
+        raise HTTPException(
+            403, "Only a user may do this, not an app", {"WWW-Authenticate": challenge}
+        )
     return user
 
 
@@ -91,6 +98,8 @@ def _introspect(credential: str) -> User:
     try:
         response = _query(credential) if _PLAUSIBLE.fullmatch(credential) else {"active": False}
         if response["active"] is True:
+            if "client_id" in response:
+                response.setdefault("username", "")
             return User.model_validate(response)
         if response["active"] is not False:
             raise ValueError

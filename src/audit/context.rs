@@ -134,7 +134,10 @@ impl AuditContext {
             Credential::ApiKey(used) => (key(used.key.id), CredentialId::Key(used.key.id)),
         };
         Self {
-            actor: user(principal.user.id),
+            actor: match principal.is_app() {
+                true => app(&principal.user.name),
+                false => user(principal.user.id),
+            },
             credential,
             authority: authority.to_owned(),
             spender: Some(Spender {
@@ -221,6 +224,11 @@ impl AuditContext {
 /// How the trail names a user.
 pub(crate) fn user(id: i64) -> String {
     format!("user:{id}")
+}
+
+/// How the trail names an app.
+pub(crate) fn app(name: &str) -> String {
+    format!("app:{name}")
 }
 
 /// How the trail names a key.

@@ -29,6 +29,10 @@ pub enum Action {
     UserUpdate,
     /// A user was created by an administrator or operator.
     UserCreate,
+    /// An app was created by an operator.
+    AppCreate,
+    /// An app was deleted by an operator, with its keys.
+    AppRevoke,
     /// A user was deleted.
     UserDelete,
     /// A user was disabled.
@@ -104,6 +108,8 @@ impl Action {
         Self::PasswordChange,
         Self::UserUpdate,
         Self::UserCreate,
+        Self::AppCreate,
+        Self::AppRevoke,
         Self::UserDelete,
         Self::UserDisable,
         Self::UserEnable,
@@ -149,6 +155,8 @@ impl Action {
             Self::PasswordChange => "password.change",
             Self::UserUpdate => "user.update",
             Self::UserCreate => "user.create",
+            Self::AppCreate => "app.create",
+            Self::AppRevoke => "app.revoke",
             Self::UserDelete => "user.delete",
             Self::UserDisable => "user.disable",
             Self::UserEnable => "user.enable",
@@ -214,6 +222,12 @@ impl Event {
     /// Sets a user as the target.
     pub(crate) fn on_user(mut self, id: i64) -> Self {
         self.target = context::user(id);
+        self
+    }
+
+    /// Sets an app as the target.
+    pub(crate) fn on_app(mut self, name: &str) -> Self {
+        self.target = context::app(name);
         self
     }
 

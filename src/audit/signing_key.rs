@@ -136,7 +136,7 @@ impl AuditTrail {
         if self.0.keys.configured.is_none() && head.is_new() {
             return Ok(true);
         }
-        Ok(head.last_id == 0 && User::list_after(conn, 0, 1)?.is_empty())
+        Ok(head.last_id == 0 && User::is_none_stored(conn)?)
     }
 
     /// Verifies the trail with the earlier keys, which are the one in the database and `old`, and

@@ -65,7 +65,7 @@ impl AuditTrail {
                 return Ok(None);
             };
             let own = trail.0.keys.own.find(conn)?;
-            let is_unused = User::list_after(conn, 0, 1)?.is_empty();
+            let is_unused = User::is_none_stored(conn)?;
             Ok(Some((head, own, is_unused)))
         };
         Ok(self.0.store.read(read).await?)

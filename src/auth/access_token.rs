@@ -30,14 +30,19 @@ impl Auth {
         Ok((secret, lifetime))
     }
 
-    /// Returns the principal of a login token or API key. A credential is valid until the moment it
+    /// Returns the user of a login token or API key. A credential is valid until the moment it
     /// expires, exclusive.
     ///
     /// # Errors
     /// [`Error::InvalidToken`] when the credential is unknown, expired, revoked or belongs to a
-    /// disabled user; [`Error::Unavailable`] when the database does not answer: the result is never
-    /// a guess.
+    /// disabled user; [`Error::UserRequired`] for the key of an app; [`Error::Unavailable`] when the
+    /// database does not answer: the result is never a guess.
     pub async fn check_token(&self, presented: &[u8]) -> Result<Arc<Principal>, Error> {
+        require_user(self.check_credential(presented).await?)
+    }
+
+    /// Like [`Self::check_token`], but also for the key of an app.
+    pub(super) async fn check_credential(&self, presented: &[u8]) -> Result<Arc<Principal>, Error> {
         let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
         match self.recall_principal(&candidates) {
             Some(outcome) => outcome,
@@ -45,7 +50,7 @@ impl Auth {
         }
     }
 
-    /// Like [`Self::check_token`], but only from the cache; `None` when the cache does not hold the
+    /// Like [`Self::check_credential`], but only from the cache; `None` when the cache does not hold the
     /// credential.
     pub(crate) fn recall_principal(
         &self,
@@ -56,7 +61,7 @@ impl Auth {
         Some(self.admit(principal, now))
     }
 
-    /// Like [`Self::check_token`], but only from the database.
+    /// Like [`Self::check_credential`], but only from the database.
     pub(crate) async fn find_principal(
         &self,
         candidates: Candidates,
@@ -107,8 +112,11 @@ impl Auth {
         principal: Arc<Principal>,
         now: NaiveDateTime,
     ) -> Result<Arc<Principal>, Error> {
+        let user = &principal.user;
+        // An app has keys only; a login token of one did not come from here.
+        let is_of_app = user.is_app && matches!(principal.credential, Credential::LoginToken(_));
         let is_good =
-            principal.credential.expires_at() > now && principal.user.disabled_at.is_none();
+            principal.credential.expires_at() > now && user.disabled_at.is_none() && !is_of_app;
         if !is_good {
             self.0.metrics.checks_refused.inc();
             return Err(Error::InvalidToken);
@@ -138,5 +146,17 @@ impl Auth {
             Ok(())
         })
         .await
+    }
+}
+
+/// Refuses an app where a user is meant.
+///
+/// # Errors
+/// [`Error::UserRequired`]
+pub(crate) fn require_user(principal: Arc<Principal>) -> Result<Arc<Principal>, Error> {
+    if principal.is_app() {
+        Err(Error::UserRequired)
+    } else {
+        Ok(principal)
     }
 }

@@ -142,6 +142,7 @@ pub(super) fn changed_fields(changes: &UserChanges) -> Vec<&'static str> {
     let fields = [
         ("name", changes.name.is_some()),
         ("surname", changes.surname.is_some()),
+        ("email", changes.email.is_some()),
         ("website", changes.website.is_some()),
     ];
     let changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);

@@ -13,7 +13,9 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 use crate::scope;
-use crate::store::{ApiKey, Credential, NewApiKey, Principal, UsedKey, Writing};
+use crate::store::{
+    ApiKey, Credential, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing,
+};
 
 /// Maximum number of keys per user.
 const MAX_KEYS: i64 = 100;
@@ -23,6 +25,15 @@ pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
 /// The shortest time between two recorded uses of a key.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
+/// How long before its end a key is reported.
+pub(crate) const EXPIRY_NOTICE: TimeDelta = TimeDelta::days(14);
+
+/// The shortest time between two warnings of a key.
+const WARNING_INTERVAL: TimeDelta = TimeDelta::days(1);
+
+/// Maximum number of keys that the log warns of at a time; the rest follows later.
+const MAX_WARNINGS: i64 = 100;
 
 /// Maximum number of uses written per transaction.
 const FLUSH_LIMIT: usize = 500;
@@ -171,6 +182,51 @@ impl Auth {
         Ok(self.0.store.delete_in_batches(prune, |_rows| ()).await?)
     }
 
+    /// Lists the keys that end within 14 days with their owners: soonest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_expiring_keys(&self, limit: i64) -> Result<Vec<(ApiKey, User)>, Error> {
+        let now = self.0.clock.now();
+        let list =
+            move |conn: &mut _| ApiKey::list_expiring(conn, now, now + EXPIRY_NOTICE, None, limit);
+        Ok(self.0.store.read(list).await?)
+    }
+
+    /// Counts the keys that end within 14 days for the metrics, and warns of each in the log: of all
+    /// processes one does, at most once a day.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn warn_of_expiring_keys(&self) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let (until, before) = (now + EXPIRY_NOTICE, now - WARNING_INTERVAL);
+        let read = move |conn: &mut StoreConnection| {
+            let counts = ApiKey::count_expiring(conn, now, until)?;
+            let due = ApiKey::list_expiring(conn, now, until, Some(before), MAX_WARNINGS)?;
+            Ok((counts, due))
+        };
+        let ((of_users, of_apps), due) = self.0.store.read(read).await?;
+        self.0.metrics.user_keys_expiring.set(of_users);
+        self.0.metrics.app_keys_expiring.set(of_apps);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<i64> = due.iter().map(|(key, _)| key.id).collect();
+        let claim = move |tx: &mut Writing<'_>| {
+            Ok::<_, Error>(ApiKey::record_warnings(tx, &ids, before, now)?)
+        };
+        let ours = self.0.store.writing(claim).await?;
+        for (key, owner) in due.iter().filter(|(key, _)| ours.contains(&key.id)) {
+            let whose = match owner.is_app {
+                true => format!("the app {}", owner.name),
+                false => format!("user {}", owner.id),
+            };
+            log::warn!("key {} of {whose} ends {}", key.id, time_left(key, now));
+        }
+        Ok(())
+    }
+
     /// Queues the use of a key, at most once per interval. Never waits.
     pub(super) fn record_key_use(&self, principal: &Arc<Principal>, used: &UsedKey) {
         let at = self.0.clock.now();
@@ -225,6 +281,15 @@ pub(super) fn insert_key(
     let event = Event::new(Action::KeyCreate).on_key(key.id);
     events.record(event.with("scopes", key.scopes.as_str()));
     Ok(key)
+}
+
+/// How long a key is still valid: `in 9 days`.
+pub(crate) fn time_left(key: &ApiKey, now: NaiveDateTime) -> String {
+    match (key.expires_at - now).num_days() {
+        ..1 => "in less than a day".to_owned(),
+        1 => "in 1 day".to_owned(),
+        days => format!("in {days} days"),
+    }
 }
 
 impl KeyUses {

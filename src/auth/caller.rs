@@ -16,7 +16,7 @@ pub(super) fn lock_caller(
     principal: &Principal,
     now: NaiveDateTime,
 ) -> Result<User, Error> {
-    let user = User::lock(tx, principal.user.id)?
+    let user = User::lock_owner(tx, principal.user.id)?
         .filter(|user| user.disabled_at.is_none())
         .ok_or(Error::InvalidToken)?;
     let is_stored = match &principal.credential {

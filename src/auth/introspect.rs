@@ -93,7 +93,7 @@ impl Auth {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn introspect(&self, presented: &[u8]) -> Result<Option<Arc<Principal>>, Error> {
-        match self.check_token(presented).await {
+        match self.check_credential(presented).await {
             Ok(principal) => Ok(Some(principal)),
             Err(Error::InvalidToken) => Ok(None),
             Err(error) => Err(error),

@@ -22,9 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access_token::IssuedToken;
+pub(crate) use access_token::require_user;
 pub use admin::{Addresses, Administrator, MAX_SEARCH, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
+#[cfg(feature = "cli")]
+pub(crate) use api_key::time_left;
 pub use revoked_credentials::RevokedCredentials;
 pub use sign_in::VerifiedAccount;
 pub use timekeeping::TimeSeen;

@@ -5,7 +5,7 @@ use chrono::NaiveDateTime;
 use sha2::{Digest, Sha256};
 
 use super::account::changed_fields;
-use super::validation::{Field, ProfileInput, check_optional_scopes};
+use super::validation::{Field, ProfileInput, check_email, check_optional_scopes, optional};
 use crate::audit::{Action, Event, Events};
 use crate::config::ProfileRules;
 use crate::credential::hex;
@@ -17,6 +17,8 @@ use crate::store::{User, UserChanges};
 pub struct UserPatch {
     /// The profile, which users can change themselves too.
     pub profile: ProfileInput,
+    /// The e-mail address, which only an operator changes.
+    pub email: Field<Option<String>>,
     /// Whether the user is disabled.
     pub disabled: Field<Option<bool>>,
     /// The complete scopes of the user, separated by spaces. Requires a [`Precondition`], and
@@ -39,6 +41,7 @@ impl UserPatch {
                 surname: Ok(None),
                 website: Ok(None),
             },
+            email: Ok(None),
             disabled: Ok(None),
             scopes: Ok(None),
             scopes_add: Ok(None),
@@ -55,6 +58,7 @@ impl UserPatch {
     pub(super) fn check(self, rules: ProfileRules) -> Result<CheckedPatch, Error> {
         let mut errors = ErrorCollector::new();
         let profile = self.profile.check_with(rules, &mut errors);
+        let email = errors.take(optional(self.email, check_email));
         let disabled = errors.take(self.disabled);
         let scopes = ScopesChange::check(
             self.scopes,
@@ -62,9 +66,15 @@ impl UserPatch {
             self.scopes_remove,
             &mut errors,
         );
-        let (Some(profile), Some(disabled), Some(scopes)) = (profile, disabled, scopes) else {
+        let (Some(mut profile), Some(email), Some(disabled), Some(scopes)) =
+            (profile, email, disabled, scopes)
+        else {
             return Err(errors.into());
         };
+        if let Some(email) = email {
+            profile.email_key = Some(email.key());
+            profile.email = Some(email.to_string());
+        }
         if matches!(scopes, ScopesChange::Replace(_)) && self.only_if == Precondition::None {
             return Err(Error::PreconditionRequired);
         }
@@ -181,7 +191,13 @@ pub(super) fn record_changes(events: &mut Events, user: &User, changes: &UserCha
     let fields = changed_fields(changes);
     if !fields.is_empty() {
         let event = Event::new(Action::UserUpdate).on_user(user.id);
-        events.record(event.with("fields", fields));
+        let event = event.with("fields", fields);
+        events.record(match &changes.email {
+            Some(email) => event
+                .with("old_email", user.email.as_str())
+                .with("new_email", email.as_str()),
+            None => event,
+        });
     }
     if let Some(scopes) = &changes.scopes
         && *scopes != user.scopes
@@ -233,6 +249,8 @@ pub fn version(user: &User) -> String {
         created_at,
         disabled_at,
         external_id,
+        // Never changes.
+        is_app: _,
     } = user;
     let disabled_at = disabled_at.map(|at| at.to_string());
     let fields: [&str; 9] = [

@@ -201,7 +201,10 @@ impl KeyInput {
 }
 
 /// Checks an optional field.
-fn optional<T, U>(field: Field<Option<T>>, check: impl FnOnce(T) -> Field<U>) -> Field<Option<U>> {
+pub(super) fn optional<T, U>(
+    field: Field<Option<T>>,
+    check: impl FnOnce(T) -> Field<U>,
+) -> Field<Option<U>> {
     field.and_then(|value| value.map(check).transpose())
 }
 
@@ -240,7 +243,7 @@ fn check_key_name(name: String) -> Field<String> {
     Err(FieldError::new("name", reason).with_value(name))
 }
 
-fn check_email(text: String) -> Field<EmailAddress> {
+pub(super) fn check_email(text: String) -> Field<EmailAddress> {
     EmailAddress::parse(&text)
         .map_err(|reason| FieldError::new("email", InvalidField::Email(reason)).with_value(text))
 }

@@ -65,6 +65,7 @@ impl From<Error> for Failure {
                 Self::bad_input(fields.join("; "))
             }
             Error::ScopeNotHeld(_) => format!("{error}: grant it first, with user grant").into(),
+            Error::AppName => Self::bad_input(error.to_string()),
             _ => error.to_string().into(),
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
 }
 
 /// The loopback address for a service that listens on all addresses.
-fn reachable(mut bind: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut bind: SocketAddr) -> SocketAddr {
     match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => bind.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -31,7 +31,7 @@ fn reachable(mut bind: SocketAddr) -> SocketAddr {
 }
 
 /// The HTTP status of `/health/ready`.
-fn query(address: SocketAddr) -> std::io::Result<String> {
+pub(super) fn query(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, QUERY_TIMEOUT)?;
     stream.set_read_timeout(Some(QUERY_TIMEOUT))?;
     stream.set_write_timeout(Some(QUERY_TIMEOUT))?;

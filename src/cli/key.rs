@@ -245,7 +245,7 @@ fn cells(key: &ApiKey, email: &str) -> Vec<Cell> {
     ]
 }
 
-fn tone_of_expiry(at: NaiveDateTime) -> Tone {
+pub(super) fn tone_of_expiry(at: NaiveDateTime) -> Tone {
     let left = at - Utc::now().naive_utc();
     if left <= TimeDelta::zero() {
         Tone::Bad

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb.
 
+mod app;
 mod artifacts;
 mod audit;
 mod backup;
@@ -81,6 +82,9 @@ enum Command {
     /// Manage API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Manage apps: programs that own keys without being people.
+    #[command(subcommand)]
+    App(app::AppCommand),
     /// Read, verify and maintain the audit trail.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -137,6 +141,9 @@ impl Cli {
             }
             Command::Key(command) => {
                 run_with(file, output, |config| key::run(config, command, output))
+            }
+            Command::App(command) => {
+                run_with(file, output, |config| app::run(config, command, output))
             }
             Command::Audit(command) => {
                 run_with(file, output, |config| audit::run(config, command, output))

@@ -8,7 +8,8 @@ use super::output::Output;
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::user_list::{ListArgs, export, list, print_users};
 use crate::auth::{
-    Administrator, Auth, Precondition, RegistrationInput, RevokedCredentials, UserPatch,
+    Administrator, Auth, Precondition, ProfileInput, RegistrationInput, RevokedCredentials,
+    UserPatch,
 };
 use crate::config::Config;
 use crate::error::{FieldError, InvalidField};
@@ -24,6 +25,9 @@ pub(super) enum UserCommand {
     List(ListArgs),
     /// Show a user: id, address, name, state and scopes.
     Show(UserArgs),
+    /// Change the profile or the address of a user. Tokens and keys stay valid; the user signs in with
+    /// the new address.
+    Update(UpdateArgs),
     /// Set a user's password, read from standard input. The login token and all API keys end.
     Passwd(PasswdArgs),
     /// Print everything that is stored about a user, except secrets, as one JSON document.
@@ -70,6 +74,22 @@ pub(super) struct EndArgs {
     email: String,
     #[command(flatten)]
     yes: YesArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// The user's e-mail address, in any spelling, or id
+    user: String,
+    /// At least five characters
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long)]
+    surname: Option<String>,
+    #[arg(long)]
+    website: Option<String>,
+    /// The new e-mail address
+    #[arg(long = "email", value_name = "NEW")]
+    new_email: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +171,7 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
                 print_users(&[auth.find_user(&operator, id).await?], output);
                 Ok(())
             }
+            UserCommand::Update(args) => update(&auth, &operator, args, output).await,
             UserCommand::Passwd(args) => set_password(&auth, &operator, &args, output).await,
             UserCommand::Export(args) => export(&auth, &operator, &args).await,
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true, output).await,
@@ -240,6 +261,36 @@ async fn set_disabled(
     let verb = if disabled { "disabled" } else { "enabled" };
     let sentence = format!("{verb} {}{}", user.email, and_ended(revoked));
     output.confirm(&Ending::new(AdminUser::from(&user), revoked), &sentence);
+    Ok(())
+}
+
+async fn update(
+    auth: &Auth,
+    operator: &Administrator,
+    args: UpdateArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let changes = [&args.name, &args.surname, &args.website, &args.new_email];
+    if changes.into_iter().all(Option::is_none) {
+        let problem = "nothing to change: use --email, --name, --surname or --website";
+        return Err(Failure::bad_input(problem));
+    }
+    // No address is a number.
+    let id = match args.user.parse() {
+        Ok(id) => id,
+        Err(_not_a_number) => auth.find_user_id(&args.user).await?,
+    };
+    let patch = UserPatch {
+        profile: ProfileInput {
+            name: Ok(args.name),
+            surname: Ok(args.surname),
+            website: Ok(args.website),
+        },
+        email: Ok(args.new_email),
+        ..UserPatch::none()
+    };
+    let user = auth.update_user(operator, id, patch).await?;
+    confirm_user(&user, &format!("updated {}", user.email), output);
     Ok(())
 }
 

@@ -53,7 +53,8 @@ impl Config {
             (
                 auth.audit_key.is_none(),
                 "TOKENHOUSE_AUDIT_KEY: not set, so an attacker with access to the database can rewrite \
-                 the audit trail; set 32 random characters and store them elsewhere",
+                 the audit trail; stop every process, set 32 random characters that are stored elsewhere, \
+                 and run tokenhouse audit adopt-key",
             ),
             (
                 auth.password_policy.min_length < 8,

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 
 use super::{auth, presented};
-use crate::auth::{Auth, Credential, Principal};
+use crate::auth::{Auth, Credential, Principal, require_user};
 use crate::credential::Candidates;
 use crate::error::Error;
 use crate::store::AccessToken;
@@ -17,8 +17,9 @@ use crate::store::AccessToken;
 /// An authenticated user: the handler runs for no other caller. Derefs to a [`Principal`]:
 /// `caller.user`, `caller.credential`.
 ///
-/// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 400 for two
-/// different credentials, and with 503 when the database does not respond.
+/// Refuses with 401 and a `WWW-Authenticate` challenge (RFC 6750 section 3), with 403 for the key of
+/// an app, which is no user, with 400 for two different credentials, and with 503 when the database
+/// does not respond.
 #[derive(Clone, Debug)]
 pub struct Authenticated(pub Arc<Principal>);
 
@@ -36,7 +37,27 @@ impl FromRequest for Authenticated {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         match from_cache(request) {
-            Ok(caller) => Either::Left(ready(Ok(caller))),
+            Ok(caller) => Either::Left(ready(require_user(caller).map(Self))),
+            Err(CacheMiss::Refused(error)) => Either::Left(ready(Err(error))),
+            Err(CacheMiss::Query(auth, candidates)) => Either::Right(Box::pin(async move {
+                require_user(auth.find_principal(candidates).await?).map(Self)
+            })),
+        }
+    }
+}
+
+/// An authenticated user or app, for guards that require a scope: the operator has given it to the
+/// app by name. Refuses as [`Authenticated`] does otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct UserOrApp(pub(crate) Arc<Principal>);
+
+impl FromRequest for UserOrApp {
+    type Error = Error;
+    type Future = Either<Ready<Result<Self, Error>>, LocalBoxFuture<'static, Result<Self, Error>>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        match from_cache(request) {
+            Ok(caller) => Either::Left(ready(Ok(Self(caller)))),
             Err(CacheMiss::Refused(error)) => Either::Left(ready(Err(error))),
             Err(CacheMiss::Query(auth, candidates)) => Either::Right(Box::pin(async move {
                 auth.find_principal(candidates).await.map(Self)
@@ -58,12 +79,12 @@ impl From<Error> for CacheMiss {
 }
 
 /// Decides without a query, if the cache allows it.
-fn from_cache(request: &HttpRequest) -> Result<Authenticated, CacheMiss> {
+fn from_cache(request: &HttpRequest) -> Result<Arc<Principal>, CacheMiss> {
     let presented = presented::find(request)?;
     let candidates = Candidates::parse(presented).ok_or(Error::InvalidToken)?;
     let auth = auth(request)?;
     match auth.recall_principal(&candidates) {
-        Some(outcome) => Ok(Authenticated(outcome?)),
+        Some(outcome) => Ok(outcome?),
         None => Err(CacheMiss::Query(auth.clone(), candidates)),
     }
 }

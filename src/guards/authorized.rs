@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::audit_context::audit_context;
-use super::{Authenticated, auth};
+use super::{UserOrApp, auth};
 use crate::auth::Principal;
 use crate::error::Error;
 
@@ -65,11 +65,14 @@ macro_rules! scope {
     };
 }
 
-/// A user who holds the scope `S`, authenticated by a credential that has it as well. Derefs to a
-/// [`Principal`].
+/// A user who holds the scope `S`, authenticated by a credential that has it as well, or an app that holds
+/// it. Derefs to a [`Principal`].
 ///
-/// Refuses as [`Authenticated`] does, and with 403 when the scope is missing (RFC 6750
-/// section 3.1); the audit trail records that refusal.
+/// An app is admitted too if an operator has given it the scope (`tokenhouse app create`): it has a
+/// name and an id, but no address, and [`Principal::is_app`] tells it from a user.
+///
+/// Refuses as [`Authenticated`](super::Authenticated) does, and with 403 when the scope is missing
+/// (RFC 6750 section 3.1); the audit trail records that refusal.
 #[derive(Clone, Debug)]
 pub struct Authorized<S> {
     principal: Arc<Principal>,
@@ -96,10 +99,10 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let authenticated = Authenticated::from_request(request, payload);
+        let authenticated = UserOrApp::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
-            let Authenticated(principal) = authenticated.await?;
+            let UserOrApp(principal) = authenticated.await?;
             if principal.has_scope(S::SCOPE) {
                 let scope = PhantomData;
                 return Ok(Self { principal, scope });

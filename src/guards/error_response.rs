@@ -34,16 +34,21 @@ impl ResponseError for Error {
             | Self::RegistrationRefused
             | Self::InsufficientScope(_)
             | Self::LoginTokenRequired
+            | Self::UserRequired
             | Self::KeyWithoutScopes
             | Self::RecentSignInRequired
             | Self::WrongPassword => StatusCode::FORBIDDEN,
-            Self::UserNotFound | Self::KeyNotFound => StatusCode::NOT_FOUND,
-            Self::EmailTaken | Self::TooManyKeys | Self::Disabled | Self::LastAdministrator => {
-                StatusCode::CONFLICT
-            }
+            Self::UserNotFound | Self::KeyNotFound | Self::AppNotFound => StatusCode::NOT_FOUND,
+            Self::EmailTaken
+            | Self::AppTaken
+            | Self::TooManyKeys
+            | Self::Disabled
+            | Self::LastAdministrator => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
-            Self::InvalidInput(_) | Self::ScopeNotHeld(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidInput(_) | Self::ScopeNotHeld(_) | Self::AppName => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy(_) | Self::Unavailable | Self::OtherAuditKey => {
@@ -73,7 +78,10 @@ impl Error {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
             // A malformed scope from a client is not echoed.
-            Self::InsufficientScope(_) | Self::LoginTokenRequired | Self::KeyWithoutScopes => {
+            Self::InsufficientScope(_)
+            | Self::LoginTokenRequired
+            | Self::UserRequired
+            | Self::KeyWithoutScopes => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INSUFFICIENT));
             }
             Self::Busy(Busy { retry_after }) | Self::TooManyAttempts { retry_after } => {
@@ -118,6 +126,7 @@ impl Error {
             // From FastAPI's documentation of scopes.
             Self::InsufficientScope(_) => "Not enough permissions",
             Self::LoginTokenRequired => "Only a login token allows this",
+            Self::UserRequired => "Only a user may do this, not an app",
             Self::KeyWithoutScopes => "An API key without scopes does not allow this",
             Self::RecentSignInRequired => {
                 "Send current_password, or sign in again: the last sign-in is too long ago"
@@ -132,9 +141,10 @@ impl Error {
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "The maximum number of API keys is reached",
             // The tutorial's words, which its clients may compare.
+            Self::AppTaken => "An app has this name",
             Self::EmailTaken => "User email already exist",
-            Self::InvalidInput(_) | Self::ScopeNotHeld(_) => "Unprocessable Entity",
-            Self::UserNotFound | Self::KeyNotFound => "Not Found",
+            Self::InvalidInput(_) | Self::ScopeNotHeld(_) | Self::AppName => "Unprocessable Entity",
+            Self::UserNotFound | Self::KeyNotFound | Self::AppNotFound => "Not Found",
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",
             Self::Unavailable | Self::OtherAuditKey => "Service Unavailable",

@@ -16,6 +16,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
+pub(crate) use authenticated::UserOrApp;
 pub use authenticated::{Authenticated, MaybeAuthenticated, SignedIn};
 pub use authorized::{Authorized, RequiredScope};
 pub use static_key::StaticKey;

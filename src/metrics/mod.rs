@@ -108,6 +108,10 @@ pub struct Metrics {
     pub tokens_live: Gauge,
     /// Expired login tokens that were deleted.
     pub tokens_purged: Counter,
+    /// Keys of users that end within 14 days, as last counted.
+    pub user_keys_expiring: Gauge,
+    /// Keys of apps that end within 14 days, as last counted.
+    pub app_keys_expiring: Gauge,
 }
 
 /// Values that are read when the metrics are scraped.
@@ -172,6 +176,8 @@ impl Metrics {
             hashes,
             tokens_live,
             tokens_purged,
+            user_keys_expiring,
+            app_keys_expiring,
         } = self;
         let Gauges {
             hash_queue,
@@ -261,6 +267,16 @@ impl Metrics {
             "Expired login tokens that were deleted",
             Counters::one(tokens_purged),
         );
+        registry.register(
+            "user_keys_expiring",
+            "API keys of users that end within 14 days, counted every hour",
+            user_keys_expiring.clone(),
+        );
+        registry.register(
+            "app_keys_expiring",
+            "API keys of apps that end within 14 days, counted every hour",
+            app_keys_expiring.clone(),
+        );
         registry
     }
 }
@@ -336,6 +352,9 @@ mod tests {
                 "tokenhouse_access_tokens_live 0",
                 "# TYPE tokenhouse_access_tokens_purged_total counter",
                 "tokenhouse_access_tokens_purged_total 0",
+                "# TYPE tokenhouse_user_keys_expiring gauge",
+                "tokenhouse_user_keys_expiring 0",
+                "tokenhouse_app_keys_expiring 0",
             ],
         );
     }

@@ -17,8 +17,8 @@ use crate::guards::presented;
 /// A user whom the server has authenticated. Derefs to a [`RemotePrincipal`]: `caller.user.email`.
 ///
 /// Accepts credentials in the same headers as [`Authenticated`](crate::Authenticated), and refuses as it
-/// does: with 401 and a challenge, with 400 for two different credentials, and with 503 when the server
-/// gives no valid response.
+/// does: with 401 and a challenge, with 403 for an app, with 400 for two different credentials, and with
+/// 503 when the server gives no valid response.
 #[derive(Clone, Debug)]
 pub struct RemoteAuthenticated(pub Arc<RemotePrincipal>);
 
@@ -38,9 +38,11 @@ impl FromRequest for RemoteAuthenticated {
         let prepared = prepare(request);
         Box::pin(async move {
             let (auth, presented) = prepared?;
-            auth.find_principal(presented.expose_secret())
-                .await
-                .map(Self)
+            let principal = auth.find_principal(presented.expose_secret()).await?;
+            match principal.is_app() {
+                true => Err(Error::UserRequired),
+                false => Ok(Self(principal)),
+            }
         })
     }
 }
@@ -81,7 +83,8 @@ fn prepare(request: &HttpRequest) -> Result<(RemoteAuth, SecretSlice<u8>), Error
 /// A user who holds the scope `S`, authenticated by a credential that has it as well. Derefs to a
 /// [`RemotePrincipal`].
 ///
-/// Refuses as [`RemoteAuthenticated`] does, and with 403 when the scope is missing (RFC 6750
+/// Admits an app that holds the scope too: [`RemotePrincipal::is_app`] tells it from a user. Refuses as
+/// [`RemoteAuthenticated`] does otherwise, and with 403 when the scope is missing (RFC 6750
 /// section 3.1). The server's audit trail does not record it.
 #[derive(Clone, Debug)]
 pub struct RemoteAuthorized<S> {
@@ -108,10 +111,11 @@ impl<S: RequiredScope> FromRequest for RemoteAuthorized<S> {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let authenticated = RemoteAuthenticated::from_request(request, payload);
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let prepared = prepare(request);
         Box::pin(async move {
-            let RemoteAuthenticated(principal) = authenticated.await?;
+            let (auth, presented) = prepared?;
+            let principal = auth.find_principal(presented.expose_secret()).await?;
             if !principal.has_scope(S::SCOPE) {
                 return Err(Error::InsufficientScope(S::SCOPE.to_owned()));
             }

@@ -5,12 +5,13 @@ use serde::de::Error;
 
 use crate::scope;
 
-/// A user and the credential that authenticates them, as the server describes them.
+/// A user or app, and the credential that authenticates it, as the server describes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemotePrincipal {
-    /// The user.
+    /// The user, or the app.
     pub user: RemoteUser,
+    is_app: bool,
     scopes: String,
     issued_at: i64,
     expires_at: i64,
@@ -24,13 +25,18 @@ pub struct RemoteUser {
     pub id: i64,
     /// At least five characters.
     pub name: String,
-    /// The e-mail address as the user wrote it.
+    /// The e-mail address as the user wrote it; empty for an app.
     pub email: String,
     /// The id in the system that the user was imported from, if it was not an integer.
     pub external_id: Option<String>,
 }
 
 impl RemotePrincipal {
+    /// Whether this is an app: a program that is no person, with a key of its own.
+    pub fn is_app(&self) -> bool {
+        self.is_app
+    }
+
     /// Whether the user and the credential both hold this scope.
     pub fn has_scope(&self, name: &str) -> bool {
         scope::contains(&self.scopes, name)
@@ -46,7 +52,8 @@ impl RemotePrincipal {
         self.issued_at
     }
 
-    /// When the credential expires, in seconds since 1970, UTC.
+    /// When the credential expires, in seconds since 1970, UTC; [`i64::MAX`] for an app's key without
+    /// an end.
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
@@ -62,11 +69,15 @@ struct Introspection {
 #[derive(Deserialize)]
 struct Active {
     sub: String,
-    username: String,
     name: String,
     scope: String,
     iat: i64,
-    exp: i64,
+    /// Required for a user, and absent for an app.
+    username: Option<String>,
+    /// Required for an app.
+    client_id: Option<String>,
+    /// Required for a user.
+    exp: Option<i64>,
     external_id: Option<String>,
 }
 
@@ -81,16 +92,22 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::
     }
     let active: Active = serde_json::from_slice(body)?;
     let id = active.sub.parse().map_err(serde_json::Error::custom)?;
+    let (is_app, email, expires_at) = match (active.username, active.client_id, active.exp) {
+        (Some(email), _, Some(exp)) => (false, email, exp),
+        (None, Some(_), exp) => (true, String::new(), exp.unwrap_or(i64::MAX)),
+        _ => return Err(serde_json::Error::custom("neither a user nor an app")),
+    };
     Ok(Some(RemotePrincipal {
         user: RemoteUser {
             id,
             name: active.name,
-            email: active.username,
+            email,
             external_id: active.external_id,
         },
+        is_app,
         scopes: active.scope,
         issued_at: active.iat,
-        expires_at: active.exp,
+        expires_at,
     }))
 }
 
@@ -116,7 +133,20 @@ mod tests {
         assert!(
             principal.has_scope("b") && !principal.has_scope("a b") && !principal.has_scope("")
         );
+        assert!(!principal.is_app());
         assert_eq!(parse(br#"{"active":false}"#).unwrap(), None);
+    }
+
+    #[test]
+    fn app_is_told_from_a_user() {
+        let app = GOOD.replace(r#""username":"a@example.com""#, r#""client_id":"tasks""#);
+        let ending = parse(app.as_bytes()).unwrap().unwrap();
+        assert!(ending.is_app());
+        assert_eq!(ending.user.email, "");
+        let endless = parse(app.replace(r#""exp":2,"#, "").as_bytes())
+            .unwrap()
+            .unwrap();
+        assert_eq!((ending.expires_at(), endless.expires_at()), (2, i64::MAX));
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Account {
     ) -> QueryResult<Option<Self>> {
         users::table
             .filter(users::email_key.eq(key))
+            .filter(users::is_app.eq(false))
             .select((USER_COLUMNS, users::hashed_password))
             .get_result(conn)
             .optional()
@@ -37,6 +38,7 @@ impl Account {
     pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
         users::table
             .find(id)
+            .filter(users::is_app.eq(false))
             .select((USER_COLUMNS, users::hashed_password))
             .get_result(conn)
             .optional()

@@ -1,11 +1,19 @@
 //! Personal API keys and their queries: several per user, found by digest.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use diesel::prelude::*;
 
 use super::limits::check_texts;
 use super::schema::{api_keys, users};
-use super::{Revoking, StoreConnection, Writing};
+use super::user::USER_COLUMNS;
+use super::{Revoking, StoreConnection, User, Writing};
+
+/// The expiry of a key without an end: no comparison needs to treat it separately. The database
+/// accepts it for keys of apps only.
+pub(crate) const NEVER: NaiveDateTime = match NaiveDate::from_ymd_opt(9999, 12, 31) {
+    Some(date) => NaiveDateTime::new(date, NaiveTime::MIN),
+    None => NaiveDateTime::MIN,
+};
 
 /// The maximum number of a user's keys whose ids are listed, more than a user can create in the time
 /// for which revoked keys are kept.
@@ -27,7 +35,8 @@ pub struct ApiKey {
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
-    /// The expiry, UTC; the key is rejected from this time on.
+    /// The expiry, UTC; the key is rejected from this time on. The last day of the year 9999 for a
+    /// key without an end: see [`Self::is_endless`].
     pub expires_at: NaiveDateTime,
     /// UTC, accurate to a minute; `None` if the key was never used.
     pub last_used_at: Option<NaiveDateTime>,
@@ -90,6 +99,75 @@ impl NewApiKey {
 }
 
 impl ApiKey {
+    /// Whether the key has no end, as only keys of apps may have.
+    pub fn is_endless(&self) -> bool {
+        self.expires_at >= NEVER
+    }
+
+    /// The unrevoked keys that end after `now` and not after `until`, with their owners: soonest
+    /// first, at most `limit`. With `warned_before`, only those without a warning since then.
+    pub(crate) fn list_expiring(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        until: NaiveDateTime,
+        warned_before: Option<NaiveDateTime>,
+        limit: i64,
+    ) -> QueryResult<Vec<(Self, User)>> {
+        let mut query = api_keys::table
+            .inner_join(users::table)
+            .filter(api_keys::revoked_at.is_null())
+            .filter(api_keys::expires_at.gt(now))
+            .filter(api_keys::expires_at.le(until))
+            .order(api_keys::expires_at)
+            .limit(limit)
+            .select((KEY_COLUMNS, USER_COLUMNS))
+            .into_boxed();
+        if let Some(before) = warned_before {
+            query = query.filter(
+                api_keys::warned_at
+                    .is_null()
+                    .or(api_keys::warned_at.le(before)),
+            );
+        }
+        query.load(conn)
+    }
+
+    /// The number of unrevoked keys that end after `now` and not after `until`: of users, and of
+    /// apps.
+    pub(crate) fn count_expiring(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        until: NaiveDateTime,
+    ) -> QueryResult<(i64, i64)> {
+        let ending = api_keys::table
+            .inner_join(users::table)
+            .filter(api_keys::revoked_at.is_null())
+            .filter(api_keys::expires_at.gt(now))
+            .filter(api_keys::expires_at.le(until));
+        let of_users = ending.filter(users::is_app.eq(false)).count();
+        let of_apps = ending.filter(users::is_app.eq(true)).count();
+        Ok((of_users.get_result(conn)?, of_apps.get_result(conn)?))
+    }
+
+    /// Records at `now` that the log warns of these keys. Returns those without a warning since
+    /// `before`: of several processes, each key is returned to one.
+    pub(crate) fn record_warnings(
+        tx: &mut Writing<'_>,
+        ids: &[i64],
+        before: NaiveDateTime,
+        now: NaiveDateTime,
+    ) -> QueryResult<Vec<i64>> {
+        let due = api_keys::table.filter(api_keys::id.eq_any(ids)).filter(
+            api_keys::warned_at
+                .is_null()
+                .or(api_keys::warned_at.le(before)),
+        );
+        diesel::update(due)
+            .set(api_keys::warned_at.eq(now))
+            .returning(api_keys::id)
+            .get_results(tx.conn())
+    }
+
     /// Revokes the keys of all users at `now`. Returns how many.
     pub(crate) fn revoke_all(tx: &mut Revoking<'_>, now: NaiveDateTime) -> QueryResult<usize> {
         diesel::update(api_keys::table.filter(api_keys::revoked_at.is_null()))
@@ -118,6 +196,7 @@ impl ApiKey {
             .inner_join(users::table)
             .filter(api_keys::id.gt(id))
             .filter(api_keys::revoked_at.is_null())
+            .filter(users::is_app.eq(false))
             .order(api_keys::id)
             .limit(limit)
             .select((KEY_COLUMNS, users::email))
@@ -135,6 +214,7 @@ impl ApiKey {
         api_keys::table
             .inner_join(users::table)
             .filter(api_keys::id.eq_any(ids))
+            .filter(users::is_app.eq(false))
             .select((api_keys::id, users::email))
             .load(conn)
     }

@@ -8,6 +8,7 @@
 pub mod access_token;
 mod account;
 pub mod api_key;
+pub(crate) mod app;
 pub mod audit_event;
 pub(crate) mod clock_mark;
 mod connection;
@@ -48,6 +49,7 @@ pub use access_token::{AccessToken, NewAccessToken};
 pub use account::Account;
 pub(crate) use account::stored_hash_classes;
 pub use api_key::{ApiKey, NewApiKey};
+pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
 pub use connection::{StoreConnection, connect_read_only};
 pub use error::StoreError;
@@ -66,6 +68,7 @@ pub use sequence::Sequence;
 pub use status::{DatabaseState, PostgresExposure, inspect, inspect_exposure};
 pub use throttle_counter::ThrottleCounter;
 pub use transaction::{Revoking, Writing};
+pub(crate) use user::record_deleted_user;
 pub use user::{NewUser, User, UserChanges};
 
 use crate::config::DatabaseConfig;

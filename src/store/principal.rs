@@ -7,18 +7,23 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::{AccessToken, ApiKey, User};
 use crate::scope;
 
-/// A user and the credential that identifies them, as stored. The domain decides whether the
+/// A user or app, and the credential that identifies it, as stored. The domain decides whether the
 /// credential is still valid.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Principal {
-    /// The user.
+    /// The user, or the app.
     pub user: User,
     /// The credential.
     pub credential: Credential,
 }
 
 impl Principal {
+    /// Whether this is an app: a program that is no person, with a key of its own.
+    pub fn is_app(&self) -> bool {
+        self.user.is_app
+    }
+
     /// Whether the user and the credential both hold this scope now.
     pub fn has_scope(&self, name: &str) -> bool {
         scope::contains(&self.user.scopes, name) && scope::contains(self.credential.scopes(), name)
@@ -43,8 +48,9 @@ impl Principal {
         at.and_utc().timestamp()
     }
 
-    /// When the credential expires, in seconds since 1970, UTC. Rounded down, so that no client
-    /// considers the credential valid for longer than it is.
+    /// When the credential expires, in seconds since 1970, UTC; in the year 9999 for an app's key
+    /// without an end. Rounded down, so that no client considers the credential valid for longer
+    /// than it is.
     pub fn expires_at(&self) -> i64 {
         self.credential.expires_at().and_utc().timestamp()
     }
@@ -66,6 +72,14 @@ impl Credential {
         match self {
             Self::LoginToken(token) => token.expiration_date,
             Self::ApiKey(used) => used.key.expires_at,
+        }
+    }
+
+    /// Whether the credential has no end, as only keys of apps may have.
+    pub fn is_endless(&self) -> bool {
+        match self {
+            Self::LoginToken(_) => false,
+            Self::ApiKey(used) => used.key.is_endless(),
         }
     }
 

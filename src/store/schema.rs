@@ -16,6 +16,7 @@ diesel::table! {
         created_at -> Timestamp,
         disabled_at -> Nullable<Timestamp>,
         external_id -> Nullable<Text>,
+        is_app -> Bool,
     }
 }
 
@@ -48,6 +49,7 @@ diesel::table! {
         expires_at -> Timestamp,
         last_used_at -> Nullable<Timestamp>,
         revoked_at -> Nullable<Timestamp>,
+        warned_at -> Nullable<Timestamp>,
     }
 }
 

@@ -136,5 +136,6 @@ fn largest_id(conn: &mut StoreConnection, table: &str) -> QueryResult<i64> {
         "api_keys" => api_keys::table.select(max(api_keys::id)).get_result(conn)?,
         _ => None,
     };
-    Ok(largest.unwrap_or(0))
+    // The ids of apps are negative.
+    Ok(largest.unwrap_or(0).max(0))
 }

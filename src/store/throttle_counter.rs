@@ -132,6 +132,29 @@ impl ThrottleCounter {
             .execute(tx.conn())
     }
 
+    /// Moves the count of an account to another one; where both have one, the stricter applies.
+    pub(crate) fn move_account(
+        tx: &mut Writing<'_>,
+        old: &str,
+        new: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<()> {
+        // In a fixed order, so that two transactions cannot deadlock.
+        let first = Self::lock(tx, old.min(new), Some(old.min(new)), now)?;
+        let second = Self::lock(tx, old.max(new), Some(old.max(new)), now)?;
+        let (old, mut new) = match first.subject == old {
+            true => (first, second),
+            false => (second, first),
+        };
+        new.failures = new.failures.max(old.failures);
+        new.next_at = new.next_at.max(old.next_at);
+        new.alerts = new.alerts.max(old.alerts);
+        new.signed_in_until = new.signed_in_until.max(old.signed_in_until);
+        new.expires_at = new.expires_at.max(old.expires_at);
+        new.update(tx)?;
+        Self::reset_account(tx, &old.subject, now).map(drop)
+    }
+
     /// Deletes at most `limit` rows that no longer have an effect. Returns how many.
     pub(crate) fn prune(
         tx: &mut Writing<'_>,

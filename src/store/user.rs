@@ -1,4 +1,6 @@
-//! Users and their queries. Administrators are the enabled users with the scope `users:write`.
+//! Users and their queries. Administrators are the enabled users with the scope `users:write`. Apps
+//! share the table (see [`super::app`]); the queries of this module find people only, unless they
+//! say otherwise.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
@@ -33,6 +35,9 @@ pub struct User {
     /// The user's id in the system that the user was imported from, if it was not an integer: any
     /// text of at most [`MAX_EXTERNAL_ID`](super::MAX_EXTERNAL_ID) bytes, unique.
     pub external_id: Option<String>,
+    /// Whether this is an app, which owns keys without being a person: its name is that of the app,
+    /// it has no address, and its id is negative.
+    pub is_app: bool,
 }
 
 /// The columns of a [`User`], in the order of its fields.
@@ -46,6 +51,7 @@ pub(super) type UserColumns = (
     users::created_at,
     users::disabled_at,
     users::external_id,
+    users::is_app,
 );
 
 /// See [`UserColumns`].
@@ -59,6 +65,7 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::created_at,
     users::disabled_at,
     users::external_id,
+    users::is_app,
 );
 
 /// A new user.
@@ -133,22 +140,27 @@ impl User {
         limit: i64,
     ) -> QueryResult<Slice<Self>> {
         Slice::collect(limit, BATCH_SIZE, |last: Option<&Self>, count| {
-            Self::list_after(conn, last.map_or(id, |last| last.id), count)
+            users::table
+                .filter(users::id.gt(last.map_or(id, |last| last.id)))
+                .filter(users::is_app.eq(false))
+                .order(users::id)
+                .limit(count)
+                .select(USER_COLUMNS)
+                .load(conn)
         })
     }
 
-    /// The users after this id, in the order of their ids, at most `limit`.
-    pub(crate) fn list_after(
-        conn: &mut StoreConnection,
-        id: i64,
-        limit: i64,
-    ) -> QueryResult<Vec<Self>> {
-        users::table
-            .filter(users::id.gt(id))
+    /// Whether there is no user and no app.
+    pub(crate) fn is_none_stored(conn: &mut StoreConnection) -> QueryResult<bool> {
+        let any: Option<i64> = users::table
+            // The bound is always true; with it, the index is searched.
+            .filter(users::id.gt(i64::MIN))
             .order(users::id)
-            .limit(limit)
-            .select(USER_COLUMNS)
-            .load(conn)
+            .select(users::id)
+            .limit(1)
+            .get_result(conn)
+            .optional()?;
+        Ok(any.is_none())
     }
 
     /// The ids and addresses of the users with these ids.
@@ -178,14 +190,20 @@ impl User {
     pub(crate) fn find(conn: &mut StoreConnection, id: i64) -> QueryResult<Option<Self>> {
         users::table
             .find(id)
+            .filter(users::is_app.eq(false))
             .select(USER_COLUMNS)
             .get_result(conn)
             .optional()
     }
 
-    /// Locks the row of a user until the transaction ends, and returns its current state: an UPDATE
-    /// takes the row lock on both databases. It changes no principal.
+    /// Locks the row of a user until the transaction ends, and returns its current state.
     pub(crate) fn lock(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
+        Ok(Self::lock_owner(tx, id)?.filter(|user| !user.is_app))
+    }
+
+    /// Like [`Self::lock`], for a user or an app: an UPDATE takes the row lock on both databases. It
+    /// changes no principal.
+    pub(crate) fn lock_owner(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(users::hashed_password))
             .returning(USER_COLUMNS)
@@ -193,7 +211,8 @@ impl User {
             .optional()
     }
 
-    /// Applies the changes. Returns the user, if it exists.
+    /// Applies the changes. Returns the user, if it exists. A UNIQUE violation means that the address
+    /// is taken.
     pub(crate) fn update(
         tx: &mut Revoking<'_>,
         id: i64,
@@ -205,6 +224,8 @@ impl User {
         let texts = [
             &changes.name,
             &changes.surname,
+            &changes.email,
+            &changes.email_key,
             &changes.website,
             &changes.scopes,
         ];
@@ -247,7 +268,7 @@ impl User {
         }
     }
 
-    /// Whether there is an administrator other than this user.
+    /// Whether there is an administrator other than this user. An app is none: it cannot sign in.
     pub(crate) fn has_other_administrator(
         conn: &mut StoreConnection,
         id: i64,
@@ -255,6 +276,7 @@ impl User {
         let other: Option<i64> = users::table
             .filter(users::disabled_at.is_null())
             .filter(sql::<Bool>(HOLDS_USERS_WRITE))
+            .filter(users::is_app.eq(false))
             .filter(users::id.ne(id))
             .select(users::id)
             .limit(1)
@@ -264,8 +286,9 @@ impl User {
     }
 }
 
-/// Records that the user of an address was deleted. `address_digest` is a keyed digest.
-fn record_deleted_user(
+/// Records that the user of an address was deleted, or has another address now, so that an import
+/// does not bring the user again. `address_digest` is a keyed digest.
+pub(crate) fn record_deleted_user(
     tx: &mut Writing<'_>,
     address_digest: &str,
     now: NaiveDateTime,
@@ -297,6 +320,10 @@ pub struct UserChanges {
     pub name: Option<String>,
     /// See [`User::surname`].
     pub surname: Option<String>,
+    /// See [`User::email`].
+    pub email: Option<String>,
+    /// See [`NewUser::email_key`]; changes together with the address.
+    pub email_key: Option<String>,
     /// See [`User::website`].
     pub website: Option<String>,
     /// See [`User::scopes`].

@@ -88,6 +88,7 @@ fn candidates(
         // Always set, so that the index is searched in the order of the addresses.
         .filter(users::email_key.gt(after))
         .filter(may_contain)
+        .filter(users::is_app.eq(false))
         .order(users::email_key)
         .limit(BATCH_SIZE)
         .select((users::email_key, USER_COLUMNS))

@@ -82,6 +82,19 @@ impl Throttle {
         ThrottleCounter::reset_account(tx, &account, now).map(|rows| rows > 0)
     }
 
+    /// Moves the wait of an account, and the sign-ins that it has used up, to another name, when the
+    /// user gets another address. The known networks are learned again.
+    pub(crate) fn move_account(
+        &self,
+        tx: &mut Writing<'_>,
+        old: &str,
+        new: &str,
+    ) -> QueryResult<()> {
+        let key = self.0.key.get(tx)?;
+        let digest = |name| key.digest(&["account", name]);
+        ThrottleCounter::move_account(tx, &digest(old), &digest(new), self.0.clock.now())
+    }
+
     /// Deletes expired counts and returns their number; deletes none while the clock is not trusted
     /// ([`crate::Auth::check_clock`]).
     ///

@@ -24,6 +24,9 @@ const PADDING_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the tokens are counted, which takes a second with ten million.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
+/// How often the keys that end soon are counted and reported.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// How often the clock is compared with the latest time that any process has seen.
 const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -34,7 +37,7 @@ const PRUNE_DELAY: Duration = Duration::from_secs(60);
 /// How often expired data is deleted after that.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-pub(super) const JOBS: [Job; 7] = [
+pub(super) const JOBS: [Job; 8] = [
     Job {
         name: "clock-advance",
         delay: FLUSH_INTERVAL,
@@ -77,6 +80,13 @@ pub(super) const JOBS: [Job; 7] = [
         interval: COUNT_INTERVAL,
         max_interval: COUNT_INTERVAL,
         run: |context, _| Box::pin(async { context.auth.count_tokens().await.is_ok() }),
+    },
+    Job {
+        name: "warn-of-expiring-keys",
+        delay: FLUSH_INTERVAL,
+        interval: EXPIRY_INTERVAL,
+        max_interval: EXPIRY_INTERVAL,
+        run: |context, _| Box::pin(async { context.auth.warn_of_expiring_keys().await.is_ok() }),
     },
     Job {
         name: "prune",

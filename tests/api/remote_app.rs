@@ -22,6 +22,7 @@ use crate::harness::{
 on_both_databases!(
     remote_app_responds_like_an_app_with_the_database,
     revocations_take_effect_at_the_next_request,
+    app_is_admitted_only_where_a_scope_is_required,
     staleness_bounds_how_long_a_revoked_token_is_accepted,
     app_rejected_by_the_server_accepts_no_credential,
     unreachable_server_accepts_no_credential,
@@ -62,6 +63,16 @@ fn start_app_with(environment: &[(&str, &str)]) -> (Running, Client) {
     let line = app.line();
     let address = line.strip_prefix("http://").unwrap().parse().unwrap();
     (app, Client::new(address))
+}
+
+fn app_is_admitted_only_where_a_scope_is_required(backend: Backend) {
+    let app = TestApp::start(backend);
+    let client = app.create_app("guard", "introspect");
+    let (_process, remote) = start_app(app.address(), ("TOKENHOUSE_CLIENT_KEY", &client), "0");
+    let caller = app.create_app("caller", "orders:read");
+    let statuses = ["/notes", "/orders"].map(|path| get(&remote, path, &caller).0);
+    assert_eq!(statuses, [403, 200]);
+    assert_eq!(get(&remote, "/orders", &client).0, 403);
 }
 
 fn grant(app: &TestApp, arguments: &[&str]) {

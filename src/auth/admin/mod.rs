@@ -2,6 +2,7 @@
 
 mod addresses;
 mod administration;
+mod apps;
 mod credentials;
 mod users;
 

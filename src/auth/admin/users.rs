@@ -1,7 +1,7 @@
 //! Operations of administrators and operators on users. When one returns, the credentials that it
 //! revokes are refused by every process.
 
-use pydantic_email::EmailAddress;
+use pydantic_email::{EmailAddress, fold};
 
 use super::Administrator;
 use super::administration::LockFirst;
@@ -13,7 +13,10 @@ use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
 use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
-use crate::store::{Account, Slice, User, user_search as search};
+use crate::store::user::address_digest;
+use crate::store::{
+    Account, Revoking, Slice, StoreError, User, record_deleted_user, user_search as search,
+};
 
 /// The longest text to search for, in bytes.
 pub const MAX_SEARCH: usize = 500;
@@ -73,6 +76,16 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn count_users(&self) -> Result<i64, Error> {
         Ok(self.0.store.read(User::count).await?)
+    }
+
+    /// Whether an enabled user holds `users:write`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn has_administrator(&self) -> Result<bool, Error> {
+        // No user has the id 0.
+        let find = |conn: &mut _| User::has_other_administrator(conn, 0);
+        Ok(self.0.store.read(find).await?)
     }
 
     /// Finds a user, and records that it was read.
@@ -176,12 +189,14 @@ impl Auth {
         self.record_if_denied(admin, created.await).await
     }
 
-    /// Changes a user, and returns the changed user. Disabling a user revokes the login token and
+    /// Changes a user, and returns the changed user. A new address takes effect on every process at
+    /// once; tokens and keys stay valid, the waits of the account follow, and the old address is free
+    /// for a registration, but not for an import, which would bring the user a second time. Disabling a user revokes the login token and
     /// all keys permanently; a scope that is removed from a user is removed from all tokens and
     /// keys.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; [`Error::InvalidInput`] with every invalid field;
+    /// [`Error::UserNotFound`]; [`Error::EmailTaken`]; [`Error::InvalidInput`] with every invalid field;
     /// [`Error::PreconditionRequired`] and [`Error::PreconditionFailed`];
     /// [`Error::InsufficientScope`] for a scope that the administrator may not grant, and for a
     /// user who holds a reserved scope that the administrator does not hold;
@@ -217,19 +232,40 @@ impl Auth {
             true => LockFirst::Administrators,
             false => LockFirst::Nothing,
         };
+        let auth = self.clone();
         self.administer_if(admin, id, lock_first, move |tx, events, locked| {
             let changes = locked.changes(tx, &patch, now)?;
             record_changes(events, locked.user, &changes);
+            if let Some(new) = &changes.email_key {
+                auth.move_account(tx, &fold(&locked.user.email), new)?;
+            }
             let revoked = match patch.disabled {
                 Some(disabled) => {
                     RevokedCredentials::by_disabling(tx, events, locked.user, disabled, now)?
                 }
                 None => RevokedCredentials::default(),
             };
-            let user = User::update(tx, id, &changes)?.ok_or(Error::UserNotFound)?;
+            let updated = User::update(tx, id, &changes);
+            let updated = updated.map_err(|error| match StoreError::from(error) {
+                StoreError::Conflict => Error::EmailTaken,
+                error => error.into(),
+            })?;
+            let user = updated.ok_or(Error::UserNotFound)?;
             Ok((user, revoked))
         })
         .await
+    }
+
+    /// Moves what is stored under the address of a user to a new one; both in the form of
+    /// [`NewUser::email_key`](crate::store::NewUser::email_key).
+    fn move_account(&self, tx: &mut Revoking<'_>, old: &str, new: &str) -> Result<(), Error> {
+        if old == new {
+            return Ok(());
+        }
+        self.0.throttle.move_account(tx, old, new)?;
+        let key = self.deletion_key().get(tx)?;
+        let digest = address_digest(&key, old);
+        Ok(record_deleted_user(tx, &digest, self.0.clock.now())?)
     }
 
     /// Deletes a user, with all tokens and keys. Returns the credentials that ended.

@@ -106,6 +106,7 @@ impl FromMembers for UserPatch {
         ])?;
         Ok(Self {
             profile: parse_profile(members),
+            email: Ok(None),
             disabled: members.optional("disabled", FieldType::Boolean),
             scopes: members.optional_text("scopes"),
             scopes_add: members.optional_text("scopes_add"),

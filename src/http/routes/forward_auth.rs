@@ -7,9 +7,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::auth::{AuditContext, Credential};
+use crate::auth::{AuditContext, Credential, require_user};
 use crate::error::Error as DomainError;
-use crate::guards::{Authenticated, auth};
+use crate::guards::{UserOrApp, auth};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
@@ -32,7 +32,8 @@ const MAX_NAME: usize = 200;
 ///
 /// For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
 /// which are always present, percent-encoded where they are not printable ASCII. A query parameter
-/// other than `scope`, or a `scope` without a name, is refused with 403.
+/// other than `scope`, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
+/// no address, and has the method `app`.
 #[utoipa::path(
     get,
     path = "/verify",
@@ -47,11 +48,11 @@ const MAX_NAME: usize = 200;
             status = 200,
             description = "The request may pass",
             headers(
-                ("X-Auth-User-Id" = String, description = "The id of the user"),
-                ("X-Auth-Email" = String, description = "The address"),
+                ("X-Auth-User-Id" = String, description = "The id of the user; negative for an app"),
+                ("X-Auth-Email" = String, description = "The address; empty for an app"),
                 ("X-Auth-Name" = String, description = "The first 200 characters of the name"),
                 ("X-Auth-Scopes" = String, description = "Separated by spaces"),
-                ("X-Auth-Method" = String, description = "`login` or `key`"),
+                ("X-Auth-Method" = String, description = "`login`, `key` or `app`"),
                 ("X-Auth-External-Id" = String, description = "The id before an import"),
             ),
         ),
@@ -62,11 +63,15 @@ const MAX_NAME: usize = 200;
 )]
 pub(crate) async fn verify(
     request: HttpRequest,
-    caller: Result<Authenticated, DomainError>,
+    caller: Result<UserOrApp, DomainError>,
     context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    let principal = caller.map_err(for_proxy)?.0;
+    let mut principal = caller.map_err(for_proxy)?.0;
     let required = required_scopes(&request)?;
+    if names(&required).next().is_none() {
+        // Without a scope the proxy asks for any user, and an app is none.
+        principal = require_user(principal)?;
+    }
     let missing = match scope::normalise(&required) {
         Ok(required) => principal.first_missing(&required).map(str::to_owned),
         // No principal holds a malformed scope.
@@ -78,6 +83,7 @@ pub(crate) async fn verify(
         return Err(refused.await.into());
     }
     let method = match principal.credential {
+        _ if principal.is_app() => "app",
         Credential::LoginToken(_) => "login",
         Credential::ApiKey(_) => "key",
     };

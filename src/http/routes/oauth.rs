@@ -89,14 +89,18 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "orders:read")]
     scope: Option<String>,
-    /// The e-mail address.
+    /// The name of the app; not for a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "tasks-app")]
+    client_id: Option<&'a str>,
+    /// The e-mail address; not for an app.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "andres@example.com")]
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "Bearer")]
     token_type: Option<&'static str>,
-    /// Seconds since 1970.
+    /// Seconds since 1970; not for an app's key without an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exp: Option<i64>,
@@ -104,7 +108,7 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     iat: Option<i64>,
-    /// The id of the user.
+    /// The id of the user or app; negative for an app.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "1")]
     sub: Option<String>,
@@ -119,12 +123,14 @@ pub(crate) struct Introspection<'a> {
 
 impl<'a> From<&'a Principal> for Introspection<'a> {
     fn from(principal: &'a Principal) -> Self {
+        let is_app = principal.is_app();
         Self {
             active: true,
             scope: Some(principal.scopes()),
-            username: Some(&principal.user.email),
+            client_id: is_app.then_some(&principal.user.name),
+            username: (!is_app).then_some(&principal.user.email),
             token_type: Some("Bearer"),
-            exp: Some(principal.expires_at()),
+            exp: (!principal.credential.is_endless()).then(|| principal.expires_at()),
             iat: Some(principal.issued_at()),
             sub: Some(principal.user.id.to_string()),
             name: Some(&principal.user.name),

@@ -56,12 +56,13 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 22] = [
+const WITH_EVENT: [(&str, &[&str], &str); 27] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
     ("user passwd", &[ADDRESS], "password.change"),
     ("user export", &[ADDRESS], "user.read"),
+    ("user update", &[ADDRESS, "--surname", "X"], "user.update"),
     ("user grant", &[ADDRESS, "a:b"], "user.scopes"),
     ("user unlock", &[ADDRESS], "user.unlock"),
     ("token issue", &[ADDRESS], "token.issue"),
@@ -71,6 +72,10 @@ const WITH_EVENT: [(&str, &[&str], &str); 22] = [
     ("key create", &[ADDRESS, "--name", "k"], "key.create"),
     ("key list", &[ADDRESS], "key.read"),
     ("key revoke", &[ADDRESS, "1"], "key.revoke"),
+    ("app create", &["tasks", "--scope", "a:b"], "app.create"),
+    ("app add-key", &["tasks"], "key.create"),
+    ("app list", &[], "key.read"),
+    ("app revoke", &["tasks"], "app.revoke"),
     ("user sign-out", &[ADDRESS], "user.sign-out"),
     ("user disable", &[ADDRESS], "user.disable"),
     ("user enable", &[ADDRESS], "user.enable"),

@@ -207,6 +207,21 @@ impl TestApp {
         person
     }
 
+    /// Creates an app with these scopes, separated by spaces, by the command. Returns its key.
+    pub fn create_app(&self, name: &str, scopes: &str) -> String {
+        let mut command = self.program(&["app", "create", name, "--json"]);
+        for scope in scopes.split(' ') {
+            command.args(["--scope", scope]);
+        }
+        let output = command.output().expect("the program runs");
+        assert!(output.status.success(), "{output:?}");
+        let created: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        created["TOKENHOUSE_CLIENT_KEY"]
+            .as_str()
+            .expect("a key")
+            .to_owned()
+    }
+
     /// Sets the scopes of a user directly in the database.
     pub fn set_scopes(&self, person: &Person, scopes: &str) {
         let email = &person.email;

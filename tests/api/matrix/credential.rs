@@ -24,6 +24,8 @@ pub enum Standing {
     StaticKey,
     Login(Scopes),
     Key(Scopes),
+    /// The key of an app.
+    App(Scopes),
 }
 
 pub struct Kind {
@@ -41,8 +43,12 @@ impl Kind {
         matches!(self.standing, Standing::StaticKey)
     }
 
-    pub fn belongs_to_user(&self) -> bool {
-        matches!(self.standing, Standing::Login(_) | Standing::Key(_))
+    /// Whether it authenticates a user or an app.
+    pub fn is_valid(&self) -> bool {
+        matches!(
+            self.standing,
+            Standing::Login(_) | Standing::Key(_) | Standing::App(_)
+        )
     }
 
     /// Whether it has the form of a login token, an API key, or an imported token (which ends in at
@@ -136,6 +142,7 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
     add("a token older than the scopes", &token, Standing::Login(""));
     add("a key older than the scopes", &key, Standing::Key(""));
 
+    add_apps(app, &mut add);
     add_revoked(app, &mut add);
     let (token, _, _) = with_key(app, "another", OWN_SCOPES);
     let other = Kind {
@@ -144,6 +151,45 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
         standing: Standing::Login(OWN_SCOPES),
     };
     (kinds, other)
+}
+
+fn add_apps(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
+    let reader = app.create_app("reader", "users:read");
+    add("an app's key", &reader, Standing::App("users:read"));
+    let mighty = app.create_app("mighty", OWN_SCOPES);
+    add(
+        "an app's key with scopes",
+        &mighty,
+        Standing::App(OWN_SCOPES),
+    );
+    let narrowed = app.create_app("narrowed", OWN_SCOPES);
+    let database = app.database();
+    database.execute("UPDATE users SET scopes = 'introspect' WHERE name = 'narrowed'");
+    add(
+        "a key whose app lost scopes",
+        &narrowed,
+        Standing::App("introspect"),
+    );
+    let ended = app.create_app("ended", OWN_SCOPES);
+    database.execute("UPDATE api_keys SET expires_at = '2020-01-01 00:00:00' WHERE name = 'ended'");
+    add("an app's expired key", &ended, Standing::Bad);
+    let disabled = app.create_app("stopped", OWN_SCOPES);
+    database.execute("UPDATE users SET disabled_at = created_at WHERE name = 'stopped'");
+    add("a key of a disabled app", &disabled, Standing::Bad);
+    let revoked = app.create_app("revoked", OWN_SCOPES);
+    let revoke = app.program(&["app", "revoke", "revoked"]).output().unwrap();
+    assert!(revoke.status.success(), "{revoke:?}");
+    add("a key of a revoked app", &revoked, Standing::Bad);
+    add("an app's name in the trail", "app:reader", Standing::Bad);
+    // No command issues a login token to an app.
+    let forged = generate_token().unwrap();
+    database.execute(&format!(
+        "INSERT INTO access_tokens (user_id, access_token, expiration_date, scopes, created_at)
+         SELECT id, '{}', '2999-01-01 00:00:00', scopes, created_at FROM users
+         WHERE name = 'mighty' AND is_app",
+        TokenDigest::new(forged.expose().as_bytes()).to_hex()
+    ));
+    add("a login token of an app", forged.expose(), Standing::Bad);
 }
 
 /// Credentials that were valid once. All of them had every scope.

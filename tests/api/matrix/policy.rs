@@ -15,7 +15,7 @@ pub enum Guard {
     ScopedUser,
     /// Users with a login token.
     Login,
-    /// Users who hold this scope, with a credential that has it.
+    /// Users and apps that hold this scope, with a credential that has it.
     Scope(&'static str),
     /// As [`Guard::Scope`], with a login token.
     LoginScope(&'static str),
@@ -268,7 +268,7 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
         Guard::Client => {
             for_users(&presented, |kind| with_scope(kind, "introspect")).unwrap_or(passed)
         }
-        Guard::User => for_users(&presented, |_| None).unwrap_or(passed),
+        Guard::User => for_users(&presented, by_user).unwrap_or(passed),
         Guard::ScopedUser => for_users(&presented, scoped).unwrap_or(passed),
         Guard::Login => for_users(&presented, by_login).unwrap_or(passed),
         Guard::LoginScope(name) => {
@@ -279,9 +279,13 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
             for_users(&presented, |kind| with_scope(kind, name)).unwrap_or(passed)
         }
         Guard::Optional if matches!(presented, Presented::Nothing) => passed,
-        Guard::Optional => for_users(&presented, |_| None).unwrap_or(passed),
+        Guard::Optional => for_users(&presented, by_user).unwrap_or(passed),
         Guard::Proxy(_) if matches!(presented, Presented::Two) => invalid_token(),
-        Guard::Proxy(None) => for_users(&presented, |_| None).unwrap_or(passed),
+        // An invalid query is refused before anything else about a valid credential.
+        Guard::Proxy(None) if route.passed == 403 => {
+            for_users(&presented, |_| None).unwrap_or(passed)
+        }
+        Guard::Proxy(None) => for_users(&presented, by_user).unwrap_or(passed),
         Guard::Proxy(Some(name)) => {
             for_users(&presented, |kind| with_scope(kind, name)).unwrap_or(passed)
         }
@@ -296,13 +300,21 @@ fn for_users(
     match presented {
         Presented::Nothing => Some((401, Some(CHALLENGE.to_owned()))),
         Presented::Two => Some((400, None)),
-        Presented::One(kind) if !kind.belongs_to_user() => Some(invalid_token()),
+        Presented::One(kind) if !kind.is_valid() => Some(invalid_token()),
         Presented::One(kind) => allowed(kind),
     }
 }
 
 fn invalid_token() -> Outcome {
     (401, Some(format!(r#"{CHALLENGE}, error="invalid_token""#)))
+}
+
+/// An app is no user.
+fn by_user(kind: &Kind) -> Option<Outcome> {
+    match kind.standing {
+        Standing::App(_) => by_login(kind),
+        _ => None,
+    }
 }
 
 fn by_login(kind: &Kind) -> Option<Outcome> {
@@ -312,7 +324,7 @@ fn by_login(kind: &Kind) -> Option<Outcome> {
 
 fn scoped(kind: &Kind) -> Option<Outcome> {
     match kind.standing {
-        Standing::Key("") => by_login(kind),
+        Standing::Key("") | Standing::App(_) => by_login(kind),
         _ => None,
     }
 }
@@ -320,7 +332,7 @@ fn scoped(kind: &Kind) -> Option<Outcome> {
 fn with_scope(kind: &Kind, name: &str) -> Option<Outcome> {
     let refusal = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{name}""#);
     let scopes = match kind.standing {
-        Standing::Login(scopes) | Standing::Key(scopes) => scopes,
+        Standing::Login(scopes) | Standing::Key(scopes) | Standing::App(scopes) => scopes,
         _ => "",
     };
     let is_held = scopes.split(' ').any(|held| held == name);
