@@ -37,12 +37,14 @@ build() {
 
 # Builds the last commit in a folder of its own: NAME CHECKOUT CARGO_HOME.
 build_copy() {
-    local folder=$work/$1
+    local folder=$work/$1 described
     mkdir -p "$folder/$2" "$folder/$3"
     git archive "$commit" | tar -x -C "$folder/$2"
     # The same crates under another path.
     ln -s "$cargo_home/registry" "$folder/$3/registry"
-    env CARGO_HOME="$folder/$3" CARGO_TARGET_DIR="$folder/built" \
+    # The archive does not name its commit.
+    described=$(git log -1 --format='%H %cs' "$commit" | sed -E 's/^(.{7})[^ ]*/\1/')
+    env BUILD_COMMIT="$described" CARGO_HOME="$folder/$3" CARGO_TARGET_DIR="$folder/built" \
         unshare --map-root-user --net nice "$folder/$2/scripts/release.sh" build --offline --quiet
     mv "$folder/built/release/tokenhouse" "$work/tokenhouse.$1"
     rm -rf "$folder"

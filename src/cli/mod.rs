@@ -32,6 +32,14 @@ use crate::config::{Config, ConfigErrors, EnvFile};
 use common::{EXIT_BAD_INPUT, Failure};
 use output::{Output, complain, start_log, warn};
 
+/// The version, the commit that was built, and the features.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("BUILD_DESCRIPTION"),
+    ")"
+);
+
 /// A self-hosted token-authentication service.
 ///
 /// Settings come from the environment and the file .env in the working directory; tokenhouse config
@@ -41,7 +49,7 @@ use output::{Output, complain, start_log, warn};
 /// 2 for a setting, an argument or an input that cannot be used, 3 if audit verify cannot compare, 130
 /// after Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(name = "tokenhouse", version)]
+#[command(name = "tokenhouse", version = VERSION)]
 pub struct Cli {
     /// Print newline-delimited JSON; on standard error too, with the member error, warning or note
     #[arg(long, global = true)]
