@@ -57,6 +57,29 @@ impl AuditTrail {
         })
     }
 
+    /// Whether the whole trail is valid by the key in the database, as it is before an operator adopts
+    /// the configured one. Anyone who can read and write the database can make it so.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn is_valid_by_stored_key(&self) -> Result<bool, Error> {
+        let Some((head, Some(own), is_unused)) = self.read_head().await? else {
+            return Ok(false);
+        };
+        let keys = VerificationKeys {
+            accepted: vec![own.clone()],
+            signer: Some(own),
+            ..VerificationKeys::default()
+        };
+        let verifier = Verifier {
+            head,
+            keys,
+            is_unused,
+        };
+        let (_, walk) = verifier.run(self).await?;
+        Ok(walk.problems.is_empty())
+    }
+
     /// Reads the head, the key in the database, and whether there are no users.
     async fn read_head(&self) -> Result<Option<(AuditHead, Option<DigestKey>, bool)>, Error> {
         let trail = self.clone();

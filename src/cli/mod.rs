@@ -107,8 +107,9 @@ enum Command {
     /// Check, show and list the settings, or write a settings file.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Find problems of an installation, and suggest solutions: exit code 1 if there is any.
-    Doctor,
+    /// Find problems of an installation, and suggest solutions. Exit code 0 if there is none, also with
+    /// warnings, 1 if there is any, and 2 for an invalid setting.
+    Doctor(doctor::DoctorArgs),
     /// Import users with their password hashes, and valid login tokens, from the tables of a FastAPI or
     /// Django program or from a file. Can be repeated at any time: existing users stay unchanged.
     Import(import::ImportArgs),
@@ -166,7 +167,9 @@ impl Cli {
                 restore::run_after(config, &args, output)
             }),
             Command::Config(command) => config::run(file, &command, output),
-            Command::Doctor => run_with(file, output, |config| doctor::run(config, output)),
+            Command::Doctor(args) => {
+                run_with(file, output, |config| doctor::run(config, &args, output))
+            }
             Command::Import(args) => {
                 run_with(file, output, |config| import::run(config, &args, output))
             }

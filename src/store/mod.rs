@@ -65,7 +65,10 @@ pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
-pub use status::{DatabaseState, PostgresExposure, inspect, inspect_exposure};
+pub use status::{
+    DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,
+    inspect_server,
+};
 pub use throttle_counter::ThrottleCounter;
 pub use transaction::{Revoking, Writing};
 pub(crate) use user::record_deleted_user;

@@ -1,9 +1,9 @@
 //! Inspects a database without changing it: its version, and what other roles can do with it.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Text};
 
-use super::connection::{Manager, StoreConnection};
+use super::connection::{Manager, StoreConnection, connect_read_only};
 use super::{StoreError, migrations};
 use crate::config::DatabaseConfig;
 
@@ -45,6 +45,60 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
         version: version.version,
         pending: migrations::pending(&mut conn)?,
     })
+}
+
+/// Searches an SQLite file for damage, as SQLite does with `PRAGMA quick_check`. Returns what is found,
+/// at most five lines; nothing for Postgres. Reads the whole file, which takes minutes if it is large.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if the file cannot be opened.
+pub fn find_damage(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
+    if config.url.sqlite_path().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut conn = connect_read_only(&config.url)?;
+    let lines: Result<Vec<Damage>, _> = diesel::sql_query("PRAGMA quick_check(5)").load(&mut conn);
+    Ok(match lines {
+        Ok(lines) => {
+            let lines = lines.into_iter().map(|line| line.quick_check);
+            lines.filter(|line| line != "ok").collect()
+        }
+        // The file opens, so the pages that describe the tables are unreadable.
+        Err(_damaged) => vec!["the check cannot read the file".to_owned()],
+    })
+}
+
+#[derive(QueryableByName)]
+struct Damage {
+    #[diesel(sql_type = Text)]
+    quick_check: String,
+}
+
+/// The state of a Postgres server.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+#[non_exhaustive]
+pub struct PostgresServer {
+    /// Whether it is a replica, which accepts no changes.
+    #[diesel(sql_type = Bool)]
+    pub is_replica: bool,
+    /// The time of its clock, in seconds since 1970.
+    #[diesel(sql_type = BigInt)]
+    pub time: i64,
+}
+
+/// Reads the state of the configured Postgres server; `None` for SQLite. Blocks.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if it cannot be reached.
+pub fn inspect_server(config: &DatabaseConfig) -> Result<Option<PostgresServer>, StoreError> {
+    const STATE: &str = "SELECT pg_is_in_recovery() AS is_replica, \
+        extract(epoch FROM clock_timestamp())::bigint AS time";
+    match Manager::new(&config.url).connect()? {
+        StoreConnection::Sqlite(_) => Ok(None),
+        StoreConnection::Postgres(mut conn) => {
+            Ok(Some(diesel::sql_query(STATE).get_result(&mut conn)?))
+        }
+    }
 }
 
 /// Properties of a Postgres database that make it unsafe, or may do so.

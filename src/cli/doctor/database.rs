@@ -1,6 +1,12 @@
 //! Checks of the database: its connection, its tables, and on Postgres whether other roles can
 //! disturb or read it.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use chrono::Utc;
+
 use super::{Finding, Level, finding};
 use crate::config::Config;
 use crate::store::{self, PostgresExposure, SchemaComparison};
@@ -9,6 +15,72 @@ use crate::store::{self, PostgresExposure, SchemaComparison};
 const MAX_DIFFERENCES: usize = 20;
 
 const ROLES: &str = "roles";
+
+/// How long a file is searched for damage without `--deep`.
+const DAMAGE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The maximum difference between the clocks of this machine and of the database server, in seconds.
+const MAX_SKEW: i64 = 60;
+
+/// Whether the SQLite file is damaged. A large file is searched for a while only, unless `is_deep`.
+pub(super) fn check_file(config: &Config, is_deep: bool) -> Vec<Finding> {
+    let Some(path) = config.database.url.sqlite_path() else {
+        return Vec::new();
+    };
+    let subject = "database file";
+    let (sender, receiver) = mpsc::channel();
+    let database = config.database.clone();
+    // Ends with the process if it takes too long.
+    thread::spawn(move || sender.send(store::find_damage(&database)));
+    let timeout = if is_deep {
+        Duration::MAX
+    } else {
+        DAMAGE_TIMEOUT
+    };
+    let damage = match receiver.recv_timeout(timeout) {
+        Ok(Ok(damage)) => damage,
+        Ok(Err(error)) => return vec![finding(Level::Problem, subject, error.to_string())],
+        Err(_elapsed) => {
+            let message =
+                "too large to be searched for damage at once: use tokenhouse doctor --deep";
+            return vec![finding(Level::Warning, subject, message)];
+        }
+    };
+    if damage.is_empty() {
+        return vec![finding(Level::Ok, subject, "not damaged")];
+    }
+    let restore = format!(
+        "{} is damaged: stop every process, keep a copy of the file, and run tokenhouse restore with \
+         the latest backup",
+        path.display()
+    );
+    let details = damage.into_iter().map(|line| format!("damage: {line}"));
+    let messages = [restore].into_iter().chain(details);
+    messages
+        .map(|message| finding(Level::Problem, subject, message))
+        .collect()
+}
+
+/// Whether the Postgres server accepts changes, and agrees about the time.
+pub(super) fn check_server(config: &Config) -> Vec<Finding> {
+    let Ok(Some(server)) = store::inspect_server(&config.database) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    if server.is_replica {
+        let message =
+            "DATABASE_URL names a replica, which accepts no changes: name the primary server";
+        findings.push(finding(Level::Problem, "database", message));
+    }
+    let skew = (Utc::now().timestamp() - server.time).abs();
+    if skew > MAX_SKEW {
+        let message = format!(
+            "the clocks of this machine and of the database server differ by {skew} s: synchronise both"
+        );
+        findings.push(finding(Level::Warning, "clock", message));
+    }
+    findings
+}
 
 /// Whether the connection to the database is encrypted and authenticated.
 pub(super) fn check_transport(config: &Config) -> Option<Finding> {

@@ -2,12 +2,14 @@
 
 mod database;
 mod environment;
+mod service;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use serde::Serialize;
 
 use super::common::counted;
@@ -16,6 +18,7 @@ use super::table::{Cell, Column};
 use crate::audit::Verification;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::error::Error;
 use crate::password::hash_password;
 use crate::store;
 
@@ -29,6 +32,14 @@ static COLUMNS: [Column; 3] = [
     Column::whole("SUBJECT"),
     Column::wrapped("FINDING"),
 ];
+
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Search the whole SQLite file for damage, however long it takes
+    #[arg(long)]
+    deep: bool,
+}
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,13 +58,14 @@ struct Finding {
     message: String,
 }
 
-pub(super) fn run(config: &Config, output: Output) -> Result<(), String> {
+pub(super) fn run(config: &Config, args: &DoctorArgs, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
     findings.extend(file_mode(config));
     findings.extend(database::check_transport(config));
     findings.push(environment::check_clock());
     findings.push(hash_time(config));
-    findings.extend(database(config));
+    findings.extend(service::check_running(config));
+    findings.extend(database(config, args.deep));
     let mut problems = 0;
     let mut table = output.table("findings", &COLUMNS);
     for finding in &findings {
@@ -90,6 +102,14 @@ fn settings(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = warnings
         .map(|warning| finding(Level::Warning, "settings", warning))
         .collect();
+    if config.auth.static_keys.is_empty() {
+        findings.push(finding(
+            Level::Warning,
+            "settings",
+            "API_KEY_TOKEN: not set, so /protected and /page refuse every request, and so does /metrics \
+             without TOKENHOUSE_METRICS_BIND",
+        ));
+    }
     if findings.is_empty() {
         findings.push(finding(Level::Ok, "settings", "fine"));
     }
@@ -140,13 +160,35 @@ fn hash_time(config: &Config) -> Finding {
     }
 }
 
-fn database(config: &Config) -> Vec<Finding> {
+fn database(config: &Config, is_deep: bool) -> Vec<Finding> {
     let subject = "database";
     let state = match store::inspect(&config.database) {
         Ok(state) => state,
-        Err(error) => return vec![finding(Level::Problem, subject, error.to_string())],
+        Err(error) => {
+            let mut findings = vec![finding(Level::Problem, subject, error.to_string())];
+            if config
+                .database
+                .url
+                .sqlite_path()
+                .is_some_and(|path| path.exists())
+            {
+                findings.extend(database::check_file(config, is_deep));
+            }
+            return findings;
+        }
     };
-    let mut findings = vec![finding(Level::Ok, subject, state.version)];
+    let url = &config.database.url;
+    let mut settings = config.effective.iter();
+    let message = match settings.find(|setting| setting.setting.name == "DATABASE_URL") {
+        Some(setting) => format!(
+            "{url} (DATABASE_URL: {}), {}",
+            setting.source, state.version
+        ),
+        None => format!("{url}, {}", state.version),
+    };
+    let mut findings = vec![finding(Level::Ok, subject, message)];
+    findings.extend(database::check_file(config, is_deep));
+    findings.extend(database::check_server(config));
     findings.extend(database::check_schema(config));
     findings.extend(database::check_postgres(config));
     if state.pending > 0 {
@@ -162,28 +204,52 @@ fn database(config: &Config) -> Vec<Finding> {
         findings.push(finding(level, subject, message));
     } else {
         findings.extend(environment::check_proxies(config));
-        findings.extend(contents(config).unwrap_or_default());
+        match contents(config) {
+            Ok(found) => findings.extend(found),
+            Err(problem) => findings.push(finding(Level::Problem, subject, problem)),
+        }
     }
     findings
 }
 
 /// Checks the rows of the tables.
-fn contents(config: &Config) -> Option<Vec<Finding>> {
-    let auth = Auth::open(config).ok()?;
+///
+/// # Errors
+/// Why they cannot be read.
+fn contents(config: &Config) -> Result<Vec<Finding>, String> {
+    let auth = Auth::open(config).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
-        .ok()?;
-    let trail = runtime.block_on(auth.audit().verify()).ok()?;
-    let seen = runtime.block_on(auth.time_seen()).ok()?;
-    Some(vec![
-        trail_finding(&trail),
-        environment::compare_clock(seen),
-    ])
+        .map_err(|error| error.to_string())?;
+    let check = async {
+        let trail = auth.audit().verify().await?;
+        let has_own_key = config.auth.audit_key.is_some() && !trail.problems.is_empty();
+        let awaits_adoption = has_own_key && auth.audit().is_valid_by_stored_key().await?;
+        let mut findings = vec![
+            trail_finding(&trail, awaits_adoption),
+            environment::compare_clock(auth.time_seen().await?),
+            service::check_administrators(&auth).await?,
+        ];
+        findings.extend(service::check_keys(&auth).await?);
+        Ok::<_, Error>(findings)
+    };
+    runtime
+        .block_on(check)
+        .map_err(|error| format!("cannot be read: {error}"))
 }
 
-fn trail_finding(verification: &Verification) -> Finding {
+fn trail_finding(verification: &Verification, awaits_adoption: bool) -> Finding {
     let subject = "audit trail";
+    if awaits_adoption {
+        return finding(
+            Level::Warning,
+            subject,
+            "signed with the earlier key, in the database, and not yet with TOKENHOUSE_AUDIT_KEY: if you \
+             have just set it, stop every process and run tokenhouse audit adopt-key; if it was in use \
+             before, the trail was replaced",
+        );
+    }
     match verification.problems.first() {
         None => finding(
             Level::Ok,
