@@ -26,6 +26,7 @@ use serde_json::json;
 
 use super::table::{Column, Table};
 use crate::config::{Config, LogFormat};
+use crate::guards::audit_context::logged_ids;
 
 /// The width of a terminal that does not tell it.
 const DEFAULT_WIDTH: usize = 80;
@@ -171,6 +172,11 @@ pub(super) fn announce(line: &str) {
     write_out(&printable(line));
 }
 
+/// Prints a line about the server as JSON, next to a log in JSON.
+pub(super) fn announce_json(value: &impl Serialize) {
+    print_json_text(&serde_json::to_string(value).unwrap_or_default());
+}
+
 /// Prints a JSON document of one or more lines.
 pub(super) fn print_json_text(document: &str) {
     write_out(&in_ascii(document));
@@ -278,20 +284,44 @@ fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     let style = out.default_level_style(level);
     let message = printable(&record.args().to_string());
     let target = record.target();
+    // Before the target: programs that read the log rely on what follows it.
+    let ids = match logged_ids() {
+        Some((own, Some(client))) => format!("request={own} client={client} "),
+        Some((own, None)) => format!("request={own} "),
+        None => String::new(),
+    };
     writeln!(
         out,
-        "[{time} {style}{level:<5}{style:#} {target}] {message}"
+        "[{time} {style}{level:<5}{style:#} {ids}{target}] {message}"
     )
 }
 
+/// A line of the log. Programs that read it may rely on the order.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    level: &'a str,
+    message: String,
+    target: &'a str,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_request_id: Option<String>,
+}
+
 fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    let line = json!({
-        "time": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-        "level": record.level().as_str(),
-        "target": record.target(),
-        "message": record.args().to_string(),
-    });
-    writeln!(out, "{}", in_ascii(&line.to_string()))
+    let (request_id, client_request_id) = logged_ids().unzip();
+    let line = LogLine {
+        level: record.level().as_str(),
+        message: record.args().to_string(),
+        target: record.target(),
+        time: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        request_id,
+        client_request_id: client_request_id.flatten(),
+    };
+    // The values are texts, whose serialization cannot fail.
+    let line = serde_json::to_string(&line).unwrap_or_default();
+    writeln!(out, "{}", in_ascii(&line))
 }
 
 /// Replaces with a space each character that a terminal may interpret, or that hides or reorders

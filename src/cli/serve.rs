@@ -2,13 +2,15 @@
 
 use std::net::TcpListener;
 use std::pin::pin;
+use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use sd_notify::NotifyState;
+use serde::Serialize;
 
-use super::output::{announce, complain};
+use super::output::{announce, announce_json, complain};
 use crate::auth::Auth;
-use crate::config::Config;
+use crate::config::{Config, LogFormat, Profile};
 use crate::error::Error;
 use crate::http;
 use crate::worker::Worker;
@@ -32,6 +34,16 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
         })?),
         None => None,
     };
+    let started = Instant::now();
+    log::info!(
+        "listening on http://{address}: version {}, database {}, profile {}",
+        super::VERSION,
+        config.database.url,
+        match config.profile {
+            Profile::Tutorial => "tutorial",
+            Profile::Standard => "standard",
+        }
+    );
     announce_address(config, address);
     actix_web::rt::System::new()
         .block_on(async {
@@ -58,6 +70,7 @@ pub(super) fn run(config: &Config) -> Result<(), String> {
             // Errors are in the log.
             let _ = auth.flush().await;
             let _ = auth.audit().record_stop().await;
+            log::info!("stopped after {} s", started.elapsed().as_secs());
             Ok(())
         })
         .map_err(|error: std::io::Error| error.to_string())
@@ -71,9 +84,25 @@ fn give_up(auth: &Auth, problem: &str) -> ! {
     std::process::exit(1)
 }
 
-/// Prints the address on standard output, as the log may be filtered.
+/// The address on standard output, for a log in JSON.
+#[derive(Serialize)]
+struct Announced<'a> {
+    url: String,
+    version: &'a str,
+    database: String,
+}
+
+/// Prints the address on standard output, as the log may be filtered: in the format of the log.
 fn announce_address(config: &Config, address: std::net::SocketAddr) {
     let version = env!("CARGO_PKG_VERSION");
+    if config.log_format == LogFormat::Json {
+        announce_json(&Announced {
+            url: format!("http://{address}"),
+            version,
+            database: config.database.url.to_string(),
+        });
+        return;
+    }
     announce(&format!("Tokenhouse {version} on http://{address}"));
     announce(&format!("  database  {}", config.database.url));
     if config.server.docs {

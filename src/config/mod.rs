@@ -157,6 +157,7 @@ impl Config {
                 metrics_bind: values.metrics_address()?,
                 workers: values.count_or_cores("TOKENHOUSE_WORKERS")?,
                 drain: values.time("TOKENHOUSE_DRAIN_MS", 0..=5_000, TimeUnit::Millisecond)?,
+                access_log: values.flag("TOKENHOUSE_ACCESS_LOG")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.cors_origins()?,
                 public_url: values.public_url()?,

@@ -82,6 +82,11 @@ pub const SETTINGS: &[Setting] = &[
         "The log filter: error, warn, info, debug, trace, or per module",
     ),
     plain(
+        "TOKENHOUSE_ACCESS_LOG",
+        "false",
+        "Log a line for each request, with its route, status, duration and address",
+    ),
+    plain(
         "TOKENHOUSE_LOG_FORMAT",
         "text",
         "The log format: text, or json for newline-delimited JSON",

@@ -30,6 +30,8 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// `TOKENHOUSE_DOCS`: whether `/docs`, `/redoc` and `/openapi.json` exist.
     pub docs: bool,
+    /// `TOKENHOUSE_ACCESS_LOG`: whether every request is logged.
+    pub access_log: bool,
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call the API, as browsers write them; none by
     /// default.
     pub cors_origins: Vec<String>,

@@ -1,6 +1,8 @@
 //! The context of a request for the audit trail: the client's address, its user agent and the ids of the
 //! request.
 
+#[cfg(feature = "server")]
+use std::future::Future;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
@@ -124,6 +126,41 @@ pub(crate) fn client_request_id(request: &HttpRequest) -> Option<&HeaderValue> {
         let id = id.as_bytes();
         (1..=MAX_CLIENT_ID).contains(&id.len()) && id.iter().all(is_plain)
     })
+}
+
+/// The ids of a request, for the log.
+#[cfg(feature = "server")]
+pub(crate) struct RequestIds {
+    own: HeaderValue,
+    client: Option<HeaderValue>,
+}
+
+#[cfg(feature = "server")]
+impl RequestIds {
+    pub(crate) fn new(request: &HttpRequest) -> Self {
+        Self {
+            own: request_id(request),
+            client: client_request_id(request).cloned(),
+        }
+    }
+
+    /// Adds the ids to each line that this work logs on its own task.
+    pub(crate) async fn log<F: Future>(self, work: F) -> F::Output {
+        LOGGED_IDS.scope(self, work).await
+    }
+}
+
+/// Our id of the request that this task works on, and the client's id.
+#[cfg(feature = "cli")]
+pub(crate) fn logged_ids() -> Option<(String, Option<String>)> {
+    let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
+    let texts = |ids: &RequestIds| (text(&ids.own), ids.client.as_ref().map(text));
+    LOGGED_IDS.try_with(texts).ok()
+}
+
+#[cfg(feature = "server")]
+tokio::task_local! {
+    static LOGGED_IDS: RequestIds;
 }
 
 /// 32 hexadecimal digits.

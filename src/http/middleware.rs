@@ -1,7 +1,7 @@
-//! The middleware: headers on every response, metrics, and a line in the log.
+//! The middleware: headers on every response, metrics, and lines in the log.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,24 +15,37 @@ use super::request_error::Error;
 use super::shutdown::Shutdown;
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::{
-    REQUEST_ID, client_request_id, report_unnamed_proxy, request_id,
+    REQUEST_ID, RequestIds, address, client_request_id, report_unnamed_proxy, request_id,
 };
 use crate::metrics::RouteMetrics;
 
+/// Whether every request is logged, not only those that fail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AccessLog(pub(super) bool);
+
 /// Decodes the path, passes the request on, and completes the response.
-pub(super) async fn decode_path(
+pub(super) async fn decode_path<B: MessageBody>(
     mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
     normalize_path::decode(&mut request);
     complete_response(request, next).await
 }
 
-/// Passes the request on, and completes the response.
-pub(super) async fn complete_response(
+/// Passes the request on, and completes the response. What is logged meanwhile has the ids of the
+/// request.
+pub(super) async fn complete_response<B: MessageBody>(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let ids = RequestIds::new(request.request());
+    ids.log(complete(request, next)).await
+}
+
+async fn complete<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
     report_unnamed_proxy(request.request());
     let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
     if let Some(connection) = &connection {
@@ -48,7 +61,7 @@ pub(super) async fn complete_response(
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
         route.observe(response.status().as_u16(), ended - started);
     }
-    log_response(&response);
+    log_response(&response, ended - started);
     let response_id = match client_request_id(response.request()) {
         Some(id) => id.clone(),
         None => request_id(response.request()),
@@ -91,7 +104,7 @@ fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
 
 /// The path is logged as the pattern of its route, or as unknown: it may contain a misplaced secret, or
 /// text that imitates another line.
-fn log_response(response: &ServiceResponse<impl MessageBody>) {
+fn log_response(response: &ServiceResponse<impl MessageBody>, duration: Duration) {
     let status = response.status();
     let error = response.response().error().and_then(|e| e.as_error());
     // A flood causes thousands of these per second, which the hasher reports at intervals.
@@ -101,26 +114,23 @@ fn log_response(response: &ServiceResponse<impl MessageBody>) {
     } else {
         log::Level::Debug
     };
-    if !log::log_enabled!(level) {
+    let request = response.request();
+    let has_access_log = matches!(request.app_data(), Some(AccessLog(true)));
+    if !has_access_log && !log::log_enabled!(level) {
         return;
     }
-    let request = response.request();
-    let own_id = request_id(request);
-    let ids = match client_request_id(request) {
-        Some(client_id) => format!("{}, client's {}", shown(&own_id), shown(client_id)),
-        None => shown(&own_id).to_owned(),
-    };
-    log::log!(
-        level,
-        "{} {} -> {} ({ids})",
-        known(request.method()),
-        request.match_pattern().as_deref().unwrap_or("-"),
-        status.as_u16(),
-    );
-}
-
-fn shown(id: &HeaderValue) -> &str {
-    id.to_str().unwrap_or("-")
+    let method = known(request.method());
+    let pattern = request.match_pattern();
+    let (route, status) = (pattern.as_deref().unwrap_or("-"), status.as_u16());
+    if has_access_log {
+        let address = address(request).map_or_else(|| "-".to_owned(), |ip| ip.to_string());
+        let millis = duration.as_secs_f64() * 1_000.0;
+        log::info!(
+            target: "tokenhouse::access",
+            "{method} {route} -> {status} in {millis:.1} ms from {address}"
+        );
+    }
+    log::log!(level, "{method} {route} -> {status}");
 }
 
 /// The method, if it is a known one: a client can send any text as the method.

@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
 use super::idle_connections::Connections;
-use super::middleware::{complete_response, decode_path};
+use super::middleware::{AccessLog, complete_response, decode_path};
 use super::routes::oauth_metadata::PublicUrl;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
@@ -48,6 +48,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
+    let access_log = AccessLog(config.access_log);
     let public_url = public_url(config);
     let shutdown = Shutdown::default();
     let signal = shutdown.clone().signal(config.drain)?;
@@ -55,6 +56,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
         App::new()
             .app_data(auth.clone())
             .app_data(shutdown.clone())
+            .app_data(access_log)
             .app_data(public_url.clone())
             .app_data(trusted_proxies.clone())
             .app_data(auth.metrics().route("unknown"))

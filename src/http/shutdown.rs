@@ -33,6 +33,7 @@ impl Shutdown {
         let mut interrupt = signal(SignalKind::interrupt())?;
         Ok(async move {
             let drains = is_first(&mut terminate, &mut interrupt).await;
+            log::info!("stopping: {}", if drains { "SIGTERM" } else { "SIGINT" });
             self.0.store(true, Ordering::Relaxed);
             // Fails when the service does not run under systemd.
             let _ = sd_notify::notify(&[NotifyState::Stopping]);

@@ -30,6 +30,7 @@ mod harness;
 mod import;
 mod introspection;
 mod intruder;
+mod logs;
 mod lost_updates;
 mod matrix;
 mod metrics;

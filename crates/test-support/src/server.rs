@@ -167,9 +167,11 @@ impl Server {
     }
 }
 
-/// The address in the first line that a server prints: `Tokenhouse 0.1.0 on http://127.0.0.1:40123`.
+/// The address in the first line that a server prints: `Tokenhouse 0.1.0 on http://127.0.0.1:40123`,
+/// or in the JSON that it prints next to a log in JSON.
 pub fn announced_address(first_line: &str) -> Option<SocketAddr> {
-    first_line.rsplit_once("http://")?.1.parse().ok()
+    let (_, address) = first_line.split_once("http://")?;
+    address.split('"').next()?.parse().ok()
 }
 
 /// The number of open files and connections of a process.
