@@ -59,8 +59,8 @@ static SHOWN: [Column; 3] = [
 /// The columns of `list`.
 static LISTED: [Column; 4] = [
     Column::whole("SETTING"),
-    Column::whole("DEFAULT"),
-    Column::whole("SECRET"),
+    Column::text("DEFAULT"),
+    Column::optional("SECRET"),
     Column::wrapped("DESCRIPTION"),
 ];
 

@@ -37,7 +37,10 @@ pub use types::{
     ServerConfig,
 };
 
+use secrecy::ExposeSecret;
+
 use names::is_ours;
+use secret::is_quoted;
 use source::Variables;
 use values::Values;
 
@@ -142,7 +145,14 @@ impl Config {
             }
         }
         for error in &mut errors {
-            if let Some((_, source @ Source::EnvFile { .. })) = vars.get(&error.name) {
+            let Some((value, source)) = vars.get(&error.name) else {
+                continue;
+            };
+            if is_quoted(value.expose_secret()) {
+                // For example by docker run --env-file, which does not remove them.
+                error.problem.push_str("; remove the quotes around it");
+            }
+            if matches!(source, Source::EnvFile { .. }) {
                 error.problem.push_str(&format!(" ({source})"));
             }
         }

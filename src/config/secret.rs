@@ -101,6 +101,13 @@ impl DatabaseUrl {
     }
 }
 
+/// Whether a value begins and ends with the same quote.
+pub(super) fn is_quoted(value: &str) -> bool {
+    ['"', '\'']
+        .iter()
+        .any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
+}
+
 /// The driver in a URL of SQLAlchemy, such as `aiosqlite` in `sqlite+aiosqlite://`.
 fn driver_of(url: &str) -> Option<&'static str> {
     const DRIVERS: [&str; 7] = [
@@ -163,11 +170,7 @@ impl StaticKeys {
         Self {
             digests: keys().map(|key| TokenDigest::new(key.as_bytes())).collect(),
             shortest: keys().map(|key| key.chars().count()).min(),
-            in_quotes: keys().any(|key| {
-                ['"', '\'']
-                    .iter()
-                    .any(|quote| key.starts_with(*quote) && key.ends_with(*quote))
-            }),
+            in_quotes: keys().any(is_quoted),
         }
     }
 

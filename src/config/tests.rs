@@ -271,6 +271,22 @@ fn three_slashes_of_sqlalchemy_are_explained() {
 }
 
 #[test]
+fn quotes_around_values_are_explained() {
+    for (name, value) in [
+        ("TOKENHOUSE_DOCS", "\"true\""),
+        ("DATABASE_URL", "'sqlite://hush.db'"),
+        ("TOKENHOUSE_CORS_ORIGINS", "\"https://hush.example\""),
+    ] {
+        let problem = config(&[(name, value)]).unwrap_err().to_string();
+        assert!(
+            problem.ends_with("; remove the quotes around it"),
+            "{problem}"
+        );
+        assert!(!problem.contains("hush"), "{problem}");
+    }
+}
+
+#[test]
 fn times_have_units() {
     let config = config(&[
         ("TOKENHOUSE_TOKEN_LIFETIME", "30d"),

@@ -342,7 +342,7 @@ fn invalid_settings_are_reported_together_with_suggestions() {
     let checked: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(checked["usable"], false);
     assert_eq!(checked["errors"].as_array().unwrap().len(), 3, "{checked}");
-    let lines = stderr(&output);
+    let lines = stderr(&folder.run(&["config", "check"]));
     assert_eq!(lines.lines().count(), 3, "{lines}");
     assert!(
         lines.contains("did you mean TOKENHOUSE_TOKEN_LIFETIME?"),
