@@ -23,14 +23,16 @@ on_both_databases!(
 );
 
 /// Commands that leave no event, with the reason.
-const WITHOUT_EVENT: [(&str, &str); 10] = [
+const WITHOUT_EVENT: [(&str, &str); 12] = [
     (
         "audit verify",
         "must not change what it verifies, and prints ids and digests only",
     ),
     ("completions", "opens no database"),
     ("config check", "opens no database"),
+    ("config init", "opens no database"),
     ("config list", "opens no database"),
+    ("config show", "opens no database"),
     (
         "doctor",
         "changes nothing, prints no user data, and must work on a broken database",
