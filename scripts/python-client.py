@@ -31,6 +31,8 @@ from typing import NamedTuple
 from support.server import ROOT, argument_parser, enter_venv, register, running, sign_in
 
 CLIENT = ROOT / "clients" / "python"
+# The rule for headers, which the server and the Rust guards are tested with too.
+HEADERS = json.loads((ROOT / "tests" / "data" / "credential_headers.json").read_text())
 ROUNDS = 200
 # Seconds; more than the client's own timeout of 5.
 RESPONSE_TIMEOUT = 15
@@ -170,6 +172,32 @@ def check_credentials(checks: Checks, app: str, ada: str, bob: str, key: str) ->
     checks.equal("the user", ask(f"{app}/me", {"Token": key}).body, user)
 
 
+def check_headers(checks: Checks, app: str, key: str) -> None:
+    """The same headers as the server accepts."""
+    credentials = HEADERS["tokens"] | {"key": key}
+    for case in HEADERS["cases"]:
+        headers = {name: value.format(**credentials) for name, value in case["headers"].items()}
+        response = ask(f"{app}/notes", headers)
+        match case["outcome"]:
+            case "no credential":
+                check_refusal(checks, f"{headers}", response, 401, "none")
+            case "unknown credential":
+                check_refusal(checks, f"{headers}", response, 401, "invalid")
+            case outcome:
+                expected = {"accepted": 200, "two credentials": 400}[outcome]
+                checks.equal(f"{headers}", response.status, expected)
+
+
+def import_tokens(binary: Path, database: str, folder: str) -> None:
+    """Imports the tokens of the cases, each for a user of its own."""
+    lines = [f"{name}@example.com,!,{token}" for name, token in HEADERS["tokens"].items()]
+    source = Path(folder, "tokens.csv")
+    source.write_text("\n".join(["email,hashed_password,access_token", *lines, ""]))
+    command = [binary.resolve(), "import", source, "--token-lifetime", "86400"]
+    environment = {"DATABASE_URL": database}
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
 def check_documentation(checks: Checks, app: str, server: str) -> None:
     document = ask(f"{app}/openapi.json", {}).body
     schemes = document["components"]["securitySchemes"]
@@ -298,7 +326,7 @@ def check_impostor(checks: Checks) -> None:
     server.server_close()
 
 
-def check_server(checks: Checks, binary: Path, database: str) -> None:
+def check_server(checks: Checks, binary: Path, database: str, folder: str) -> None:
     """Runs the checks that need a server."""
     with running(binary, DATABASE_URL=database) as server:
         for name in ["ada", "bob", "app"]:
@@ -311,6 +339,8 @@ def check_server(checks: Checks, binary: Path, database: str) -> None:
         key = create_key(server, ada, "orders:read")
         with running_app(server, app_key) as app:
             check_credentials(checks, app, ada, bob, key)
+            import_tokens(binary, database, folder)
+            check_headers(checks, app, key)
             check_documentation(checks, app, server)
             measure(app, key)
             check_revocation(checks, app, server, key)
@@ -330,7 +360,7 @@ def main() -> None:
     options = argument_parser(__doc__).parse_args()
     checks = Checks()
     with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
-        check_server(checks, options.binary, f"sqlite://{folder}/shared.db")
+        check_server(checks, options.binary, f"sqlite://{folder}/shared.db", folder)
     check_impostor(checks)
     print(f"{checks.done - checks.failed} of {checks.done} checks pass")
     sys.exit(0 if checks.failed == 0 else 1)

@@ -27,9 +27,13 @@ _SERVER = urllib.parse.urlsplit(_URL)
 _CLIENT_KEY = os.environ["TOKENHOUSE_CLIENT_KEY"].strip()
 _TIMEOUT = 5  # seconds; longer than the server's database timeout of 3
 _MAX_RESPONSE = 64 * 1024  # bytes
-# Other systems use the scheme `Token` too: only tokens in Tokenhouse's format are accepted.
-_SCHEMES = re.compile(r"(?i:bearer) +(\S.*)|(?i:token) +([\w-]{43}|tkh_[\w-]{49})", re.ASCII)
-_PLAUSIBLE = re.compile(r"[!-~]{1,2000}")  # other values are rejected without a query
+_MAX_FORM = 8 * 1024  # bytes; the server accepts no longer ones
+# As the server. Other systems use the scheme `Token` too, with parameters: only what has the form of a
+# login token, an API key or a token of Django (which ends in 32 hexadecimal digits or more) counts.
+_SCHEMES = re.compile(
+    r"(?i:bearer) \s*(\S.*)|(?i:token) \s*([\w-]{43}|tkh_.*|[\w-]*[0-9a-f]{32})", re.ASCII
+)
+_BLANKS = " \t\n\r\f"
 _CHALLENGE = 'Bearer realm="tokenhouse"'
 
 # For /docs only: they reject nothing. Credentials are read below.
@@ -85,8 +89,8 @@ def requires(*scopes: str) -> Callable[[User], User]:
 
 def _find_credential(request: Request) -> str:
     schemes = map(_SCHEMES.fullmatch, request.headers.getlist("Authorization"))
-    found = {(match[1] or match[2]).strip() for match in schemes if match}
-    found |= {value.strip() for value in request.headers.getlist("Token")} - {""}
+    found = {(match[1] or match[2]).strip(_BLANKS) for match in schemes if match}
+    found |= {value.strip(_BLANKS) for value in request.headers.getlist("Token")} - {""}
     if len(found) > 1:
         raise HTTPException(400, "Two different credentials in one request")
     if not found:
@@ -96,7 +100,8 @@ def _find_credential(request: Request) -> str:
 
 def _introspect(credential: str) -> User:
     try:
-        response = _query(credential) if _PLAUSIBLE.fullmatch(credential) else {"active": False}
+        form = _form_with(credential)
+        response = _query(form) if form else {"active": False}
         if response["active"] is True:
             if "client_id" in response:
                 response.setdefault("username", "")
@@ -111,14 +116,23 @@ def _introspect(credential: str) -> User:
     raise HTTPException(401, "Could not validate credentials", {"WWW-Authenticate": challenge})
 
 
-def _query(credential: str) -> dict:
+def _form_with(credential: str) -> str | None:
+    """The form of RFC 7662. None for what the server cannot read, which is no credential."""
+    try:
+        # The bytes of the header.
+        form = urllib.parse.urlencode({"token": credential.encode("latin-1").decode()})
+    except UnicodeError:
+        return None
+    return form if len(form) <= _MAX_FORM else None
+
+
+def _query(form: str) -> dict:
     """Introspects a credential (RFC 7662). Follows no redirects and uses no proxy, so that the
     credential goes to the server only."""
     is_https = _SERVER.scheme == "https"
     connect = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
     bearer = {"Authorization": f"Bearer {_CLIENT_KEY}"}
     content = {"Content-Type": "application/x-www-form-urlencoded"}
-    form = urllib.parse.urlencode({"token": credential})
     with closing(connect(_SERVER.hostname, _SERVER.port, timeout=_TIMEOUT)) as connection:
         connection.request("POST", f"{_SERVER.path}/introspect", form, bearer | content)
         response = connection.getresponse()

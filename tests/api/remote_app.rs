@@ -1,5 +1,6 @@
 //! The guards in an app without database access: `examples/remote_app.rs`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde::Deserialize;
 
 use crate::guards;
 use crate::harness::{
@@ -21,6 +23,7 @@ use crate::harness::{
 
 on_both_databases!(
     remote_app_responds_like_an_app_with_the_database,
+    headers_are_read_like_the_server_reads_them,
     revocations_take_effect_at_the_next_request,
     app_is_admitted_only_where_a_scope_is_required,
     staleness_bounds_how_long_a_revoked_token_is_accepted,
@@ -153,6 +156,66 @@ fn remote_app_responds_like_an_app_with_the_database(backend: Backend) {
             let response = send(&client);
             assert_eq!(response.0, *status, "{path} {headers:?}: {response:?}");
             assert_eq!(response, send(&embedded), "{path} {headers:?}");
+        }
+    }
+}
+
+/// The rule for headers: tokens, and the outcome for headers with them. `scripts/python-client.py` tests
+/// the client in Python with the same cases.
+#[derive(Deserialize)]
+struct HeaderCases {
+    tokens: BTreeMap<String, String>,
+    cases: Vec<HeaderCase>,
+}
+
+#[derive(Deserialize)]
+struct HeaderCase {
+    headers: BTreeMap<String, String>,
+    outcome: String,
+}
+
+fn headers_are_read_like_the_server_reads_them(backend: Backend) {
+    let app = TestApp::start(backend);
+    let HeaderCases { mut tokens, cases } =
+        serde_json::from_str(include_str!("../data/credential_headers.json")).unwrap();
+    let scratch = ScratchDir::new("headers");
+    let mut csv = "email,hashed_password,access_token\n".to_owned();
+    for (name, token) in &tokens {
+        csv.push_str(&format!("{name}@example.com,!,{token}\n"));
+    }
+    let file = scratch.join("tokens.csv");
+    fs::write(&file, csv).unwrap();
+    let file = file.display().to_string();
+    let arguments = ["import", &file, "--token-lifetime", "86400"];
+    let imported = app.program(&arguments).output().unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+    let alice = app.register("alice").sign_in();
+    tokens.insert("key".to_owned(), app.create_key(&alice, "").secret);
+
+    let (_app, client) = start_app(app.address(), BY_STATIC_KEY, "0");
+    for HeaderCase { headers, outcome } in &cases {
+        let (status, challenge) = match outcome.as_str() {
+            "accepted" => (200, None),
+            "two credentials" => (400, None),
+            "no credential" => (401, Some(r#"Bearer realm="tokenhouse""#.to_owned())),
+            _ => {
+                let error = r#"Bearer realm="tokenhouse", error="invalid_token""#;
+                (401, Some(error.to_owned()))
+            }
+        };
+        for request in [app.get("/users/me"), client.get("/notes")] {
+            let request = headers.iter().fold(request, |request, (name, value)| {
+                let value = tokens.iter().fold(value.clone(), |value, (name, token)| {
+                    value.replace(&format!("{{{name}}}"), token)
+                });
+                request.header(name, value)
+            });
+            let response = request.send();
+            let found = (response.status, response.header("WWW-Authenticate"));
+            assert_eq!(found.0, status, "{headers:?}: {}", response.text());
+            if status == 401 {
+                assert_eq!(found.1, challenge, "{headers:?}");
+            }
         }
     }
 }
