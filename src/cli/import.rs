@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::common::{Failure, block_on, with_auth};
 use super::output::{Output, note};
 use crate::config::{Config, TimeSpan};
-use crate::import::{self, Format, IdMap, ImportMode, Options, Phase, Plan, Progress, Report};
+use crate::import::{
+    self, Format, IdMap, ImportMode, Options, Phase, Plan, Progress, Report, TableChoice,
+};
 use crate::store::{ImportTarget, StoreConnection, open_import_target};
 
 /// How often progress is printed without a terminal.
@@ -27,8 +29,8 @@ const SOURCE_HELP: &str = "The source of the users: sqlite://FILE, \
 const SOURCE_LONG_HELP: &str = "The source of the users: sqlite://FILE, \
      postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl. It is only read.\n\n\
      CSV begins with a line of names; JSONL has an object per line. The fields are email and \
-     hashed_password and, optionally, id, name, surname, website, disabled, created_at, \
-     access_token and expiration_date. Others are ignored.";
+     hashed_password and, optionally, id, username, name, surname, website, disabled, is_active, \
+     created_at, access_token and expiration_date. Others are listed as not read.";
 
 const LIFETIME_HELP: &str = "How long login tokens keep working for which the source states no end, \
      such as 30d or 1y: those of fastapi-users after their creation (its lifetime_seconds), others from \
@@ -51,6 +53,15 @@ pub(super) struct ImportArgs {
     /// The format of the source: tutorial, fastapi-users, django, csv or jsonl; detected by default
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     from: Option<Format>,
+    /// The table of users in a database, on Postgres also SCHEMA.TABLE; detected by default
+    #[arg(long, value_name = "TABLE")]
+    users_table: Option<String>,
+    /// The table of login tokens in a database; detected by default
+    #[arg(long, value_name = "TABLE")]
+    tokens_table: Option<String>,
+    /// What to do with a user whose values cannot be read: skip, or import disabled
+    #[arg(long, value_enum, value_name = "CHOICE", default_value_t = Unreadable::Skip)]
+    unreadable: Unreadable,
     /// Change nothing, and report what an import would do
     #[arg(long)]
     dry_run: bool,
@@ -77,6 +88,13 @@ pub(super) struct ImportArgs {
     /// Users per transaction
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = parse_batch)]
     batch: usize,
+}
+
+/// What happens to a user whose values cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Unreadable {
+    Skip,
+    Disable,
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
@@ -112,6 +130,12 @@ impl ImportArgs {
         Options {
             source: self.source.clone(),
             format: self.from,
+            tables: TableChoice {
+                users: self.users_table.clone(),
+                tokens: self.tokens_table.clone(),
+            },
+            disable_unreadable: self.unreadable == Unreadable::Disable,
+            usernames: None,
             timezone: self.timezone,
             max_lifetime: self.token_lifetime.unwrap_or(own),
             token_lifetime: self.token_lifetime,
@@ -132,6 +156,7 @@ pub(super) fn run(config: &Config, args: &ImportArgs, output: Output) -> Result<
     if let Some(map) = &args.map {
         IdMap::check(map)?;
     }
+    import::check_source(&options, &config.database.url)?;
     let target = open_import_target(&config.database).map_err(|error| error.to_string())?;
     let plan = match target {
         ImportTarget::Empty => Some(predict(None, options.clone())?),

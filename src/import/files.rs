@@ -1,25 +1,32 @@
 //! Reads users from a file: CSV or newline-delimited JSON.
 //!
-//! The fields are texts, and all but the first two are optional: `email`, `hashed_password`,
-//! `id`, `name`, `surname`, `website`, `disabled`, `created_at`, `access_token`,
-//! `expiration_date`.
+//! The names of the columns are those of a table of users ([`super::columns`]), with `access_token` and
+//! `expiration_date`. Lines with the same id, address and hash are one user with several tokens.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use csv_core::{ReadRecordResult, Reader};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use super::columns::{Columns, Field};
 use super::layouts::Format;
 use super::record::{LeftOut, Place, Reason};
-use super::rows::{RawRow, RawToken};
+use super::rows::{RawRow, RawToken, RawTruth};
+use super::values::Value;
 
 /// The maximum size of a user in a file, in bytes: many times the size of a registration.
 const MAX_RECORD: usize = 1 << 20;
 
-/// Takes a user, or a malformed line. Returns whether to continue.
-type Take<'a> = &'a mut dyn FnMut(Result<RawRow, LeftOut>) -> bool;
+/// The maximum number of names of columns that are reported as not read.
+const MAX_NAMES: usize = 100;
+
+/// Takes a user with a row per token, or a malformed line. Returns whether to continue.
+type Take<'a> = &'a mut dyn FnMut(Result<&[RawRow], LeftOut>) -> bool;
 
 /// The format and the path, if the source is a file.
 pub(super) fn format_of(source: &str, requested: Option<Format>) -> Option<(Format, &Path)> {
@@ -38,103 +45,245 @@ pub(super) fn format_of(source: &str, requested: Option<Format>) -> Option<(Form
     Some((format, Path::new(path)))
 }
 
+/// A file that is read twice: once to find the lines of one user.
+pub(super) struct UserFile<'a> {
+    path: &'a Path,
+    format: Format,
+    hashing: RandomState,
+    /// The number of lines of each user who has several, by the hash of [`key_of`].
+    repeated: HashMap<u64, u64>,
+    /// The number of users and malformed lines.
+    pub(super) users: u64,
+    /// Names of columns that are not read.
+    pub(super) not_read: BTreeSet<String>,
+}
+
+impl<'a> UserFile<'a> {
+    /// Reads the file for the first time; `None` if it has more than `max_rows` lines.
+    ///
+    /// # Errors
+    /// Why the file cannot be read.
+    pub(super) fn open(
+        path: &'a Path,
+        format: Format,
+        max_rows: u64,
+    ) -> Result<Option<Self>, String> {
+        let mut file = Self {
+            path,
+            format,
+            hashing: RandomState::new(),
+            repeated: HashMap::new(),
+            users: 0,
+            not_read: BTreeSet::new(),
+        };
+        let (mut seen, mut rows) = (HashSet::new(), 0_u64);
+        let (mut repeated, mut users) = (HashMap::new(), 0_u64);
+        let hashing = file.hashing.clone();
+        let not_read = file.scan(&mut |row| {
+            rows += 1;
+            let hash = row.ok().map(|row| hashing.hash_one(key_of(&row)));
+            match hash {
+                Some(hash) if !seen.insert(hash) => *repeated.entry(hash).or_insert(1) += 1,
+                _ => users += 1,
+            }
+            rows <= max_rows
+        })?;
+        (file.repeated, file.users, file.not_read) = (repeated, users, not_read);
+        Ok((rows <= max_rows).then_some(file))
+    }
+
+    /// Reads the file to its end.
+    ///
+    /// # Errors
+    /// Why the file cannot be read.
+    pub(super) fn read(&self, take: Take<'_>) -> Result<(), String> {
+        // The lines of users that are not complete yet.
+        let mut waiting: HashMap<u64, Vec<RawRow>> = HashMap::new();
+        self.scan(&mut |row| {
+            let row = match row {
+                Ok(row) => row,
+                Err(left_out) => return take(Err(left_out)),
+            };
+            let hash = self.hashing.hash_one(key_of(&row));
+            let Some(count) = self.repeated.get(&hash) else {
+                return take(Ok(&[row]));
+            };
+            let rows = waiting.entry(hash).or_default();
+            rows.push(row);
+            if (rows.len() as u64) < *count {
+                return true;
+            }
+            let rows = waiting.remove(&hash).unwrap_or_default();
+            take(Ok(&rows))
+        })?;
+        // The file has changed since the first time.
+        for rows in waiting.values() {
+            take(Ok(rows));
+        }
+        Ok(())
+    }
+
+    fn scan(
+        &self,
+        take: &mut dyn FnMut(Result<RawRow, LeftOut>) -> bool,
+    ) -> Result<BTreeSet<String>, String> {
+        let scanned = if self.format == Format::Csv {
+            scan_csv(self.path, take)
+        } else {
+            scan_json_lines(self.path, take)
+        };
+        scanned.map_err(|problem| format!("{}: {problem}", self.path.display()))
+    }
+}
+
+/// What the lines of one user have in common.
+fn key_of(row: &RawRow) -> [&Value; 3] {
+    [&row.id, &row.email, &row.hashed_password]
+}
+
+fn reason(error: &io::Error) -> String {
+    error.kind().to_string()
+}
+
 fn open(path: &Path) -> Result<BufReader<File>, String> {
-    let unreadable = |error: io::Error| format!("{}: {}", path.display(), error.kind());
     // A pipe or a device may be endless, and cannot be read twice.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(format!("{}: not a regular file", path.display()));
+    if !fs::metadata(path)
+        .map_err(|error| reason(&error))?
+        .is_file()
+    {
+        return Err("not a regular file".to_owned());
     }
-    let file = File::open(path).map_err(unreadable)?;
-    Ok(BufReader::with_capacity(1 << 16, file))
-}
-
-/// The approximate number of users: a field of CSV may contain line breaks.
-pub(super) fn count_lines(path: &Path, format: Format) -> Result<u64, String> {
-    let mut file = open(path)?;
-    let (mut lines, mut buffer) = (0_u64, [0_u8; 1 << 16]);
-    loop {
-        let length = file.read(&mut buffer).map_err(|error| error.to_string())?;
-        if length == 0 {
-            break;
+    let file = File::open(path).map_err(|error| reason(&error))?;
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    match file.fill_buf().map_err(|error| reason(&error))? {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Err("is in UTF-16; save it as UTF-8, for example with iconv".to_owned())
         }
-        let breaks = buffer[..length].iter().filter(|byte| **byte == b'\n');
-        lines += breaks.count() as u64;
-    }
-    Ok(lines.saturating_sub(u64::from(format == Format::Csv)))
-}
-
-/// Reads the file to its end.
-pub(super) fn read(path: &Path, format: Format, take: Take<'_>) -> Result<(), String> {
-    if format == Format::Csv {
-        read_csv(path, take)
-    } else {
-        read_json_lines(path, take)
+        [0xef, 0xbb, 0xbf, ..] => {
+            file.consume(3);
+            Ok(file)
+        }
+        _ => Ok(file),
     }
 }
 
-fn read_csv(path: &Path, take: Take<'_>) -> Result<(), String> {
+fn scan_csv(
+    path: &Path,
+    take: &mut dyn FnMut(Result<RawRow, LeftOut>) -> bool,
+) -> Result<BTreeSet<String>, String> {
     let mut records = Records::new(open(path)?, MAX_RECORD);
-    let unreadable = |error: io::Error| format!("{}: {}", path.display(), error.kind());
-    let first = records.next().map_err(unreadable)?;
+    let first = records.next().map_err(|error| reason(&error))?;
     let names = first.and_then(|first| first.fields).unwrap_or_default();
-    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
-    for required in ["email", "hashed_password"] {
-        if !names.contains(&required) {
-            return Err(format!("{}: has no column {required}", path.display()));
+    let names: Vec<String> = names.iter().map(Value::lossy_text).collect();
+    let columns = Columns::of_file(names.clone());
+    let mut distinct = HashSet::new();
+    let mut lower = names.iter().map(|name| name.trim().to_ascii_lowercase());
+    if let Some(name) = lower.find(|name| !distinct.insert(name.clone())) {
+        return Err(format!("has two columns {name}"));
+    }
+    for (field, required) in [(Field::Email, "email"), (Field::Hash, "hashed_password")] {
+        if columns.index(field).is_none() {
+            let is_separated =
+                names.len() > 1 || !names.iter().any(|name| name.contains([';', '\t']));
+            let hint = if is_separated {
+                ""
+            } else {
+                "; its fields have to be separated by commas"
+            };
+            return Err(format!("has no column {required}{hint}"));
         }
     }
-    while let Some(record) = records.next().map_err(unreadable)? {
-        let fields = record.fields.filter(|fields| fields.len() == names.len());
-        let row = match fields {
-            Some(fields) => Ok(row_of(record.line, |column| {
-                let index = names.iter().position(|name| *name == column)?;
-                fields.get(index).cloned()
-            })),
+    records.width = Some(names.len());
+    while let Some(record) = records.next().map_err(|error| reason(&error))? {
+        let row = match record.fields {
+            Some(fields) => Ok(row_of(record.line, &columns, fields)),
             None => Err(unreadable_line(record.line)),
         };
         if !take(row) {
             break;
         }
     }
-    Ok(())
+    Ok(columns.not_read.into_iter().take(MAX_NAMES).collect())
 }
 
-fn read_json_lines(path: &Path, take: Take<'_>) -> Result<(), String> {
+fn scan_json_lines(
+    path: &Path,
+    take: &mut dyn FnMut(Result<RawRow, LeftOut>) -> bool,
+) -> Result<BTreeSet<String>, String> {
     let mut file = open(path)?;
+    let mut not_read = BTreeSet::new();
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
         let mut bounded = file.by_ref().take(MAX_RECORD as u64 + 1);
         bounded
             .read_until(b'\n', &mut line)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| reason(&error))?;
         if line.is_empty() {
             break;
         }
         let is_too_long = line.len() > MAX_RECORD;
         if is_too_long && !line.ends_with(b"\n") {
-            file.skip_until(b'\n').map_err(|error| error.to_string())?;
+            file.skip_until(b'\n').map_err(|error| reason(&error))?;
         } else if line.trim_ascii().is_empty() {
             continue;
         }
-        let row = match serde_json::from_slice::<Map<String, Value>>(&line) {
-            Ok(object) if !is_too_long => Ok(row_of(number, |name| text_of(object.get(name)?))),
+        let row = match serde_json::from_slice::<Object>(&line) {
+            Ok(Object(names, values)) if !is_too_long => {
+                let columns = Columns::of_file(names);
+                let free = MAX_NAMES.saturating_sub(not_read.len());
+                not_read.extend(columns.not_read.iter().take(free).cloned());
+                Ok(row_of(number, &columns, values))
+            }
             _ => Err(unreadable_line(number)),
         };
         if !take(row) {
             break;
         }
     }
-    Ok(())
+    Ok(not_read)
 }
 
-/// A scalar as text.
-fn text_of(value: &Value) -> Option<String> {
+/// The names and values of a JSON object. An object with a name twice is malformed: which value counts is
+/// not known.
+struct Object(Vec<String>, Vec<Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut object = Object(Vec::new(), Vec::new());
+        while let Some((name, value)) = map.next_entry::<String, serde_json::Value>()? {
+            if object.0.contains(&name) {
+                return Err(A::Error::custom("a name occurs twice"));
+            }
+            object.0.push(name);
+            object.1.push(scalar(value));
+        }
+        Ok(object)
+    }
+}
+
+/// A scalar as in a database.
+fn scalar(value: serde_json::Value) -> Value {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
+        serde_json::Value::Null => Value::Missing,
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Number(number) => Value::Text(number.to_string()),
+        serde_json::Value::Bool(flag) => Value::Text(flag.to_string()),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => Value::Unreadable,
     }
 }
 
@@ -150,21 +299,31 @@ fn unreadable_line(line: u64) -> LeftOut {
     }
 }
 
-fn row_of(line: u64, field: impl Fn(&str) -> Option<String>) -> RawRow {
+fn row_of(line: u64, columns: &Columns, mut values: Vec<Value>) -> RawRow {
+    let truths = columns.truths.iter().map(|(truth, index)| RawTruth {
+        column: columns.names().get(*index).cloned().unwrap_or_default(),
+        truth: *truth,
+        value: values.get(*index).cloned().unwrap_or_default(),
+    });
+    let truths = truths.collect();
+    let mut field = |field| {
+        let value = columns.index(field).and_then(|index| values.get_mut(index));
+        value.map(std::mem::take).unwrap_or_default()
+    };
     RawRow {
         line: Some(line),
-        id: field("id"),
-        email: field("email"),
-        username: None,
-        name: field("name"),
-        surname: field("surname"),
-        website: field("website"),
-        hashed_password: field("hashed_password"),
-        disabled: field("disabled"),
-        created_at: field("created_at"),
+        id: field(Field::Id),
+        email: field(Field::Email),
+        username: field(Field::Username),
+        name: field(Field::Name),
+        surname: field(Field::Surname),
+        website: field(Field::Website),
+        hashed_password: field(Field::Hash),
+        created_at: field(Field::CreatedAt),
+        truths,
         token: RawToken {
-            value: field("access_token"),
-            expires_at: field("expiration_date"),
+            value: field(Field::Token),
+            expires_at: field(Field::TokenExpiry),
             ..RawToken::default()
         },
     }
@@ -177,16 +336,21 @@ const MAX_FIELDS: usize = 1_000;
 struct Record {
     /// The line on which it begins, from 1.
     line: u64,
-    /// `None` when it is too long or not UTF-8.
-    fields: Option<Vec<String>>,
+    /// `None` when it is too long, or has another number of fields than the header.
+    fields: Option<Vec<Value>>,
 }
 
-/// Reads the records of a CSV file (RFC 4180) one by one, within bounds. Skips longer records.
+/// Reads the records of a CSV file (RFC 4180) one by one, within bounds. A quote that is not closed would
+/// join all lines up to the next one: a malformed record ends at the end of its first line.
 struct Records<R> {
     input: R,
+    /// Lines to read again.
+    again: io::Cursor<Vec<u8>>,
     core: Reader,
     output: Vec<u8>,
     ends: Vec<usize>,
+    /// The number of fields, once it is known.
+    width: Option<usize>,
 }
 
 impl<R: BufRead> Records<R> {
@@ -194,93 +358,183 @@ impl<R: BufRead> Records<R> {
     fn new(input: R, max_bytes: usize) -> Self {
         Self {
             input,
+            again: io::Cursor::default(),
             core: Reader::new(),
             output: vec![0; max_bytes],
             ends: vec![0; MAX_FIELDS],
+            width: None,
         }
     }
 
     /// The next record; `None` after the last one.
     fn next(&mut self) -> io::Result<Option<Record>> {
-        let line = self.core.line();
-        let (mut output, mut ends, mut is_too_long) = (0, 0, false);
-        loop {
-            let input = self.input.fill_buf()?;
+        let mut line = self.core.line();
+        let (mut output, mut ends, mut raw) = (0, 0, Vec::new());
+        let is_whole = loop {
+            let is_again = !self.again.fill_buf()?.is_empty();
+            let input = if is_again {
+                self.again.fill_buf()?
+            } else {
+                self.input.fill_buf()?
+            };
             let (result, read, written, ended) =
                 self.core
                     .read_record(input, &mut self.output[output..], &mut self.ends[ends..]);
-            self.input.consume(read);
+            raw.extend_from_slice(&input[..read]);
+            if is_again {
+                self.again.consume(read);
+            } else {
+                self.input.consume(read);
+            }
             output += written;
             ends += ended;
+            if raw.iter().all(|byte| is_line_break(*byte)) {
+                line += count_lines(&raw);
+                raw.clear();
+            }
             match result {
                 ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
-                    // The rest of the record overwrites it; nothing of it is kept.
-                    (output, ends, is_too_long) = (0, 0, true);
-                }
+                ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => break false,
                 ReadRecordResult::End => return Ok(None),
-                ReadRecordResult::Record => break,
+                ReadRecordResult::Record => break true,
             }
+        };
+        let blank = raw.iter().take_while(|byte| is_line_break(**byte)).count();
+        line += count_lines(&raw[..blank]);
+        let raw = &raw[blank..];
+        let first_line = raw.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let has_several_lines = first_line.is_some_and(|end| end < raw.len());
+        let are_quotes_paired = raw.iter().filter(|byte| **byte == b'"').count() % 2 == 0;
+        let is_expected = is_whole
+            && self.width.is_none_or(|width| width == ends)
+            && (are_quotes_paired || !has_several_lines);
+        let fields = if is_expected { self.fields(ends) } else { None };
+        if fields.is_none() {
+            let mut lines = u64::from(first_line.is_some());
+            if let Some(end) = first_line.filter(|_| has_several_lines) {
+                self.read_again(&raw[end..]);
+            } else if !is_whole && first_line.is_none() {
+                self.skip_line()?;
+                lines = 1;
+            }
+            self.core = Reader::new();
+            self.core.set_line(line + lines);
         }
-        let fields = if is_too_long { None } else { self.fields(ends) };
         Ok(Some(Record { line, fields }))
     }
 
-    fn fields(&self, count: usize) -> Option<Vec<String>> {
+    /// Reads these bytes before all others.
+    fn read_again(&mut self, bytes: &[u8]) {
+        let position = usize::try_from(self.again.position()).unwrap_or(usize::MAX);
+        let rest = self.again.get_ref().get(position..).unwrap_or_default();
+        self.again = io::Cursor::new([bytes, rest].concat());
+    }
+
+    /// Skips the rest of the line.
+    fn skip_line(&mut self) -> io::Result<()> {
+        let rest = self.again.fill_buf()?;
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(rest.len(), |end| end + 1);
+        self.again.consume(length);
+        if end.is_none() {
+            self.input.skip_until(b'\n')?;
+        }
+        Ok(())
+    }
+
+    fn fields(&self, count: usize) -> Option<Vec<Value>> {
         let mut begin = 0;
         let fields = self.ends.get(..count)?.iter().map(|end| {
             let field = self.output.get(begin..*end)?;
             begin = *end;
-            str::from_utf8(field).ok().map(str::to_owned)
+            Some(Value::from_bytes(field.to_vec()))
         });
         fields.collect()
     }
 }
 
+fn is_line_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Records;
+    use super::{Records, Value};
 
-    fn read(text: &[u8], max_bytes: usize) -> Vec<(u64, Option<Vec<String>>)> {
+    fn read(text: &[u8], max_bytes: usize) -> Vec<(u64, Option<Vec<Value>>)> {
         let mut records = Records::new(text, max_bytes);
         let mut all = Vec::new();
         while let Some(record) = records.next().unwrap() {
+            let width = record.fields.as_ref().map(Vec::len);
+            records.width = records.width.or(width);
             all.push((record.line, record.fields));
         }
         all
     }
 
-    fn fields(fields: &[&str]) -> Option<Vec<String>> {
-        Some(fields.iter().map(|field| (*field).to_owned()).collect())
+    fn fields(fields: &[&str]) -> Option<Vec<Value>> {
+        let fields = fields.iter().map(|field| Value::Text((*field).to_owned()));
+        Some(fields.collect())
     }
 
     #[test]
     fn records_are_read_with_quotes_and_line_breaks() {
-        let text = b"\xef\xbb\xbfa,b\r\n\"c \"\"d\"\"\",\"e\nf\"\n\ng,\n,h";
-        let read: Vec<_> = read(text, 100)
-            .into_iter()
-            .map(|(_, fields)| fields)
-            .collect();
-        let expected = [&["a", "b"], &["c \"d\"", "e\nf"], &["g", ""], &["", "h"]];
-        assert_eq!(read, expected.map(|expected| fields(expected)));
+        let text = b"a,b\r\n\"c \"\"d\"\"\",\"e\nf\"\n\ng,\n,h";
+        let expected = [
+            (1, fields(&["a", "b"])),
+            (2, fields(&["c \"d\"", "e\nf"])),
+            (5, fields(&["g", ""])),
+            (6, fields(&["", "h"])),
+        ];
+        assert_eq!(read(text, 100), expected);
+        let windows: Vec<u8> = b"a,b\r\nc\r\nd,e\r\n".to_vec();
+        let expected = [
+            (1, fields(&["a", "b"])),
+            (2, None),
+            (3, fields(&["d", "e"])),
+        ];
+        assert_eq!(read(&windows, 100), expected);
     }
 
     #[test]
-    fn long_and_binary_records_are_skipped() {
+    fn long_records_are_skipped_and_binary_fields_kept() {
         let long = "x".repeat(10_000);
         let many = ",".repeat(super::MAX_FIELDS);
-        let text = format!("a,b\n{long},c\nd,\"{long}\n{long}\"\n{many}\ne,f\n");
+        let text = format!("a,b\n{long},c\nd,\"{long}\"\n{many}\ne,f\n");
         let expected = [
             (1, fields(&["a", "b"])),
             (2, None),
             (3, None),
-            (5, None),
-            (6, fields(&["e", "f"])),
+            (4, None),
+            (5, fields(&["e", "f"])),
         ];
         assert_eq!(read(text.as_bytes(), 100), expected);
-        assert_eq!(
-            read(b"a\n\xff\nb\n", 100),
-            [(1, fields(&["a"])), (2, None), (3, fields(&["b"]))]
-        );
+        let binary = Some(vec![Value::Bytes(vec![0xff])]);
+        let expected = [(1, fields(&["a"])), (2, binary), (3, fields(&["b"]))];
+        assert_eq!(read(b"a\n\xff\nb\n", 100), expected);
+    }
+
+    #[test]
+    fn unclosed_quote_costs_its_own_line_only() {
+        let good = "1,ok\n".repeat(50);
+        for bad in ["1,\"Bob", "\"1,Bob", "1,Bob,\""] {
+            for after in ["", "2,\"Carol\"\n", good.as_str()] {
+                let text = format!("a,b\n{bad}\n3,c\n{after}");
+                let read = read(text.as_bytes(), 100);
+                let found: Vec<u64> = read
+                    .iter()
+                    .filter(|(_, row)| row.is_none())
+                    .map(|(line, _)| *line)
+                    .collect();
+                assert_eq!(found, [2], "{text:?}");
+                assert_eq!(read[2], (3, fields(&["3", "c"])), "{text:?}");
+                let lines = text.lines().count();
+                assert_eq!(read.len(), lines, "{text:?}");
+            }
+        }
     }
 }

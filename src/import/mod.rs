@@ -5,6 +5,7 @@
 //! what its rows have in common, to predict the outcome, which changes nothing, and to store the users.
 //! They are stored in batches, one per transaction, so an interrupted import can be repeated.
 
+mod columns;
 mod database;
 mod files;
 mod ids;
@@ -22,7 +23,10 @@ mod strength;
 mod summary;
 mod times;
 mod users;
+mod values;
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,13 +38,14 @@ pub use ids::{IdConflict, NewId};
 pub use importer::{
     BatchOutcome, ImportMode, ImportedToken, ImportedUser, Outcome, TokenOutcome, UserDecision,
 };
-pub use layouts::Format;
+pub use layouts::{Format, TableChoice};
 pub use map::IdMap;
 pub use record::SourceId;
 pub use report::{Problem, Report};
 
 use crate::auth::Auth;
 use crate::clock::Clock;
+use crate::config::DatabaseUrl;
 use crate::error::Error;
 use crate::password::Cost;
 use crate::store::{Sequence, StoreConnection, StoreError, Writing};
@@ -55,6 +60,9 @@ const MAX_BATCHES_AHEAD: usize = 4;
 /// of users takes a database minutes.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// The problem of a source that is a database of this program.
+const OWN_DATABASE: &str = "is a database of Tokenhouse; copy it instead";
+
 /// Seconds to wait before a failed batch is retried.
 const RETRY_DELAYS: [u64; 4] = [1, 2, 4, 8];
 
@@ -65,6 +73,12 @@ pub struct Options {
     pub source: String,
     /// The format of the source; detected if `None`.
     pub format: Option<Format>,
+    /// The tables of a database; found if they are `None`.
+    pub tables: TableChoice,
+    /// Whether users with values that cannot be read are imported disabled, instead of left out.
+    pub disable_unreadable: bool,
+    /// The domain of the addresses that users without one get, so that they sign in with their user names.
+    pub usernames: Option<String>,
     /// The time zone of timestamps without an offset.
     pub timezone: Tz,
     /// The maximum lifetime of tokens.
@@ -145,6 +159,20 @@ struct PlannedIds {
     smallest_new: Option<i64>,
 }
 
+/// Checks that the source is not the target itself, before either is opened: closing a file drops the
+/// locks that SQLite holds on it elsewhere in the process (POSIX, `fcntl`).
+///
+/// # Errors
+/// A text for the operator.
+pub fn check_source(options: &Options, target: &DatabaseUrl) -> Result<(), String> {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let source = source::file_of(options).and_then(|file| identity(&file));
+    if source.is_some() && source == target.sqlite_path().and_then(identity) {
+        return Err(format!("the source: {OWN_DATABASE}"));
+    }
+    Ok(())
+}
+
 /// Predicts an import: reads the source and the target, and changes nothing. Without a target, it is
 /// empty.
 ///
@@ -187,7 +215,9 @@ pub async fn predict(
     let mut reading = Reading::start(&options, now)?;
     while let Some(message) = reading.next().await? {
         match message {
-            Message::Opened { format, .. } => report.format = format.name(),
+            Message::Opened {
+                format, not_read, ..
+            } => report.open(format, not_read),
             Message::Batch(batch) => {
                 let users = users_of(&batch);
                 let outcome = importer.predict(target.as_mut(), &users);
@@ -239,7 +269,9 @@ pub async fn store(
     let mut reading = Reading::start(&options, now)?;
     while let Some(message) = reading.next().await? {
         match message {
-            Message::Opened { format, .. } => report.format = format.name(),
+            Message::Opened {
+                format, not_read, ..
+            } => report.open(format, not_read),
             Message::Batch(batch) => {
                 let outcome = store_batch(auth, &mut importer, &batch).await?;
                 if let Some(map) = &mut map {

@@ -1,6 +1,6 @@
 //! A user as a source describes them: every value is read, and nothing is known of the target.
 
-#![allow(dead_code, reason = "the report and the reader come to use all of it")]
+#![allow(dead_code, reason = "the report and the target come to use all of it")]
 
 use std::fmt;
 
@@ -75,8 +75,9 @@ pub(super) struct SourceUser {
     /// As in the source; not checked.
     pub(super) hashed_password: String,
     pub(super) disabled: bool,
-    /// Why the user is disabled here although the source may not say so: a value cannot be read.
-    pub(super) disabled_for: Option<Reason>,
+    /// Why the user is disabled here although the source may not say so: a value in this column
+    /// cannot be read.
+    pub(super) disabled_for: Option<(Reason, String)>,
     /// UTC; `None` if the source does not say.
     pub(super) created_at: Option<NaiveDateTime>,
     /// All tokens that can be imported, also expired ones, in the order of the source.

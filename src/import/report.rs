@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::ids::{IdConflict, NewId};
 use super::importer::{BatchOutcome, ImportedToken, Outcome, TokenOutcome};
+use super::layouts::Format;
 use super::record::{Place, Reason};
 use super::source::Batch;
 use super::users::ReadUser;
@@ -216,6 +217,12 @@ impl Report {
         }
     }
 
+    /// Notes what is known when the source is open.
+    pub(super) fn open(&mut self, format: Format, not_read: Vec<String>) {
+        self.format = format.name();
+        self.columns_not_read = not_read;
+    }
+
     /// Adds a batch.
     pub(super) fn add(&mut self, batch: &Batch, outcome: &BatchOutcome) {
         for (read, decision) in batch.users.iter().zip(&outcome.users) {
@@ -312,8 +319,9 @@ impl Report {
             *self.hashes.entry(problem).or_default() += 1;
             list(&mut self.cannot_sign_in, problem_of(read, problem));
         }
-        if let Some(reason) = read.disabled_for {
-            let problem = problem_of(read, reason.problem());
+        if let Some((reason, column)) = &read.disabled_for {
+            let mut problem = problem_of(read, reason.problem());
+            problem.column = Some(cut(column));
             list(&mut self.cannot_sign_in, problem);
         }
     }

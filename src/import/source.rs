@@ -1,6 +1,7 @@
 //! The thread that reads a source.
 
 use std::iter;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
 use secrecy::SecretString;
@@ -8,22 +9,27 @@ use tokio::sync::mpsc;
 
 use super::Options;
 use super::database::SourceDatabase;
-use super::files;
+use super::files::{self, UserFile};
 use super::layouts::{self, Format};
-use super::record::LeftOut;
+use super::record::{LeftOut, Place, Reason};
 use super::rows::{RawRow, RowRules};
 use super::users::{ReadUser, Rules, TokenCounts};
+use super::values::Value;
 use crate::config::DatabaseUrl;
 use crate::password::Cost;
-use crate::store::StoreError;
 
 /// The maximum number of tokens of a user.
 const MAX_TOKENS: usize = 1_000;
 
 /// A message of the thread.
 pub(super) enum Message {
-    /// The format of the source, and the number of users if it is known.
-    Opened { format: Format, users: Option<u64> },
+    /// The format of the source, the number of users if it is known, and the names of columns that are not
+    /// read.
+    Opened {
+        format: Format,
+        users: Option<u64>,
+        not_read: Vec<String>,
+    },
     /// Users.
     Batch(Batch),
 }
@@ -49,8 +55,6 @@ pub(super) struct Reader {
     rules: Rules,
     sender: mpsc::Sender<Message>,
     batch: Batch,
-    /// The number of rows read.
-    rows: u64,
 }
 
 impl Reader {
@@ -68,6 +72,9 @@ impl Reader {
         };
         let row_rules = RowRules {
             timezone: options.timezone,
+            now,
+            disable_unreadable: options.disable_unreadable,
+            usernames: options.usernames.clone(),
         };
         Self {
             options,
@@ -75,7 +82,6 @@ impl Reader {
             rules,
             sender,
             batch: Batch::default(),
-            rows: 0,
         }
     }
 
@@ -83,83 +89,68 @@ impl Reader {
     pub(super) fn run(mut self) -> Result<(), String> {
         let source = self.options.source.clone();
         match files::format_of(&source, self.options.format) {
-            Some((format, path)) => {
-                let users = files::count_lines(path, format)?;
-                self.send(Message::Opened {
-                    format,
-                    users: Some(users),
-                });
-                files::read(path, format, &mut |row| {
-                    self.rows += 1;
-                    match row {
-                        _ if self.rows > self.options.max_rows => false,
-                        Ok(row) => self.take(&[row], 0),
-                        Err(left_out) => self.leave_out(left_out),
-                    }
-                })?;
+            Some((format, path)) => self.read_file(path, format)?,
+            None => {
+                let url = database_url(&source)?;
+                self.read_database(&url)
+                    .map_err(|problem| format!("the source: {problem}"))?;
             }
-            None => self.read_database(&source)?,
         }
         self.flush();
-        if self.rows > self.options.max_rows {
-            return Err(self.too_many_rows());
-        }
         Ok(())
     }
 
     fn too_many_rows(&self) -> String {
         let max = self.options.max_rows;
-        format!("the source: has more than {max} rows; raise --max-rows")
+        format!("has more than {max} rows; raise --max-rows")
     }
 
-    fn read_database(&mut self, source: &str) -> Result<(), String> {
-        let url = without_driver(source);
-        let is_postgres = url.starts_with("postgres");
-        let url = DatabaseUrl::parse(SecretString::from(url)).map_err(|problem| {
-            if is_postgres {
-                return format!("the source: {problem}");
+    fn read_file(&mut self, path: &Path, format: Format) -> Result<(), String> {
+        let file = UserFile::open(path, format, self.options.max_rows)?;
+        let file = file.ok_or_else(|| format!("the source: {}", self.too_many_rows()))?;
+        self.send(Message::Opened {
+            format,
+            users: Some(file.users),
+            not_read: file.not_read.iter().cloned().collect(),
+        });
+        file.read(&mut |rows| match rows {
+            Ok(rows) => {
+                let (kept, dropped) = rows.split_at(rows.len().min(MAX_TOKENS));
+                self.take(kept, dropped.len())
             }
-            "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv or \
-             FILE.jsonl"
-                .to_owned()
-        })?;
-        let describe = |error: StoreError| format!("the source: {error}");
-        let mut database = SourceDatabase::open(&url).map_err(describe)?;
-        let format = match self.options.format {
-            Some(format) => format,
-            None => layouts::guess(&mut database).map_err(describe)?.ok_or(
-                "the source: has none of the tables auth_user, user and users; set --from",
-            )?,
-        };
-        let columns = database.columns(format.table()).map_err(describe)?;
-        if columns.is_empty() {
-            return Err(format!("the source: has no table {}", format.table()));
-        }
-        if columns.iter().any(|column| column == "email_key") {
-            return Err("the source: is a database of Tokenhouse; copy it instead".to_owned());
-        }
+            Err(left_out) => self.leave_out(left_out),
+        })
+    }
+
+    fn read_database(&mut self, url: &DatabaseUrl) -> Result<(), String> {
+        let mut database = SourceDatabase::open(url)?;
+        let layout = layouts::find(&mut database, self.options.format, &self.options.tables)?;
         // A view may be endless, so counting stops at the maximum number of rows.
         let mut counts = Vec::new();
-        for table in layouts::tables(format) {
-            if !database.columns(table).map_err(describe)?.is_empty() {
-                let count = database
-                    .count(table, self.options.max_rows)
-                    .map_err(describe)?;
-                counts.push(count.ok_or_else(|| self.too_many_rows())?);
-            }
+        let tokens = layout.tokens.iter().map(|tokens| &tokens.table);
+        for table in iter::once(&layout.users).chain(tokens) {
+            let count = database.count(table, self.options.max_rows)?;
+            counts.push(count.ok_or_else(|| self.too_many_rows())?);
         }
-        let users = counts.first().copied();
-        self.send(Message::Opened { format, users });
-        let query = layouts::query(&mut database, format).map_err(describe)?;
+        self.send(Message::Opened {
+            format: layout.format,
+            users: counts.first().copied(),
+            not_read: layout.columns.not_read.clone(),
+        });
+        let limit = self.options.max_rows.saturating_add(1);
+        let query = layout.query(database.is_postgres(), limit);
         let (mut rows, mut dropped) = (Vec::<RawRow>::new(), 0);
+        let (mut previous, mut read_rows) = (None, 0_u64);
         let read = database.read(&query, |row| {
-            self.rows += 1;
-            if self.rows > self.options.max_rows {
+            read_rows += 1;
+            if read_rows > self.options.max_rows {
                 return false;
             }
-            let row = RawRow::from_database(row);
-            let is_next = rows.first().is_some_and(|first| first.id != row.id);
-            let should_continue = !is_next || self.take(&rows, dropped);
+            let row = layout.row(row);
+            let is_next = rows
+                .first()
+                .is_some_and(|first| !first.is_of_same_user(&row));
+            let should_continue = !is_next || self.take_user(&rows, dropped, &mut previous);
             if is_next {
                 rows.clear();
                 dropped = 0;
@@ -171,11 +162,33 @@ impl Reader {
             }
             should_continue
         });
-        read.map_err(describe)?;
+        read?;
+        if read_rows > self.options.max_rows {
+            return Err(self.too_many_rows());
+        }
         if !rows.is_empty() {
-            self.take(&rows, dropped);
+            self.take_user(&rows, dropped, &mut previous);
         }
         Ok(())
+    }
+
+    /// Like [`Self::take`], for a table: two users with one id would have each other's tokens.
+    fn take_user(&mut self, rows: &[RawRow], dropped: usize, previous: &mut Option<Value>) -> bool {
+        let id = rows
+            .first()
+            .map(|row| row.id.clone())
+            .filter(|id| !id.is_empty());
+        let is_duplicate = id.is_some() && id == *previous;
+        *previous = id;
+        match rows.first() {
+            Some(row) if is_duplicate => self.leave_out(LeftOut {
+                place: Place::of(row),
+                reason: Reason::DuplicateId,
+                column: None,
+                tokens: 0,
+            }),
+            _ => self.take(rows, dropped),
+        }
     }
 
     /// Takes a user who has `dropped` more tokens than these. Returns whether to continue.
@@ -214,7 +227,39 @@ impl Reader {
     }
 }
 
-/// Removes the driver from a URL of SQLAlchemy, such as `postgresql+asyncpg://`.
+/// The file of an SQLite database.
+pub(super) fn file_of(options: &Options) -> Option<PathBuf> {
+    if files::format_of(&options.source, options.format).is_some() {
+        return None;
+    }
+    let url = database_url(&options.source).ok()?;
+    url.sqlite_path().map(Path::to_owned)
+}
+
+/// The URL of a database, as SQLAlchemy writes it too: with a driver, such as `postgresql+asyncpg://`, and
+/// with a slash more before a relative file.
+fn database_url(source: &str) -> Result<DatabaseUrl, String> {
+    let url = without_driver(source);
+    let is_postgres = url.starts_with("postgres");
+    let url = DatabaseUrl::parse(SecretString::from(url)).map_err(|problem| {
+        if is_postgres || source.starts_with("sqlite") {
+            return format!("the source: {problem}");
+        }
+        "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv or \
+         FILE.jsonl"
+            .to_owned()
+    })?;
+    if let DatabaseUrl::Sqlite(path) = &url
+        && let Ok(relative) = path.strip_prefix("/")
+        && !path.exists()
+        && relative.is_file()
+    {
+        return Ok(DatabaseUrl::Sqlite(relative.to_owned()));
+    }
+    Ok(url)
+}
+
+/// Removes the driver.
 fn without_driver(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

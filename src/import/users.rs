@@ -22,7 +22,7 @@ pub(super) struct ReadUser {
     /// Why the user cannot sign in with the hash.
     pub(super) hash_problem: Option<&'static str>,
     /// Why the user is disabled although the source may not say so.
-    pub(super) disabled_for: Option<Reason>,
+    pub(super) disabled_for: Option<(Reason, String)>,
     /// The number of other valid tokens, none of which lasts longer.
     pub(super) superseded: u64,
 }

@@ -9,6 +9,7 @@ use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConne
 use secrecy::ExposeSecret;
 
 use super::error::{StoreError, describe_postgres, describe_sqlite};
+use super::source_file;
 use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
 use crate::private_file::reason;
@@ -83,6 +84,7 @@ const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
 const POSTGRES_READ_ONLY: &str = "SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0; \
      SET datestyle = 'ISO, YMD'; \
+     SET bytea_output = 'hex'; \
      SET default_transaction_read_only = on";
 
 /// Allows only harmless functions in the file's own views and triggers. The file may be damaged or
@@ -213,12 +215,12 @@ impl Manager {
     }
 }
 
-/// Opens another program's database for reading. Blocks. Without timeouts, because reading a whole
+/// Opens a database for reading, in place. Blocks. Without timeouts, because reading a whole
 /// table may take long.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the database cannot be opened.
-pub fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, StoreError> {
+pub(super) fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, StoreError> {
     let Some(path) = url.sqlite_path() else {
         let mut conn = Manager::new(url).connect_postgres()?;
         conn.batch_execute(POSTGRES_READ_ONLY)?;
@@ -234,6 +236,46 @@ pub fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, StoreErro
     conn.batch_execute("SELECT name FROM sqlite_master LIMIT 1")
         .map_err(|_error| unreadable())?;
     Ok(StoreConnection::Sqlite(conn))
+}
+
+/// Another program's database, opened for reading.
+pub struct ReadOnly {
+    /// The connection.
+    pub conn: StoreConnection,
+    watched: Option<source_file::Watched>,
+}
+
+impl ReadOnly {
+    /// Opens a database. Blocks. Without timeouts, because reading a whole table may take long.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the reason if the database cannot be opened.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        if let Some(path) = url.sqlite_path() {
+            let unreadable =
+                |problem| StoreError::Unavailable(format!("{}: {problem}", path.display()));
+            let (conn, watched) = source_file::open(path).map_err(unreadable)?;
+            let conn = StoreConnection::Sqlite(conn);
+            return Ok(Self { conn, watched });
+        }
+        let conn = connect_read_only(url)?;
+        let watched = None;
+        Ok(Self { conn, watched })
+    }
+
+    /// Checks after reading that no program has changed the database meanwhile, where nothing prevents
+    /// that.
+    ///
+    /// # Errors
+    /// A text for the operator.
+    pub fn check_unchanged(&self) -> Result<(), String> {
+        match &self.watched {
+            Some(watched) if !watched.is_unchanged() => {
+                Err("was changed while it was read; run the import again".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl ManageConnection for Manager {

@@ -29,6 +29,7 @@ mod restore;
 mod schema;
 mod schema_check;
 mod sequence;
+mod source_file;
 mod sqlite_file;
 mod status;
 pub mod throttle_counter;
@@ -51,7 +52,7 @@ pub(crate) use account::stored_hash_classes;
 pub use api_key::{ApiKey, NewApiKey};
 pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
-pub use connection::{StoreConnection, connect_read_only};
+pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
 #[cfg(feature = "cli")]
 pub use import::BulkUser;

@@ -5,6 +5,8 @@ mod ids;
 mod limits;
 mod prediction;
 mod reimport;
+mod sources;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -528,9 +530,12 @@ fn import_errors_are_one_line(backend: Backend) {
     let empty = scratch.file("empty.db", "");
     let csv = scratch.file("users.csv", "mail,hashed_password\na@example.com,!\n");
     let cases = [
-        ("sqlite:///nowhere/to/be.db", "not a readable SQLite file"),
-        (&format!("sqlite://{csv}"), "not a readable SQLite file"),
-        (&format!("sqlite://{empty}"), "has none of the tables"),
+        (
+            "sqlite:///nowhere/to/be.db",
+            "/nowhere/to/be.db: no such file",
+        ),
+        (&format!("sqlite://{csv}"), "not an SQLite file"),
+        (&format!("sqlite://{empty}"), "has no tables"),
         (&csv, "has no column email"),
         ("mysql://host/name", "expected sqlite://FILE"),
         (&app.database().url(), "is a database of Tokenhouse"),
