@@ -40,7 +40,7 @@ pub enum IdConflict {
 impl fmt::Display for IdConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfRange => f.write_str("not an integer from 1 on"),
+            Self::OutOfRange => f.write_str("not an integer from 1 to 2^62"),
             Self::NotStorable => f.write_str("too long, or with a null character"),
             Self::HeldBy(address) => write!(f, "the id of {address}"),
             Self::GivenBefore => f.write_str("given to a deleted user before"),

@@ -106,6 +106,8 @@ pub enum TokenOutcome {
     EndedHere,
     /// Skipped: another user has the same token.
     OfAnotherUser,
+    /// Skipped: it was added to the source after the prediction, and lacks an end.
+    LacksLifetime,
 }
 
 /// What happens to a user and the token.

@@ -228,6 +228,9 @@ impl Decider<'_> {
     /// Why a token cannot be stored for this user.
     fn refuse_token(&self, address: &str, token: &ImportedToken) -> Option<TokenOutcome> {
         let digest = &token.digest;
+        if self.better.is_some() && token.lacks_lifetime {
+            return Some(TokenOutcome::LacksLifetime);
+        }
         let new = self.new.tokens.get(digest);
         if let Some(owner) = new.or_else(|| self.seen.tokens.get(digest)) {
             return (owner != address).then_some(TokenOutcome::OfAnotherUser);

@@ -129,7 +129,7 @@ pub struct TokenReport {
     pub of_users_left_out: u64,
     /// Skipped, by reason; these users sign in again. `weak`: can be guessed. `too-many`: the user has more
     /// than a thousand. `unreadable-time`: the expiry is malformed. `knox-digest`: knox is configured with
-    /// another digest than SHA-512.
+    /// another digest than SHA-512. `no-lifetime`: it lacks an end, and was added during the import.
     pub not_importable: BTreeMap<&'static str, u64>,
 }
 
@@ -338,6 +338,9 @@ impl Report {
             TokenOutcome::Superseded => self.tokens.superseded += 1,
             TokenOutcome::EndedHere => self.tokens.ended_here += 1,
             TokenOutcome::OfAnotherUser => self.tokens.of_another_user += 1,
+            TokenOutcome::LacksLifetime => {
+                *self.tokens.not_importable.entry("no-lifetime").or_default() += 1;
+            }
         }
     }
 

@@ -28,7 +28,7 @@ fn explain(problem: &Problem) -> String {
         "id-taken" => format!("the id belongs to {holder}"),
         "added-meanwhile" => "was added to the source meanwhile; import again".to_owned(),
         "id-given-before" => "the id was given to a deleted user before".to_owned(),
-        "id-out-of-range" => "the id is not an integer from 1 on".to_owned(),
+        "id-out-of-range" => "the id is not an integer from 1 to 2^62".to_owned(),
         "id-not-storable" => "the id is too long, or has a null character".to_owned(),
         "duplicate-id" => "another row has the same id".to_owned(),
         "not-accepted" => "the database does not accept the values".to_owned(),
@@ -60,6 +60,7 @@ fn explain_token(reason: &str) -> &str {
     match reason {
         "knox-digest" => "knox's digest is not SHA-512",
         "weak" => "easy to guess",
+        "no-lifetime" => "added without an end meanwhile",
         "too-many" => "the user has more than a thousand",
         "unreadable-time" => "the expiry is not valid",
         other => other,
@@ -120,6 +121,8 @@ impl Report {
             counts.always(&label, *count)?;
         }
         counts.unless_zero("  already here, unchanged", users.already_there)?;
+        let other_here = self.ids.other_here;
+        counts.unless_zero("    of these, with another id here", other_here)?;
         for (label, count) in [
             (
                 "the address exists in another spelling",

@@ -195,6 +195,8 @@ fn taken_ids_are_refused_unless_renumbered(backend: Backend) {
     assert_eq!(without_map.status.code(), Some(2), "{without_map:?}");
     let map = scratch.0.join("map.csv");
     let map_text = map.display().to_string();
+    refused_after_dry_run(&app, &[&file, "--map", &map_text]);
+    assert!(!map.exists(), "a refused import writes no file");
     let options = [file.as_str(), "--renumber", "--map", &map_text];
     let dry = import(&app, &[options.as_slice(), &["--dry-run"]].concat());
     assert!(!map.exists(), "a dry run writes no file");
