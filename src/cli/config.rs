@@ -14,6 +14,7 @@ use super::{read_settings, run_with};
 use crate::config::{Config, Profile, SETTINGS, Source, template};
 use crate::credential::token::generate_token;
 use crate::private_file;
+use crate::private_file::reason;
 
 /// The commands for settings.
 #[derive(Debug, Subcommand)]
@@ -232,7 +233,7 @@ fn init(args: &InitArgs, output: Output) -> Result<(), Failure> {
         file.sync_all()
     });
     written.map_err(|error| {
-        let problem = format!("{}: cannot be written: {}", path.display(), error.kind());
+        let problem = format!("{}: cannot be written: {}", path.display(), reason(&error));
         Failure::bad_input(problem)
     })?;
     let line = format!("wrote {}", path.display());

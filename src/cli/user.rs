@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::common::{Failure, and_ended, check_scopes, counted, with_auth};
 use super::output::Output;
 use super::prompt::{YesArgs, is_interactive, read_new_password};
-use super::user_list::{ListArgs, export, list, print_users};
+use super::user_list::{ListArgs, export, list, print_user, print_users};
 use crate::auth::{
     Administrator, Auth, Precondition, ProfileInput, RegistrationInput, RevokedCredentials,
     UserPatch,
@@ -168,7 +168,7 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::List(args) => list(&auth, &operator, &args, output).await,
             UserCommand::Show(args) => {
                 let id = auth.find_user_id(&args.email).await?;
-                print_users(&[auth.find_user(&operator, id).await?], output);
+                print_user(&auth.find_user(&operator, id).await?, output);
                 Ok(())
             }
             UserCommand::Update(args) => update(&auth, &operator, args, output).await,

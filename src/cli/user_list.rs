@@ -10,10 +10,13 @@ use super::table::{Cell, Column, relative};
 use super::user::UserArgs;
 use crate::auth::{Administrator, Auth};
 use crate::store::{AuditEvent, User};
-use crate::views::{AdminUser, EventRead, KeyRead};
+use crate::views::{AdminUser, EventRead, KeyRead, utc};
 
 /// The number of events per query of an export.
 const EXPORT_PAGE_SIZE: i64 = 500;
+
+/// The columns of a single user.
+static FIELDS: [Column; 2] = [Column::whole("FIELD"), Column::wrapped("VALUE")];
 
 /// The columns of a list of users.
 const COLUMNS: [Column; 5] = [
@@ -113,6 +116,27 @@ pub(super) async fn export(
     Ok(())
 }
 
+/// Prints one user: at a terminal, all fields whole, one below the other.
+pub(super) fn print_user(user: &User, output: Output) {
+    if !output.is_for_people() {
+        return print_users(std::slice::from_ref(user), output);
+    }
+    let now = Utc::now().naive_utc();
+    let mut table = output.table("fields", &FIELDS);
+    let mut field = |name: &str, value: Cell| table.row(&(), vec![Cell::new(name), value]);
+    field("ID", Cell::new(user.id.to_string()));
+    field("ADDRESS", Cell::new(&*user.email));
+    field("NAME", Cell::new(&*user.name));
+    field("SURNAME", Cell::new(&*user.surname));
+    field("WEBSITE", Cell::new(&*user.website));
+    field("STATE", state(user));
+    field("SCOPES", Cell::new(&*user.scopes));
+    let created = utc(user.created_at);
+    let ago = relative(user.created_at, now);
+    field("CREATED", Cell::new(format!("{ago} ({created})")));
+    table.end();
+}
+
 /// Prints users.
 pub(super) fn print_users(users: &[User], output: Output) {
     let mut table = output.table("users", &COLUMNS);
@@ -123,20 +147,21 @@ pub(super) fn print_users(users: &[User], output: Output) {
 }
 
 fn cells(user: &User) -> Vec<Cell> {
-    let state = match user.disabled_at {
-        Some(at) => {
-            let ago = relative(at, Utc::now().naive_utc());
-            Cell::new(format!("disabled {}", at.format("%Y-%m-%dT%H:%M:%SZ")))
-                .shown_as(format!("disabled {ago}"))
-                .tone(Tone::Warning)
-        }
-        None => Cell::new("enabled"),
-    };
     vec![
         Cell::new(user.id.to_string()),
         Cell::new(&*user.email),
         Cell::new(&*user.name),
-        state,
+        state(user),
         Cell::new(&*user.scopes),
     ]
+}
+
+fn state(user: &User) -> Cell {
+    let Some(at) = user.disabled_at else {
+        return Cell::new("enabled");
+    };
+    let ago = relative(at, Utc::now().naive_utc());
+    Cell::new(format!("disabled {}", at.format("%Y-%m-%dT%H:%M:%SZ")))
+        .shown_as(format!("disabled {ago}"))
+        .tone(Tone::Warning)
 }

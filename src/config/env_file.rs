@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::dotenv::{self, Assignment};
 use super::{ConfigError, ConfigErrors};
+use crate::private_file::reason;
 
 /// The maximum size of a settings file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -90,7 +91,7 @@ enum Refusal {
 fn open_trusted(path: &Path) -> Result<File, Refusal> {
     let error = |problem: &str| ConfigError::new(path.display().to_string(), problem);
     let unreadable = |cause: std::io::Error| {
-        Refusal::Unreadable(error(&format!("cannot be read: {}", cause.kind())))
+        Refusal::Unreadable(error(&format!("cannot be read: {}", reason(&cause))))
     };
     let untrusted = |problem| Refusal::Untrusted(error(problem));
     let foreign = "not read: it belongs to another user";
@@ -120,7 +121,7 @@ fn read(path: PathBuf, file: File) -> Result<ReadFile, ConfigErrors> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|cause| ConfigError::new(&name, format!("cannot be read: {}", cause.kind())))?;
+        .map_err(|cause| ConfigError::new(&name, format!("cannot be read: {}", reason(&cause))))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ConfigError::new(name, "cannot be read: it is larger than a mebibyte").into());
     }

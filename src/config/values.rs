@@ -23,6 +23,7 @@ use super::time_span::{TimeSpan, TimeUnit};
 use super::{LogFormat, Profile, Registration, address, log_filter, origins};
 use crate::credential::hex;
 use crate::password::Cost;
+use crate::private_file::reason;
 use crate::scope::ScopePatterns;
 
 /// The maximum size of a secret's file.
@@ -403,7 +404,7 @@ fn read_secret(path: &str) -> Result<SecretString, String> {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err("the file is not UTF-8".to_owned())
         }
-        Err(error) => Err(format!("the file cannot be read: {}", error.kind())),
+        Err(error) => Err(format!("the file cannot be read: {}", reason(&error))),
         Ok(length) if length as u64 > MAX_SECRET_BYTES => {
             Err(format!("the file is larger than {MAX_SECRET_BYTES} bytes"))
         }

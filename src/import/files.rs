@@ -18,6 +18,7 @@ use super::layouts::Format;
 use super::record::{LeftOut, Place, Reason};
 use super::rows::{RawRow, RawToken, RawTruth};
 use super::values::Value;
+use crate::private_file::reason;
 
 /// The maximum size of a user in a file, in bytes: many times the size of a registration.
 const MAX_RECORD: usize = 1 << 20;
@@ -141,11 +142,8 @@ fn key_of(row: &RawRow) -> [&Value; 3] {
     [&row.id, &row.email, &row.hashed_password]
 }
 
-fn reason(error: &io::Error) -> String {
-    error.kind().to_string()
-}
-
 fn open(path: &Path) -> Result<BufReader<File>, String> {
+    use crate::private_file::reason;
     // A pipe or a device may be endless, and cannot be read twice.
     if !fs::metadata(path)
         .map_err(|error| reason(&error))?
@@ -173,6 +171,7 @@ fn scan_csv(
 ) -> Result<BTreeSet<String>, String> {
     let mut records = Records::new(open(path)?, MAX_RECORD);
     let first = records.next().map_err(|error| reason(&error))?;
+    use crate::private_file::reason;
     let names = first.and_then(|first| first.fields).unwrap_or_default();
     let names: Vec<String> = names.iter().map(Value::lossy_text).collect();
     let columns = Columns::of_file(names.clone());

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::private_file;
+use crate::private_file::reason;
 
 /// A CSV file with the columns `old_id`, `new_id` and `email`.
 pub struct IdMap {
@@ -38,7 +39,7 @@ impl IdMap {
     pub fn create(path: &Path) -> Result<Self, String> {
         Self::check(path)?;
         let file = private_file::create(path)
-            .map_err(|error| format!("{}: {}", path.display(), error.kind()))?;
+            .map_err(|error| format!("{}: {}", path.display(), reason(&error)))?;
         let mut map = Self {
             path: path.to_owned(),
             file: BufWriter::new(file),
@@ -71,7 +72,7 @@ impl IdMap {
     }
 
     fn describe(&self, error: &std::io::Error) -> String {
-        format!("{}: {}", self.path.display(), error.kind())
+        format!("{}: {}", self.path.display(), reason(error))
     }
 }
 

@@ -19,6 +19,7 @@ use diesel::connection::SimpleConnection;
 use super::principal_cache::open_permanently;
 use super::sqlite_file::{FileIdentity, sidecar_path};
 use super::{Store, StoreError};
+use crate::private_file::reason;
 
 /// How often the files are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -82,7 +83,7 @@ impl FileWatch {
     pub(super) fn new(path: &Path, database: FileIdentity) -> Result<Self, StoreError> {
         let failed = |error: io::Error| {
             let path = path.display();
-            StoreError::Unavailable(format!("{path}: {}", error.kind()))
+            StoreError::Unavailable(format!("{path}: {}", reason(&error)))
         };
         let mut files = vec![(path.to_owned(), database)];
         let real = path.canonicalize().map_err(failed)?;
@@ -183,7 +184,7 @@ impl FileWatch {
                 Ok(now) if now == *opened => continue,
                 Ok(_other) => "was replaced".to_owned(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => "was removed".to_owned(),
-                Err(error) => format!("cannot be read ({})", error.kind()),
+                Err(error) => format!("cannot be read ({})", reason(&error)),
             };
             return Some(self.describe(file, &change));
         }

@@ -539,7 +539,7 @@ fn import_errors_are_one_line(backend: Backend) {
         (&csv, "has no column email"),
         ("mysql://host/name", "expected sqlite://FILE"),
         (&app.database().url(), "is a database of Tokenhouse"),
-        ("/nowhere/users.jsonl", "entity not found"),
+        ("/nowhere/users.jsonl", "no such file or folder"),
     ];
     for (source, problem) in cases {
         let output = app.program(&["import", source]).output().unwrap();

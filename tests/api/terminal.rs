@@ -207,6 +207,9 @@ fn lists_are_tables_that_fit_the_terminal() {
             assert!(width <= usize::from(columns), "{width}: {line}");
         }
     }
+    let shown = plain(&screen(&app, 70, &["user", "show", long]));
+    assert!(shown.contains(&format!("ADDRESS  {long}\n")), "{shown}");
+    assert!(shown.contains("STATE    enabled\n"), "{shown}");
     let first = screen(&app, 80, &["user", "list", "--limit", "2"]);
     assert!(
         first.contains("2 of 3 users — continue with --after 2\n"),
