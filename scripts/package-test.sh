@@ -136,13 +136,13 @@ test_deb() {
     # An upgrade keeps the settings and the database; so does a removal.
     inside dpkg --install "/root/$file" >/dev/null
     grep -q "$key" "$debian/etc/tokenhouse/env"
-    inside apt-get --yes remove tokenhouse >/dev/null
+    inside apt-get -o Dpkg::Use-Pty=0 --yes remove tokenhouse >/dev/null
     [ ! -e "$debian/usr/bin/tokenhouse" ] || fail "the program remains"
     grep -q "$key" "$debian/etc/tokenhouse/env"
     inside dpkg --install "/root/$file" >/dev/null
     inside runuser -u tokenhouse -- tokenhouse --env-file /etc/tokenhouse/env user list | grep -q ada@example.com
     # A purge removes the settings, with the secrets, and keeps the accounts.
-    inside apt-get --yes purge tokenhouse >/dev/null
+    inside apt-get -o Dpkg::Use-Pty=0 --yes purge tokenhouse >/dev/null
     [ ! -e "$debian/etc/tokenhouse" ] || fail "/etc/tokenhouse remains after a purge"
     [ -s "$debian/var/lib/tokenhouse/tokenhouse.db" ] || fail "the database is gone"
     [ -z "$(inside dpkg-query -W -f '${Status}' tokenhouse 2>/dev/null)" ] || fail "the package remains"
