@@ -304,6 +304,8 @@ fn options_in(help: &str) -> Vec<&str> {
     });
     tokens
         .filter(|word| word.starts_with("--") || word.starts_with('<') || word.starts_with('['))
+        // The values of an option, which a page lists in other words.
+        .filter(|word| *word != "[possible")
         .collect()
 }
 
