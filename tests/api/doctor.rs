@@ -155,7 +155,7 @@ fn audit_key_that_is_set_as_advised_is_no_problem(backend: Backend) {
     app.database().execute(change);
     let (code, report) = doctor(&app, &key);
     assert_eq!(code, Some(1), "{report}");
-    assert_line(&report, "problem", "audit trail", "altered");
+    assert_line(&report, "problem", "audit trail", "tokenhouse audit verify");
 }
 
 /// Wherever 6,000 bytes are overwritten.
