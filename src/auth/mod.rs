@@ -95,6 +95,15 @@ impl Auth {
         Self::new(store, config.auth.clone(), Clock::system())
     }
 
+    /// Like [`Self::open`], but neither creates nor migrates the database. Blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], and when there is no database or migrations are pending.
+    pub fn open_existing(config: &Config) -> Result<Self, OpenError> {
+        let store = Store::open_existing(&config.database)?;
+        Self::new(store, config.auth.clone(), Clock::system())
+    }
+
     /// Creates a service on an open database, with the given settings and clock.
     ///
     /// # Errors

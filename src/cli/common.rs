@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use clap::Args;
 
 use super::output::{complain, note};
-use crate::auth::{AuditContext, Auth, RevokedCredentials};
+use crate::auth::{AuditContext, Auth, OpenError, RevokedCredentials};
 use crate::config::{Config, TimeSpan, TimeUnit};
 use crate::error::{Error, FieldError, InvalidField};
 use crate::scope;
@@ -104,12 +104,28 @@ impl ConfirmArgs {
     }
 }
 
-/// Opens the database without the server, and runs a command that may append to the audit trail.
+/// Opens the existing database without the server, and runs a command that may append to the audit
+/// trail.
 pub(super) fn with_auth(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    with_reader(config, async |auth| {
+    with_auth_creating(config, false, command)
+}
+
+/// Like [`with_auth`]. With `creates`, it creates and migrates the database first, unless the settings
+/// disable that: the command may be the first one on it.
+pub(super) fn with_auth_creating(
+    config: &Config,
+    creates: bool,
+    command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let opened = if creates && config.database.auto_migrate {
+        Auth::open(config)
+    } else {
+        Auth::open_existing(config)
+    };
+    run(opened, async |auth| {
         auth.audit().begin().await?;
         command(auth).await
     })
@@ -120,7 +136,14 @@ pub(super) fn with_reader(
     config: &Config,
     command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let auth = Auth::open(config).map_err(|error| error.to_string())?;
+    run(Auth::open_existing(config), command)
+}
+
+fn run(
+    opened: Result<Auth, OpenError>,
+    command: impl AsyncFnOnce(Auth) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let auth = opened.map_err(|error| error.to_string())?;
     let run = async {
         let operator = AuditContext::operator();
         auth.audit()

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::common::{Failure, block_on, with_auth};
+use super::common::{Failure, block_on, with_auth_creating};
 use super::output::{Output, note};
 use crate::config::{Config, TimeSpan};
 use crate::import::{
@@ -178,7 +178,7 @@ pub(super) fn run(config: &Config, args: &ImportArgs, output: Output) -> Result<
         }
         return store(config, plan, args.map.as_deref(), output);
     }
-    with_auth(config, async |_auth| Ok(()))?;
+    with_auth_creating(config, true, async |_auth| Ok(()))?;
     match open_import_target(&config.database).map_err(|error| error.to_string())? {
         ImportTarget::Ready(conn) => {
             let plan = predict(Some(conn), options)?;
@@ -206,7 +206,7 @@ fn predict(target: Option<StoreConnection>, options: Options) -> Result<Plan, Fa
 
 /// Stores the users.
 fn store(config: &Config, plan: Plan, map: Option<&Path>, output: Output) -> Result<(), Failure> {
-    with_auth(config, async |auth| {
+    with_auth_creating(config, true, async |auth| {
         let mut display = Display::new();
         let stored = import::store(&auth, plan, map, |progress| display.show(progress)).await;
         display.end();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::common::{Failure, counted, with_auth};
+use super::common::{Failure, counted, with_auth_creating};
 use super::output::Output;
 use super::prompt::YesArgs;
 use crate::auth::{Administrator, Auth, Restore, Restored};
@@ -81,7 +81,7 @@ pub(super) fn run(config: &Config, args: &RestoreArgs, output: Output) -> Result
         ..config.clone()
     };
     let mut report = None;
-    with_auth(&copy_config, async |auth| {
+    with_auth_creating(&copy_config, true, async |auth| {
         report = Some(prepare(&auth, &args.after, staged.replaced()).await?);
         Ok(())
     })?;
@@ -114,7 +114,7 @@ pub(super) fn run_after(
         }
     }
     args.yes.confirm(&format!("End {}?", args.credentials()))?;
-    with_auth(config, async |auth| {
+    with_auth_creating(config, true, async |auth| {
         let report = prepare(&auth, args, None).await?;
         output.print_lines(&report, &report.lines());
         Ok(())

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{Failure, and_ended, check_scopes, counted, with_auth};
+use super::common::{Failure, and_ended, check_scopes, counted, with_auth_creating};
 use super::output::Output;
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::user_list::{ListArgs, export, list, print_user, print_users};
@@ -161,7 +161,8 @@ struct Deleted {
 }
 
 pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Result<(), Failure> {
-    with_auth(config, async |auth| {
+    let creates = matches!(command, UserCommand::Create(_));
+    with_auth_creating(config, creates, async |auth| {
         let operator = Administrator::operator();
         match command {
             UserCommand::Create(args) => create(&auth, &operator, args, output).await,

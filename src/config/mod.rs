@@ -175,6 +175,7 @@ impl Config {
             },
             database: DatabaseConfig {
                 url: values.database_url()?,
+                url_source: values.source("DATABASE_URL"),
                 pool_size: values.number("TOKENHOUSE_DATABASE_POOL_SIZE", 1, 1_000)?,
                 auto_migrate: values.flag("TOKENHOUSE_AUTO_MIGRATE")?,
                 session_cache_bytes: values.number::<u64>(

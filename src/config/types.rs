@@ -48,6 +48,8 @@ pub struct ServerConfig {
 pub struct DatabaseConfig {
     /// `DATABASE_URL`
     pub url: DatabaseUrl,
+    /// Where the URL comes from, for messages: `DATABASE_URL, default`.
+    pub url_source: String,
     /// `TOKENHOUSE_DATABASE_POOL_SIZE`: the maximum number of connections, and so of concurrent queries.
     pub pool_size: u32,
     /// `TOKENHOUSE_AUTO_MIGRATE`: whether the start runs pending migrations.

@@ -140,6 +140,16 @@ impl Values {
         settings::SETTINGS.iter().map(effective).collect()
     }
 
+    /// The name of a setting and where its value comes from, for messages.
+    pub(super) fn source(&self, name: &'static str) -> String {
+        let all = self.effective();
+        let effective = all.iter().find(|effective| effective.setting.name == name);
+        effective.map_or_else(
+            || name.to_owned(),
+            |effective| format!("{name}, {}", effective.source),
+        )
+    }
+
     /// SHA-256 over the names and values of all settings, including defaults, in hexadecimal. Of a secret
     /// it covers only whether it is set, because a short one could be guessed from the digest.
     pub(super) fn digest(&self) -> String {

@@ -5,14 +5,17 @@ use std::path::Path;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::{Connection, ConnectionError, PgConnection, QueryResult, SqliteConnection};
-use secrecy::ExposeSecret;
+use diesel::sql_types::{Bool, Text};
+use diesel::{
+    Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl,
+    SqliteConnection,
+};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{StoreError, describe_postgres, describe_sqlite};
+use super::error::{StoreError, describe_file, describe_postgres, describe_sqlite};
 use super::source_file;
 use super::sqlite_file::{FileIdentity, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
-use crate::private_file::reason;
 
 /// A connection to the configured database. Every query is written once, against this type.
 #[derive(diesel::MultiConnection)]
@@ -75,11 +78,74 @@ const SQLITE_SETTINGS: &[&str] = &[
     "PRAGMA journal_size_limit = 67108864",
 ];
 
+/// Whatever the server, the database and the role set. `search_path` stays: it selects the schema.
+/// Some servers do not know the two timeouts. A weaker commit than the server's default would lose
+/// acknowledged changes in a crash.
 const POSTGRES_SETTINGS: &str = "SET TIME ZONE 'UTC'; \
+     SET client_encoding = 'UTF8'; \
+     SET datestyle = 'ISO, MDY'; \
+     SET intervalstyle = 'postgres'; \
+     SET bytea_output = 'hex'; \
+     SET standard_conforming_strings = on; \
+     SET transform_null_equals = off; \
      SET default_transaction_isolation = 'read committed'; \
+     SET default_transaction_read_only = off; \
+     SET default_transaction_deferrable = off; \
      SET statement_timeout = '2s'; \
      SET lock_timeout = '1s'; \
-     SET idle_in_transaction_session_timeout = '5s'";
+     SET idle_in_transaction_session_timeout = '5s'; \
+     SELECT set_config('idle_session_timeout', '0', false) \
+         WHERE current_setting('idle_session_timeout', true) IS NOT NULL; \
+     SELECT set_config('transaction_timeout', '0', false) \
+         WHERE current_setting('transaction_timeout', true) IS NOT NULL; \
+     SELECT set_config('synchronous_commit', 'on', false) \
+         WHERE current_setting('synchronous_commit') = 'off'";
+
+/// What makes a server or a session unusable.
+const POSTGRES_STATE: &str = "SELECT pg_is_in_recovery() AS is_replica, \
+     current_setting('session_replication_role') = 'replica' AS skips_triggers, \
+     current_schema() IS NULL AS lacks_schema, \
+     current_setting('server_encoding') AS encoding";
+
+#[derive(QueryableByName)]
+struct PostgresState {
+    #[diesel(sql_type = Bool)]
+    is_replica: bool,
+    #[diesel(sql_type = Bool)]
+    skips_triggers: bool,
+    #[diesel(sql_type = Bool)]
+    lacks_schema: bool,
+    #[diesel(sql_type = Text)]
+    encoding: String,
+}
+
+impl PostgresState {
+    /// Why Tokenhouse cannot use the server, and the way out.
+    fn problem(&self) -> Option<String> {
+        let problem = if self.encoding != "UTF8" {
+            format!(
+                "database is in {} and cannot store every name: create it again with ENCODING \
+                 'UTF8'",
+                self.encoding
+            )
+        } else if self.is_replica {
+            "server is a read-only replica: name the primary in DATABASE_URL, or all servers with \
+             ?target_session_attrs=read-write"
+                .to_owned()
+        } else if self.skips_triggers {
+            "session runs no triggers, because session_replication_role is replica: reset it with \
+             ALTER ROLE … RESET session_replication_role, or ALTER DATABASE"
+                .to_owned()
+        } else if self.lacks_schema {
+            "session has no schema, because search_path names none that exists: create the schema, \
+             or correct search_path of the role or the URL"
+                .to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("this Postgres {problem}"))
+    }
+}
 
 const POSTGRES_READ_ONLY: &str = "SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0; \
@@ -89,7 +155,7 @@ const POSTGRES_READ_ONLY: &str = "SET statement_timeout = 0; \
 
 /// Allows only harmless functions in the file's own views and triggers. The file may be damaged or
 /// malicious.
-const SQLITE_READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
+pub(super) const SQLITE_READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
      PRAGMA query_only = ON; \
      PRAGMA trusted_schema = OFF; \
      PRAGMA cell_size_check = ON; \
@@ -133,19 +199,25 @@ impl Manager {
         Self { url, file: None }
     }
 
-    /// Restricts the manager to the file that currently has the name, and returns its identity:
-    /// connections of one process to different files would see different data. `None` for Postgres.
+    /// Restricts the manager to the SQLite file that currently has the name: connections of one
+    /// process to different files would see different data.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the file does not exist.
-    pub(super) fn pin(&mut self) -> Result<Option<FileIdentity>, StoreError> {
+    pub(super) fn pin(&mut self) -> Result<(), StoreError> {
         self.file = match &self.url {
             DatabaseUrl::Sqlite(path) => Some(FileIdentity::from_path(path).map_err(|error| {
-                StoreError::Unavailable(format!("{}: {}", path.display(), reason(&error)))
+                let problem = describe_file(path, &error);
+                StoreError::Unavailable(format!("{}: {problem}", path.display()))
             })?),
             DatabaseUrl::Postgres(_) => None,
         };
-        Ok(self.file)
+        Ok(())
+    }
+
+    /// The only SQLite file to open; `None` for Postgres, or before [`Self::pin`].
+    pub(super) fn file(&self) -> Option<FileIdentity> {
+        self.file
     }
 
     /// Opens a connection and applies its settings. Never creates a file.
@@ -160,11 +232,14 @@ impl Manager {
                 Ok(StoreConnection::Sqlite(conn))
             }
             DatabaseUrl::Postgres(url) => {
-                let url = with_parameters(url.expose_secret());
-                let mut conn = PgConnection::establish(&url)?;
-                conn.batch_execute(POSTGRES_SETTINGS)
+                let mut conn = establish_postgres(url)?;
+                let state: PostgresState = diesel::sql_query(POSTGRES_STATE)
+                    .get_result(&mut conn)
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(StoreConnection::Postgres(conn))
+                match state.problem() {
+                    None => Ok(StoreConnection::Postgres(conn)),
+                    Some(problem) => Err(ConnectionError::BadConnection(problem)),
+                }
             }
         }
     }
@@ -173,8 +248,8 @@ impl Manager {
     fn open_file(&self, path: &Path) -> Result<SqliteConnection, ConnectionError> {
         let identity = || {
             FileIdentity::from_path(path).map_err(|error| {
-                let kind = reason(&error);
-                ConnectionError::BadConnection(format!("unable to open database file: {kind}"))
+                let problem = describe_file(path, &error);
+                ConnectionError::BadConnection(format!("unable to open database file: {problem}"))
             })
         };
         let expected = match self.file {
@@ -199,9 +274,7 @@ impl Manager {
     /// Why a connection could not be opened, without secrets.
     fn describe(&self, error: &ConnectionError) -> String {
         match &self.url {
-            DatabaseUrl::Sqlite(path) => {
-                format!("{}: {}", path.display(), describe_sqlite(error))
-            }
+            DatabaseUrl::Sqlite(path) => describe_sqlite(path, error),
             DatabaseUrl::Postgres(_) => describe_postgres(error),
         }
     }
@@ -215,16 +288,29 @@ impl Manager {
     }
 }
 
+fn establish_postgres(url: &SecretString) -> Result<PgConnection, ConnectionError> {
+    let url = with_parameters(url.expose_secret());
+    let mut conn = PgConnection::establish(&url)?;
+    conn.batch_execute(POSTGRES_SETTINGS)
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
 /// Opens a database for reading, in place. Blocks. Without timeouts, because reading a whole
 /// table may take long.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] if the database cannot be opened.
 pub(super) fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, StoreError> {
-    let Some(path) = url.sqlite_path() else {
-        let mut conn = Manager::new(url).connect_postgres()?;
-        conn.batch_execute(POSTGRES_READ_ONLY)?;
-        return Ok(StoreConnection::Postgres(conn));
+    let path = match url {
+        DatabaseUrl::Sqlite(path) => path,
+        DatabaseUrl::Postgres(url) => {
+            let opened = establish_postgres(url);
+            let mut conn =
+                opened.map_err(|error| StoreError::Unavailable(describe_postgres(&error)))?;
+            conn.batch_execute(POSTGRES_READ_ONLY)?;
+            return Ok(StoreConnection::Postgres(conn));
+        }
     };
     let unreadable = || {
         let path = path.display();

@@ -9,8 +9,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 
-use super::connection::{BUSY_TIMEOUT, Manager, StoreConnection};
+use super::connection::{BUSY_TIMEOUT, StoreConnection};
 use super::execute;
+use super::recognition;
 use super::sqlite_file::{FileIdentity, sync_parent_folder};
 use super::{QUERY_TIMEOUT, Store, StoreError};
 use crate::config::DatabaseConfig;
@@ -40,7 +41,7 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
     let name = file
         .to_str()
         .ok_or_else(|| refused("the name of the file is not Unicode"))?;
-    let mut conn = Manager::new(&config.url).connect()?;
+    let (_manager, mut conn) = recognition::open_existing(config)?;
     // SQLite treats an empty file as a new one, and opens it by its name.
     let copy = private_file::create(&file).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => refused("the file already exists"),

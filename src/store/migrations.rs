@@ -2,7 +2,10 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
-use diesel::{PgConnection, SqliteConnection};
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{Bool, Text};
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
@@ -10,6 +13,16 @@ use super::connection::StoreConnection;
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The table of the applied migrations, which is diesel's.
+pub(super) const TABLE: &str = "__diesel_schema_migrations";
+
+/// Whether the schema where the migrations create tables has that table.
+const SQLITE_HAS_TABLE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_master \
+     WHERE type = 'table' AND name = '__diesel_schema_migrations') AS has_table";
+const POSTGRES_HAS_TABLE: &str = "SELECT EXISTS (SELECT 1 FROM pg_class \
+     WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' \
+         AND relname = '__diesel_schema_migrations') AS has_table";
 
 /// The lock of the process that migrates a Postgres database: no role without rights on the table
 /// can take it. The table is diesel's, created exactly as diesel creates it.
@@ -73,23 +86,84 @@ where
     Ok(run.iter().map(ToString::to_string).collect())
 }
 
-/// The number of pending migrations; an error if a newer version has migrated the database.
-pub(super) fn pending(conn: &mut StoreConnection) -> Result<usize, StoreError> {
-    let outcome = match conn {
-        StoreConnection::Postgres(postgres) => count_pending(postgres, POSTGRES),
-        StoreConnection::Sqlite(sqlite) => count_pending(sqlite, SQLITE),
-    };
-    outcome.map_err(|failure| StoreError::Migration(failure.to_string()))
+/// How the tables of a database differ from the migrations of this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// So many migrations are pending; with 0 the tables are up to date.
+    Pending(usize),
+    /// A newer version has migrated the database.
+    Newer,
 }
 
-fn count_pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<usize, Failure>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    refuse_newer(conn, &source)?;
-    Ok(conn.pending_migrations(source)?.len())
+impl Difference {
+    /// The number of pending migrations.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] if a newer version has migrated the database.
+    pub(super) fn pending(self) -> Result<usize, StoreError> {
+        match self {
+            Self::Pending(count) => Ok(count),
+            Self::Newer => Err(StoreError::Migration(NEWER.to_owned())),
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Existence {
+    #[diesel(sql_type = Bool)]
+    has_table: bool,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Compares the applied migrations with those of this program. Changes nothing.
+pub(super) fn difference(conn: &mut StoreConnection) -> QueryResult<Difference> {
+    let (applied, known) = (applied(conn)?, known()?);
+    if !applied.iter().all(|version| known.contains(version)) {
+        return Ok(Difference::Newer);
+    }
+    let is_pending = |version: &&String| !applied.contains(version);
+    Ok(Difference::Pending(known.iter().filter(is_pending).count()))
+}
+
+/// The versions of the applied migrations; none if their table does not exist. Changes nothing.
+pub(super) fn applied(conn: &mut StoreConnection) -> QueryResult<Vec<String>> {
+    let query = match conn {
+        StoreConnection::Postgres(_) => POSTGRES_HAS_TABLE,
+        StoreConnection::Sqlite(_) => SQLITE_HAS_TABLE,
+    };
+    let Existence { has_table } = diesel::sql_query(query).get_result(conn)?;
+    if has_table {
+        versions(conn, "SELECT version FROM __diesel_schema_migrations")
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// The versions that a query returns.
+pub(super) fn versions(conn: &mut StoreConnection, query: &str) -> QueryResult<Vec<String>> {
+    let rows: Vec<Version> = diesel::sql_query(query).load(conn)?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}
+
+/// Whether one of these applied migrations is ours. Other programs use the same table.
+pub(super) fn is_ours(applied: &[String]) -> QueryResult<bool> {
+    let known = known()?;
+    Ok(applied.iter().any(|version| known.contains(version)))
+}
+
+/// The versions of this program's migrations, which are the same for both databases.
+fn known() -> QueryResult<Vec<String>> {
+    let all = MigrationSource::<Sqlite>::migrations(&SQLITE);
+    let all = all.map_err(DieselError::QueryBuilderError)?;
+    let versions = all
+        .iter()
+        .map(|migration| migration.name().version().to_string());
+    Ok(versions.collect())
 }
 
 /// An older program would write rows that a newer schema forbids, or omit required values.
@@ -113,36 +187,6 @@ where
     } else {
         Err(NEWER.into())
     }
-}
-
-/// The number of migrations that a database with these versions lacks. Unlike [`pending`], it needs no
-/// right to write.
-#[cfg(feature = "cli")]
-pub(super) fn missing(is_postgres: bool, applied: &[String]) -> Result<usize, StoreError> {
-    let known = if is_postgres {
-        versions::<diesel::pg::Pg>(&POSTGRES)
-    } else {
-        versions::<diesel::sqlite::Sqlite>(&SQLITE)
-    };
-    let known = known.map_err(|failure| StoreError::Migration(failure.to_string()))?;
-    if applied.iter().any(|version| !known.contains(version)) {
-        return Err(StoreError::Migration(NEWER.to_owned()));
-    }
-    Ok(known.len() - applied.len())
-}
-
-#[cfg(feature = "cli")]
-fn versions<DB: diesel::backend::Backend>(
-    source: &EmbeddedMigrations,
-) -> Result<Vec<String>, Failure>
-where
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let known = MigrationSource::<DB>::migrations(source)?;
-    let versions = known
-        .iter()
-        .map(|migration| migration.name().version().to_string());
-    Ok(versions.collect())
 }
 
 /// Runs the migrations of these versions on an empty database, as a reference for comparison.

@@ -25,6 +25,7 @@ mod maintenance;
 mod migrations;
 mod principal;
 mod principal_cache;
+mod recognition;
 mod restore;
 mod schema;
 mod schema_check;
@@ -78,7 +79,6 @@ pub use user::{NewUser, User, UserChanges};
 use crate::config::DatabaseConfig;
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
-use crate::private_file::reason;
 use connection::{LogConnectionErrors, Manager};
 use file_watch::FileWatch;
 use principal_cache::PrincipalCache;
@@ -115,13 +115,11 @@ impl Store {
     /// unless the settings disable that. Blocks.
     ///
     /// # Errors
+    /// [`StoreError::Unsuitable`] for a database of another program, which stays unchanged;
     /// [`StoreError::Unavailable`] if no connection can be opened, [`StoreError::Migration`] if the
     /// tables cannot be brought up to date.
     pub fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
-        protect(config)?;
-        let mut manager = Manager::new(&config.url);
-        let identity = manager.pin()?;
-        let mut first = manager.connect()?;
+        let (manager, mut first) = recognition::open_or_create(config)?;
         let mut migrated = Vec::new();
         if config.auto_migrate {
             migrated = migrations::run(&mut first)?;
@@ -129,6 +127,31 @@ impl Store {
                 log::info!("database: ran migration {name}");
             }
         }
+        Self::start(config, manager, migrated)
+    }
+
+    /// Opens a database that exists and is up to date, and changes nothing in it. Blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::open`]; also [`StoreError::Unsuitable`] if there is no database, and
+    /// [`StoreError::Migration`] if migrations are pending.
+    pub fn open_existing(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let (manager, mut first) = recognition::open_existing(config)?;
+        match migrations::difference(&mut first)?.pending()? {
+            0 => Self::start(config, manager, Vec::new()),
+            count => Err(StoreError::Migration(format!(
+                "{count} pending: run `tokenhouse migrate`"
+            ))),
+        }
+    }
+
+    /// Starts the pool and the threads.
+    fn start(
+        config: &DatabaseConfig,
+        manager: Manager,
+        migrated: Vec<String>,
+    ) -> Result<Self, StoreError> {
+        let identity = manager.file();
         let principals = PrincipalCache::start(manager.clone(), config.session_cache_bytes)?;
         let principals = Arc::new(principals);
         let file = manager.url.sqlite_path().map(Path::to_owned);
@@ -219,8 +242,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Migration`] if it does not.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
-        let count = |conn: &mut _| execute::Outcome::Done(migrations::pending(conn));
-        match self.run(QUERY_TIMEOUT, None, count).await? {
+        match self.read(migrations::difference).await?.pending()? {
             0 => Ok(()),
             count => Err(StoreError::Migration(format!("{count} pending"))),
         }
@@ -233,14 +255,6 @@ impl Store {
 /// # Errors
 /// Same as [`Store::open`].
 pub fn migrate(config: &DatabaseConfig) -> Result<Vec<String>, StoreError> {
-    protect(config)?;
-    migrations::run(&mut Manager::new(&config.url).connect()?)
-}
-
-fn protect(config: &DatabaseConfig) -> Result<(), StoreError> {
-    let Some(path) = config.url.sqlite_path() else {
-        return Ok(());
-    };
-    sqlite_file::protect_file(path)
-        .map_err(|error| StoreError::Unavailable(format!("{}: {}", path.display(), reason(&error))))
+    let (_manager, mut conn) = recognition::open_or_create(config)?;
+    migrations::run(&mut conn)
 }

@@ -14,6 +14,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::StoreError;
 use super::connection::{Manager, StoreConnection};
 use super::maintenance::{failed, refused};
+use super::recognition;
 use super::schema_check::{self, SchemaComparison};
 use super::sequence::Sequence;
 use super::sqlite_file::{FileIdentity, sidecar_path, sync_parent_folder};
@@ -105,6 +106,9 @@ impl StagedCopy {
             }
             Err(_) => std::path::absolute(target).map_err(|error| failed(&error))?,
         };
+        if target.exists() {
+            refuse_foreign(config)?;
+        }
         refuse_part_of_a_database(file, &target)?;
         let staged = sidecar_path(&target, ".restoring");
         remove_with_sidecars(&staged);
@@ -209,6 +213,14 @@ fn last_event(conn: &mut StoreConnection) -> QueryResult<(i64, String)> {
     let query = "SELECT last_id AS id, last_digest AS digest FROM audit_head WHERE id = 1";
     let Mark { id, digest } = diesel::sql_query(query).get_result(conn)?;
     Ok((id, digest))
+}
+
+/// The database to replace must be ours, or too damaged to tell.
+fn refuse_foreign(config: &DatabaseConfig) -> Result<(), StoreError> {
+    match recognition::inspect(config) {
+        Err(error @ StoreError::Unsuitable(_)) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// A file with a log next to it is only a part of a database. Restoring the database from itself is

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::connection::{Manager, StoreConnection};
-use super::{StoreError, migrations};
+use super::connection::StoreConnection;
+use super::{StoreError, migrations, recognition};
 use crate::config::DatabaseConfig;
 
 /// The result of comparing a schema with what its migrations create.
@@ -66,10 +66,12 @@ const USE_NEW_SCHEMA: [&str; 2] = [
 /// Compares the configured database. Changes nothing. Blocks.
 ///
 /// # Errors
+/// [`StoreError::Unsuitable`] if it does not exist or is not ours,
 /// [`StoreError::Unavailable`] if it cannot be read, [`StoreError::Migration`] if a newer version
 /// has migrated it.
 pub fn compare_schema(config: &DatabaseConfig) -> Result<SchemaComparison, StoreError> {
-    compare(&mut Manager::new(&config.url).connect()?)
+    let (_manager, mut conn) = recognition::open_existing(config)?;
+    compare(&mut conn)
 }
 
 /// Like [`compare_schema`], on an open connection.

@@ -14,7 +14,7 @@ use std::process;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, ConnectionError, SqliteConnection};
 
-use super::error::describe_sqlite;
+use super::error::sqlite_message;
 use super::sqlite_file::{sidecar_path, sqlite_uri};
 use crate::private_file::{self, reason};
 
@@ -215,7 +215,7 @@ fn is_locked(problem: &str) -> bool {
 }
 
 fn describe(error: &ConnectionError) -> String {
-    match describe_sqlite(error) {
+    match sqlite_message(error) {
         "database is locked" => {
             "is locked by another program; stop it, or import a copy".to_owned()
         }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text};
 
 use super::connection::{Manager, StoreConnection, connect_read_only};
+use super::recognition::{self, Contents};
 use super::{StoreError, migrations};
 use crate::config::DatabaseConfig;
 
@@ -12,6 +13,8 @@ use crate::config::DatabaseConfig;
 pub struct DatabaseState {
     /// The database software and its version.
     pub version: String,
+    /// Whether it has no tables.
+    pub is_empty: bool,
     /// The number of pending migrations.
     pub pending: usize,
 }
@@ -25,15 +28,11 @@ struct Version {
 /// Inspects the configured database. Blocks.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if it does not exist, [`StoreError::Migration`] if a newer version
+/// [`StoreError::Unsuitable`] if it does not exist or belongs to another program,
+/// [`StoreError::Unavailable`] if it cannot be reached, [`StoreError::Migration`] if a newer version
 /// of this program has migrated it.
 pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
-    if config.url.sqlite_path().is_some_and(|path| !path.exists()) {
-        return Err(StoreError::Unavailable(
-            "database file does not exist; create it with `tokenhouse migrate`".to_owned(),
-        ));
-    }
-    let mut conn = Manager::new(&config.url).connect()?;
+    let (_manager, mut conn, contents) = recognition::inspect(config)?;
     let query = match &conn {
         StoreConnection::Sqlite(_) => "SELECT 'SQLite ' || sqlite_version() AS version",
         StoreConnection::Postgres(_) => {
@@ -43,7 +42,8 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
     let version: Version = diesel::sql_query(query).get_result(&mut conn)?;
     Ok(DatabaseState {
         version: version.version,
-        pending: migrations::pending(&mut conn)?,
+        is_empty: contents == Contents::Empty,
+        pending: migrations::difference(&mut conn)?.pending()?,
     })
 }
 
@@ -154,7 +154,7 @@ const EXPOSURE: &str = "SELECT \
 /// # Errors
 /// [`StoreError::Unavailable`] if it cannot be reached.
 pub fn inspect_exposure(config: &DatabaseConfig) -> Result<Option<PostgresExposure>, StoreError> {
-    match Manager::new(&config.url).connect()? {
+    match recognition::inspect(config)?.1 {
         StoreConnection::Sqlite(_) => Ok(None),
         StoreConnection::Postgres(mut conn) => {
             let exposure = diesel::sql_query(EXPOSURE).get_result(&mut conn)?;

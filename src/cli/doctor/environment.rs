@@ -70,7 +70,7 @@ fn judge(now: NaiveDateTime, seen: TimeSeen) -> Finding {
 
 /// Whether requests came through a proxy that is not trusted, as services have recorded.
 pub(super) fn check_proxies(config: &Config) -> Option<Finding> {
-    let auth = Auth::open(config).ok()?;
+    let auth = Auth::open_existing(config).ok()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

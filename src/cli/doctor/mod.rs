@@ -20,7 +20,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::error::Error;
 use crate::password::hash_password;
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// The recommended duration of a hash: a faster one is cheap to crack, a slower one delays users.
 const HASH_DURATION: std::ops::RangeInclusive<Duration> =
@@ -60,7 +60,6 @@ struct Finding {
 
 pub(super) fn run(config: &Config, args: &DoctorArgs, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
-    findings.extend(file_mode(config));
     findings.extend(database::check_transport(config));
     findings.push(environment::check_clock());
     findings.push(hash_time(config));
@@ -119,13 +118,7 @@ fn settings(config: &Config) -> Vec<Finding> {
 fn file_mode(config: &Config) -> Option<Finding> {
     let path = config.database.url.sqlite_path()?;
     let subject = "database file";
-    let Ok(metadata) = fs::metadata(path) else {
-        return Some(finding(
-            Level::Ok,
-            subject,
-            "does not exist yet; it will be accessible by its owner only",
-        ));
-    };
+    let metadata = fs::metadata(path).ok()?;
     let mode = metadata.permissions().mode() & 0o777;
     Some(if mode & 0o077 == 0 {
         finding(Level::Ok, subject, format!("mode {mode:o}"))
@@ -165,12 +158,14 @@ fn database(config: &Config, is_deep: bool) -> Vec<Finding> {
     let state = match store::inspect(&config.database) {
         Ok(state) => state,
         Err(error) => {
+            let is_other = matches!(error, StoreError::Unsuitable(_));
             let mut findings = vec![finding(Level::Problem, subject, error.to_string())];
-            if config
-                .database
-                .url
-                .sqlite_path()
-                .is_some_and(|path| path.exists())
+            if !is_other
+                && config
+                    .database
+                    .url
+                    .sqlite_path()
+                    .is_some_and(|path| path.exists())
             {
                 findings.extend(database::check_file(config, is_deep));
             }
@@ -187,9 +182,12 @@ fn database(config: &Config, is_deep: bool) -> Vec<Finding> {
         None => format!("{url}, {}", state.version),
     };
     let mut findings = vec![finding(Level::Ok, subject, message)];
+    findings.extend(file_mode(config));
     findings.extend(database::check_file(config, is_deep));
     findings.extend(database::check_server(config));
-    findings.extend(database::check_schema(config));
+    if !state.is_empty {
+        findings.extend(database::check_schema(config));
+    }
     findings.extend(database::check_postgres(config));
     if state.pending > 0 {
         let message = format!(
@@ -217,7 +215,7 @@ fn database(config: &Config, is_deep: bool) -> Vec<Finding> {
 /// # Errors
 /// Why they cannot be read.
 fn contents(config: &Config) -> Result<Vec<Finding>, String> {
-    let auth = Auth::open(config).map_err(|error| error.to_string())?;
+    let auth = Auth::open_existing(config).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
