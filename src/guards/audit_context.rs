@@ -12,6 +12,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 #[cfg(feature = "server")]
 use super::auth;
+#[cfg(feature = "server")]
+use crate::audit::is_near;
 use crate::auth::AuditContext;
 use crate::config::TrustedProxies;
 use crate::credential::hex;
@@ -77,21 +79,23 @@ fn is_behind_unnamed_proxy(request: &HttpRequest) -> bool {
             .is_some_and(|peer| peer.ip().to_canonical().is_loopback())
 }
 
-/// Reports to the operator that an untrusted peer forwarded a request.
+/// Reports to the operator that an untrusted peer forwarded a request. Returns whether the peer is on
+/// this machine or in a private network, so that it most likely is a proxy.
 #[cfg(feature = "server")]
-pub(crate) fn report_unnamed_proxy(request: &HttpRequest) {
+pub(crate) fn report_unnamed_proxy(request: &HttpRequest) -> bool {
     if !is_forwarded(request) {
-        return;
+        return false;
     }
     // The listener for metrics has no proxies, and does not use the address.
     let Some(proxies) = request.app_data::<TrustedProxies>() else {
-        return;
+        return false;
     };
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     let unnamed = peer.filter(|peer| !proxies.contains(*peer));
     if let (Some(peer), Ok(auth)) = (unnamed, auth(request)) {
         auth.record_unnamed_proxy(peer);
     }
+    unnamed.is_some_and(is_near)
 }
 
 fn is_forwarded(request: &HttpRequest) -> bool {

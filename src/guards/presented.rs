@@ -50,6 +50,24 @@ pub(crate) fn find_basic(request: &HttpRequest) -> Result<Option<&[u8]>, Error> 
     }
 }
 
+/// The presented static key for a client that is no browser, such as Prometheus: in the header
+/// `Token`, or in `Authorization` with the scheme `Bearer` or `Token`; `None` without one.
+///
+/// # Errors
+/// [`Error::TwoCredentials`] as for [`find`].
+#[cfg(feature = "server")]
+pub(crate) fn find_static_key_of_client(request: &HttpRequest) -> Result<Option<&[u8]>, Error> {
+    let in_authorization = request
+        .headers()
+        .get_all(AUTHORIZATION)
+        .filter_map(|value| {
+            let value = value.as_bytes();
+            let key = after_scheme(value, b"Bearer").or_else(|| after_scheme(value, b"Token"));
+            key.filter(|key| !key.is_empty())
+        });
+    unique(in_token_header(request.headers()).chain(in_authorization))
+}
+
 /// The credential, if all of these are equal; `None` if there are none.
 fn unique<'a>(mut shown: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Error> {
     let first = shown.next();

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,13 +18,17 @@ use actix_web::rt::net::TcpStream as AsyncTcpStream;
 
 use crate::config::TrustedProxies;
 
-/// The maximum time from a response to the end of the next request head, including the time in which the
-/// client reads the response.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long a connection is kept for the next request, as responses announce it: from a response to
+/// the end of the next request head, including the time in which the client reads the response.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The idle timeout for trusted proxies: longer than the 60 s that nginx and others keep a connection,
-/// so that the service never closes it while a request arrives.
-const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(80);
+/// The same for proxies: longer than nginx (60 s), Traefik (90 s), Caddy (120 s) and the load
+/// balancers of the large clouds (up to 600 s) keep a connection, so that the service never closes it
+/// while a request arrives.
+pub(super) const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(630);
+
+/// How much longer a connection is kept than announced, for a request that is on its way.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The minimum rate at which a client must read; longer responses extend the deadline.
 const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
@@ -52,7 +56,7 @@ pub(super) struct Connections {
 
 struct Connection {
     socket: TcpStream,
-    idle_timeout: Duration,
+    is_proxy: AtomicBool,
     /// Milliseconds since the start of the server.
     deadline: AtomicU64,
 }
@@ -106,11 +110,7 @@ impl Connections {
         };
         let connection = Arc::new(Connection {
             socket: socket.into(),
-            idle_timeout: if is_proxy {
-                PROXY_IDLE_TIMEOUT
-            } else {
-                IDLE_TIMEOUT
-            },
+            is_proxy: AtomicBool::new(is_proxy),
             deadline: AtomicU64::new(NEVER),
         });
         let guard = ConnectionGuard {
@@ -135,7 +135,7 @@ impl Connections {
         let open = self.lock();
         let is_loaded = open.len() > self.max / 4 * 3;
         let ahead = if is_loaded {
-            IDLE_TIMEOUT - IDLE_TIMEOUT_UNDER_LOAD
+            IDLE_TIMEOUT + GRACE - IDLE_TIMEOUT_UNDER_LOAD
         } else {
             Duration::ZERO
         };
@@ -155,10 +155,24 @@ impl ConnectionGuard {
         self.connection.deadline.store(NEVER, Ordering::Relaxed);
     }
 
+    /// Treats the connection as that of a proxy, although the settings do not name it.
+    pub(super) fn belongs_to_proxy(&self) {
+        self.connection.is_proxy.store(true, Ordering::Relaxed);
+    }
+
+    /// How long the connection is kept for the next request.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        if self.connection.is_proxy.load(Ordering::Relaxed) {
+            PROXY_IDLE_TIMEOUT
+        } else {
+            IDLE_TIMEOUT
+        }
+    }
+
     /// A response with this many bytes is being sent: sets the deadline for the next request.
     pub(super) fn end_request(&self, now: Instant, bytes: u64) {
         let reading = Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
-        let idle_timeout = self.connection.idle_timeout + reading;
+        let idle_timeout = self.idle_timeout() + GRACE + reading;
         let deadline = self.connections.milliseconds(now) + millis(idle_timeout);
         self.connection.deadline.store(deadline, Ordering::Relaxed);
     }

@@ -96,7 +96,7 @@ fn is_api_key(presented: &[u8]) -> bool {
 
 /// The decoded secret if that is a static key, otherwise the secret as it was sent: RFC 6749 section
 /// 2.3.1 requires form-encoding, which not every client applies.
-fn decode_static_key(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
+pub(crate) fn decode_static_key(auth: &Auth, secret: Vec<u8>) -> Vec<u8> {
     // An `&` would end the value, and the parser would ignore the rest.
     if secret.contains(&b'&') {
         return secret;

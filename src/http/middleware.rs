@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 
@@ -22,6 +22,10 @@ use crate::metrics::RouteMetrics;
 /// Whether every request is logged, not only those that fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AccessLog(pub(super) bool);
+
+/// How long an idle connection is kept (RFC 2068 section 19.7.1.1): clients that read it never send a
+/// request on a connection that is just being closed.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Decodes the path, passes the request on, and completes the response.
 pub(super) async fn decode_path<B: MessageBody>(
@@ -46,15 +50,18 @@ async fn complete<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    report_unnamed_proxy(request.request());
+    let is_forwarded_by_neighbour = report_unnamed_proxy(request.request());
     let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
     if let Some(connection) = &connection {
+        if is_forwarded_by_neighbour {
+            connection.belongs_to_proxy();
+        }
         connection.begin_request();
     }
     let started = Instant::now();
     let outcome = next.call(request).await;
     let ended = Instant::now();
-    if let Some(connection) = connection {
+    if let Some(connection) = &connection {
         connection.end_request(ended, outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
@@ -71,7 +78,15 @@ async fn complete<B: MessageBody>(
         let head = response.response_mut().head_mut();
         head.set_connection_type(ConnectionType::Close);
     }
+    let is_kept = response.request().head().connection_type() == ConnectionType::KeepAlive
+        && response.response().head().keep_alive();
     let headers = response.headers_mut();
+    if let Some(connection) = connection.filter(|_| is_kept) {
+        let seconds = connection.idle_timeout().as_secs();
+        if let Ok(value) = HeaderValue::try_from(format!("timeout={seconds}")) {
+            headers.insert(KEEP_ALIVE, value);
+        }
+    }
     headers.insert(REQUEST_ID, response_id);
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

@@ -2,6 +2,7 @@
 //! `routes/mod.rs`; the guards that the handlers take are in [`crate::guards`].
 
 mod body;
+mod cors;
 mod error_details;
 mod error_responses;
 mod extractors;

@@ -4,7 +4,7 @@
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header;
 use actix_web::http::uri::PathAndQuery;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 
 use super::request_error::{Error, RequestError};
@@ -24,6 +24,8 @@ pub(super) fn decode(request: &mut ServiceRequest) {
     else {
         return;
     };
+    let sent = SentDepth(depth(request.path()));
+    request.extensions_mut().insert(sent);
     let target = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
@@ -36,11 +38,19 @@ pub(super) fn decode(request: &mut ServiceRequest) {
     }
 }
 
+/// The number of slashes in the path of a request as the client sent it, if decoding has changed it.
+struct SentDepth(usize);
+
+fn depth(path: &str) -> usize {
+    path.bytes().filter(|byte| *byte == b'/').count()
+}
+
 /// Handles paths without a route: redirects any method when only trailing slashes are wrong; 404
 /// otherwise.
 ///
-/// `Location` is a path and a query (RFC 9110 section 10.2.2) without scheme and host: behind a proxy
-/// the service knows neither, and the client sends its credential to that location.
+/// `Location` is relative to the path of the request (RFC 9110 section 10.2.2): behind a proxy the
+/// service knows neither the scheme, the host nor the prefix under which the client calls it, and the
+/// client sends its credential to that location.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path().trim_end_matches('/');
     let is_known = path.len() < request.path().len()
@@ -49,10 +59,15 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Erro
     if !is_known {
         return Err(RequestError::NotFound.into());
     }
-    let location = match request.query_string() {
-        "" => path.to_owned(),
-        query => format!("{path}?{}", query.replace('\\', "%5C")),
-    };
+    let sent = request.extensions().get().map(|SentDepth(depth)| *depth);
+    let ups = sent
+        .unwrap_or_else(|| depth(request.path()))
+        .saturating_sub(1);
+    let mut location = format!("{}{}", "../".repeat(ups), path.trim_start_matches('/'));
+    if !request.query_string().is_empty() {
+        let query = request.query_string().replace('\\', "%5C");
+        location.push_str(&format!("?{query}"));
+    }
     Ok(HttpResponse::TemporaryRedirect()
         .insert_header((header::LOCATION, location))
         .finish())

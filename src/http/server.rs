@@ -3,14 +3,13 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_cors::Cors;
 use actix_web::dev::Server;
-use actix_web::http::{Method, header};
-use actix_web::middleware::{Condition, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
-use super::idle_connections::Connections;
+use super::cors::{Cors, answer_cross_origin};
+use super::idle_connections::{Connections, PROXY_IDLE_TIMEOUT};
 use super::middleware::{AccessLog, complete_response, decode_path};
 use super::routes::oauth_metadata::PublicUrl;
 use super::routes::{metrics_routes, other_paths, routes};
@@ -21,9 +20,8 @@ use crate::config::ServerConfig;
 /// The maximum time in which the head of a request must arrive.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long actix-web keeps a connection for the next request. [`Connections`] closes it sooner unless
-/// it belongs to a trusted proxy.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long actix-web keeps a connection for the next request. [`Connections`] closes it sooner.
+const KEEP_ALIVE_TIMEOUT: Duration = PROXY_IDLE_TIMEOUT.saturating_add(Duration::from_secs(30));
 
 /// How much of a response is buffered for a client that does not read, in bytes. The files of the
 /// documentation are larger, and thousands of clients may request them.
@@ -44,7 +42,8 @@ const MAX_BACKLOG: i32 = 4_096;
 /// When the socket or the signals cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     SockRef::from(&listener).listen(MAX_BACKLOG)?;
-    let (with_docs, origins) = (config.docs, config.cors_origins.clone());
+    let with_docs = config.docs;
+    let cors = cors(config);
     let trusted_proxies = config.trusted_proxies.clone();
     let connections = Connections::start(trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
@@ -58,11 +57,12 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
             .app_data(shutdown.clone())
             .app_data(access_log)
             .app_data(public_url.clone())
+            .app_data(cors.clone())
             .app_data(trusted_proxies.clone())
             .app_data(auth.metrics().route("unknown"))
             .configure(|app| routes(app, auth.metrics(), with_docs, |resource| resource))
             .configure(other_paths)
-            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(answer_cross_origin))
             .wrap(from_fn(decode_path))
     };
     let server = HttpServer::new(app)
@@ -120,13 +120,13 @@ pub fn configure(
 ) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (auth, config) = (auth.clone(), config.clone());
     move |app| {
-        let origins = &config.cors_origins;
         app.app_data(auth.clone())
             .app_data(config.trusted_proxies.clone())
+            .app_data(cors(&config))
             .app_data(public_url(&config));
         routes(app, auth.metrics(), config.docs, |resource| {
             resource
-                .wrap(Condition::new(!origins.is_empty(), cors(origins)))
+                .wrap(from_fn(answer_cross_origin))
                 .wrap(from_fn(complete_response))
         });
     }
@@ -137,26 +137,9 @@ fn public_url(config: &ServerConfig) -> web::Data<PublicUrl> {
     web::Data::new(PublicUrl(url.map(ToString::to_string)))
 }
 
-/// Allows scripts of these origins to call the service, without cookies, as it has none.
-fn cors(origins: &[String]) -> Cors {
-    let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allowed_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::HeaderName::from_static("token"),
-        ])
-        .expose_headers([
-            header::ETAG,
-            header::RETRY_AFTER,
-            header::WWW_AUTHENTICATE,
-            header::HeaderName::from_static("x-request-id"),
-        ])
-        .max_age(600);
-    origins
-        .iter()
-        .fold(cors, |cors, origin| cors.allowed_origin(origin))
+fn cors(config: &ServerConfig) -> web::Data<Cors> {
+    let url = config.public_url.as_ref().map(ToString::to_string);
+    web::Data::new(Cors::new(&config.cors_origins, url.as_deref()))
 }
 
 /// Builds the server of the metrics, for a separate listener. It requires no key, so it must not be

@@ -1,6 +1,6 @@
 //! Headers of every response, and responses for unknown paths and methods.
 
-use crate::harness::{Backend, OWN_SCOPES, Response, STATIC_KEY, TestApp};
+use crate::harness::{Backend, Log, OWN_SCOPES, Response, Running, STATIC_KEY, TestApp};
 
 const ROUTES: [(&str, &str); 28] = [
     ("/register", "POST"),
@@ -189,8 +189,26 @@ fn cors_allows_only_listed_origins() {
         (allowed.status, origin.as_deref()),
         (200, Some("https://app.example"))
     );
+    assert_eq!(allowed.header("access-control-allow-credentials"), None);
     let refused = preflight("https://evil.example");
     assert_eq!(refused.header("access-control-allow-origin"), None);
+    assert_eq!(
+        (refused.status, refused.text()),
+        (400, r#"{"detail":"Disallowed CORS origin"}"#)
+    );
+    let preflight_of = |path: &str, method: &str, headers: &str| {
+        app.request("OPTIONS", path)
+            .header("Origin", "https://app.example")
+            .header("Access-Control-Request-Method", method)
+            .header("Access-Control-Request-Headers", headers)
+            .send()
+    };
+    let put = preflight_of("/token", "PUT", "content-type");
+    assert_eq!(put.text(), r#"{"detail":"Disallowed CORS method"}"#);
+    let odd = preflight_of("/token", "POST", "content-type, x-odd");
+    assert_eq!(odd.text(), r#"{"detail":"Disallowed CORS headers"}"#);
+    // A proxy would read success as a valid credential.
+    assert_eq!(preflight_of("/verify", "GET", "authorization").status, 401);
     // An administrator's page sends the ETag of the displayed user.
     let conditional = app
         .request("OPTIONS", "/admin/users/1")
@@ -202,11 +220,125 @@ fn cors_allows_only_listed_origins() {
         .get("/livez")
         .header("Origin", "https://app.example")
         .send();
+    assert_eq!(response.header("vary").as_deref(), Some("Origin"));
     let exposed = response.header("access-control-expose-headers").unwrap();
     let exposed = exposed.to_ascii_lowercase();
     for name in ["etag", "retry-after", "www-authenticate", "x-request-id"] {
         assert!(exposed.split(", ").any(|other| other == name), "{exposed}");
     }
+}
+
+/// In the browser the developer of the script sees only that the request failed.
+#[test]
+fn refused_origin_is_logged_once_with_the_setting() {
+    let app = TestApp::start(Backend::Sqlite);
+    for origins in ["", "https://app.example"] {
+        let mut log = Log::new();
+        let mut command = app.program(&["serve"]);
+        command
+            .env("TOKENHOUSE_CORS_ORIGINS", origins)
+            .stderr(log.writer());
+        let (server, client) = Running::serve(&mut command);
+        let own = format!("http://{}", client.address());
+        let send = |origin: &str| client.get("/livez").header("Origin", origin).send();
+        for origin in ["https://spa.example", "https://app.example", &own] {
+            for _ in 0..3 {
+                assert_eq!(send(origin).status, 200);
+            }
+        }
+        let documentation = client
+            .get("/livez")
+            .header("Origin", "https://docs.example");
+        documentation.header("Sec-Fetch-Site", "same-origin").send();
+        send("https://a.example\u{1b}[31m");
+        for number in 0..100 {
+            send(&format!("https://{number}.example"));
+        }
+        server.signal("TERM");
+        server.wait();
+        let log = String::from_utf8(log.bytes()).unwrap();
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("TOKENHOUSE_CORS_ORIGINS"))
+            .collect();
+        let of = |origin: &str| lines.iter().filter(|line| line.contains(origin)).count();
+        assert_eq!(of("https://spa.example"), 1, "{log}");
+        assert_eq!(
+            of("https://app.example"),
+            usize::from(origins.is_empty()),
+            "{log}"
+        );
+        assert_eq!(
+            of(&own) + of("docs.example") + of("a.example\u{1b}"),
+            0,
+            "{log}"
+        );
+        assert!(lines.len() <= 20 && lines[0].contains("WARN"), "{log}");
+    }
+}
+
+/// What a response announces is how long the connection is kept.
+#[test]
+fn idle_connection_is_kept_as_long_as_announced() {
+    let app = TestApp::start(Backend::Sqlite);
+    let (_server, client) = app.spawn_server();
+    let livez = client.get("/livez");
+    let mut connection = client.connect().unwrap();
+    let announced = connection.send(&livez).unwrap().header("keep-alive");
+    assert_eq!(announced.as_deref(), Some("timeout=5"));
+    std::thread::sleep(std::time::Duration::from_millis(4_900));
+    assert_eq!(connection.send(&livez).unwrap().status, 200);
+    std::thread::sleep(std::time::Duration::from_millis(6_800));
+    assert!(
+        connection.send(&livez).is_err(),
+        "the connection is still open"
+    );
+    let close = client.get("/livez").header("Connection", "close");
+    assert_eq!(close.send().header("keep-alive"), None);
+    // A proxy on this machine that the settings do not name.
+    let forwarded = || client.get("/livez").header("X-Forwarded-For", "192.0.2.1");
+    let mut connection = client.connect().unwrap();
+    let announced = connection.send(&forwarded()).unwrap().header("keep-alive");
+    assert_eq!(announced.as_deref(), Some("timeout=630"));
+    std::thread::sleep(std::time::Duration::from_millis(7_500));
+    assert_eq!(connection.send(&livez).unwrap().status, 200);
+}
+
+#[test]
+fn browser_gets_a_start_page_and_programs_get_404() {
+    let app = TestApp::start(Backend::Sqlite);
+    let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let page = app.get("/").header("Accept", browser).send();
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("Ready for requests"));
+    assert!(page.text().contains("href=\"docs\""));
+    assert!(!page.text().contains("<script") && !page.text().contains("<!--"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    let head = app.request("HEAD", "/").header("Accept", browser).send();
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for request in [
+        app.get("/"),
+        app.get("/").header("Accept", "*/*"),
+        app.get("/").header("Accept", "application/json"),
+        app.get("/").header("Accept", "text/html;q=0"),
+        app.post("/").header("Accept", browser),
+        app.get("/index.html").header("Accept", browser),
+    ] {
+        let response = request.send();
+        assert_eq!(
+            (response.status, response.text()),
+            (404, r#"{"detail":"Not Found"}"#)
+        );
+    }
+    let without_docs = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_DOCS", "false")
+        .start();
+    let page = without_docs.get("/").header("Accept", browser).send();
+    assert!(!page.text().contains("docs") && page.text().contains("health/ready"));
 }
 
 #[test]
@@ -224,6 +356,8 @@ fn docs_are_served_without_external_resources() {
     let app = TestApp::start(Backend::Sqlite);
     for path in [
         "/docs/init.js",
+        "/docs/style.css",
+        "/docs/oauth2-redirect",
         "/docs/swagger-ui.css",
         "/docs/swagger-ui-bundle.js",
         "/docs/oauth2-redirect.html",

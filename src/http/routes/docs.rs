@@ -11,8 +11,10 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream::{self, Stream};
+use utoipa::openapi::Server;
 use utoipa_swagger_ui::Config;
 
+use super::oauth_metadata::PublicUrl;
 use crate::auth::Auth;
 use crate::http::idle_connections::ConnectionGuard;
 use crate::http::openapi;
@@ -20,6 +22,7 @@ use crate::http::request_error::{Error, RequestError};
 
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
 const SWAGGER_INIT: &str = include_str!("../assets/swagger-init.js");
+const SWAGGER_STYLE: &str = include_str!("../assets/swagger-style.css");
 const REDOC_PAGE: &str = include_str!("../assets/redoc.html");
 /// Redoc 2.5.4 (MIT), as made by `scripts/release.sh pack-redoc`.
 const REDOC_PACKED: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
@@ -60,13 +63,20 @@ pub(crate) async fn swagger_ui_file(
 ) -> Result<HttpResponse, Error> {
     match name.as_str() {
         "init.js" => return Ok(script().body(SWAGGER_INIT)),
+        "style.css" => return Ok(style().body(SWAGGER_STYLE)),
         "swagger-ui.css"
         | "swagger-ui-bundle.js"
+        | "oauth2-redirect"
         | "oauth2-redirect.html"
         | "favicon-32x32.png" => {}
         _ => return Err(RequestError::NotFound.into()),
     }
-    let found = utoipa_swagger_ui::serve(&name, SWAGGER_CONFIG.clone());
+    let file = match name.as_str() {
+        // FastAPI's name of the page.
+        "oauth2-redirect" => "oauth2-redirect.html",
+        name => name,
+    };
+    let found = utoipa_swagger_ui::serve(file, SWAGGER_CONFIG.clone());
     let file = found.ok().flatten().ok_or(RequestError::NotFound)?;
     // Borrows static files: a slow client would hold its own copy in memory.
     let bytes = match file.bytes {
@@ -98,14 +108,17 @@ pub(crate) async fn redoc_file(
 }
 
 /// The OpenAPI document.
-pub(crate) async fn openapi_json(auth: Auth, document: Data<Document>) -> HttpResponse {
+pub(crate) async fn openapi_json(
+    auth: Auth,
+    document: Data<Document>,
+    url: Data<PublicUrl>,
+) -> HttpResponse {
     let json = document.0.get_or_init(|| {
+        let mut document = openapi::document(auth.config());
+        let url = url.0.as_deref();
+        document.servers = url.map(|url| vec![Server::new(url)]);
         // The document consists of names and numbers, which always serialise.
-        Bytes::from(
-            openapi::document(auth.config())
-                .to_json()
-                .unwrap_or_default(),
-        )
+        Bytes::from(document.to_json().unwrap_or_default())
     });
     HttpResponse::Ok()
         .content_type("application/json")
@@ -143,6 +156,14 @@ fn script() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/javascript; charset=utf-8")
+        .insert_header(KEEP);
+    response
+}
+
+fn style() -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/css; charset=utf-8")
         .insert_header(KEEP);
     response
 }

@@ -11,6 +11,7 @@ pub(super) mod keys;
 pub(super) mod oauth;
 pub(super) mod oauth_metadata;
 pub(super) mod register;
+pub(super) mod start_page;
 pub(super) mod token;
 pub(super) mod tutorial;
 
@@ -58,7 +59,11 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         .service(resource("/token", post(token::create_token)))
         .service(resource("/logout", post(token::logout)))
         .service(resource("/revoke", post(oauth::revoke)))
-        .service(resource(METADATA, get(oauth_metadata::metadata)));
+        .service(resource(METADATA, get(oauth_metadata::metadata)))
+        .service(resource(
+            METADATA_OF_PATH,
+            get(oauth_metadata::metadata_of_path),
+        ));
     // For administrators.
     let user = get(admin_users::read).patch(admin_users::update);
     app.service(resource(
@@ -100,13 +105,16 @@ pub(super) fn metrics_routes(app: &mut web::ServiceConfig) {
         .default_service(web::to(normalize_path::not_found));
 }
 
-/// Every other path: the same responses as with FastAPI.
+/// Every other path: the start page for browsers, and otherwise the same responses as with FastAPI.
 pub(super) fn other_paths(app: &mut web::ServiceConfig) {
-    app.default_service(web::to(normalize_path::not_found));
+    app.default_service(web::to(start_page::start_page_or_not_found));
 }
 
 /// Where RFC 8414 section 3 puts the metadata.
 const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// The same for a service below a path.
+const METADATA_OF_PATH: &str = "/.well-known/oauth-authorization-server/{path:.+}";
 
 /// The id in the path. A malformed id identifies nothing.
 fn path_id(request: &HttpRequest) -> Result<i64, RequestError> {

@@ -68,6 +68,31 @@ pub(crate) async fn metadata(
     }))
 }
 
+/// The same where RFC 8414 section 3.1 puts it for a service below a path of its host, for proxies
+/// that forward the well-known paths of the host. 404 for another path than that of
+/// `TOKENHOUSE_PUBLIC_URL`.
+pub(crate) async fn metadata_of_path(
+    request: HttpRequest,
+    url: web::Data<PublicUrl>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Error> {
+    let is_ours = url.path().is_some_and(|own| own == path.as_str());
+    if is_ours {
+        metadata(request, url).await
+    } else {
+        Err(RequestError::NotFound.into())
+    }
+}
+
+impl PublicUrl {
+    /// The path of the URL without slashes around it; `None` if it has none.
+    fn path(&self) -> Option<&str> {
+        let (_, rest) = self.0.as_deref()?.split_once("://")?;
+        let (_, path) = rest.split_once('/')?;
+        Some(path.trim_end_matches('/')).filter(|path| !path.is_empty())
+    }
+}
+
 /// The URL by which a client on this machine calls the service without a proxy, for development. A
 /// proxy on this machine, which may terminate TLS, is recognised by a header or by the host name.
 fn local_url(request: &HttpRequest) -> Option<String> {

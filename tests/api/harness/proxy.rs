@@ -122,6 +122,18 @@ impl Proxy {
         self.start_with(files, &addresses)
     }
 
+    /// Starts it in front of Tokenhouse, which is below the path `/auth`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_with_path(self, tokenhouse: SocketAddr) -> RunningProxy {
+        let files = match self {
+            Self::Caddy => [("caddy/path.Caddyfile", "Caddyfile")],
+            Self::Nginx => [("nginx/path.conf", "conf.d/path.conf")],
+        };
+        self.start_with(&files, &[(TOKENHOUSE, tokenhouse.to_string())])
+    }
+
     fn start_with(self, files: &[File], addresses: &[(&str, String)]) -> RunningProxy {
         // Another process may take the port that was free a moment ago.
         self.try_start(files, addresses)

@@ -235,6 +235,9 @@ fn document_describes_the_declared_guards() {
             _ if operation.is_null() => continue,
             Guard::Open => Value::Null,
             Guard::StaticKey => serde_json::json!([{ "APIKeyHeader": [] }]),
+            Guard::Metrics => {
+                serde_json::json!([{ "APIKeyHeader": [] }, { "StaticKeyBasic": [] }])
+            }
             Guard::User | Guard::ScopedUser | Guard::Login | Guard::Proxy(_) => {
                 serde_json::json!([user(&[])])
             }

@@ -9,6 +9,8 @@ pub enum Guard {
     Open,
     /// Clients with the static key in the header `Token`.
     StaticKey,
+    /// Clients with the static key in any place for credentials.
+    Metrics,
     /// Users with a login token or an API key.
     User,
     /// Users with a login token, or with an API key that has a scope.
@@ -214,7 +216,7 @@ pub const ROUTES: &[Route] = &[
     // The static key.
     get("/page", Guard::StaticKey),
     get("/protected", Guard::StaticKey),
-    get("/metrics", Guard::StaticKey),
+    get("/metrics", Guard::Metrics),
     // Health, documentation and other operational routes.
     get("/health/live", Guard::Open),
     get("/livez", Guard::Open),
@@ -252,7 +254,23 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
     };
     match route.guard {
         Guard::Open => passed,
-        Guard::StaticKey if matches!(presented, Presented::Two) => (400, None),
+        Guard::StaticKey | Guard::Metrics if matches!(presented, Presented::Two) => (400, None),
+        Guard::Metrics => {
+            let is_presented = matches!(
+                form,
+                Form::Bearer
+                    | Form::BearerInLowerCase
+                    | Form::TokenScheme
+                    | Form::TokenHeader
+                    | Form::Basic
+                    | Form::SameTwice
+            );
+            if is_presented && kind.is_static_key() {
+                passed
+            } else {
+                (403, None)
+            }
+        }
         Guard::StaticKey => match form.in_token_header(kind, other) {
             Some(kind) if kind.is_static_key() => passed,
             _ => (403, None),

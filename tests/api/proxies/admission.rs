@@ -22,6 +22,7 @@ on_both_proxies!(
     long_identities_are_forwarded_in_full,
     database_outage_blocks_all_requests,
     unreachable_tokenhouse_blocks_all_requests,
+    request_with_many_headers_is_never_an_error_of_the_server,
     response_other_than_200_blocks_the_request,
     permission_without_identity_passes_no_identity,
     auth_request_has_no_body_and_reuses_the_connection,
@@ -76,13 +77,41 @@ fn only_valid_credentials_reach_the_app(proxy: Proxy) {
             get().header("Token", ""),
             get().header("Cookie", format!("Token={token}")),
             get().header("Token", &key).bearer(&token),
-            get().header("Token", &token).header("Token", &key),
             get().header("Proxy-Authorization", format!("Bearer {token}")),
             client.get(&format!("{path}?access_token={token}&token={token}")),
         ] {
             guarded.assert_rejected(request, 401);
         }
+        // nginx forwards the first of them, Caddy both.
+        let two = get().header("Token", "x").header("Token", &key);
+        guarded.assert_rejected(two, 401);
     }
+}
+
+/// More headers than Tokenhouse accepts itself: nginx forwards only those that the check needs.
+fn request_with_many_headers_is_never_an_error_of_the_server(proxy: Proxy) {
+    let mut guarded = Guarded::start(proxy, Backend::Sqlite);
+    let token = guarded.register_reader("alice").sign_in();
+    let caller = guarded.caller(&token);
+    let plain = guarded.tokenhouse.register("bobby").sign_in();
+    let client = *guarded.proxy;
+    let get = |path: &str| {
+        let request = client.get(path);
+        (0..150).fold(request, |request, number| {
+            request.header(format!("X-Extra-{number}"), "value")
+        })
+    };
+    if proxy == Proxy::Caddy {
+        guarded.assert_rejected(get("/").bearer(&token), 431);
+        return;
+    }
+    for path in ["/", "/reports/1"] {
+        guarded.assert_passes(get(path).bearer(&token), &caller);
+        guarded.assert_passes(get(path).header("Token", &token), &caller);
+        let none = guarded.assert_rejected(get(path), 401);
+        assert_eq!(none, r#"Bearer realm="tokenhouse""#);
+    }
+    guarded.assert_rejected(get("/reports/1").bearer(&plain), 403);
 }
 
 fn revoked_credentials_are_rejected_at_the_next_request(proxy: Proxy) {

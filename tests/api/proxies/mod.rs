@@ -4,6 +4,7 @@
 
 mod admission;
 mod forgery;
+mod path;
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::harness::{
 
 on_both_databases!(
     flood_behind_a_trusted_proxy_does_not_block_others,
-    untrusted_proxy_is_reported_and_blocks_nobody,
+    untrusted_proxy_is_reported_and_blocks_no_client,
 );
 
 /// The scope that the configurations require for `/reports`.
@@ -318,7 +319,7 @@ fn flood_behind_a_trusted_proxy_does_not_block_others(backend: Backend) {
     );
 }
 
-fn untrusted_proxy_is_reported_and_blocks_nobody(backend: Backend) {
+fn untrusted_proxy_is_reported_and_blocks_no_client(backend: Backend) {
     let app = TestApp::start(backend);
     let folder = ScratchDir::new("unnamed");
     let path = folder.join("log");
@@ -384,6 +385,14 @@ fn every_deployment_example_names_the_proxy() {
         ("nginx/app.conf", "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1"),
         (
             "caddy/Caddyfile",
+            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
+        ),
+        (
+            "nginx/path.conf",
+            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
+        ),
+        (
+            "caddy/path.Caddyfile",
             "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
         ),
         (
