@@ -32,7 +32,7 @@ pub(super) fn backup(config: &Config, args: &BackupArgs, output: Output) -> Resu
         return copy(config, args, output);
     }
     match store::inspect(&config.database) {
-        Ok(state) if state.pending == 0 => {}
+        Ok(state) if state.pending == 0 || state.is_empty => {}
         // For example before an upgrade: no event can be appended to another version of the tables.
         Ok(_) | Err(StoreError::Migration(_)) => {
             note("the tables are of another version, so the audit trail does not record the copy");

@@ -8,6 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 
 use super::request_error::{Error, RequestError};
+use super::routes::oauth_metadata::is_forwarded;
 
 /// Replaces a path with percent escapes by the decoded path, so that `/%70age` is `/page` and
 /// `/users%2Fme` is `/users/me`. actix-web does not decode slashes.
@@ -48,9 +49,9 @@ fn depth(path: &str) -> usize {
 /// Handles paths without a route: redirects any method when only trailing slashes are wrong; 404
 /// otherwise.
 ///
-/// `Location` is relative to the path of the request (RFC 9110 section 10.2.2): behind a proxy the
-/// service knows neither the scheme, the host nor the prefix under which the client calls it, and the
-/// client sends its credential to that location.
+/// `Location` has no scheme and no host (RFC 9110 section 10.2.2): behind a proxy the service knows
+/// neither, and the client sends its credential to that location. The proxy may also serve it below a
+/// path, so a forwarded request gets a location that is relative to its own path.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Error> {
     let path = request.path().trim_end_matches('/');
     let is_known = path.len() < request.path().len()
@@ -59,11 +60,14 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Erro
     if !is_known {
         return Err(RequestError::NotFound.into());
     }
-    let sent = request.extensions().get().map(|SentDepth(depth)| *depth);
-    let ups = sent
-        .unwrap_or_else(|| depth(request.path()))
-        .saturating_sub(1);
-    let mut location = format!("{}{}", "../".repeat(ups), path.trim_start_matches('/'));
+    let mut location = path.to_owned();
+    if is_forwarded(request.headers()) {
+        let sent = request.extensions().get().map(|SentDepth(depth)| *depth);
+        let ups = sent
+            .unwrap_or_else(|| depth(request.path()))
+            .saturating_sub(1);
+        location = format!("{}{}", "../".repeat(ups), path.trim_start_matches('/'));
+    }
     if !request.query_string().is_empty() {
         let query = request.query_string().replace('\\', "%5C");
         location.push_str(&format!("?{query}"));

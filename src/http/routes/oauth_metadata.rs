@@ -108,7 +108,7 @@ fn local_url(request: &HttpRequest) -> Option<String> {
 }
 
 /// Whether a header shows that a proxy forwarded the request.
-fn is_forwarded(headers: &HeaderMap) -> bool {
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         let name = name.as_str();
         name.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&name)
