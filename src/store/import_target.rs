@@ -1,5 +1,6 @@
 //! Opens a database as the target of an import, to predict the outcome without changing anything.
 
+use std::fs;
 use std::path::Path;
 
 use diesel::connection::SimpleConnection;

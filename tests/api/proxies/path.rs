@@ -62,3 +62,26 @@ fn assert_links_work(site: &Client, base: &str, page: &str) {
     }
     assert!(links >= 3, "{base} has {links} links");
 }
+
+/// The path of the URL is part of all URLs in the metadata and the OpenAPI document.
+#[test]
+fn public_url_with_a_path_is_in_the_metadata() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://site.example/auth")
+        .start();
+    let well_known = "/.well-known/oauth-authorization-server";
+    for site in [Proxy::Nginx, Proxy::Caddy].map(|proxy| proxy.start_with_path(app.address())) {
+        for target in [format!("{well_known}/auth"), format!("/auth{well_known}")] {
+            let metadata = site.get(&target).send().json();
+            assert_eq!(metadata["issuer"], "https://site.example/auth");
+            assert_eq!(
+                metadata["token_endpoint"],
+                "https://site.example/auth/token"
+            );
+        }
+        let document = site.get("/auth/openapi.json").send().json();
+        assert_eq!(document["servers"][0]["url"], "https://site.example/auth");
+    }
+    assert_eq!(app.get(&format!("{well_known}/auth")).send().status, 200);
+    assert_eq!(app.get(&format!("{well_known}/other")).send().status, 404);
+}
