@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use pydantic_email::EmailAddress;
 
 use super::common::{Failure, block_on, with_auth_creating};
 use super::output::{Output, note};
@@ -62,6 +63,9 @@ pub(super) struct ImportArgs {
     /// What to do with a user whose values cannot be read: skip, or import disabled
     #[arg(long, value_enum, value_name = "CHOICE", default_value_t = Unreadable::Skip)]
     unreadable: Unreadable,
+    /// Let users sign in with their user names too; users without an address get NAME@DOMAIN
+    #[arg(long, value_name = "DOMAIN", value_parser = parse_domain)]
+    usernames: Option<String>,
     /// Change nothing, and report what an import would do
     #[arg(long)]
     dry_run: bool,
@@ -102,6 +106,15 @@ fn parse_format(text: &str) -> Result<Format, String> {
     found.ok_or_else(|| "expected tutorial, fastapi-users, django, csv or jsonl".to_owned())
 }
 
+fn parse_domain(text: &str) -> Result<String, String> {
+    match EmailAddress::parse(&format!("a@{text}")) {
+        Ok(_valid) => Ok(text.to_owned()),
+        Err(_invalid) => {
+            Err("expected the domain of an address, such as users.example.com".to_owned())
+        }
+    }
+}
+
 fn parse_timezone(text: &str) -> Result<Tz, String> {
     text.parse()
         .map_err(|_error| "expected a name such as Europe/Berlin".to_owned())
@@ -135,7 +148,7 @@ impl ImportArgs {
                 tokens: self.tokens_table.clone(),
             },
             disable_unreadable: self.unreadable == Unreadable::Disable,
-            usernames: None,
+            usernames: self.usernames.clone(),
             timezone: self.timezone,
             max_lifetime: self.token_lifetime.unwrap_or(own),
             token_lifetime: self.token_lifetime,

@@ -16,7 +16,9 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::error::Error;
 use crate::store::import::NewUsers;
-use crate::store::{BulkUser, InstanceKey, NewAccessToken, StoreConnection, Writing, import};
+use crate::store::{
+    BulkUser, InstanceKey, NewAccessToken, NewUsername, StoreConnection, Writing, import,
+};
 
 /// A user of another program.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct ImportedUser {
     pub source_id: Option<SourceId>,
     /// The address.
     pub email: EmailAddress,
+    /// The name with which the user signs in besides the address, folded as addresses are.
+    pub username: Option<String>,
     /// Any text, including the empty one.
     pub name: String,
     /// Any text.
@@ -117,6 +121,10 @@ pub struct UserDecision {
     pub outcome: Outcome,
     /// The token that is stored with the user.
     pub token: Option<ImportedToken>,
+    /// The user name that is stored with the user.
+    pub username: Option<String>,
+    /// Whether another user has the user name, so that the user signs in with the address only.
+    pub is_username_taken: bool,
     /// The outcome for tokens, if the user is one whom this import stores.
     pub tokens: Vec<TokenOutcome>,
 }
@@ -126,6 +134,8 @@ impl UserDecision {
         Self {
             outcome,
             token: None,
+            username: None,
+            is_username_taken: false,
             tokens: Vec::new(),
         }
     }
@@ -290,7 +300,7 @@ fn insert(
         refused,
     } = import::insert_users(tx, &rows)?;
     let count = stored.len();
-    let mut tokens = Vec::new();
+    let (mut tokens, mut usernames) = (Vec::new(), Vec::new());
     for (user, decision) in users.iter().zip(&mut outcome.users) {
         if !matches!(decision.outcome, Outcome::Imported(_)) {
             continue;
@@ -309,7 +319,16 @@ fn insert(
         if let Some(token) = &decision.token {
             tokens.push(token_of(id, token, now));
         }
+        if let Some(username_key) = decision.username.clone() {
+            usernames.push(NewUsername {
+                username_key,
+                user_id: id,
+            });
+        }
         outcome.ids.insert(address, id);
+    }
+    if !usernames.is_empty() {
+        import::insert_usernames(tx, &usernames)?;
     }
     if !tokens.is_empty() {
         import::insert_tokens(tx, &tokens)?;

@@ -50,6 +50,8 @@ pub(super) struct Known {
     pub(super) retired_up_to: i64,
     /// Addresses of users who were deleted here.
     pub(super) deleted: HashSet<String>,
+    /// User names of users.
+    pub(super) usernames: HashSet<String>,
     /// Digests of tokens that are stored.
     pub(super) stored_tokens: HashSet<String>,
     /// Digests of tokens that were imported before or have ended.
@@ -94,6 +96,12 @@ impl Known {
         }
         if !texts.is_empty() {
             known.external_ids = import::find_by_external_ids(conn, &texts)?;
+        }
+        let usernames = users.iter().filter_map(|user| user.username.clone());
+        let usernames: Vec<String> = usernames.collect();
+        if !usernames.is_empty() {
+            let found = import::find_usernames(conn, &usernames)?;
+            known.usernames = found.into_iter().collect();
         }
         let tokens = users.iter().filter_map(|user| user.token.as_ref());
         let tokens: Vec<String> = tokens.map(|token| token.digest.clone()).collect();

@@ -1,6 +1,6 @@
 //! The outcome for each user of a source, from what the target knows and from earlier rows of the source.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ids::{self, Form, IdConflict, NewId};
@@ -20,6 +20,7 @@ pub(super) struct Seen {
     ids: HashMap<SourceId, String>,
     /// The users with these tokens, by address.
     tokens: HashMap<String, String>,
+    usernames: HashSet<String>,
     /// The tokens of later rows that outlive the token of the first row of a user, by address.
     pub(super) better: HashMap<String, ImportedToken>,
 }
@@ -39,6 +40,7 @@ impl Seen {
         self.accounts.extend(other.accounts);
         self.ids.extend(other.ids);
         self.tokens.extend(other.tokens);
+        self.usernames.extend(other.usernames);
         self.better.extend(other.better);
     }
 
@@ -76,6 +78,7 @@ impl Decider<'_> {
             Outcome::Imported(new_id) => {
                 let new_id = *new_id;
                 self.remember(&address, user, new_id);
+                self.decide_username(user, &mut decision);
                 self.decide_first_token(&address, user, &mut decision);
             }
             Outcome::AlreadyThere { .. } if self.seen_user(&address).is_some() => {
@@ -103,6 +106,25 @@ impl Decider<'_> {
             Err(_conflict) if self.mode.renumber => Outcome::Imported(NewId::Renumbered),
             Err(conflict) => Outcome::IdNotFree(conflict),
         }
+    }
+
+    fn decide_username(&mut self, user: &ImportedUser, decision: &mut UserDecision) {
+        let Some(name) = &user.username else {
+            return;
+        };
+        let sets = [
+            &self.known.usernames,
+            &self.seen.usernames,
+            &self.new.usernames,
+        ];
+        if sets.iter().any(|names| names.contains(name)) {
+            decision.is_username_taken = true;
+            return;
+        }
+        if self.repeated.has_username(name) {
+            self.new.usernames.insert(name.clone());
+        }
+        decision.username = Some(name.clone());
     }
 
     fn decide_id(&self, user: &ImportedUser) -> Result<NewId, IdConflict> {

@@ -1,7 +1,5 @@
 //! A user as a source describes them: every value is read, and nothing is known of the target.
 
-#![allow(dead_code, reason = "the report and the target come to use all of it")]
-
 use std::fmt;
 
 use chrono::NaiveDateTime;
@@ -66,7 +64,7 @@ impl fmt::Display for Place {
 pub(super) struct SourceUser {
     pub(super) place: Place,
     pub(super) email: EmailAddress,
-    /// The name that the user signs in with besides the address.
+    /// The name that the user signs in with besides the address, by [`username_key`](crate::store).
     pub(super) username: Option<String>,
     /// The name, or the user name of a user without one.
     pub(super) name: String,

@@ -228,6 +228,9 @@ impl Report {
         for (read, decision) in batch.users.iter().zip(&outcome.users) {
             self.users.read += 1;
             self.add_user(read, &decision.outcome);
+            if decision.is_username_taken {
+                list(&mut self.problems, problem_of(read, "username-taken"));
+            }
             let own = u64::from(read.user.token.is_some());
             if decision.tokens.is_empty() {
                 self.tokens.of_users_left_out += own + read.superseded;

@@ -8,13 +8,11 @@ use super::record::{LeftOut, Place, Reason, SourceId, SourceToken, SourceUser, T
 use super::strength::is_strong;
 use super::values::{BadValue, Value};
 use crate::credential::token::TokenDigest;
+use crate::store::username_key;
 
 /// The maximum size of a name, surname or website, in bytes: the maximum size of a registration's
 /// body.
 const MAX_TEXT: usize = 16 << 10;
-
-/// The maximum length of a user name, in characters: Django's.
-const MAX_USERNAME: usize = 150;
 
 /// A row of a source: a user, and one of the user's tokens, if any.
 #[derive(Clone, Debug, Default)]
@@ -192,8 +190,7 @@ impl RowRules {
         let made = domain.map(|domain| format!("{username}@{domain}"));
         let mut candidates = [Some(email), Some(username), made.as_deref()].into_iter();
         let address = candidates.find_map(|text| EmailAddress::parse(text?).ok())?;
-        let is_kept = domain.is_some() && is_sign_in_name(username);
-        let username = is_kept.then(|| username.to_owned());
+        let username = domain.and_then(|_domain| username_key(username));
         Some((address, username))
     }
 
@@ -285,12 +282,4 @@ impl Place {
             address: texts.into_iter().find(|text| !text.trim().is_empty()),
         }
     }
-}
-
-/// Whether a user can sign in with this name besides the address. Names with an at sign are left to
-/// addresses.
-fn is_sign_in_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.chars().count() <= MAX_USERNAME
-        && !name.contains(|c: char| c == '@' || c.is_control() || c.is_whitespace())
 }

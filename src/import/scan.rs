@@ -15,6 +15,7 @@ pub(super) struct Scan {
     addresses: Vec<u64>,
     ids: Vec<u64>,
     tokens: Vec<u64>,
+    usernames: Vec<u64>,
     largest_id: i64,
     users: u64,
 }
@@ -26,6 +27,7 @@ pub(super) struct Repeated {
     addresses: HashSet<u64>,
     ids: HashSet<u64>,
     tokens: HashSet<u64>,
+    usernames: HashSet<u64>,
     /// The largest id that an imported user can keep, also of rows that are left out: the app's data may
     /// refer to them, so no other user may get one. `0` without ids.
     pub(super) largest_id: i64,
@@ -42,6 +44,9 @@ impl Scan {
                 .push(self.hashing.hash_one(read.user.email.key()));
             if let Some(token) = &read.user.token {
                 self.tokens.push(self.hashing.hash_one(&token.digest));
+            }
+            if let Some(username) = &read.user.username {
+                self.usernames.push(self.hashing.hash_one(username));
             }
             self.add_id(&read.place);
         }
@@ -65,6 +70,7 @@ impl Scan {
             addresses: repeated(self.addresses),
             ids: repeated(self.ids),
             tokens: repeated(self.tokens),
+            usernames: repeated(self.usernames),
             hashing: self.hashing,
             largest_id: self.largest_id,
             users: self.users,
@@ -92,6 +98,11 @@ impl Repeated {
     /// Whether other rows may have this token.
     pub(super) fn has_token(&self, digest: &str) -> bool {
         self.has(&self.tokens, digest)
+    }
+
+    /// Whether other rows may have this user name.
+    pub(super) fn has_username(&self, username: &str) -> bool {
+        self.has(&self.usernames, username)
     }
 
     fn has(&self, set: &HashSet<u64>, value: impl Hash) -> bool {

@@ -31,6 +31,7 @@ fn explain(problem: &Problem) -> String {
         "id-out-of-range" => "the id is not an integer from 1 to 2^62".to_owned(),
         "id-not-storable" => "the id is too long, or has a null character".to_owned(),
         "duplicate-id" => "another row has the same id".to_owned(),
+        "username-taken" => "another user has the user name; the address signs in".to_owned(),
         "not-accepted" => "the database does not accept the values".to_owned(),
         "invalid-address" => "the address is not valid".to_owned(),
         "name-too-long" => "the name is too long".to_owned(),

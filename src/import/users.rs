@@ -74,6 +74,7 @@ impl Rules {
         let user = ImportedUser {
             source_id: source.place.id.clone(),
             email: source.email,
+            username: source.username,
             name: source.name,
             surname: source.surname,
             website: source.website,

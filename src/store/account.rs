@@ -4,11 +4,25 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use pydantic_email::fold;
 
-use super::schema::users;
+use super::schema::{usernames, users};
 use super::user::{USER_COLUMNS, User};
 use super::{Revoking, StoreConnection, Writing};
 use crate::password::{HashClass, StoredHash};
+
+/// The maximum length of a user name, in characters: Django's.
+const MAX_USERNAME: usize = 150;
+
+/// The form in which a user name is compared and stored. `None` for a text that is none: one that is too
+/// long or has a blank, or an at sign, as an address has.
+pub(crate) fn username_key(name: &str) -> Option<String> {
+    let key = fold(name.trim());
+    let is_username = !key.is_empty()
+        && key.chars().count() <= MAX_USERNAME
+        && !key.contains(|c: char| c == '@' || c.is_control() || c.is_whitespace());
+    is_username.then_some(key)
+}
 
 /// A user and their password hash, for a sign-in.
 #[derive(Clone, Debug, Queryable)]
@@ -30,6 +44,20 @@ impl Account {
             .filter(users::email_key.eq(key))
             .filter(users::is_app.eq(false))
             .select((USER_COLUMNS, users::hashed_password))
+            .get_result(conn)
+            .optional()
+    }
+
+    /// The address of the user who has this user name, by [`username_key`], in the form of
+    /// `NewUser::email_key`.
+    pub(crate) fn find_email_key(
+        conn: &mut StoreConnection,
+        username_key: &str,
+    ) -> QueryResult<Option<String>> {
+        usernames::table
+            .inner_join(users::table)
+            .filter(usernames::username_key.eq(username_key))
+            .select(users::email_key)
             .get_result(conn)
             .optional()
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::connection::is_lost;
 use super::limits::{check_external_id, check_texts};
-use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, users};
+use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, usernames, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::USER_COLUMNS;
 use super::{Account, NewAccessToken, StoreConnection, Writing};
@@ -76,6 +76,14 @@ const SQLITE_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
 
 const POSTGRES_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
      SELECT access_token FROM json_to_recordset($1::json) AS r(access_token text) \
+     ON CONFLICT DO NOTHING";
+
+const SQLITE_USERNAMES: &str = "INSERT INTO usernames (username_key, user_id) \
+     SELECT value->>'username_key', value->>'user_id' FROM json_each(?) WHERE true \
+     ON CONFLICT DO NOTHING";
+
+const POSTGRES_USERNAMES: &str = "INSERT INTO usernames (username_key, user_id) \
+     SELECT * FROM json_to_recordset($1::json) AS r(username_key text, user_id bigint) \
      ON CONFLICT DO NOTHING";
 
 #[derive(QueryableByName)]
@@ -205,6 +213,45 @@ pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> 
         };
     }
     Ok(stored)
+}
+
+/// A user name of an imported user.
+#[derive(Serialize)]
+pub struct NewUsername {
+    /// See [`super::username_key`].
+    pub username_key: String,
+    /// The user.
+    pub user_id: i64,
+}
+
+/// Stores the user names that are free.
+pub(crate) fn insert_usernames(
+    tx: &mut Writing<'_>,
+    usernames: &[NewUsername],
+) -> QueryResult<usize> {
+    for username in usernames {
+        check_texts([&username.username_key])?;
+    }
+    let rows = to_json(usernames)?;
+    match tx.conn() {
+        StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_USERNAMES)
+            .bind::<Text, _>(rows)
+            .execute(conn),
+        StoreConnection::Sqlite(conn) => diesel::sql_query(SQLITE_USERNAMES)
+            .bind::<Text, _>(rows)
+            .execute(conn),
+    }
+}
+
+/// Those of the user names that are stored.
+pub(crate) fn find_usernames(
+    conn: &mut StoreConnection,
+    keys: &[String],
+) -> QueryResult<Vec<String>> {
+    usernames::table
+        .filter(usernames::username_key.eq_any(keys))
+        .select(usernames::username_key)
+        .load(conn)
 }
 
 /// The accounts with one of these addresses, in the form of [`BulkUser::email_key`].

@@ -49,14 +49,14 @@ use tokio::sync::Semaphore;
 
 pub use access_token::{AccessToken, NewAccessToken};
 pub use account::Account;
-pub(crate) use account::stored_hash_classes;
+pub(crate) use account::{stored_hash_classes, username_key};
 pub use api_key::{ApiKey, NewApiKey};
 pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
 pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
 #[cfg(feature = "cli")]
-pub use import::BulkUser;
+pub use import::{BulkUser, NewUsername};
 #[cfg(feature = "cli")]
 pub use import_target::{ImportTarget, open_import_target};
 pub(crate) use instance_key::InstanceKey;

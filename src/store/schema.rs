@@ -161,6 +161,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    usernames (username_key) {
+        username_key -> Text,
+        user_id -> BigInt,
+    }
+}
+
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(access_tokens, api_keys, users);
+diesel::joinable!(usernames -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(access_tokens, api_keys, usernames, users);

@@ -6,6 +6,7 @@ mod limits;
 mod prediction;
 mod reimport;
 mod sources;
+mod usernames;
 mod values;
 
 use std::collections::BTreeMap;

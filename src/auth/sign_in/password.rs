@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::network::Network;
 use crate::password::{HashError, StoredHash};
-use crate::store::{Account, Principal, StoreError, stored_hash_classes};
+use crate::store::{Account, Principal, StoreError, stored_hash_classes, username_key};
 use crate::throttle::Attempt;
 
 /// The random delay of a refusal. All refusals compute equally long, but the reason still shows in the
@@ -38,7 +38,8 @@ impl Auth {
         Ok(self.0.hasher.check_capacity(network)?)
     }
 
-    /// Finds the user with this e-mail address, in any spelling, and verifies the password.
+    /// Finds the user with this e-mail address or user name, in any spelling, and verifies the password.
+    /// Attempts with a user name count as attempts with the address.
     ///
     /// Every refusal costs one verification and, except in a flood, one event in the audit trail,
     /// so that its duration does not reveal whether the user exists.
@@ -55,19 +56,24 @@ impl Auth {
     ) -> Result<VerifiedAccount, Error> {
         self.check_capacity(context.network())?;
         let email = EmailAddress::parse(name).ok();
-        let canonical = email.as_ref().map_or_else(|| fold(name), EmailAddress::key);
+        let username = username_key(name).filter(|_| email.is_none());
+        let canonical = match (&email, &username) {
+            (Some(email), _) => email.key(),
+            (None, Some(username)) => self.find_address(username.clone()).await?,
+            (None, None) => fold(name),
+        };
         self.0.throttle.check_sign_ins(context, &canonical)?;
         let attempt = self.0.throttle.count_attempt(context, &canonical).await?;
-        let found = match email {
-            Some(_) => {
-                let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
-                let found = self.0.store.read(find).await;
-                self.0
-                    .throttle
-                    .or_withdraw(&attempt, found.map_err(Error::from))
-                    .await?
-            }
-            None => None,
+        // For a user name that no user has too, so that both take as long.
+        let found = if email.is_some() || username.is_some() {
+            let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
+            let found = self.0.store.read(find).await;
+            self.0
+                .throttle
+                .or_withdraw(&attempt, found.map_err(Error::from))
+                .await?
+        } else {
+            None
         };
         let account = found
             .as_ref()
@@ -93,6 +99,15 @@ impl Auth {
                 Err(Error::BadCredentials)
             }
         }
+    }
+
+    /// The canonical address of the user who has this user name, or the name if no user has it.
+    async fn find_address(&self, username_key: String) -> Result<String, Error> {
+        let find = {
+            let key = username_key.clone();
+            move |conn: &mut _| Account::find_email_key(conn, &key)
+        };
+        Ok(self.0.store.read(find).await?.unwrap_or(username_key))
     }
 
     /// Verifies the password of a signed-in user again, before a sensitive change.
