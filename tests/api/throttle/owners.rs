@@ -85,6 +85,7 @@ fn unlock_keeps_known_addresses(backend: Backend) {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
+    let was_unlocked = format!("unlocked {}\n", alice.email);
     let (home, attacker) = (app.from(HOME), app.from(ATTACKER));
     let attack = || {
         for _ in 0..=LIMIT {
@@ -92,15 +93,15 @@ fn unlock_keeps_known_addresses(backend: Backend) {
         }
     };
     assert_eq!(guess(&home, &alice.email, &alice.password), 200);
-    assert_eq!(unlock(&app), "was not locked\n");
+    assert_eq!(unlock(&app), format!("{} was not locked\n", alice.email));
     attack();
     let elsewhere = app.from(source(1));
     assert_eq!(guess(&elsewhere, &alice.email, &alice.password), 401);
-    assert_eq!(unlock(&app), "unlocked\n");
+    assert_eq!(unlock(&app), was_unlocked);
     attack();
     assert_eq!(guess(&elsewhere, &alice.email, &alice.password), 401);
     assert_eq!(guess(&home, &alice.email, &alice.password), 200);
-    assert_eq!(unlock(&app), "unlocked\n");
+    assert_eq!(unlock(&app), was_unlocked);
     assert_eq!(guess(&elsewhere, &alice.email, &alice.password), 200);
 }
 
