@@ -43,6 +43,9 @@ pub struct ImportedUser {
     pub created_at: Option<NaiveDateTime>,
     /// The login token, if one is imported.
     pub token: Option<ImportedToken>,
+    /// The digests of the user's other valid tokens, none of which lasts longer. No other user gets
+    /// them.
+    pub other_tokens: Vec<String>,
 }
 
 impl ImportedUser {

@@ -80,6 +80,7 @@ impl Decider<'_> {
                 self.remember(&address, user, new_id);
                 self.decide_username(user, &mut decision);
                 self.decide_first_token(&address, user, &mut decision);
+                self.remember_others(&address, user);
             }
             Outcome::AlreadyThere { .. } if self.seen_user(&address).is_some() => {
                 let token = user.token.as_ref();
@@ -87,6 +88,7 @@ impl Decider<'_> {
                     .map(|token| self.decide_later_token(&address, token))
                     .into_iter()
                     .collect();
+                self.remember_others(&address, user);
             }
             _ => {}
         }
@@ -192,7 +194,7 @@ impl Decider<'_> {
             match self.refuse_token(address, token) {
                 Some(refused) => decision.tokens.push(refused),
                 None => {
-                    self.remember_owner(address, token);
+                    self.remember_owner(address, &token.digest);
                     decision.token = Some(token.clone());
                 }
             }
@@ -204,7 +206,7 @@ impl Decider<'_> {
         }
         if let Some(token) = decision.token.clone() {
             decision.tokens.push(TokenOutcome::Imported(token.clone()));
-            self.remember_owner(address, &token);
+            self.remember_owner(address, &token.digest);
             self.update(address, |user| user.token = Some(token));
         }
     }
@@ -231,7 +233,7 @@ impl Decider<'_> {
         if let Some(refused) = self.refuse_token(address, token) {
             return refused;
         }
-        self.remember_owner(address, token);
+        self.remember_owner(address, &token.digest);
         match stored {
             _ if self.better.is_some() => TokenOutcome::Superseded,
             Some(other) if other.expires_at >= token.expires_at => TokenOutcome::Superseded,
@@ -267,11 +269,23 @@ impl Decider<'_> {
     }
 
     /// No later user of the source gets this token, not even if this user has a better one.
-    fn remember_owner(&mut self, address: &str, token: &ImportedToken) {
-        if self.repeated.has_token(&token.digest) {
-            let owner = address.to_owned();
-            self.new.tokens.insert(token.digest.clone(), owner);
+    fn remember_owner(&mut self, address: &str, digest: &str) {
+        if self.repeated.has_token(digest) && !self.is_owned(digest) {
+            self.new
+                .tokens
+                .insert(digest.to_owned(), address.to_owned());
         }
+    }
+
+    fn remember_others(&mut self, address: &str, user: &ImportedUser) {
+        for digest in &user.other_tokens {
+            self.remember_owner(address, digest);
+        }
+    }
+
+    /// Whether an earlier user of the source has this token.
+    fn is_owned(&self, digest: &str) -> bool {
+        self.new.tokens.contains_key(digest) || self.seen.tokens.contains_key(digest)
     }
 
     fn seen_user(&self, address: &str) -> Option<&SeenUser> {

@@ -232,10 +232,11 @@ impl Report {
                 list(&mut self.problems, problem_of(read, "username-taken"));
             }
             let own = u64::from(read.user.token.is_some());
+            let others = read.user.other_tokens.len() as u64;
             if decision.tokens.is_empty() {
-                self.tokens.of_users_left_out += own + read.superseded;
+                self.tokens.of_users_left_out += own + others;
             } else {
-                self.tokens.superseded += read.superseded;
+                self.tokens.superseded += others;
             }
             for token in &decision.tokens {
                 self.add_token(token);

@@ -42,9 +42,10 @@ impl Scan {
         for read in &batch.users {
             self.addresses
                 .push(self.hashing.hash_one(read.user.email.key()));
-            if let Some(token) = &read.user.token {
-                self.tokens.push(self.hashing.hash_one(&token.digest));
-            }
+            let token = read.user.token.as_ref().map(|token| &token.digest);
+            let digests = token.into_iter().chain(&read.user.other_tokens);
+            let hashes = digests.map(|digest| self.hashing.hash_one(digest));
+            self.tokens.extend(hashes);
             if let Some(username) = &read.user.username {
                 self.usernames.push(self.hashing.hash_one(username));
             }

@@ -23,8 +23,6 @@ pub(super) struct ReadUser {
     pub(super) hash_problem: Option<&'static str>,
     /// Why the user is disabled although the source may not say so.
     pub(super) disabled_for: Option<(Reason, String)>,
-    /// The number of other valid tokens, none of which lasts longer.
-    pub(super) superseded: u64,
 }
 
 /// The outcome for tokens that no user can keep.
@@ -63,7 +61,7 @@ impl Rules {
         for reason in source.bad_tokens {
             *counts.not_importable.entry(reason).or_default() += 1;
         }
-        let (token, superseded) = self.choose_token(&source.tokens, counts);
+        let (token, other_tokens) = self.choose_token(&source.tokens, counts);
         let hash = source.hashed_password;
         let (hashed_password, hash_problem) = if hash.chars().count() > MAX_HASH {
             (NO_HASH.to_owned(), Some("too-long"))
@@ -82,23 +80,24 @@ impl Rules {
             disabled: source.disabled,
             created_at: source.created_at,
             token,
+            other_tokens,
         };
         ReadUser {
             place: source.place,
             user,
             hash_problem,
             disabled_for: source.disabled_for,
-            superseded,
         }
     }
 
-    /// The valid token that expires last, as users have one token, and the number of other valid ones.
+    /// The valid token that expires last, as users have one token, and the digests of the other valid
+    /// ones.
     fn choose_token(
         &self,
         tokens: &[SourceToken],
         counts: &mut TokenCounts,
-    ) -> (Option<ImportedToken>, u64) {
-        let (mut chosen, mut valid): (Option<ImportedToken>, u64) = (None, 0);
+    ) -> (Option<ImportedToken>, Vec<String>) {
+        let (mut chosen, mut others) = (None::<ImportedToken>, Vec::new());
         for token in tokens {
             let Some(token) = self.convert_token(token) else {
                 *counts.not_importable.entry("unreadable-time").or_default() += 1;
@@ -108,12 +107,9 @@ impl Rules {
                 counts.expired += 1;
                 continue;
             }
-            valid += 1;
-            if chosen
-                .as_ref()
-                .is_none_or(|other| other.expires_at < token.expires_at)
-            {
-                chosen = Some(token);
+            match &chosen {
+                Some(other) if other.expires_at >= token.expires_at => others.push(token.digest),
+                _ => others.extend(chosen.replace(token).map(|other| other.digest)),
             }
         }
         // Cut only now: of two tokens beyond the maximum, the later one is chosen.
@@ -126,7 +122,7 @@ impl Rules {
             },
             _ => token,
         });
-        (chosen, valid.saturating_sub(1))
+        (chosen, others)
     }
 
     /// A token with its expiry; `None` if that is beyond all calendars.
