@@ -31,7 +31,7 @@ pub use event::Action;
 pub(crate) use event::Event;
 pub use query::{EventPage, MarkState, PagePermit};
 pub use signing_key::Adoption;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "server"))]
 pub(crate) use unnamed_proxy::is_near;
 pub use verify::Verification;
 pub use walk::Problem;

@@ -134,6 +134,10 @@ pub(crate) fn client_request_id(request: &HttpRequest) -> Option<&HeaderValue> {
 
 /// The ids of a request, for the log.
 #[cfg(feature = "server")]
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "only the log of the program reads them")
+)]
 pub(crate) struct RequestIds {
     own: HeaderValue,
     client: Option<HeaderValue>,
