@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use test_support::server::announced_address;
 
 use crate::harness::{
     Backend, Client, Log, Request, Response, Running, TestApp, on_both_databases, text,
@@ -48,10 +49,8 @@ impl TestServer {
         let log = Log::new();
         let mut command = program(&app, &["serve"]);
         let mut process = Running::start(command.stderr(log.writer()));
-        let first = process.line();
-        let (_, address) = first.rsplit_once("http://").unwrap();
-        let client = Client::new(address.parse().unwrap());
-        let printed = format!("{first}\n{}\n{}", process.line(), process.line());
+        let printed = process.line();
+        let client = Client::new(announced_address(&printed).unwrap());
         Self {
             app,
             client,
