@@ -145,7 +145,7 @@ pub struct EventFilter {
     pub until: Option<NaiveDateTime>,
 }
 
-/// What the events of a [`AuditEvent::list_matching`] have in common.
+/// What the events of a search have in common.
 #[derive(Clone, Debug, Default)]
 pub struct EventMatch {
     /// The actor or the target is one of these.

@@ -218,7 +218,7 @@ pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> 
 /// A user name of an imported user.
 #[derive(Serialize)]
 pub struct NewUsername {
-    /// See [`super::username_key`].
+    /// Folded as addresses are.
     pub username_key: String,
     /// The user.
     pub user_id: i64,

@@ -1,5 +1,5 @@
 //! Users and their queries. Administrators are the enabled users with the scope `users:write`. Apps
-//! share the table (see [`super::app`]); the queries of this module find people only, unless they
+//! share the table (see `app.rs`); the queries of this module find people only, unless they
 //! say otherwise.
 
 use chrono::NaiveDateTime;
