@@ -384,3 +384,44 @@ fn describe(error: &DieselError) -> String {
         text.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_file_is_opened_read_only_and_untrusted() {
+        let path = std::env::temp_dir().join(format!("tokenhouse-source-{}", std::process::id()));
+        let url = format!("sqlite://{}", path.display());
+        let mut created = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        created
+            .batch_execute("CREATE TABLE users (id INTEGER)")
+            .unwrap();
+        let url = DatabaseUrl::parse(url.into()).unwrap();
+        let mut database = SourceDatabase::open(&url).unwrap();
+        let StoreConnection::Sqlite(conn) = &mut database.opened.conn else {
+            panic!("not an SQLite file");
+        };
+        #[derive(QueryableByName)]
+        struct Setting {
+            #[diesel(sql_type = BigInt)]
+            value: i64,
+        }
+        for (query, expected) in [
+            ("SELECT query_only AS value FROM pragma_query_only", 1),
+            (
+                "SELECT trusted_schema AS value FROM pragma_trusted_schema",
+                0,
+            ),
+            (
+                "SELECT cell_size_check AS value FROM pragma_cell_size_check",
+                1,
+            ),
+        ] {
+            let setting: Setting = diesel::sql_query(query).get_result(conn).unwrap();
+            assert_eq!(setting.value, expected, "{query}");
+        }
+        assert!(conn.batch_execute("INSERT INTO users VALUES (1)").is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{StoreError, describe_file, describe_postgres, describe_sqlite};
 use super::source_file;
-use super::sqlite_file::{FileIdentity, sqlite_uri};
+use super::sqlite_file::{FileIdentity, open_read_only, sqlite_uri};
 use crate::config::{DatabaseUrl, PostgresUrl};
 
 /// A connection to the configured database. Every query is written once, against this type.
@@ -152,14 +152,6 @@ const POSTGRES_READ_ONLY: &str = "SET statement_timeout = 0; \
      SET datestyle = 'ISO, YMD'; \
      SET bytea_output = 'hex'; \
      SET default_transaction_read_only = on";
-
-/// Allows only harmless functions in the file's own views and triggers. The file may be damaged or
-/// malicious.
-pub(super) const SQLITE_READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
-     PRAGMA query_only = ON; \
-     PRAGMA trusted_schema = OFF; \
-     PRAGMA cell_size_check = ON; \
-     PRAGMA mmap_size = 0";
 
 /// Parameters for libpq unless the URL contains them: by default libpq waits forever.
 const POSTGRES_PARAMETERS: &[(&str, &str)] = &[
@@ -312,16 +304,12 @@ pub(super) fn connect_read_only(url: &DatabaseUrl) -> Result<StoreConnection, St
             return Ok(StoreConnection::Postgres(conn));
         }
     };
-    let unreadable = || {
-        let path = path.display();
-        StoreError::Unavailable(format!("{path}: not a readable SQLite file"))
-    };
-    let uri = sqlite_uri(path, "mode=ro");
-    let mut conn = SqliteConnection::establish(&uri).map_err(|_error| unreadable())?;
-    conn.batch_execute(SQLITE_READ_ONLY)?;
-    conn.batch_execute("SELECT name FROM sqlite_master LIMIT 1")
-        .map_err(|_error| unreadable())?;
-    Ok(StoreConnection::Sqlite(conn))
+    open_read_only(path, "mode=ro")
+        .map(StoreConnection::Sqlite)
+        .map_err(|_error| {
+            let path = path.display();
+            StoreError::Unavailable(format!("{path}: not a readable SQLite file"))
+        })
 }
 
 /// Another program's database, opened for reading.

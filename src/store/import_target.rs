@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
+use diesel::SqliteConnection;
 
 use super::connection::{StoreConnection, connect_read_only};
 use super::error::{StoreError, describe_sqlite};
 use super::migrations;
 use super::recognition::{self, Contents};
-use super::sqlite_file::{sidecar_path, sqlite_uri};
+use super::sqlite_file::{open_read_only, sidecar_path};
 use crate::config::DatabaseConfig;
 
 /// A database as the target of an import.
@@ -45,11 +44,6 @@ pub fn open_import_target(config: &DatabaseConfig) -> Result<ImportTarget, Store
 
 /// Opens an SQLite file for reading. Unless a process has it open, no file appears beside it.
 fn open_file_in_place(path: &Path) -> Result<SqliteConnection, StoreError> {
-    const READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
-         PRAGMA query_only = ON; \
-         PRAGMA trusted_schema = OFF; \
-         PRAGMA cell_size_check = ON; \
-         SELECT name FROM sqlite_schema LIMIT 1";
     // SQLite keeps its log next to the file itself, not next to a symbolic link to it.
     let real = fs::canonicalize(path).unwrap_or_else(|_error| path.to_owned());
     let access = match sidecar_path(&real, "-wal").exists() {
@@ -57,11 +51,6 @@ fn open_file_in_place(path: &Path) -> Result<SqliteConnection, StoreError> {
         // SQLite's log and its index are created even by a reader, otherwise.
         false => "immutable=1",
     };
-    let unreadable =
-        |error: &ConnectionError| StoreError::Unavailable(describe_sqlite(path, error));
-    let mut conn = SqliteConnection::establish(&sqlite_uri(path, access))
-        .map_err(|error| unreadable(&error))?;
-    conn.batch_execute(READ_ONLY)
-        .map_err(|error| unreadable(&ConnectionError::CouldntSetupConfiguration(error)))?;
-    Ok(conn)
+    open_read_only(path, access)
+        .map_err(|error| StoreError::Unavailable(describe_sqlite(path, &error)))
 }

@@ -5,16 +5,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, absolute};
 
-use diesel::connection::SimpleConnection;
+use diesel::ConnectionError;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::Text;
-use diesel::{Connection, ConnectionError, SqliteConnection};
 
-use super::connection::{Manager, SQLITE_READ_ONLY, StoreConnection};
+use super::connection::{Manager, StoreConnection};
 use super::error::{StoreError, describe_file, describe_sqlite};
 use super::migrations;
-use super::sqlite_file::{protect_file, sidecar_path, sqlite_uri};
+use super::sqlite_file::{open_read_only, protect_file, sidecar_path};
 use crate::config::DatabaseConfig;
 
 /// The maximum length of a foreign name in an error, in characters.
@@ -241,15 +240,6 @@ fn recognise_with(
         }
     })?;
     recognise(config, &mut StoreConnection::Sqlite(conn))
-}
-
-/// Opens a file, and reads its first page.
-fn open_read_only(path: &Path, access: &str) -> Result<SqliteConnection, ConnectionError> {
-    let mut conn = SqliteConnection::establish(&sqlite_uri(path, access))?;
-    conn.batch_execute(SQLITE_READ_ONLY)
-        .and_then(|()| conn.batch_execute("SELECT name FROM sqlite_master LIMIT 1"))
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
 }
 
 fn is_not_sqlite(error: &ConnectionError) -> bool {

@@ -15,7 +15,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, ConnectionError, SqliteConnection};
 
 use super::error::sqlite_message;
-use super::sqlite_file::{sidecar_path, sqlite_uri};
+use super::sqlite_file::{READ_ONLY, open_read_only, sidecar_path, sqlite_uri};
 use crate::private_file::{self, reason};
 
 /// The size of the part of an SQLite file that describes it, and what it begins with.
@@ -25,15 +25,8 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The number of copies of a file that another program keeps changing.
 const MAX_COPIES: usize = 5;
 
-/// Begins a transaction, so that another program's commit is not seen half. Allows only harmless functions
-/// in the file's own views and triggers: the file may be damaged or malicious.
-const READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
-     PRAGMA query_only = ON; \
-     PRAGMA trusted_schema = OFF; \
-     PRAGMA cell_size_check = ON; \
-     PRAGMA mmap_size = 0; \
-     BEGIN; \
-     SELECT name FROM sqlite_master LIMIT 1";
+/// Begins a transaction, so that another program's commit is not seen half.
+const BEGIN: &str = "BEGIN; SELECT name FROM sqlite_master LIMIT 1";
 
 /// The state of a file that was opened in place although nothing prevents changes to it.
 #[derive(Debug)]
@@ -125,9 +118,8 @@ fn is_in_wal_mode(path: &Path) -> Result<bool, String> {
 }
 
 fn connect(path: &Path, access: &str) -> Result<SqliteConnection, String> {
-    let mut conn =
-        SqliteConnection::establish(&sqlite_uri(path, access)).map_err(|error| describe(&error))?;
-    conn.batch_execute(READ_ONLY)
+    let mut conn = open_read_only(path, access).map_err(|error| describe(&error))?;
+    conn.batch_execute(BEGIN)
         .map_err(|error| describe(&ConnectionError::CouldntSetupConfiguration(error)))?;
     Ok(conn)
 }
@@ -168,6 +160,7 @@ fn copy(path: &Path) -> Result<SqliteConnection, String> {
                 "PRAGMA locking_mode = EXCLUSIVE; SELECT name FROM sqlite_master LIMIT 1";
             conn.batch_execute(exclusive)
                 .and_then(|()| conn.batch_execute(READ_ONLY))
+                .and_then(|()| conn.batch_execute(BEGIN))
                 .map_err(|error| describe(&ConnectionError::CouldntSetupConfiguration(error)))?;
             return Ok(conn);
         }

@@ -5,9 +5,19 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, ConnectionError, SqliteConnection};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::private_file;
+
+/// Allows only harmless functions in the file's own views and triggers. The file may be damaged or
+/// malicious.
+pub(super) const READ_ONLY: &str = "PRAGMA busy_timeout = 5000; \
+     PRAGMA query_only = ON; \
+     PRAGMA trusted_schema = OFF; \
+     PRAGMA cell_size_check = ON; \
+     PRAGMA mmap_size = 0";
 
 /// The identity of a file, independent of its name: the device and the inode. The system reuses it
 /// for no other file while any process has this one open.
@@ -47,6 +57,22 @@ pub(super) fn sqlite_uri(path: &Path, access: &str) -> String {
     const REST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
     let path = path.to_string_lossy();
     format!("file:{}?{access}", utf8_percent_encode(&path, REST))
+}
+
+/// Opens an existing file for reading, and reads its first page. `access` is as for [`sqlite_uri`].
+/// Blocks. Without a timeout, because reading a whole table may take long.
+///
+/// # Errors
+/// SQLite's reason if the file cannot be opened or is no database.
+pub(super) fn open_read_only(
+    path: &Path,
+    access: &str,
+) -> Result<SqliteConnection, ConnectionError> {
+    let mut conn = SqliteConnection::establish(&sqlite_uri(path, access))?;
+    conn.batch_execute(READ_ONLY)
+        .and_then(|()| conn.batch_execute("SELECT name FROM sqlite_master LIMIT 1"))
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
 }
 
 /// Creates the file if there is none, and denies access to all users but its owner. SQLite gives
