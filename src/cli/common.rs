@@ -9,6 +9,7 @@ use super::output::{complain, note};
 use crate::auth::{AuditContext, Auth, OpenError, RevokedCredentials};
 use crate::config::{Config, TimeSpan, TimeUnit};
 use crate::error::{Error, FieldError, InvalidField};
+use crate::import::grouped;
 use crate::scope;
 
 /// The exit code of a command that failed or was refused, or names what does not exist.
@@ -183,20 +184,7 @@ pub(super) fn parse_span(text: &str, plain: TimeUnit) -> Option<TimeDelta> {
 /// A number with its noun: `1 login token`, `2,000 login tokens`.
 pub(super) fn counted(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(number))
-}
-
-/// A number with commas between groups of three digits.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    format!("{} {noun}{plural}", grouped(number as u64))
 }
 
 /// The end of a sentence about a change: which credentials it has ended; empty if there were none.
@@ -214,8 +202,8 @@ pub(super) fn and_ended(revoked: RevokedCredentials) -> String {
 /// Says on standard error that a list is longer than what was printed. `total` is how many rows there
 /// are in all, if that is known, and `after` where the rest begins.
 pub(super) fn note_more(shown: usize, total: Option<i64>, noun: &str, after: &str) {
-    let shown = grouped(shown);
-    let part = match total.and_then(|total| usize::try_from(total).ok()) {
+    let shown = grouped(shown as u64);
+    let part = match total.and_then(|total| u64::try_from(total).ok()) {
         Some(total) => format!("{shown} of {} {noun}", grouped(total)),
         None => format!("the first {shown} {noun}"),
     };

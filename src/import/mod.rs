@@ -42,6 +42,7 @@ pub use layouts::{Format, TableChoice};
 pub use map::IdMap;
 pub use record::SourceId;
 pub use report::{Problem, Report};
+pub(crate) use summary::grouped;
 
 use crate::auth::Auth;
 use crate::clock::Clock;

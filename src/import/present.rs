@@ -255,8 +255,7 @@ impl Decider<'_> {
         if self.better.is_some() && token.lacks_lifetime {
             return Some(TokenOutcome::LacksLifetime);
         }
-        let new = self.new.tokens.get(digest);
-        if let Some(owner) = new.or_else(|| self.seen.tokens.get(digest)) {
+        if let Some(owner) = self.owner_of(digest) {
             return (owner != address).then_some(TokenOutcome::OfAnotherUser);
         }
         if self.known.stored_tokens.contains(digest) {
@@ -270,7 +269,7 @@ impl Decider<'_> {
 
     /// No later user of the source gets this token, not even if this user has a better one.
     fn remember_owner(&mut self, address: &str, digest: &str) {
-        if self.repeated.has_token(digest) && !self.is_owned(digest) {
+        if self.repeated.has_token(digest) && self.owner_of(digest).is_none() {
             self.new
                 .tokens
                 .insert(digest.to_owned(), address.to_owned());
@@ -283,9 +282,10 @@ impl Decider<'_> {
         }
     }
 
-    /// Whether an earlier user of the source has this token.
-    fn is_owned(&self, digest: &str) -> bool {
-        self.new.tokens.contains_key(digest) || self.seen.tokens.contains_key(digest)
+    /// The address of the earlier user of the source who has this token.
+    fn owner_of(&self, digest: &str) -> Option<&String> {
+        let new = self.new.tokens.get(digest);
+        new.or_else(|| self.seen.tokens.get(digest))
     }
 
     fn seen_user(&self, address: &str) -> Option<&SeenUser> {

@@ -69,7 +69,7 @@ fn explain_token(reason: &str) -> &str {
 }
 
 /// A whole number with a comma after each thousand.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -23,17 +23,6 @@ on_both_databases!(
     keys_about_to_end_are_reported_once_a_day,
 );
 
-/// Runs a command; returns its exit code, and the output or else the error.
-fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = app.program(arguments).output().unwrap();
-    let printed = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
-    (output.status.code(), String::from_utf8(printed).unwrap())
-}
-
 fn introspect(app: &TestApp, client: &str, token: &str) -> (u16, Value) {
     let request = app.post("/introspect").bearer(client);
     let response = request.form(&[("token", token)]).send();
@@ -70,14 +59,14 @@ fn app_introspects_with_the_printed_settings(backend: Backend) {
     let id: i64 = state["sub"].as_str().unwrap().parse().unwrap();
     assert!(id < 0, "{id}");
 
-    let (_, listed) = run(&app, &["app", "list"]);
+    let (_, listed) = app.run(&["app", "list"]);
     assert!(listed.starts_with("tasks\t1\ttkh_"), "{listed}");
     let end = format!("\tintrospect\t{id}\n");
     assert!(
         listed.contains("\tnever\t") && listed.ends_with(&end),
         "{listed}"
     );
-    let (_, listed) = run(&app, &["app", "list", "--json"]);
+    let (_, listed) = app.run(&["app", "list", "--json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["key"]["expires_at"], Value::Null);
     assert!(!listed.to_string().contains(key));
@@ -122,7 +111,7 @@ fn app_is_no_person_anywhere(backend: Backend) {
             found.text()
         );
     }
-    let (_, listed) = run(&app, &["user", "list"]);
+    let (_, listed) = app.run(&["user", "list"]);
     assert_eq!(listed.lines().count(), 1, "{listed}");
     let user = format!("/admin/users/{id}");
     let send = |method: &str, path: &str, body: Value| {
@@ -146,7 +135,7 @@ fn app_is_no_person_anywhere(backend: Backend) {
             &["user", "delete", name],
             &["user", "update", "--surname", "X", "--", &id],
         ] {
-            assert_eq!(run(&app, command).0, Some(1), "{command:?}");
+            assert_eq!(app.run(command).0, Some(1), "{command:?}");
         }
     }
     // A library that asks whether a credential is a user's hears no.
@@ -194,17 +183,14 @@ fn app_revocations_take_effect_everywhere(backend: Backend) {
         })
     };
     let first = app.create_app("tasks", "introspect");
-    let (_, added) = run(
-        &app,
-        &["app", "add-key", "tasks", "--expires", "30d", "--json"],
-    );
+    let (_, added) = app.run(&["app", "add-key", "tasks", "--expires", "30d", "--json"]);
     let added: Value = serde_json::from_str(&added).unwrap();
     let second = added["TOKENHOUSE_CLIENT_KEY"].as_str().unwrap();
     assert!(added["expires_at"].is_string(), "{added}");
     assert_eq!([statuses(&first), statuses(second)], [[200, 200]; 2]);
 
     let key_id = added["key_id"].to_string();
-    let (code, printed) = run(&app, &["app", "revoke", "tasks", "--key", &key_id]);
+    let (code, printed) = app.run(&["app", "revoke", "tasks", "--key", &key_id]);
     assert_eq!(
         (code, printed),
         (Some(0), format!("revoked key {key_id} of tasks\n"))
@@ -215,7 +201,7 @@ fn app_revocations_take_effect_everywhere(backend: Backend) {
     );
     // By id, and for good: a new app of this name is another one.
     let id = added["id"].to_string();
-    let (code, printed) = run(&app, &["app", "revoke", &id]);
+    let (code, printed) = app.run(&["app", "revoke", &id]);
     assert_eq!(
         (code, printed.as_str()),
         (Some(0), "revoked tasks and all its keys\n")
@@ -226,9 +212,9 @@ fn app_revocations_take_effect_everywhere(backend: Backend) {
         [statuses(&first), statuses(&again)],
         [[401, 401], [200, 200]]
     );
-    let (code, printed) = run(&app, &["app", "revoke", &id]);
+    let (code, printed) = app.run(&["app", "revoke", &id]);
     assert_eq!(code, Some(1), "{printed}");
-    // Whoever has the key can end it too.
+    // A client that has the key can end it too.
     let revoke = app.post("/revoke").form(&[("token", &again)]).send();
     assert_eq!((revoke.status, statuses(&again)), (200, [401, 401]));
 }
@@ -237,7 +223,7 @@ fn names_and_lifetimes_of_apps_are_checked(backend: Backend) {
     let app = TestApp::start(backend);
     let create = |name: &str, more: &[&str]| {
         let arguments = [&["app", "create", name, "--scope", "introspect"], more].concat();
-        run(&app, &arguments)
+        app.run(&arguments)
     };
     assert_eq!(create("tasks", &[]).0, Some(0));
     let (code, problem) = create("tasks", &[]);
@@ -258,7 +244,7 @@ fn names_and_lifetimes_of_apps_are_checked(backend: Backend) {
     }
     let scopes = create("other", &["--scope", "not\"one"]);
     assert_eq!(scopes.0, Some(2), "{}", scopes.1);
-    assert_eq!(run(&app, &["app", "create", "scopeless"]).0, Some(2));
+    assert_eq!(app.run(&["app", "create", "scopeless"]).0, Some(2));
     assert_eq!(app.database().count("users WHERE is_app"), 1);
 }
 
@@ -296,12 +282,12 @@ fn app_is_not_the_last_administrator(backend: Backend) {
 fn restored_copy_revives_no_app_key(backend: Backend) {
     let app = TestApp::start(backend);
     let key = app.create_app("tasks", "introspect");
-    let (code, printed) = run(&app, &["after-restore"]);
+    let (code, printed) = app.run(&["after-restore"]);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(introspect(&app, &key, "x").0, 401);
-    let (_, listed) = run(&app, &["app", "list"]);
+    let (_, listed) = app.run(&["app", "list"]);
     assert!(listed.starts_with("tasks\t\t\tno key\t"), "{listed}");
-    let (_, added) = run(&app, &["app", "add-key", "tasks", "--json"]);
+    let (_, added) = app.run(&["app", "add-key", "tasks", "--json"]);
     let added: Value = serde_json::from_str(&added).unwrap();
     let new = added["TOKENHOUSE_CLIENT_KEY"].as_str().unwrap();
     assert_eq!(introspect(&app, new, "x").0, 200);
@@ -320,18 +306,15 @@ fn keys_about_to_end_are_reported_once_a_day(backend: Backend) {
         app.create_key(&token, "");
     }
     for expires in ["9d", "15d", "never"] {
-        run(
-            &app,
-            &[
-                "app",
-                "create",
-                &format!("app{expires}"),
-                "--scope",
-                "a",
-                "--expires",
-                expires,
-            ],
-        );
+        app.run(&[
+            "app",
+            "create",
+            &format!("app{expires}"),
+            "--scope",
+            "a",
+            "--expires",
+            expires,
+        ]);
     }
     let soon = chrono::Utc::now() + TimeDelta::hours(30);
     app.database().execute(&format!(

@@ -13,17 +13,6 @@ on_both_databases!(
     import_does_not_bring_the_old_address_back,
 );
 
-/// Runs a command; returns its exit code, and the output or else the error.
-fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = app.program(arguments).output().unwrap();
-    let printed = if output.status.success() {
-        output.stdout
-    } else {
-        output.stderr
-    };
-    (output.status.code(), String::from_utf8(printed).unwrap())
-}
-
 fn sign_in_status(client: &Client, address: &str, password: &str) -> u16 {
     let form = [("username", address), ("password", password)];
     client.post("/token").form(&form).send().status
@@ -53,7 +42,7 @@ fn new_address_takes_effect_everywhere_and_frees_the_old_one(backend: Backend) {
         "https://example.org",
         "--json",
     ];
-    let (code, printed) = run(&app, &update);
+    let (code, printed) = app.run(&update);
     assert_eq!(code, Some(0), "{printed}");
     let updated: Value = serde_json::from_str(&printed).unwrap();
     let expected = json!({
@@ -89,7 +78,7 @@ fn new_address_takes_effect_everywhere_and_frees_the_old_one(backend: Backend) {
     );
     // The old address is free, and the id names the user as well.
     app.register("alice");
-    let (code, printed) = run(&app, &["user", "update", "1", "--surname", "X"]);
+    let (code, printed) = app.run(&["user", "update", "1", "--surname", "X"]);
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.contains("Lovelace@example.org"), "{printed}");
 }
@@ -112,35 +101,26 @@ fn invalid_or_taken_values_change_nothing(backend: Backend) {
         if change.iter().any(|text| text.contains('\0')) {
             continue;
         }
-        let (code, printed) = run(
-            &app,
-            &[&["user", "update", "alice@example.com"], change].concat(),
-        );
+        let (code, printed) = app.run(&[&["user", "update", "alice@example.com"], change].concat());
         assert!(
             code != Some(0) && printed.contains(problem),
             "{change:?}: {printed}"
         );
         assert_eq!(users(), before, "{change:?}");
     }
-    assert_eq!(
-        run(&app, &["user", "update", "alice@example.com"]).0,
-        Some(2)
-    );
+    assert_eq!(app.run(&["user", "update", "alice@example.com"]).0, Some(2));
     for unknown in ["99", "nobody@example.com", "-1"] {
-        let (code, printed) = run(&app, &["user", "update", "--surname", "X", "--", unknown]);
+        let (code, printed) = app.run(&["user", "update", "--surname", "X", "--", unknown]);
         assert_eq!(code, Some(1), "{unknown}: {printed}");
     }
     // Another spelling of the own address is no other user's.
-    let (code, printed) = run(
-        &app,
-        &[
-            "user",
-            "update",
-            "alice@example.com",
-            "--email",
-            "Alice@example.com",
-        ],
-    );
+    let (code, printed) = app.run(&[
+        "user",
+        "update",
+        "alice@example.com",
+        "--email",
+        "Alice@example.com",
+    ]);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(app.database().count("deleted_users"), 0);
 }
@@ -156,14 +136,14 @@ fn wait_of_the_account_follows_the_address(backend: Backend) {
         assert_eq!(sign_in_status(&stranger, &alice.email, "a-wrong-one"), 401);
     }
     let new = "lovelace@example.org";
-    let (code, printed) = run(&app, &["user", "update", &alice.email, "--email", new]);
+    let (code, printed) = app.run(&["user", "update", &alice.email, "--email", new]);
     assert_eq!(code, Some(0), "{printed}");
     assert_eq!(
         sign_in_status(&stranger, new, &alice.password),
         401,
         "it waits"
     );
-    assert_eq!(run(&app, &["user", "unlock", new]).0, Some(0));
+    assert_eq!(app.run(&["user", "unlock", new]).0, Some(0));
     assert_eq!(sign_in_status(&stranger, new, &alice.password), 200);
 }
 
@@ -178,18 +158,15 @@ fn import_does_not_bring_the_old_address_back(backend: Backend) {
     )
     .unwrap();
     let import = ["import", file.to_str().unwrap()];
-    assert_eq!(run(&app, &import).0, Some(0));
-    let (code, printed) = run(
-        &app,
-        &[
-            "user",
-            "update",
-            "old@example.com",
-            "--email",
-            "new@example.com",
-        ],
-    );
+    assert_eq!(app.run(&import).0, Some(0));
+    let (code, printed) = app.run(&[
+        "user",
+        "update",
+        "old@example.com",
+        "--email",
+        "new@example.com",
+    ]);
     assert_eq!(code, Some(0), "{printed}");
-    let (_, report) = run(&app, &import);
+    let (_, report) = app.run(&import);
     assert_eq!(app.database().count("users"), 1, "{report}");
 }

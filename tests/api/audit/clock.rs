@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock};
 
-use super::{Auditor, program};
+use super::{Auditor, run};
 use crate::harness::{Backend, Log, Running, TestApp, on_both_databases, runtime};
 
 on_both_databases!(
@@ -31,13 +31,6 @@ fn service(app: &TestApp, clock: Clock) -> Auth {
 
 fn counts(app: &TestApp) -> [i64; 4] {
     TABLES.map(|table| app.database().count(table))
-}
-
-/// Runs a command; returns its exit code and output.
-fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program(app, arguments, "");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
 fn clock_far_ahead_deletes_nothing(backend: Backend) {

@@ -5,7 +5,7 @@ use std::fs;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Auditor, create_history, drop_triggers, program};
+use super::{Auditor, create_history, drop_triggers, run};
 use crate::harness::{Backend, ScratchDir, TestApp, on_both_databases};
 
 on_both_databases!(
@@ -25,13 +25,6 @@ const OTHER_KEY: &str = "another key of more than 32 characters!";
 
 fn keyed(app: &TestApp, key: &str) -> TestApp {
     app.sibling().setting("TOKENHOUSE_AUDIT_KEY", key).start()
-}
-
-/// Runs a command; returns its exit code and output.
-fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program(app, arguments, "");
-    let printed = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
 fn register_status(app: &TestApp, name: &str) -> u16 {

@@ -31,6 +31,13 @@ fn program(app: &TestApp, arguments: &[&str], input: &str) -> Output {
     run_with_input(&mut app.program(arguments), input)
 }
 
+/// Runs a command; returns its exit code and output.
+fn run(app: &TestApp, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program(app, arguments, "");
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
+}
+
 /// Creates an administrator and returns a login token for them.
 fn administrator(app: &TestApp) -> String {
     let scopes = ["users:read", "users:write", "events:read", "orders:read"];

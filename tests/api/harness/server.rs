@@ -189,6 +189,18 @@ impl TestApp {
         command
     }
 
+    /// Runs a command; returns its exit code, and the output or else the error.
+    pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.program(arguments).output().expect("the program runs");
+        let printed = if output.status.success() {
+            output.stdout
+        } else {
+            output.stderr
+        };
+        let printed = String::from_utf8(printed).expect("UTF-8");
+        (output.status.code(), printed)
+    }
+
     /// Starts another server on the same database, as a process.
     pub fn spawn_server(&self) -> (Running, Client) {
         self.spawn_server_with(&[])
