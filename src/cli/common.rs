@@ -174,6 +174,15 @@ pub(super) fn check_scopes(scopes: &[String]) -> Result<String, Failure> {
         .map_err(|error| Error::from(FieldError::new("scopes", InvalidField::Scopes(error))).into())
 }
 
+/// The id of a user who is named by an e-mail address or the id itself, also of a deleted user.
+pub(super) async fn find_id(auth: &Auth, user: &str) -> Result<i64, Failure> {
+    match user.parse() {
+        Ok(id) => Ok(id),
+        // No address is a number.
+        Err(_not_a_number) => Ok(auth.find_user_id(user).await?),
+    }
+}
+
 /// Parses a length of time such as `30d`, `12h`, `15m` or `90s`. `plain` is the unit of a number
 /// without one.
 pub(super) fn parse_span(text: &str, plain: TimeUnit) -> Option<TimeDelta> {

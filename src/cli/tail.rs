@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::common::{Failure, parse_span};
+use super::common::{Failure, find_id, parse_span};
 use super::output::{Output, Tone, note};
 use super::table::{Cell, Column, Table};
 use crate::audit::AuditContext;
@@ -93,10 +93,7 @@ impl TailArgs {
     async fn criteria(&self, auth: &Auth) -> Result<EventMatch, Failure> {
         let participants = match &self.user {
             Some(user) => {
-                let id = match user.parse() {
-                    Ok(id) => id,
-                    Err(_) => auth.find_user_id(user).await?,
-                };
+                let id = find_id(auth, user).await?;
                 Some(auth.names_in_trail(id).await?)
             }
             None => None,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::common::{Failure, and_ended, check_scopes, counted, with_auth_creating};
+use super::common::{Failure, and_ended, check_scopes, counted, find_id, with_auth_creating};
 use super::output::Output;
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::user_list::{ListArgs, export, list, print_user, print_users};
@@ -276,11 +276,7 @@ async fn update(
         let problem = "nothing to change: use --email, --name, --surname or --website";
         return Err(Failure::bad_input(problem));
     }
-    // No address is a number.
-    let id = match args.user.parse() {
-        Ok(id) => id,
-        Err(_not_a_number) => auth.find_user_id(&args.user).await?,
-    };
+    let id = find_id(auth, &args.user).await?;
     let patch = UserPatch {
         profile: ProfileInput {
             name: Ok(args.name),

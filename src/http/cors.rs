@@ -12,6 +12,8 @@ use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use crate::config::PublicUrl;
+
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
 
 /// The headers that scripts may send, in lower case.
@@ -45,15 +47,10 @@ pub(super) struct Cors {
 
 impl Cors {
     /// Allows these origins. `public_url` is the URL of the service.
-    pub(super) fn new(origins: &[String], public_url: Option<&str>) -> Self {
-        let own = public_url.map(|url| {
-            let scheme = url.find("://").map_or(0, |at| at + 3);
-            let end = url[scheme..].find('/').map_or(url.len(), |at| scheme + at);
-            url[..end].to_ascii_lowercase()
-        });
+    pub(super) fn new(origins: &[String], public_url: Option<&PublicUrl>) -> Self {
         Self {
             origins: origins.to_vec(),
-            own,
+            own: public_url.map(|url| url.origin().to_owned()),
             logged: Mutex::default(),
         }
     }

@@ -11,7 +11,6 @@ use socket2::SockRef;
 use super::cors::{Cors, answer_cross_origin};
 use super::idle_connections::{Connections, PROXY_IDLE_TIMEOUT};
 use super::middleware::{AccessLog, complete_response, decode_path};
-use super::routes::oauth_metadata::PublicUrl;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;
@@ -48,7 +47,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
     let connections = Connections::start(trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
     let access_log = AccessLog(config.access_log);
-    let public_url = public_url(config);
+    let public_url = web::Data::new(config.public_url.clone());
     let shutdown = Shutdown::default();
     let signal = shutdown.clone().signal(config.drain)?;
     let app = move || {
@@ -123,7 +122,7 @@ pub fn configure(
         app.app_data(auth.clone())
             .app_data(config.trusted_proxies.clone())
             .app_data(cors(&config))
-            .app_data(public_url(&config));
+            .app_data(web::Data::new(config.public_url.clone()));
         routes(app, auth.metrics(), config.docs, |resource| {
             resource
                 .wrap(from_fn(answer_cross_origin))
@@ -132,14 +131,8 @@ pub fn configure(
     }
 }
 
-fn public_url(config: &ServerConfig) -> web::Data<PublicUrl> {
-    let url = config.public_url.as_ref();
-    web::Data::new(PublicUrl(url.map(ToString::to_string)))
-}
-
 fn cors(config: &ServerConfig) -> web::Data<Cors> {
-    let url = config.public_url.as_ref().map(ToString::to_string);
-    web::Data::new(Cors::new(&config.cors_origins, url.as_deref()))
+    web::Data::new(Cors::new(&config.cors_origins, config.public_url.as_ref()))
 }
 
 /// Builds the server of the metrics, for a separate listener. It requires no key, so it must not be

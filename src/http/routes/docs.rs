@@ -14,8 +14,8 @@ use futures_util::stream::{self, Stream};
 use utoipa::openapi::Server;
 use utoipa_swagger_ui::Config;
 
-use super::oauth_metadata::PublicUrl;
 use crate::auth::Auth;
+use crate::config::PublicUrl;
 use crate::http::idle_connections::ConnectionGuard;
 use crate::http::openapi;
 use crate::http::request_error::{Error, RequestError};
@@ -111,12 +111,12 @@ pub(crate) async fn redoc_file(
 pub(crate) async fn openapi_json(
     auth: Auth,
     document: Data<Document>,
-    url: Data<PublicUrl>,
+    url: Data<Option<PublicUrl>>,
 ) -> HttpResponse {
     let json = document.0.get_or_init(|| {
         let mut document = openapi::document(auth.config());
-        let url = url.0.as_deref();
-        document.servers = url.map(|url| vec![Server::new(url)]);
+        let url = url.get_ref().as_ref();
+        document.servers = url.map(|url| vec![Server::new(url.to_string())]);
         // The document consists of names and numbers, which always serialise.
         Bytes::from(document.to_json().unwrap_or_default())
     });

@@ -7,13 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::PublicUrl;
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
 use crate::scope;
-
-/// The public URL of the service from the settings, if they have one.
-#[derive(Clone, Debug)]
-pub(crate) struct PublicUrl(pub(crate) Option<String>);
 
 /// The metadata of the authorization server.
 #[derive(Serialize, ToSchema)]
@@ -49,9 +46,10 @@ pub(crate) struct Metadata {
 )]
 pub(crate) async fn metadata(
     request: HttpRequest,
-    url: web::Data<PublicUrl>,
+    url: web::Data<Option<PublicUrl>>,
 ) -> Result<HttpResponse, Error> {
-    let issuer = url.0.clone().or_else(|| local_url(&request));
+    let public = url.get_ref().as_ref().map(ToString::to_string);
+    let issuer = public.or_else(|| local_url(&request));
     let issuer = issuer.ok_or(RequestError::NotFound)?;
     let endpoint = |path: &str| format!("{issuer}{path}");
     Ok(HttpResponse::Ok().json(Metadata {
@@ -73,23 +71,15 @@ pub(crate) async fn metadata(
 /// `TOKENHOUSE_PUBLIC_URL`.
 pub(crate) async fn metadata_of_path(
     request: HttpRequest,
-    url: web::Data<PublicUrl>,
+    url: web::Data<Option<PublicUrl>>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let is_ours = url.path().is_some_and(|own| own == path.as_str());
-    if is_ours {
+    let own = url.get_ref().as_ref().map(PublicUrl::path);
+    // The captured path has no slash before it.
+    if own.and_then(|own| own.strip_prefix('/')) == Some(path.as_str()) {
         metadata(request, url).await
     } else {
         Err(RequestError::NotFound.into())
-    }
-}
-
-impl PublicUrl {
-    /// The path of the URL without slashes around it; `None` if it has none.
-    fn path(&self) -> Option<&str> {
-        let (_, rest) = self.0.as_deref()?.split_once("://")?;
-        let (_, path) = rest.split_once('/')?;
-        Some(path.trim_end_matches('/')).filter(|path| !path.is_empty())
     }
 }
 
