@@ -7,12 +7,10 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::importer::{ImportedToken, ImportedUser};
 use super::record::{LeftOut, Place, Reason, SourceToken, SourceUser, TokenEnd};
 use crate::password::{self, Cost};
+use crate::store::app::NO_HASH;
 
 /// The maximum length of a hash, in characters.
 const MAX_HASH: usize = 255;
-
-/// Replaces a hash that is too long. Matches no password.
-const NO_HASH: &str = "!";
 
 /// A converted user, and its problems.
 #[derive(Clone, Debug)]

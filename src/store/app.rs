@@ -16,7 +16,7 @@ use super::{Revoking, StoreConnection, Writing};
 const MAX_LISTED: i64 = 10_000;
 
 /// Stored instead of a password hash: no password matches it.
-const NO_HASH: &str = "!";
+pub(crate) const NO_HASH: &str = "!";
 
 /// What an operator calls an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
