@@ -39,7 +39,9 @@ pub use walk::Problem;
 use crate::clock::Clock;
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
-use crate::store::{AuditEvent, AuditHead, InstanceKey, Revoking, Store, StoreError, Writing};
+use crate::store::{
+    AuditEvent, AuditHead, Ends, InstanceKey, Revoking, Store, StoreError, Writing,
+};
 use denials::Denials;
 use query::PagePermits;
 use records::PendingStart;
@@ -129,15 +131,16 @@ impl AuditTrail {
         }))
     }
 
-    /// Makes a change and appends the events that it records, in one transaction: committed when
-    /// `work` returns `Ok`, rolled back when it returns `Err`. When this returns, the change is
-    /// effective on every process.
+    /// Makes a change that may end credentials of the users in `ends`, and appends the events that
+    /// it records, in one transaction: committed when `work` returns `Ok`, rolled back when it
+    /// returns `Err`. When this returns, the change is effective on every process.
     ///
     /// # Errors
     /// What `work` returns; [`StoreError::Unavailable`].
     pub(crate) async fn revoking<T, E>(
         &self,
         context: &AuditContext,
+        ends: Ends,
         work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -147,7 +150,7 @@ impl AuditTrail {
         self.require_begun().await?;
         let (trail, context) = (self.clone(), context.clone());
         let change = move |tx: &mut Revoking<'_>| trail.run_recorded(tx, &context, work);
-        self.0.store.revoking(change).await
+        self.0.store.revoking(ends, change).await
     }
 
     /// Like [`Self::revoking`], for changes that revoke no credential.

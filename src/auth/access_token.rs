@@ -9,7 +9,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
-use crate::store::{AccessToken, Credential, Principal, StoreError};
+use crate::store::{AccessToken, Credential, Ends, Principal, StoreError};
 
 /// A new login token, with the secret that is returned only once.
 #[derive(Debug)]
@@ -138,8 +138,8 @@ impl Auth {
         context: &AuditContext,
         token: &AccessToken,
     ) -> Result<(), Error> {
-        let token = token.clone();
-        self.change(context, move |tx, events| {
+        let (token, ends) = (token.clone(), Ends::Users(vec![token.user_id]));
+        self.change(context, ends, move |tx, events| {
             if token.revoke(tx)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }

@@ -13,7 +13,7 @@ use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::scope;
-use crate::store::{ApiKey, Credential, Principal, Revoking, User, UserChanges, Writing};
+use crate::store::{ApiKey, Credential, Ends, Principal, Revoking, User, UserChanges, Writing};
 
 impl Auth {
     /// Changes the profile of the principal's user, and returns the changed user.
@@ -28,8 +28,9 @@ impl Auth {
         input: ProfileInput,
     ) -> Result<User, Error> {
         let changes = input.check(self.0.config.profile_rules)?;
+        let ends = Ends::Users(vec![principal.user.id]);
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        self.change(context, move |tx, events| {
+        self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
             if !changes.is_empty() {
                 let event = Event::new(Action::UserUpdate).on_user(user.id);
@@ -66,9 +67,10 @@ impl Auth {
                 return Err(refused);
             }
         };
+        let ends = Ends::Users(vec![principal.user.id]);
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
-        let changed = self.change(context, move |tx, events| {
+        let changed = self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
             if !account.replace_hash(tx, &hashed)? {
                 return Err(Error::InvalidToken);
@@ -105,9 +107,10 @@ impl Auth {
         let VerifiedAccount { account, attempt } = self
             .reauthenticate(context, principal, &current, action)
             .await?;
+        let ends = Ends::Users(vec![principal.user.id]);
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
-        let deleted = self.change(context, move |tx, events| {
+        let deleted = self.change(context, ends, move |tx, events| {
             User::lock_administrators(tx)?;
             let user = lock_caller(tx, &principal, now)?;
             if !account.lock_if_unchanged(tx)? {

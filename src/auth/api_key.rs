@@ -14,7 +14,7 @@ use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 use crate::scope;
 use crate::store::{
-    ApiKey, Credential, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing,
+    ApiKey, Credential, Ends, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing,
 };
 
 /// Maximum number of keys per user.
@@ -93,7 +93,7 @@ impl Auth {
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
         let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
-        let stored = self.change(context, move |tx, events| {
+        let stored = self.add(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
             if let Some(VerifiedAccount { account, attempt }) = verified {
                 if !account.lock_if_unchanged(tx)? {
@@ -154,8 +154,9 @@ impl Auth {
         principal: &Arc<Principal>,
         id: i64,
     ) -> Result<(), Error> {
+        let ends = Ends::Users(vec![principal.user.id]);
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
-        self.change(context, move |tx, events| {
+        self.change(context, ends, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
             if !ApiKey::revoke(tx, owner.id, id, now)? {
                 return Err(Error::KeyNotFound);

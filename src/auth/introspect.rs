@@ -8,7 +8,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::error::Error;
 use crate::scope;
-use crate::store::{ApiKey, Credential, Principal};
+use crate::store::{ApiKey, Credential, Ends, Principal};
 
 /// Recorded instead of a required scope that is not a valid name.
 const NOT_A_SCOPE: &str = "(not a scope)";
@@ -126,8 +126,9 @@ impl Auth {
             Some(caller) => context.clone().by_owner(caller),
             None => context.clone().by(&principal, "possession"),
         };
+        let ends = Ends::Users(vec![principal.user.id]);
         let now = self.0.clock.now();
-        let revoked = self.change(&context, move |tx, events| {
+        let revoked = self.change(&context, ends, move |tx, events| {
             let event = Event::new(Action::TokenRevoke);
             let (was_there, event) = match &principal.credential {
                 Credential::LoginToken(token) => {

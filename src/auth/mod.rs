@@ -47,7 +47,7 @@ use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::{HasherConfig, PasswordHasher};
 pub use crate::store::{Credential, Principal};
-use crate::store::{EventFilter, InstanceKey, Revoking, Store, StoreError};
+use crate::store::{Ends, EventFilter, InstanceKey, Revoking, Store, StoreError, Writing};
 use crate::throttle::Throttle;
 
 /// How often [`Auth::files_replaced`] checks the files.
@@ -233,8 +233,8 @@ impl Auth {
         self.0.audit.flush_unnamed_proxies().await
     }
 
-    /// Makes a change and records it: see [`AuditTrail::revoking`]. A change by a principal counts
-    /// against the budget of its user.
+    /// Makes a change that may end credentials, and records it: see [`AuditTrail::revoking`]. A change
+    /// by a principal counts against the budget of its user.
     ///
     /// # Errors
     /// What `work` returns; [`Error::TooManyAttempts`] when the budget is used up;
@@ -242,10 +242,21 @@ impl Auth {
     async fn change<T: Send + 'static>(
         &self,
         context: &AuditContext,
+        ends: Ends,
         work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.0.throttle.take_change(context)?;
-        self.0.audit.revoking(context, work).await
+        self.0.audit.revoking(context, ends, work).await
+    }
+
+    /// Like [`Self::change`], for a change that ends and alters no credential.
+    async fn add<T: Send + 'static>(
+        &self,
+        context: &AuditContext,
+        work: impl FnOnce(&mut Writing<'_>, &mut Events) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.writing(context, work).await
     }
 
     /// Records an event without a change. It counts against the same budget.

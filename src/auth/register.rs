@@ -36,7 +36,7 @@ impl Auth {
         }
         self.0.throttle.count_registration(context).await?;
         let user = self.prepare_user(context, checked, String::new()).await?;
-        self.change(context, move |tx, events| {
+        self.add(context, move |tx, events| {
             let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
             Ok(user)

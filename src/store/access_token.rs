@@ -81,6 +81,7 @@ impl NewAccessToken {
     /// Stores the token, replacing the user's earlier one. The user's row must be locked: otherwise
     /// two concurrent sign-ins may both find no earlier token.
     pub(crate) fn replace_for_user(&self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
+        tx.require(self.user_id)?;
         check_texts([&self.access_token, &self.scopes])?;
         let earlier = access_tokens::table.find(self.user_id);
         diesel::delete(earlier).execute(tx.conn())?;
@@ -94,6 +95,7 @@ impl NewAccessToken {
 impl AccessToken {
     /// Deletes the tokens of all users. Returns how many.
     pub(crate) fn delete_all(tx: &mut Revoking<'_>) -> QueryResult<usize> {
+        tx.require_everyone()?;
         diesel::delete(access_tokens::table).execute(tx.conn())
     }
 
@@ -136,19 +138,27 @@ impl AccessToken {
     /// Deletes this token, but not one that has replaced it. Returns whether it existed.
     pub fn revoke(&self, tx: &mut Revoking<'_>) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
-        diesel::delete(this)
-            .execute(tx.conn())
-            .map(|rows| rows == 1)
+        // An operator may have given the token to another user meanwhile.
+        let owner: Option<i64> = diesel::delete(this)
+            .returning(access_tokens::user_id)
+            .get_result(tx.conn())
+            .optional()?;
+        match owner {
+            Some(owner) => tx.require(owner).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Deletes the token of a user. Returns whether it existed.
     pub(crate) fn revoke_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<bool> {
+        tx.require(user_id)?;
         let rows = diesel::delete(access_tokens::table.find(user_id)).execute(tx.conn())?;
         Ok(rows == 1)
     }
 
     /// Deletes the other tokens of this token's user. Returns how many.
     pub(crate) fn revoke_others(&self, tx: &mut Revoking<'_>) -> QueryResult<usize> {
+        tx.require(self.user_id)?;
         let others = access_tokens::table
             .filter(access_tokens::user_id.eq(self.user_id))
             .filter(access_tokens::access_token.ne(&self.access_token));

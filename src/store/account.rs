@@ -8,7 +8,7 @@ use pydantic_email::fold;
 
 use super::schema::{usernames, users};
 use super::user::{USER_COLUMNS, User};
-use super::{Revoking, StoreConnection, Writing};
+use super::{StoreConnection, Writing};
 use crate::password::{HashClass, StoredHash};
 
 /// The maximum length of a user name, in characters: Django's.
@@ -79,7 +79,7 @@ impl Account {
     }
 
     /// Stores a hash unconditionally.
-    pub(crate) fn set_hash(tx: &mut Revoking<'_>, id: i64, new: &str) -> QueryResult<()> {
+    pub(crate) fn set_hash(tx: &mut Writing<'_>, id: i64, new: &str) -> QueryResult<()> {
         diesel::update(users::table.find(id))
             .set(users::hashed_password.eq(new))
             .execute(tx.conn())

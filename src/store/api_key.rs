@@ -170,6 +170,7 @@ impl ApiKey {
 
     /// Revokes the keys of all users at `now`. Returns how many.
     pub(crate) fn revoke_all(tx: &mut Revoking<'_>, now: NaiveDateTime) -> QueryResult<usize> {
+        tx.require_everyone()?;
         diesel::update(api_keys::table.filter(api_keys::revoked_at.is_null()))
             .set(api_keys::revoked_at.eq(now))
             .execute(tx.conn())
@@ -301,6 +302,7 @@ impl ApiKey {
         id: i64,
         now: NaiveDateTime,
     ) -> QueryResult<bool> {
+        tx.require(user_id)?;
         let this = api_keys::table
             .find(id)
             .filter(api_keys::user_id.eq(user_id))
@@ -319,6 +321,7 @@ impl ApiKey {
         kept: &[i64],
         now: NaiveDateTime,
     ) -> QueryResult<Vec<i64>> {
+        tx.require(user_id)?;
         let others = api_keys::table
             .filter(api_keys::user_id.eq(user_id))
             .filter(api_keys::id.ne_all(kept))
@@ -337,6 +340,7 @@ impl ApiKey {
         user_id: i64,
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
+        tx.require(user_id)?;
         let live = api_keys::table
             .filter(api_keys::user_id.eq(user_id))
             .filter(api_keys::revoked_at.is_null());

@@ -53,24 +53,26 @@ pub(crate) fn insert(
         .get_result(tx.conn())
 }
 
-/// Finds an app, and locks its row until the transaction ends.
-pub(crate) fn lock(tx: &mut Writing<'_>, app: &AppRef) -> QueryResult<Option<User>> {
-    let id = match app {
-        AppRef::Id(id) => Some(*id),
+/// The id of an app. One that is named by its id may not exist.
+pub(crate) fn find_id(conn: &mut StoreConnection, app: &AppRef) -> QueryResult<Option<i64>> {
+    match app {
+        AppRef::Id(id) => Ok(Some(*id)),
         AppRef::Name(name) => users::table
             .filter(users::email_key.eq(key_of(name)))
             .select(users::id)
-            .get_result(tx.conn())
-            .optional()?,
-    };
-    match id {
-        Some(id) => Ok(User::lock_owner(tx, id)?.filter(|user| user.is_app)),
-        None => Ok(None),
+            .get_result(conn)
+            .optional(),
     }
+}
+
+/// Finds an app, and locks its row until the transaction ends.
+pub(crate) fn lock(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<User>> {
+    Ok(User::lock_owner(tx, id)?.filter(|user| user.is_app))
 }
 
 /// Deletes an app with its keys.
 pub(crate) fn delete(tx: &mut Revoking<'_>, id: i64) -> QueryResult<()> {
+    tx.require(id)?;
     diesel::delete(users::table.find(id).filter(users::is_app))
         .execute(tx.conn())
         .map(drop)

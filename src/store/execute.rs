@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::is_lost;
 use super::principal_cache::Revocation;
 use super::{
-    QUERY_TIMEOUT, REWRITE_TIMEOUT, Revoking, Store, StoreConnection, StoreError, Writing,
+    Ends, QUERY_TIMEOUT, REWRITE_TIMEOUT, Revoking, Store, StoreConnection, StoreError, Writing,
 };
 
 /// Maximum number of rows that [`Store::delete_in_batches`] deletes per transaction, so that other
@@ -136,22 +136,23 @@ impl Store {
             .await
     }
 
-    /// Like [`Self::writing`], for work that may end a credential. When this returns, no process
-    /// accepts a credential that `work` has ended.
+    /// Like [`Self::writing`], for work that may end credentials of the users in `ends`. When this
+    /// returns, no process accepts a credential that `work` has ended.
     ///
     /// # Errors
-    /// Same as [`Self::writing`].
+    /// Same as [`Self::writing`]; [`StoreError::Unavailable`] for a change of another user.
     pub async fn revoking<T, E>(
         &self,
+        ends: Ends,
         work: impl FnOnce(&mut Revoking<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let revocation = self.principals.revocation();
-        self.transact(QUERY_TIMEOUT, revocation, |conn| {
-            work(&mut Revoking::new(conn))
+        let revocation = self.principals.revocation(&ends);
+        self.transact(QUERY_TIMEOUT, revocation, move |conn| {
+            work(&mut Revoking::new(conn, &ends))
         })
         .await
     }
@@ -169,10 +170,11 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let revocation = self.principals.revocation();
-        self.transact(REWRITE_TIMEOUT, revocation, |conn| {
+        let ends = Ends::Everyone;
+        let revocation = self.principals.revocation(&ends);
+        self.transact(REWRITE_TIMEOUT, revocation, move |conn| {
             lift_statement_timeout(conn).map_err(StoreError::from)?;
-            work(&mut Revoking::new(conn))
+            work(&mut Revoking::new(conn, &ends))
         })
         .await
     }

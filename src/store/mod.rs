@@ -72,7 +72,7 @@ pub use status::{
     inspect_server,
 };
 pub use throttle_counter::ThrottleCounter;
-pub use transaction::{Revoking, Writing};
+pub use transaction::{Ends, Revoking, Writing};
 pub(crate) use user::record_deleted_user;
 pub use user::{NewUser, User, UserChanges};
 

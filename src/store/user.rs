@@ -218,6 +218,7 @@ impl User {
         id: i64,
         changes: &UserChanges,
     ) -> QueryResult<Option<Self>> {
+        tx.require(id)?;
         if changes.is_empty() {
             return Self::find(tx, id);
         }
@@ -245,6 +246,7 @@ impl User {
         key: &DigestKey,
         now: NaiveDateTime,
     ) -> QueryResult<bool> {
+        tx.require(id)?;
         let email_key: Option<String> = diesel::delete(users::table.find(id))
             .returning(users::email_key)
             .get_result(tx.conn())

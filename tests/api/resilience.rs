@@ -15,7 +15,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use reliability::hostile::{Kind, READER_BUFFER, has_ended};
 use socket2::{Domain, Socket, Type};
-use tokenhouse::store::{Store, StoreError};
+use tokenhouse::store::{Ends, Store, StoreError};
 use tokenhouse::{Auth, Authenticated};
 
 use crate::harness::{
@@ -246,7 +246,7 @@ fn panicking_query_costs_one_response(backend: Backend) {
     let runtime = runtime();
     for number in 0..PANICS / 10 {
         let outcome = match number % 2 {
-            0 => runtime.block_on(store.revoking(|_| panic_quietly())),
+            0 => runtime.block_on(store.revoking(Ends::Everyone, |_| panic_quietly())),
             _ => runtime.block_on(store.read(|_| panic_quietly())),
         };
         let outcome: Result<(), _> = outcome;

@@ -18,13 +18,14 @@ use reliability::history::Run;
 use reliability::races::{Kind, Races};
 use reliability::{Report, parse_options};
 use serde_json::json;
-use tokenhouse::store::{Credential, Revoking, Store, StoreError};
+use tokenhouse::store::{Credential, Ends, Revoking, Store, StoreError};
 use tokenhouse::{Auth, Error};
 
 use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, runtime, size};
 
 on_both_databases!(
     rejection_rolls_back_earlier_writes,
+    change_of_an_undeclared_user_is_refused,
     rejected_change_does_not_count_as_wrong_password,
     every_concurrent_write_succeeds,
     revoked_credentials_fail_once_acknowledged,
@@ -58,7 +59,8 @@ fn rejection_rolls_back_earlier_writes(backend: Backend) {
             panic!("not a login token");
         };
         let refused = stored.clone();
-        let refused = store.revoking(move |tx: &mut Revoking<'_>| {
+        let ends = Ends::Users(vec![stored.user_id]);
+        let refused = store.revoking(ends.clone(), move |tx: &mut Revoking<'_>| {
             assert!(refused.revoke(tx).unwrap());
             Err::<(), _>(Refusal::OnPurpose)
         });
@@ -66,12 +68,40 @@ fn rejection_rolls_back_earlier_writes(backend: Backend) {
         assert!(auth.check_token(token.as_bytes()).await.is_ok());
         assert_eq!(app.status("/users/me", &token), 200);
         let revoked = stored.clone();
-        let revoked = store.revoking(move |tx| Ok::<_, Refusal>(revoked.revoke(tx).unwrap()));
+        let revoked = store.revoking(ends, move |tx| {
+            Ok::<_, Refusal>(revoked.revoke(tx).unwrap())
+        });
         assert!(revoked.await.unwrap());
         let outcome = auth.check_token(token.as_bytes()).await;
         assert!(matches!(outcome, Err(Error::InvalidToken)), "{outcome:?}");
         assert_eq!(app.status("/users/me", &token), 401);
     });
+}
+
+/// No process was asked to suspend that user, so the change would take effect late.
+fn change_of_an_undeclared_user_is_refused(backend: Backend) {
+    let app = TestApp::start(backend);
+    let token = app.register("alice").sign_in();
+    let config = app.config();
+    let store = Store::open(&config.database).unwrap();
+    let auth = Auth::open(&config).unwrap();
+    runtime().block_on(async {
+        let principal = auth.check_token(token.as_bytes()).await.unwrap();
+        let Credential::LoginToken(stored) = &principal.credential else {
+            panic!("not a login token");
+        };
+        for others in [vec![], vec![stored.user_id + 1]] {
+            let token = stored.clone();
+            let revoke = move |tx: &mut Revoking<'_>| Ok::<_, StoreError>(token.revoke(tx)?);
+            let refused = store.revoking(Ends::Users(others), revoke).await;
+            assert!(
+                matches!(refused, Err(StoreError::Unavailable(_))),
+                "{refused:?}"
+            );
+        }
+    });
+    assert_eq!(app.database().count("access_tokens"), 1);
+    assert_eq!(app.status("/users/me", &token), 200);
 }
 
 fn rejected_change_does_not_count_as_wrong_password(backend: Backend) {

@@ -10,17 +10,19 @@ use crate::auth::account::check_another_administers;
 use crate::auth::user_patch::CheckedPatch;
 use crate::error::Error;
 use crate::scope::{self, ScopePatterns};
-use crate::store::{Revoking, User, UserChanges, Writing};
+use crate::store::{Ends, Revoking, User, UserChanges, Writing};
 
 impl Auth {
-    /// Like [`Self::administer_if`], for an operation that cannot remove an administrator.
+    /// Like [`Self::administer_if`], for an operation that cannot remove an administrator. It may
+    /// end only what `ends` says.
     pub(super) async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
         id: i64,
+        ends: Ends,
         work: impl FnOnce(&mut Revoking<'_>, &mut Events, &User) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.administer_if(admin, id, LockFirst::Nothing, |tx, events, locked| {
+        self.administer_if(admin, id, ends, LockFirst::Nothing, |tx, events, locked| {
             work(tx, events, locked.user)
         })
         .await
@@ -34,6 +36,7 @@ impl Auth {
         &self,
         admin: &Administrator,
         id: i64,
+        ends: Ends,
         lock_first: LockFirst,
         work: impl FnOnce(&mut Revoking<'_>, &mut Events, &Locked<'_>) -> Result<T, Error>
         + Send
@@ -41,7 +44,7 @@ impl Auth {
     ) -> Result<T, Error> {
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
-        let outcome = self.change(&admin.context, move |tx, events| {
+        let outcome = self.change(&admin.context, ends, move |tx, events| {
             if let LockFirst::Administrators = lock_first {
                 User::lock_administrators(tx)?;
             }

@@ -10,7 +10,7 @@ use crate::auth::{Auth, IssuedKey};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 use crate::store::api_key::NEVER;
-use crate::store::{ApiKey, AppRef, NewApiKey, Revoking, StoreError, User, app};
+use crate::store::{ApiKey, AppRef, Ends, NewApiKey, StoreError, User, app};
 
 /// The longest name of an app, in bytes.
 const MAX_NAME: usize = 64;
@@ -34,7 +34,7 @@ impl Auth {
         let id = -1 - i64::from(rand::random::<u32>());
         let (secret, new) = self.new_app_key(id, &name, &scopes, lifetime)?;
         let now = self.0.clock.now();
-        let created = self.change(&operator.context, move |tx, events| {
+        let created = self.add(&operator.context, move |tx, events| {
             let inserted = app::insert(tx, id, &name, &scopes, now);
             let app = inserted.map_err(|error| match StoreError::from(error) {
                 StoreError::Conflict => Error::AppTaken,
@@ -59,9 +59,10 @@ impl Auth {
         app: AppRef,
         lifetime: Option<TimeDelta>,
     ) -> Result<(User, IssuedKey), Error> {
+        let id = self.find_app_id(app).await?;
         let auth = self.clone();
-        let created = self.change(&operator.context, move |tx, events| {
-            let app = app::lock(tx, &app)?.ok_or(Error::AppNotFound)?;
+        let created = self.add(&operator.context, move |tx, events| {
+            let app = app::lock(tx, id)?.ok_or(Error::AppNotFound)?;
             let (secret, new) = auth.new_app_key(app.id, &app.name, &app.scopes, lifetime)?;
             let key = insert_key(tx, events, &app.scopes, &new)?;
             Ok((app, IssuedKey { secret, key }))
@@ -95,9 +96,10 @@ impl Auth {
         app: AppRef,
         key: Option<i64>,
     ) -> Result<User, Error> {
-        let now = self.0.clock.now();
-        self.change(&operator.context, move |tx: &mut Revoking<'_>, events| {
-            let app = app::lock(tx, &app)?.ok_or(Error::AppNotFound)?;
+        let id = self.find_app_id(app).await?;
+        let (ends, now) = (Ends::Users(vec![id]), self.0.clock.now());
+        self.change(&operator.context, ends, move |tx, events| {
+            let app = app::lock(tx, id)?.ok_or(Error::AppNotFound)?;
             match key {
                 Some(key) if !ApiKey::revoke(tx, app.id, key, now)? => {
                     return Err(Error::KeyNotFound);
@@ -112,6 +114,11 @@ impl Auth {
             Ok(app)
         })
         .await
+    }
+
+    async fn find_app_id(&self, app: AppRef) -> Result<i64, Error> {
+        let find = move |conn: &mut _| app::find_id(conn, &app);
+        self.0.store.read(find).await?.ok_or(Error::AppNotFound)
     }
 
     fn new_app_key(

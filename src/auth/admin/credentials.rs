@@ -12,7 +12,9 @@ use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
-use crate::store::{AccessToken, Account, ApiKey, NewAccessToken, User, Writing, access_token};
+use crate::store::{
+    AccessToken, Account, ApiKey, Ends, NewAccessToken, User, Writing, access_token,
+};
 
 impl Auth {
     /// Revokes the login token and all keys of a user. Returns what was revoked.
@@ -25,11 +27,16 @@ impl Auth {
         id: i64,
     ) -> Result<RevokedCredentials, Error> {
         let now = self.0.clock.now();
-        let ended = self.administer(admin, id, move |tx, events, _user| {
-            let ended = RevokedCredentials::all_of_user(tx, id, now)?;
-            events.record(ended.add_to(Event::new(Action::UserSignOut).on_user(id)));
-            Ok(ended)
-        });
+        let ended = self.administer(
+            admin,
+            id,
+            Ends::Users(vec![id]),
+            move |tx, events, _user| {
+                let ended = RevokedCredentials::all_of_user(tx, id, now)?;
+                events.record(ended.add_to(Event::new(Action::UserSignOut).on_user(id)));
+                Ok(ended)
+            },
+        );
         ended.await
     }
 
@@ -54,7 +61,7 @@ impl Auth {
             .hash_new_password(&admin.context, &password, &user)
             .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
-        let changed = self.administer(admin, id, move |tx, events, user| {
+        let changed = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             let ended = match keep_keys {
@@ -82,7 +89,7 @@ impl Auth {
         let (secret, lifetime) = self.new_token()?;
         let digest = secret.digest().to_hex();
         let now = self.0.clock.now();
-        let issued = self.administer(admin, id, move |tx, events, user| {
+        let issued = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             if user.disabled_at.is_some() {
                 return Err(Error::Disabled);
             }
@@ -178,12 +185,17 @@ impl Auth {
         input: KeyInput,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(id, input)?;
-        let created = self.administer(admin, id, move |tx, events, user| {
-            if user.disabled_at.is_some() {
-                return Err(Error::Disabled);
-            }
-            insert_key(tx, events, &user.scopes, &new)
-        });
+        let created = self.administer(
+            admin,
+            id,
+            Ends::Users(Vec::new()),
+            move |tx, events, user| {
+                if user.disabled_at.is_some() {
+                    return Err(Error::Disabled);
+                }
+                insert_key(tx, events, &user.scopes, &new)
+            },
+        );
         let key = created.await?;
         Ok(IssuedKey { secret, key })
     }
@@ -199,7 +211,7 @@ impl Auth {
         key: i64,
     ) -> Result<(), Error> {
         let now = self.0.clock.now();
-        let revoked = self.administer(admin, id, move |tx, events, user| {
+        let revoked = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             if !ApiKey::revoke(tx, user.id, key, now)? {
                 return Err(Error::KeyNotFound);
             }
@@ -214,13 +226,18 @@ impl Auth {
     /// # Errors
     /// The same as [`Auth::delete_user`].
     pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let revoked = self.administer(admin, id, move |tx, events, _user| {
-            let was_there = AccessToken::revoke_of_user(tx, id)?;
-            if was_there {
-                events.record(Event::new(Action::TokenRevoke).on_user(id));
-            }
-            Ok(was_there)
-        });
+        let revoked = self.administer(
+            admin,
+            id,
+            Ends::Users(vec![id]),
+            move |tx, events, _user| {
+                let was_there = AccessToken::revoke_of_user(tx, id)?;
+                if was_there {
+                    events.record(Event::new(Action::TokenRevoke).on_user(id));
+                }
+                Ok(was_there)
+            },
+        );
         revoked.await
     }
 
@@ -231,11 +248,16 @@ impl Auth {
     /// The same as [`Auth::delete_user`].
     pub async fn unlock_user(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
         let auth = self.clone();
-        let unlocked = self.administer(admin, id, move |tx, events, user| {
-            let were_any = auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
-            events.record(Event::new(Action::UserUnlock).on_user(id));
-            Ok(were_any)
-        });
+        let unlocked = self.administer(
+            admin,
+            id,
+            Ends::Users(Vec::new()),
+            move |tx, events, user| {
+                let were_any = auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
+                events.record(Event::new(Action::UserUnlock).on_user(id));
+                Ok(were_any)
+            },
+        );
         unlocked.await
     }
 

@@ -15,7 +15,7 @@ use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
 use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
 use crate::store::user::address_digest;
 use crate::store::{
-    Account, Revoking, Slice, StoreError, User, record_deleted_user, user_search as search,
+    Account, Ends, Revoking, Slice, StoreError, User, record_deleted_user, user_search as search,
 };
 
 /// The longest text to search for, in bytes.
@@ -175,7 +175,7 @@ impl Auth {
             .await?;
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
-        let created = self.change(&admin.context, move |tx, events| {
+        let created = self.add(&admin.context, move |tx, events| {
             if let Some(grant) = &grant {
                 let grantable = &auth.0.config.grantable_scopes;
                 let caller = grant.lock(tx, now)?;
@@ -232,8 +232,8 @@ impl Auth {
             true => LockFirst::Administrators,
             false => LockFirst::Nothing,
         };
-        let auth = self.clone();
-        self.administer_if(admin, id, lock_first, move |tx, events, locked| {
+        let (auth, ends) = (self.clone(), Ends::Users(vec![id]));
+        self.administer_if(admin, id, ends, lock_first, move |tx, events, locked| {
             let changes = locked.changes(tx, &patch, now)?;
             record_changes(events, locked.user, &changes);
             if let Some(new) = &changes.email_key {
@@ -287,6 +287,7 @@ impl Auth {
         let deleted = self.administer_if(
             admin,
             id,
+            Ends::Users(vec![id]),
             LockFirst::Administrators,
             move |tx, events, locked| {
                 only_if.check(locked.user)?;

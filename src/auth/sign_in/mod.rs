@@ -11,7 +11,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
-use crate::store::{AccessToken, NewAccessToken};
+use crate::store::{AccessToken, Ends, NewAccessToken};
 
 /// The result of the transaction of a sign-in with the right password.
 enum Stored {
@@ -100,6 +100,7 @@ impl Auth {
         };
         let (secret, lifetime) = self.new_token()?;
         let (user, now) = (account.user.clone(), self.0.clock.now());
+        let ends = Ends::Users(vec![user.id]);
         let token = NewAccessToken {
             user_id: account.user.id,
             access_token: secret.digest().to_hex(),
@@ -108,7 +109,7 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
-        let stored = self.change(&context, move |tx, events| {
+        let stored = self.change(&context, ends, move |tx, events| {
             if !account.lock_if_unchanged(tx)? {
                 return Ok(Stored::AccountChanged);
             }

@@ -31,7 +31,7 @@ pub(super) use revocation::Revocation;
 pub(super) use wal_index::open_permanently;
 
 use super::connection::Manager;
-use super::{Principal, QUERY_TIMEOUT, StoreConnection, StoreError};
+use super::{Ends, Principal, QUERY_TIMEOUT, StoreConnection, StoreError};
 use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use entries::Entries;
@@ -142,9 +142,11 @@ impl PrincipalCache {
         self.entries.clear();
     }
 
-    /// What a writer needs to make a revocation effective on all processes; SQLite needs nothing.
-    pub(super) fn revocation(&self) -> Option<Revocation> {
+    /// What a writer needs to make a revocation effective on all processes; SQLite needs nothing, and
+    /// nor does a change that ends nothing.
+    pub(super) fn revocation(&self, ends: &Ends) -> Option<Revocation> {
         match &self.validity {
+            _ if ends.is_nothing() => None,
             Validity::Sqlite(_) => None,
             Validity::Postgres(lease) => Some(Revocation::new(Arc::clone(lease))),
         }
