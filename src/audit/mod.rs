@@ -234,12 +234,14 @@ impl AuditTrail {
         context: &AuditContext,
         events: Events,
     ) -> QueryResult<AuditHead> {
+        let mut rows = Vec::new();
         for (other, event) in events.0 {
             let row = self.next_row(key, &head, other.as_ref().unwrap_or(context), &event);
-            row.insert(tx)?;
             head.last_id = row.id;
-            head.last_digest = row.digest;
+            head.last_digest.clone_from(&row.digest);
+            rows.push(row);
         }
+        AuditEvent::insert_all(tx, &rows)?;
         head.digest = digest_of_head(key, &head);
         head.update(tx)?;
         Ok(head)

@@ -2,9 +2,11 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::limits::check_texts;
+use super::prepared::prepared;
 use super::schema::{access_tokens, spent_tokens, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
@@ -56,6 +58,13 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
+/// Triggers log the earlier token, and mark it as spent.
+const REPLACE: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
+     scopes, created_at, authenticated_at) VALUES ($1, $2, $3, $4, $5, $6) \
+     ON CONFLICT (user_id) DO UPDATE SET access_token = excluded.access_token, \
+     expiration_date = excluded.expiration_date, scopes = excluded.scopes, \
+     created_at = excluded.created_at, authenticated_at = excluded.authenticated_at";
+
 /// A new login token.
 #[derive(Insertable, Serialize)]
 #[diesel(table_name = access_tokens)]
@@ -83,12 +92,22 @@ impl NewAccessToken {
     pub(crate) fn replace_for_user(&self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
         tx.require(self.user_id)?;
         check_texts([&self.access_token, &self.scopes])?;
-        let earlier = access_tokens::table.find(self.user_id);
-        diesel::delete(earlier).execute(tx.conn())?;
-        diesel::insert_into(access_tokens::table)
-            .values(self)
-            .returning(TOKEN_COLUMNS)
-            .get_result(tx.conn())
+        prepared(REPLACE)
+            .bind::<BigInt, _>(self.user_id)
+            .bind::<Text, _>(&self.access_token)
+            .bind::<Timestamp, _>(self.expiration_date)
+            .bind::<Text, _>(&self.scopes)
+            .bind::<Timestamp, _>(self.created_at)
+            .bind::<Nullable<Timestamp>, _>(self.authenticated_at)
+            .execute(tx.conn())?;
+        Ok(AccessToken {
+            user_id: self.user_id,
+            access_token: self.access_token.clone(),
+            expiration_date: self.expiration_date,
+            scopes: self.scopes.clone(),
+            created_at: self.created_at,
+            authenticated_at: self.authenticated_at,
+        })
     }
 }
 

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use super::limits::{Row, Slice};
+use super::prepared::{Columns, ListedRow, RowList};
 use super::schema::{audit_events, audit_head};
 use super::{StoreConnection, Writing};
 
@@ -17,12 +19,18 @@ const HEAD: i64 = 1;
 /// without a limit.
 const PAGE_BATCH_SIZE: i64 = 16;
 
+/// Rows inserted by one statement, whose values SQLite limits to 32,766.
+const MAX_INSERTED: usize = 100;
+
+const INSERT: &str = "INSERT INTO audit_events (id, at, actor, credential, level, action, target, \
+     result, ip, user_agent, request_id, detail, previous_digest, digest, client_request_id) \
+     VALUES ";
+
 /// Rows fetched at a time when the whole trail is read.
 const SCAN_BATCH_SIZE: i64 = 64;
 
 /// An event.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable)]
-#[diesel(table_name = audit_events)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct AuditEvent {
     /// Begins at 1, without gaps.
     pub id: i64,
@@ -181,13 +189,40 @@ impl Row for AuditEvent {
     }
 }
 
-impl AuditEvent {
-    /// Stores an event whose digests were computed under the locked head.
-    pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
-        diesel::insert_into(audit_events::table)
-            .values(self)
-            .execute(tx.conn())
+impl ListedRow for AuditEvent {
+    fn walk<'b>(&'b self, columns: &mut Columns<'_, '_, 'b>) -> QueryResult<()> {
+        columns
+            .add::<BigInt, _>(&self.id)?
+            .add::<Timestamp, _>(&self.at)?
+            .add::<Text, _>(&self.actor)?
+            .add::<Text, _>(&self.credential)?
+            .add::<Text, _>(&self.level)?
+            .add::<Text, _>(&self.action)?
+            .add::<Text, _>(&self.target)?
+            .add::<Text, _>(&self.result)?
+            .add::<Text, _>(&self.ip)?
+            .add::<Text, _>(&self.user_agent)?
+            .add::<Text, _>(&self.request_id)?
+            .add::<Text, _>(&self.detail)?
+            .add::<Text, _>(&self.previous_digest)?
+            .add::<Text, _>(&self.digest)?
+            .add::<Text, _>(&self.client_request_id)
             .map(drop)
+    }
+}
+
+impl AuditEvent {
+    /// Stores events whose digests were computed under the locked head.
+    pub(crate) fn insert_all(tx: &mut Writing<'_>, events: &[Self]) -> QueryResult<()> {
+        for rows in events.chunks(MAX_INSERTED) {
+            let insert = RowList {
+                before: INSERT,
+                rows,
+                after: "",
+            };
+            insert.execute(tx.conn())?;
+        }
+        Ok(())
     }
 
     /// The event with this id.

@@ -23,6 +23,7 @@ mod instance_key;
 mod limits;
 mod maintenance;
 mod migrations;
+mod prepared;
 mod principal;
 mod principal_cache;
 mod recognition;
