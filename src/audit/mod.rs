@@ -7,6 +7,7 @@ mod chain;
 mod context;
 mod denials;
 mod event;
+mod group;
 mod query;
 mod records;
 mod refusal_limit;
@@ -15,6 +16,7 @@ mod signing_key;
 mod unnamed_proxy;
 mod verify;
 mod walk;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +31,7 @@ pub(crate) use context::CredentialId;
 pub(crate) use context::{Named, Spender, named};
 pub use event::Action;
 pub(crate) use event::Event;
+pub(crate) use group::Claims;
 pub use query::{EventPage, MarkState, PagePermit};
 pub use signing_key::Adoption;
 #[cfg(any(feature = "cli", feature = "server"))]
@@ -46,6 +49,7 @@ use denials::Denials;
 use query::PagePermits;
 use records::PendingStart;
 use unnamed_proxy::UnnamedProxies;
+use writer::Writer;
 
 /// The events of one transaction, in order.
 #[derive(Default)]
@@ -60,6 +64,14 @@ impl Events {
     /// Adds an event of a different actor than the transaction's.
     pub(crate) fn record_by(&mut self, context: AuditContext, event: Event) {
         self.0.push((Some(context), event));
+    }
+
+    /// Adds the events of an operation whose actor is in `context`.
+    fn add_all(&mut self, context: &AuditContext, events: Self) {
+        let events = events.0.into_iter();
+        self.0.extend(
+            events.map(|(other, event)| (Some(other.unwrap_or_else(|| context.clone())), event)),
+        );
     }
 }
 
@@ -104,6 +116,7 @@ struct Inner {
     page_permits: PagePermits,
     start: PendingStart,
     unnamed_proxies: UnnamedProxies,
+    writer: Writer,
 }
 
 impl AuditTrail {
@@ -128,6 +141,7 @@ impl AuditTrail {
             page_permits: PagePermits::default(),
             start: PendingStart::default(),
             unnamed_proxies: UnnamedProxies::default(),
+            writer: Writer::default(),
         }))
     }
 
@@ -192,11 +206,7 @@ impl AuditTrail {
     /// [`Error::Unavailable`] when the database does not answer: then the caller must not receive
     /// anything, because it would not be recorded.
     pub(crate) async fn record(&self, context: &AuditContext, event: Event) -> Result<(), Error> {
-        self.writing(context, |_tx, events| {
-            events.record(event);
-            Ok(())
-        })
-        .await
+        Ok(self.record_in_group(context, event).await?)
     }
 
     /// Appends events as the last step of a transaction: the head stays locked until the commit.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
-use crate::audit::{Action, AuditContext, Event};
+use crate::audit::{Action, AuditContext, Claims, Event};
 use crate::credential::Candidates;
 use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
-use crate::store::{AccessToken, Credential, Ends, Principal, StoreError};
+use crate::store::{AccessToken, Credential, Principal, StoreError};
 
 /// A new login token, with the secret that is returned only once.
 #[derive(Debug)]
@@ -138,8 +138,12 @@ impl Auth {
         context: &AuditContext,
         token: &AccessToken,
     ) -> Result<(), Error> {
-        let (token, ends) = (token.clone(), Ends::Users(vec![token.user_id]));
-        self.change(context, ends, move |tx, events| {
+        let token = token.clone();
+        let claims = Claims {
+            users: vec![token.user_id],
+            ..Claims::default()
+        };
+        self.change_in_group(context, claims, move |tx, _counters, events| {
             if token.revoke(tx)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }

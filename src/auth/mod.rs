@@ -39,7 +39,7 @@ use introspect::IntrospectionClients;
 use static_key::StaticKeyUses;
 
 pub use crate::audit::AuditContext;
-use crate::audit::{AuditTrail, Event, EventPage, Events};
+use crate::audit::{AuditTrail, Claims, Event, EventPage, Events};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::credential::keyed_digest::DigestKey;
@@ -47,7 +47,9 @@ use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::{HasherConfig, PasswordHasher};
 pub use crate::store::{Credential, Principal};
-use crate::store::{Ends, EventFilter, InstanceKey, Revoking, Store, StoreError, Writing};
+use crate::store::{
+    Ends, EventFilter, InstanceKey, LockedCounters, Revoking, Store, StoreError, Writing,
+};
 use crate::throttle::Throttle;
 
 /// How often [`Auth::files_replaced`] checks the files.
@@ -257,6 +259,23 @@ impl Auth {
     ) -> Result<T, Error> {
         self.0.throttle.take_change(context)?;
         self.0.audit.writing(context, work).await
+    }
+
+    /// Makes a change like those that many clients make at the same time: see
+    /// [`AuditTrail::grouped`]. It counts against the same budget.
+    ///
+    /// # Errors
+    /// The same as [`Self::change`].
+    async fn change_in_group<T: Send + 'static>(
+        &self,
+        context: &AuditContext,
+        claims: Claims,
+        work: impl FnOnce(&mut Revoking<'_>, &mut LockedCounters, &mut Events) -> Result<T, Error>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.grouped(context, claims, work).await
     }
 
     /// Records an event without a change. It counts against the same budget.

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::validation::{CheckedRegistration, RegistrationInput};
-use crate::audit::{Action, AuditContext, Event};
+use crate::audit::{Action, AuditContext, Claims, Event};
 use crate::config::Registration;
 use crate::error::{Error, FieldError, InvalidField};
 use crate::store::{Account, NewUser, StoreError, User, Writing};
@@ -36,7 +36,11 @@ impl Auth {
         }
         self.0.throttle.count_registration(context).await?;
         let user = self.prepare_user(context, checked, String::new()).await?;
-        self.add(context, move |tx, events| {
+        let claims = Claims {
+            unique: user.email_key.clone(),
+            ..Claims::default()
+        };
+        self.change_in_group(context, claims, move |tx, _counters, events| {
             let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
             Ok(user)

@@ -72,6 +72,19 @@ impl Account {
             .optional()
     }
 
+    /// Returns whether the user may still sign in with this password. The transaction must have
+    /// locked the row: see [`User::lock_all`].
+    pub(crate) fn is_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {
+        let unchanged: Option<i64> = users::table
+            .filter(users::id.eq(self.user.id))
+            .filter(users::hashed_password.eq(self.hashed_password.as_str()))
+            .filter(users::disabled_at.is_null())
+            .select(users::id)
+            .get_result(tx.conn())
+            .optional()?;
+        Ok(unchanged.is_some())
+    }
+
     /// Returns whether the user may still sign in with this password, and locks the row until the
     /// transaction ends: an UPDATE takes the row lock on both databases.
     pub(crate) fn lock_if_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {

@@ -26,7 +26,8 @@ pub enum StoreConnection {
     Sqlite(SqliteConnection),
 }
 
-type Transactions = <StoreConnection as Connection>::TransactionManager;
+/// Begins and ends transactions and savepoints.
+pub(super) type Transactions = <StoreConnection as Connection>::TransactionManager;
 
 impl StoreConnection {
     /// Begins a transaction that writes. SQLite's write lock is taken immediately: a transaction

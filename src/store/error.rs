@@ -38,8 +38,13 @@ impl StoreError {
         Self::Unavailable("no connection".to_owned())
     }
 
+    /// The transaction that the operation shared with others was rolled back.
+    pub(crate) fn group_failed() -> Self {
+        Self::Unavailable("the transaction failed".to_owned())
+    }
+
     /// The database did not answer within the timeout.
-    pub(super) fn timeout() -> Self {
+    pub(crate) fn timeout() -> Self {
         Self::Unavailable("no answer in time".to_owned())
     }
 }

@@ -31,6 +31,11 @@ impl InstanceKey {
         Self::new("deletion")
     }
 
+    /// The key itself, if it was used before.
+    pub(crate) fn cached(&self) -> Option<DigestKey> {
+        self.key.get().cloned()
+    }
+
     /// The key itself. A newly generated key is cached only at its next use: this transaction may
     /// be rolled back.
     pub(crate) fn get(&self, tx: &mut Writing<'_>) -> QueryResult<DigestKey> {

@@ -5,9 +5,10 @@
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Array, BigInt, Bool};
 
 use super::limits::{Row, Slice, check_texts};
+use super::prepared::prepared;
 use super::schema::{administrators_lock, deleted_users, users};
 use super::{Revoking, StoreConnection, Writing};
 use crate::credential::keyed_digest::DigestKey;
@@ -114,6 +115,9 @@ impl NewUser {
 const HOLDS_USERS_WRITE: &str =
     "replace(' ' || scopes || ' ', ' users:write ', '') <> ' ' || scopes || ' '";
 
+/// The lock that an update takes.
+const LOCK_POSTGRES: &str = "SELECT id FROM users WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
 /// Rows fetched at a time for a page: each may be as large as several request bodies.
 const BATCH_SIZE: i64 = 64;
 
@@ -209,6 +213,18 @@ impl User {
             .returning(USER_COLUMNS)
             .get_result(tx.conn())
             .optional()
+    }
+
+    /// Locks the rows of these users, whose ids are in ascending order, until the transaction ends.
+    pub(crate) fn lock_all(tx: &mut Writing<'_>, ids: &[i64]) -> QueryResult<()> {
+        match tx.conn() {
+            StoreConnection::Postgres(conn) if !ids.is_empty() => prepared(LOCK_POSTGRES)
+                .bind::<Array<BigInt>, _>(ids)
+                .execute(conn)
+                .map(drop),
+            // On SQLite the transaction is the only one that writes.
+            _ => Ok(()),
+        }
     }
 
     /// Applies the changes. Returns the user, if it exists. A UNIQUE violation means that the address

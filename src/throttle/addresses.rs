@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::attempt::{UsedUp, release, take};
+use super::attempt::{UsedUp, counters_of, release, take};
 use super::rate::Rate;
 use super::{Throttle, too_many};
 use crate::audit::{Action, AuditContext, Event};
@@ -95,14 +95,13 @@ impl Throttle {
     ) -> Result<(), Error> {
         let now = self.0.clock.now();
         self.check_blocked(&budgets, now, budget_of(action))?;
-        let (key, counted) = (self.0.key.clone(), budgets.clone());
-        let counted = self.0.store.writing(move |tx| {
-            let subjects = subjects_of(&key.get(tx)?, &counted);
-            let used_up = take(tx, &subjects, now)?;
+        let subjects = subjects_of(&self.key().await?, &budgets);
+        let counted = self.0.audit.count(counters_of(&subjects), move |counters| {
+            let used_up = take(counters, &subjects, now)?;
             if is_released && used_up.is_none() {
-                release(tx, &subjects, now)?;
+                release(counters, &subjects)?;
             }
-            Ok::<_, Error>(used_up)
+            Ok(used_up)
         });
         match counted.await? {
             None => Ok(()),

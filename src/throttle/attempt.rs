@@ -7,8 +7,8 @@ use diesel::QueryResult;
 
 use super::Throttle;
 use super::rate::{Alert, Rate, clear};
-use super::reservation::{Admission, Reservation, lapses_at, reserve};
-use crate::store::{ThrottleCounter, Writing};
+use super::reservation::{AccountBudget, Admission, Reservation, lapses_at, reserve};
+use crate::store::{CounterKey, LockedCounters, ThrottleCounter, Writing};
 
 /// How long an address stays known after a success.
 const KNOWN_ADDRESS_LIFETIME: TimeDelta = TimeDelta::days(90);
@@ -79,12 +79,17 @@ impl Attempt {
         }
     }
 
-    /// Returns the subject of the budget that the attempt counts against; `None` when it is not
-    /// counted.
-    pub(super) fn budget(&self) -> Option<&str> {
+    /// Returns the budget that the attempt counts against; `None` when it is not counted.
+    pub(super) fn budget(&self) -> Option<AccountBudget> {
+        let subjects = self.subjects.as_ref()?;
+        Some(subjects.budget(self.used))
+    }
+
+    /// The counters that deciding an attempt with the right password changes.
+    pub(crate) fn counters(&self) -> Vec<CounterKey> {
         self.subjects
             .as_ref()
-            .map(|subjects| subjects.of(self.used))
+            .map_or_else(Vec::new, Subjects::counters)
     }
 
     /// Whether the attempt is counted.
@@ -113,31 +118,41 @@ impl Attempt {
     /// address is known from now on. Runs in the transaction of the operation that required the
     /// password.
     pub(crate) fn succeed(&self, tx: &mut Writing<'_>, now: NaiveDateTime) -> QueryResult<()> {
-        self.succeed_as(tx, false, now).map(drop)
+        let mut counters = LockedCounters::lock(tx, &self.counters(), now)?;
+        self.succeed_in(&mut counters, now)?;
+        counters.store(tx)
     }
 
-    /// Like [`Self::succeed`], and takes a sign-in from the account's budget. If the budget is used
-    /// up, returns the time until the next sign-in is possible.
+    /// Like [`Self::succeed`], on counters that the transaction has locked.
+    pub(super) fn succeed_in(
+        &self,
+        counters: &mut LockedCounters,
+        now: NaiveDateTime,
+    ) -> QueryResult<()> {
+        self.succeed_as(counters, false, now).map(drop)
+    }
+
+    /// Like [`Self::succeed`], on the locked [`Self::counters`], and takes a sign-in from the account's
+    /// budget. If the budget is used up, returns the time until the next sign-in is possible.
     pub(crate) fn sign_in(
         &self,
-        tx: &mut Writing<'_>,
+        counters: &mut LockedCounters,
         now: NaiveDateTime,
     ) -> QueryResult<Option<TimeDelta>> {
-        self.succeed_as(tx, true, now)
+        self.succeed_as(counters, true, now)
     }
 
     fn succeed_as(
         &self,
-        tx: &mut Writing<'_>,
+        counters: &mut LockedCounters,
         is_sign_in: bool,
         now: NaiveDateTime,
     ) -> QueryResult<Option<TimeDelta>> {
         let Some(subjects) = &self.subjects else {
             return Ok(None);
         };
+        let mut account = counters.get(&subjects.account)?;
         let held = self.decide();
-        let own = Some(subjects.account.as_str());
-        let mut account = ThrottleCounter::lock(tx, &subjects.account, own, now)?;
         if self.used == Used::Strangers {
             decide(&mut account, held);
             account.expires_at = now + COUNT_LIFETIME;
@@ -152,14 +167,14 @@ impl Attempt {
         account.expires_at = account
             .expires_at
             .max(account.signed_in_until.unwrap_or(now));
-        account.update(tx)?;
+        counters.put(account);
         let known = [
             (&subjects.exact, Used::Exact),
             (&subjects.nearby, Used::Nearby),
         ];
         for (subject, budget) in known {
             let Some(subject) = subject else { continue };
-            let mut row = ThrottleCounter::lock(tx, subject, own, now)?;
+            let mut row = counters.find_or_new(subject, now)?;
             // A budget that the owner has not used stays unchanged: otherwise each success of the
             // owner would refill it for an attacker in the same network.
             if self.used == budget {
@@ -168,23 +183,43 @@ impl Attempt {
                 clear(&mut row);
             }
             row.expires_at = now + KNOWN_ADDRESS_LIFETIME;
-            row.update(tx)?;
+            counters.put(row);
         }
-        release(tx, &subjects.addresses, now)?;
+        release(counters, &subjects.addresses)?;
         Ok(wait)
     }
 }
 
 impl Subjects {
-    /// The subject of this budget of the account.
-    fn of(&self, used: Used) -> &str {
+    /// This budget of the account.
+    fn budget(&self, used: Used) -> AccountBudget {
         let own = match used {
             Used::Exact => self.exact.as_deref(),
             Used::Nearby => self.nearby.as_deref(),
             Used::Strangers => None,
         };
-        own.unwrap_or(&self.account)
+        AccountBudget {
+            account: self.account.clone(),
+            subject: own.unwrap_or(&self.account).to_owned(),
+        }
     }
+
+    /// The counters of all budgets.
+    pub(super) fn counters(&self) -> Vec<CounterKey> {
+        let pairs = [&self.exact, &self.nearby].into_iter().flatten();
+        let pairs = pairs.map(|pair| CounterKey::of_pair(pair, &self.account));
+        let account = CounterKey::of_account(&self.account);
+        let own = std::iter::once(account).chain(pairs);
+        own.chain(counters_of(&self.addresses)).collect()
+    }
+}
+
+/// The counters of the budgets of an address.
+pub(super) fn counters_of(budgets: &[(String, Rate)]) -> Vec<CounterKey> {
+    let budgets = budgets.iter().enumerate();
+    budgets
+        .map(|(number, (subject, _))| CounterKey::of_address(number, subject))
+        .collect()
 }
 
 /// Clears the failures of an account, except other attempts that are still under way.
@@ -195,17 +230,16 @@ fn decide(row: &mut ThrottleCounter, held: i64) {
     row.failures = still;
 }
 
-/// Takes the attempt from the budgets.
+/// Takes the attempt from the budgets, whose counters are locked.
 pub(super) fn count(
     throttle: &Throttle,
-    tx: &mut Writing<'_>,
+    counters: &mut LockedCounters,
     subjects: Subjects,
     now: NaiveDateTime,
 ) -> QueryResult<Counted> {
-    let own = Some(subjects.account.as_str());
-    let mut account = ThrottleCounter::lock(tx, &subjects.account, own, now)?;
-    let exact = find_known(tx, subjects.exact.as_deref(), now)?;
-    let nearby = find_known(tx, subjects.nearby.as_deref(), now)?;
+    let mut account = counters.get(&subjects.account)?;
+    let exact = find_known(counters, subjects.exact.as_deref(), now)?;
+    let nearby = find_known(counters, subjects.nearby.as_deref(), now)?;
     if account.expires_at <= now {
         clear(&mut account);
     }
@@ -221,14 +255,14 @@ pub(super) fn count(
         Admission::Refused(alert) => (false, alert),
         Admission::Undecided => return Ok(Counted::Undecided),
     };
-    if let Some(used_up) = take(tx, &subjects.addresses, now)? {
+    if let Some(used_up) = take(counters, &subjects.addresses, now)? {
         return Ok(Counted::UsedUp(used_up));
     }
     if used == Used::Strangers && is_allowed {
         row.expires_at = now + COUNT_LIFETIME;
     }
-    row.update(tx)?;
-    let reserved = || Reservation::new(throttle.0.store.clone(), subjects.of(used).to_owned());
+    counters.put(row);
+    let reserved = || Reservation::new(throttle.clone(), subjects.budget(used));
     Ok(Counted::Yes(Attempt {
         is_allowed,
         alert,
@@ -238,14 +272,14 @@ pub(super) fn count(
     }))
 }
 
-/// Locks and returns the budget of an address or network from which the owner has signed in.
+/// The budget of an address or network from which the owner has signed in.
 fn find_known(
-    tx: &mut Writing<'_>,
+    counters: &LockedCounters,
     subject: Option<&str>,
     now: NaiveDateTime,
 ) -> QueryResult<Option<ThrottleCounter>> {
     let found = match subject {
-        Some(subject) => ThrottleCounter::lock_existing(tx, subject)?,
+        Some(subject) => counters.find(subject)?,
         None => None,
     };
     Ok(found.filter(|row| row.expires_at > now))
@@ -254,35 +288,32 @@ fn find_known(
 /// Takes an attempt from all of these budgets of an address, or from none. Returns the budget that
 /// is used up, if any.
 pub(super) fn take(
-    tx: &mut Writing<'_>,
+    counters: &mut LockedCounters,
     budgets: &[(String, Rate)],
     now: NaiveDateTime,
 ) -> QueryResult<Option<UsedUp>> {
     let mut rows = Vec::new();
     for (number, (subject, rate)) in budgets.iter().enumerate() {
-        let mut row = ThrottleCounter::lock(tx, subject, None, now)?;
+        let mut row = counters.get(subject)?;
         if let Err(wait) = rate.take(&mut row, now) {
             return Ok(Some((number, wait)));
         }
         row.expires_at = now + COUNT_LIFETIME;
         rows.push(row);
     }
-    for row in rows {
-        row.update(tx)?;
-    }
+    rows.into_iter().for_each(|row| counters.put(row));
     Ok(None)
 }
 
 /// Puts an attempt back into the budgets of its address.
 pub(super) fn release(
-    tx: &mut Writing<'_>,
+    counters: &mut LockedCounters,
     budgets: &[(String, Rate)],
-    now: NaiveDateTime,
 ) -> QueryResult<()> {
     for (subject, rate) in budgets {
-        let mut row = ThrottleCounter::lock(tx, subject, None, now)?;
+        let mut row = counters.get(subject)?;
         rate.release(&mut row);
-        row.update(tx)?;
+        counters.put(row);
     }
     Ok(())
 }

@@ -26,9 +26,10 @@ pub(crate) use attempt::Attempt;
 use crate::audit::AuditTrail;
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Limits};
+use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::store::{InstanceKey, Store, ThrottleCounter, Writing};
+use crate::store::{InstanceKey, LockedCounters, Store, StoreError, ThrottleCounter, Writing};
 use changes::ChangeBudgets;
 use waiting::{BlockedNetworks, WaitingLines};
 
@@ -74,12 +75,24 @@ impl Throttle {
         }))
     }
 
+    /// The key of the digests that attempts are counted under.
+    async fn key(&self) -> Result<DigestKey, StoreError> {
+        if let Some(key) = self.0.key.cached() {
+            return Ok(key);
+        }
+        let key = self.0.key.clone();
+        self.0
+            .store
+            .writing(move |tx| Ok::<_, StoreError>(key.get(tx)?))
+            .await
+    }
+
     /// Clears the failures of the account with this canonical name. Returns whether there were any.
     pub(crate) fn clear_failures(&self, tx: &mut Writing<'_>, name: &str) -> QueryResult<bool> {
         let key = self.0.key.get(tx)?;
         let account = key.digest(&["account", name]);
         let now = self.0.clock.now();
-        ThrottleCounter::reset_account(tx, &account, now).map(|rows| rows > 0)
+        LockedCounters::reset_account(tx, &account, now).map(|rows| rows > 0)
     }
 
     /// Moves the wait of an account, and the sign-ins that it has used up, to another name, when the
@@ -92,7 +105,7 @@ impl Throttle {
     ) -> QueryResult<()> {
         let key = self.0.key.get(tx)?;
         let digest = |name| key.digest(&["account", name]);
-        ThrottleCounter::move_account(tx, &digest(old), &digest(new), self.0.clock.now())
+        LockedCounters::move_account(tx, &digest(old), &digest(new), self.0.clock.now())
     }
 
     /// Deletes expired counts and returns their number; deletes none while the clock is not trusted

@@ -12,7 +12,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::{Budget, SignInOutcome};
 use crate::network::neighbourhood;
-use crate::store::{ThrottleCounter, User, Writing};
+use crate::store::User;
 
 impl Throttle {
     /// Counts an attempt to authenticate as the user with this canonical name. When attempts under
@@ -39,21 +39,22 @@ impl Throttle {
             AddressBudget::all("sign-in", address, per_minute(limits.address))
         };
         self.check_blocked(&budgets, self.0.clock.now(), Budget::Address)?;
+        let key = self.key().await?;
+        let from = |network: String| key.digest(&["pair", name, &network]);
+        let subjects = Subjects {
+            account: key.digest(&["account", name]),
+            exact: (!is_shared).then(|| from(network.to_string())),
+            nearby: neighbourhood(address).filter(|_| !is_shared).map(from),
+            addresses: subjects_of(&key, &budgets),
+            sign_ins: sign_ins_per_minute(limits.sign_ins),
+        };
         let mut turn = self.0.waiting.wait(name, network).await?;
         loop {
             let now = self.0.clock.now();
-            let (throttle, name, addresses) = (self.clone(), name.to_owned(), budgets.clone());
-            let counted = self.0.store.writing(move |tx| {
-                let key = throttle.0.key.get(tx)?;
-                let from = |network: String| key.digest(&["pair", &name, &network]);
-                let subjects = Subjects {
-                    account: key.digest(&["account", &name]),
-                    exact: (!is_shared).then(|| from(network.to_string())),
-                    nearby: neighbourhood(address).filter(|_| !is_shared).map(from),
-                    addresses: subjects_of(&key, &addresses),
-                    sign_ins: sign_ins_per_minute(limits.sign_ins),
-                };
-                Ok::<_, Error>(count(&throttle, tx, subjects, now)?)
+            let (throttle, subjects) = (self.clone(), subjects.clone());
+            let locked = subjects.counters();
+            let counted = self.0.audit.count(locked, move |counters| {
+                count(&throttle, counters, subjects, now)
             });
             match counted.await? {
                 Counted::Yes(attempt) => {
@@ -83,12 +84,12 @@ impl Throttle {
         attempt: &Attempt,
         user_id: Option<i64>,
     ) -> Result<(), Error> {
-        if let Some(subject) = attempt.budget().map(str::to_owned) {
+        if let Some(budget) = attempt.budget() {
             let held = attempt.decide();
-            let decide = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(ThrottleCounter::decide(tx, &subject, held)?)
-            };
-            self.0.store.writing(decide).await?;
+            let decided = self.0.audit.count(budget.counters(), move |counters| {
+                budget.decide(counters, held)
+            });
+            decided.await?;
         }
         self.record_wait(context, attempt, user_id).await
     }
@@ -109,15 +110,15 @@ impl Throttle {
     /// Removes an attempt that is under way from the count. If the database does not answer, the
     /// attempt counts as a failure.
     pub(crate) async fn withdraw(&self, attempt: &Attempt) {
-        let Some(subject) = attempt.budget().map(str::to_owned) else {
+        let Some(budget) = attempt.budget() else {
             return;
         };
         if attempt.decide() == 1 {
             let now = self.0.clock.now();
-            let withdraw = move |tx: &mut Writing<'_>| {
-                Ok::<_, Error>(ThrottleCounter::withdraw(tx, &subject, now)?)
-            };
-            if self.0.store.writing(withdraw).await.is_err() {
+            let withdrawn = self.0.audit.count(budget.counters(), move |counters| {
+                budget.withdraw(counters, now)
+            });
+            if withdrawn.await.is_err() {
                 log::warn!("an attempt without a comparison is counted as a failure");
             }
         }
@@ -141,8 +142,10 @@ impl Throttle {
         }
         attempt.reopen();
         let now = self.0.clock.now();
-        let succeed = move |tx: &mut Writing<'_>| Ok::<_, Error>(attempt.succeed(tx, now)?);
-        self.0.store.writing(succeed).await
+        let succeeded = self.0.audit.count(attempt.counters(), move |counters| {
+            attempt.succeed_in(counters, now)
+        });
+        Ok(succeeded.await?)
     }
 
     /// Returns the outcome of a transaction that called [`Attempt::succeed`] unchanged. If the

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use tokio::runtime::Handle;
+use diesel::QueryResult;
 
+use super::Throttle;
 use super::rate::{Alert, take_from_account};
-use crate::store::{Store, StoreError, ThrottleCounter, Writing};
+use crate::store::{CounterKey, LockedCounters, ThrottleCounter};
 
 /// How long an attempt may take in addition to its wait for a hash thread.
 const DECISION_TIMEOUT: TimeDelta = TimeDelta::seconds(5);
@@ -50,20 +51,73 @@ pub(super) fn reserve(
     }
 }
 
+/// The budget of an account that an attempt counts against.
+#[derive(Clone, Debug)]
+pub(super) struct AccountBudget {
+    /// The account.
+    pub(super) account: String,
+    /// The account itself, or the account from an address or network.
+    pub(super) subject: String,
+}
+
+impl AccountBudget {
+    /// The counters to lock before this one changes.
+    pub(super) fn counters(&self) -> Vec<CounterKey> {
+        let mut counters = vec![CounterKey::of_account(&self.account)];
+        if self.subject != self.account {
+            counters.push(CounterKey::of_pair(&self.subject, &self.account));
+        }
+        counters
+    }
+
+    /// Marks an attempt as decided; it stays counted as a failure. `held` is 1 for an attempt that
+    /// was undecided, and 0 for a refused one, so that both take equally long.
+    pub(super) fn decide(&self, counters: &mut LockedCounters, held: i64) -> QueryResult<()> {
+        if let Some(mut row) = counters.find(&self.subject)? {
+            row.under_way = (row.under_way - held).max(0);
+            counters.put(row);
+        }
+        Ok(())
+    }
+
+    /// Removes an undecided attempt for which no password was compared.
+    pub(super) fn withdraw(
+        &self,
+        counters: &mut LockedCounters,
+        now: NaiveDateTime,
+    ) -> QueryResult<()> {
+        let row = counters.find(&self.subject)?;
+        let is_counted = |row: &ThrottleCounter| {
+            row.under_way > 0
+                && row.failures > 0
+                && row.under_way_until.is_some_and(|lapses| lapses > now)
+        };
+        if let Some(mut row) = row.filter(is_counted) {
+            row.failures -= 1;
+            row.under_way -= 1;
+            // Without this attempt there is no wait: the count is within the limit, or the previous
+            // wait has passed.
+            row.next_at = None;
+            counters.put(row);
+        }
+        Ok(())
+    }
+}
+
 /// Holds an attempt that is under way. If it is dropped before the attempt is decided, as when a client
 /// disconnects, the attempt is a failure.
 pub(super) struct Reservation {
-    store: Store,
-    subject: String,
+    throttle: Throttle,
+    budget: AccountBudget,
     is_decided: AtomicBool,
 }
 
 impl Reservation {
-    /// A reservation in the budget of `subject`.
-    pub(super) fn new(store: Store, subject: String) -> Self {
+    /// A reservation in this budget.
+    pub(super) fn new(throttle: Throttle, budget: AccountBudget) -> Self {
         Self {
-            store,
-            subject,
+            throttle,
+            budget,
             is_decided: AtomicBool::new(false),
         }
     }
@@ -81,18 +135,12 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // Without a runtime, or when it stops, the reservation lapses.
-        if self.decide() == 1
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let (store, subject) = (self.store.clone(), std::mem::take(&mut self.subject));
-            runtime.spawn(async move {
-                let decide = move |tx: &mut Writing<'_>| {
-                    Ok::<_, StoreError>(ThrottleCounter::decide(tx, &subject, 1)?)
-                };
-                // On an error the reservation lapses.
-                let _ = store.writing(decide).await;
-            });
+        if self.decide() == 1 {
+            // On an error the reservation lapses.
+            let budget = self.budget.clone();
+            let decide = move |counters: &mut LockedCounters| budget.decide(counters, 1);
+            let counters = self.budget.counters();
+            self.throttle.0.audit.count_later(counters, decide);
         }
     }
 }

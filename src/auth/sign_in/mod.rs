@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
 use super::{Auth, IssuedToken};
-use crate::audit::{Action, AuditContext, Event};
+use crate::audit::{Action, AuditContext, Claims, Event};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
-use crate::store::{AccessToken, Ends, NewAccessToken};
+use crate::store::{AccessToken, NewAccessToken};
 
 /// The result of the transaction of a sign-in with the right password.
 enum Stored {
@@ -100,7 +100,6 @@ impl Auth {
         };
         let (secret, lifetime) = self.new_token()?;
         let (user, now) = (account.user.clone(), self.0.clock.now());
-        let ends = Ends::Users(vec![user.id]);
         let token = NewAccessToken {
             user_id: account.user.id,
             access_token: secret.digest().to_hex(),
@@ -109,12 +108,17 @@ impl Auth {
             created_at: now,
             authenticated_at: Some(now),
         };
-        let stored = self.change(&context, ends, move |tx, events| {
-            if !account.lock_if_unchanged(tx)? {
+        let claims = Claims {
+            users: vec![account.user.id],
+            counters: attempt.counters(),
+            ..Claims::default()
+        };
+        let stored = self.change_in_group(&context, claims, move |tx, counters, events| {
+            if !account.is_unchanged(tx)? {
                 return Ok(Stored::AccountChanged);
             }
             // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
-            if let Some(wait) = attempt.sign_in(tx, now)? {
+            if let Some(wait) = attempt.sign_in(counters, now)? {
                 return Ok(Stored::TooManySignIns(wait));
             }
             let event = Event::new(Action::Login).on_user(account.user.id);

@@ -1,0 +1,134 @@
+//! The thread that commits groups of operations. While it commits one group, the next one gathers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::{mem, thread};
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::group::{Group, GroupError, Operation};
+use super::{AuditTrail, Inner};
+
+/// Maximum number of operations in a group: none should wait long for the others.
+const MAX_GROUP: usize = 64;
+
+/// Gives operations to the thread. Dropping it stops the thread.
+#[derive(Default)]
+pub(super) struct Writer(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Box<dyn Operation>>,
+    is_running: bool,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for operations. `None` if there will be none.
+    fn next(&self) -> Option<Group> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = state.waiting.len().min(MAX_GROUP);
+        Some(state.waiting.drain(..count).collect())
+    }
+
+    /// Refuses all that wait: dropping an operation does. Without the lock, because what an
+    /// operation holds may submit another one.
+    fn refuse_all(&self) {
+        let mut state = self.lock();
+        state.is_running = false;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.changed.notify_one();
+    }
+}
+
+/// Leaves no caller waiting when the thread ends, for whatever reason.
+struct Stopping<'a>(&'a Queue);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.refuse_all();
+    }
+}
+
+impl AuditTrail {
+    /// Gives an operation to the thread, and starts the thread if none is running.
+    pub(super) fn submit(&self, operation: Box<dyn Operation>) {
+        let queue = &self.0.writer.0;
+        let mut state = queue.lock();
+        state.waiting.push_back(operation);
+        let is_running = mem::replace(&mut state.is_running, true);
+        drop(state);
+        if is_running {
+            queue.changed.notify_one();
+            return;
+        }
+        let (shared, trail) = (Arc::clone(queue), Arc::downgrade(&self.0));
+        let started = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || run(&shared, &trail));
+        if let Err(error) = started {
+            log::error!("database: no thread for changes: {error}");
+            queue.refuse_all();
+        }
+    }
+
+    /// Commits a group and answers its callers.
+    fn commit_and_answer(&self, runtime: &Runtime, group: Group) {
+        let mut group = group;
+        group.retain(|operation| !operation.is_abandoned());
+        if group.is_empty() {
+            return;
+        }
+        match runtime.block_on(self.commit(group)) {
+            Ok(group) | Err(GroupError::Refused(group)) => {
+                group.into_iter().for_each(|operation| operation.answer());
+            }
+            Err(GroupError::Locked(group)) => group
+                .into_iter()
+                .for_each(|operation| self.commit_and_answer(runtime, vec![operation])),
+            Err(GroupError::Failed(error)) => log::debug!("database: a group failed: {error}"),
+        }
+    }
+}
+
+fn run(queue: &Queue, trail: &Weak<Inner>) {
+    let _stopping = Stopping(queue);
+    let runtime = match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("database: no runtime for changes: {error}");
+            return;
+        }
+    };
+    while let Some(group) = queue.next() {
+        let Some(trail) = trail.upgrade() else {
+            return;
+        };
+        AuditTrail(trail).commit_and_answer(&runtime, group);
+    }
+}
