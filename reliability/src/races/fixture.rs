@@ -71,29 +71,36 @@ impl RaceFixture {
 
     /// A new user with the scope, a login token and a key.
     pub(super) fn new_user(&mut self) -> Result<User, String> {
-        self.users += 1;
-        let email = format!("user-{}@example.com", self.users);
-        let mut user = User::new(email, PASSWORD.to_owned());
+        let mut user = loop {
+            self.users += 1;
+            let email = format!("user-{}@example.com", self.users);
+            let mut user = User::new(email, PASSWORD.to_owned());
+            if self.register(&mut user)? {
+                break user;
+            }
+        };
         let scope = Change::AddScope(SCOPE.to_owned());
-        for change in [
-            Change::Register,
-            scope,
-            Change::Login,
-            Change::CreateKey(SCOPE),
-        ] {
+        for change in [scope, Change::Login, Change::CreateKey(SCOPE)] {
             self.make(&mut user, &change)?;
         }
         Ok(user)
+    }
+
+    /// Registers a user. Returns `false` if an earlier attempt, whose response was 503, did so.
+    fn register(&mut self, user: &mut User) -> Result<bool, String> {
+        let request = user.request(&Change::Register, &self.admin);
+        let response = self.api.send_with_retry(0, &request, &[201, 409])?;
+        if response.status == 409 {
+            return Ok(false);
+        }
+        apply(user, &Change::Register, &response).map(|()| true)
     }
 
     /// Makes a change that has to succeed.
     pub(super) fn make(&mut self, user: &mut User, change: &Change) -> Result<(), String> {
         let request = user.request(change, &self.admin);
         let response = self.api.send_with_retry(0, &request, &[change.status()])?;
-        let made = Made::from_response(change, &response);
-        let made = made.ok_or_else(|| format!("the response is incomplete: {response:?}"))?;
-        user.apply(change, &made);
-        Ok(())
+        apply(user, change, &response)
     }
 
     /// What ends the access of a user in a race of this kind.
@@ -140,6 +147,14 @@ impl RaceFixture {
         let events = member(&response, "events")?;
         Ok(events.as_array().ok_or("no list of events")?.clone())
     }
+}
+
+/// Applies what the response to a change says.
+fn apply(user: &mut User, change: &Change, response: &Response) -> Result<(), String> {
+    let made = Made::from_response(change, response);
+    let made = made.ok_or_else(|| format!("the response is incomplete: {response:?}"))?;
+    user.apply(change, &made);
+    Ok(())
 }
 
 /// The credentials of a new user that the kind ends.
