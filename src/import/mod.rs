@@ -6,6 +6,7 @@
 //! They are stored in batches, one per transaction, so an interrupted import can be repeated.
 
 mod columns;
+mod csv_records;
 mod database;
 mod files;
 mod ids;
