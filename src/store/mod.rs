@@ -24,6 +24,7 @@ mod limits;
 mod locked_counters;
 mod maintenance;
 mod migrations;
+mod postgres_connection;
 mod prepared;
 mod principal;
 mod principal_cache;
