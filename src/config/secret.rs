@@ -92,6 +92,16 @@ impl DatabaseUrl {
         url.open_mode().map(str::to_owned)
     }
 
+    /// A parameter of a Postgres URL, such as `sslrootcert`.
+    #[cfg(feature = "postgres-tls")]
+    pub(crate) fn postgres_parameter(&self, name: &str) -> Option<String> {
+        let Self::Postgres(url) = self else {
+            return None;
+        };
+        let url = PostgresUrl::parse(url.expose_secret()).ok()?;
+        url.parameter(name).map(str::to_owned)
+    }
+
     /// The file of an SQLite database.
     pub fn sqlite_path(&self) -> Option<&Path> {
         match self {

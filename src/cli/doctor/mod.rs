@@ -1,5 +1,7 @@
 //! `tokenhouse doctor`: problems of an installation, and their solutions.
 
+#[cfg(feature = "postgres-tls")]
+mod certificates;
 mod database;
 mod environment;
 mod service;
@@ -61,6 +63,8 @@ struct Finding {
 pub(super) fn run(config: &Config, args: &DoctorArgs, output: Output) -> Result<(), String> {
     let mut findings = settings(config);
     findings.extend(database::check_transport(config));
+    #[cfg(feature = "postgres-tls")]
+    findings.extend(certificates::check(config));
     findings.push(environment::check_clock());
     findings.push(hash_time(config));
     findings.extend(service::check_running(config));
