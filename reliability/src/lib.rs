@@ -10,6 +10,7 @@ pub mod checker;
 pub mod durability;
 pub mod faults;
 mod fixture;
+pub mod groups;
 pub mod history;
 pub mod hostile;
 pub mod races;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use reliability::checker::{Guarantee, Verdict, check};
 use reliability::durability::{Audit, IoErrors, Kills, PowerCut};
 use reliability::faults::Faults;
+use reliability::groups::Groups;
 use reliability::history::{Action, History, Outcome, Run};
 use reliability::hostile::Hostile;
 use reliability::races::{Races, Tally};
@@ -55,6 +56,8 @@ enum Command {
     Durability(Durability),
     /// Let Postgres fail, and check that every response is correct or 503, in time
     Faults(Faults),
+    /// Register the same addresses and sign in at the same moments, and check that refusals undo nothing else
+    Groups(Groups),
     /// Hold thousands of connections without progress, and check that other clients are not affected
     Hostile(Hostile),
     /// Check that weakened versions of Tokenhouse are found
@@ -139,6 +142,7 @@ impl Command {
             Self::Durability(Durability::PowerCut(power_cut)) => power_cut.execute(binary)?,
             Self::Durability(Durability::IoErrors(io_errors)) => io_errors.execute(binary)?,
             Self::Faults(faults) => faults.execute(binary)?,
+            Self::Groups(groups) => groups.execute(binary)?,
             Self::Hostile(hostile) => hostile.execute(binary)?,
             Self::Mutants(args) => return mutants::run(args),
         };

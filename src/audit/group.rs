@@ -272,6 +272,8 @@ impl AuditTrail {
         mut counters: LockedCounters,
         mut group: Group,
     ) -> Result<Group, GroupError> {
+        // The locks may have taken long.
+        group.retain(|operation| !operation.is_abandoned());
         let mut events = Events::default();
         let is_alone = group.len() == 1;
         for operation in &mut group {

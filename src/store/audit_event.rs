@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use super::limits::{Row, Slice};
-use super::prepared::{Columns, ListedRow, RowList};
+use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::{audit_events, audit_head};
 use super::{StoreConnection, Writing};
 
@@ -18,6 +18,14 @@ const HEAD: i64 = 1;
 /// Rows fetched at a time for a page. Each may be large: rows of versions before 0.2 have columns
 /// without a limit.
 const PAGE_BATCH_SIZE: i64 = 16;
+
+const LOCK_HEAD: &str = "UPDATE audit_head SET id = id WHERE id = $1 \
+     RETURNING id, last_id, last_digest, pruned_id, pruned_digest, digest, adopted_id, \
+     adopted_start, adopted_digest";
+
+const UPDATE_HEAD: &str = "UPDATE audit_head SET last_id = $1, last_digest = $2, pruned_id = $3, \
+     pruned_digest = $4, digest = $5, adopted_id = $6, adopted_start = $7, adopted_digest = $8 \
+     WHERE id = $9";
 
 /// Rows inserted by one statement, whose values SQLite limits to 32,766.
 const MAX_INSERTED: usize = 100;
@@ -66,7 +74,7 @@ pub struct AuditEvent {
 }
 
 /// Where the trail begins and ends.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, AsChangeset)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName)]
 #[diesel(table_name = audit_head)]
 pub struct AuditHead {
     /// Always 1.
@@ -119,16 +127,23 @@ impl AuditHead {
     /// Locks the head until the transaction ends and returns it. A transaction locks the head last,
     /// so that no two can wait for each other.
     pub(crate) fn lock(tx: &mut Writing<'_>) -> QueryResult<Self> {
-        diesel::update(audit_head::table.find(HEAD))
-            .set(audit_head::id.eq(HEAD))
-            .returning(audit_head::all_columns)
+        prepared(LOCK_HEAD)
+            .bind::<BigInt, _>(HEAD)
             .get_result(tx.conn())
     }
 
     /// Stores a locked head.
     pub(crate) fn update(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
-        diesel::update(audit_head::table.find(HEAD))
-            .set(self)
+        prepared(UPDATE_HEAD)
+            .bind::<BigInt, _>(self.last_id)
+            .bind::<Text, _>(&self.last_digest)
+            .bind::<BigInt, _>(self.pruned_id)
+            .bind::<Text, _>(&self.pruned_digest)
+            .bind::<Text, _>(&self.digest)
+            .bind::<BigInt, _>(self.adopted_id)
+            .bind::<Text, _>(&self.adopted_start)
+            .bind::<Text, _>(&self.adopted_digest)
+            .bind::<BigInt, _>(HEAD)
             .execute(tx.conn())
             .map(drop)
     }

@@ -26,6 +26,7 @@ mod envelope;
 mod foreign_database;
 mod foreign_hashes;
 mod forward_auth;
+mod groups;
 mod guards;
 mod harness;
 mod import;
