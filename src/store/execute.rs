@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::is_lost;
-use super::principal_cache::Revocation;
+use super::principal_cache::{Ended, Fence};
 use super::{
     Ends, QUERY_TIMEOUT, REWRITE_TIMEOUT, Revoking, Store, StoreConnection, StoreError, Writing,
 };
@@ -132,7 +132,8 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.transact(QUERY_TIMEOUT, None, |conn| work(&mut Writing::new(conn)))
+        let fence = self.principals.fence(&Ends::Users(Vec::new()));
+        self.transact(QUERY_TIMEOUT, fence, |conn| work(&mut Writing::new(conn)))
             .await
     }
 
@@ -150,8 +151,8 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let revocation = self.principals.revocation(&ends);
-        self.transact(QUERY_TIMEOUT, revocation, move |conn| {
+        let fence = self.principals.fence(&ends);
+        self.transact(QUERY_TIMEOUT, fence, move |conn| {
             work(&mut Revoking::new(conn, &ends))
         })
         .await
@@ -171,8 +172,8 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let ends = Ends::Everyone;
-        let revocation = self.principals.revocation(&ends);
-        self.transact(REWRITE_TIMEOUT, revocation, move |conn| {
+        let fence = self.principals.fence(&ends);
+        self.transact(REWRITE_TIMEOUT, fence, move |conn| {
             lift_statement_timeout(conn).map_err(StoreError::from)?;
             work(&mut Revoking::new(conn, &ends))
         })
@@ -194,8 +195,11 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let mut deleted = 0;
         loop {
-            let batch = move |tx: &mut Writing<'_>| Ok::<_, StoreError>(delete(tx, BATCH_LIMIT)?);
-            match self.writing(batch).await? {
+            let batch = move |conn: &mut StoreConnection| {
+                Ok::<_, StoreError>(delete(&mut Writing::new(conn), BATCH_LIMIT)?)
+            };
+            // Without the fence of `writing`: the cache of this process may hold such a row.
+            match self.transact(QUERY_TIMEOUT, None, batch).await? {
                 0 => return Ok(deleted),
                 rows => {
                     on_batch(rows);
@@ -208,7 +212,7 @@ impl Store {
     async fn transact<T, E>(
         &self,
         timeout: Duration,
-        mut revocation: Option<Revocation>,
+        mut fence: Option<Fence>,
         work: impl FnOnce(&mut StoreConnection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -217,7 +221,7 @@ impl Store {
     {
         let mut work = Some(work);
         self.run(timeout, self.write_permit.as_ref(), move |conn| {
-            run_transaction(conn, revocation.as_mut(), |conn| match work.take() {
+            run_transaction(conn, fence.as_mut(), |conn| match work.take() {
                 Some(work) => work(conn),
                 // After BEGIN there is no second attempt.
                 None => Err(StoreError::from(DieselError::NotFound).into()),
@@ -239,14 +243,14 @@ pub(super) fn run_query<T>(
     }
 }
 
-/// Runs `work` in one transaction, which an error rolls back. On Postgres the `revocation` makes it
-/// effective on all processes at the same moment.
+/// Runs `work` in one transaction, which an error rolls back. The `fence` makes it effective on all
+/// processes at the same moment.
 fn run_transaction<T, E: From<StoreError>>(
     conn: &mut StoreConnection,
-    revocation: Option<&mut Revocation>,
+    fence: Option<&mut Fence>,
     work: impl FnOnce(&mut StoreConnection) -> Result<T, E>,
 ) -> Outcome<T, E> {
-    let Some(revocation) = revocation else {
+    let Some(fence) = fence else {
         return match conn.begin_write() {
             Err(error) => Outcome::not_started(error),
             Ok(()) => {
@@ -255,17 +259,20 @@ fn run_transaction<T, E: From<StoreError>>(
             }
         };
     };
-    if let Err(error) = revocation.begin(conn).and_then(|()| conn.begin_write()) {
+    if let Err(error) = fence.begin(conn).and_then(|()| conn.begin_write()) {
         return Outcome::not_started(error);
     }
     let outcome = work(conn).and_then(|value| {
-        let announced = revocation.announce_end(conn);
-        announced.map_err(StoreError::from)?;
+        fence.before_commit(conn).map_err(StoreError::from)?;
         Ok(value)
     });
     let outcome = end(conn, outcome);
-    let is_committed = matches!(outcome, Outcome::Done(Ok(_)));
-    match (revocation.end(conn, is_committed), outcome) {
+    let ended = match &outcome {
+        Outcome::Done(Ok(_)) => Ended::Committed,
+        Outcome::Done(Err(_)) => Ended::RolledBack,
+        Outcome::Spoiled(_) | Outcome::NotStarted(_) => Ended::Unknown,
+    };
+    match (fence.end(conn, ended), outcome) {
         (Err(error), Outcome::Done(Ok(_))) => Outcome::Spoiled(Err(StoreError::from(error).into())),
         (Err(_), Outcome::Done(result)) => Outcome::Spoiled(result),
         (_, outcome) => outcome,

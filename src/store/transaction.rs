@@ -37,11 +37,6 @@ pub enum Ends {
 }
 
 impl Ends {
-    /// Whether no credential may end.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Users(ids) if ids.is_empty())
-    }
-
     fn includes(&self, user_id: i64) -> bool {
         match self {
             Self::Users(ids) => ids.contains(&user_id),

@@ -8,6 +8,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
+use super::suspensions::Suspensions;
 use crate::credential::token::TokenDigest;
 use crate::store::{Credential, Principal};
 
@@ -16,15 +17,17 @@ use crate::store::{Credential, Principal};
 const MAX_AGE: TimeDelta = TimeDelta::seconds(60);
 
 /// Principals by the digest of their token. Entries that were not used recently are evicted first.
-pub(super) struct Entries(
-    Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<IdentityHasher>>>,
-);
+pub(super) struct Entries {
+    cache: Option<Cache<TokenDigest, Entry, Bytes, BuildHasherDefault<IdentityHasher>>>,
+    suspensions: Suspensions,
+}
 
-/// A principal, and a time before which it was not read.
+/// A principal, a time before which it was not read, and the stamp of its user's slot.
 #[derive(Clone)]
 struct Entry {
     principal: Arc<Principal>,
     requested_at: NaiveDateTime,
+    stamp: u64,
 }
 
 impl Entries {
@@ -34,55 +37,72 @@ impl Entries {
             .weight_capacity(bytes)
             .estimated_items_capacity(usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX))
             .build();
-        Self(options.ok().filter(|_| bytes > 0).map(|options| {
+        let cache = options.ok().filter(|_| bytes > 0).map(|options| {
             Cache::with_options(
                 options,
                 Bytes,
                 BuildHasherDefault::default(),
                 DefaultLifecycle::default(),
             )
-        }))
+        });
+        Self {
+            cache,
+            suspensions: Suspensions::new(),
+        }
     }
 
     /// Whether it can hold any entry.
     pub(super) fn has_capacity(&self) -> bool {
-        self.0.is_some()
+        self.cache.is_some()
     }
 
-    /// The principal, unless it is too old at `now` or dated in the future: then the clock was set
-    /// back, and the age is unknown.
+    /// The users whose entries must not be used.
+    pub(super) fn suspensions(&self) -> &Suspensions {
+        &self.suspensions
+    }
+
+    /// The principal, unless its user was suspended since it was inserted, or it is too old at `now`
+    /// or dated in the future: then the clock was set back, and the age is unknown.
     pub(super) fn get(&self, digest: &TokenDigest, now: NaiveDateTime) -> Option<Arc<Principal>> {
-        let entry = self.0.as_ref()?.get(digest)?;
+        let entry = self.cache.as_ref()?.get(digest)?;
         let age = now - entry.requested_at;
-        (TimeDelta::zero() <= age && age < MAX_AGE).then_some(entry.principal)
+        let user_id = entry.principal.user.id;
+        let is_valid = TimeDelta::zero() <= age
+            && age < MAX_AGE
+            && self.suspensions.is_current(user_id, entry.stamp);
+        is_valid.then_some(entry.principal)
     }
 
-    /// Caches a principal that was requested at `requested_at` and read after that.
+    /// Caches a principal that was requested at `requested_at`, and read after
+    /// [`Suspensions::latest`] returned `since`, unless its user was suspended since then.
     pub(super) fn insert(
         &self,
         digest: TokenDigest,
         principal: Arc<Principal>,
         requested_at: NaiveDateTime,
+        since: u64,
     ) {
-        if let Some(cache) = &self.0 {
+        let stamp = self.suspensions.stamp(principal.user.id, since);
+        if let (Some(cache), Some(stamp)) = (&self.cache, stamp) {
             cache.insert(
                 digest,
                 Entry {
                     principal,
                     requested_at,
+                    stamp,
                 },
             );
         }
     }
 
     pub(super) fn remove(&self, digest: &TokenDigest) {
-        if let Some(cache) = &self.0 {
+        if let Some(cache) = &self.cache {
             cache.remove(digest);
         }
     }
 
     pub(super) fn clear(&self) {
-        if let Some(cache) = &self.0 {
+        if let Some(cache) = &self.cache {
             cache.clear();
         }
     }

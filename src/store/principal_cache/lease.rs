@@ -4,32 +4,34 @@
 //! whether the row exists and is not fenced, which changes are in progress, and what has changed,
 //! all in one snapshot ([`coordination`](super::coordination)). When it has removed what has
 //! changed and no change is in progress, it may use its cache for [`LEASE_TIMEOUT`], counted from
-//! before the query. A process that is about to change a principal announces that, and makes the
-//! change once the owner of every lease pauses. A row whose owner does not answer is fenced, and a
-//! second later its owner can no longer rely on an earlier read. The pause ends when a snapshot
+//! before the query. A process that is about to change principals announces that with the ids of
+//! their users, and makes the change once the owner of every lease has suspended these users. If they
+//! are too many, or not known, the owners pause altogether. A row whose owner does not answer is fenced, and a
+//! second later its owner can no longer rely on an earlier read. The suspension ends when a snapshot
 //! shows that the change is no longer in progress; what it changed is in the same snapshot.
 //!
 //! No clock of one machine is compared with that of another, so none needs to be correct. The
 //! clocks must run at the same speed, and must not stop while a machine is suspended: see
 //! [`Moment`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
 use super::lookup_queue::LookupQueue;
+use super::suspensions::Suspension;
 
 /// How long one read of the tables allows the cache to be used. Shorter than
 /// [`FENCE_TIMEOUT`](super::revocation) by more than clocks differ in speed.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// The maximum time that a lease's owner pauses for one change: the process that makes the change
+/// The maximum time that a lease's owner pauses or suspends users for one change: the process that makes the change
 /// may be killed before it announces the end.
 pub(super) const PAUSE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
-/// How long a change may rely on the pause. Shorter than [`PAUSE_TIMEOUT`], for the same reason.
+/// How long a change may rely on that. Shorter than [`PAUSE_TIMEOUT`], for the same reason.
 pub(super) const COMMIT_TIMEOUT: Duration = Duration::from_millis(4_500);
 
 /// The state of the lease that the threads of this process share.
@@ -41,6 +43,10 @@ pub(super) struct Lease {
     is_used: AtomicBool,
     /// Set when a change by this process waits for the thread.
     is_renewal_requested: AtomicBool,
+    /// The row in `session_leases`.
+    id: Mutex<Option<i64>>,
+    /// Suspensions by changes of this process that may be committed at any time.
+    undecided: Mutex<Vec<Suspension>>,
     queue: Arc<LookupQueue>,
 }
 
@@ -51,6 +57,8 @@ impl Lease {
             wall_end: AtomicU64::new(0),
             is_used: AtomicBool::new(false),
             is_renewal_requested: AtomicBool::new(false),
+            id: Mutex::default(),
+            undecided: Mutex::default(),
             queue,
         }
     }
@@ -78,6 +86,34 @@ impl Lease {
         let end = end.unwrap_or(Moment { boot: 0, wall: 0 });
         self.wall_end.store(end.wall, Ordering::SeqCst);
         self.boot_end.store(end.boot, Ordering::SeqCst);
+    }
+
+    /// The lease that the thread holds, or held a moment ago.
+    pub(super) fn id(&self) -> Option<i64> {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_id(&self, id: Option<i64>) {
+        *self.id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    /// Leaves a suspension to the thread, because the outcome of the change is not known. The tables
+    /// know: the call is in them as long as the change is in progress.
+    pub(super) fn leave(&self, suspension: Suspension) {
+        let mut undecided = self
+            .undecided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        undecided.push(suspension);
+    }
+
+    /// The suspensions that were left to the thread. They must end after the tables are read again.
+    pub(super) fn take_undecided(&self) -> Vec<Suspension> {
+        let mut undecided = self
+            .undecided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *undecided)
     }
 
     /// Makes the thread read the tables immediately: a change by this process was just announced

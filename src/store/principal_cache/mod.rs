@@ -5,17 +5,21 @@
 //! way to prove that ([`sqlite`], [`postgres`]), and both cover changes by other processes and by
 //! hand. Only found principals are cached: the cache never reports a token as unknown.
 //!
-//! One thread does all look-ups and all invalidation, so the two cannot overtake each other.
-//! Look-ups that arrive while it is busy are answered together.
+//! One thread does all look-ups and reads what others have changed, so the two cannot overtake each
+//! other. Look-ups that arrive while it is busy are answered together. The writers of this process
+//! suspend the users whose credentials they end ([`suspensions`]).
 
 mod coordination;
 mod entries;
+mod fence;
 mod lease;
 mod lookup_queue;
+mod own_commit;
 mod postgres;
 mod query;
 mod revocation;
 mod sqlite;
+mod suspensions;
 mod wal_index;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -27,7 +31,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-pub(super) use revocation::Revocation;
+pub(super) use fence::{Ended, Fence};
 pub(super) use wal_index::open_permanently;
 
 use super::connection::Manager;
@@ -37,7 +41,9 @@ use crate::credential::token::TokenDigest;
 use entries::Entries;
 use lease::Lease;
 use lookup_queue::{Lookup, LookupQueue};
+use own_commit::OwnCommit;
 use postgres::PostgresLookups;
+use revocation::Revocation;
 use sqlite::SqliteLookups;
 use wal_index::WalIndex;
 
@@ -142,13 +148,22 @@ impl PrincipalCache {
         self.entries.clear();
     }
 
-    /// What a writer needs to make a revocation effective on all processes; SQLite needs nothing, and
-    /// nor does a change that ends nothing.
-    pub(super) fn revocation(&self, ends: &Ends) -> Option<Revocation> {
-        match &self.validity {
-            _ if ends.is_nothing() => None,
-            Validity::Sqlite(_) => None,
-            Validity::Postgres(lease) => Some(Revocation::new(Arc::clone(lease))),
+    /// What a writer does around a transaction that may end these credentials; `None` if it is
+    /// nothing.
+    pub(super) fn fence(&self, ends: &Ends) -> Option<Fence> {
+        let entries = Arc::clone(&self.entries);
+        match (&self.validity, ends) {
+            (Validity::Sqlite(wal_index), Ends::Users(ids)) => {
+                let own = OwnCommit::new(Arc::clone(wal_index), entries, ids.clone());
+                Some(Fence::Sqlite(own))
+            }
+            // The look-up thread reads the log.
+            (Validity::Sqlite(_), Ends::Everyone) => None,
+            (Validity::Postgres(_), Ends::Users(ids)) if ids.is_empty() => None,
+            (Validity::Postgres(lease), _) => {
+                let revocation = Revocation::new(Arc::clone(lease), entries, ends);
+                Some(Fence::Postgres(revocation))
+            }
         }
     }
 }

@@ -145,6 +145,7 @@ impl PostgresLookups {
     ) -> Result<HashMap<TokenDigest, Arc<Principal>>, StoreError> {
         let credentials: HashSet<CredentialDigest> =
             lookups.iter().map(|lookup| lookup.credential).collect();
+        let since = self.entries.suspensions().latest();
         let found = match query::fetch_all(self.connection()?, &credentials) {
             // For example after a restart of Postgres: a new connection may work.
             Err(error) if is_lost(&error) => {
@@ -170,7 +171,8 @@ impl PostgresLookups {
                 let digest = lookup.credential.digest;
                 if let Some(principal) = found.get(&digest) {
                     let principal = Arc::clone(principal);
-                    self.entries.insert(digest, principal, lookup.requested_at);
+                    self.entries
+                        .insert(digest, principal, lookup.requested_at, since);
                 }
             }
         }
@@ -234,15 +236,18 @@ impl PostgresLookups {
         };
         let lease = coordination::take_lease(conn)?;
         self.lease = Some(lease);
+        self.shared.set_id(self.lease);
         self.renew_lease(lease)
     }
 
-    /// Reads the tables: removes from the cache what has changed, and either pauses for the changes
-    /// in progress or allows the cache to be used again.
+    /// Reads the tables: removes from the cache what has changed, suspends the users of the changes
+    /// in progress, and allows the cache to be used again unless one of the changes requires a pause.
     fn renew_lease(&mut self, lease: i64) -> QueryResult<()> {
         let Some(conn) = &mut self.conn else {
             return Ok(());
         };
+        // They end when this returns, after the tables were read.
+        let _undecided = self.shared.take_undecided();
         let read_from = Moment::now();
         let seen = coordination::read(conn, lease, self.snapshot.as_ref())?;
         self.renewed_at = Instant::now();
@@ -251,14 +256,14 @@ impl PostgresLookups {
             return self.release_lease();
         }
         self.invalidate(seen.changes.as_deref());
-        let has_new_calls = self.calls.update(&seen.calls);
+        let has_new_calls = self.calls.update(seen.calls, &self.entries);
         if self.calls.require_pause() {
             self.shared.set_end(None);
-            if let (true, Some(conn)) = (has_new_calls, &mut self.conn) {
-                coordination::answer(conn, lease, &self.calls.ids(), &seen.snapshot)?;
-            }
         } else {
             self.shared.set_end(Some(read_from.after(LEASE_TIMEOUT)));
+        }
+        if let (true, Some(conn)) = (has_new_calls, &mut self.conn) {
+            coordination::answer(conn, lease, &self.calls.ids(), &seen.snapshot)?;
         }
         self.snapshot = Some(seen.snapshot);
         Ok(())
@@ -287,6 +292,7 @@ impl PostgresLookups {
         if let (Some(conn), Some(lease)) = (&mut self.conn, self.lease) {
             coordination::release_lease(conn, lease)?;
             self.lease = None;
+            self.shared.set_id(None);
         }
         Ok(())
     }

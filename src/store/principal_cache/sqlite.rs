@@ -1,9 +1,10 @@
 //! Look-ups on SQLite, and how the cache stays exact there.
 //!
 //! The cache reflects one state of the file, identified by the header of the wal-index, and is used
-//! only while the file is in that state. After a commit by any process, the next look-up reads the
+//! only while the file is in that state. After a commit by another process, the next look-up reads the
 //! log that the triggers of the migrations write and removes the logged principals; then the cache
-//! reflects the new state. If the header identifies no state, or the log is empty, the thread
+//! reflects the new state. After a commit by this process that is usually not necessary (see
+//! [`own_commit`](super::own_commit)), so the log is not read at each commit. If the header identifies no state, or the log is empty, the thread
 //! writes its own row into the log: from that commit on, both can be identified.
 
 use std::sync::Arc;
@@ -118,21 +119,23 @@ impl SqliteLookups {
     fn answer(&mut self, lookups: Vec<Lookup>) {
         self.mark_log_if_needed();
         // Taken before anything is read, so that the data read is at least as new.
+        let since = self.cache.entries.suspensions().latest();
+        let cached_state = self.cache.wal_index.cached_state();
         let header = self.cache.wal_index.current_state();
         let cache = &mut self.cache;
         let found: QueryResult<Vec<_>> = self.conn.transaction(|conn| {
-            if header != Some(cache.wal_index.cached_state()) {
+            if header != Some(cached_state) {
                 cache.catch_up(conn)?;
             }
             let found = lookups
                 .iter()
-                .map(|lookup| cache.get_or_fetch(conn, lookup));
+                .map(|lookup| cache.get_or_fetch(conn, lookup, since));
             found.collect()
         });
         match found {
             Ok(found) => {
                 if let Some(header) = header {
-                    cache.wal_index.set_cached_state(header);
+                    cache.wal_index.advance(&cached_state, header);
                 }
                 for (lookup, principal) in lookups.into_iter().zip(found) {
                     lookup.answer(Ok(principal));
@@ -169,11 +172,13 @@ impl SqliteLookups {
 }
 
 impl SyncedCache {
-    /// Gets a principal from the entries, which have caught up, or from the file.
+    /// Gets a principal from the entries, which have caught up, or from the file. `since` is the
+    /// latest suspension before that.
     fn get_or_fetch(
         &self,
         conn: &mut SqliteConnection,
         lookup: &Lookup,
+        since: u64,
     ) -> QueryResult<Option<Arc<Principal>>> {
         let Lookup {
             credential,
@@ -187,7 +192,7 @@ impl SyncedCache {
         if let Some(principal) = &found {
             let principal = Arc::clone(principal);
             self.entries
-                .insert(credential.digest, principal, *requested_at);
+                .insert(credential.digest, principal, *requested_at, since);
         }
         Ok(found)
     }

@@ -70,10 +70,27 @@ impl WalIndex {
         *self.cached.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that the entries of the cache were true at `header` or later.
-    pub(super) fn set_cached_state(&self, header: Header) {
-        *self.cached.write().unwrap_or_else(PoisonError::into_inner) = header;
+    /// Records that the entries of the cache are true at `to`, unless the cache no longer reflects
+    /// the state `from`: then another thread has advanced it. Returns whether it did.
+    pub(super) fn advance(&self, from: &Header, to: Header) -> bool {
+        let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
+        let is_same = *cached == *from;
+        if is_same {
+            *cached = to;
+        }
+        is_same
     }
+}
+
+/// Whether one commit leads from one state to the other, by whichever process, if there was any commit
+/// in between.
+pub(super) fn is_next(before: &Header, after: &Header) -> bool {
+    let count = |header: &Header| {
+        let mut count = [0; 4];
+        count.copy_from_slice(&header[COUNT]);
+        u32::from_ne_bytes(count)
+    };
+    after[SALTS] == before[SALTS] && count(after) == count(before).wrapping_add(1)
 }
 
 fn identifies_a_state(header: &Header) -> bool {

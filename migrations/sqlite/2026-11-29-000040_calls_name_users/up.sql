@@ -1,0 +1,1 @@
+-- Nothing: only processes on Postgres call each other.
