@@ -1,7 +1,11 @@
 //! The principal of a request, as stored: the user, and the credential that was presented.
 
+#[cfg(feature = "server")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+#[cfg(feature = "server")]
+use bytes::Bytes;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::{AccessToken, ApiKey, User};
@@ -16,9 +20,40 @@ pub struct Principal {
     pub user: User,
     /// The credential.
     pub credential: Credential,
+    /// See [`Self::prepared`].
+    #[cfg(feature = "server")]
+    prepared: OnceLock<Bytes>,
 }
 
 impl Principal {
+    /// A principal as read from the database.
+    pub(super) fn new(user: User, credential: Credential) -> Self {
+        Self {
+            user,
+            credential,
+            #[cfg(feature = "server")]
+            prepared: OnceLock::new(),
+        }
+    }
+
+    /// A description of the user that is sent often: made by the first call, and kept for those that
+    /// follow. A principal never changes, so it stays true as long as the principal does. All callers
+    /// pass the same function.
+    ///
+    /// # Errors
+    /// What `prepare` returns.
+    #[cfg(feature = "server")]
+    pub(crate) fn prepared<E>(
+        &self,
+        prepare: impl FnOnce(&User) -> Result<Vec<u8>, E>,
+    ) -> Result<Bytes, E> {
+        if let Some(prepared) = self.prepared.get() {
+            return Ok(prepared.clone());
+        }
+        let prepared = Bytes::from(prepare(&self.user)?);
+        Ok(self.prepared.get_or_init(|| prepared).clone())
+    }
+
     /// Whether this is an app: a program that is no person, with a key of its own.
     pub fn is_app(&self) -> bool {
         self.user.is_app

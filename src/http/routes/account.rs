@@ -1,12 +1,13 @@
 //! Users' own accounts.
 
 use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, Field, KeptKeys, PasswordInput, ProfileInput};
-use crate::error::FieldType;
+use crate::error::{Error as DomainError, FieldType};
 use crate::guards::{Authenticated, SignedIn};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
@@ -133,8 +134,17 @@ impl FromMembers for DeletionInput {
         error_responses::Unavailable,
     )
 )]
-pub(crate) async fn read(caller: Authenticated) -> HttpResponse {
-    HttpResponse::Ok().json(UserRead::from(&caller.user))
+pub(crate) async fn read(caller: Authenticated) -> Result<HttpResponse, Error> {
+    // The most frequent request, mostly of cached principals: only the first one serializes the user.
+    let body = caller.prepared(|user| serde_json::to_vec(&UserRead::from(user)));
+    let body = body.map_err(|error| {
+        log::error!("a user cannot be serialized: {error}");
+        DomainError::Internal
+    })?;
+    let json = HeaderValue::from_static("application/json");
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, json))
+        .body(body))
 }
 
 /// Change my name, surname or website

@@ -110,11 +110,11 @@ impl Entries {
 
 /// The size of a principal of a user with short fields, including the overhead of allocator and
 /// table.
-const TYPICAL_BYTES: u64 = 700;
+const TYPICAL_BYTES: u64 = 900;
 
-/// The size of a principal without the contents of its strings: the struct, its counters, nine
-/// allocations rounded up, and its slot in the table.
-const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 9 * 16 + 100;
+/// The size of a principal without the contents of its strings: the struct, its counters, eleven
+/// allocations rounded up, the names in its prepared response, and its slot in the table.
+const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 11 * 16 + 100 + 100;
 
 /// Estimates the size of a principal.
 #[derive(Clone)]
@@ -122,7 +122,9 @@ struct Bytes;
 
 impl Weighter<TokenDigest, Entry> for Bytes {
     fn weight(&self, _digest: &TokenDigest, entry: &Entry) -> u64 {
-        let Principal { user, credential } = entry.principal.as_ref();
+        let Principal {
+            user, credential, ..
+        } = entry.principal.as_ref();
         let user_strings = [
             &user.name,
             &user.surname,
@@ -134,10 +136,12 @@ impl Weighter<TokenDigest, Entry> for Bytes {
             Credential::LoginToken(token) => &[&token.access_token, &token.scopes],
             Credential::ApiKey(used) => &[&used.key.name, &used.key.hint, &used.key.scopes],
         };
-        let strings = user_strings.iter().chain(credential_strings);
-        let contents: usize = strings.map(|text| text.capacity()).sum();
+        let sum =
+            |strings: &[&String]| -> usize { strings.iter().map(|text| text.capacity()).sum() };
         let external_id = user.external_id.as_ref().map_or(0, String::capacity);
-        (FIXED_BYTES + contents + external_id) as u64
+        // What describes the user is also in the prepared response.
+        let of_user = 2 * (sum(&user_strings) + external_id);
+        (FIXED_BYTES + of_user + sum(credential_strings)) as u64
     }
 }
 

@@ -81,17 +81,11 @@ pub(super) fn fetch_all(
 }
 
 fn token_principal(user: User, token: AccessToken) -> Principal {
-    Principal {
-        user,
-        credential: Credential::LoginToken(token),
-    }
+    Principal::new(user, Credential::LoginToken(token))
 }
 
 fn key_principal(user: User, key: ApiKey) -> Principal {
-    Principal {
-        user,
-        credential: Credential::ApiKey(UsedKey::new(key)),
-    }
+    Principal::new(user, Credential::ApiKey(UsedKey::new(key)))
 }
 
 fn hex_digests(credentials: &HashSet<CredentialDigest>, kind: CredentialKind) -> Vec<String> {
