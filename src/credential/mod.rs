@@ -72,8 +72,8 @@ impl Candidates {
     pub fn parse(presented: &[u8]) -> Option<Self> {
         let usual = CredentialDigest::parse(presented)?;
         let is_knox_token = usual.kind == CredentialKind::LoginToken
-            && !is_token_shaped(presented)
-            && is_foreign_token_shaped(presented);
+            && is_foreign_token_shaped(presented)
+            && !is_token_shaped(presented);
         let knox = is_knox_token.then(|| CredentialDigest {
             kind: CredentialKind::LoginToken,
             digest: TokenDigest::from_knox_token(presented),

@@ -77,7 +77,7 @@ pub(crate) fn is_foreign_token_shaped(presented: &[u8]) -> bool {
     presented
         .split_last_chunk::<MIN_FOREIGN_DIGITS>()
         .is_some_and(|(before, digits)| {
-            before.iter().all(is_base64_url) && digits.iter().copied().all(hex::is_digit)
+            digits.iter().copied().all(hex::is_digit) && before.iter().all(is_base64_url)
         })
 }
 

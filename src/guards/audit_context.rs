@@ -33,10 +33,10 @@ impl FromRequest for AuditContext {
 pub(crate) fn audit_context(request: &HttpRequest) -> AuditContext {
     let user_agent = request.headers().get(header::USER_AGENT);
     let user_agent = user_agent.map(|value| value.as_bytes()).unwrap_or_default();
-    let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
     let given = client_request_id(request).map(text).unwrap_or_default();
-    let context = AuditContext::client(address(request), user_agent, &text(&request_id(request)))
-        .with_client_request_id(&given);
+    let own = request_id(request);
+    let context = AuditContext::client(address(request), user_agent, own.as_str())
+        .with_client_request_id(given);
     if is_behind_unnamed_proxy(request) {
         context.behind_unnamed_proxy()
     } else {
@@ -110,16 +110,35 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The maximum length of an id from a client, in bytes.
 const MAX_CLIENT_ID: usize = 128;
 
-/// Our id of a request.
-struct RequestId(HeaderValue);
+/// Our id of a request: 32 hexadecimal digits.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestId([u8; 32]);
 
-/// Our id of the request, always the same. Generated on demand, as most requests need none.
-pub(crate) fn request_id(request: &HttpRequest) -> HeaderValue {
-    if let Some(RequestId(id)) = request.extensions().get() {
-        return id.clone();
+impl RequestId {
+    /// A random id.
+    pub(crate) fn generate() -> Self {
+        let mut digits = [0; 32];
+        hex::write(&rand::random::<[u8; 16]>(), &mut digits);
+        Self(digits)
     }
-    let id = generate_request_id();
-    request.extensions_mut().insert(RequestId(id.clone()));
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Our id of the request, always the same: of the service's own routes the one that the log has.
+/// Elsewhere it is generated on demand, as most requests need none.
+pub(crate) fn request_id(request: &HttpRequest) -> RequestId {
+    #[cfg(feature = "server")]
+    if let Ok(id) = LOGGED_IDS.try_with(|ids| ids.own) {
+        return id;
+    }
+    if let Some(id) = request.extensions().get() {
+        return *id;
+    }
+    let id = RequestId::generate();
+    request.extensions_mut().insert(id);
     id
 }
 
@@ -134,21 +153,28 @@ pub(crate) fn client_request_id(request: &HttpRequest) -> Option<&HeaderValue> {
 
 /// The ids of a request, for the log.
 #[cfg(feature = "server")]
-#[cfg_attr(
-    not(feature = "cli"),
-    expect(dead_code, reason = "only the log of the program reads them")
-)]
 pub(crate) struct RequestIds {
-    own: HeaderValue,
+    own: RequestId,
     client: Option<HeaderValue>,
 }
 
 #[cfg(feature = "server")]
 impl RequestIds {
-    pub(crate) fn new(request: &HttpRequest) -> Self {
+    /// Our id of a request, and the client's.
+    pub(crate) fn new(own: RequestId, request: &HttpRequest) -> Self {
         Self {
-            own: request_id(request),
+            own,
             client: client_request_id(request).cloned(),
+        }
+    }
+
+    /// The id that the response has: the client's, or our own.
+    pub(crate) fn of_response(&self) -> HeaderValue {
+        let own = || HeaderValue::from_bytes(&self.own.0);
+        let none = |_impossible| HeaderValue::from_static("none");
+        match &self.client {
+            Some(id) => id.clone(),
+            None => own().unwrap_or_else(none),
         }
     }
 
@@ -161,19 +187,18 @@ impl RequestIds {
 /// Our id of the request that this task works on, and the client's id.
 #[cfg(feature = "cli")]
 pub(crate) fn logged_ids() -> Option<(String, Option<String>)> {
-    let text = |id: &HeaderValue| id.to_str().unwrap_or_default().to_owned();
-    let texts = |ids: &RequestIds| (text(&ids.own), ids.client.as_ref().map(text));
+    let texts = |ids: &RequestIds| {
+        let client = ids.client.as_ref().map(|id| text(id).to_owned());
+        (ids.own.as_str().to_owned(), client)
+    };
     LOGGED_IDS.try_with(texts).ok()
+}
+
+fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
 }
 
 #[cfg(feature = "server")]
 tokio::task_local! {
     static LOGGED_IDS: RequestIds;
-}
-
-/// 32 hexadecimal digits.
-fn generate_request_id() -> HeaderValue {
-    let mut id = [0; 32];
-    hex::write(&rand::random::<[u8; 16]>(), &mut id);
-    HeaderValue::from_bytes(&id).unwrap_or_else(|_impossible| HeaderValue::from_static("none"))
 }

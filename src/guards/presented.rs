@@ -1,13 +1,13 @@
 //! Finds the credential in the headers of a request.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 use crate::credential::is_credential_shaped;
 use crate::error::Error;
 
 /// The tutorial's header, for the static key and for a user's token.
-pub(crate) const TOKEN_HEADER: &str = "token";
+pub(crate) const TOKEN_HEADER: HeaderName = HeaderName::from_static("token");
 
 /// The credential of the request, from `Authorization` or `Token`. Never from the URL or the body (RFC
 /// 6750 sections 2.2 and 2.3 advise against both).

@@ -103,9 +103,10 @@ pub(super) async fn answer_cross_origin<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, actix_web::Error> {
-    let cors = request.app_data::<web::Data<Cors>>().cloned();
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let Some(cors) = cors else {
+    let origin = request.headers().get(header::ORIGIN);
+    let cors = request.app_data::<web::Data<Cors>>();
+    let cors = cors.filter(|cors| origin.is_some() || !cors.origins.is_empty());
+    let (Some(cors), origin) = (cors.cloned(), origin.cloned()) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let is_allowed = origin.as_ref().is_some_and(|origin| cors.allows(origin));

@@ -27,6 +27,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// while a request arrives.
 pub(super) const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(630);
 
+/// [`IDLE_TIMEOUT`] and [`PROXY_IDLE_TIMEOUT`] as responses announce them.
+const ANNOUNCED_TIMEOUT: &str = "timeout=5";
+const ANNOUNCED_PROXY_TIMEOUT: &str = "timeout=630";
+
 /// How much longer a connection is kept than announced, for a request that is on its way.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -161,12 +165,25 @@ impl ConnectionGuard {
     }
 
     /// How long the connection is kept for the next request.
-    pub(super) fn idle_timeout(&self) -> Duration {
-        if self.connection.is_proxy.load(Ordering::Relaxed) {
+    fn idle_timeout(&self) -> Duration {
+        if self.is_of_proxy() {
             PROXY_IDLE_TIMEOUT
         } else {
             IDLE_TIMEOUT
         }
+    }
+
+    /// The same, as a parameter of the header `Keep-Alive`.
+    pub(super) fn announced_timeout(&self) -> &'static str {
+        if self.is_of_proxy() {
+            ANNOUNCED_PROXY_TIMEOUT
+        } else {
+            ANNOUNCED_TIMEOUT
+        }
+    }
+
+    fn is_of_proxy(&self) -> bool {
+        self.connection.is_proxy.load(Ordering::Relaxed)
     }
 
     /// A response with this many bytes is being sent: sets the deadline for the next request.
@@ -195,4 +212,19 @@ fn watch(connections: &Weak<Connections>) {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn announced_timeouts_are_those_that_apply() {
+        for (timeout, announced) in [
+            (IDLE_TIMEOUT, ANNOUNCED_TIMEOUT),
+            (PROXY_IDLE_TIMEOUT, ANNOUNCED_PROXY_TIMEOUT),
+        ] {
+            assert_eq!(announced, format!("timeout={}", timeout.as_secs()));
+        }
+    }
 }

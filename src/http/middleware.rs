@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 
+use super::cors::answer_cross_origin;
 use super::idle_connections::ConnectionGuard;
 use super::normalize_path;
 use super::request_error::Error;
 use super::shutdown::Shutdown;
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::{
-    REQUEST_ID, RequestIds, address, client_request_id, report_unnamed_proxy, request_id,
+    REQUEST_ID, RequestId, RequestIds, address, report_unnamed_proxy, request_id,
 };
 use crate::metrics::RouteMetrics;
 
@@ -27,29 +28,39 @@ pub(super) struct AccessLog(pub(super) bool);
 /// request on a connection that is just being closed.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Decodes the path, passes the request on, and completes the response.
-pub(super) async fn decode_path<B: MessageBody>(
+/// The response to a request: that of its route, or to a preflight.
+type Response<B> = ServiceResponse<EitherBody<B, BoxBody>>;
+
+/// Around the whole service: decodes the path, passes the request on, and completes the response.
+pub(super) async fn around_service<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+) -> Result<Response<B>, actix_web::Error> {
     normalize_path::decode(&mut request);
-    complete_response(request, next).await
+    let ids = RequestIds::new(RequestId::generate(), request.request());
+    let id = ids.of_response();
+    ids.log(complete(request, next, id)).await
 }
 
-/// Passes the request on, and completes the response. What is logged meanwhile has the ids of the
-/// request.
-pub(super) async fn complete_response<B: MessageBody>(
+/// Around a route in another program: the same with the path as it is.
+pub(super) async fn around_route<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let ids = RequestIds::new(request.request());
-    ids.log(complete(request, next)).await
+) -> Result<Response<B>, actix_web::Error> {
+    // The same id that the program's own middleware may have asked for, or will.
+    let own = request_id(request.request());
+    let ids = RequestIds::new(own, request.request());
+    let id = ids.of_response();
+    ids.log(complete(request, next, id)).await
 }
 
-async fn complete<B: MessageBody>(
+/// Passes a request on, and completes the response. What is logged meanwhile has the ids of the
+/// request. A single function, since each layer around a route costs every request an allocation.
+async fn complete<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+    id: HeaderValue,
+) -> Result<Response<B>, actix_web::Error> {
     let is_forwarded_by_neighbour = report_unnamed_proxy(request.request());
     let connection = request.conn_data::<Arc<ConnectionGuard>>().cloned();
     if let Some(connection) = &connection {
@@ -59,20 +70,17 @@ async fn complete<B: MessageBody>(
         connection.begin_request();
     }
     let started = Instant::now();
-    let outcome = next.call(request).await;
+    let outcome = answer_cross_origin(request, next).await;
     let ended = Instant::now();
+    let duration = ended - started;
     if let Some(connection) = &connection {
         connection.end_request(ended, outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
-        route.observe(response.status().as_u16(), ended - started);
+        route.observe(response.status().as_u16(), duration);
     }
-    log_response(&response, ended - started);
-    let response_id = match client_request_id(response.request()) {
-        Some(id) => id.clone(),
-        None => request_id(response.request()),
-    };
+    log_response(&response, duration);
     if Shutdown::is_draining(response.request()) {
         // Otherwise the next request could arrive on this connection just as it is closed.
         let head = response.response_mut().head_mut();
@@ -82,12 +90,10 @@ async fn complete<B: MessageBody>(
         && response.response().head().keep_alive();
     let headers = response.headers_mut();
     if let Some(connection) = connection.filter(|_| is_kept) {
-        let seconds = connection.idle_timeout().as_secs();
-        if let Ok(value) = HeaderValue::try_from(format!("timeout={seconds}")) {
-            headers.insert(KEEP_ALIVE, value);
-        }
+        let announced = HeaderValue::from_static(connection.announced_timeout());
+        headers.insert(KEEP_ALIVE, announced);
     }
-    headers.insert(REQUEST_ID, response_id);
+    headers.insert(REQUEST_ID, id);
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

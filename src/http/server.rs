@@ -8,9 +8,9 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
-use super::cors::{Cors, answer_cross_origin};
+use super::cors::Cors;
 use super::idle_connections::{Connections, PROXY_IDLE_TIMEOUT};
-use super::middleware::{AccessLog, complete_response, decode_path};
+use super::middleware::{AccessLog, around_route, around_service};
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;
@@ -61,8 +61,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
             .app_data(auth.metrics().route("unknown"))
             .configure(|app| routes(app, auth.metrics(), with_docs, |resource| resource))
             .configure(other_paths)
-            .wrap(from_fn(answer_cross_origin))
-            .wrap(from_fn(decode_path))
+            .wrap(from_fn(around_service))
     };
     let server = HttpServer::new(app)
         .workers(config.workers)
@@ -124,9 +123,7 @@ pub fn configure(
             .app_data(cors(&config))
             .app_data(web::Data::new(config.public_url.clone()));
         routes(app, auth.metrics(), config.docs, |resource| {
-            resource
-                .wrap(from_fn(answer_cross_origin))
-                .wrap(from_fn(complete_response))
+            resource.wrap(from_fn(around_route))
         });
     }
 }
@@ -145,7 +142,7 @@ pub fn metrics_server(auth: Auth, listener: TcpListener) -> std::io::Result<Serv
         App::new()
             .app_data(auth.clone())
             .configure(metrics_routes)
-            .wrap(from_fn(decode_path))
+            .wrap(from_fn(around_service))
     };
     let server = HttpServer::new(app)
         .workers(1)
