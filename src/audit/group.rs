@@ -4,37 +4,26 @@
 //!
 //! What the operations lock is locked at the beginning, in one order: users by id, then the
 //! counters of the throttle, and at the end the head of the trail. Operations that lock anything
-//! else, such as administration, have transactions of their own.
+//! else, such as administration, have transactions of their own. What many operations do, such as
+//! sign-ins, they do in memory ([`Shared`]), and one statement stores it for all.
 
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{AuditContext, AuditTrail, Event, Events};
-use crate::clock::Clock;
-use crate::store::{CounterKey, Ends, LockedCounters, QUERY_TIMEOUT, Revoking, StoreError, User};
+use super::{AuditContext, AuditTrail, Events};
+use crate::store::{
+    Claims, CounterKey, Ends, LockedCounters, QUERY_TIMEOUT, Revoking, Shared, StoreError, users_of,
+};
 
-/// What an operation of a group locks.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Claims {
-    /// The users whose rows it locks. It may end their credentials.
-    pub(crate) users: Vec<i64>,
-    /// The counters that it may read and change.
-    pub(crate) counters: Vec<CounterKey>,
-    /// The unique value that it stores, or empty: groups of several processes store such values in
-    /// one order, so that they do not wait for each other.
-    pub(crate) unique: String,
-}
+type InTransaction<T, E> = Box<dyn FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, E> + Send>;
 
-type InTransaction<T, E> =
-    Box<dyn FnOnce(&mut Revoking<'_>, &mut LockedCounters, &mut Events) -> Result<T, E> + Send>;
-
-type InMemory<T, E> = Box<dyn FnOnce(&mut LockedCounters, &mut Events) -> Result<T, E> + Send>;
+type InMemory<T, E> = Box<dyn FnOnce(&mut Shared, &mut Events) -> Result<T, E> + Send>;
 
 enum Work<T, E> {
-    /// Executes statements.
+    /// Executes statements, in a savepoint.
     InTransaction(InTransaction<T, E>),
-    /// Only changes counters and records events, so it needs no savepoint.
+    /// Only changes what the group shares, and records events.
     InMemory(InMemory<T, E>),
 }
 
@@ -55,6 +44,9 @@ pub(super) trait Operation: Send {
     /// Whether the caller no longer waits.
     fn is_abandoned(&self) -> bool;
 
+    /// Whether it only changes what the group shares.
+    fn is_in_memory(&self) -> bool;
+
     /// Runs the operation. Returns whether what it did is to be committed; otherwise that is undone,
     /// except the statements of an operation that `is_alone` in its transaction.
     ///
@@ -63,7 +55,7 @@ pub(super) trait Operation: Send {
     fn run(
         &mut self,
         tx: &mut Revoking<'_>,
-        counters: &mut LockedCounters,
+        shared: &mut Shared,
         events: &mut Events,
         is_alone: bool,
     ) -> Result<bool, StoreError>;
@@ -81,28 +73,30 @@ impl<T: Send, E: Send> Operation for Pending<T, E> {
         self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
+    fn is_in_memory(&self) -> bool {
+        matches!(self.work, Some(Work::InMemory(_)))
+    }
+
     fn run(
         &mut self,
         tx: &mut Revoking<'_>,
-        counters: &mut LockedCounters,
+        shared: &mut Shared,
         events: &mut Events,
         is_alone: bool,
     ) -> Result<bool, StoreError> {
-        let saved = counters.save(&self.claims.counters);
+        let saved = shared.save(&self.claims);
         let mut own = Events::default();
         let outcome = match self.work.take() {
             None => return Ok(true),
-            Some(Work::InMemory(work)) => work(counters, &mut own),
-            Some(Work::InTransaction(work)) if is_alone => work(tx, counters, &mut own),
-            Some(Work::InTransaction(work)) => {
-                tx.in_savepoint(|tx| work(tx, counters, &mut own))?
-            }
+            Some(Work::InMemory(work)) => work(shared, &mut own),
+            Some(Work::InTransaction(work)) if is_alone => work(tx, &mut own),
+            Some(Work::InTransaction(work)) => tx.in_savepoint(|tx| work(tx, &mut own))?,
         };
         let is_kept = outcome.is_ok();
         if is_kept {
             events.add_all(&self.context, own);
         } else {
-            counters.restore(saved);
+            shared.restore(saved);
         }
         self.outcome = Some(outcome);
         Ok(is_kept)
@@ -147,9 +141,7 @@ impl AuditTrail {
         &self,
         context: &AuditContext,
         claims: Claims,
-        work: impl FnOnce(&mut Revoking<'_>, &mut LockedCounters, &mut Events) -> Result<T, E>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -160,23 +152,38 @@ impl AuditTrail {
         self.submit_and_wait(context, claims, work).await
     }
 
-    /// Records an event without a change.
+    /// Like [`Self::grouped`], for an operation that executes no statements of its own.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer: then the caller must not
-    /// receive anything, because it would not be recorded.
-    pub(super) async fn record_in_group(
+    /// The same.
+    pub(crate) async fn grouped_in_memory<T, E>(
         &self,
         context: &AuditContext,
-        event: Event,
-    ) -> Result<(), StoreError> {
+        claims: Claims,
+        work: impl FnOnce(&mut Shared, &mut Events) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         self.require_begun().await?;
-        let record = |_counters: &mut LockedCounters, events: &mut Events| {
-            events.record(event);
-            Ok(())
-        };
-        let work = Work::InMemory(Box::new(record));
-        self.submit_and_wait(context, Claims::default(), work).await
+        let work = Work::InMemory(Box::new(work));
+        self.submit_and_wait(context, claims, work).await
+    }
+
+    /// Like [`Self::grouped_in_memory`], and records nothing.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn share<T: Send + 'static>(
+        &self,
+        claims: Claims,
+        work: impl FnOnce(&mut Shared) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let work = |shared: &mut Shared, _events: &mut Events| Ok(work(shared)?);
+        let work = Work::InMemory(Box::new(work));
+        self.submit_and_wait(&AuditContext::service(), claims, work)
+            .await
     }
 
     /// Changes counters of the throttle in a group, and records nothing.
@@ -192,9 +199,7 @@ impl AuditTrail {
             counters,
             ..Claims::default()
         };
-        let work = |counters: &mut LockedCounters, _events: &mut Events| Ok(work(counters)?);
-        let work = Work::InMemory(Box::new(work));
-        self.submit_and_wait(&AuditContext::service(), claims, work)
+        self.share(claims, |shared| work(&mut shared.counters))
             .await
     }
 
@@ -204,8 +209,8 @@ impl AuditTrail {
         counters: Vec<CounterKey>,
         work: impl FnOnce(&mut LockedCounters) -> QueryResult<()> + Send + 'static,
     ) {
-        let work = |counters: &mut LockedCounters, _events: &mut Events| {
-            work(counters).map_err(StoreError::from)
+        let work = |shared: &mut Shared, _events: &mut Events| {
+            work(&mut shared.counters).map_err(StoreError::from)
         };
         self.submit(Box::new(Pending {
             context: AuditContext::service(),
@@ -246,22 +251,19 @@ impl AuditTrail {
 
     /// Runs a group in one transaction, and returns its operations after the commit.
     pub(super) async fn commit(&self, mut group: Group) -> Result<Group, GroupError> {
-        group.sort_by(|one, other| one.claims().unique.cmp(&other.claims().unique));
-        let claims = || group.iter().map(|operation| operation.claims());
-        let mut users: Vec<i64> = claims().flat_map(|claims| claims.users.clone()).collect();
-        users.sort_unstable();
-        users.dedup();
-        let keys: Vec<_> = claims()
-            .flat_map(|claims| claims.counters.clone())
-            .collect();
-        let (trail, ends) = (self.clone(), Ends::Users(users.clone()));
-        let work = move |tx: &mut Revoking<'_>| {
-            let locked = lock(tx, &users, &keys, &trail.0.clock);
-            match locked {
-                Ok(counters) => trail.run_group(tx, counters, group),
-                Err(_) if group.len() > 1 => Err(GroupError::Locked(group)),
-                Err(error) => Err(GroupError::Failed(error.into())),
-            }
+        // What is changed in memory is stored at the end, so these operations are also the last.
+        group.sort_by(|one, other| {
+            let place = |it: &dyn Operation| (it.is_in_memory(), it.claims().unique.clone());
+            place(one.as_ref()).cmp(&place(other.as_ref()))
+        });
+        let claims: Vec<Claims> = group.iter().map(|one| one.claims().clone()).collect();
+        let ends = Ends::Users(users_of(claims.iter()));
+        let trail = self.clone();
+        let work = move |tx: &mut Revoking<'_>| match Shared::lock(tx, &claims, trail.0.clock.now())
+        {
+            Ok(shared) => trail.run_group(tx, shared, group),
+            Err(_) if group.len() > 1 => Err(GroupError::Locked(group)),
+            Err(error) => Err(GroupError::Failed(error.into())),
         };
         self.0.store.revoking(ends, work).await
     }
@@ -269,7 +271,7 @@ impl AuditTrail {
     fn run_group(
         &self,
         tx: &mut Revoking<'_>,
-        mut counters: LockedCounters,
+        mut shared: Shared,
         mut group: Group,
     ) -> Result<Group, GroupError> {
         // The locks may have taken long.
@@ -277,23 +279,13 @@ impl AuditTrail {
         let mut events = Events::default();
         let is_alone = group.len() == 1;
         for operation in &mut group {
-            let is_kept = operation.run(tx, &mut counters, &mut events, is_alone)?;
+            let is_kept = operation.run(tx, &mut shared, &mut events, is_alone)?;
             if is_alone && !is_kept {
                 return Err(GroupError::Refused(group));
             }
         }
-        counters.store(tx).map_err(StoreError::from)?;
+        shared.store(tx).map_err(StoreError::from)?;
         self.append(tx, &AuditContext::service(), events)?;
         Ok(group)
     }
-}
-
-fn lock(
-    tx: &mut Revoking<'_>,
-    users: &[i64],
-    counters: &[CounterKey],
-    clock: &Clock,
-) -> QueryResult<LockedCounters> {
-    User::lock_all(tx, users)?;
-    LockedCounters::lock(tx, counters, clock.now())
 }

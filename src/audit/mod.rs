@@ -31,7 +31,6 @@ pub(crate) use context::CredentialId;
 pub(crate) use context::{Named, Spender, named};
 pub use event::Action;
 pub(crate) use event::Event;
-pub(crate) use group::Claims;
 pub use query::{EventPage, MarkState, PagePermit};
 pub use signing_key::Adoption;
 #[cfg(any(feature = "cli", feature = "server"))]
@@ -43,7 +42,7 @@ use crate::clock::Clock;
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::store::{
-    AuditEvent, AuditHead, Ends, InstanceKey, Revoking, Store, StoreError, Writing,
+    AuditEvent, AuditHead, Claims, Ends, InstanceKey, Revoking, Shared, Store, StoreError, Writing,
 };
 use denials::Denials;
 use query::PagePermits;
@@ -206,7 +205,12 @@ impl AuditTrail {
     /// [`Error::Unavailable`] when the database does not answer: then the caller must not receive
     /// anything, because it would not be recorded.
     pub(crate) async fn record(&self, context: &AuditContext, event: Event) -> Result<(), Error> {
-        Ok(self.record_in_group(context, event).await?)
+        let record = |_shared: &mut Shared, events: &mut Events| {
+            events.record(event);
+            Ok(())
+        };
+        self.grouped_in_memory(context, Claims::default(), record)
+            .await
     }
 
     /// Appends events as the last step of a transaction: the head stays locked until the commit.

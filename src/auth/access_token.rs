@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
-use crate::audit::{Action, AuditContext, Claims, Event};
+use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
-use crate::store::{AccessToken, Credential, Principal, StoreError};
+use crate::store::{AccessToken, Claims, Credential, Principal, StoreError};
 
 /// A new login token, with the secret that is returned only once.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Auth {
             users: vec![token.user_id],
             ..Claims::default()
         };
-        self.change_in_group(context, claims, move |tx, _counters, events| {
+        self.change_in_group(context, claims, move |tx, events| {
             if token.revoke(tx)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }

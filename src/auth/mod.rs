@@ -39,17 +39,17 @@ use introspect::IntrospectionClients;
 use static_key::StaticKeyUses;
 
 pub use crate::audit::AuditContext;
-use crate::audit::{AuditTrail, Claims, Event, EventPage, Events};
+use crate::audit::{AuditTrail, Event, EventPage, Events};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
 use crate::credential::keyed_digest::DigestKey;
 use crate::error::Error;
 use crate::metrics::{Gauges, Metrics};
 use crate::password::{HasherConfig, PasswordHasher};
-pub use crate::store::{Credential, Principal};
 use crate::store::{
-    Ends, EventFilter, InstanceKey, LockedCounters, Revoking, Store, StoreError, Writing,
+    Claims, Ends, EventFilter, InstanceKey, Revoking, Shared, Store, StoreError, Writing,
 };
+pub use crate::store::{Credential, Principal};
 use crate::throttle::Throttle;
 
 /// How often [`Auth::files_replaced`] checks the files.
@@ -270,12 +270,24 @@ impl Auth {
         &self,
         context: &AuditContext,
         claims: Claims,
-        work: impl FnOnce(&mut Revoking<'_>, &mut LockedCounters, &mut Events) -> Result<T, Error>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut Revoking<'_>, &mut Events) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.0.throttle.take_change(context)?;
         self.0.audit.grouped(context, claims, work).await
+    }
+
+    /// Like [`Self::change_in_group`], for a change that executes no statements of its own.
+    ///
+    /// # Errors
+    /// The same.
+    async fn change_in_memory<T: Send + 'static>(
+        &self,
+        context: &AuditContext,
+        claims: Claims,
+        work: impl FnOnce(&mut Shared, &mut Events) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.grouped_in_memory(context, claims, work).await
     }
 
     /// Records an event without a change. It counts against the same budget.

@@ -4,10 +4,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Auth;
 use super::validation::{CheckedRegistration, RegistrationInput};
-use crate::audit::{Action, AuditContext, Claims, Event};
+use crate::audit::{Action, AuditContext, Event};
 use crate::config::Registration;
 use crate::error::{Error, FieldError, InvalidField};
-use crate::store::{Account, NewUser, StoreError, User, Writing};
+use crate::store::{Account, Claims, NewUser, StoreError, User, Writing};
 
 impl Auth {
     /// Registers a new user for the client in `context`.
@@ -40,7 +40,7 @@ impl Auth {
             unique: user.email_key.clone(),
             ..Claims::default()
         };
-        self.change_in_group(context, claims, move |tx, _counters, events| {
+        self.change_in_group(context, claims, move |tx, events| {
             let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
             Ok(user)

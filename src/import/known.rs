@@ -68,7 +68,7 @@ impl Known {
     ) -> QueryResult<Self> {
         let mut known = Self::default();
         let keys: Vec<String> = users.iter().map(|user| user.email.key()).collect();
-        for (address, account) in import::find_by_email_keys(conn, &keys)? {
+        for (address, account) in Account::find_all(conn, &keys)? {
             known.accounts.insert(address, Holder::of_account(account));
         }
         if let Some(key) = key {

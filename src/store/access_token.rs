@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::limits::check_texts;
-use super::prepared::prepared;
+use super::prepared::{Columns, ListedRow, RowList};
 use super::schema::{access_tokens, spent_tokens, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
@@ -58,16 +58,17 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// Triggers log the earlier token, and mark it as spent.
 const REPLACE: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
-     scopes, created_at, authenticated_at) VALUES ($1, $2, $3, $4, $5, $6) \
-     ON CONFLICT (user_id) DO UPDATE SET access_token = excluded.access_token, \
-     expiration_date = excluded.expiration_date, scopes = excluded.scopes, \
-     created_at = excluded.created_at, authenticated_at = excluded.authenticated_at";
+     scopes, created_at, authenticated_at) VALUES ";
+
+/// Triggers log the earlier token, and mark it as spent.
+const OR_UPDATE: &str = " ON CONFLICT (user_id) DO UPDATE SET \
+     access_token = excluded.access_token, expiration_date = excluded.expiration_date, \
+     scopes = excluded.scopes, created_at = excluded.created_at, \
+     authenticated_at = excluded.authenticated_at";
 
 /// A new login token.
-#[derive(Insertable, Serialize)]
-#[diesel(table_name = access_tokens)]
+#[derive(Clone, Serialize)]
 pub struct NewAccessToken {
     /// See [`AccessToken::user_id`].
     pub user_id: i64,
@@ -87,27 +88,53 @@ pub struct NewAccessToken {
 }
 
 impl NewAccessToken {
-    /// Stores the token, replacing the user's earlier one. The user's row must be locked: otherwise
-    /// two concurrent sign-ins may both find no earlier token.
-    pub(crate) fn replace_for_user(&self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
-        tx.require(self.user_id)?;
-        check_texts([&self.access_token, &self.scopes])?;
-        prepared(REPLACE)
-            .bind::<BigInt, _>(self.user_id)
-            .bind::<Text, _>(&self.access_token)
-            .bind::<Timestamp, _>(self.expiration_date)
-            .bind::<Text, _>(&self.scopes)
-            .bind::<Timestamp, _>(self.created_at)
-            .bind::<Nullable<Timestamp>, _>(self.authenticated_at)
-            .execute(tx.conn())?;
-        Ok(AccessToken {
+    /// Stores the token, replacing the user's earlier one.
+    pub(crate) fn replace_for_user(self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
+        let stored = self.as_stored();
+        Self::replace_all(tx, &[self])?;
+        Ok(stored)
+    }
+
+    /// Stores tokens of different users, replacing their earlier ones.
+    pub(super) fn replace_all(tx: &mut Revoking<'_>, tokens: &[Self]) -> QueryResult<()> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        for token in tokens {
+            tx.require(token.user_id)?;
+            check_texts([&token.access_token, &token.scopes])?;
+        }
+        let replace = RowList {
+            before: REPLACE,
+            rows: tokens,
+            after: OR_UPDATE,
+        };
+        replace.execute(tx.conn()).map(drop)
+    }
+
+    /// The token as it is stored.
+    pub(super) fn as_stored(&self) -> AccessToken {
+        AccessToken {
             user_id: self.user_id,
             access_token: self.access_token.clone(),
             expiration_date: self.expiration_date,
             scopes: self.scopes.clone(),
             created_at: self.created_at,
             authenticated_at: self.authenticated_at,
-        })
+        }
+    }
+}
+
+impl ListedRow for NewAccessToken {
+    fn walk<'b>(&'b self, columns: &mut Columns<'_, '_, 'b>) -> QueryResult<()> {
+        columns
+            .add::<BigInt, _>(&self.user_id)?
+            .add::<Text, _>(&self.access_token)?
+            .add::<Timestamp, _>(&self.expiration_date)?
+            .add::<Text, _>(&self.scopes)?
+            .add::<Timestamp, _>(&self.created_at)?
+            .add::<Nullable<Timestamp>, _>(&self.authenticated_at)
+            .map(drop)
     }
 }
 

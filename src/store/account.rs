@@ -48,6 +48,18 @@ impl Account {
             .optional()
     }
 
+    /// The accounts with one of these addresses, in the form of `NewUser::email_key`.
+    pub(crate) fn find_all(
+        conn: &mut StoreConnection,
+        email_keys: &[String],
+    ) -> QueryResult<Vec<(String, Self)>> {
+        users::table
+            .filter(users::email_key.eq_any(email_keys))
+            .filter(users::is_app.eq(false))
+            .select((users::email_key, (USER_COLUMNS, users::hashed_password)))
+            .load(conn)
+    }
+
     /// The address of the user who has this user name, by [`username_key`], in the form of
     /// `NewUser::email_key`.
     pub(crate) fn find_email_key(
@@ -70,19 +82,6 @@ impl Account {
             .select((USER_COLUMNS, users::hashed_password))
             .get_result(conn)
             .optional()
-    }
-
-    /// Returns whether the user may still sign in with this password. The transaction must have
-    /// locked the row: see [`User::lock_all`].
-    pub(crate) fn is_unchanged(&self, tx: &mut Writing<'_>) -> QueryResult<bool> {
-        let unchanged: Option<i64> = users::table
-            .filter(users::id.eq(self.user.id))
-            .filter(users::hashed_password.eq(self.hashed_password.as_str()))
-            .filter(users::disabled_at.is_null())
-            .select(users::id)
-            .get_result(tx.conn())
-            .optional()?;
-        Ok(unchanged.is_some())
     }
 
     /// Returns whether the user may still sign in with this password, and locks the row until the

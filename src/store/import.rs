@@ -16,8 +16,7 @@ use super::connection::is_lost;
 use super::limits::{check_external_id, check_texts};
 use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, usernames, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
-use super::user::USER_COLUMNS;
-use super::{Account, NewAccessToken, StoreConnection, Writing};
+use super::{NewAccessToken, StoreConnection, Writing};
 
 /// A new user of a bulk insert.
 #[derive(Clone, Serialize)]
@@ -251,17 +250,6 @@ pub(crate) fn find_usernames(
     usernames::table
         .filter(usernames::username_key.eq_any(keys))
         .select(usernames::username_key)
-        .load(conn)
-}
-
-/// The accounts with one of these addresses, in the form of [`BulkUser::email_key`].
-pub(crate) fn find_by_email_keys(
-    conn: &mut StoreConnection,
-    keys: &[String],
-) -> QueryResult<Vec<(String, Account)>> {
-    users::table
-        .filter(users::email_key.eq_any(keys))
-        .select((users::email_key, (USER_COLUMNS, users::hashed_password)))
         .load(conn)
 }
 

@@ -34,6 +34,7 @@ mod savepoint;
 mod schema;
 mod schema_check;
 mod sequence;
+mod shared;
 mod source_file;
 mod sqlite_file;
 mod status;
@@ -72,6 +73,7 @@ pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
+pub(crate) use shared::{Claims, Shared, users_of};
 pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,
     inspect_server,

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool};
 
 use super::limits::{Row, Slice, check_texts};
-use super::prepared::prepared;
+use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::{administrators_lock, deleted_users, users};
 use super::{Revoking, StoreConnection, Writing};
 use crate::credential::keyed_digest::DigestKey;
@@ -115,8 +115,12 @@ impl NewUser {
 const HOLDS_USERS_WRITE: &str =
     "replace(' ' || scopes || ' ', ' users:write ', '') <> ' ' || scopes || ' '";
 
-/// The lock that an update takes.
-const LOCK_POSTGRES: &str = "SELECT id FROM users WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+/// With the lock that an update takes.
+const LOCK_POSTGRES: &str = "SELECT id, hashed_password, disabled_at FROM users \
+     WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+/// The transaction is the only one that writes.
+const LOCK_SQLITE: &str = "SELECT id, hashed_password, disabled_at FROM users WHERE id IN (";
 
 /// Rows fetched at a time for a page: each may be as large as several request bodies.
 const BATCH_SIZE: i64 = 64;
@@ -215,18 +219,6 @@ impl User {
             .optional()
     }
 
-    /// Locks the rows of these users, whose ids are in ascending order, until the transaction ends.
-    pub(crate) fn lock_all(tx: &mut Writing<'_>, ids: &[i64]) -> QueryResult<()> {
-        match tx.conn() {
-            StoreConnection::Postgres(conn) if !ids.is_empty() => prepared(LOCK_POSTGRES)
-                .bind::<Array<BigInt>, _>(ids)
-                .execute(conn)
-                .map(drop),
-            // On SQLite the transaction is the only one that writes.
-            _ => Ok(()),
-        }
-    }
-
     /// Applies the changes. Returns the user, if it exists. A UNIQUE violation means that the address
     /// is taken.
     pub(crate) fn update(
@@ -301,6 +293,46 @@ impl User {
             .get_result(conn)
             .optional()?;
         Ok(other.is_some())
+    }
+}
+
+/// A user whose row is locked.
+#[derive(QueryableByName)]
+#[diesel(table_name = users)]
+pub(super) struct LockedUser {
+    pub(super) id: i64,
+    hashed_password: String,
+    disabled_at: Option<NaiveDateTime>,
+}
+
+impl LockedUser {
+    /// Locks the rows of these users, whose ids are in ascending order, until the transaction ends.
+    pub(super) fn lock_all(tx: &mut Writing<'_>, ids: &[i64]) -> QueryResult<Vec<Self>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let StoreConnection::Postgres(conn) = tx.conn() {
+            return prepared(LOCK_POSTGRES)
+                .bind::<Array<BigInt>, _>(ids)
+                .load(conn);
+        }
+        let lock = RowList {
+            before: LOCK_SQLITE,
+            rows: ids,
+            after: ")",
+        };
+        lock.load(tx.conn())
+    }
+
+    /// Whether the user may sign in, and has this hash.
+    pub(super) fn can_sign_in_with(&self, hashed_password: &str) -> bool {
+        self.disabled_at.is_none() && self.hashed_password == hashed_password
+    }
+}
+
+impl ListedRow for i64 {
+    fn walk<'b>(&'b self, columns: &mut Columns<'_, '_, 'b>) -> QueryResult<()> {
+        columns.add::<BigInt, _>(self).map(drop)
     }
 }
 

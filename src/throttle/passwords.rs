@@ -12,7 +12,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::{Budget, SignInOutcome};
 use crate::network::neighbourhood;
-use crate::store::User;
+use crate::store::{Account, Claims, Shared, User};
 
 impl Throttle {
     /// Counts an attempt to authenticate as the user with this canonical name. When attempts under
@@ -26,9 +26,39 @@ impl Throttle {
         context: &AuditContext,
         name: &str,
     ) -> Result<Attempt, Error> {
+        self.count_sign_in(context, name, None)
+            .await
+            .map(|(attempt, _no_account)| attempt)
+    }
+
+    /// Like [`Self::count_attempt`], and also reads the account with this address, in the form of
+    /// `NewUser::email_key`.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn count_sign_in(
+        &self,
+        context: &AuditContext,
+        name: &str,
+        email_key: Option<String>,
+    ) -> Result<(Attempt, Option<Account>), Error> {
         let limits = self.0.limits;
+        let mut claims = Claims {
+            account: email_key.clone(),
+            ..Claims::default()
+        };
+        let find = move |shared: &Shared| shared.account(email_key.as_deref()?);
         if !limits.on {
-            return Ok(Attempt::uncounted());
+            let found = match claims.account {
+                Some(_) => {
+                    self.0
+                        .audit
+                        .share(claims, move |shared| Ok(find(shared)))
+                        .await?
+                }
+                None => None,
+            };
+            return Ok((Attempt::uncounted(), found));
         }
         let (address, network) = (context.address(), context.network());
         // Many clients share the address: it identifies none of them, and has no budget.
@@ -48,20 +78,22 @@ impl Throttle {
             addresses: subjects_of(&key, &budgets),
             sign_ins: sign_ins_per_minute(limits.sign_ins),
         };
+        claims.counters = subjects.counters();
         let mut turn = self.0.waiting.wait(name, network).await?;
         loop {
             let now = self.0.clock.now();
-            let (throttle, subjects) = (self.clone(), subjects.clone());
-            let locked = subjects.counters();
-            let counted = self.0.audit.count(locked, move |counters| {
-                count(&throttle, counters, subjects, now)
+            let (throttle, subjects, find) = (self.clone(), subjects.clone(), find.clone());
+            let counted = self.0.audit.share(claims.clone(), move |shared| {
+                let counted = count(&throttle, &mut shared.counters, subjects, now)?;
+                Ok((counted, find(shared)))
             });
-            match counted.await? {
+            let (counted, found) = counted.await?;
+            match counted {
                 Counted::Yes(attempt) => {
                     if !attempt.is_allowed {
                         self.0.metrics.throttled(Budget::Account);
                     }
-                    return Ok(attempt);
+                    return Ok((attempt, found));
                 }
                 Counted::Undecided => turn.pause().await?,
                 Counted::UsedUp(used_up) => {

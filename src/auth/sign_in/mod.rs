@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
 use super::{Auth, IssuedToken};
-use crate::audit::{Action, AuditContext, Claims, Event};
+use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
-use crate::store::{AccessToken, NewAccessToken};
+use crate::store::{AccessToken, Claims, NewAccessToken};
 
 /// The result of the transaction of a sign-in with the right password.
 enum Stored {
@@ -113,17 +113,17 @@ impl Auth {
             counters: attempt.counters(),
             ..Claims::default()
         };
-        let stored = self.change_in_group(&context, claims, move |tx, counters, events| {
-            if !account.is_unchanged(tx)? {
+        let stored = self.change_in_memory(&context, claims, move |shared, events| {
+            if !shared.is_unchanged(&account) {
                 return Ok(Stored::AccountChanged);
             }
             // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
-            if let Some(wait) = attempt.sign_in(counters, now)? {
+            if let Some(wait) = attempt.sign_in(&mut shared.counters, now)? {
                 return Ok(Stored::TooManySignIns(wait));
             }
             let event = Event::new(Action::Login).on_user(account.user.id);
             events.record(event.with("scopes", token.scopes.as_str()));
-            Ok(Stored::Token(token.replace_for_user(tx)?))
+            Ok(Stored::Token(shared.replace_token(token)?))
         });
         let stored = stored.await;
         if stored.is_err() {

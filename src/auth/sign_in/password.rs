@@ -63,18 +63,12 @@ impl Auth {
             (None, None) => fold(name),
         };
         self.0.throttle.check_sign_ins(context, &canonical)?;
-        let attempt = self.0.throttle.count_attempt(context, &canonical).await?;
         // For a user name that no user has too, so that both take as long.
-        let found = if email.is_some() || username.is_some() {
-            let find = move |conn: &mut _| Account::find_by_email_key(conn, &canonical);
-            let found = self.0.store.read(find).await;
-            self.0
-                .throttle
-                .or_withdraw(&attempt, found.map_err(Error::from))
-                .await?
-        } else {
-            None
-        };
+        let email_key = (email.is_some() || username.is_some()).then(|| canonical.clone());
+        let throttle = &self.0.throttle;
+        let (attempt, found) = throttle
+            .count_sign_in(context, &canonical, email_key)
+            .await?;
         let account = found
             .as_ref()
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);

@@ -1,0 +1,129 @@
+//! The rows that the operations of one transaction read and change in memory: locked and read at its
+//! beginning, stored at its end, with one statement of each kind, however many operations there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::NaiveDateTime;
+use diesel::QueryResult;
+use diesel::result::Error;
+
+use super::locked_counters::SavedCounters;
+use super::user::LockedUser;
+use super::{AccessToken, Account, CounterKey, LockedCounters, NewAccessToken, Revoking};
+
+/// What an operation reads, changes and may end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    /// The users whose rows it locks. It may end their credentials.
+    pub(crate) users: Vec<i64>,
+    /// The counters of the throttle that it may change.
+    pub(crate) counters: Vec<CounterKey>,
+    /// The account that it reads, by `NewUser::email_key`.
+    pub(crate) account: Option<String>,
+    /// The unique value that it stores, or empty: transactions of several processes store such
+    /// values in one order, so that they do not wait for each other.
+    pub(crate) unique: String,
+}
+
+/// See the [module](self).
+pub(crate) struct Shared {
+    users: BTreeMap<i64, LockedUser>,
+    accounts: HashMap<String, Account>,
+    /// The counters of the throttle.
+    pub(crate) counters: LockedCounters,
+    /// By user.
+    tokens: BTreeMap<i64, NewAccessToken>,
+}
+
+/// What one operation may have changed, to return to.
+pub(crate) struct Saved {
+    counters: SavedCounters,
+    tokens: Vec<(i64, Option<NewAccessToken>)>,
+}
+
+/// All users of these claims, sorted.
+pub(crate) fn users_of<'a>(claims: impl Iterator<Item = &'a Claims>) -> Vec<i64> {
+    let users: BTreeSet<i64> = claims.flat_map(|claims| &claims.users).copied().collect();
+    users.into_iter().collect()
+}
+
+impl Shared {
+    /// Locks and reads what the claims name: the users in the order of their ids, then the counters.
+    pub(crate) fn lock(
+        tx: &mut Revoking<'_>,
+        claims: &[Claims],
+        now: NaiveDateTime,
+    ) -> QueryResult<Self> {
+        let users = LockedUser::lock_all(tx, &users_of(claims.iter()))?;
+        let counters: Vec<_> = claims
+            .iter()
+            .flat_map(|claims| claims.counters.iter().cloned())
+            .collect();
+        let counters = LockedCounters::lock(tx, &counters, now)?;
+        let keys: BTreeSet<&String> = claims.iter().flat_map(|claims| &claims.account).collect();
+        let keys: Vec<String> = keys.into_iter().cloned().collect();
+        let accounts = match keys.is_empty() {
+            true => HashMap::new(),
+            false => Account::find_all(tx, &keys)?.into_iter().collect(),
+        };
+        Ok(Self {
+            users: users.into_iter().map(|user| (user.id, user)).collect(),
+            accounts,
+            counters,
+            tokens: BTreeMap::new(),
+        })
+    }
+
+    /// The account with this address, by `NewUser::email_key`.
+    pub(crate) fn account(&self, email_key: &str) -> Option<Account> {
+        self.accounts.get(email_key).cloned()
+    }
+
+    /// Whether a claimed user may still sign in with the password of this account.
+    pub(crate) fn is_unchanged(&self, account: &Account) -> bool {
+        let user = self.users.get(&account.user.id);
+        user.is_some_and(|user| user.can_sign_in_with(account.hashed_password.as_str()))
+    }
+
+    /// Gives a claimed user this token, in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such user.
+    pub(crate) fn replace_token(&mut self, token: NewAccessToken) -> QueryResult<AccessToken> {
+        if !self.users.contains_key(&token.user_id) {
+            return Err(Error::NotFound);
+        }
+        let stored = token.as_stored();
+        self.tokens.insert(token.user_id, token);
+        Ok(stored)
+    }
+
+    /// The state of what an operation with these claims may change.
+    pub(crate) fn save(&self, claims: &Claims) -> Saved {
+        let users = claims.users.iter();
+        Saved {
+            counters: self.counters.save(&claims.counters),
+            tokens: users
+                .map(|user| (*user, self.tokens.get(user).cloned()))
+                .collect(),
+        }
+    }
+
+    /// Undoes what was changed since.
+    pub(crate) fn restore(&mut self, saved: Saved) {
+        self.counters.restore(saved.counters);
+        for (user, token) in saved.tokens {
+            match token {
+                Some(token) => self.tokens.insert(user, token),
+                None => self.tokens.remove(&user),
+            };
+        }
+    }
+
+    /// Stores what has changed.
+    pub(crate) fn store(self, tx: &mut Revoking<'_>) -> QueryResult<()> {
+        let tokens: Vec<NewAccessToken> = self.tokens.into_values().collect();
+        NewAccessToken::replace_all(tx, &tokens)?;
+        self.counters.store(tx)
+    }
+}
