@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use diesel::connection::SimpleConnection;
+use diesel::{Connection as _, PgConnection};
 use serde_json::Value;
 use test_support::{Client, Connection, PostgresServer, Program, Request, Response, ScratchDir};
 use test_support::{Server, TestUser};
@@ -33,6 +35,12 @@ pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of times that a request is sent while the response is 503.
 const MAX_SEND_ATTEMPTS: u32 = 5;
+
+/// Calls without users are those of earlier versions, and of changes of everyone.
+const FORGET_USERS_OF_CALLS: &str = "CREATE FUNCTION forget_users() RETURNS trigger \
+     LANGUAGE plpgsql AS $$ BEGIN NEW.users := NULL; RETURN NEW; END $$; \
+     CREATE TRIGGER forget_users BEFORE INSERT ON session_calls \
+     FOR EACH ROW EXECUTE FUNCTION forget_users()";
 
 /// What Tokenhouse stores its data in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,6 +74,29 @@ impl Database {
             Self::Postgres(server) => server.url("postgres"),
         }
     }
+
+    /// Removes the users from every call, so that each change pauses the whole cache of the other
+    /// processes. The tables must exist.
+    ///
+    /// # Errors
+    /// On SQLite, where there are no calls.
+    pub(crate) fn forget_users_of_calls(&self) -> Result<(), String> {
+        match self {
+            Self::Sqlite(_) => Err("--unnamed-calls needs --database postgres".to_owned()),
+            Self::Postgres(_) => {
+                run_sql(&mut connect_postgres(&self.url())?, FORGET_USERS_OF_CALLS)
+            }
+        }
+    }
+}
+
+pub(crate) fn connect_postgres(url: &str) -> Result<PgConnection, String> {
+    PgConnection::establish(url).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run_sql(conn: &mut PgConnection, statements: &str) -> Result<(), String> {
+    let run = conn.batch_execute(statements);
+    run.map_err(|error| format!("{error}: {statements}"))
 }
 
 pub(crate) fn sqlite_url(path: &Path) -> String {

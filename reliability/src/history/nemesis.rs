@@ -4,13 +4,12 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::context::{Reserved, RunContext};
+use crate::fixture::{connect_postgres, run_sql};
 
 /// Milliseconds between two kills, and the time that the process stays down.
 const KILL_INTERVAL: Range<u64> = 500..2_000;
@@ -82,7 +81,7 @@ pub(super) fn pause(context: &RunContext, _url: &str, mut rng: StdRng) -> Result
 /// # Errors
 /// When the server refuses.
 pub(super) fn cut(context: &RunContext, url: &str, mut rng: StdRng) -> Result<(), String> {
-    let mut conn = connect(url)?;
+    let mut conn = connect_postgres(url)?;
     while sleep(context, rng.random_range(CUT_INTERVAL)) {
         run_sql(&mut conn, CUT)?;
     }
@@ -94,26 +93,17 @@ pub(super) fn cut(context: &RunContext, url: &str, mut rng: StdRng) -> Result<()
 /// # Errors
 /// When the server refuses.
 pub(super) fn intrude(context: &RunContext, url: &str, mut rng: StdRng) -> Result<(), String> {
-    run_sql(&mut connect(url)?, CREATE_INTRUDER)?;
+    run_sql(&mut connect_postgres(url)?, CREATE_INTRUDER)?;
     let (_, server) = url.split_once('@').ok_or("the URL names no role")?;
     let url = format!("postgres://intruder@{server}");
-    let mut holder = connect(&url)?;
+    let mut holder = connect_postgres(&url)?;
     run_sql(&mut holder, HOLD_LOCKS)?;
-    let mut conn = connect(&url)?;
+    let mut conn = connect_postgres(&url)?;
     let mut rounds = (0_u32..).take_while(|_| sleep(context, rng.random_range(INTRUSION_INTERVAL)));
     rounds.try_for_each(|round| {
         let statement = if round % 20 == 0 { FLOOD } else { FORGE };
         run_sql(&mut conn, statement)
     })
-}
-
-fn connect(url: &str) -> Result<PgConnection, String> {
-    PgConnection::establish(url).map_err(|error| error.to_string())
-}
-
-fn run_sql(conn: &mut PgConnection, statements: &str) -> Result<(), String> {
-    let run = conn.batch_execute(statements);
-    run.map_err(|error| format!("{error}: {statements}"))
 }
 
 fn reserve<'a>(context: &'a RunContext, rng: &mut StdRng) -> Option<Reserved<'a>> {

@@ -49,6 +49,10 @@ pub struct Run {
     /// the locks that it can take
     #[arg(long)]
     pub intruder: bool,
+    /// Remove the users from the calls of changes, as in those of earlier versions: each change pauses
+    /// the other processes altogether
+    #[arg(long)]
+    pub unnamed_calls: bool,
     /// Leave out the commands: disable, enable, revoke
     #[arg(long)]
     pub without_cli: bool,
@@ -97,6 +101,9 @@ impl Run {
             ));
         }
         let cluster = Cluster::start(program, self.processes)?;
+        if self.unnamed_calls {
+            database.forget_users_of_calls()?;
+        }
         let context = RunContext::new(cluster, self.users);
         let mut worker = Worker::new(self, &context, 0, self.rng(0));
         let mut users = (0..).take(self.users);

@@ -107,6 +107,10 @@ pub struct Races {
     /// Rounds of each kind
     #[arg(long, default_value_t = 1_000)]
     pub rounds: usize,
+    /// Remove the users from the calls of changes, as in those of earlier versions: each change pauses
+    /// the other processes altogether
+    #[arg(long)]
+    pub unnamed_calls: bool,
     /// Only this kind; may be repeated
     #[arg(
         long = "kind",
@@ -178,6 +182,9 @@ impl Races {
     pub fn execute(&self, binary: &Path, mut report: impl FnMut(&Tally)) -> Result<(), String> {
         let database = Database::start(self.database)?;
         let mut fixture = RaceFixture::start(binary, &database.url())?;
+        if self.unnamed_calls {
+            database.forget_users_of_calls()?;
+        }
         let kinds = match self.kinds.as_slice() {
             [] => Kind::all(),
             chosen => chosen,
