@@ -1,7 +1,10 @@
 //! The thread that commits groups of operations. While it commits one group, the next one gathers.
+//! While several clients wait, it also pauses between two groups: larger groups cost each client less
+//! than the pause.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use std::{mem, thread};
 
 use tokio::runtime::{Builder, Runtime};
@@ -11,6 +14,9 @@ use super::{AuditTrail, Inner};
 
 /// Maximum number of operations in a group: none should wait long for the others.
 const MAX_GROUP: usize = 64;
+
+/// The longest pause before a group.
+const MAX_PAUSE: Duration = Duration::from_millis(5);
 
 /// Gives operations to the thread. Dropping it stops the thread.
 #[derive(Default)]
@@ -34,8 +40,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for operations. `None` if there will be none.
-    fn next(&self) -> Option<Group> {
+    /// Waits for operations, and then for this long for more. `None` if there will be none.
+    fn next(&self, pause: Duration) -> Option<Group> {
         let mut state = self.lock();
         while state.waiting.is_empty() {
             if state.is_closed {
@@ -43,6 +49,11 @@ impl Queue {
             }
             let waited = self.changed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.waiting.len() < MAX_GROUP && !pause.is_zero() {
+            drop(state);
+            thread::sleep(pause);
+            state = self.lock();
         }
         let count = state.waiting.len().min(MAX_GROUP);
         Some(state.waiting.drain(..count).collect())
@@ -125,10 +136,16 @@ fn run(queue: &Queue, trail: &Weak<Inner>) {
             return;
         }
     };
-    while let Some(group) = queue.next() {
+    let mut pause = Duration::ZERO;
+    while let Some(group) = queue.next(pause) {
         let Some(trail) = trail.upgrade() else {
             return;
         };
+        let (begun, is_shared) = (Instant::now(), group.len() > 1);
         AuditTrail(trail).commit_and_answer(&runtime, group);
+        pause = match is_shared {
+            true => (begun.elapsed() / 2).min(MAX_PAUSE),
+            false => Duration::ZERO,
+        };
     }
 }

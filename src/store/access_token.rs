@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::limits::check_texts;
-use super::prepared::{Columns, ListedRow, RowList};
+use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::{access_tokens, spent_tokens, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
 use super::user::{USER_COLUMNS, User};
@@ -66,6 +66,15 @@ const OR_UPDATE: &str = " ON CONFLICT (user_id) DO UPDATE SET \
      access_token = excluded.access_token, expiration_date = excluded.expiration_date, \
      scopes = excluded.scopes, created_at = excluded.created_at, \
      authenticated_at = excluded.authenticated_at";
+
+/// Passes over tokens that a sign-in has locked: it replaces them, and may wait for others of these.
+const PRUNE_POSTGRES: &str = "DELETE FROM access_tokens WHERE ctid = ANY(ARRAY(\
+     SELECT ctid FROM access_tokens WHERE expiration_date <= $1 \
+     ORDER BY expiration_date LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
+const PRUNE_SQLITE: &str = "DELETE FROM access_tokens WHERE user_id IN (\
+     SELECT user_id FROM access_tokens WHERE expiration_date <= $1 \
+     ORDER BY expiration_date LIMIT $2)";
 
 /// A new login token.
 #[derive(Clone, Serialize)]
@@ -217,21 +226,16 @@ impl AccessToken {
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
-        let expired = access_tokens::expiration_date.le(now);
-        let owners: Vec<i64> = access_tokens::table
-            .filter(expired)
-            .order(access_tokens::expiration_date)
-            .limit(limit)
-            .select(access_tokens::user_id)
-            .load(tx.conn())?;
-        if owners.is_empty() {
-            return Ok(0);
+        match tx.conn() {
+            StoreConnection::Postgres(conn) => prepared(PRUNE_POSTGRES)
+                .bind::<Timestamp, _>(now)
+                .bind::<BigInt, _>(limit)
+                .execute(conn),
+            StoreConnection::Sqlite(conn) => prepared(PRUNE_SQLITE)
+                .bind::<Timestamp, _>(now)
+                .bind::<BigInt, _>(limit)
+                .execute(conn),
         }
-        // Checked again: if the user has signed in meanwhile, the row holds a new token.
-        let still_expired = access_tokens::table
-            .filter(access_tokens::user_id.eq_any(owners))
-            .filter(expired);
-        diesel::delete(still_expired).execute(tx.conn())
     }
 }
 

@@ -24,6 +24,7 @@ use super::entries::Entries;
 use super::lease::PAUSE_TIMEOUT;
 use super::suspensions::Suspension;
 use crate::store::Ends;
+use crate::store::prepared::prepared;
 use crate::store::schema::session_leases;
 
 /// Subscribes a connection to the notifications.
@@ -212,7 +213,7 @@ pub(super) fn read(
         running: Vec::new(),
     };
     let since = since.unwrap_or(&none);
-    let row: Row = diesel::sql_query(READ)
+    let row: Row = prepared(READ)
         .bind::<BigInt, _>(lease)
         .bind::<BigInt, _>(since.next)
         .bind::<Array<BigInt>, _>(&since.running)
@@ -254,7 +255,7 @@ pub(super) fn answer(
     calls: &[i64],
     snapshot: &Snapshot,
 ) -> QueryResult<()> {
-    diesel::sql_query(ANSWER)
+    prepared(ANSWER)
         .bind::<BigInt, _>(lease)
         .bind::<Array<BigInt>, _>(calls)
         .bind::<BigInt, _>(snapshot.oldest)
@@ -266,12 +267,12 @@ pub(super) fn answer(
 /// longer than a pause lasts.
 pub(super) fn prune(conn: &mut PgConnection, expired_calls: &[i64]) -> QueryResult<()> {
     if !expired_calls.is_empty() {
-        diesel::sql_query(PRUNE_CALLS)
+        prepared(PRUNE_CALLS)
             .bind::<Array<BigInt>, _>(expired_calls)
             .execute(conn)?;
     }
-    diesel::sql_query(PRUNE_ANSWERS).execute(conn)?;
-    diesel::sql_query(PRUNE_CHANGES)
+    prepared(PRUNE_ANSWERS).execute(conn)?;
+    prepared(PRUNE_CHANGES)
         .bind::<BigInt, _>(MAX_PRUNED_CHANGES)
         .execute(conn)
         .map(drop)

@@ -17,6 +17,7 @@ use super::entries::Entries;
 use super::fence::Ended;
 use super::lease::{COMMIT_TIMEOUT, Lease, Moment};
 use super::suspensions::Suspension;
+use crate::store::prepared::prepared;
 use crate::store::schema::{session_calls, session_leases};
 use crate::store::{Ends, StoreConnection};
 
@@ -39,9 +40,9 @@ const CALL: &str = "INSERT INTO session_calls (call, users) VALUES ($1, CAST($2 
      ON CONFLICT DO NOTHING";
 
 const SILENT: &str = "SELECT lease FROM session_leases \
-     WHERE lease IS DISTINCT FROM $2 AND NOT EXISTS (\
+     WHERE lease IS DISTINCT FROM $1 AND NOT EXISTS (\
      SELECT 1 FROM session_answers AS answer \
-     WHERE answer.lease = session_leases.lease AND $1 = ANY(answer.calls))";
+     WHERE answer.lease = session_leases.lease AND $2 = ANY(answer.calls))";
 
 #[derive(QueryableByName)]
 struct SilentLease {
@@ -93,7 +94,7 @@ impl Revocation {
         }
         // Committed separately. A lease taken from now on sees the call; an existing lease is found
         // below.
-        diesel::sql_query(CALL)
+        prepared(CALL)
             .bind::<BigInt, _>(self.call)
             .bind::<Nullable<Text>, _>(self.user_ids.as_deref().map(array_literal))
             .execute(conn)?;
@@ -123,9 +124,9 @@ impl Revocation {
         let announced = Instant::now();
         let mut interval = FIRST_ANSWER_POLL_INTERVAL;
         loop {
-            let silent: Vec<SilentLease> = diesel::sql_query(SILENT)
-                .bind::<BigInt, _>(self.call)
+            let silent: Vec<SilentLease> = prepared(SILENT)
                 .bind::<Nullable<BigInt>, _>(own)
+                .bind::<BigInt, _>(self.call)
                 .load(conn)?;
             if silent.is_empty() || announced.elapsed() >= ANSWER_TIMEOUT {
                 return Ok(silent.into_iter().map(|silent| silent.lease).collect());
