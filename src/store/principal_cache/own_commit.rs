@@ -21,6 +21,7 @@ use super::entries::Entries;
 use super::suspensions::Suspension;
 use super::wal_index::{Header, WalIndex, is_next};
 use crate::store::StoreConnection;
+use crate::store::prepared::prepared;
 
 /// A transaction by this process on SQLite.
 pub(in crate::store) struct OwnCommit {
@@ -81,7 +82,7 @@ fn data_version(conn: &mut StoreConnection) -> Option<i64> {
     let StoreConnection::Sqlite(conn) = conn else {
         return None;
     };
-    let row: QueryResult<DataVersion> = diesel::sql_query("PRAGMA data_version").get_result(conn);
+    let row: QueryResult<DataVersion> = prepared("PRAGMA data_version").get_result(conn);
     row.ok().map(|row| row.data_version)
 }
 

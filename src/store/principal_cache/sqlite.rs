@@ -22,6 +22,7 @@ use super::wal_index::WalIndex;
 use crate::config::DatabaseUrl;
 use crate::credential::token::TokenDigest;
 use crate::store::connection::BUSY_TIMEOUT;
+use crate::store::prepared::prepared;
 use crate::store::schema::session_changes;
 use crate::store::{Principal, StoreError};
 
@@ -200,7 +201,7 @@ impl SyncedCache {
     /// Removes what has changed since the log was last read; everything if the log does not reach
     /// back that far, or if the schema has changed and perhaps the triggers with it.
     fn catch_up(&mut self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        let schema: SchemaVersion = diesel::sql_query("PRAGMA schema_version").get_result(conn)?;
+        let schema: SchemaVersion = prepared("PRAGMA schema_version").get_result(conn)?;
         let schema_version = schema.schema_version;
         let position = self
             .position
