@@ -156,6 +156,12 @@ fn notification_does_not_name_the_revoked_token() {
     let alice = app.register("alice");
     let token = alice.sign_in();
     let digest = TokenDigest::new(token.as_bytes()).to_hex();
+    // A change rings only if another process has a lease.
+    let second = app.sibling().start();
+    let is_used = || second.get("/users/me").bearer(&token).send().status == 200;
+    while app.database().count("session_leases") == 0 {
+        assert!(is_used());
+    }
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     let started = Instant::now();
     let mut output = Vec::new();

@@ -30,6 +30,9 @@ use crate::store::schema::session_leases;
 /// Subscribes a connection to the notifications.
 pub(super) const LISTEN: &str = "LISTEN tokenhouse_sessions";
 
+/// Makes every process read the tables.
+pub(super) const RING: &str = "SELECT pg_notify('tokenhouse_sessions', '')";
+
 /// With more changes than this, the whole cache is cleared.
 const MAX_CHANGES: usize = 10_000;
 
@@ -148,6 +151,11 @@ impl PendingCalls {
                 .or_insert_with(|| PendingCall::new(&ends, entries));
         }
         self.0.len() > known
+    }
+
+    /// Whether any is in progress.
+    pub(super) fn are_any(&self) -> bool {
+        !self.0.is_empty()
     }
 
     /// Whether one of them forbids the use of the cache.

@@ -31,6 +31,10 @@ const RENEW_INTERVAL: Duration = Duration::from_millis(300);
 /// read the tables. Changes wait for this.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How often the owner of a lease reads the tables while it has users suspended: their end is not
+/// announced.
+const RESUME_INTERVAL: Duration = Duration::from_millis(20);
+
 /// How often a process without a lease listens, only so that notifications do not pile up.
 const IDLE_LISTEN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -224,6 +228,8 @@ impl PostgresLookups {
     fn is_renewal_due(&self) -> bool {
         let interval = if self.is_notified {
             LISTEN_INTERVAL
+        } else if self.calls.are_any() {
+            RESUME_INTERVAL
         } else {
             RENEW_INTERVAL
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::coordination::MAX_NAMED_USERS;
+use super::coordination::{MAX_NAMED_USERS, RING};
 use super::entries::Entries;
 use super::fence::Ended;
 use super::lease::{COMMIT_TIMEOUT, Lease, Moment};
@@ -81,8 +81,8 @@ impl Revocation {
     }
 
     /// Runs before the transaction. Returns once no process uses its cache for the users, and none
-    /// will before [`Self::end`]. Takes as long as the slowest process needs to answer; if one does not answer,
-    /// [`ANSWER_TIMEOUT`] plus [`FENCE_TIMEOUT`].
+    /// will before [`Self::end`]. Takes as long as the slowest process needs to answer; if one does
+    /// not answer, [`ANSWER_TIMEOUT`] plus [`FENCE_TIMEOUT`].
     ///
     /// # Errors
     /// If the database does not answer. The connection must not be used again then.
@@ -122,6 +122,8 @@ impl Revocation {
             }
         };
         let announced = Instant::now();
+        // A call without users rings by itself.
+        let mut has_rung = self.suspension.is_none();
         let mut interval = FIRST_ANSWER_POLL_INTERVAL;
         loop {
             let silent: Vec<SilentLease> = prepared(SILENT)
@@ -130,6 +132,10 @@ impl Revocation {
                 .load(conn)?;
             if silent.is_empty() || announced.elapsed() >= ANSWER_TIMEOUT {
                 return Ok(silent.into_iter().map(|silent| silent.lease).collect());
+            }
+            if !has_rung {
+                has_rung = true;
+                prepared(RING).execute(conn)?;
             }
             thread::sleep(interval);
             interval = LAST_ANSWER_POLL_INTERVAL.min(interval * 2);
