@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,7 +161,9 @@ class Plan:
     port: int
     phases: tuple[float, float, float]
     paced: list[dict] = field(default_factory=list)
-    flood: dict = field(default_factory=dict)
+    flood: dict = field(
+        default_factory=lambda: {"name": "none", "requests": [], "clients": 0, "pause_ms": 0}
+    )
 
     def add_paced(self, name: str, requests: list[str], rate: float, connections: int) -> None:
         """Adds a load of `rate` requests per second."""
@@ -177,21 +179,51 @@ class Plan:
 def run_plan(plan: Plan, tree: Tree, cores: tuple[int, ...]) -> tuple[dict, list[int]]:
     """Runs bench-load. Returns its report (see bench/load/src/main.rs) and the resident bytes of
     the server's process tree, sampled ten times a second."""
+    with _bench_load(plan, 0, cores) as run, _sampling(tree, cores) as sizes:
+        run.process.wait()
+    return run.report(), sizes
+
+
+@contextmanager
+def running_plans(plans: list[Plan], cores: tuple[int, ...]) -> Iterator[list[dict]]:
+    """Runs bench-load for each plan, all at the same time, alongside the block. The list has their
+    reports after the block, which ends with the last of them."""
+    reports: list[dict] = []
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(_bench_load(plan, number, cores))
+            for number, plan in enumerate(plans)
+        ]
+        yield reports
+        reports += [run.report() for run in runs]
+
+
+@dataclass(frozen=True)
+class _Run:
+    process: subprocess.Popen
+    result: Path
+
+    def report(self) -> dict:
+        """Waits for the end."""
+        if self.process.wait() != 0:
+            raise BenchmarkError("bench-load failed")
+        return json.loads(self.result.read_text())
+
+
+@contextmanager
+def _bench_load(plan: Plan, number: int, cores: tuple[int, ...]) -> Iterator[_Run]:
+    """Starts bench-load, and kills it if it still runs after the block, as an interrupted run would
+    wait for the rest of the plan."""
     WORK.mkdir(exist_ok=True)
-    plan_file, result = WORK / "plan.json", WORK / "load.json"
+    plan_file, result = WORK / f"plan-{number}.json", WORK / f"load-{number}.json"
     plan_file.write_text(json.dumps(vars(plan)))
     command = [str(HELPERS_TARGET / "release" / "bench-load"), str(plan_file), str(result)]
     with subprocess.Popen(pinned(cores, command), stdout=subprocess.PIPE) as process:
         try:
             process.stdout.readline()
-            with _sampling(tree, cores) as sizes:
-                process.wait()
+            yield _Run(process, result)
         finally:
-            # Without this, an interrupted run would wait for the rest of the plan.
             process.kill()
-    if process.returncode != 0:
-        raise BenchmarkError("bench-load failed")
-    return json.loads(result.read_text()), sizes
 
 
 @contextmanager

@@ -173,7 +173,53 @@ def draw_sign_in(data: dict, plots: Path) -> None:
     write(figure, plots / "sign-in.svg")
 
 
-DRAW = {"check": draw_check, "sign-in": draw_sign_in}
+def draw_beside(data: dict, plots: Path) -> None:
+    """Draws the rate of checks over the rate of sign-ins, a line for each program, database and
+    number of processes."""
+    rows = data["rows"]
+    figure, axes = plt.subplots(figsize=(9.5, 4.2))
+    rates = [each["due"] for each in rows[0]["checks"]]
+    positions = range(len(rates))
+    ends = []
+    for row in rows:
+        shares = [each["of_quiet"] * 100 for each in row["checks"]]
+        is_before = row["title"].endswith(" before")
+        style = "--" if row["name"].endswith("sqlite") else "-"
+        axes.plot(positions, shares, style, color=PEER if is_before else OURS, linewidth=1.8,
+                  marker="o", markersize=4)
+        ends.append((shares[-1], f"{shares[-1]:.0f} %  {_subject(row)}"))
+    for height, label in _spread(ends, 6.0):
+        axes.annotate(label, (positions[-1], height), xytext=(8, 0), textcoords="offset points",
+                      va="center", size=9)
+    axes.set_xticks(positions, [f"{rate}/s" for rate in rates])
+    axes.set_xlabel("sign-ins")
+    axes.set_ylim(0, 112)
+    axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    axes.grid(axis="y", color=PEER, linewidth=0.5)
+    headline(
+        figure,
+        "Token checks while people sign in",
+        "Checks per second of one process, compared with those without sign-ins.",
+    )
+    figure.subplots_adjust(left=0.07, right=0.66, top=0.83, bottom=0.12)
+    write(figure, plots / "beside.svg")
+
+
+def _subject(row: dict) -> str:
+    count = row["processes"]
+    return row["title"] + (f", {count} processes" if count > 1 else "")
+
+
+def _spread(labels: list[tuple[float, str]], distance: float) -> list[tuple[float, str]]:
+    """Moves labels up so that they do not overlap."""
+    placed: list[tuple[float, str]] = []
+    for height, label in sorted(labels):
+        lowest = placed[-1][0] + distance if placed else height
+        placed.append((max(height, lowest), label))
+    return placed
+
+
+DRAW = {"check": draw_check, "beside": draw_beside, "sign-in": draw_sign_in}
 
 
 def main() -> None:

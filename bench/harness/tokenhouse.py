@@ -84,6 +84,10 @@ class Tokenhouse(Contestant):
         }
         return Command([str(binary(setup)), "serve"], settings)
 
+    def seed_anew(self, setup: Setup) -> None:
+        """Replaces what is in the database with `setup.rows` users."""
+        raise NotImplementedError
+
     def sign_in(self, email: str, password: str) -> Request:
         form = urlencode({"username": email, "password": password})
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -122,9 +126,9 @@ class TokenhouseSqlite(Tokenhouse):
         return f"sqlite://{self.path(setup)}"
 
     def seed(self, setup: Setup) -> None:
-        databases.seed_once(self.path(setup), _migrations("sqlite"), lambda: self._seed(setup))
+        databases.seed_once(self.path(setup), _migrations("sqlite"), lambda: self.seed_anew(setup))
 
-    def _seed(self, setup: Setup) -> None:
+    def seed_anew(self, setup: Setup) -> None:
         path = self.path(setup)
         databases.remove_sqlite(path)
         _migrate(setup, self.database_url(setup))
@@ -154,12 +158,12 @@ class TokenhousePostgres(Tokenhouse):
         return setup.cluster().url(self.database(setup))
 
     def seed(self, setup: Setup) -> None:
-        marker = DATA / f"postgres-{self.database(setup)}"
+        marker = self._marker(setup)
         if not setup.cluster().exists(self.database(setup)):
             marker.unlink(missing_ok=True)
-        databases.seed_once(marker, _migrations("postgres"), lambda: self._seed(setup, marker))
+        databases.seed_once(marker, _migrations("postgres"), lambda: self.seed_anew(setup))
 
-    def _seed(self, setup: Setup, marker: Path) -> None:
+    def seed_anew(self, setup: Setup) -> None:
         cluster, database = setup.cluster(), self.database(setup)
         cluster.query(f"DROP DATABASE IF EXISTS {database}")
         cluster.query(f"CREATE DATABASE {database}")
@@ -172,7 +176,10 @@ class TokenhousePostgres(Tokenhouse):
         cluster.query(f"SELECT setval({sequence}, (SELECT max(id) FROM users))", database)
         cluster.query("VACUUM ANALYZE", database)
         cluster.query("CHECKPOINT", database)
-        marker.touch()
+        self._marker(setup).touch()
+
+    def _marker(self, setup: Setup) -> Path:
+        return DATA / f"postgres-{self.database(setup)}"
 
     def database_bytes(self, setup: Setup) -> int:
         sql = f"SELECT pg_database_size('{self.database(setup)}')"
