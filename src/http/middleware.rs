@@ -8,10 +8,12 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
+use actix_web::rt::time::sleep;
 
 use super::cors::answer_cross_origin;
 use super::idle_connections::ConnectionGuard;
 use super::normalize_path;
+use super::refusal_pace::RefusalPace;
 use super::request_error::Error;
 use super::shutdown::Shutdown;
 use crate::error::Error as DomainError;
@@ -71,7 +73,16 @@ async fn complete<B: MessageBody + 'static>(
     }
     let started = Instant::now();
     let outcome = answer_cross_origin(request, next).await;
-    let ended = Instant::now();
+    let mut ended = Instant::now();
+    if let Some(delay) = outcome
+        .as_ref()
+        .ok()
+        .and_then(|response| refusal_delay(response, ended))
+    {
+        // On the heap, since every other request would carry the space for it.
+        Box::pin(sleep(delay)).await;
+        ended = Instant::now();
+    }
     let duration = ended - started;
     if let Some(connection) = &connection {
         connection.end_request(ended, outcome.as_ref().map_or(0, length));
@@ -113,6 +124,24 @@ async fn complete<B: MessageBody + 'static>(
         );
     }
     Ok(response)
+}
+
+/// How long the response has to wait if it refuses a client that sends too much, or while too many
+/// others do.
+fn refusal_delay(response: &ServiceResponse<impl MessageBody>, now: Instant) -> Option<Duration> {
+    let response_error = response.response().error()?;
+    let domain_error = match response_error.as_error() {
+        Some(Error::Domain(error)) => error,
+        Some(Error::Request(_)) => return None,
+        None => response_error.as_error::<DomainError>()?,
+    };
+    let is_refusal = matches!(
+        domain_error,
+        DomainError::Busy(_) | DomainError::TooManyAttempts { .. }
+    );
+    let pace = response.request().app_data::<RefusalPace>();
+    let delay = pace.filter(|_| is_refusal)?.delay(now);
+    (!delay.is_zero()).then_some(delay)
 }
 
 /// The length of a body, if it is known.

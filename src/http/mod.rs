@@ -14,6 +14,7 @@ mod method_router;
 mod middleware;
 mod normalize_path;
 mod openapi;
+mod refusal_pace;
 mod request_error;
 mod routes;
 mod server;

@@ -11,6 +11,7 @@ use socket2::SockRef;
 use super::cors::Cors;
 use super::idle_connections::{Connections, PROXY_IDLE_TIMEOUT};
 use super::middleware::{AccessLog, around_route, around_service};
+use super::refusal_pace::RefusalPace;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;
@@ -57,6 +58,7 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
             .app_data(access_log)
             .app_data(public_url.clone())
             .app_data(cors.clone())
+            .app_data(RefusalPace::default())
             .app_data(trusted_proxies.clone())
             .app_data(auth.metrics().route("unknown"))
             .configure(|app| routes(app, auth.metrics(), with_docs, |resource| resource))
@@ -121,6 +123,7 @@ pub fn configure(
         app.app_data(auth.clone())
             .app_data(config.trusted_proxies.clone())
             .app_data(cors(&config))
+            .app_data(RefusalPace::default())
             .app_data(web::Data::new(config.public_url.clone()));
         routes(app, auth.metrics(), config.docs, |resource| {
             resource.wrap(from_fn(around_route))
