@@ -45,20 +45,29 @@ struct State {
     is_woken: bool,
     is_closed: bool,
     is_asleep: bool,
+    /// Whether a [`Waker`] exists that the thread has not noticed yet.
+    has_waker: bool,
+}
+
+/// Wakes the thread when it is dropped, in whatever way that happens.
+pub(super) struct Waker(Arc<LookupQueue>);
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        self.0.notify(self.0.lock());
+    }
 }
 
 impl LookupQueue {
-    /// Adds a look-up. The caller must call [`Self::wake_if_pending`] afterwards.
-    pub(super) fn push(&self, lookup: Lookup) {
-        self.lock().lookups.push(lookup);
-    }
-
-    /// Wakes the thread if there is anything to look up.
-    pub(super) fn wake_if_pending(&self) {
-        let state = self.lock();
-        if !state.lookups.is_empty() {
-            self.notify(state);
-        }
+    /// Adds a look-up. The first one for a sleeping thread returns what wakes the thread; a thread
+    /// that is awake sees the look-up before it sleeps.
+    pub(super) fn push(queue: &Arc<Self>, lookup: Lookup) -> Option<Waker> {
+        let mut state = queue.lock();
+        state.lookups.push(lookup);
+        let needs_waker = state.is_asleep && !state.has_waker;
+        state.has_waker |= needs_waker;
+        drop(state);
+        needs_waker.then(|| Waker(Arc::clone(queue)))
     }
 
     /// Wakes the thread even if there is nothing to look up.
@@ -85,6 +94,7 @@ impl LookupQueue {
                 .wait_timeout_while(state, timeout, |state| state.is_quiet())
                 .unwrap_or_else(PoisonError::into_inner);
             state.is_asleep = false;
+            state.has_waker = false;
         }
         state.is_woken = false;
         if state.is_closed {
@@ -111,5 +121,46 @@ impl LookupQueue {
 impl State {
     fn is_quiet(&self) -> bool {
         self.lookups.is_empty() && !self.is_woken && !self.is_closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::credential::CredentialDigest;
+
+    fn lookup() -> Lookup {
+        Lookup {
+            credential: CredentialDigest::parse(b"some credential").unwrap(),
+            requested_at: NaiveDateTime::default(),
+            reply: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn sleeping_thread_is_woken_once_for_several_lookups() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let queue = Arc::new(LookupQueue::default());
+        for _ in 0..100 {
+            let thread_queue = Arc::clone(&queue);
+            let thread = thread::spawn(move || match thread_queue.wait(MINUTE) {
+                Wake::Work(lookups) => lookups.len(),
+                Wake::Closed => 0,
+            });
+            while !queue.lock().is_asleep {
+                thread::yield_now();
+            }
+            let waker = LookupQueue::push(&queue, lookup());
+            assert!(waker.is_some());
+            assert!(LookupQueue::push(&queue, lookup()).is_none());
+            // As when the task that has it is dropped before it runs.
+            drop(waker);
+            assert_eq!(thread.join().unwrap(), 2);
+        }
+        // A thread that is awake does not sleep before it has seen the look-up.
+        assert!(LookupQueue::push(&queue, lookup()).is_none());
+        assert!(matches!(queue.wait(MINUTE), Wake::Work(lookups) if lookups.len() == 1));
     }
 }

@@ -18,6 +18,7 @@ mod own_commit;
 mod postgres;
 mod query;
 mod revocation;
+mod row;
 mod sqlite;
 mod suspensions;
 mod wal_index;
@@ -28,7 +29,6 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 
 pub(super) use fence::{Ended, Fence};
@@ -128,14 +128,15 @@ impl PrincipalCache {
         now: NaiveDateTime,
     ) -> Result<Option<Arc<Principal>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Lookup {
+        let lookup = Lookup {
             credential,
             requested_at: now,
             reply,
-        });
-        // Requests that have arrived together push their look-ups first: one wake-up for all.
-        yield_now().await;
-        self.queue.wake_if_pending();
+        };
+        if let Some(waker) = LookupQueue::push(&self.queue, lookup) {
+            // Requests that have arrived together push their look-ups first: one wake-up for all.
+            tokio::spawn(async move { drop(waker) });
+        }
         match timeout(QUERY_TIMEOUT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_dropped)) => Err(StoreError::Unavailable("the look-up panicked".to_owned())),

@@ -7,6 +7,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::row::{self, TokenRow, UserRow};
 use crate::credential::token::TokenDigest;
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::store::access_token::TOKEN_COLUMNS;
@@ -24,23 +25,23 @@ pub(super) fn fetch_one(
     let hex = credential.digest.to_hex();
     match credential.kind {
         CredentialKind::LoginToken => {
-            let found: Option<(User, AccessToken)> = access_tokens::table
+            let found: Option<(UserRow, TokenRow)> = access_tokens::table
                 .inner_join(users::table)
                 .filter(access_tokens::access_token.eq(hex))
                 .select((USER_COLUMNS, TOKEN_COLUMNS))
                 .get_result(conn)
                 .optional()?;
-            Ok(found.map(|(user, token)| token_principal(user, token)))
+            Ok(found.map(|(user, token)| token_principal(row::user(user), row::token(token))))
         }
         CredentialKind::ApiKey => {
-            let found: Option<(User, ApiKey)> = api_keys::table
+            let found: Option<(UserRow, ApiKey)> = api_keys::table
                 .inner_join(users::table)
                 .filter(api_keys::key_digest.eq(hex))
                 .filter(api_keys::revoked_at.is_null())
                 .select((USER_COLUMNS, KEY_COLUMNS))
                 .get_result(conn)
                 .optional()?;
-            Ok(found.map(|(user, key)| key_principal(user, key)))
+            Ok(found.map(|(user, key)| key_principal(row::user(user), key)))
         }
     }
 }
