@@ -20,11 +20,15 @@ type InTransaction<T, E> = Box<dyn FnOnce(&mut Revoking<'_>, &mut Events) -> Res
 
 type InMemory<T, E> = Box<dyn FnOnce(&mut Shared, &mut Events) -> Result<T, E> + Send>;
 
+type Counting<T, E> = Box<dyn FnOnce(&mut Shared) -> Result<T, E> + Send>;
+
 enum Work<T, E> {
     /// Executes statements, in a savepoint.
     InTransaction(InTransaction<T, E>),
     /// Only changes what the group shares, and records events.
     InMemory(InMemory<T, E>),
+    /// Only changes what the group shares, ends no credential, and records nothing.
+    Counting(Counting<T, E>),
 }
 
 /// An operation and its caller.
@@ -44,8 +48,11 @@ pub(super) trait Operation: Send {
     /// Whether the caller no longer waits.
     fn is_abandoned(&self) -> bool;
 
-    /// Whether it only changes what the group shares.
-    fn is_in_memory(&self) -> bool;
+    /// Whether it executes statements.
+    fn has_statements(&self) -> bool;
+
+    /// Whether it may end credentials or record events.
+    fn is_change(&self) -> bool;
 
     /// Runs the operation. Returns whether what it did is to be committed; otherwise that is undone,
     /// except the statements of an operation that `is_alone` in its transaction.
@@ -73,8 +80,12 @@ impl<T: Send, E: Send> Operation for Pending<T, E> {
         self.reply.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
 
-    fn is_in_memory(&self) -> bool {
-        matches!(self.work, Some(Work::InMemory(_)))
+    fn has_statements(&self) -> bool {
+        matches!(self.work, Some(Work::InTransaction(_)))
+    }
+
+    fn is_change(&self) -> bool {
+        !matches!(self.work, Some(Work::Counting(_)))
     }
 
     fn run(
@@ -88,6 +99,7 @@ impl<T: Send, E: Send> Operation for Pending<T, E> {
         let mut own = Events::default();
         let outcome = match self.work.take() {
             None => return Ok(true),
+            Some(Work::Counting(work)) => work(shared),
             Some(Work::InMemory(work)) => work(shared, &mut own),
             Some(Work::InTransaction(work)) if is_alone => work(tx, &mut own),
             Some(Work::InTransaction(work)) => tx.in_savepoint(|tx| work(tx, &mut own))?,
@@ -180,8 +192,8 @@ impl AuditTrail {
         claims: Claims,
         work: impl FnOnce(&mut Shared) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let work = |shared: &mut Shared, _events: &mut Events| Ok(work(shared)?);
-        let work = Work::InMemory(Box::new(work));
+        let work = |shared: &mut Shared| Ok(work(shared)?);
+        let work = Work::Counting(Box::new(work));
         self.submit_and_wait(&AuditContext::service(), claims, work)
             .await
     }
@@ -209,16 +221,14 @@ impl AuditTrail {
         counters: Vec<CounterKey>,
         work: impl FnOnce(&mut LockedCounters) -> QueryResult<()> + Send + 'static,
     ) {
-        let work = |shared: &mut Shared, _events: &mut Events| {
-            work(&mut shared.counters).map_err(StoreError::from)
-        };
+        let work = |shared: &mut Shared| work(&mut shared.counters).map_err(StoreError::from);
         self.submit(Box::new(Pending {
             context: AuditContext::service(),
             claims: Claims {
                 counters,
                 ..Claims::default()
             },
-            work: Some(Work::InMemory(Box::new(work))),
+            work: Some(Work::Counting(Box::new(work))),
             outcome: None,
             reply: None,
         }));
@@ -253,7 +263,7 @@ impl AuditTrail {
     pub(super) async fn commit(&self, mut group: Group) -> Result<Group, GroupError> {
         // What is changed in memory is stored at the end, so these operations are also the last.
         group.sort_by(|one, other| {
-            let place = |it: &dyn Operation| (it.is_in_memory(), it.claims().unique.clone());
+            let place = |it: &dyn Operation| (!it.has_statements(), it.claims().unique.clone());
             place(one.as_ref()).cmp(&place(other.as_ref()))
         });
         let claims: Vec<Claims> = group.iter().map(|one| one.claims().clone()).collect();

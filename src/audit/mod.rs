@@ -127,6 +127,7 @@ impl AuditTrail {
         key: Option<DigestKey>,
         retention: Option<Duration>,
     ) -> Self {
+        let writer = Writer::new(store.has_one_writer());
         Self(Arc::new(Inner {
             store,
             clock,
@@ -140,7 +141,7 @@ impl AuditTrail {
             page_permits: PagePermits::default(),
             start: PendingStart::default(),
             unnamed_proxies: UnnamedProxies::default(),
-            writer: Writer::default(),
+            writer,
         }))
     }
 

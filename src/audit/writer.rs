@@ -1,4 +1,4 @@
-//! The thread that commits groups of operations. While it commits one group, the next one gathers.
+//! The threads that commit groups of operations. While one commits a group, the next one gathers.
 //! While several clients wait, it also pauses between two groups: larger groups cost each client less
 //! than the pause.
 
@@ -18,9 +18,32 @@ const MAX_GROUP: usize = 64;
 /// The longest pause before a group.
 const MAX_PAUSE: Duration = Duration::from_millis(5);
 
-/// Gives operations to the thread. Dropping it stops the thread.
-#[derive(Default)]
-pub(super) struct Writer(Arc<Queue>);
+/// Gives operations to the threads. Dropping it stops them.
+pub(super) struct Writer {
+    changes: Arc<Queue>,
+    /// Counted attempts and the accounts that they read. On Postgres they have a thread of their own:
+    /// changes wait for the fence, and for the head of the trail, which all processes share.
+    counting: Arc<Queue>,
+}
+
+impl Writer {
+    /// With a single thread if the database has one writer.
+    pub(super) fn new(has_one_writer: bool) -> Self {
+        let changes = Arc::<Queue>::default();
+        let counting = match has_one_writer {
+            true => Arc::clone(&changes),
+            false => Arc::default(),
+        };
+        Self { changes, counting }
+    }
+
+    fn queue_for(&self, operation: &dyn Operation) -> &Arc<Queue> {
+        match operation.is_change() {
+            true => &self.changes,
+            false => &self.counting,
+        }
+    }
+}
 
 #[derive(Default)]
 struct Queue {
@@ -72,8 +95,10 @@ impl Queue {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.changed.notify_one();
+        for queue in [&self.changes, &self.counting] {
+            queue.lock().is_closed = true;
+            queue.changed.notify_one();
+        }
     }
 }
 
@@ -87,9 +112,9 @@ impl Drop for Stopping<'_> {
 }
 
 impl AuditTrail {
-    /// Gives an operation to the thread, and starts the thread if none is running.
+    /// Gives an operation to its thread, and starts the thread if it is not running.
     pub(super) fn submit(&self, operation: Box<dyn Operation>) {
-        let queue = &self.0.writer.0;
+        let queue = self.0.writer.queue_for(operation.as_ref());
         let mut state = queue.lock();
         state.waiting.push_back(operation);
         let is_running = mem::replace(&mut state.is_running, true);

@@ -262,10 +262,11 @@ fn run_transaction<T, E: From<StoreError>>(
     if let Err(error) = fence.begin(conn).and_then(|()| conn.begin_write()) {
         return Outcome::not_started(error);
     }
-    let outcome = work(conn).and_then(|value| {
-        fence.before_commit(conn).map_err(StoreError::from)?;
-        Ok(value)
-    });
+    let begun = fence.after_begin(conn);
+    let outcome = begun
+        .map_err(|error| StoreError::from(error).into())
+        .and_then(|()| work(conn))
+        .inspect(|_value| fence.before_commit(conn));
     let outcome = end(conn, outcome);
     let ended = match &outcome {
         Outcome::Done(Ok(_)) => Ended::Committed,

@@ -233,6 +233,11 @@ impl Store {
         found
     }
 
+    /// Whether the database allows one writer at a time.
+    pub(crate) fn has_one_writer(&self) -> bool {
+        self.write_permit.is_some()
+    }
+
     /// The names of the migrations that [`Self::open`] has run.
     pub fn migrated(&self) -> &[String] {
         &self.migrated

@@ -34,20 +34,21 @@ impl Fence {
         }
     }
 
-    /// Runs in the transaction, as its last step.
+    /// Runs in the transaction, as its first step.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub(in crate::store) fn before_commit(
-        &mut self,
-        conn: &mut StoreConnection,
-    ) -> QueryResult<()> {
+    pub(in crate::store) fn after_begin(&mut self, conn: &mut StoreConnection) -> QueryResult<()> {
         match self {
-            Self::Sqlite(own) => {
-                own.before_commit(conn);
-                Ok(())
-            }
+            Self::Sqlite(_) => Ok(()),
             Self::Postgres(revocation) => revocation.announce_end(conn),
+        }
+    }
+
+    /// Runs in the transaction, as its last step.
+    pub(in crate::store) fn before_commit(&mut self, conn: &mut StoreConnection) {
+        if let Self::Sqlite(own) = self {
+            own.before_commit(conn);
         }
     }
 

@@ -142,8 +142,9 @@ impl Revocation {
         }
     }
 
-    /// Runs in the transaction, as its last statement: a process that sees the change also sees its
-    /// end.
+    /// Runs in the transaction: a process that sees the change also sees its end. As the first
+    /// statement, because other processes wait for the last ones, which lock the head of the audit
+    /// trail.
     pub(super) fn announce_end(&self, conn: &mut StoreConnection) -> QueryResult<()> {
         diesel::delete(session_calls::table.find(self.call)).execute(conn)?;
         Ok(())
