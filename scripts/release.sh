@@ -3,6 +3,7 @@
 #   scripts/release.sh build [CARGO ARGUMENTS]
 #   scripts/release.sh compare
 #   scripts/release.sh pack-redoc
+#   scripts/release.sh pack-swagger-ui
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,7 +76,15 @@ compare() {
     echo "both builds are identical"
 }
 
-# Writes src/http/assets/redoc.standalone.js.gz from the npm package, reproducibly. Needs npm.
+# NAME VERSION: unpacks an npm package into $folder/package. Needs npm.
+unpack() {
+    folder=$(mktemp -d)
+    trap 'rm -r "$folder"' EXIT
+    npm pack "$1@$2" --silent --pack-destination "$folder" >/dev/null
+    tar -xzf "$folder/$1-$2.tgz" -C "$folder"
+}
+
+# Writes src/http/assets/redoc.standalone.js.gz from the npm package, reproducibly.
 pack_redoc() {
     local version bundle_sha256 logo empty_image bundle count
     version=2.5.4
@@ -86,10 +95,7 @@ pack_redoc() {
     logo='https://cdn.redoc.ly/redoc/logo-mini.svg'
     empty_image="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='0' height='0'/%3E"
 
-    folder=$(mktemp -d)
-    trap 'rm -r "$folder"' EXIT
-    npm pack "redoc@$version" --silent --pack-destination "$folder" >/dev/null
-    tar -xzf "$folder/redoc-$version.tgz" -C "$folder"
+    unpack redoc "$version"
     bundle=$folder/package/bundles/redoc.standalone.js
     echo "$bundle_sha256  $bundle" | sha256sum --check --quiet
 
@@ -102,10 +108,32 @@ pack_redoc() {
     echo "redoc $version: $(wc -c <src/http/assets/redoc.standalone.js.gz) bytes"
 }
 
+# Writes the files of Swagger UI in src/http/assets from the npm package, reproducibly.
+pack_swagger_ui() {
+    local swagger_version assets file
+    swagger_version=5.32.6
+    assets=src/http/assets
+    unpack swagger-ui-dist "$swagger_version"
+    (cd "$folder/package" && sha256sum --check --quiet) <<'FILES'
+4b5a9b35a1adf37f00d39c0bae23cdb37007e2946240ef035137cc85b4d55349  swagger-ui-bundle.js
+ca238f7d7c2cf4480c1e77a9c3b9da915ab216e96ffd354e69076560c650c6de  swagger-ui.css
+f3546c5b74b44eac7de5b4193a641b4f23365470c109b490c566bac0de446745  oauth2-redirect.html
+a5c8a34e09e49737382cc5019446eec7c3db3461963fc5bfe448361d3c5549e9  oauth2-redirect.js
+3ed612f41e050ca5e7000cad6f1cbe7e7da39f65fca99c02e99e6591056e5837  favicon-32x32.png
+FILES
+    gzip -9n <"$folder/package/swagger-ui-bundle.js" >$assets/swagger-ui-bundle.js.gz
+    gzip -9n <"$folder/package/swagger-ui.css" >$assets/swagger-ui.css.gz
+    for file in oauth2-redirect.html oauth2-redirect.js favicon-32x32.png; do
+        cp "$folder/package/$file" "$assets/swagger-$file"
+    done
+    echo "swagger-ui $swagger_version: $(cat $assets/swagger-ui* | wc -c) bytes compressed"
+}
+
 case ${1:-} in
 build) build "${@:2}" ;;
 compare) compare ;;
 pack-redoc) pack_redoc ;;
+pack-swagger-ui) pack_swagger_ui ;;
 *)
     sed -n '2,/^set/s/^# \?//p' "$0" >&2
     exit 2

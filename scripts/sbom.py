@@ -123,12 +123,12 @@ def bundled_components(crate: Crate, manifest: dict[str, Any]) -> list[Component
             return [bundled("libpq", first(r"\+libpq-([\d.]+)", crate[1]), "PostgreSQL")]
         case "openssl-src":
             return [bundled("openssl", first(r"\+([\d.]+)", crate[1]), "Apache-2.0")]
-        case "utoipa-swagger-ui-vendored":
-            archives = " ".join(file.name for file in (folder / "res").iterdir())
-            return [bundled("swagger-ui", first(r"v([\d.]+)\.zip", archives), "Apache-2.0")]
         case "tokenhouse":
             pack = (ROOT / "scripts" / "release.sh").read_text()
-            return [bundled("redoc", first(r"version=([\d.]+)", pack), "MIT")]
+            return [
+                bundled("redoc", first(r" version=([\d.]+)", pack), "MIT"),
+                bundled("swagger-ui", first(r"swagger_version=([\d.]+)", pack), "Apache-2.0"),
+            ]
         case _:
             return []
 
@@ -147,7 +147,7 @@ def bill(features: str) -> dict[str, Any]:
         else:
             described["scope"] = "required" if crate in linked else "excluded"
             components.append(described)
-        # Swagger UI is in the binary, though the crate that bundles it is not.
+        # C code is in the binary, though the crate that bundles it may be needed only to build.
         components += [part | {"scope": "required"} for part in parts]
         needed = sorted([purl(other) for other in graph[crate]] + [p["bom-ref"] for p in parts])
         dependencies.append({"ref": purl(crate), "dependsOn": needed})
@@ -179,7 +179,7 @@ def licences(features: str) -> str:
     packages = manifests(features)
     linked = tree("normal,no-proc-macro", features)
     # Their code is in the binary, though these crates are needed only to build.
-    code = {"libsqlite3-sys", "pq-src", "openssl-src", "utoipa-swagger-ui-vendored"}
+    code = {"libsqlite3-sys", "pq-src", "openssl-src"}
     linked_too = [crate for crate in tree("normal,build", features) if crate[0] in code]
     users: dict[str, list[str]] = {}
     for crate in sorted({*linked, *linked_too}):

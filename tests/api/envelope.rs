@@ -361,6 +361,7 @@ fn docs_are_served_without_external_resources() {
         "/docs/swagger-ui.css",
         "/docs/swagger-ui-bundle.js",
         "/docs/oauth2-redirect.html",
+        "/docs/oauth2-redirect.js",
         "/docs/favicon-32x32.png",
         "/redoc/redoc.standalone.js",
     ] {

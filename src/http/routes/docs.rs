@@ -1,9 +1,8 @@
 //! The API documentation for browsers, all of it from this binary: the pages load nothing from other
 //! hosts, and their content security policy forbids it.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use actix_web::body::SizedStream;
@@ -12,7 +11,6 @@ use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream::{self, Stream};
 use utoipa::openapi::Server;
-use utoipa_swagger_ui::Config;
 
 use crate::auth::Auth;
 use crate::config::PublicUrl;
@@ -23,6 +21,12 @@ use crate::http::request_error::{Error, RequestError};
 const SWAGGER_PAGE: &str = include_str!("../assets/swagger.html");
 const SWAGGER_INIT: &str = include_str!("../assets/swagger-init.js");
 const SWAGGER_STYLE: &str = include_str!("../assets/swagger-style.css");
+/// Swagger UI 5.32.6 (Apache-2.0), as packed by `scripts/release.sh pack-swagger-ui`.
+const SWAGGER_PACKED: &[u8] = include_bytes!("../assets/swagger-ui-bundle.js.gz");
+const SWAGGER_STYLE_PACKED: &[u8] = include_bytes!("../assets/swagger-ui.css.gz");
+const SWAGGER_REDIRECT_PAGE: &str = include_str!("../assets/swagger-oauth2-redirect.html");
+const SWAGGER_REDIRECT: &str = include_str!("../assets/swagger-oauth2-redirect.js");
+const SWAGGER_ICON: &[u8] = include_bytes!("../assets/swagger-favicon-32x32.png");
 const REDOC_PAGE: &str = include_str!("../assets/redoc.html");
 /// Redoc 2.5.4 (MIT), as made by `scripts/release.sh pack-redoc`.
 const REDOC_PACKED: &[u8] = include_bytes!("../assets/redoc.standalone.js.gz");
@@ -48,9 +52,6 @@ const PIECE_SIZE: usize = 4 << 10;
 #[derive(Default)]
 pub(crate) struct Document(OnceLock<Bytes>);
 
-static SWAGGER_CONFIG: LazyLock<Arc<Config<'static>>> =
-    LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
-
 /// Swagger UI.
 pub(crate) async fn swagger_ui() -> HttpResponse {
     page().body(SWAGGER_PAGE)
@@ -61,32 +62,23 @@ pub(crate) async fn swagger_ui_file(
     request: HttpRequest,
     name: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    match name.as_str() {
-        "init.js" => return Ok(script().body(SWAGGER_INIT)),
-        "style.css" => return Ok(style().body(SWAGGER_STYLE)),
-        "swagger-ui.css"
-        | "swagger-ui-bundle.js"
-        | "oauth2-redirect"
-        | "oauth2-redirect.html"
-        | "favicon-32x32.png" => {}
+    Ok(match name.as_str() {
+        "init.js" => script().body(SWAGGER_INIT),
+        "style.css" => style().body(SWAGGER_STYLE),
+        "swagger-ui.css" => packed(style(), &request, SWAGGER_STYLE_PACKED),
+        "swagger-ui-bundle.js" => packed(script(), &request, SWAGGER_PACKED),
+        // The first is FastAPI's name of the page.
+        "oauth2-redirect" | "oauth2-redirect.html" => HttpResponse::Ok()
+            .insert_header(KEEP)
+            .content_type("text/html; charset=utf-8")
+            .body(SWAGGER_REDIRECT_PAGE),
+        "oauth2-redirect.js" => script().body(SWAGGER_REDIRECT),
+        "favicon-32x32.png" => HttpResponse::Ok()
+            .insert_header(KEEP)
+            .content_type("image/png")
+            .body(SWAGGER_ICON),
         _ => return Err(RequestError::NotFound.into()),
-    }
-    let file = match name.as_str() {
-        // FastAPI's name of the page.
-        "oauth2-redirect" => "oauth2-redirect.html",
-        name => name,
-    };
-    let found = utoipa_swagger_ui::serve(file, SWAGGER_CONFIG.clone());
-    let file = found.ok().flatten().ok_or(RequestError::NotFound)?;
-    // Borrows static files: a slow client would hold its own copy in memory.
-    let bytes = match file.bytes {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => bytes.into(),
-    };
-    Ok(HttpResponse::Ok()
-        .insert_header(KEEP)
-        .content_type(file.content_type)
-        .body(in_pieces(&request, bytes)))
+    })
 }
 
 /// Redoc.
@@ -100,9 +92,7 @@ pub(crate) async fn redoc_file(
     name: Path<String>,
 ) -> Result<HttpResponse, Error> {
     match name.as_str() {
-        "redoc.standalone.js" => Ok(script()
-            .insert_header((header::CONTENT_ENCODING, "gzip"))
-            .body(in_pieces(&request, Bytes::from_static(REDOC_PACKED)))),
+        "redoc.standalone.js" => Ok(packed(script(), &request, REDOC_PACKED)),
         _ => Err(RequestError::NotFound.into()),
     }
 }
@@ -123,6 +113,17 @@ pub(crate) async fn openapi_json(
     HttpResponse::Ok()
         .content_type("application/json")
         .body(json.clone())
+}
+
+/// A file that is compressed with gzip, which all browsers accept.
+fn packed(
+    mut response: HttpResponseBuilder,
+    request: &HttpRequest,
+    file: &'static [u8],
+) -> HttpResponse {
+    response
+        .insert_header((header::CONTENT_ENCODING, "gzip"))
+        .body(in_pieces(request, Bytes::from_static(file)))
 }
 
 /// Sends a large file to a client that may be slow: its connection stays open while it reads.
