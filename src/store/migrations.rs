@@ -1,21 +1,71 @@
 //! Runs the migrations. Both databases have migrations with the same names.
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::CREATE_MIGRATIONS_TABLE;
 use diesel::prelude::*;
-use diesel::result::Error as DieselError;
 use diesel::sql_types::{Bool, Text};
-use diesel::sqlite::Sqlite;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::StoreError;
 use super::connection::StoreConnection;
 
-const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+/// One migration of both databases.
+struct Migration {
+    /// The name of its folders: a day, a number, and words.
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+/// Embeds the migrations in these folders.
+macro_rules! embed {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Migration {
+            name: $name,
+            postgres: include_str!(concat!("../../migrations/postgres/", $name, "/up.sql")),
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $name, "/up.sql")),
+        }),+]
+    };
+}
+
+/// All migrations, in the order in which they run.
+const MIGRATIONS: &[Migration] = embed![
+    "2026-11-24-000000_users_and_access_tokens",
+    "2026-11-25-000000_session_cache",
+    "2026-11-25-000001_token_expiry",
+    "2026-11-25-000002_api_keys",
+    "2026-11-25-000003_audit_trail",
+    "2026-11-25-000004_login_failures",
+    "2026-11-29-000000_audit_and_clock",
+    "2026-11-29-000001_accounts_and_tokens",
+    "2026-11-29-000002_session_coherence",
+    "2026-11-29-000005_external_ids",
+    "2026-11-29-000010_apps",
+    "2026-11-29-000030_usernames",
+    "2026-11-29-000040_calls_name_users",
+];
+
+impl Migration {
+    /// What the table of the applied migrations contains: the digits before the words, as diesel
+    /// writes them.
+    fn version(&self) -> String {
+        let (number, _words) = self.name.split_once('_').unwrap_or((self.name, ""));
+        number.replace('-', "")
+    }
+
+    /// Runs the statements for one of the databases, and records that.
+    fn run(&self, conn: &mut impl SimpleConnection, statements: &str) -> Result<(), StoreError> {
+        let version = self.version();
+        let record = format!("INSERT INTO {TABLE} (version) VALUES ('{version}')");
+        conn.batch_execute(statements)
+            .and_then(|()| conn.batch_execute(&record))
+            .map_err(|error| StoreError::Migration(format!("{}: {error}", self.name)))
+    }
+}
 
 /// The table of the applied migrations, which is diesel's.
 pub(super) const TABLE: &str = "__diesel_schema_migrations";
+
+const ALL_APPLIED: &str = "SELECT version FROM __diesel_schema_migrations";
 
 /// Whether the schema where the migrations create tables has that table.
 const SQLITE_HAS_TABLE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_master \
@@ -31,10 +81,6 @@ const POSTGRES_LOCK: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_tim
          version VARCHAR(50) PRIMARY KEY NOT NULL, \
          run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
      LOCK TABLE __diesel_schema_migrations IN EXCLUSIVE MODE";
-
-const NEWER: &str = "the database was migrated by a newer version of Tokenhouse";
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the pending migrations, all or none, and returns their names. Processes that start at the
 /// same time take turns: the transaction begins with a lock.
@@ -65,25 +111,28 @@ fn run_once(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
 }
 
 fn run_locked(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
-    let outcome = match conn {
-        StoreConnection::Postgres(postgres) => {
-            postgres.batch_execute(POSTGRES_LOCK)?;
-            run_pending(postgres, POSTGRES)
+    match conn {
+        StoreConnection::Postgres(postgres) => postgres.batch_execute(POSTGRES_LOCK)?,
+        StoreConnection::Sqlite(sqlite) => sqlite.batch_execute(CREATE_MIGRATIONS_TABLE)?,
+    }
+    let applied = versions(conn, ALL_APPLIED)?;
+    if compare(&applied) == Difference::Newer {
+        return Err(newer());
+    }
+    let mut run = Vec::new();
+    for migration in MIGRATIONS {
+        let version = migration.version();
+        if applied.contains(&version) {
+            continue;
         }
-        StoreConnection::Sqlite(sqlite) => run_pending(sqlite, SQLITE),
-    };
-    outcome.map_err(|failure| StoreError::Migration(failure.to_string()))
-}
-
-fn run_pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, Failure>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    refuse_newer(conn, &source)?;
-    let run = conn.run_pending_migrations(source)?;
-    Ok(run.iter().map(ToString::to_string).collect())
+        let statements = match conn {
+            StoreConnection::Postgres(_) => migration.postgres,
+            StoreConnection::Sqlite(_) => migration.sqlite,
+        };
+        migration.run(conn, statements)?;
+        run.push(version);
+    }
+    Ok(run)
 }
 
 /// How the tables of a database differ from the migrations of this program.
@@ -103,7 +152,7 @@ impl Difference {
     pub(super) fn pending(self) -> Result<usize, StoreError> {
         match self {
             Self::Pending(count) => Ok(count),
-            Self::Newer => Err(StoreError::Migration(NEWER.to_owned())),
+            Self::Newer => Err(newer()),
         }
     }
 }
@@ -122,12 +171,21 @@ struct Version {
 
 /// Compares the applied migrations with those of this program. Changes nothing.
 pub(super) fn difference(conn: &mut StoreConnection) -> QueryResult<Difference> {
-    let (applied, known) = (applied(conn)?, known()?);
+    Ok(compare(&applied(conn)?))
+}
+
+/// An older program would write rows that a newer schema forbids, or omit required values.
+fn compare(applied: &[String]) -> Difference {
+    let known = known();
     if !applied.iter().all(|version| known.contains(version)) {
-        return Ok(Difference::Newer);
+        return Difference::Newer;
     }
     let is_pending = |version: &&String| !applied.contains(version);
-    Ok(Difference::Pending(known.iter().filter(is_pending).count()))
+    Difference::Pending(known.iter().filter(is_pending).count())
+}
+
+fn newer() -> StoreError {
+    StoreError::Migration("the database was migrated by a newer version of Tokenhouse".to_owned())
 }
 
 /// The versions of the applied migrations; none if their table does not exist. Changes nothing.
@@ -138,7 +196,7 @@ pub(super) fn applied(conn: &mut StoreConnection) -> QueryResult<Vec<String>> {
     };
     let Existence { has_table } = diesel::sql_query(query).get_result(conn)?;
     if has_table {
-        versions(conn, "SELECT version FROM __diesel_schema_migrations")
+        versions(conn, ALL_APPLIED)
     } else {
         Ok(Vec::new())
     }
@@ -151,42 +209,14 @@ pub(super) fn versions(conn: &mut StoreConnection, query: &str) -> QueryResult<V
 }
 
 /// Whether one of these applied migrations is ours. Other programs use the same table.
-pub(super) fn is_ours(applied: &[String]) -> QueryResult<bool> {
-    let known = known()?;
-    Ok(applied.iter().any(|version| known.contains(version)))
+pub(super) fn is_ours(applied: &[String]) -> bool {
+    let known = known();
+    applied.iter().any(|version| known.contains(version))
 }
 
-/// The versions of this program's migrations, which are the same for both databases.
-fn known() -> QueryResult<Vec<String>> {
-    let all = MigrationSource::<Sqlite>::migrations(&SQLITE);
-    let all = all.map_err(DieselError::QueryBuilderError)?;
-    let versions = all
-        .iter()
-        .map(|migration| migration.name().version().to_string());
-    Ok(versions.collect())
-}
-
-/// An older program would write rows that a newer schema forbids, or omit required values.
-fn refuse_newer<C, DB>(conn: &mut C, source: &EmbeddedMigrations) -> Result<(), Failure>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let known = MigrationSource::<DB>::migrations(source)?;
-    let known: Vec<_> = known
-        .iter()
-        .map(|migration| migration.name().version())
-        .collect();
-    if conn
-        .applied_migrations()?
-        .iter()
-        .all(|applied| known.contains(applied))
-    {
-        Ok(())
-    } else {
-        Err(NEWER.into())
-    }
+/// The versions of this program's migrations.
+fn known() -> Vec<String> {
+    MIGRATIONS.iter().map(Migration::version).collect()
 }
 
 /// Runs the migrations of these versions on an empty database, as a reference for comparison.
@@ -194,8 +224,7 @@ pub(super) fn run_on_empty_sqlite(
     conn: &mut SqliteConnection,
     versions: &[String],
 ) -> Result<(), StoreError> {
-    run_versions(conn, &SQLITE, versions)
-        .map_err(|failure| StoreError::Migration(failure.to_string()))
+    run_on_empty(conn, versions, |migration| migration.sqlite)
 }
 
 /// Like [`run_on_empty_sqlite`], in the first schema of the search path.
@@ -203,30 +232,51 @@ pub(super) fn run_on_empty_postgres(
     conn: &mut PgConnection,
     versions: &[String],
 ) -> Result<(), StoreError> {
-    run_versions(conn, &POSTGRES, versions)
-        .map_err(|failure| StoreError::Migration(failure.to_string()))
+    run_on_empty(conn, versions, |migration| migration.postgres)
 }
 
-fn run_versions<C, DB>(
-    conn: &mut C,
-    source: &EmbeddedMigrations,
+fn run_on_empty(
+    conn: &mut impl SimpleConnection,
     versions: &[String],
-) -> Result<(), Failure>
-where
-    DB: diesel::backend::Backend,
-    C: MigrationHarness<DB>,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    let mut known = MigrationSource::<DB>::migrations(source)?;
-    known.sort_by_key(|migration| migration.name().version().as_owned());
-    known.retain(|migration| versions.contains(&migration.name().version().to_string()));
-    if known.len() != versions.len() {
-        return Err(NEWER.into());
+    statements: fn(&Migration) -> &'static str,
+) -> Result<(), StoreError> {
+    if compare(versions) == Difference::Newer {
+        return Err(newer());
     }
-    // Creates the table of the migrations.
-    conn.applied_migrations()?;
-    for migration in &known {
-        conn.run_migration(migration)?;
+    conn.batch_execute(CREATE_MIGRATIONS_TABLE)?;
+    let applied = |migration: &&Migration| versions.contains(&migration.version());
+    for migration in MIGRATIONS.iter().filter(applied) {
+        migration.run(conn, statements(migration))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_folder_is_embedded_in_order() {
+        let names: Vec<_> = MIGRATIONS.iter().map(|migration| migration.name).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        for database in ["postgres", "sqlite"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+            let entries = fs::read_dir(folder.join(database)).unwrap();
+            let mut found: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            found.sort_unstable();
+            assert_eq!(found, names, "{database}");
+        }
+    }
+
+    #[test]
+    fn versions_are_those_that_diesel_writes() {
+        let versions = known();
+        assert_eq!(versions.first().unwrap(), "20261124000000");
+        for version in versions {
+            assert!(version.len() == 14 && version.bytes().all(|byte| byte.is_ascii_digit()));
+        }
+    }
 }

@@ -150,13 +150,13 @@ pub(super) fn recognise(
     conn: &mut StoreConnection,
 ) -> Result<Contents, StoreError> {
     let applied = migrations::applied(conn)?;
-    if migrations::is_ours(&applied)? {
+    if migrations::is_ours(&applied) {
         return Ok(Contents::Ours);
     }
     if let StoreConnection::Postgres(_) = conn {
         let others: Vec<Found> = diesel::sql_query(OTHER_SCHEMAS).load(conn)?;
         for Found { name, kind: query } in others {
-            if migrations::is_ours(&migrations::versions(conn, &query)?)? {
+            if migrations::is_ours(&migrations::versions(conn, &query)?) {
                 return Err(StoreError::Unsuitable(format!(
                     "{}: the tables are in the schema {}, which is not the first in search_path: \
                      put it first, or add ?options=-csearch_path%3D{} to the URL",
