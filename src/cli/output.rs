@@ -278,9 +278,14 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
+/// The time in UTC, with milliseconds.
+fn log_time() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
 /// Writes one line, without control characters from the message.
 fn write_text(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    let (time, level) = (out.timestamp_millis(), record.level());
+    let (time, level) = (log_time(), record.level());
     let style = out.default_level_style(level);
     let message = printable(&record.args().to_string());
     let target = record.target();
@@ -315,7 +320,7 @@ fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
         level: record.level().as_str(),
         message: record.args().to_string(),
         target: record.target(),
-        time: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        time: log_time(),
         request_id,
         client_request_id: client_request_id.flatten(),
     };
