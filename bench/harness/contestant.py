@@ -14,6 +14,7 @@ from .load import Client, ClientError, Request, Response, Target
 from .machine import (
     HELPERS_TARGET,
     LOGS,
+    PROFILE,
     BenchmarkError,
     Layout,
     Stopwatch,
@@ -177,7 +178,7 @@ def _response(port: int, request: Request) -> Response | None:
         return None
 
 
-BARE_PROGRAM = HELPERS_TARGET / "release" / "bench-bare"
+BARE_PROGRAM = HELPERS_TARGET / PROFILE / "bench-bare"
 
 
 class Bare(Contestant):
