@@ -46,10 +46,10 @@ reliability *ARGS:
 fuzz TARGET="":
     TOKENHOUSE_FUZZ_INPUTS=1000000 cargo test --release --package tokenhouse --test fuzz --locked -- {{ TARGET }}
 
-# Build the binary of the packages reproducibly, and its bill of materials
+# Build the release binary reproducibly, and its bill of materials
 release:
     scripts/release.sh build
-    scripts/sbom.py --output target/dist/tokenhouse.cdx.json
+    scripts/sbom.py --output target/release/tokenhouse.cdx.json
 
 # Build the .deb, the tarball and the image
 packages:

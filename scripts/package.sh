@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Packages for installing without Rust, in target/packages. Usage:
-#   scripts/package.sh deb|tarball|image|all   builds it, with the binary of the profile dist
+#   scripts/package.sh deb|tarball|image|all   builds it, with the release binary
 #   scripts/package.sh test [deb|tarball|image]  installs what was built and runs it (as root on Debian)
-# BINARY=no packages the existing target/dist/tokenhouse, and STAGED=yes also uses what the last run
+# BINARY=no packages the existing target/release/tokenhouse, and STAGED=yes also uses what the last run
 # has prepared. Needs Debian 12 or later, python3 and, for the image, buildah; cargo-deb is installed if
 # it is missing. Equal commits give equal packages (of the image, equal layers).
 set -euo pipefail
@@ -15,7 +15,7 @@ max_glibc=2.34
 
 packages=target/packages
 stage=$packages/stage
-binary=target/dist/tokenhouse
+binary=target/release/tokenhouse
 version=$(sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
 architecture=$(dpkg --print-architecture)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
@@ -62,7 +62,7 @@ deb() {
     if ! cargo deb --version >/dev/null 2>&1; then
         cargo install --locked cargo-deb@3.8.0
     fi
-    cargo deb --profile dist --no-build --no-strip --locked --output "$packages/" >/dev/null
+    cargo deb --no-build --no-strip --locked --output "$packages/" >/dev/null
     sum "tokenhouse_$version-1_$architecture.deb"
 }
 

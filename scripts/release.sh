@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Builds a reproducible binary with the profile `dist`, independent of the paths of the sources, Cargo's home and the
+# Builds a reproducible release binary, independent of the paths of the sources, Cargo's home and the
 # toolchain: without paths, times and symbols. Passes arguments to cargo. Prints the SHA-256.
 build() {
     local root cargo_home target library compiler prefixes flags c_flags prefix
@@ -31,9 +31,9 @@ build() {
     # For __DATE__ and __TIME__ in C.
     export SOURCE_DATE_EPOCH=0
     # ThinLTO numbers local symbols differently in each build, and the build id depends on the symbols.
-    export CARGO_PROFILE_DIST_STRIP=symbols
-    cargo build --profile dist --locked --bin tokenhouse "$@"
-    sha256sum "$target/dist/tokenhouse"
+    export CARGO_PROFILE_RELEASE_STRIP=symbols
+    cargo build --release --locked --bin tokenhouse "$@"
+    sha256sum "$target/release/tokenhouse"
 }
 
 # Builds the last commit in a folder of its own: NAME CHECKOUT CARGO_HOME.
@@ -47,12 +47,12 @@ build_copy() {
     described=$(git log -1 --format='%H %cs' "$commit" | sed -E 's/^(.{7})[^ ]*/\1/')
     env BUILD_COMMIT="$described" CARGO_HOME="$folder/$3" CARGO_TARGET_DIR="$folder/built" \
         unshare --map-root-user --net nice "$folder/$2/scripts/release.sh" build --offline --quiet
-    mv "$folder/built/dist/tokenhouse" "$work/tokenhouse.$1"
+    mv "$folder/built/release/tokenhouse" "$work/tokenhouse.$1"
     rm -rf "$folder"
 }
 
 # Builds the last commit twice, with different source, Cargo home and target folders and without a
-# network, and compares the binaries. Takes two builds; needs the crates in Cargo's home
+# network, and compares the binaries. Takes two release builds; needs the crates in Cargo's home
 # (`cargo fetch --locked`) and Linux's `unshare`.
 compare() {
     work=$(pwd -P)/target/reproducible

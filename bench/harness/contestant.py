@@ -14,7 +14,6 @@ from .load import Client, ClientError, Request, Response, Target
 from .machine import (
     HELPERS_TARGET,
     LOGS,
-    PROFILE,
     BenchmarkError,
     Layout,
     Stopwatch,
@@ -178,7 +177,7 @@ def _response(port: int, request: Request) -> Response | None:
         return None
 
 
-BARE_PROGRAM = HELPERS_TARGET / PROFILE / "bench-bare"
+BARE_PROGRAM = HELPERS_TARGET / "release" / "bench-bare"
 
 
 class Bare(Contestant):

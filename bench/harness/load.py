@@ -14,16 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .machine import (
-    BENCH,
-    HELPERS_TARGET,
-    PROFILE,
-    WORK,
-    BenchmarkError,
-    Tree,
-    pinned,
-    resident_bytes,
-)
+from .machine import BENCH, HELPERS_TARGET, WORK, BenchmarkError, Tree, pinned, resident_bytes
 
 
 @dataclass(frozen=True)
@@ -226,7 +217,7 @@ def _bench_load(plan: Plan, number: int, cores: tuple[int, ...]) -> Iterator[_Ru
     WORK.mkdir(exist_ok=True)
     plan_file, result = WORK / f"plan-{number}.json", WORK / f"load-{number}.json"
     plan_file.write_text(json.dumps(vars(plan)))
-    command = [str(HELPERS_TARGET / PROFILE / "bench-load"), str(plan_file), str(result)]
+    command = [str(HELPERS_TARGET / "release" / "bench-load"), str(plan_file), str(result)]
     with subprocess.Popen(pinned(cores, command), stdout=subprocess.PIPE) as process:
         try:
             process.stdout.readline()

@@ -32,8 +32,6 @@ MIGRATIONS = ROOT / "migrations"
 
 # Build directory of bench/bare and bench/load, separate so that a server build does not block them.
 HELPERS_TARGET = WORK / "cargo"
-# The profile of the packages, in Cargo.toml.
-PROFILE = "dist"
 
 
 def server_target() -> Path:
@@ -60,7 +58,7 @@ def run_logged(command: list[str], log: Path, **options) -> None:
 def build_helper(crate: str) -> None:
     """Builds bench/bare or bench/load."""
     manifest = BENCH / crate / "Cargo.toml"
-    command = ["cargo", "build", "--profile", PROFILE, "--locked", "--manifest-path", str(manifest)]
+    command = ["cargo", "build", "--release", "--locked", "--manifest-path", str(manifest)]
     command += ["--target-dir", str(HELPERS_TARGET)]
     run_logged(command, LOGS / f"build-{crate}.log")
 

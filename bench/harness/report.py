@@ -118,8 +118,7 @@ SECTIONS = (
 INTRODUCTION = """\
 # Benchmarks
 
-Measured and written by `bench/run --save`, which builds everything that it compares, Tokenhouse with
-the profile `dist` as for packages;
+Measured and written by `bench/run --save`, which builds everything that it compares;
 [bench/README.md](bench/README.md) explains how. The figures of one table come from one machine.
 Where programs are compared, rounds alternate between them. A check is a request with a token,
 answered with the user's JSON.

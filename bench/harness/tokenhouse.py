@@ -11,16 +11,7 @@ from . import databases
 from .contestant import BASE_ENVIRONMENT, Command, Contestant, Server, Setup
 from .databases import CREATED, EXPIRES, User
 from .load import Client, Request
-from .machine import (
-    DATA,
-    LOGS,
-    MIGRATIONS,
-    PROFILE,
-    ROOT,
-    BenchmarkError,
-    run_logged,
-    server_target,
-)
+from .machine import DATA, LOGS, MIGRATIONS, ROOT, BenchmarkError, run_logged, server_target
 
 STATIC_KEY = "the-static-key-of-the-benchmarks-43-letters"
 
@@ -31,15 +22,15 @@ TOKEN_COLUMNS = "user_id, access_token, expiration_date, scopes, created_at"
 
 
 def build(setup: Setup) -> None:
-    """Builds the binary as for packages unless --binary was given."""
+    """Builds the release binary unless --binary was given."""
     if setup.binary is None:
-        command = ["cargo", "build", "--profile", PROFILE, "--locked", "--bin", "tokenhouse"]
+        command = ["cargo", "build", "--release", "--locked", "--bin", "tokenhouse"]
         run_logged(command, LOGS / "build-tokenhouse.log", cwd=ROOT)
 
 
 def binary(setup: Setup) -> Path:
     """The program that is measured."""
-    path = setup.binary or server_target() / PROFILE / "tokenhouse"
+    path = setup.binary or server_target() / "release" / "tokenhouse"
     if not path.exists():
         raise BenchmarkError(f"{path} does not exist")
     return path.resolve()
