@@ -56,7 +56,8 @@ enum Command {
     Durability(Durability),
     /// Let Postgres fail, and check that every response is correct or 503, in time
     Faults(Faults),
-    /// Register the same addresses and sign in at the same moments, and check that refusals undo nothing else
+    /// Register the same addresses and sign in at the same moments, and check that refusals undo
+    /// nothing else
     Groups(Groups),
     /// Hold thousands of connections without progress, and check that other clients are not affected
     Hostile(Hostile),

@@ -1,5 +1,5 @@
 //! Statements that are prepared once per connection and found again by their text.
-//! `diesel::sql_query` has each of them parsed anew.
+//! `diesel::sql_query` has each of them parsed again each time.
 
 use std::marker::PhantomData;
 

@@ -30,9 +30,9 @@ use super::StoreConnection;
 /// Whose credentials a change may end or alter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// Those of the users and apps with these ids; of nobody if there are none.
+    /// Those of the users and apps with these ids; none if there are no ids.
     Users(Vec<i64>),
-    /// Those of anybody.
+    /// Those of any user or app.
     Everyone,
 }
 

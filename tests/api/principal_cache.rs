@@ -186,7 +186,7 @@ fn change_by_another_process_suspends_only_its_users() {
         call(3, &format!("'{{{alice_id},{bob_id}}}'")),
         [false, false]
     );
-    // As by a process of an earlier version, or one that nobody here understands.
+    // As by a process of an earlier version, or by one whose users cannot be read.
     let too_many = "(SELECT array_agg(-n) FROM generate_series(1, 1001) AS n)";
     for (number, users) in (4..).zip(["NULL", "'{}'", "'{NULL}'", too_many]) {
         assert_eq!(call(number, users), [false, false], "{users}");

@@ -1,9 +1,9 @@
--- The users whose credentials the change may end: the other processes suspend these and go on
--- serving everybody else. NULL, also from processes of earlier versions: they pause altogether.
+-- The users whose credentials the change may end: the other processes suspend these and continue to
+-- serve the others. NULL, also from processes of earlier versions: they pause for all users.
 ALTER TABLE session_calls ADD COLUMN users BIGINT[];
 
 -- A call that names users does not ring by itself: the caller rings if another process has a lease.
--- Nor does its end, because nobody has paused.
+-- Nor does its end, because no process has paused.
 DROP TRIGGER calls_ring ON session_calls;
 CREATE TRIGGER calls_ring AFTER INSERT ON session_calls
     FOR EACH ROW WHEN (NEW.users IS NULL) EXECUTE FUNCTION tokenhouse_ring();

@@ -191,9 +191,9 @@ impl Auth {
 
     /// Changes a user, and returns the changed user. A new address takes effect on every process at
     /// once; tokens and keys stay valid, the waits of the account follow, and the old address is free
-    /// for a registration, but not for an import, which would bring the user a second time. Disabling a user revokes the login token and
-    /// all keys permanently; a scope that is removed from a user is removed from all tokens and
-    /// keys.
+    /// for a registration, but not for an import, which would bring the user a second time. Disabling a
+    /// user revokes the login token and all keys permanently; a scope that is removed from a user is
+    /// removed from all tokens and keys.
     ///
     /// # Errors
     /// [`Error::UserNotFound`]; [`Error::EmailTaken`]; [`Error::InvalidInput`] with every invalid field;

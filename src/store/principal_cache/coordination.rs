@@ -42,9 +42,9 @@ pub(super) const MAX_NAMED_USERS: usize = 1_000;
 /// The most changes deleted from the log at a time, so that look-ups do not wait for it.
 const MAX_PRUNED_CHANGES: i64 = 2_000;
 
-/// Reads everything in one snapshot. A call is its number and its users, if it names any. `$3` are the transactions that were running at the earlier
-/// snapshot, and `$2` was the next one to begin: of the changes visible now, theirs were not
-/// visible then.
+/// Reads everything in one snapshot. A call is its number and its users, if it names any. `$3` are the
+/// transactions that were running at the earlier snapshot, and `$2` was the next one to begin: of the
+/// changes visible now, theirs were not visible then.
 const READ: &str = "SELECT \
      (SELECT NOT fenced FROM session_leases WHERE lease = $1) AS is_ours, \
      ARRAY(SELECT array_to_string(call || users, ' ', '?') FROM session_calls) AS calls, \

@@ -3,12 +3,13 @@
 //! A process that caches principals has a row in `session_leases`. At regular intervals it reads
 //! whether the row exists and is not fenced, which changes are in progress, and what has changed,
 //! all in one snapshot ([`coordination`](super::coordination)). When it has removed what has
-//! changed and no change is in progress, it may use its cache for [`LEASE_TIMEOUT`], counted from
-//! before the query. A process that is about to change principals announces that with the ids of
-//! their users, and makes the change once the owner of every lease has suspended these users. If they
-//! are too many, or not known, the owners pause altogether. A row whose owner does not answer is fenced, and a
-//! second later its owner can no longer rely on an earlier read. The suspension ends when a snapshot
-//! shows that the change is no longer in progress; what it changed is in the same snapshot.
+//! changed and suspended the users of the changes in progress, it may use its cache for
+//! [`LEASE_TIMEOUT`], counted from before the query. A process that is about to change principals
+//! announces that with the ids of their users, and makes the change once the owner of every lease has
+//! suspended these users. If they are too many, or not known, the owners pause for all users. A row
+//! whose owner does not answer is fenced, and a second later its owner can no longer rely on an earlier
+//! read. The suspension ends when a snapshot shows that the change is no longer in progress; what it
+//! changed is in the same snapshot.
 //!
 //! No clock of one machine is compared with that of another, so none needs to be correct. The
 //! clocks must run at the same speed, and must not stop while a machine is suspended: see
@@ -27,8 +28,8 @@ use super::suspensions::Suspension;
 /// [`FENCE_TIMEOUT`](super::revocation) by more than clocks differ in speed.
 pub(super) const LEASE_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// The maximum time that a lease's owner pauses or suspends users for one change: the process that makes the change
-/// may be killed before it announces the end.
+/// The maximum time that a lease's owner pauses or suspends users for one change: the process that
+/// makes the change may be killed before it announces the end.
 pub(super) const PAUSE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
 /// How long a change may rely on that. Shorter than [`PAUSE_TIMEOUT`], for the same reason.

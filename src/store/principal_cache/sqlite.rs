@@ -4,8 +4,9 @@
 //! only while the file is in that state. After a commit by another process, the next look-up reads the
 //! log that the triggers of the migrations write and removes the logged principals; then the cache
 //! reflects the new state. After a commit by this process that is usually not necessary (see
-//! [`own_commit`](super::own_commit)), so the log is not read at each commit. If the header identifies no state, or the log is empty, the thread
-//! writes its own row into the log: from that commit on, both can be identified.
+//! [`own_commit`](super::own_commit)), so the log is not read at each commit. If the header identifies
+//! no state, or the log is empty, the thread writes its own row into the log: from that commit on, both
+//! can be identified.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
