@@ -54,8 +54,8 @@ pub(super) trait Operation: Send {
     /// Whether it may end credentials or record events.
     fn is_change(&self) -> bool;
 
-    /// Runs the operation. Returns whether what it did is to be committed; otherwise that is undone,
-    /// except the statements of an operation that `is_alone` in its transaction.
+    /// Runs the operation. Returns whether it succeeded. If not, its changes are undone, except the
+    /// statements of an operation that `is_alone`: the caller rolls back the transaction.
     ///
     /// # Errors
     /// If the transaction cannot go on.
@@ -262,18 +262,16 @@ impl AuditTrail {
     /// Runs a group in one transaction, and returns its operations after the commit.
     pub(super) async fn commit(&self, mut group: Group) -> Result<Group, GroupError> {
         // What is changed in memory is stored at the end, so these operations are also the last.
-        group.sort_by(|one, other| {
-            let place = |it: &dyn Operation| (!it.has_statements(), it.claims().unique.clone());
-            place(one.as_ref()).cmp(&place(other.as_ref()))
-        });
-        let claims: Vec<Claims> = group.iter().map(|one| one.claims().clone()).collect();
-        let ends = Ends::Users(users_of(claims.iter()));
+        group.sort_by(|one, other| place(one.as_ref()).cmp(&place(other.as_ref())));
+        let ends = Ends::Users(users_of(group.iter().map(|one| one.claims())));
         let trail = self.clone();
-        let work = move |tx: &mut Revoking<'_>| match Shared::lock(tx, &claims, trail.0.clock.now())
-        {
-            Ok(shared) => trail.run_group(tx, shared, group),
-            Err(_) if group.len() > 1 => Err(GroupError::Locked(group)),
-            Err(error) => Err(GroupError::Failed(error.into())),
+        let work = move |tx: &mut Revoking<'_>| {
+            let claims: Vec<&Claims> = group.iter().map(|one| one.claims()).collect();
+            match Shared::lock(tx, &claims, trail.0.clock.now()) {
+                Ok(shared) => trail.run_group(tx, shared, group),
+                Err(_) if group.len() > 1 => Err(GroupError::Locked(group)),
+                Err(error) => Err(GroupError::Failed(error.into())),
+            }
         };
         self.0.store.revoking(ends, work).await
     }
@@ -298,4 +296,9 @@ impl AuditTrail {
         self.append(tx, &AuditContext::service(), events)?;
         Ok(group)
     }
+}
+
+/// The place of an operation in its group.
+fn place(operation: &dyn Operation) -> (bool, &str) {
+    (!operation.has_statements(), &operation.claims().unique)
 }

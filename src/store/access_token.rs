@@ -226,16 +226,10 @@ impl AccessToken {
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
-        match tx.conn() {
-            StoreConnection::Postgres(conn) => prepared(PRUNE_POSTGRES)
-                .bind::<Timestamp, _>(now)
-                .bind::<BigInt, _>(limit)
-                .execute(conn),
-            StoreConnection::Sqlite(conn) => prepared(PRUNE_SQLITE)
-                .bind::<Timestamp, _>(now)
-                .bind::<BigInt, _>(limit)
-                .execute(conn),
-        }
+        prepared(tx.choose(PRUNE_POSTGRES, PRUNE_SQLITE))
+            .bind::<Timestamp, _>(now)
+            .bind::<BigInt, _>(limit)
+            .execute(tx.conn())
     }
 }
 

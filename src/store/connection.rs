@@ -38,6 +38,14 @@ impl StoreConnection {
         }
     }
 
+    /// The statement for this database, of two that mean the same.
+    pub(super) fn choose(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        match self {
+            Self::Postgres(_) => postgres,
+            Self::Sqlite(_) => sqlite,
+        }
+    }
+
     /// Commits what [`Self::begin_write`] began.
     pub(super) fn commit_write(&mut self) -> QueryResult<()> {
         Transactions::commit_transaction(self)

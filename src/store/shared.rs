@@ -51,10 +51,10 @@ impl Shared {
     /// Locks and reads what the claims name: the users in the order of their ids, then the counters.
     pub(crate) fn lock(
         tx: &mut Revoking<'_>,
-        claims: &[Claims],
+        claims: &[&Claims],
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
-        let users = LockedUser::lock_all(tx, &users_of(claims.iter()))?;
+        let users = LockedUser::lock_all(tx, &users_of(claims.iter().copied()))?;
         let counters: Vec<_> = claims
             .iter()
             .flat_map(|claims| claims.counters.iter().cloned())

@@ -4,9 +4,9 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
+use super::Writing;
 use super::prepared::{Columns, ListedRow, prepared};
 use super::schema::login_failures;
-use super::{StoreConnection, Writing};
 
 /// Passes over counters that an attempt has locked: it needs them, and may wait for others of these.
 const PRUNE_POSTGRES: &str = "DELETE FROM login_failures WHERE ctid = ANY(ARRAY(\
@@ -65,16 +65,10 @@ impl ThrottleCounter {
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
-        match tx.conn() {
-            StoreConnection::Postgres(conn) => prepared(PRUNE_POSTGRES)
-                .bind::<Timestamp, _>(now)
-                .bind::<BigInt, _>(limit)
-                .execute(conn),
-            StoreConnection::Sqlite(conn) => prepared(PRUNE_SQLITE)
-                .bind::<Timestamp, _>(now)
-                .bind::<BigInt, _>(limit)
-                .execute(conn),
-        }
+        prepared(tx.choose(PRUNE_POSTGRES, PRUNE_SQLITE))
+            .bind::<Timestamp, _>(now)
+            .bind::<BigInt, _>(limit)
+            .execute(tx.conn())
     }
 }
 
