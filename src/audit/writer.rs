@@ -15,8 +15,12 @@ use super::{AuditTrail, Inner};
 /// Maximum number of operations in a group: none should wait long for the others.
 const MAX_GROUP: usize = 64;
 
-/// The longest pause before a group.
-const MAX_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause before a group. A sign-in waits for it twice, beside a hash of 200 ms.
+const MAX_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the pause after a shared group is, as a multiple of the time that the group took. What a
+/// group costs hardly depends on its size, and the machine has other work: checks.
+const PAUSE_FACTOR: u32 = 4;
 
 /// Gives operations to the threads. Dropping it stops them.
 pub(super) struct Writer {
@@ -73,10 +77,10 @@ impl Queue {
             let waited = self.changed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        if state.waiting.len() < MAX_GROUP && !pause.is_zero() {
-            drop(state);
-            thread::sleep(pause);
-            state = self.lock();
+        if !pause.is_zero() {
+            let is_too_small = |state: &mut State| state.waiting.len() < MAX_GROUP;
+            let waited = self.changed.wait_timeout_while(state, pause, is_too_small);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         let count = state.waiting.len().min(MAX_GROUP);
         Some(state.waiting.drain(..count).collect())
@@ -117,10 +121,13 @@ impl AuditTrail {
         let queue = self.0.writer.queue_for(operation.as_ref());
         let mut state = queue.lock();
         state.waiting.push_back(operation);
+        let is_worth_waking = matches!(state.waiting.len(), 1 | MAX_GROUP);
         let is_running = mem::replace(&mut state.is_running, true);
         drop(state);
         if is_running {
-            queue.changed.notify_one();
+            if is_worth_waking {
+                queue.changed.notify_one();
+            }
             return;
         }
         let (shared, trail) = (Arc::clone(queue), Arc::downgrade(&self.0));
@@ -169,8 +176,9 @@ fn run(queue: &Queue, trail: &Weak<Inner>) {
         let (begun, is_shared) = (Instant::now(), group.len() > 1);
         AuditTrail(trail).commit_and_answer(&runtime, group);
         pause = match is_shared {
-            true => (begun.elapsed() / 2).min(MAX_PAUSE),
-            false => Duration::ZERO,
+            true => (begun.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE),
+            // A single client that waits for each answer never pauses.
+            false => pause / 2,
         };
     }
 }
