@@ -13,12 +13,12 @@ root; the first run installs playwright into target/venvs/browser.
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import traceback
 from urllib.parse import urlsplit
 
+from support.programs import program
 from support.server import (
     PASSWORD,
     ROOT,
@@ -47,21 +47,10 @@ FLAGS = [
 ]
 
 
-def chromium():
-    """Returns the path of the browser, installing it if possible."""
-    found = shutil.which("chromium")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "update", "--quiet"], check=True)
-        install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends"]
-        subprocess.run([*install, "chromium"], check=True)
-        found = shutil.which("chromium")
-    return found or sys.exit("install chromium first")
-
-
 def launch(playwright):
     """Starts a headless browser."""
     return playwright.chromium.launch(
-        executable_path=chromium(),
+        executable_path=program("chromium", "chromium"),
         # Chromium's sandbox does not work for root.
         chromium_sandbox=os.geteuid() != 0,
         args=FLAGS,

@@ -3,6 +3,7 @@ database."""
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+
+from support.programs import install, missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STATIC_KEY = "the-static-key-of-the-scripts"
@@ -33,6 +36,8 @@ def enter_venv(name, packages):
     stamp = venv / "packages.txt"
     required = "\n".join(packages)
     if not stamp.exists() or stamp.read_text() != required:
+        if importlib.util.find_spec("ensurepip") is None and not install("python3-venv"):
+            missing("python3-venv")
         subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
         stamp.write_text(required)

@@ -17,6 +17,7 @@ from oauthlib.oauth2 import LegacyApplicationClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
 
 from support.oauth.service import CLIENT_ID, RESPONSE_TIMEOUT, Refused, Setup, challenge_error
+from support.programs import program
 from support.server import ROOT, registration
 
 # http instead of https, on the loopback interface.
@@ -302,17 +303,6 @@ def install() -> None:
         quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         subprocess.run([npm, "ci", *quiet], cwd=INSTALLED, check=True, stdout=sys.stderr)
         stamp.write_text(lock)
-
-
-def program(name: str, package: str) -> str:
-    """Returns the path of a program, installing Debian's package if possible."""
-    found = shutil.which(name)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = ["--quiet", "--quiet", "--yes", "--no-install-recommends"]
-        for command in (["apt-get", "update", "--quiet"], ["apt-get", "install", *quiet, package]):
-            subprocess.run(command, check=True, stdout=sys.stderr)
-        found = shutil.which(name)
-    return found or sys.exit(f"install {package} first: {name} is missing")
 
 
 class NodeClient:
