@@ -84,6 +84,7 @@ fn documents() -> Vec<PathBuf> {
     };
     let readmes = [
         "bench",
+        "clients/js",
         "clients/python",
         "deploy",
         "reliability",

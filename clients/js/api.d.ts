@@ -1,0 +1,488 @@
+// Generated from the OpenAPI document by scripts/js-types.py: do not edit.
+
+export interface Schemas {
+  /** The confirmation that the account may be deleted. */
+  AccountDeletion: {
+    current_password: string;
+  };
+  /** A user as shown to administrators. */
+  AdminUser: {
+    id: number;
+    name: string;
+    surname: string;
+    email: string;
+    website: string;
+    /** What the user may do, separated by spaces. */
+    scopes: string;
+    created_at: string;
+    /** When the user was disabled; null for a user who is enabled. */
+    disabled_at?: string | null;
+    /** The id in the system that the user was imported from, if it was not an integer. */
+    external_id?: string | null;
+  };
+  /** A new user, created by an administrator. */
+  AdminUserCreate: {
+    name: string;
+    surname: string;
+    email: string;
+    website: string;
+    /** At least 8 characters and at most 72 bytes, and not a common one. */
+    password: string;
+    /** What the user may do, separated by spaces. */
+    scopes?: string;
+  };
+  /** A page of users. */
+  AdminUserList: {
+    users: Array<Schemas["AdminUser"]>;
+    /** The link to the next page; null on the last page. */
+    next?: string | null;
+  };
+  /** What an administrator wants to change; missing fields stay unchanged. */
+  AdminUserUpdate: {
+    name?: string;
+    surname?: string;
+    website?: string;
+    /** Whether the user is disabled. */
+    disabled?: boolean;
+    /** Everything that the user may do, separated by spaces. Requires `If-Match`. */
+    scopes?: string;
+    /** Scopes to grant in addition, separated by spaces. */
+    scopes_add?: string;
+    /** Scopes to revoke, separated by spaces. */
+    scopes_remove?: string;
+  };
+  /** The password form of OAuth2 (RFC 6749 section 4.3.2). */
+  Body_create_token_token_post: {
+    /** Defaults to `password` when it is missing or empty. */
+    grant_type?: string;
+    /** The e-mail address, in any spelling. */
+    username: string;
+    password: string;
+    /** The scopes of the token, separated by spaces; all of the user's when empty. A scope that the
+     * user does not hold is refused. */
+    scope?: string;
+    /** Accepted for clients that send it, and ignored. */
+    client_id?: string;
+    /** Accepted for clients that send it, and ignored. */
+    client_secret?: string;
+  };
+  /** A credential, and a hint at its type. */
+  CredentialRequest: {
+    /** A login token or an API key. */
+    token: string;
+    /** Accepted for clients that send it, and ignored. */
+    token_type_hint?: string;
+  };
+  /** An error in one sentence. */
+  ErrorBody: {
+    detail: string;
+  };
+  /** A page of events. */
+  EventList: {
+    /** Newest first. */
+    events: Array<Schemas["EventRead"]>;
+    /** The link to the next page; null on the last page. */
+    next?: string | null;
+  };
+  /** An event of the audit trail. */
+  EventRead: {
+    id: number;
+    at: string;
+    /** Who: `user:12`, `operator:1000`, `static-key`, `service` or `anonymous`. For root by way of
+     * sudo `operator:0/1000`, and `@` with the terminal where there is one; users see `operator` for
+     * an operator who acted on them. */
+    actor: string;
+    /** By which credential: `password`, `login`, `key:3`, `shell`, or nothing. */
+    credential: string;
+    /** The scope or right that allowed it. */
+    level: string;
+    action: string;
+    /** On which user or key: `user:12`, `key:3`, or nothing. */
+    target: string;
+    /** `ok` or `refused`. */
+    result: string;
+    ip: string;
+    user_agent: string;
+    /** The id that the service gave to the request, as in its log. */
+    request_id: string;
+    /** The id that the client gave to the request in `X-Request-Id`, or nothing. */
+    client_request_id: string;
+    /** Details of the action. */
+    detail: unknown;
+  };
+  /** Every invalid field. */
+  HTTPValidationError: {
+    detail: Array<Schemas["ValidationError"]>;
+  };
+  /** The response of a healthy service. */
+  Health: {
+    /** Always `ok`; any other state has another HTTP status. */
+    status: string;
+  };
+  /** The response of the protected route. */
+  Hello: {
+    /** Always `FASTAPI`. */
+    hello: string;
+  };
+  /** The state of a credential (RFC 7662 section 2.2). For any invalid one, only `active` is
+   * present. */
+  Introspection: {
+    active: boolean;
+    /** Separated by spaces. */
+    scope?: string;
+    /** The name of the app; not for a user. */
+    client_id?: string;
+    /** The e-mail address; not for an app. */
+    username?: string;
+    token_type?: string;
+    /** Seconds since 1970; not for an app's key without an end. */
+    exp?: number;
+    /** Seconds since 1970. */
+    iat?: number;
+    /** The id of the user or app; negative for an app. */
+    sub?: string;
+    name?: string;
+    /** The id in the system that the user was imported from, if it was not an integer. */
+    external_id?: string;
+  };
+  /** `true`, `false` or a list of ids. */
+  KeepKeys: boolean | Array<number>;
+  /** A new API key. */
+  KeyCreate: {
+    /** A name for you to recognise the key. */
+    name: string;
+    /** What the key allows, separated by spaces: no more than you hold, and nothing when it is missing. */
+    scopes?: string;
+    /** The lifetime in days. */
+    expires_in_days?: number;
+    /** Your password; not required within 15 minutes of a sign-in. */
+    current_password?: string;
+  };
+  /** A new API key, with the key itself. */
+  KeyCreated: Schemas["KeyRead"] & {
+    /** 53 characters; shown only once. */
+    key: string;
+  };
+  /** All keys of a user. */
+  KeyList: {
+    keys: Array<Schemas["KeyRead"]>;
+  };
+  /** An API key, without the key itself. */
+  KeyRead: {
+    id: number;
+    name: string;
+    /** The first characters of the key. */
+    hint: string;
+    /** What it allows, separated by spaces. */
+    scopes: string;
+    created_at: string;
+    expires_at: string;
+    /** Up to a minute old; null for a key that was never used. */
+    last_used_at?: string | null;
+  };
+  /** A step of the path to the offending value. */
+  Location: string | number;
+  /** The metadata of the authorization server. */
+  Metadata: {
+    issuer: string;
+    token_endpoint: string;
+    revocation_endpoint: string;
+    introspection_endpoint: string;
+    grant_types_supported: Array<string>;
+    /** Empty: there is no authorization endpoint. */
+    response_types_supported: Array<string>;
+    token_endpoint_auth_methods_supported: Array<string>;
+    revocation_endpoint_auth_methods_supported: Array<string>;
+    /** Includes `Bearer`, a type of access token, as RFC 8414 section 2 allows. */
+    introspection_endpoint_auth_methods_supported: Array<string>;
+    scopes_supported: Array<string>;
+  };
+  /** An error with its OAuth2 code (RFC 6749 section 5.2). */
+  OAuthError: {
+    detail: string;
+    error: string;
+    error_description: string;
+  };
+  /** Invalid fields at `/token`, in the formats of FastAPI and OAuth2. */
+  OAuthValidationError: {
+    detail: Array<Schemas["ValidationError"]>;
+    error: string;
+    error_description: string;
+  };
+  /** The response of the page. */
+  Page: {
+    /** Always 1. */
+    page: number;
+  };
+  /** A change of the password. */
+  PasswordUpdate: {
+    current_password: string;
+    new_password: string;
+    /** The API keys that stay: `true` for all, or their ids. The others end with the old password. */
+    keep_keys?: Schemas["KeepKeys"];
+  };
+  /** What a user wants to change; missing fields stay unchanged. */
+  ProfileUpdate: {
+    name?: string;
+    surname?: string;
+    website?: string;
+  };
+  /** An invalid form at `/token`. */
+  TokenRefusal: {
+    /** A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, the detail of the 401 or 422. */
+    detail: unknown;
+    error?: string;
+    error_description?: string;
+  };
+  /** A successful sign-in (RFC 6749 section 5.1). */
+  TokenResponse: {
+    /** 43 characters; shown only once. */
+    access_token: string;
+    /** Always `bearer`. */
+    token_type: string;
+    /** Seconds. */
+    expires_in: number;
+    /** What the token allows, separated by spaces. */
+    scope: string;
+  };
+  /** A user as shown to themselves; no other column is ever shown. */
+  User: {
+    /** Never reused for another user. */
+    id: number;
+    name: string;
+    surname: string;
+    /** The address, with its domain in lower case. */
+    email: string;
+    website: string;
+    /** The id in the system that the user was imported from, if it was not an integer. */
+    external_id?: string;
+  };
+  /** A registration. */
+  UserCreate: {
+    name: string;
+    surname: string;
+    /** An address that pydantic's `EmailStr` accepts. All spellings of an address are one account. */
+    email: string;
+    website: string;
+    /** At least 8 characters and at most 72 bytes, and not a common one. */
+    password: string;
+  };
+  /** What is wrong with one field, as pydantic words it. */
+  ValidationError: {
+    /** The location: `body`, then the field or, in malformed JSON, the position of the character. */
+    loc: Array<Schemas["Location"]>;
+    msg: string;
+    type: string;
+    /** The offending value; null where it may be a secret. */
+    input: unknown;
+    /** The numbers and texts of `msg`, by name. */
+    ctx?: unknown;
+  };
+}
+
+export interface Routes {
+  /** 404 unless the service knows its own URL: from `TOKENHOUSE_PUBLIC_URL`, or because the client runs on
+   * the same machine and calls it directly. */
+  "GET /.well-known/oauth-authorization-server": {
+    input: {};
+    response: Schemas["Metadata"];
+  };
+  /** The events of all users, newest first. */
+  "GET /admin/events": {
+    input: { query?: {
+      actor?: string;
+      target?: string;
+      action?: string;
+      since?: string;
+      until?: string;
+      before?: number;
+      limit?: number;
+    } };
+    response: Schemas["EventList"];
+  };
+  /** Ordered by id; with `search`, those whose address, name or surname contains it, ordered by address.
+   * A page of a search can be shorter than `limit`, even empty, and have a next one. */
+  "GET /admin/users": {
+    input: { query?: {
+      search?: string;
+      after?: string;
+      limit?: number;
+    } };
+    response: Schemas["AdminUserList"];
+  };
+  /** Even when registration is closed. Administrators can grant the scopes that they hold and those
+   * that the settings list. API keys cannot create users. */
+  "POST /admin/users": {
+    input: { body: Schemas["AdminUserCreate"] };
+    response: Schemas["AdminUser"];
+  };
+  /** Show a user */
+  "GET /admin/users/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: Schemas["AdminUser"];
+  };
+  /** Deletes all their tokens and keys as well. The audit trail stays unchanged. API keys cannot delete
+   * users. */
+  "DELETE /admin/users/{id}": {
+    input: { path: {
+      id: number;
+    }; headers?: {
+      "If-Match"?: string | null;
+    } };
+    response: undefined;
+  };
+  /** Disables or enables the user, grants or revokes scopes, corrects names. The change is effective
+   * everywhere once this responds. Disabling ends the login token and all API keys permanently.
+   *
+   * `scopes_add` and `scopes_remove` change the scopes that the user holds at that moment. `scopes`
+   * replaces all of them and requires `If-Match`: 428 without it, 412 when the user was changed since.
+   * Other fields accept `If-Match` as well. API keys can only change `disabled`. A caller cannot change
+   * a user who holds a scope of this service that the caller does not hold. */
+  "PATCH /admin/users/{id}": {
+    input: { path: {
+      id: number;
+    }; headers?: {
+      "If-Match"?: string | null;
+    }; body: Schemas["AdminUserUpdate"] };
+    response: Schemas["AdminUser"];
+  };
+  /** Ends the login token and all keys. */
+  "DELETE /admin/users/{id}/tokens": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** For a user whose account refuses the correct password because of failed sign-ins before. */
+  "POST /admin/users/{id}/unlock": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** Restart it when this does not respond. */
+  "GET /health/live": {
+    input: {};
+    response: Schemas["Health"];
+  };
+  /** It can while the database responds and has the tables, and the service is not shutting down.
+   * Send requests elsewhere while this is 503. */
+  "GET /health/ready": {
+    input: {};
+    response: Schemas["Health"];
+  };
+  /** For apps that received one. They authenticate with a credential that has the scope `introspect`,
+   * or with the static key as `Bearer` or as the password of HTTP Basic. */
+  "POST /introspect": {
+    input: { form: Schemas["CredentialRequest"] };
+    response: Schemas["Introspection"];
+  };
+  /** Ends the login token. It is rejected everywhere once this responds. */
+  "POST /logout": {
+    input: {};
+    response: undefined;
+  };
+  /** In the text format of Prometheus, for clients with the static key: in the header `Token`, in
+   * `Authorization` as `Bearer` or `Token`, or as the password of HTTP Basic with any name. With a
+   * separate listener in the settings, that listener requires no key. */
+  "GET /metrics": {
+    input: {};
+    response: undefined;
+  };
+  /** For clients with the static key. */
+  "GET /page": {
+    input: {};
+    response: Schemas["Page"];
+  };
+  /** For clients with the static key. */
+  "GET /protected": {
+    input: {};
+    response: Schemas["Hello"];
+  };
+  /** Creates a user, who can sign in immediately. */
+  "POST /register": {
+    input: { body: Schemas["UserCreate"] };
+    response: Schemas["User"];
+  };
+  /** Ends the login token or API key for any client that has it; with a credential in the header, only
+   * one of the same user. The response is the same when there was nothing to end. */
+  "POST /revoke": {
+    input: { form: Schemas["CredentialRequest"] };
+    response: undefined;
+  };
+  /** Issues a new access token for the OAuth2 password form, and ends the user's previous one. */
+  "POST /token": {
+    input: { form: Schemas["Body_create_token_token_post"] };
+    response: Schemas["TokenResponse"];
+  };
+  /** Returns the user whose token is sent. */
+  "GET /users/me": {
+    input: {};
+    response: Schemas["User"];
+  };
+  /** Deletes all its tokens and keys as well. The audit trail stays unchanged. */
+  "DELETE /users/me": {
+    input: { body: Schemas["AccountDeletion"] };
+    response: undefined;
+  };
+  /** Change my name, surname or website */
+  "PATCH /users/me": {
+    input: { body: Schemas["ProfileUpdate"] };
+    response: Schemas["User"];
+  };
+  /** The events by you and on your account, newest first. Not for API keys without scopes. */
+  "GET /users/me/events": {
+    input: { query?: {
+      before?: number;
+      limit?: number;
+    } };
+    response: Schemas["EventList"];
+  };
+  /** All keys that are not revoked, oldest first. */
+  "GET /users/me/keys": {
+    input: {};
+    response: Schemas["KeyList"];
+  };
+  /** The key is shown in this response only. Requires the password, or a sign-in with it in the last 15
+   * minutes. */
+  "POST /users/me/keys": {
+    input: { body: Schemas["KeyCreate"] };
+    response: Schemas["KeyCreated"];
+  };
+  /** The key is rejected everywhere once this responds. */
+  "DELETE /users/me/keys/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** Ends every other session, and every API key that is not listed in `keep_keys`. */
+  "POST /users/me/password": {
+    input: { body: Schemas["PasswordUpdate"] };
+    response: undefined;
+  };
+  /** For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
+   * which are always present, percent-encoded where they are not printable ASCII. A query parameter
+   * other than `scope`, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
+   * no address, and has the method `app`. */
+  "GET /verify": {
+    input: { query?: {
+      scope?: string;
+    } };
+    response: undefined;
+  };
+}
+
+export type Route = keyof Routes;
+
+type Needed<T> = { [K in keyof T]-?: {} extends Pick<T, K> ? never : K }[keyof T];
+
+/** The arguments of a route. They may be omitted if none is required. */
+export type Input<R extends Route> = [Needed<Routes[R]["input"]>] extends [never]
+  ? [input?: Routes[R]["input"]]
+  : [input: Routes[R]["input"]];
+
+/** The JSON of a successful response. */
+export type Response<R extends Route> = Routes[R]["response"];
