@@ -1,8 +1,8 @@
 //! The only source of time: UTC, in microseconds, passed to every component that needs it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
@@ -31,8 +31,24 @@ pub struct Clock {
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    /// Microseconds since 1970.
-    Manual(Arc<AtomicI64>),
+    Manual(Arc<Mutex<Hands>>),
+}
+
+/// The state of a manual clock.
+#[derive(Debug)]
+struct Hands {
+    /// Microseconds since 1970, at the moment when the clock was set.
+    set_to: i64,
+    /// That moment, if the clock ticks.
+    ticks_since: Option<Instant>,
+}
+
+impl Hands {
+    fn now(&self) -> i64 {
+        let elapsed = self.ticks_since.map_or(Duration::ZERO, |set| set.elapsed());
+        let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
+        self.set_to.saturating_add(elapsed)
+    }
 }
 
 impl Clock {
@@ -41,10 +57,13 @@ impl Clock {
         Self::new(Source::System)
     }
 
-    /// A clock for tests, which stands at `start` until [`Clock::advance`] moves it.
+    /// A clock for tests, which stands at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
     pub fn manual(start: DateTime<Utc>) -> Self {
-        let micros = AtomicI64::new(start.timestamp_micros());
-        Self::new(Source::Manual(Arc::new(micros)))
+        let hands = Hands {
+            set_to: start.timestamp_micros(),
+            ticks_since: None,
+        };
+        Self::new(Source::Manual(Arc::new(Mutex::new(hands))))
     }
 
     fn new(source: Source) -> Self {
@@ -97,7 +116,7 @@ impl Clock {
                 Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
                 Err(_before_1970) => 0,
             },
-            Source::Manual(micros) => micros.load(Ordering::SeqCst),
+            Source::Manual(hands) => lock(hands).now(),
         }
     }
 
@@ -114,10 +133,36 @@ impl Clock {
 
     /// Moves a manual clock, backwards for a negative `step`. The system's clock is not moved.
     pub fn advance(&self, step: TimeDelta) {
-        if let Source::Manual(micros) = &self.source {
-            micros.fetch_add(step.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        if let Source::Manual(hands) = &self.source {
+            let mut hands = lock(hands);
+            let step = step.num_microseconds().unwrap_or(0);
+            hands.set_to = hands.set_to.saturating_add(step);
         }
     }
+
+    /// Sets a manual clock to a time, where it stands, or from where it ticks. The system's clock is
+    /// not set.
+    pub fn set(&self, at: DateTime<Utc>, ticks: bool) {
+        if let Source::Manual(hands) = &self.source {
+            *lock(hands) = Hands {
+                set_to: at.timestamp_micros(),
+                ticks_since: ticks.then(Instant::now),
+            };
+        }
+    }
+
+    /// Whether time passes on this clock by itself.
+    pub fn ticks(&self) -> bool {
+        match &self.source {
+            Source::System => true,
+            Source::Manual(hands) => lock(hands).ticks_since.is_some(),
+        }
+    }
+}
+
+/// No code panics while it holds this lock, so the state is whole in any case.
+fn lock(hands: &Mutex<Hands>) -> MutexGuard<'_, Hands> {
+    hands.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn is_trusted(ahead_micros: i64) -> bool {
@@ -141,6 +186,27 @@ mod tests {
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH.naive_utc());
         clock.advance(TimeDelta::seconds(90));
         assert_eq!(same.now().and_utc().timestamp(), 90);
+    }
+
+    #[test]
+    fn manual_clock_stands_or_ticks_from_the_time_it_is_set_to() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let day = TimeDelta::days(1);
+        clock.set(DateTime::UNIX_EPOCH + day, false);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(!clock.ticks());
+        assert_eq!(clock.now(), from_micros(0) + day);
+        clock.set(DateTime::UNIX_EPOCH, true);
+        std::thread::sleep(Duration::from_millis(2));
+        let passed = clock.now() - from_micros(0);
+        assert!(clock.ticks());
+        assert!(
+            passed >= TimeDelta::milliseconds(2) && passed < day,
+            "{passed}"
+        );
+        clock.advance(day);
+        assert!(clock.ticks());
+        assert!(clock.now() >= from_micros(0) + day + passed);
     }
 
     #[test]
