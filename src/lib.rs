@@ -182,7 +182,8 @@
 //! }
 //! ```
 //!
-//! Without it, [`Auth::new`] takes any [`Store`] and [`Clock`].
+//! `testing::TestServer` is the whole service on a free port, for tests over HTTP. Without the feature,
+//! [`Auth::new`] takes any [`Store`] and [`Clock`].
 //!
 //! # Features
 //!
@@ -192,7 +193,7 @@
 //! | `server` | the service over HTTP: its routes, their documentation, the server | yes |
 //! | `remote` | the guards that query a service over HTTP | no |
 //! | `remote-tls` | the same over `https`, with the certificates that the system trusts | no |
-//! | `testing` | `TestAuth`, for the tests of apps | no |
+//! | `testing` | `TestAuth` and, with `server`, `TestServer`, for the tests of apps | no |
 //! | `postgres-tls` | TLS to Postgres; builds OpenSSL, which requires `perl` and `make` | no |
 //!
 //! SQLite and libpq are built from source with all features, which requires a C compiler.
@@ -232,6 +233,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+#[cfg(any(feature = "cli", feature = "testing"))]
+mod dev;
 pub mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

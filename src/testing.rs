@@ -1,5 +1,5 @@
 //! For the tests of apps: an [`Auth`] on a database of its own, users with credentials, and a clock
-//! that stands still.
+//! that stands still. `TestServer` is the same as a server, for tests over HTTP.
 //!
 //! ```
 //! use actix_web::http::StatusCode;
@@ -40,28 +40,29 @@
 //! }
 //! ```
 
+#[cfg(feature = "server")]
+mod server;
+
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
+use std::fmt;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use crate::auth::{Administrator, Auth, KeyInput, RegistrationInput};
+use crate::auth::{Administrator, Auth, KeyInput};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::credential::hex;
+use crate::config::{Config, DatabaseUrl};
+use crate::dev::{self, Folder, SeedUser};
 use crate::error::Error;
 use crate::store::{Store, User};
 
-/// The password of a [`TestUser`] unless the test sets another.
-pub const PASSWORD: &str = "mulberry-Tram-71";
+pub use crate::dev::PASSWORD;
+#[cfg(feature = "server")]
+pub use server::TestServer;
 
-/// The settings that differ from the defaults of the service: hashes are cheap, and a test may sign in
-/// as often as it likes.
-const SETTINGS: [(&str, &str); 3] = [
-    ("TOKENHOUSE_BCRYPT_COST", "4"),
+/// The settings that differ from those of [`dev::SETTINGS`]: a test may sign in as often as it likes.
+const SETTINGS: [(&str, &str); 2] = [
     ("TOKENHOUSE_HASH_THREADS", "1"),
     ("TOKENHOUSE_LIMITS", "off"),
 ];
@@ -95,14 +96,11 @@ impl TestAuth {
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> io::Result<Self> {
         let folder = Folder::create()?;
-        let url = format!("sqlite://{}", folder.0.join("test.db").display());
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let mut vars = BTreeMap::from(SETTINGS.map(owned));
-        vars.insert("DATABASE_URL".to_owned(), url);
-        vars.extend(settings.into_iter().map(owned));
-        let config = Config::from_vars(vars).map_err(io::Error::other)?;
+        let mut config = test_config(settings)?;
+        config.database.url = DatabaseUrl::Sqlite(folder.path().join("test.db"));
         let clock = Clock::manual(Utc::now());
         let store = Store::open(&config.database).map_err(io::Error::other)?;
+        let store = store.allow_outages();
         let auth = Auth::new(store, config.auth.clone(), clock.clone());
         Ok(Self {
             auth: auth.map_err(io::Error::other)?,
@@ -129,14 +127,22 @@ impl TestAuth {
 
     /// A user with this address, whom [`TestUser::create`], [`TestUser::token`] or
     /// [`TestUser::api_key`] creates.
-    pub fn user(&self, email: &str) -> TestUser<'_> {
-        TestUser {
-            auth: &self.auth,
-            email: email.to_owned(),
-            name: "Test User".to_owned(),
-            password: PASSWORD.to_owned(),
-            scopes: Vec::new(),
-        }
+    pub fn user(&self, email: &str) -> TestUser {
+        TestUser::new(&self.auth, email)
+    }
+
+    /// Sets the clock to a time, where it stands, or from where it ticks. Unlike [`Clock::advance`] it
+    /// also goes back, and what has expired before stays expired.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] during an outage.
+    pub async fn set_clock(&self, at: DateTime<Utc>, ticks: bool) -> Result<(), Error> {
+        self.auth.set_clock(at, ticks).await
+    }
+
+    /// Makes the database fail for this long from now, so that everything is refused with 503.
+    pub fn stop_database(&self, time: Duration) {
+        self.auth.store().stop_for(time);
     }
 
     /// Issues a login token for a user, with all scopes of the user, and revokes the earlier one.
@@ -148,33 +154,60 @@ impl TestAuth {
     }
 }
 
-/// A user to be created for a test.
-#[derive(Clone, Debug)]
-#[must_use = "a user is created by `create`, `token` or `api_key`"]
-pub struct TestUser<'a> {
-    auth: &'a Auth,
-    email: String,
-    name: String,
-    password: String,
-    scopes: Vec<String>,
+/// The settings of tests, with these in addition.
+fn test_config<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> io::Result<Config> {
+    let all = dev::SETTINGS.into_iter().chain(SETTINGS).chain(settings);
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    // The later of two values counts.
+    let vars: BTreeMap<_, _> = all.map(owned).collect();
+    Config::from_vars(vars).map_err(io::Error::other)
 }
 
-impl TestUser<'_> {
+/// A user to be created for a test.
+#[derive(Clone)]
+#[must_use = "a user is created by `create`, `token` or `api_key`"]
+pub struct TestUser {
+    auth: Auth,
+    seed: SeedUser,
+}
+
+impl fmt::Debug for TestUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TestUser");
+        shown
+            .field("email", &self.seed.email)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TestUser {
+    fn new(auth: &Auth, email: &str) -> Self {
+        Self {
+            auth: auth.clone(),
+            seed: SeedUser::new(email),
+        }
+    }
+
     /// Sets the name, which is `Test User` otherwise.
     pub fn name(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.name);
+        name.clone_into(&mut self.seed.name);
         self
     }
 
     /// Sets the password, which is [`PASSWORD`] otherwise.
     pub fn password(mut self, password: &str) -> Self {
-        password.clone_into(&mut self.password);
+        password.clone_into(&mut self.seed.password);
         self
     }
 
     /// Adds a scope to those that the user holds.
-    pub fn scope(mut self, name: &str) -> Self {
-        self.scopes.push(name.to_owned());
+    pub fn scope(self, name: &str) -> Self {
+        self.scopes(name)
+    }
+
+    /// Adds scopes, with spaces between them, to those that the user holds.
+    pub fn scopes(mut self, names: &str) -> Self {
+        self.seed.scopes.add(names);
         self
     }
 
@@ -183,16 +216,7 @@ impl TestUser<'_> {
     /// # Errors
     /// [`Error::InvalidInput`] for an invalid field; [`Error::EmailTaken`].
     pub async fn create(self) -> Result<User, Error> {
-        let input = RegistrationInput {
-            name: Ok(self.name),
-            surname: Ok(String::new()),
-            email: Ok(self.email),
-            website: Ok(String::new()),
-            password: Ok(self.password.into()),
-        };
-        let scopes = Ok(Some(self.scopes.join(" ")));
-        let operator = Administrator::operator();
-        self.auth.create_user(&operator, input, scopes).await
+        self.seed.create(&self.auth).await
     }
 
     /// Creates the user, and returns a login token with all scopes of the user.
@@ -200,9 +224,8 @@ impl TestUser<'_> {
     /// # Errors
     /// The same as [`Self::create`].
     pub async fn token(self) -> Result<String, Error> {
-        let auth = self.auth;
-        let user = self.create().await?;
-        issue_token(auth, user.id).await
+        let user = self.seed.create(&self.auth).await?;
+        issue_token(&self.auth, user.id).await
     }
 
     /// Creates the user, and returns an API key with all scopes of the user.
@@ -210,46 +233,21 @@ impl TestUser<'_> {
     /// # Errors
     /// The same as [`Self::create`].
     pub async fn api_key(self) -> Result<String, Error> {
-        let auth = self.auth;
-        let user = self.create().await?;
+        let user = self.seed.create(&self.auth).await?;
         let input = KeyInput {
             name: Ok("test".to_owned()),
             scopes: Ok(Some(user.scopes.clone())),
             expires_in_days: Ok(None),
         };
         let operator = Administrator::operator();
-        let issued = auth.create_key_for(&operator, user.id, input).await?;
+        let issued = self.auth.create_key_for(&operator, user.id, input).await?;
         Ok(issued.secret.expose().to_owned())
     }
 }
 
 async fn issue_token(auth: &Auth, user: i64) -> Result<String, Error> {
-    let operator = Administrator::operator();
-    let issued = auth.issue_token_for(&operator, user, None).await?;
+    let issued = auth.sign_in_without_password(user, None).await?;
     Ok(issued.secret.expose().to_owned())
-}
-
-/// A folder that is removed when this is dropped.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    /// Creates a folder that only this user may enter.
-    fn create() -> io::Result<Self> {
-        let mut name = [0; 32];
-        hex::write(&rand::random::<[u8; 16]>(), &mut name);
-        let name = format!("tokenhouse-test-{}", String::from_utf8_lossy(&name));
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A folder that remains is harmless.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]
@@ -281,7 +279,7 @@ mod tests {
     #[test]
     fn folder_is_removed_with_the_database() {
         let test = TestAuth::new().unwrap();
-        let folder = test._folder.0.clone();
+        let folder = test._folder.path().to_owned();
         assert!(folder.join("test.db").exists());
         drop(test);
         assert!(!folder.exists());

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from top to bottom: a module may use modules of its own layer and of the layers
 /// below it.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["cli", "fuzzing", "remote", "testing"],
+    &["dev"],
     &["http"],
     &["import", "views", "worker"],
     &["guards"],

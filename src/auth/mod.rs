@@ -111,6 +111,20 @@ impl Auth {
     /// # Errors
     /// [`OpenError::Threads`] when the threads cannot be started.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
+        Self::with_metrics(store, config, clock, Arc::default())
+    }
+
+    /// Like [`Self::new`], with the metrics of an earlier service that this one replaces in the same
+    /// process.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub(crate) fn with_metrics(
+        store: Store,
+        config: AuthConfig,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, OpenError> {
         let hasher = PasswordHasher::start(HasherConfig {
             threads: config.hash_threads,
             max_wait: config.hash_queue,
@@ -118,7 +132,6 @@ impl Auth {
             max_cost: config.max_cost,
             priority: config.hash_priority,
         })?;
-        let metrics = Arc::new(Metrics::default());
         let chain_key = config.audit_key.clone().map(DigestKey::new);
         let audit = AuditTrail::new(
             store.clone(),

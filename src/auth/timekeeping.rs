@@ -2,11 +2,15 @@
 //! so nothing is deleted while the clock is far ahead of the latest time that any process has seen.
 
 use chrono::NaiveDateTime;
+#[cfg(any(feature = "cli", feature = "testing"))]
+use chrono::{DateTime, Utc};
 
 use super::Auth;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::store::clock_mark::{self, STORE_INTERVAL};
+#[cfg(any(feature = "cli", feature = "testing"))]
+use crate::store::{AccessToken, ApiKey, Ends, Revoking};
 use crate::store::{AuditEvent, AuditHead, StoreConnection, Writing};
 
 /// The times that a clock is compared with.
@@ -52,6 +56,31 @@ impl Auth {
         let operator = AuditContext::operator();
         self.0.audit.writing(&operator, confirm).await?;
         self.0.clock.reset(now);
+        Ok(())
+    }
+
+    /// Sets the manual clock of a test, however far and in either direction, and trusts it. What has
+    /// expired before the clock goes back stays expired.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer; then the clock is unchanged.
+    #[cfg(any(feature = "cli", feature = "testing"))]
+    pub(crate) async fn set_clock(&self, at: DateTime<Utc>, ticks: bool) -> Result<(), Error> {
+        let (store, clock) = (&self.0.store, &self.0.clock);
+        let (before, after) = (clock.now(), at.naive_utc());
+        if after < before {
+            let end_expired = move |tx: &mut Revoking<'_>| {
+                AccessToken::prune(tx, before, i64::MAX)?;
+                ApiKey::revoke_expired(tx, before)?;
+                Ok::<_, Error>(())
+            };
+            store.revoking(Ends::Everyone, end_expired).await?;
+        }
+        store
+            .writing(move |tx| Ok::<_, Error>(clock_mark::set(tx, after)?))
+            .await?;
+        clock.set(at, ticks);
+        clock.reset(after);
         Ok(())
     }
 

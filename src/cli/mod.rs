@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod common;
 mod config;
+mod dev;
 mod doctor;
 mod healthcheck;
 mod import;
@@ -77,6 +78,10 @@ pub struct Cli {
 enum Command {
     /// Serve over HTTP until SIGTERM or Ctrl-C (the default command).
     Serve,
+    /// Serve a temporary database for the tests of apps, until standard input ends: users without hash
+    /// costs, a clock that can be moved, and resets. The first line of output is JSON with the URL and
+    /// the keys.
+    Dev(dev::DevArgs),
     /// Run pending migrations of the database, and print them.
     Migrate(migrate::MigrateArgs),
     /// Check whether a running service is ready: exit code 0 if so, 1 if not.
@@ -138,6 +143,10 @@ impl Cli {
         let file = self.env_file.as_deref();
         match self.command.unwrap_or(Command::Serve) {
             Command::Serve => run_with(file, output, serve::run),
+            Command::Dev(args) => match dev::run(file, args, output) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.report(),
+            },
             Command::Migrate(args) => {
                 run_with(file, output, |config| migrate::run(config, &args, output))
             }

@@ -7,7 +7,7 @@ use super::request_error::{Error, RequestError};
 use crate::metrics::Metrics;
 
 /// The methods of a path, as in the header `Allow`, and their handlers.
-pub(super) struct Methods {
+pub(crate) struct Methods {
     allow: Vec<&'static str>,
     routes: Vec<Route>,
 }
@@ -27,7 +27,7 @@ impl Methods {
     }
 
     /// Adds `POST`.
-    pub(super) fn post<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    pub(crate) fn post<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
     where
         F::Output: Responder + 'static,
     {
@@ -35,7 +35,7 @@ impl Methods {
     }
 
     /// Adds `PATCH`.
-    pub(super) fn patch<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    pub(crate) fn patch<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
     where
         F::Output: Responder + 'static,
     {
@@ -43,7 +43,7 @@ impl Methods {
     }
 
     /// Adds `DELETE`.
-    pub(super) fn delete<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
+    pub(crate) fn delete<F: Handler<Args>, Args: FromRequest + 'static>(self, handler: F) -> Self
     where
         F::Output: Responder + 'static,
     {
@@ -52,7 +52,7 @@ impl Methods {
 }
 
 /// `GET`, which includes `HEAD` (RFC 9110 section 9.3.2).
-pub(super) fn get<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
+pub(crate) fn get<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where
     F::Output: Responder + 'static,
 {
@@ -62,7 +62,7 @@ where
 }
 
 /// `POST`.
-pub(super) fn post<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
+pub(crate) fn post<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where
     F::Output: Responder + 'static,
 {
@@ -70,7 +70,7 @@ where
 }
 
 /// `DELETE`.
-pub(super) fn delete<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
+pub(crate) fn delete<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where
     F::Output: Responder + 'static,
 {
@@ -78,7 +78,7 @@ where
 }
 
 /// A path with its methods; other methods get 405.
-pub(super) fn resource(metrics: &Metrics, path: &'static str, methods: Methods) -> Resource {
+pub(crate) fn resource(metrics: &Metrics, path: &'static str, methods: Methods) -> Resource {
     let allow = methods.allow.join(", ");
     let routes = methods.routes.into_iter();
     routes

@@ -22,3 +22,9 @@ mod shutdown;
 
 pub use openapi::document as openapi_document;
 pub use server::{configure, metrics_server, server};
+#[cfg(any(feature = "cli", feature = "testing"))]
+pub(crate) use {
+    method_router::{get, post, resource},
+    request_error::Error as HttpError,
+    server::replaceable_server,
+};

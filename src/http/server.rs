@@ -1,9 +1,15 @@
 //! The server: limits, the order of the middleware, and the shutdown.
 
 use std::net::TcpListener;
+#[cfg(any(feature = "cli", feature = "testing"))]
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+#[cfg(any(feature = "cli", feature = "testing"))]
+use actix_web::dev::{Extensions, ServiceRequest};
+#[cfg(any(feature = "cli", feature = "testing"))]
+use actix_web::middleware::Next;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
@@ -15,7 +21,8 @@ use super::refusal_pace::RefusalPace;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;
-use crate::config::ServerConfig;
+use crate::config::{PublicUrl, ServerConfig, TrustedProxies};
+use crate::metrics::Metrics;
 
 /// The maximum time in which the head of a request must arrive.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,27 +49,16 @@ const MAX_BACKLOG: i32 = 4_096;
 /// When the socket or the signals cannot be used.
 pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::io::Result<Server> {
     SockRef::from(&listener).listen(MAX_BACKLOG)?;
-    let with_docs = config.docs;
-    let cors = cors(config);
-    let trusted_proxies = config.trusted_proxies.clone();
-    let connections = Connections::start(trusted_proxies.clone())?;
+    let service = WholeService::new(config);
+    let connections = Connections::start(config.trusted_proxies.clone())?;
     let max_per_worker = connections.max() / config.workers.max(1);
-    let access_log = AccessLog(config.access_log);
-    let public_url = web::Data::new(config.public_url.clone());
     let shutdown = Shutdown::default();
     let signal = shutdown.clone().signal(config.drain)?;
     let app = move || {
         App::new()
-            .app_data(auth.clone())
             .app_data(shutdown.clone())
-            .app_data(access_log)
-            .app_data(public_url.clone())
-            .app_data(cors.clone())
-            .app_data(RefusalPace::default())
-            .app_data(trusted_proxies.clone())
-            .app_data(auth.metrics().route("unknown"))
-            .configure(|app| routes(app, auth.metrics(), with_docs, |resource| resource))
-            .configure(other_paths)
+            .app_data(auth.clone())
+            .configure(|app| service.configure(app, auth.metrics()))
             .wrap(from_fn(around_service))
     };
     let server = HttpServer::new(app)
@@ -77,6 +73,78 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
         .listen(listener)?
         .run();
     Ok(server)
+}
+
+/// Like [`server`], for a service that is replaced while the server runs, as tests do: each request is
+/// handled by the one that `current` returns, which have the same metrics. `extend` adds routes. The server ignores signals, does not
+/// limit connections, and never drains.
+///
+/// # Errors
+/// When the socket cannot be used.
+#[cfg(any(feature = "cli", feature = "testing"))]
+pub(crate) fn replaceable_server(
+    current: impl Fn() -> Auth + Clone + Send + 'static,
+    config: &ServerConfig,
+    listener: TcpListener,
+    extend: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<Server> {
+    SockRef::from(&listener).listen(MAX_BACKLOG)?;
+    let service = WholeService::new(config);
+    let app = move || {
+        let (first, current) = (current(), current.clone());
+        let use_current = move |mut request: ServiceRequest, next: Next<_>| {
+            let mut data = Extensions::new();
+            data.insert(current());
+            request.add_data_container(Rc::new(data));
+            next.call(request)
+        };
+        App::new()
+            .configure(|app| service.configure(app, first.metrics()))
+            .configure(&extend)
+            .wrap(from_fn(around_service))
+            .wrap(from_fn(use_current))
+    };
+    let server = HttpServer::new(app)
+        .workers(config.workers)
+        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE_TIMEOUT)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    Ok(server)
+}
+
+/// What the `App` of a server contains, apart from the [`Auth`].
+#[derive(Clone)]
+struct WholeService {
+    access_log: AccessLog,
+    public_url: web::Data<Option<PublicUrl>>,
+    cors: web::Data<Cors>,
+    trusted_proxies: TrustedProxies,
+    with_docs: bool,
+}
+
+impl WholeService {
+    fn new(config: &ServerConfig) -> Self {
+        Self {
+            access_log: AccessLog(config.access_log),
+            public_url: web::Data::new(config.public_url.clone()),
+            cors: cors(config),
+            trusted_proxies: config.trusted_proxies.clone(),
+            with_docs: config.docs,
+        }
+    }
+
+    fn configure(&self, app: &mut web::ServiceConfig, metrics: &Metrics) {
+        app.app_data(self.access_log)
+            .app_data(self.public_url.clone())
+            .app_data(self.cors.clone())
+            .app_data(RefusalPace::default())
+            .app_data(self.trusted_proxies.clone())
+            .app_data(metrics.route("unknown"));
+        routes(app, metrics, self.with_docs, |resource| resource);
+        other_paths(app);
+    }
 }
 
 /// The routes of the service, for the `App` or a `Scope` of another program, with their limits of

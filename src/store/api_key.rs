@@ -176,6 +176,19 @@ impl ApiKey {
             .execute(tx.conn())
     }
 
+    /// Revokes the keys of all users that have expired at `now`.
+    #[cfg(any(feature = "cli", feature = "testing"))]
+    pub(crate) fn revoke_expired(tx: &mut Revoking<'_>, now: NaiveDateTime) -> QueryResult<()> {
+        tx.require_everyone()?;
+        let expired = api_keys::table
+            .filter(api_keys::revoked_at.is_null())
+            .filter(api_keys::expires_at.le(now));
+        diesel::update(expired)
+            .set(api_keys::revoked_at.eq(now))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
     /// A user's unrevoked keys, oldest first.
     pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
         api_keys::table

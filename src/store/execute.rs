@@ -65,7 +65,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.check_files()?;
+        self.check_usable()?;
         let deadline = Instant::now() + timeout;
         let timed_out = |_elapsed| StoreError::timeout();
         let mut permits = Vec::new();

@@ -282,11 +282,4 @@ impl Store {
             log::warn!("database: the log is still next to a file that it does not belong to");
         }
     }
-
-    pub(super) fn check_files(&self) -> Result<(), StoreError> {
-        match self.files_problem() {
-            Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
-            None => Ok(()),
-        }
-    }
 }

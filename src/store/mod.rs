@@ -24,6 +24,7 @@ mod limits;
 mod locked_counters;
 mod maintenance;
 mod migrations;
+mod outage;
 mod postgres_connection;
 mod prepared;
 mod principal;
@@ -88,6 +89,7 @@ use crate::credential::CredentialDigest;
 use crate::credential::token::TokenDigest;
 use connection::{LogConnectionErrors, Manager};
 use file_watch::FileWatch;
+use outage::Outages;
 use principal_cache::PrincipalCache;
 use sqlite_file::sidecar_path;
 
@@ -115,6 +117,8 @@ pub struct Store {
     principals: Arc<PrincipalCache>,
     /// The migrations that [`Self::open`] has run.
     migrated: Arc<[String]>,
+    /// The outages that a test causes; `None` outside tests.
+    outages: Option<Arc<Outages>>,
 }
 
 impl Store {
@@ -199,6 +203,7 @@ impl Store {
             wal: real.map(|file| sidecar_path(&file, "-wal")),
             principals,
             migrated: migrated.into(),
+            outages: None,
         })
     }
 
@@ -210,7 +215,7 @@ impl Store {
         digest: &TokenDigest,
         now: NaiveDateTime,
     ) -> Option<Arc<Principal>> {
-        if self.files_problem().is_some() {
+        if self.files_problem().is_some() || self.is_down() {
             return None;
         }
         self.principals.cached(digest, now)
@@ -226,11 +231,29 @@ impl Store {
         credential: CredentialDigest,
         now: NaiveDateTime,
     ) -> Result<Option<Arc<Principal>>, StoreError> {
-        self.check_files()?;
+        self.check_usable()?;
         let found = self.principals.fetch(credential, now).await;
         // A result read while the files were being replaced may come from either database.
-        self.check_files()?;
+        self.check_usable()?;
         found
+    }
+
+    /// Refuses to use the database after its files were replaced, and during an outage.
+    fn check_usable(&self) -> Result<(), StoreError> {
+        match self.files_problem() {
+            Some(problem) => Err(StoreError::Unavailable(problem.to_owned())),
+            None if self.is_down() => {
+                Err(StoreError::Unavailable("a test has stopped it".to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a test has stopped the database.
+    fn is_down(&self) -> bool {
+        self.outages
+            .as_ref()
+            .is_some_and(|outages| outages.is_down())
     }
 
     /// Whether the database allows one writer at a time.

@@ -20,6 +20,7 @@ mod conformance;
 mod credentials;
 mod database_files;
 mod delegation;
+mod dev;
 mod doctor;
 mod env_file;
 mod envelope;

@@ -1,0 +1,281 @@
+//! `tokenhouse dev`: a server for the tests of apps.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+
+use actix_web::rt::signal::unix::{SignalKind, signal};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use futures_util::future::{Either, select, select_all};
+use rustix::fs::FileType;
+use serde::Serialize;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::common::Failure;
+use super::output::{Output, announce_json, start_log};
+use crate::config::Config;
+use crate::credential::token::generate_token;
+use crate::dev::{self, ClockStart, ControlKey, Folder, Seed, Service};
+
+/// How often the process checks whether its parent has ended.
+const PARENT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The minimum length of a control key that the user chooses.
+const MIN_KEY_LENGTH: usize = 16;
+
+/// The maximum size of a seed file, in bytes.
+const MAX_SEED_BYTES: u64 = 16 << 20;
+
+/// Settings that the arguments of the command replace.
+const NOT_SETTABLE: [&str; 4] = [
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "TOKENHOUSE_BIND",
+    "TOKENHOUSE_METRICS_BIND",
+];
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// The users that exist from the start: a file in JSON, such as {"users": [{"email":
+    /// "ada@example.com", "scopes": ["orders:read"]}]}
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// The port on 127.0.0.1; any free one by default
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Listen on this address instead, which may be reachable from other machines, such as
+    /// 0.0.0.0:8000 in a container
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        conflicts_with = "port",
+        requires = "control_key"
+    )]
+    listen: Option<SocketAddr>,
+    /// The key of the control routes, 16 characters or more; a random one by default
+    #[arg(long, value_name = "KEY", value_parser = parse_key)]
+    control_key: Option<String>,
+    /// Start at this time, such as 2026-01-01T00:00:00Z, where the clock stands; by default it shows
+    /// the time of the machine
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    clock: Option<DateTime<Utc>>,
+    /// A setting, as NAME=VALUE; can be repeated. The environment and .env are not read, except for the
+    /// filter of the log
+    #[arg(long = "set", value_name = "SETTING", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+    /// Several programs share the server: refuse to reset it as a whole, to move its clock and to cause
+    /// faults
+    #[arg(long)]
+    shared: bool,
+}
+
+fn parse_key(text: &str) -> Result<String, String> {
+    let is_long = text.len() >= MIN_KEY_LENGTH;
+    // A client sends it in a header.
+    if is_long && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "expected {MIN_KEY_LENGTH} or more ASCII characters without spaces"
+        ))
+    }
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    let expected = |_error| "expected a time such as 2026-01-01T00:00:00Z".to_owned();
+    text.parse().map_err(expected)
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    if NOT_SETTABLE.contains(&name) {
+        return Err(format!("tokenhouse dev does not use {name}"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The only line on standard output.
+#[derive(Serialize)]
+struct Announced<'a> {
+    url: &'a str,
+    static_key: &'a str,
+    control_key: &'a str,
+    pid: u32,
+    database: &'a str,
+}
+
+/// Serves until SIGTERM, SIGINT or SIGHUP, or until standard input or the parent process ends.
+pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Result<(), Failure> {
+    if env_file.is_some() {
+        return Err(Failure::bad_input(
+            "tokenhouse dev reads no settings file: use --set NAME=VALUE",
+        ));
+    }
+    // First, since the parent may end while the service starts.
+    let parent = rustix::process::getppid();
+    let static_key = generate_token().map_err(|error| error.to_string())?;
+    let static_key = match args
+        .settings
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "API_KEY_TOKEN")
+    {
+        Some((_, given)) => given.clone(),
+        None => static_key.expose().to_owned(),
+    };
+    let config = config(&args.settings, &static_key)?;
+    start_log(&config, output);
+    let control_key = match args.control_key {
+        Some(given) => given,
+        None => generate_token()
+            .map_err(|error| error.to_string())?
+            .expose()
+            .to_owned(),
+    };
+    let seed = match &args.seed {
+        Some(file) => read_seed(file)?,
+        None => Seed::default(),
+    };
+    let bind = args
+        .listen
+        .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, args.port).into());
+    let listener = TcpListener::bind(bind)
+        .map_err(|error| format!("cannot listen on {bind}: {}", error.kind()))?;
+    let url = url_of(&listener).map_err(|error| error.to_string())?;
+    let clock_start = args.clock.map_or(ClockStart::Now, ClockStart::At);
+    let (stop, stopped) = unbounded_channel();
+    watch_parent(parent, stop.clone()).map_err(|error| error.to_string())?;
+    watch_input(stop).map_err(|error| error.to_string())?;
+    let serve = async {
+        let service = Service::start(config, clock_start, seed.users).await?;
+        let key = ControlKey::new(&control_key, args.shared);
+        let server = dev::serve(&service, Some(key), listener)?;
+        let (handle, stop_requested) = (server.handle(), stop_requested(stopped)?);
+        announce_json(&Announced {
+            url: &url,
+            static_key: &static_key,
+            control_key: &control_key,
+            pid: std::process::id(),
+            database: &service.database(),
+        });
+        // After the line, so that it does not delay the start.
+        Folder::remove_abandoned();
+        if let Either::Left((ended, _)) = select(server, pin!(stop_requested)).await {
+            ended?;
+        }
+        drop(handle.stop(false));
+        // Requests in progress lose their database, which is of no interest any more.
+        log::set_max_level(log::LevelFilter::Off);
+        service.end();
+        Ok(())
+    };
+    let outcome: io::Result<()> = actix_web::rt::System::new().block_on(serve);
+    outcome.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Failure::bad_input(error.to_string()),
+        _ => error.to_string().into(),
+    })
+}
+
+/// The settings: those of `tokenhouse dev`, then those of the command line.
+fn config(settings: &[(String, String)], static_key: &str) -> Result<Config, Failure> {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let mut vars: BTreeMap<_, _> = dev::SETTINGS.map(owned).into();
+    vars.extend(
+        [
+            ("API_KEY_TOKEN", static_key),
+            ("RUST_LOG", "warn"),
+            ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
+            ("TOKENHOUSE_WORKERS", "2"),
+        ]
+        .map(owned),
+    );
+    vars.extend(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG".to_owned(), filter)));
+    vars.extend(settings.iter().cloned());
+    let config = Config::from_vars(vars);
+    config.map_err(|errors| Failure::bad_input(errors.to_string()))
+}
+
+fn read_seed(file: &Path) -> Result<Seed, Failure> {
+    let problem = |problem: String| Failure::bad_input(format!("{}: {problem}", file.display()));
+    let mut text = Vec::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(MAX_SEED_BYTES + 1).read_to_end(&mut text))
+        .map_err(|error| problem(error.kind().to_string()))?;
+    if text.len() as u64 > MAX_SEED_BYTES {
+        return Err(problem("is too large for a seed".to_owned()));
+    }
+    dev::parse_object(&text).map_err(problem)
+}
+
+/// A URL at which the listener can be reached from this machine. It never has a name, which may stand
+/// for an address of the other family.
+fn url_of(listener: &TcpListener) -> io::Result<String> {
+    let mut address = listener.local_addr()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(format!("http://{address}"))
+}
+
+/// Completes when the process has to end: on a signal, or when a watching thread says so.
+///
+/// # Errors
+/// When the signal handlers cannot be installed.
+fn stop_requested(mut stopped: UnboundedReceiver<()>) -> io::Result<impl Future<Output = ()>> {
+    let mut signals = Vec::new();
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
+        let mut signal = signal(kind)?;
+        signals.push(Box::pin(async move { signal.recv().await }));
+    }
+    Ok(async move {
+        let received = select_all(signals);
+        let stopped = pin!(stopped.recv());
+        select(received, stopped).await;
+    })
+}
+
+/// Watches for the end of the parent process. The system then gives this process another parent.
+fn watch_parent(parent: Option<rustix::process::Pid>, stop: UnboundedSender<()>) -> io::Result<()> {
+    let watch = move || {
+        while rustix::process::getppid() == parent {
+            thread::sleep(PARENT_INTERVAL);
+        }
+        // Fails when the process is ending already.
+        let _ = stop.send(());
+    };
+    thread::Builder::new()
+        .name("parent".to_owned())
+        .spawn(watch)?;
+    Ok(())
+}
+
+/// Watches for the end of standard input if that is a pipe or a socket, which ends with the program that
+/// holds the other end. A terminal, a file and `/dev/null` say nothing about that program.
+fn watch_input(stop: UnboundedSender<()>) -> io::Result<()> {
+    let kind = rustix::fs::fstat(io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if !matches!(kind, Ok(FileType::Fifo | FileType::Socket)) {
+        return Ok(());
+    }
+    let watch = move || {
+        // An error ends the input too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = stop.send(());
+    };
+    thread::Builder::new()
+        .name("input".to_owned())
+        .spawn(watch)?;
+    Ok(())
+}
