@@ -1,0 +1,34 @@
+"""The tests of an app: example_app.py. Copy what you need."""
+
+from datetime import timedelta
+
+
+def test_a_user_reads_notes(client, tokenhouse_user, tokenhouse):
+    ada = tokenhouse_user("ada@example.com")
+    response = client.get("/notes", headers=tokenhouse.headers(ada))
+    assert response.json() == {"notes_of": "ada@example.com"}
+
+
+def test_nobody_else_does(client):
+    assert client.get("/notes").status_code == 401
+
+
+def test_orders_need_the_scope(client, auth_headers):
+    assert client.get("/orders", headers=auth_headers(scopes="orders:read")).status_code == 200
+    assert client.get("/orders", headers=auth_headers()).status_code == 403
+
+
+def test_a_session_ends(client, auth_headers, tokenhouse_clock):
+    headers = auth_headers()
+    tokenhouse_clock.advance(timedelta(hours=23))
+    assert client.get("/notes", headers=headers).status_code == 200
+    tokenhouse_clock.advance(timedelta(hours=2))
+    assert client.get("/notes", headers=headers).status_code == 401
+
+
+def test_an_outage_is_no_sign_out(client, auth_headers, tokenhouse):
+    headers = auth_headers()
+    tokenhouse.fail_database(60_000)
+    assert client.get("/notes", headers=headers).status_code == 503
+    tokenhouse.fail_database(0)
+    assert client.get("/notes", headers=headers).status_code == 200
