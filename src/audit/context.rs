@@ -4,8 +4,6 @@ use std::fs;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 
-use chrono::NaiveDateTime;
-
 use crate::network::Network;
 use crate::scope;
 use crate::store::{Credential, Principal};
@@ -56,8 +54,8 @@ pub(crate) struct Spender {
 /// Identifies a credential among those of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CredentialId {
-    /// A login token, by the time it was issued.
-    Login(NaiveDateTime),
+    /// A login token, by the id of its session.
+    Login(i64),
     /// An API key, by its id.
     Key(i64),
 }
@@ -129,7 +127,7 @@ impl AuditContext {
     pub fn by(self, principal: &Principal, authority: &str) -> Self {
         let (credential, id) = match &principal.credential {
             Credential::LoginToken(token) => {
-                ("login".to_owned(), CredentialId::Login(token.created_at))
+                ("login".to_owned(), CredentialId::Login(token.session.id))
             }
             Credential::ApiKey(used) => (key(used.key.id), CredentialId::Key(used.key.id)),
         };
@@ -208,6 +206,11 @@ impl AuditContext {
     /// The client's address.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// What the client calls itself, printable and shortened; empty without a header.
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.user_agent
     }
 
     /// The client's network.

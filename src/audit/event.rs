@@ -92,6 +92,8 @@ pub enum Action {
     TokenPrune,
     /// A client introspected credentials, for the first time from this address.
     Introspect,
+    /// The session of a user that was unused longest ended, because the user began another one.
+    SessionEvicted,
 }
 
 impl Action {
@@ -139,6 +141,7 @@ impl Action {
         Self::KeyRead,
         Self::TokenPrune,
         Self::Introspect,
+        Self::SessionEvicted,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -186,6 +189,7 @@ impl Action {
             Self::KeyRead => "key.read",
             Self::TokenPrune => "token.prune",
             Self::Introspect => "introspect",
+            Self::SessionEvicted => "session.evicted",
         }
     }
 }

@@ -2,34 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 
 use super::Auth;
 use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
-use crate::credential::token::{PlainToken, generate_token};
 use crate::error::Error;
-use crate::store::{AccessToken, Claims, Credential, Principal, StoreError};
-
-/// A new login token, with the secret that is returned only once.
-#[derive(Debug)]
-pub struct IssuedToken {
-    /// The secret.
-    pub secret: PlainToken,
-    /// The stored token.
-    pub token: AccessToken,
-    /// The lifetime of the token.
-    pub lifetime: TimeDelta,
-}
+use crate::store::{AccessToken, Claims, Credential, Principal, Sessions, StoreError};
 
 impl Auth {
-    /// Generates a random token, and returns it with its lifetime.
-    pub(super) fn new_token(&self) -> Result<(PlainToken, TimeDelta), Error> {
-        let secret = generate_token()?;
-        let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
-        Ok((secret, lifetime))
-    }
-
     /// Returns the user of a login token or API key. A credential is valid until the moment it
     /// expires, exclusive.
     ///
@@ -128,8 +109,8 @@ impl Auth {
         Ok(principal)
     }
 
-    /// Revokes a login token. When this returns, no process on this database accepts
-    /// it any more.
+    /// Ends the session of a login token. When this returns, no process on this database accepts a token
+    /// of it any more.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -144,7 +125,7 @@ impl Auth {
             ..Claims::default()
         };
         self.change_in_group(context, claims, move |tx, events| {
-            if token.revoke(tx)? {
+            if Sessions::end_of_token(tx, &token.access_token)? {
                 events.record(Event::new(Action::Logout).on_user(token.user_id));
             }
             Ok(())

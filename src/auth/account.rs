@@ -13,7 +13,9 @@ use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::scope;
-use crate::store::{ApiKey, Credential, Ends, Principal, Revoking, User, UserChanges, Writing};
+use crate::store::{
+    ApiKey, Credential, Ends, Principal, Revoking, Sessions, User, UserChanges, Writing,
+};
 
 impl Auth {
     /// Changes the profile of the principal's user, and returns the changed user.
@@ -42,7 +44,7 @@ impl Auth {
     }
 
     /// Changes the password of the principal's user, clears the failures of the account, and revokes
-    /// every other login token and all keys except the kept ones: when this returns, no process accepts
+    /// every other session and all keys except the kept ones: when this returns, no process accepts
     /// them.
     ///
     /// # Errors
@@ -78,7 +80,7 @@ impl Auth {
             succeeding.succeed(tx, now)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             if let Credential::LoginToken(token) = &principal.credential {
-                token.revoke_others(tx)?;
+                Sessions::end_others(tx, user.id, token.session.id)?;
             }
             let ended = match &kept {
                 KeptKeys::All => Vec::new(),

@@ -3,7 +3,7 @@
 use super::{Administrator, Auth};
 use crate::audit::{Action, Event, Events};
 use crate::error::Error;
-use crate::store::{AccessToken, ApiKey, AuditHead, Revoking, Sequence};
+use crate::store::{ApiKey, AuditHead, Revoking, Sequence, Sessions};
 
 /// How far ids skip ahead: more than can have been assigned since the copy was made.
 const ID_DISTANCE: i64 = 1_000_000;
@@ -51,7 +51,7 @@ impl Auth {
             let mark = AuditHead::find(tx)?
                 .map_or((0, String::new()), |head| (head.last_id, head.last_digest));
             let next_ids = Sequence::skip_ahead(tx, &restore.replaced_sequences, ID_DISTANCE)?;
-            let tokens = AccessToken::delete_all(tx)?;
+            let tokens = Sessions::end_all(tx)?;
             let keys = match restore.keep_keys {
                 true => 0,
                 false => ApiKey::revoke_all(tx, auth.0.clock.now())?,

@@ -4,19 +4,19 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use crate::audit::{Action, Event, Events};
-use crate::store::{AccessToken, ApiKey, Revoking, User};
+use crate::store::{ApiKey, Revoking, Sessions, User};
 
 /// The credentials that were revoked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RevokedCredentials {
-    /// Whether a login token was revoked.
-    token: bool,
+    /// The number of ended sessions.
+    sessions: usize,
     /// The number of revoked keys.
     keys: usize,
 }
 
 impl RevokedCredentials {
-    /// Revokes the login token and all keys of a user. The user's row must be locked: otherwise a
+    /// Ends the sessions and revokes all keys of a user. The user's row must be locked: otherwise a
     /// credential may be issued concurrently.
     pub(super) fn all_of_user(
         tx: &mut Revoking<'_>,
@@ -24,20 +24,20 @@ impl RevokedCredentials {
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
         Ok(Self {
-            token: AccessToken::revoke_of_user(tx, user_id)?,
+            sessions: Sessions::end_of_user(tx, user_id)?,
             keys: ApiKey::revoke_all_of_user(tx, user_id, now)?,
         })
     }
 
-    /// Revokes the login token of a user, and keeps the keys.
-    pub(super) fn token_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<Self> {
+    /// Ends the sessions of a user, and keeps the keys.
+    pub(super) fn sessions_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<Self> {
         Ok(Self {
-            token: AccessToken::revoke_of_user(tx, user_id)?,
+            sessions: Sessions::end_of_user(tx, user_id)?,
             keys: 0,
         })
     }
 
-    /// Revokes the login token and all keys of a user who is disabled, so that they stay revoked
+    /// Ends the sessions and revokes all keys of a user who is disabled, so that they stay revoked
     /// when the user is enabled again, and records it. Enabling a user does this too, in case the
     /// user was disabled manually.
     pub(super) fn by_disabling(
@@ -62,9 +62,9 @@ impl RevokedCredentials {
         Ok(revoked)
     }
 
-    /// The number of login tokens.
-    pub fn tokens(self) -> usize {
-        usize::from(self.token)
+    /// The number of sessions.
+    pub fn sessions(self) -> usize {
+        self.sessions
     }
 
     /// The number of API keys.
@@ -74,11 +74,17 @@ impl RevokedCredentials {
 
     /// The number of revoked credentials.
     pub fn count(self) -> usize {
-        self.tokens() + self.keys
+        self.sessions + self.keys
     }
 
     /// Adds the revoked credentials to an event.
     pub(super) fn add_to(self, event: Event) -> Event {
-        event.with("token", self.token).with("keys", self.keys)
+        let event = event.with("token", self.sessions > 0);
+        // The trail of users who have one session at most stays as it was.
+        let event = match self.sessions {
+            0 | 1 => event,
+            count => event.with("sessions", count),
+        };
+        event.with("keys", self.keys)
     }
 }

@@ -198,9 +198,9 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
 
 /// The end of a sentence about a change: which credentials it has ended; empty if there were none.
 pub(super) fn and_ended(revoked: RevokedCredentials) -> String {
-    let tokens = counted(revoked.tokens(), "login token");
+    let tokens = counted(revoked.sessions(), "login token");
     let keys = counted(revoked.keys(), "API key");
-    match (revoked.tokens(), revoked.keys()) {
+    match (revoked.sessions(), revoked.keys()) {
         (0, 0) => String::new(),
         (_, 0) => format!("; {tokens} ended"),
         (0, _) => format!("; {keys} ended"),

@@ -126,7 +126,7 @@ impl<T> Ending<T> {
     fn new(result: T, revoked: RevokedCredentials) -> Self {
         Self {
             result,
-            ended_tokens: revoked.tokens(),
+            ended_tokens: revoked.sessions(),
             ended_keys: revoked.keys(),
         }
     }

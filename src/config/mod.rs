@@ -34,7 +34,7 @@ pub(crate) use template::template;
 pub use time_span::{InvalidTimeSpan, TimeSpan, TimeUnit};
 pub use types::{
     AuthConfig, DatabaseConfig, Limits, LogFormat, Profile, ProfileRules, Registration,
-    ServerConfig,
+    ServerConfig, SessionConfig,
 };
 
 use secrecy::ExposeSecret;

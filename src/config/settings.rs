@@ -156,6 +156,12 @@ pub const SETTINGS: &[Setting] = &[
         "86400",
         "Lifetime of a login token: 30d, 12h, 15m or a number of seconds; at most 366d",
     ),
+    profiled(
+        "TOKENHOUSE_SESSIONS_PER_USER",
+        "1",
+        "20",
+        "Sessions that a user may have, 1 to 100; beyond that, the one that was unused longest ends",
+    ),
     plain(
         "TOKENHOUSE_BCRYPT_COST",
         "12",

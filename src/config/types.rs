@@ -68,6 +68,8 @@ pub struct AuthConfig {
     pub registration: Registration,
     /// `TOKENHOUSE_TOKEN_LIFETIME`: how long a login token lives.
     pub token_lifetime: Duration,
+    /// The settings of sessions.
+    pub sessions: SessionConfig,
     /// `TOKENHOUSE_BCRYPT_COST`: the cost of new hashes.
     pub cost: Cost,
     /// `TOKENHOUSE_BCRYPT_MAX_COST`: stored hashes of a higher cost are refused without hashing.
@@ -93,6 +95,14 @@ pub struct AuthConfig {
     pub audit_key: Option<SecretString>,
     /// `TOKENHOUSE_AUDIT_RETENTION_DAYS`: how long events are kept; forever if `None`.
     pub audit_retention: Option<Duration>,
+}
+
+/// The settings of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// `TOKENHOUSE_SESSIONS_PER_USER`: the number of sessions that a user may have.
+    pub per_user: usize,
 }
 
 /// The limits of password attempts and changes.
@@ -169,6 +179,9 @@ impl AuthConfig {
                 1..=366 * 86_400,
                 TimeUnit::Second,
             )?,
+            sessions: SessionConfig {
+                per_user: values.number("TOKENHOUSE_SESSIONS_PER_USER", 1, 100)?,
+            },
             cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,
             // One per core: they run at low priority.

@@ -17,7 +17,7 @@ use crate::auth::Auth;
 use crate::error::Error;
 use crate::store::import::NewUsers;
 use crate::store::{
-    BulkUser, InstanceKey, NewAccessToken, NewUsername, StoreConnection, Writing, import,
+    BulkUser, InstanceKey, NewSession, NewUsername, SessionKind, StoreConnection, Writing, import,
 };
 
 /// A user of another program.
@@ -303,7 +303,7 @@ fn insert(
         refused,
     } = import::insert_users(tx, &rows)?;
     let count = stored.len();
-    let (mut tokens, mut usernames) = (Vec::new(), Vec::new());
+    let (mut sessions, mut usernames) = (Vec::new(), Vec::new());
     for (user, decision) in users.iter().zip(&mut outcome.users) {
         if !matches!(decision.outcome, Outcome::Imported(_)) {
             continue;
@@ -320,7 +320,7 @@ fn insert(
             continue;
         };
         if let Some(token) = &decision.token {
-            tokens.push(token_of(id, token, now));
+            sessions.push(session_of(id, token, now));
         }
         if let Some(username_key) = decision.username.clone() {
             usernames.push(NewUsername {
@@ -333,10 +333,10 @@ fn insert(
     if !usernames.is_empty() {
         import::insert_usernames(tx, &usernames)?;
     }
-    if !tokens.is_empty() {
-        import::insert_tokens(tx, &tokens)?;
+    if !sessions.is_empty() {
+        import::insert_sessions(tx, &sessions)?;
     }
-    Ok((count, tokens.len()))
+    Ok((count, sessions.len()))
 }
 
 fn row_of(user: &ImportedUser, new_id: NewId, now: NaiveDateTime) -> BulkUser {
@@ -357,13 +357,21 @@ fn row_of(user: &ImportedUser, new_id: NewId, now: NaiveDateTime) -> BulkUser {
     }
 }
 
-fn token_of(user_id: i64, token: &ImportedToken, now: NaiveDateTime) -> NewAccessToken {
-    NewAccessToken {
+fn session_of(user_id: i64, token: &ImportedToken, now: NaiveDateTime) -> NewSession {
+    NewSession {
         user_id,
-        access_token: token.digest.clone(),
-        expiration_date: token.expires_at,
-        scopes: String::new(),
+        kind: SessionKind::Issued,
+        name: "imported".to_owned(),
+        device_digest: None,
+        user_agent: String::new(),
+        ip: String::new(),
         created_at: now,
+        expires_at: token.expires_at,
+        idle_seconds: None,
         authenticated_at: None,
+        amr: "",
+        scopes: String::new(),
+        access_token: token.digest.clone(),
+        token_expires_at: token.expires_at,
     }
 }

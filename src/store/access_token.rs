@@ -1,14 +1,14 @@
-//! Login tokens and their queries: one row per user, found by digest.
+//! Login tokens and their queries: at most three of a session, found by digest.
 
 use chrono::NaiveDateTime;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
-use serde::Serialize;
 
 use super::limits::check_texts;
 use super::prepared::{Columns, ListedRow, RowList, prepared};
-use super::schema::{access_tokens, spent_tokens, users};
-use super::timestamp::{serialize_optional_time, serialize_time};
+use super::schema::{access_tokens, refresh_tokens, sessions, spent_tokens, users};
+use super::session::{SESSION_STATE_COLUMNS, SessionState, SessionStateColumns};
 use super::user::{USER_COLUMNS, User};
 use super::{Revoking, StoreConnection, Writing};
 
@@ -16,11 +16,11 @@ use super::{Revoking, StoreConnection, Writing};
 #[derive(Clone, Queryable)]
 #[non_exhaustive]
 pub struct AccessToken {
-    /// The owner; one token per user.
+    /// The owner.
     pub user_id: i64,
     /// The hex SHA-256 of the token.
     pub access_token: String,
-    /// The expiry, UTC; the token is rejected from this time on.
+    /// The expiry, UTC; the token is rejected from this time on. See [`Self::expires_at`].
     pub expiration_date: NaiveDateTime,
     /// The token's scopes, separated by spaces.
     pub scopes: String,
@@ -29,23 +29,30 @@ pub struct AccessToken {
     /// UTC; when the user entered the password for this token. `None` if the token was issued
     /// without a password.
     pub authenticated_at: Option<NaiveDateTime>,
+    /// The session that it belongs to.
+    pub session: SessionState,
 }
 
 /// The columns of an [`AccessToken`], in the order of its fields.
-pub(super) const TOKEN_COLUMNS: (
+pub(super) type TokenColumns = (
     access_tokens::user_id,
     access_tokens::access_token,
     access_tokens::expiration_date,
     access_tokens::scopes,
     access_tokens::created_at,
     access_tokens::authenticated_at,
-) = (
+    SessionStateColumns,
+);
+
+/// See [`TokenColumns`].
+pub(super) const TOKEN_COLUMNS: TokenColumns = (
     access_tokens::user_id,
     access_tokens::access_token,
     access_tokens::expiration_date,
     access_tokens::scopes,
     access_tokens::created_at,
     access_tokens::authenticated_at,
+    SESSION_STATE_COLUMNS,
 );
 
 impl std::fmt::Debug for AccessToken {
@@ -54,83 +61,54 @@ impl std::fmt::Debug for AccessToken {
             .field("user_id", &self.user_id)
             .field("expiration_date", &self.expiration_date)
             .field("scopes", &self.scopes)
+            .field("session", &self.session)
             .finish_non_exhaustive()
     }
 }
 
-const REPLACE: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
-     scopes, created_at, authenticated_at) VALUES ";
+const INSERT: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
+     scopes, created_at, authenticated_at, session_id, slot) VALUES ";
 
-/// Triggers log the earlier token, and mark it as spent.
-const OR_UPDATE: &str = " ON CONFLICT (user_id) DO UPDATE SET \
-     access_token = excluded.access_token, expiration_date = excluded.expiration_date, \
-     scopes = excluded.scopes, created_at = excluded.created_at, \
-     authenticated_at = excluded.authenticated_at";
-
-/// Passes over tokens that a sign-in has locked: it replaces them, and may wait for others of these.
+/// Passes over tokens that another transaction ends: it may wait for others of these.
 const PRUNE_POSTGRES: &str = "DELETE FROM access_tokens WHERE ctid = ANY(ARRAY(\
      SELECT ctid FROM access_tokens WHERE expiration_date <= $1 \
      ORDER BY expiration_date LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
-const PRUNE_SQLITE: &str = "DELETE FROM access_tokens WHERE user_id IN (\
-     SELECT user_id FROM access_tokens WHERE expiration_date <= $1 \
+const PRUNE_SQLITE: &str = "DELETE FROM access_tokens WHERE access_token IN (\
+     SELECT access_token FROM access_tokens WHERE expiration_date <= $1 \
      ORDER BY expiration_date LIMIT $2)";
 
-/// A new login token.
-#[derive(Clone, Serialize)]
-pub struct NewAccessToken {
-    /// See [`AccessToken::user_id`].
-    pub user_id: i64,
+/// A new login token of a session.
+#[derive(Clone)]
+pub(super) struct NewAccessToken {
+    pub(super) user_id: i64,
     /// See [`AccessToken::access_token`].
-    pub access_token: String,
-    /// See [`AccessToken::expiration_date`].
-    #[serde(serialize_with = "serialize_time")]
-    pub expiration_date: NaiveDateTime,
-    /// See [`AccessToken::scopes`].
-    pub scopes: String,
-    /// UTC.
-    #[serde(serialize_with = "serialize_time")]
-    pub created_at: NaiveDateTime,
-    /// See [`AccessToken::authenticated_at`].
-    #[serde(serialize_with = "serialize_optional_time")]
-    pub authenticated_at: Option<NaiveDateTime>,
+    pub(super) access_token: String,
+    pub(super) expiration_date: NaiveDateTime,
+    pub(super) scopes: String,
+    pub(super) created_at: NaiveDateTime,
+    pub(super) authenticated_at: Option<NaiveDateTime>,
+    pub(super) session_id: i64,
+    /// The place among the tokens of the session, `0..3`.
+    pub(super) slot: i64,
 }
 
 impl NewAccessToken {
-    /// Stores the token, replacing the user's earlier one.
-    pub(crate) fn replace_for_user(self, tx: &mut Revoking<'_>) -> QueryResult<AccessToken> {
-        let stored = self.as_stored();
-        Self::replace_all(tx, &[self])?;
-        Ok(stored)
-    }
-
-    /// Stores tokens of different users, replacing their earlier ones.
-    pub(super) fn replace_all(tx: &mut Revoking<'_>, tokens: &[Self]) -> QueryResult<()> {
+    /// Stores tokens. The places in their sessions must be free.
+    pub(super) fn insert_all(tx: &mut Writing<'_>, tokens: &[Self]) -> QueryResult<()> {
         if tokens.is_empty() {
             return Ok(());
         }
         for token in tokens {
-            tx.require(token.user_id)?;
             check_texts([&token.access_token, &token.scopes])?;
         }
-        let replace = RowList {
-            before: REPLACE,
+        let insert = RowList {
+            before: INSERT,
             rows: tokens,
-            after: OR_UPDATE,
+            // As after the import of a token that another user holds.
+            after: " ON CONFLICT (access_token) DO NOTHING",
         };
-        replace.execute(tx.conn()).map(drop)
-    }
-
-    /// The token as it is stored.
-    pub(super) fn as_stored(&self) -> AccessToken {
-        AccessToken {
-            user_id: self.user_id,
-            access_token: self.access_token.clone(),
-            expiration_date: self.expiration_date,
-            scopes: self.scopes.clone(),
-            created_at: self.created_at,
-            authenticated_at: self.authenticated_at,
-        }
+        insert.execute(tx.conn()).map(drop)
     }
 }
 
@@ -142,21 +120,23 @@ impl ListedRow for NewAccessToken {
             .add::<Timestamp, _>(&self.expiration_date)?
             .add::<Text, _>(&self.scopes)?
             .add::<Timestamp, _>(&self.created_at)?
-            .add::<Nullable<Timestamp>, _>(&self.authenticated_at)
+            .add::<Nullable<Timestamp>, _>(&self.authenticated_at)?
+            .add::<BigInt, _>(&self.session_id)?
+            .add::<BigInt, _>(&self.slot)
             .map(drop)
     }
 }
 
 impl AccessToken {
-    /// Deletes the tokens of all users. Returns how many.
-    pub(crate) fn delete_all(tx: &mut Revoking<'_>) -> QueryResult<usize> {
-        tx.require_everyone()?;
-        diesel::delete(access_tokens::table).execute(tx.conn())
+    /// When the token ends, UTC: with its session at the latest.
+    pub fn expires_at(&self) -> NaiveDateTime {
+        self.expiration_date.min(self.session.expires_at)
     }
 
     /// Whether this token is still stored: not revoked, replaced or deleted.
     pub(crate) fn is_stored(&self, conn: &mut StoreConnection) -> QueryResult<bool> {
         let found: Option<i64> = access_tokens::table
+            .inner_join(sessions::table)
             .filter(access_tokens::access_token.eq(&self.access_token))
             .select(access_tokens::user_id)
             .get_result(conn)
@@ -164,22 +144,41 @@ impl AccessToken {
         Ok(found.is_some())
     }
 
-    /// The tokens valid at `now`, with their users, in the order of user ids after `after`, at most
-    /// `limit`.
+    /// The tokens valid at `now`, with their users, in the order of user ids after `after`: at most
+    /// `limit`, and the rest of the last user's. Returns whether there are more.
     pub(crate) fn list_live(
         conn: &mut StoreConnection,
         now: NaiveDateTime,
         after: i64,
         limit: i64,
-    ) -> QueryResult<Vec<(User, Self)>> {
-        access_tokens::table
-            .inner_join(users::table)
+    ) -> QueryResult<(Vec<(User, Self)>, bool)> {
+        let live = || {
+            access_tokens::table
+                .inner_join(users::table)
+                .inner_join(sessions::table)
+                .filter(access_tokens::expiration_date.gt(now))
+                .order((access_tokens::user_id, access_tokens::session_id))
+        };
+        let mut rows: Vec<(User, Self)> = live()
             .filter(access_tokens::user_id.gt(after))
-            .filter(access_tokens::expiration_date.gt(now))
-            .order(access_tokens::user_id)
             .limit(limit)
             .select((USER_COLUMNS, TOKEN_COLUMNS))
-            .load(conn)
+            .load(conn)?;
+        let Some(last) = rows.last().map(|(user, _)| user.id) else {
+            return Ok((rows, false));
+        };
+        rows.retain(|(user, _)| user.id < last);
+        let of_last: Vec<(User, Self)> = live()
+            .filter(access_tokens::user_id.eq(last))
+            .select((USER_COLUMNS, TOKEN_COLUMNS))
+            .load(conn)?;
+        rows.extend(of_last);
+        let next: Option<i64> = live()
+            .filter(access_tokens::user_id.gt(last))
+            .select(access_tokens::user_id)
+            .first(conn)
+            .optional()?;
+        Ok((rows, next.is_some()))
     }
 
     /// The number of tokens valid at `now`.
@@ -190,34 +189,30 @@ impl AccessToken {
             .get_result(conn)
     }
 
-    /// Deletes this token, but not one that has replaced it. Returns whether it existed.
+    /// Deletes this token, and its session unless that has a refresh token. Returns whether the token
+    /// existed.
     pub fn revoke(&self, tx: &mut Revoking<'_>) -> QueryResult<bool> {
         let this = access_tokens::table.filter(access_tokens::access_token.eq(&self.access_token));
+        let refresh_token =
+            refresh_tokens::table.filter(refresh_tokens::session_id.eq(sessions::id));
+        let ends_too = sessions::table
+            .filter(sessions::id.eq_any(this.select(access_tokens::session_id)))
+            .filter(not(exists(refresh_token)));
         // An operator may have given the token to another user meanwhile.
-        let owner: Option<i64> = diesel::delete(this)
-            .returning(access_tokens::user_id)
+        let mut owner: Option<i64> = diesel::delete(ends_too)
+            .returning(sessions::user_id)
             .get_result(tx.conn())
             .optional()?;
+        if owner.is_none() {
+            owner = diesel::delete(this)
+                .returning(access_tokens::user_id)
+                .get_result(tx.conn())
+                .optional()?;
+        }
         match owner {
             Some(owner) => tx.require(owner).map(|()| true),
             None => Ok(false),
         }
-    }
-
-    /// Deletes the token of a user. Returns whether it existed.
-    pub(crate) fn revoke_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<bool> {
-        tx.require(user_id)?;
-        let rows = diesel::delete(access_tokens::table.find(user_id)).execute(tx.conn())?;
-        Ok(rows == 1)
-    }
-
-    /// Deletes the other tokens of this token's user. Returns how many.
-    pub(crate) fn revoke_others(&self, tx: &mut Revoking<'_>) -> QueryResult<usize> {
-        tx.require(self.user_id)?;
-        let others = access_tokens::table
-            .filter(access_tokens::user_id.eq(self.user_id))
-            .filter(access_tokens::access_token.ne(&self.access_token));
-        diesel::delete(others).execute(tx.conn())
     }
 
     /// Deletes at most `limit` tokens that expired before `now`. Returns how many.

@@ -16,7 +16,7 @@ use super::connection::is_lost;
 use super::limits::{check_external_id, check_texts};
 use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, usernames, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
-use super::{NewAccessToken, StoreConnection, Writing};
+use super::{NewSession, StoreConnection, Writing};
 
 /// A new user of a bulk insert.
 #[derive(Clone, Serialize)]
@@ -58,17 +58,6 @@ const POSTGRES_USERS: &str = "INSERT INTO users (id, external_id, name, surname,
      FROM json_to_recordset($1::json) AS r(id bigint, external_id text, name text, surname text, email text, \
      email_key text, website text, hashed_password text, created_at timestamp, \
      disabled_at timestamp) ON CONFLICT DO NOTHING RETURNING id, email_key";
-
-const SQLITE_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token, expiration_date, \
-     scopes, created_at, authenticated_at) \
-     SELECT value->>'user_id', value->>'access_token', value->>'expiration_date', \
-     value->>'scopes', value->>'created_at', value->>'authenticated_at' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
-
-const POSTGRES_TOKENS: &str = "INSERT INTO access_tokens (user_id, access_token, \
-     expiration_date, scopes, created_at, authenticated_at) \
-     SELECT * FROM json_to_recordset($1::json) AS r(user_id bigint, access_token text, \
-     expiration_date timestamp, scopes text, created_at timestamp, \
-     authenticated_at timestamp) ON CONFLICT DO NOTHING";
 
 const SQLITE_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
      SELECT value->>'access_token' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
@@ -189,29 +178,34 @@ fn insert_part(conn: &mut StoreConnection, users: &[BulkUser]) -> QueryResult<Ve
     Ok(inserted.map(|row| (row.email_key, row.id)).collect())
 }
 
-/// Stores the tokens of users who have none, and marks all of them as spent so that none is
-/// imported again. Returns how many were stored; a token that another user holds is not
-/// transferred.
-pub(crate) fn insert_tokens(tx: &mut Writing<'_>, tokens: &[NewAccessToken]) -> QueryResult<usize> {
-    for token in tokens {
-        check_texts([&token.access_token, &token.scopes])?;
+/// Stores the sessions of users who have none, and marks all of their tokens as spent so that none is
+/// imported again. A token that another user holds is not transferred.
+pub(crate) fn insert_sessions(tx: &mut Writing<'_>, sessions: &[NewSession]) -> QueryResult<()> {
+    let digests: Vec<Digest<'_>> = sessions.iter().map(Digest::of).collect();
+    let rows = to_json(&digests)?;
+    match tx.conn() {
+        StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_SPENT)
+            .bind::<Text, _>(&rows)
+            .execute(conn)?,
+        StoreConnection::Sqlite(conn) => diesel::sql_query(SQLITE_SPENT)
+            .bind::<Text, _>(&rows)
+            .execute(conn)?,
+    };
+    NewSession::insert_all(tx, sessions)
+}
+
+/// The login token of a session.
+#[derive(Serialize)]
+struct Digest<'a> {
+    access_token: &'a str,
+}
+
+impl<'a> Digest<'a> {
+    fn of(session: &'a NewSession) -> Self {
+        Self {
+            access_token: &session.access_token,
+        }
     }
-    let rows = to_json(tokens)?;
-    let mut stored = 0;
-    for (postgres, sqlite) in [
-        (POSTGRES_SPENT, SQLITE_SPENT),
-        (POSTGRES_TOKENS, SQLITE_TOKENS),
-    ] {
-        stored = match tx.conn() {
-            StoreConnection::Postgres(conn) => diesel::sql_query(postgres)
-                .bind::<Text, _>(&rows)
-                .execute(conn)?,
-            StoreConnection::Sqlite(conn) => diesel::sql_query(sqlite)
-                .bind::<Text, _>(&rows)
-                .execute(conn)?,
-        };
-    }
-    Ok(stored)
 }
 
 /// A user name of an imported user.

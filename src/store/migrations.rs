@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-29-000010_apps",
     "2026-11-29-000030_usernames",
     "2026-11-29-000040_calls_name_users",
+    "2026-11-29-000050_sessions",
 ];
 
 impl Migration {

@@ -24,6 +24,7 @@ mod limits;
 mod locked_counters;
 mod maintenance;
 mod migrations;
+mod new_session;
 mod outage;
 mod postgres_connection;
 mod prepared;
@@ -35,6 +36,7 @@ mod savepoint;
 mod schema;
 mod schema_check;
 mod sequence;
+mod session;
 mod shared;
 mod source_file;
 mod sqlite_file;
@@ -53,7 +55,7 @@ use chrono::NaiveDateTime;
 use diesel::r2d2::Pool;
 use tokio::sync::Semaphore;
 
-pub use access_token::{AccessToken, NewAccessToken};
+pub use access_token::AccessToken;
 pub use account::Account;
 pub(crate) use account::{stored_hash_classes, username_key};
 pub use api_key::{ApiKey, NewApiKey};
@@ -70,10 +72,13 @@ pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
 pub use maintenance::backup;
+pub(crate) use new_session::{LockedSessions, NewSession, SessionKind};
 pub use principal::{Credential, Principal, UsedKey};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
+pub use session::SessionState;
+pub(crate) use session::Sessions;
 pub(crate) use shared::{Claims, Shared, users_of};
 pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,

@@ -105,7 +105,7 @@ impl Credential {
     /// When the credential expires, UTC.
     pub fn expires_at(&self) -> NaiveDateTime {
         match self {
-            Self::LoginToken(token) => token.expiration_date,
+            Self::LoginToken(token) => token.expires_at(),
             Self::ApiKey(used) => used.key.expires_at,
         }
     }

@@ -21,13 +21,48 @@ diesel::table! {
 }
 
 diesel::table! {
-    access_tokens (user_id) {
+    access_tokens (session_id, slot) {
         user_id -> BigInt,
         access_token -> Text,
         expiration_date -> Timestamp,
         scopes -> Text,
         created_at -> Timestamp,
         authenticated_at -> Nullable<Timestamp>,
+        session_id -> BigInt,
+        slot -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        slot -> BigInt,
+        kind -> Text,
+        name -> Text,
+        device_digest -> Nullable<Text>,
+        user_agent -> Text,
+        first_ip -> Text,
+        last_ip -> Text,
+        created_at -> Timestamp,
+        last_used_at -> Timestamp,
+        expires_at -> Timestamp,
+        idle_seconds -> Nullable<BigInt>,
+        authenticated_at -> Nullable<Timestamp>,
+        amr -> Text,
+        scopes -> Text,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (session_id) {
+        session_id -> BigInt,
+        counter -> BigInt,
+        digest -> Text,
+        previous_digest -> Text,
+        salt -> Text,
+        rotated_at -> Timestamp,
+        is_received -> Bool,
     }
 }
 
@@ -168,7 +203,17 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(access_tokens -> sessions (session_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
+diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(usernames -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(access_tokens, api_keys, usernames, users);
+diesel::allow_tables_to_appear_in_same_query!(
+    access_tokens,
+    api_keys,
+    refresh_tokens,
+    sessions,
+    usernames,
+    users,
+);

@@ -5,7 +5,7 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::schema::{api_keys, users};
+use super::schema::{api_keys, sessions, users};
 use super::{StoreConnection, Writing};
 
 /// A table that assigns ids, and one of its ids: the last one assigned, or the next one.
@@ -134,6 +134,7 @@ fn largest_id(conn: &mut StoreConnection, table: &str) -> QueryResult<i64> {
     let largest: Option<i64> = match table {
         "users" => users::table.select(max(users::id)).get_result(conn)?,
         "api_keys" => api_keys::table.select(max(api_keys::id)).get_result(conn)?,
+        "sessions" => sessions::table.select(max(sessions::id)).get_result(conn)?,
         _ => None,
     };
     // The ids of apps are negative.

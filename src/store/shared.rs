@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
-use diesel::result::Error;
 
 use super::locked_counters::SavedCounters;
+use super::new_session::OfUser;
 use super::user::LockedUser;
-use super::{AccessToken, Account, CounterKey, LockedCounters, NewAccessToken, Revoking};
+use super::{Account, CounterKey, LockedCounters, LockedSessions, Revoking};
 
 /// What an operation reads, changes and may end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     /// The users whose rows it locks. It may end their credentials.
     pub(crate) users: Vec<i64>,
+    /// The user whose row it locks to begin a session. It ends another one only if the user is also
+    /// one of `users`.
+    pub(crate) session_of: Option<i64>,
     /// The counters of the throttle that it may change.
     pub(crate) counters: Vec<CounterKey>,
     /// The account that it reads, by `NewUser::email_key`.
@@ -31,17 +34,17 @@ pub(crate) struct Shared {
     accounts: HashMap<String, Account>,
     /// The counters of the throttle.
     pub(crate) counters: LockedCounters,
-    /// By user.
-    tokens: BTreeMap<i64, NewAccessToken>,
+    /// The sessions of the users who get one.
+    pub(crate) sessions: LockedSessions,
 }
 
 /// What one operation may have changed, to return to.
 pub(crate) struct Saved {
     counters: SavedCounters,
-    tokens: Vec<(i64, Option<NewAccessToken>)>,
+    sessions: Option<(i64, OfUser)>,
 }
 
-/// All users of these claims, sorted.
+/// The users of these claims whose credentials may end, sorted.
 pub(crate) fn users_of<'a>(claims: impl Iterator<Item = &'a Claims>) -> Vec<i64> {
     let users: BTreeSet<i64> = claims.flat_map(|claims| &claims.users).copied().collect();
     users.into_iter().collect()
@@ -54,7 +57,10 @@ impl Shared {
         claims: &[&Claims],
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
-        let users = LockedUser::lock_all(tx, &users_of(claims.iter().copied()))?;
+        let may_end: BTreeSet<i64> = claims.iter().flat_map(|one| &one.users).copied().collect();
+        let beginning: Vec<i64> = claims.iter().filter_map(|one| one.session_of).collect();
+        let locked: BTreeSet<i64> = may_end.iter().chain(&beginning).copied().collect();
+        let users = LockedUser::lock_all(tx, &Vec::from_iter(locked))?;
         let counters: Vec<_> = claims
             .iter()
             .flat_map(|claims| claims.counters.iter().cloned())
@@ -70,7 +76,7 @@ impl Shared {
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             accounts,
             counters,
-            tokens: BTreeMap::new(),
+            sessions: LockedSessions::read(tx, &beginning, may_end)?,
         })
     }
 
@@ -85,45 +91,26 @@ impl Shared {
         user.is_some_and(|user| user.can_sign_in_with(account.hashed_password.as_str()))
     }
 
-    /// Gives a claimed user this token, in place of an earlier one.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is no such user.
-    pub(crate) fn replace_token(&mut self, token: NewAccessToken) -> QueryResult<AccessToken> {
-        if !self.users.contains_key(&token.user_id) {
-            return Err(Error::NotFound);
-        }
-        let stored = token.as_stored();
-        self.tokens.insert(token.user_id, token);
-        Ok(stored)
-    }
-
     /// The state of what an operation with these claims may change.
     pub(crate) fn save(&self, claims: &Claims) -> Saved {
-        let users = claims.users.iter();
+        let user = claims.session_of;
         Saved {
             counters: self.counters.save(&claims.counters),
-            tokens: users
-                .map(|user| (*user, self.tokens.get(user).cloned()))
-                .collect(),
+            sessions: user.and_then(|user| Some((user, self.sessions.save(user)?))),
         }
     }
 
     /// Undoes what was changed since.
     pub(crate) fn restore(&mut self, saved: Saved) {
         self.counters.restore(saved.counters);
-        for (user, token) in saved.tokens {
-            match token {
-                Some(token) => self.tokens.insert(user, token),
-                None => self.tokens.remove(&user),
-            };
+        if let Some((user, sessions)) = saved.sessions {
+            self.sessions.restore(user, sessions);
         }
     }
 
     /// Stores what has changed.
     pub(crate) fn store(self, tx: &mut Revoking<'_>) -> QueryResult<()> {
-        let tokens: Vec<NewAccessToken> = self.tokens.into_values().collect();
-        NewAccessToken::replace_all(tx, &tokens)?;
+        self.sessions.store(tx)?;
         self.counters.store(tx)
     }
 }

@@ -295,7 +295,7 @@ fn account_deletion_removes_everything_except_the_audit_trail(backend: Backend) 
     );
     assert_eq!((statuses(&token), statuses(&key)), ([401, 401], [401, 401]));
     assert_eq!(alice.try_sign_in(&alice.password, "").status, 401);
-    for table in ["users", "access_tokens", "api_keys"] {
+    for table in ["users", "sessions", "access_tokens", "api_keys"] {
         assert_eq!(app.database().count(table), 0, "{table}");
     }
     assert_eq!(app.database().count(alice_events), before + 1);

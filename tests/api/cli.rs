@@ -354,8 +354,13 @@ fn token_prune_deletes_only_expired_tokens(backend: Backend) {
         "INSERT INTO users (name, surname, email, email_key, website, hashed_password, created_at)
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
          SELECT 'expired', '', 'e' || i, 'e' || i, '', '!', '2020-01-01' FROM n;
-         INSERT INTO access_tokens (user_id, access_token, expiration_date, created_at)
-         SELECT id, 'of ' || id, '2020-01-02', '2020-01-01' FROM users WHERE name = 'expired'",
+         INSERT INTO sessions (user_id, slot, kind, name, user_agent, first_ip, last_ip,
+             created_at, last_used_at, expires_at, amr, scopes)
+         SELECT id, 0, 'api', '', '', '', '', created_at, created_at, '2020-01-02', '', ''
+         FROM users WHERE name = 'expired';
+         INSERT INTO access_tokens (user_id, access_token, expiration_date, created_at, session_id)
+         SELECT user_id, 'of ' || id, expires_at, created_at, id FROM sessions
+         WHERE expires_at = '2020-01-02'",
     );
     // The command uses the current time, years after the first sign-in.
     let prune = ["token", "prune", "--confirm"];
@@ -364,6 +369,7 @@ fn token_prune_deletes_only_expired_tokens(backend: Backend) {
         "deleted 1,501 expired login tokens\n"
     );
     assert_eq!(app.database().count("access_tokens"), 1);
+    assert_eq!(app.database().count("sessions"), 1);
     assert_eq!(second.get("/users/me").bearer(&token).send().status, 200);
 }
 

@@ -197,6 +197,11 @@ fn manual_changes_take_effect(backend: Backend) {
     let app = TestApp::start(backend);
     let mut changes = vec![
         ("DELETE FROM access_tokens WHERE user_id = 1", 401),
+        ("DELETE FROM sessions WHERE user_id = 1", 401),
+        (
+            "UPDATE sessions SET expires_at = '2020-01-01 00:00:00' WHERE user_id = 1",
+            401,
+        ),
         ("DELETE FROM users WHERE id = 1", 401),
         (
             "UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00' WHERE user_id = 1",
@@ -220,12 +225,28 @@ fn manual_changes_take_effect(backend: Backend) {
               DELETE FROM access_tokens WHERE user_id = 1",
                 401,
             ),
+            (
+                "SET session_replication_role = replica; DELETE FROM sessions WHERE user_id = 1",
+                401,
+            ),
+            ("TRUNCATE sessions CASCADE", 401),
         ],
         Backend::Sqlite => [
             (
                 "INSERT OR REPLACE INTO access_tokens (user_id, access_token, expiration_date, \
-              scopes, created_at) SELECT user_id, 'another', expiration_date, \
-              scopes, created_at FROM access_tokens WHERE user_id = 1",
+              scopes, created_at, session_id) SELECT user_id, 'another', expiration_date, \
+              scopes, created_at, session_id FROM access_tokens WHERE user_id = 1",
+                401,
+            ),
+            (
+                "INSERT OR REPLACE INTO sessions (user_id, slot, kind, name, user_agent, first_ip, \
+              last_ip, created_at, last_used_at, expires_at, amr, scopes) SELECT user_id, slot, \
+              kind, name, user_agent, first_ip, last_ip, created_at, last_used_at, expires_at, amr, \
+              scopes FROM sessions WHERE user_id = 1",
+                401,
+            ),
+            (
+                "PRAGMA foreign_keys = OFF; DELETE FROM sessions WHERE user_id = 1",
                 401,
             ),
             (

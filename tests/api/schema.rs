@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use chrono::{DateTime, TimeDelta};
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use serde_json::{Value, json};
-use tokenhouse::auth::{Administrator, UserPatch};
+use tokenhouse::auth::{Administrator, SignIn, UserPatch};
 use tokenhouse::store::EventMatch;
 use tokenhouse::{AuditContext, Auth};
 
@@ -232,10 +232,8 @@ fn run_all_operations(app: &TestApp) {
     let runtime = runtime();
     let (operator, shell) = (Administrator::operator(), AuditContext::operator());
     runtime.block_on(async {
-        let password = alice.password.clone().into();
-        auth.sign_in(&shell, &alice.email, password, None)
-            .await
-            .unwrap();
+        let request = SignIn::new(&alice.email, alice.password.clone().into());
+        auth.sign_in(&shell, request).await.unwrap();
         app.database()
             .execute("UPDATE access_tokens SET expiration_date = '2020-01-01 00:00:00'");
         assert_eq!(auth.prune_tokens().await.unwrap(), 1);

@@ -9,16 +9,18 @@ use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
 use crate::auth::revoked_credentials::RevokedCredentials;
+use crate::auth::session::Beginning;
 use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
-use crate::auth::{Auth, IssuedKey, IssuedToken, KeyInput};
+use crate::auth::{Auth, Device, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
 use crate::store::{
-    AccessToken, Account, ApiKey, Ends, NewAccessToken, User, Writing, access_token,
+    AccessToken, Account, ApiKey, Ends, LockedSessions, SessionKind, Sessions, User, Writing,
+    access_token,
 };
 
 impl Auth {
-    /// Revokes the login token and all keys of a user. Returns what was revoked.
+    /// Ends the sessions and revokes all keys of a user. Returns what was revoked.
     ///
     /// # Errors
     /// The same as [`Auth::delete_user`].
@@ -41,7 +43,7 @@ impl Auth {
         ended.await
     }
 
-    /// Sets the password of a user, clears the failures of the account, and revokes the login token
+    /// Sets the password of a user, clears the failures of the account, and ends the sessions
     /// and, unless `keep_keys`, all keys, so that an attacker who had access loses it. Returns what
     /// was revoked.
     ///
@@ -66,7 +68,7 @@ impl Auth {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             let ended = match keep_keys {
-                true => RevokedCredentials::token_of_user(tx, id)?,
+                true => RevokedCredentials::sessions_of_user(tx, id)?,
                 false => RevokedCredentials::all_of_user(tx, id, now)?,
             };
             events.record(ended.add_to(Event::new(Action::PasswordChange).on_user(id)));
@@ -75,8 +77,7 @@ impl Auth {
         changed.await
     }
 
-    /// Issues a login token for a user without verifying the password. It replaces the user's
-    /// previous token.
+    /// Issues a login token for a user without verifying the password, in a session of its own.
     ///
     /// # Errors
     /// [`Error::InvalidScope`] for a scope that the user does not hold; [`Error::Disabled`];
@@ -112,25 +113,29 @@ impl Auth {
         scope: Option<String>,
         authenticated_at: Option<NaiveDateTime>,
     ) -> Result<IssuedToken, Error> {
-        let (secret, lifetime) = self.new_token()?;
-        let digest = secret.digest().to_hex();
         let now = self.0.clock.now();
+        let beginning = Beginning {
+            user_id: id,
+            kind: SessionKind::Issued,
+            scopes: String::new(),
+            device: &Device::default(),
+            authenticated_at,
+        };
+        let (secret, lifetime, mut session) = self.new_session(&admin.context, beginning, now)?;
+        let auth = self.clone();
         let issued = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             if user.disabled_at.is_some() {
                 return Err(Error::Disabled);
             }
-            let scopes = choose_scopes(&user.scopes, scope.as_deref())?;
-            let token = NewAccessToken {
-                user_id: id,
-                access_token: digest,
-                expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
-                scopes,
-                created_at: now,
-                authenticated_at,
-            };
+            session.scopes = choose_scopes(&user.scopes, scope.as_deref())?;
             let event = Event::new(Action::TokenIssue).on_user(id);
-            events.record(event.with("scopes", token.scopes.as_str()));
-            Ok(token.replace_for_user(tx)?)
+            events.record(event.with("scopes", session.scopes.as_str()));
+            let mut sessions = LockedSessions::read(tx, &[id], [id].into())?;
+            let limit = auth.0.config.sessions.per_user;
+            let (token, evicted) = sessions.begin(session, limit)?;
+            sessions.store(tx)?;
+            auth.record_evicted(events, id, &evicted);
+            Ok(token)
         });
         let token = issued.await?;
         Ok(IssuedToken {
@@ -140,9 +145,9 @@ impl Auth {
         })
     }
 
-    /// Lists the login tokens that have not expired, with their users, ordered by user id: at most
-    /// `limit` of them, after the user `after`. Returns whether there are more. Records that they were
-    /// read.
+    /// Lists the login tokens that have not expired, with their users, ordered by user id: about
+    /// `limit` of them, after the user `after`, all of each user. Returns whether there are more.
+    /// Records that they were read.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
@@ -155,8 +160,8 @@ impl Auth {
         let event = Event::new(Action::UserRead).with("limit", limit);
         self.record(&admin.context, event).await?;
         let now = self.0.clock.now();
-        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit + 1);
-        Ok(split_page(self.0.store.read(list).await?, limit))
+        let list = move |conn: &mut _| AccessToken::list_live(conn, now, after, limit);
+        Ok(self.0.store.read(list).await?)
     }
 
     /// Lists the keys of a user for an operator, like [`Auth::list_keys`], and records that they
@@ -247,7 +252,7 @@ impl Auth {
         revoked.await
     }
 
-    /// Revokes the login token of a user, and keeps the keys. Returns whether there was a token.
+    /// Ends the sessions of a user, and keeps the keys. Returns whether there was one.
     ///
     /// # Errors
     /// The same as [`Auth::delete_user`].
@@ -257,7 +262,7 @@ impl Auth {
             id,
             Ends::Users(vec![id]),
             move |tx, events, _user| {
-                let was_there = AccessToken::revoke_of_user(tx, id)?;
+                let was_there = Sessions::end_of_user(tx, id)? > 0;
                 if was_there {
                     events.record(Event::new(Action::TokenRevoke).on_user(id));
                 }
@@ -322,6 +327,8 @@ impl Auth {
         let tokens = move |tx: &mut Writing<'_>, limit| AccessToken::prune(tx, now, limit);
         let count = |rows| self.0.metrics.tokens_purged.inc_by(rows as u64);
         let pruned = store.delete_in_batches(tokens, count).await?;
+        let sessions = move |tx: &mut Writing<'_>, limit| Sessions::prune(tx, now, limit);
+        store.delete_in_batches(sessions, |_rows| ()).await?;
         let spent =
             move |tx: &mut Writing<'_>, limit| access_token::prune_spent_tokens(tx, now, limit);
         store.delete_in_batches(spent, |_rows| ()).await?;

@@ -6,12 +6,38 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::{Auth, IssuedToken};
+use super::session::Beginning;
+use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
-use crate::store::{AccessToken, Claims, NewAccessToken};
+use crate::store::{AccessToken, Claims, NewSession, SessionKind};
+
+/// A request to sign in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The e-mail address or user name, in any spelling.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+    /// The scopes of the session, separated by spaces; all of the user's if `None` or empty.
+    pub scope: Option<String>,
+    /// The device.
+    pub device: Device,
+}
+
+impl SignIn {
+    /// A request for all scopes of the user, from a device that says nothing about itself.
+    pub fn new(name: &str, password: SecretString) -> Self {
+        Self {
+            name: name.to_owned(),
+            password,
+            scope: None,
+            device: Device::default(),
+        }
+    }
+}
 
 /// The result of the transaction of a sign-in with the right password.
 enum Stored {
@@ -20,10 +46,12 @@ enum Stored {
     AccountChanged,
     /// No token, because the account has reached its limit of sign-ins, for this long.
     TooManySignIns(TimeDelta),
+    /// No token yet, because another session has to end, which the transaction had not announced.
+    NoRoom,
 }
 
 impl Auth {
-    /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::create_access_token`], then renews
+    /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::begin_session`], then renews
     /// the password hash if necessary.
     ///
     /// # Errors
@@ -31,22 +59,21 @@ impl Auth {
     pub async fn sign_in(
         &self,
         context: &AuditContext,
-        name: &str,
-        password: SecretString,
-        scope: Option<&str>,
+        request: SignIn,
     ) -> Result<IssuedToken, Error> {
-        let (verified, issued) = self.try_sign_in(context, name, &password, scope).await?;
+        let (verified, issued) = self.try_sign_in(context, &request).await?;
         let (verified, issued) = match issued {
             Some(issued) => (verified, issued),
             // The user was changed since the password was verified, perhaps only by a concurrent sign-in
             // that renewed the hash. The result of the second attempt is final.
             None => {
                 self.0.throttle.withdraw(&verified.attempt).await;
-                let (verified, issued) = self.try_sign_in(context, name, &password, scope).await?;
+                let (verified, issued) = self.try_sign_in(context, &request).await?;
                 (verified, issued.ok_or(Error::BadCredentials)?)
             }
         };
-        self.renew_hash(context, verified.account, password).await;
+        self.renew_hash(context, verified.account, request.password)
+            .await;
         Ok(issued)
     }
 
@@ -54,18 +81,23 @@ impl Auth {
     async fn try_sign_in(
         &self,
         context: &AuditContext,
-        name: &str,
-        password: &SecretString,
-        scope: Option<&str>,
+        request: &SignIn,
     ) -> Result<(VerifiedAccount, Option<IssuedToken>), Error> {
+        let SignIn {
+            name,
+            password,
+            scope,
+            device,
+        } = request;
         let verified = self.authenticate(context, name, password).await?;
         // A second factor belongs here: the password is verified, and there is no token yet.
-        let issued = self.create_access_token(context, &verified, scope).await?;
+        let issued = self.begin_session(context, &verified, scope.as_deref(), device);
+        let issued = issued.await?;
         Ok((verified, issued))
     }
 
-    /// Creates a login token, which replaces the user's earlier one. It has the scopes in `scope`, or all
-    /// of the user's.
+    /// Begins a session with a login token, which has the scopes in `scope`, or all of the user's. If the
+    /// user has as many sessions as the settings allow, the one that was unused longest ends.
     ///
     /// Returns `None` if the user was disabled, deleted or given another password since `verified` was
     /// read: a sign-in that starts before such a change must not finish after it.
@@ -74,13 +106,14 @@ impl Auth {
     /// [`Error::InvalidScope`] for a scope that the user does not have; [`Error::TooManyAttempts`] if the
     /// account has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
     /// [`Error::Unavailable`] if the database does not respond.
-    pub async fn create_access_token(
+    pub async fn begin_session(
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
         scope: Option<&str>,
+        device: &Device,
     ) -> Result<Option<IssuedToken>, Error> {
-        let VerifiedAccount { account, attempt } = verified.clone();
+        let VerifiedAccount { account, attempt } = verified;
         let context = context.by_password(account.user.id);
         let scopes = match choose_scopes(&account.user.scopes, scope) {
             Ok(scopes) => scopes,
@@ -94,38 +127,29 @@ impl Auth {
                         event.with("reason", SignInOutcome::Scope.reason()),
                     )
                     .await?;
-                self.0.throttle.release(attempt).await?;
+                self.0.throttle.release(attempt.clone()).await?;
                 return Err(error);
             }
         };
-        let (secret, lifetime) = self.new_token()?;
-        let (user, now) = (account.user.clone(), self.0.clock.now());
-        let token = NewAccessToken {
-            user_id: account.user.id,
-            access_token: secret.digest().to_hex(),
-            expiration_date: now.checked_add_signed(lifetime).unwrap_or(now),
+        let now = self.0.clock.now();
+        let user_id = account.user.id;
+        let beginning = Beginning {
+            user_id,
+            kind: SessionKind::Api,
             scopes,
-            created_at: now,
+            device,
             authenticated_at: Some(now),
         };
-        let claims = Claims {
-            users: vec![account.user.id],
-            counters: attempt.counters(),
-            ..Claims::default()
-        };
-        let stored = self.change_in_memory(&context, claims, move |shared, events| {
-            if !shared.is_unchanged(&account) {
-                return Ok(Stored::AccountChanged);
+        let (secret, lifetime, session) = self.new_session(&context, beginning, now)?;
+        // A single session always replaces another one, and that of a device usually does.
+        let replaces = self.0.config.sessions.per_user == 1 || device.id.is_some();
+        let mut stored = Ok(Stored::NoRoom);
+        for ends_another in [replaces, true] {
+            if matches!(stored, Ok(Stored::NoRoom)) {
+                let store = self.store_session(&context, verified, session.clone(), ends_another);
+                stored = store.await;
             }
-            // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
-            if let Some(wait) = attempt.sign_in(&mut shared.counters, now)? {
-                return Ok(Stored::TooManySignIns(wait));
-            }
-            let event = Event::new(Action::Login).on_user(account.user.id);
-            events.record(event.with("scopes", token.scopes.as_str()));
-            Ok(Stored::Token(shared.replace_token(token)?))
-        });
-        let stored = stored.await;
+        }
         if stored.is_err() {
             self.0.throttle.take_back(&verified.attempt).await;
         }
@@ -139,12 +163,54 @@ impl Auth {
                 }))
             }
             Stored::AccountChanged => Ok(None),
+            Stored::NoRoom => Err(Error::Internal),
             Stored::TooManySignIns(wait) => Err(self
                 .0
                 .throttle
-                .refuse_sign_in(&context, &user, wait)
+                .refuse_sign_in(&context, &account.user, wait)
                 .await?),
         }
+    }
+}
+
+impl Auth {
+    /// Stores a new session. Only with `ends_another`, other sessions of the user may end.
+    async fn store_session(
+        &self,
+        context: &AuditContext,
+        verified: &VerifiedAccount,
+        session: NewSession,
+        ends_another: bool,
+    ) -> Result<Stored, Error> {
+        let VerifiedAccount { account, attempt } = verified.clone();
+        let user_id = account.user.id;
+        let claims = Claims {
+            users: Vec::from_iter(ends_another.then_some(user_id)),
+            session_of: Some(user_id),
+            counters: attempt.counters(),
+            ..Claims::default()
+        };
+        let (auth, now) = (self.clone(), session.created_at);
+        let limit = self.0.config.sessions.per_user;
+        let stored = self.change_in_memory(context, claims, move |shared, events| {
+            if !shared.is_unchanged(&account) {
+                return Ok(Stored::AccountChanged);
+            }
+            let device = session.device_digest.as_deref();
+            if shared.sessions.lacks_room(user_id, device, limit, now) {
+                return Ok(Stored::NoRoom);
+            }
+            // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
+            if let Some(wait) = attempt.sign_in(&mut shared.counters, now)? {
+                return Ok(Stored::TooManySignIns(wait));
+            }
+            let event = Event::new(Action::Login).on_user(user_id);
+            events.record(event.with("scopes", session.scopes.as_str()));
+            let (token, evicted) = shared.sessions.begin(session, limit)?;
+            auth.record_evicted(events, user_id, &evicted);
+            Ok(Stored::Token(token))
+        });
+        stored.await
     }
 }
 

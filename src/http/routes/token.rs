@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{AuditContext, Auth, IssuedToken};
+use crate::auth::{AuditContext, Auth, Device, IssuedToken, SignIn};
 use crate::error::{Error as DomainError, ErrorCollector};
 use crate::guards::SignedIn;
 use crate::http::body::form::{Fields, FormBody, FromFields};
@@ -38,16 +38,24 @@ pub(crate) struct TokenRequest {
     /// Accepted for clients that send it, and ignored.
     #[schema(nullable = false, format = "password", example = "")]
     client_secret: Option<String>,
+    /// An id that the device has chosen: a sign-in with the same one replaces its session.
+    #[schema(nullable = false, max_length = 200, example = "")]
+    device_id: Option<String>,
+    /// How the user recognises the device, shortened to 100 characters.
+    #[schema(nullable = false, example = "")]
+    device_name: Option<String>,
 }
 
 /// The parameters of [`TokenRequest`], which must not be repeated.
-const PARAMETERS: [&str; 6] = [
+const PARAMETERS: [&str; 8] = [
     "grant_type",
     "username",
     "password",
     "scope",
     "client_id",
     "client_secret",
+    "device_id",
+    "device_name",
 ];
 
 /// A parsed [`TokenRequest`]: FastAPI's `OAuth2PasswordRequestForm`.
@@ -58,6 +66,8 @@ pub(crate) struct TokenForm {
     pub(crate) password: SecretString,
     /// The requested scopes.
     pub(crate) scope: Option<String>,
+    /// The device.
+    pub(crate) device: Device,
 }
 
 impl FromFields for TokenForm {
@@ -71,12 +81,17 @@ impl FromFields for TokenForm {
         let username = errors.take(fields.required("username"));
         let password = errors.take(fields.required("password").map(SecretString::from));
         let scope = errors.take(fields.optional("scope"));
-        match (grant_type, username, password, scope) {
-            (Some(()), Some(username), Some(password), Some(scope)) => Ok(Self {
-                username,
-                password,
-                scope,
-            }),
+        let id = errors.take(fields.optional("device_id"));
+        let name = errors.take(fields.optional("device_name"));
+        match (grant_type, username, password, scope, id, name) {
+            (Some(()), Some(username), Some(password), Some(scope), Some(id), Some(name)) => {
+                Ok(Self {
+                    username,
+                    password,
+                    scope,
+                    device: Device { id, name },
+                })
+            }
             _ => Err(RequestError::InvalidForm(errors.into())),
         }
     }
@@ -156,13 +171,15 @@ async fn sign_in(
     context: &AuditContext,
     form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<IssuedToken, Error> {
-    let FormBody(TokenForm {
-        username,
-        password,
-        scope,
-    }) = form?;
+    let FormBody(form) = form?;
+    let request = SignIn {
+        name: form.username,
+        password: form.password,
+        scope: form.scope,
+        device: form.device,
+    };
     // Boxed, or every connection that is still reading its form would reserve the space.
-    let issued = Box::pin(auth.sign_in(context, &username, password, scope.as_deref()));
+    let issued = Box::pin(auth.sign_in(context, request));
     Ok(issued.await?)
 }
 

@@ -112,9 +112,9 @@ impl Entries {
 /// table.
 const TYPICAL_BYTES: u64 = 900;
 
-/// The size of a principal without the contents of its strings: the struct, its counters, eleven
+/// The size of a principal without the contents of its strings: the struct, its counters, twelve
 /// allocations rounded up, the names in its prepared response, and its slot in the table.
-const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 11 * 16 + 100 + 100;
+const FIXED_BYTES: usize = size_of::<Principal>() + size_of::<Entry>() + 12 * 16 + 100 + 100;
 
 /// Estimates the size of a principal.
 #[derive(Clone)]
@@ -133,7 +133,9 @@ impl Weighter<TokenDigest, Entry> for Bytes {
             &user.scopes,
         ];
         let credential_strings: &[&String] = match credential {
-            Credential::LoginToken(token) => &[&token.access_token, &token.scopes],
+            Credential::LoginToken(token) => {
+                &[&token.access_token, &token.scopes, &token.session.amr]
+            }
             Credential::ApiKey(used) => &[&used.key.name, &used.key.hint, &used.key.scopes],
         };
         let sum =

@@ -12,7 +12,7 @@ use crate::credential::token::TokenDigest;
 use crate::credential::{CredentialDigest, CredentialKind};
 use crate::store::access_token::TOKEN_COLUMNS;
 use crate::store::api_key::KEY_COLUMNS;
-use crate::store::schema::{access_tokens, api_keys, users};
+use crate::store::schema::{access_tokens, api_keys, sessions, users};
 use crate::store::user::USER_COLUMNS;
 use crate::store::{AccessToken, ApiKey, User};
 use crate::store::{Credential, Principal, UsedKey};
@@ -27,6 +27,7 @@ pub(super) fn fetch_one(
         CredentialKind::LoginToken => {
             let found: Option<(UserRow, TokenRow)> = access_tokens::table
                 .inner_join(users::table)
+                .inner_join(sessions::table)
                 .filter(access_tokens::access_token.eq(hex))
                 .select((USER_COLUMNS, TOKEN_COLUMNS))
                 .get_result(conn)
@@ -57,6 +58,7 @@ pub(super) fn fetch_all(
     if !tokens.is_empty() {
         let rows: Vec<(User, AccessToken)> = access_tokens::table
             .inner_join(users::table)
+            .inner_join(sessions::table)
             .filter(access_tokens::access_token.eq_any(tokens))
             .select((USER_COLUMNS, TOKEN_COLUMNS))
             .load(conn)?;

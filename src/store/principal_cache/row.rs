@@ -7,7 +7,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::sql_types::Timestamp;
 use diesel::sqlite::Sqlite;
 
-use crate::store::{AccessToken, User};
+use crate::store::{AccessToken, SessionState, User};
 
 /// A [`User`], in the order of its columns.
 pub(super) type UserRow = (
@@ -24,7 +24,15 @@ pub(super) type UserRow = (
 );
 
 /// An [`AccessToken`], in the order of its columns.
-pub(super) type TokenRow = (i64, String, Time, String, Time, Option<Time>);
+pub(super) type TokenRow = (
+    i64,
+    String,
+    Time,
+    String,
+    Time,
+    Option<Time>,
+    (i64, String, Option<i64>, Time, Time),
+);
 
 pub(super) fn user(row: UserRow) -> User {
     let (id, name, surname, email, website, scopes, created_at, disabled_at, external_id, is_app) =
@@ -44,7 +52,9 @@ pub(super) fn user(row: UserRow) -> User {
 }
 
 pub(super) fn token(row: TokenRow) -> AccessToken {
-    let (user_id, access_token, expiration_date, scopes, created_at, authenticated_at) = row;
+    let (user_id, access_token, expiration_date, scopes, created_at, authenticated_at, session) =
+        row;
+    let (id, amr, idle_seconds, last_used_at, expires_at) = session;
     AccessToken {
         user_id,
         access_token,
@@ -52,6 +62,13 @@ pub(super) fn token(row: TokenRow) -> AccessToken {
         scopes,
         created_at: created_at.0,
         authenticated_at: authenticated_at.map(|time| time.0),
+        session: SessionState {
+            id,
+            amr,
+            idle_seconds,
+            last_used_at: last_used_at.0,
+            expires_at: expires_at.0,
+        },
     }
 }
 

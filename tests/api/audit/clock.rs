@@ -1,6 +1,7 @@
 //! A wrong clock deletes nothing and revives nothing.
 
 use chrono::{TimeDelta, Utc};
+use tokenhouse::auth::SignIn;
 use tokenhouse::store::Store;
 use tokenhouse::{Auth, Clock};
 
@@ -15,11 +16,12 @@ on_both_databases!(
     events_of_an_earlier_key_can_be_pruned,
 );
 
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     "audit_events",
     "access_tokens",
     "login_failures",
     "api_keys",
+    "sessions",
 ];
 
 /// A service on this database, with this clock.
@@ -29,7 +31,7 @@ fn service(app: &TestApp, clock: Clock) -> Auth {
     Auth::new(store, config.auth, clock).unwrap()
 }
 
-fn counts(app: &TestApp) -> [i64; 4] {
+fn counts(app: &TestApp) -> [i64; 5] {
     TABLES.map(|table| app.database().count(table))
 }
 
@@ -63,9 +65,9 @@ fn clock_far_ahead_deletes_nothing(backend: Backend) {
             .block_on(service.check_token(token.as_bytes()))
             .is_err()
     );
-    let form = alice.password.clone().into();
+    let request = SignIn::new(&alice.email, alice.password.clone().into());
     let origin = tokenhouse::AuditContext::operator();
-    let issued = service.sign_in(&origin, &alice.email, form, None);
+    let issued = service.sign_in(&origin, request);
     runtime.block_on(issued).unwrap();
     ahead.advance(TimeDelta::days(1));
     assert_eq!(prune(), 0);

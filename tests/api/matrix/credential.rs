@@ -184,9 +184,14 @@ fn add_apps(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
     // No command issues a login token to an app.
     let forged = generate_token().unwrap();
     database.execute(&format!(
-        "INSERT INTO access_tokens (user_id, access_token, expiration_date, scopes, created_at)
-         SELECT id, '{}', '2999-01-01 00:00:00', scopes, created_at FROM users
-         WHERE name = 'mighty' AND is_app",
+        "INSERT INTO sessions (user_id, slot, kind, name, user_agent, first_ip, last_ip,
+             created_at, last_used_at, expires_at, amr, scopes)
+         SELECT id, 0, 'api', '', '', '', '', created_at, created_at, '2999-01-01 00:00:00', '', scopes
+         FROM users WHERE name = 'mighty' AND is_app;
+         INSERT INTO access_tokens (user_id, access_token, expiration_date, scopes, created_at,
+             session_id)
+         SELECT user_id, '{}', expires_at, scopes, created_at, id FROM sessions
+         WHERE user_id = (SELECT id FROM users WHERE name = 'mighty' AND is_app)",
         TokenDigest::new(forged.expose().as_bytes()).to_hex()
     ));
     add("a login token of an app", forged.expose(), Standing::Bad);

@@ -34,8 +34,10 @@ fn every_combination_matches_the_policy(backend: Backend) {
         .setting("API_KEY_TOKEN_PREVIOUS", credential::PREVIOUS_STATIC_KEY)
         .start();
     let (kinds, other) = credential::all(&app);
-    app.database()
-        .execute("CREATE TABLE saved_tokens AS SELECT * FROM access_tokens");
+    app.database().execute(
+        "CREATE TABLE saved_sessions AS SELECT * FROM sessions;
+         CREATE TABLE saved_tokens AS SELECT * FROM access_tokens",
+    );
     let routes = with_head();
     let (logout_routes, others): (Vec<_>, Vec<_>) =
         routes.iter().partition(|route| route.path == "/logout");
@@ -52,8 +54,10 @@ fn every_combination_matches_the_policy(backend: Backend) {
     // Sequentially: the token revoked by a logout is restored after each.
     let restore_tokens = || {
         app.database().execute(
-            "INSERT INTO access_tokens SELECT * FROM saved_tokens
-             WHERE user_id NOT IN (SELECT user_id FROM access_tokens)",
+            "INSERT INTO sessions SELECT * FROM saved_sessions
+             WHERE id NOT IN (SELECT id FROM sessions);
+             INSERT INTO access_tokens SELECT * FROM saved_tokens
+             WHERE access_token NOT IN (SELECT access_token FROM access_tokens)",
         );
     };
     mismatches.extend(check(

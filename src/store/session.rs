@@ -1,0 +1,109 @@
+//! Sessions: what a sign-in begins, with up to three login tokens.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamp};
+
+use super::prepared::prepared;
+use super::schema::{access_tokens, sessions};
+use super::{Revoking, Writing};
+
+/// What every check of a login token needs of its session.
+#[derive(Clone, Debug, Queryable)]
+#[non_exhaustive]
+pub struct SessionState {
+    /// Never assigned again.
+    pub id: i64,
+    /// How the user proved who they are, as in RFC 8176, separated by spaces; empty for a token that
+    /// was issued without a proof.
+    pub amr: String,
+    /// The longest pause between two uses, in seconds; `None` if any is allowed.
+    pub idle_seconds: Option<i64>,
+    /// UTC, up to a minute old.
+    pub last_used_at: NaiveDateTime,
+    /// The fixed end, UTC.
+    pub expires_at: NaiveDateTime,
+}
+
+/// The columns of a [`SessionState`], in the order of its fields.
+pub(super) type SessionStateColumns = (
+    sessions::id,
+    sessions::amr,
+    sessions::idle_seconds,
+    sessions::last_used_at,
+    sessions::expires_at,
+);
+
+/// See [`SessionStateColumns`].
+pub(super) const SESSION_STATE_COLUMNS: SessionStateColumns = (
+    sessions::id,
+    sessions::amr,
+    sessions::idle_seconds,
+    sessions::last_used_at,
+    sessions::expires_at,
+);
+
+/// Passes over sessions that another transaction ends: it may wait for others of these.
+const PRUNE_POSTGRES: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
+     SELECT id FROM sessions WHERE expires_at <= $1 \
+     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
+const PRUNE_SQLITE: &str = "DELETE FROM sessions WHERE id IN (\
+     SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+
+/// The sessions of users.
+pub(crate) struct Sessions;
+
+impl Sessions {
+    /// Ends the sessions of all users. Returns the number of their login tokens.
+    pub(crate) fn end_all(tx: &mut Revoking<'_>) -> QueryResult<usize> {
+        tx.require_everyone()?;
+        let tokens = diesel::delete(access_tokens::table).execute(tx.conn())?;
+        diesel::delete(sessions::table).execute(tx.conn())?;
+        Ok(tokens)
+    }
+
+    /// Ends the session of the login token with this digest. Returns whether the token was stored.
+    pub(crate) fn end_of_token(tx: &mut Revoking<'_>, access_token: &str) -> QueryResult<bool> {
+        let this = access_tokens::table.filter(access_tokens::access_token.eq(access_token));
+        let session =
+            sessions::table.filter(sessions::id.eq_any(this.select(access_tokens::session_id)));
+        // An operator may have given the token to another user meanwhile.
+        let owner: Option<i64> = diesel::delete(session)
+            .returning(sessions::user_id)
+            .get_result(tx.conn())
+            .optional()?;
+        match owner {
+            Some(owner) => tx.require(owner).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Ends the sessions of a user. Returns how many.
+    pub(crate) fn end_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<usize> {
+        tx.require(user_id)?;
+        let all = sessions::table.filter(sessions::user_id.eq(user_id));
+        diesel::delete(all).execute(tx.conn())
+    }
+
+    /// Ends the other sessions of a user. Returns how many.
+    pub(crate) fn end_others(tx: &mut Revoking<'_>, user_id: i64, kept: i64) -> QueryResult<usize> {
+        tx.require(user_id)?;
+        let others = sessions::table
+            .filter(sessions::user_id.eq(user_id))
+            .filter(sessions::id.ne(kept));
+        diesel::delete(others).execute(tx.conn())
+    }
+
+    /// Deletes at most `limit` sessions that have reached their fixed end by `now`. Returns how many.
+    pub(crate) fn prune(
+        tx: &mut Writing<'_>,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        prepared(tx.choose(PRUNE_POSTGRES, PRUNE_SQLITE))
+            .bind::<Timestamp, _>(now)
+            .bind::<BigInt, _>(limit)
+            .execute(tx.conn())
+    }
+}
