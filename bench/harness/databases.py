@@ -18,6 +18,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,25 +132,25 @@ def seed_once(path: Path, schema: str, seed: Callable[[], None]) -> None:
     print(f"{watch.seconds():.0f} s", flush=True)
 
 
-def fill_sqlite(
-    path: Path,
-    rows: int,
-    user_insert: str,
-    user_row: Callable[[User], Row],
-    token_insert: str,
-    token_row: Callable[[User], Row],
-) -> None:
+def fill_sqlite(path: Path, rows: int, inserts: dict[str, Callable[[User], Row]]) -> None:
     """Inserts all users into a database with empty tables, in one transaction."""
     connection = sqlite3.connect(path, isolation_level=None)
     # An interrupted seed is repeated, so durability does not matter.
     for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
         connection.execute(f"PRAGMA {setting}").fetchall()
     connection.execute("BEGIN")
-    connection.executemany(user_insert, _rows(rows, user_row))
-    connection.executemany(token_insert, _rows(rows, token_row))
+    for insert, make in inserts.items():
+        connection.executemany(insert, _rows(rows, make))
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.close()
+
+
+def has_sqlite_table(path: Path, name: str) -> bool:
+    """Whether a database has a table of this name."""
+    with closing(sqlite3.connect(path)) as connection:
+        find = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return connection.execute(find, (name,)).fetchone() is not None
 
 
 def _rows(rows: int, make: Callable[[User], Row]) -> Iterator[tuple]:

@@ -50,14 +50,11 @@ class Peer(Contestant):
         path = self.path(setup)
         databases.remove_sqlite(path)
         self.make_tables(path)
-        databases.fill_sqlite(
-            path,
-            setup.rows,
-            self.user_insert,
-            self.user_row,
-            self.token_insert,
-            lambda user: self.token_row(user) if user.token else None,
-        )
+        inserts = {
+            self.user_insert: self.user_row,
+            self.token_insert: lambda user: self.token_row(user) if user.token else None,
+        }
+        databases.fill_sqlite(path, setup.rows, inserts)
 
     @abstractmethod
     def tables_source(self) -> str:

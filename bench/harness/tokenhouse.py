@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -18,19 +19,23 @@ STATIC_KEY = "the-static-key-of-the-benchmarks-43-letters"
 USER_COLUMNS = (
     "id, name, surname, email, email_key, website, hashed_password, scopes, created_at, disabled_at"
 )
+SESSION_COLUMNS = (
+    "id, user_id, slot, kind, name, user_agent, first_ip, last_ip, created_at, last_used_at, "
+    "expires_at, amr, scopes"
+)
 TOKEN_COLUMNS = "user_id, access_token, expiration_date, scopes, created_at"
 
 
 def build(setup: Setup) -> None:
-    """Builds the release binary unless --binary was given."""
+    """Builds the program as the packages have it unless --binary was given."""
     if setup.binary is None:
-        command = ["cargo", "build", "--release", "--locked", "--bin", "tokenhouse"]
+        command = ["cargo", "build", "--profile", "dist", "--locked", "--bin", "tokenhouse"]
         run_logged(command, LOGS / "build-tokenhouse.log", cwd=ROOT)
 
 
 def binary(setup: Setup) -> Path:
     """The program that is measured."""
-    path = setup.binary or server_target() / "release" / "tokenhouse"
+    path = setup.binary or server_target() / "dist" / "tokenhouse"
     if not path.exists():
         raise BenchmarkError(f"{path} does not exist")
     return path.resolve()
@@ -60,6 +65,28 @@ def token_row(user: User) -> tuple | None:
         return None
     digest = hashlib.sha256(user.token.encode()).hexdigest()
     return (user.number, digest, EXPIRES, "", CREATED)
+
+
+def session_row(user: User) -> tuple | None:
+    """In the order of SESSION_COLUMNS. The session has the number of the user."""
+    if user.token is None:
+        return None
+    times = (CREATED, CREATED, EXPIRES)
+    return (user.number, user.number, 0, "api", "", "", "", "", *times, "pwd", "")
+
+
+def tables(has_sessions: bool) -> dict[str, Callable[[User], tuple | None]]:
+    """The tables with their columns, in the order in which they are filled. Programs of before
+    2026-11-29 have no sessions."""
+    users = {f"users ({USER_COLUMNS})": user_row}
+    if not has_sessions:
+        return users | {f"access_tokens ({TOKEN_COLUMNS})": token_row}
+    return users | {
+        f"sessions ({SESSION_COLUMNS})": session_row,
+        f"access_tokens ({TOKEN_COLUMNS}, session_id)": lambda user: (
+            (*token_row(user), user.number) if user.token else None
+        ),
+    }
 
 
 class Tokenhouse(Contestant):
@@ -132,9 +159,11 @@ class TokenhouseSqlite(Tokenhouse):
         path = self.path(setup)
         databases.remove_sqlite(path)
         _migrate(setup, self.database_url(setup))
-        users = f"INSERT INTO users ({USER_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"
-        tokens = f"INSERT INTO access_tokens ({TOKEN_COLUMNS}) VALUES (?,?,?,?,?)"
-        databases.fill_sqlite(path, setup.rows, users, user_row, tokens, token_row)
+        inserts = {
+            f"INSERT INTO {table} VALUES ({','.join('?' * (table.count(',') + 1))})": row
+            for table, row in tables(databases.has_sqlite_table(path, "sessions")).items()
+        }
+        databases.fill_sqlite(path, setup.rows, inserts)
 
     def database_bytes(self, setup: Setup) -> int:
         path = self.path(setup)
@@ -168,12 +197,12 @@ class TokenhousePostgres(Tokenhouse):
         cluster.query(f"DROP DATABASE IF EXISTS {database}")
         cluster.query(f"CREATE DATABASE {database}")
         _migrate(setup, cluster.url(database))
-        users = databases.copy_lines(setup.rows, user_row)
-        cluster.copy(database, f"users ({USER_COLUMNS})", users)
-        tokens = databases.copy_lines(setup.rows, token_row)
-        cluster.copy(database, f"access_tokens ({TOKEN_COLUMNS})", tokens)
-        sequence = "pg_get_serial_sequence('users', 'id')"
-        cluster.query(f"SELECT setval({sequence}, (SELECT max(id) FROM users))", database)
+        has_sessions = cluster.query("SELECT to_regclass('sessions')", database) != ""
+        for table, row in tables(has_sessions).items():
+            cluster.copy(database, table, databases.copy_lines(setup.rows, row))
+        for table in ("users", "sessions") if has_sessions else ("users",):
+            sequence = f"pg_get_serial_sequence('{table}', 'id')"
+            cluster.query(f"SELECT setval({sequence}, max(id)) FROM {table}", database)
         cluster.query("VACUUM ANALYZE", database)
         cluster.query("CHECKPOINT", database)
         self._marker(setup).touch()
