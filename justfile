@@ -49,7 +49,7 @@ fuzz TARGET="":
 # Build the release binary reproducibly, and its bill of materials
 release:
     scripts/release.sh build
-    scripts/sbom.py --output target/release/tokenhouse.cdx.json
+    scripts/sbom.py --output target/dist/tokenhouse.cdx.json
 
 # Build the .deb, the tarball and the image
 packages:

@@ -2,7 +2,7 @@
 # Packages for installing without Rust, in target/packages. Usage:
 #   scripts/package.sh deb|tarball|image|all   builds it, with the release binary
 #   scripts/package.sh test [deb|tarball|image]  installs what was built and runs it (as root on Debian)
-# BINARY=no packages the existing target/release/tokenhouse, and STAGED=yes also uses what the last run
+# BINARY=no packages the existing target/dist/tokenhouse, and STAGED=yes also uses what the last run
 # has prepared. Needs Debian 12 or later, python3 and, for the image, buildah; cargo-deb is installed if
 # it is missing. Equal commits give equal packages (of the image, equal layers).
 set -euo pipefail
@@ -15,7 +15,7 @@ max_glibc=2.34
 
 packages=target/packages
 stage=$packages/stage
-binary=target/release/tokenhouse
+binary=target/dist/tokenhouse
 version=$(sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
 architecture=$(dpkg --print-architecture)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)

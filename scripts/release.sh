@@ -31,9 +31,9 @@ build() {
     # For __DATE__ and __TIME__ in C.
     export SOURCE_DATE_EPOCH=0
     # ThinLTO numbers local symbols differently in each build, and the build id depends on the symbols.
-    export CARGO_PROFILE_RELEASE_STRIP=symbols
-    cargo build --release --locked --bin tokenhouse "$@"
-    sha256sum "$target/release/tokenhouse"
+    export CARGO_PROFILE_DIST_STRIP=symbols
+    cargo build --profile dist --locked --bin tokenhouse "$@"
+    sha256sum "$target/dist/tokenhouse"
 }
 
 # Builds the last commit in a folder of its own: NAME CHECKOUT CARGO_HOME.
@@ -47,7 +47,7 @@ build_copy() {
     described=$(git log -1 --format='%H %cs' "$commit" | sed -E 's/^(.{7})[^ ]*/\1/')
     env BUILD_COMMIT="$described" CARGO_HOME="$folder/$3" CARGO_TARGET_DIR="$folder/built" \
         unshare --map-root-user --net nice "$folder/$2/scripts/release.sh" build --offline --quiet
-    mv "$folder/built/release/tokenhouse" "$work/tokenhouse.$1"
+    mv "$folder/built/dist/tokenhouse" "$work/tokenhouse.$1"
     rm -rf "$folder"
 }
 
