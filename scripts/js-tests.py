@@ -25,7 +25,7 @@ CLIENT = ROOT / "clients" / "js"
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--no-browser", action="store_true", help="without the tests of the page")
+    parser.add_argument("--no-browser", action="store_true", help="without the tests in Chromium")
     options = parser.parse_args()
     if not options.binary.exists():
         sys.exit(f"{options.binary} does not exist: build it, or pass --binary")
@@ -46,7 +46,7 @@ def main() -> None:
     run("example app: API", ["npm", "run", "--silent", "test:api"], CLIENT, environment)
     if not options.no_browser:
         environment["CHROMIUM"] = program("chromium", "chromium")
-        run("example app: page", ["npm", "run", "--silent", "test:page"], CLIENT, environment)
+        run("browser", ["npm", "run", "--silent", "test:browser"], CLIENT, environment)
 
 
 def run(what: str, command: list, folder: Path, environment: dict[str, str]) -> None:

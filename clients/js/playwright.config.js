@@ -1,7 +1,7 @@
 import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
-  testMatch: "*.e2e.js",
+  testMatch: ["example/*.e2e.js", "test/*.e2e.js"],
   workers: 2,
   fullyParallel: true,
   reporter: "line",
