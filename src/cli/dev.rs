@@ -21,7 +21,7 @@ use super::common::Failure;
 use super::output::{Output, announce_json, start_log};
 use crate::config::Config;
 use crate::credential::token::generate_token;
-use crate::dev::{self, ClockStart, ControlKey, Folder, Seed, Service};
+use crate::dev::{self, ClockStart, ControlKey, Seed, Service};
 
 /// How often the process checks whether its parent has ended.
 const PARENT_INTERVAL: Duration = Duration::from_millis(100);
@@ -155,7 +155,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     let serve = async {
         let service = Service::start(config, clock_start, seed.users).await?;
         let key = ControlKey::new(&control_key, args.shared);
-        let server = dev::serve(&service, Some(key), listener)?;
+        let server = dev::serve(&service, key, listener)?;
         let (handle, stop_requested) = (server.handle(), stop_requested(stopped)?);
         announce_json(&Announced {
             url: &url,
@@ -165,7 +165,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
             database: &service.database(),
         });
         // After the line, so that it does not delay the start.
-        Folder::remove_abandoned();
+        dev::remove_abandoned();
         if let Either::Left((ended, _)) = select(server, pin!(stop_requested)).await {
             ended?;
         }

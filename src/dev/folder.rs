@@ -2,9 +2,8 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -12,13 +11,10 @@ use crate::credential::hex;
 use crate::private_file;
 
 /// How the names of the folders begin.
-const PREFIX: &str = "tokenhouse-test-";
+pub(super) const PREFIX: &str = "tokenhouse-test-";
 
 /// The file that the process locks as long as it uses the folder.
-const LOCK: &str = "lock";
-
-/// A younger folder may belong to a process that has not locked it yet.
-const MIN_AGE: Duration = Duration::from_secs(60);
+pub(super) const LOCK: &str = "lock";
 
 /// A folder that is removed when this is dropped.
 #[derive(Debug)]
@@ -50,28 +46,10 @@ impl Folder {
     }
 
     /// Removes the folder early.
-    #[cfg(feature = "server")]
+    #[cfg(feature = "cli")]
     pub(crate) fn remove(&self) {
         // A folder that remains is harmless.
         let _ = fs::remove_dir_all(&self.path);
-    }
-
-    /// Removes the folders of processes that were killed.
-    #[cfg(feature = "cli")]
-    pub(crate) fn remove_abandoned() {
-        let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
-            return;
-        };
-        let is_ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(PREFIX);
-        for entry in entries
-            .flatten()
-            .filter(|entry| is_ours(&entry.file_name()))
-        {
-            if is_abandoned(&entry.path()) {
-                // Another process may be removing it too.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
     }
 }
 
@@ -80,21 +58,4 @@ impl Drop for Folder {
         // A folder that remains is harmless.
         let _ = fs::remove_dir_all(&self.path);
     }
-}
-
-/// Whether no process uses this folder of the same user any more.
-#[cfg(feature = "cli")]
-fn is_abandoned(folder: &Path) -> bool {
-    let user = rustix::process::geteuid().as_raw();
-    let is_own = |metadata: fs::Metadata| metadata.is_dir() && metadata.uid() == user;
-    if !fs::symlink_metadata(folder).is_ok_and(is_own) {
-        return false;
-    }
-    let Ok(lock) = File::open(folder.join(LOCK)) else {
-        return false;
-    };
-    let modified = lock.metadata().and_then(|metadata| metadata.modified());
-    let age = modified.ok().and_then(|modified| modified.elapsed().ok());
-    age.is_some_and(|age| age >= MIN_AGE)
-        && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }

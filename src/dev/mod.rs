@@ -1,15 +1,16 @@
 //! A service for the tests of apps: its database is thrown away, its clock can be moved, and it can be
 //! reset. `tokenhouse dev` serves it to other programs, and [`crate::testing`] to tests in Rust.
 
-mod folder;
-mod seed;
-
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
+mod abandoned;
+#[cfg(feature = "cli")]
 mod control;
-#[cfg(feature = "server")]
+mod folder;
+#[cfg(feature = "cli")]
 mod refusal;
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 mod routes;
+mod seed;
 #[cfg(feature = "server")]
 mod service;
 
@@ -17,17 +18,15 @@ pub(crate) use folder::Folder;
 #[cfg(feature = "testing")]
 pub use seed::PASSWORD;
 pub(crate) use seed::SeedUser;
-
-#[cfg(feature = "server")]
-pub(crate) use control::{Control, ControlKey};
-#[cfg(feature = "server")]
-pub(crate) use routes::serve;
-#[cfg(feature = "cli")]
-pub(crate) use seed::Seed;
-#[cfg(feature = "server")]
-pub(crate) use seed::parse_object;
 #[cfg(feature = "server")]
 pub(crate) use service::{ClockStart, Service};
+#[cfg(feature = "cli")]
+pub(crate) use {
+    abandoned::remove_abandoned,
+    control::ControlKey,
+    routes::serve,
+    seed::{Seed, parse_object},
+};
 
 /// The settings that differ from the defaults of the service: hashes are cheap.
 pub(crate) const SETTINGS: [(&str, &str); 2] = [

@@ -9,11 +9,12 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::control::{Control, ControlKey};
 use super::refusal::{Input, Refusal};
-use super::{Control, ControlKey, SeedUser, Service};
+use super::{SeedUser, Service};
 use crate::auth::{Administrator, Auth, Precondition};
 use crate::error::Error;
-use crate::http::{get, post, replaceable_server, resource};
+use crate::http::{get, post, resource};
 use crate::store::User;
 use crate::views::utc;
 
@@ -27,30 +28,20 @@ const TIME_EXPECTED: &str =
 /// The number of users that are read at a time.
 const PAGE_SIZE: i64 = 500;
 
-/// Serves a service for tests on a listening socket, with control routes if there is a key. The server
-/// ignores signals.
+/// Serves a service for tests with its control routes: see [`Service::serve`].
 ///
 /// # Errors
 /// When the socket cannot be used.
 pub(crate) fn serve(
     service: &Service,
-    key: Option<ControlKey>,
+    key: ControlKey,
     listener: TcpListener,
 ) -> std::io::Result<Server> {
-    let current = {
-        let service = service.clone();
-        move || service.auth()
-    };
-    let extend = {
-        let service = service.clone();
-        move |app: &mut web::ServiceConfig| {
-            if let Some(key) = &key {
-                app.app_data(key.clone()).app_data(service.clone());
-                control_routes(app, &service.auth());
-            }
-        }
-    };
-    replaceable_server(current, &service.config().server, listener, extend)
+    let controlled = service.clone();
+    service.serve(listener, move |app| {
+        app.app_data(key.clone()).app_data(controlled.clone());
+        control_routes(app, &controlled.auth());
+    })
 }
 
 fn control_routes(app: &mut web::ServiceConfig, auth: &Auth) {

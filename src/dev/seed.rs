@@ -78,7 +78,7 @@ impl Scopes {
 ///
 /// # Errors
 /// What is wrong with the text.
-#[cfg(feature = "server")]
+#[cfg(feature = "cli")]
 pub(crate) fn parse_object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err("expected a JSON object".to_owned());

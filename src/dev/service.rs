@@ -3,10 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::mem;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
+use std::time::Duration;
 
+use actix_web::dev::Server;
+use actix_web::web::ServiceConfig;
 use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -16,10 +20,17 @@ use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, DatabaseUrl};
 use crate::error::Error;
+use crate::http::replaceable_server;
 use crate::metrics::Metrics;
 use crate::private_file;
 use crate::store::{self, Store};
 use crate::worker::Worker;
+
+/// How often the end of a service checks whether its last request has ended.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How many times it checks.
+const MAX_CLOSE_CHECKS: u32 = 500;
 
 /// Where the clock is at the start and after a reset.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +38,7 @@ pub(crate) enum ClockStart {
     /// It stands at this time.
     At(DateTime<Utc>),
     /// It shows the time of the machine, and ticks.
+    #[cfg(feature = "cli")]
     Now,
 }
 
@@ -34,6 +46,7 @@ impl ClockStart {
     fn clock(self) -> Clock {
         match self {
             Self::At(time) => Clock::manual(time),
+            #[cfg(feature = "cli")]
             Self::Now => {
                 let now = Utc::now();
                 let clock = Clock::manual(now);
@@ -51,6 +64,7 @@ pub(crate) struct Service(Arc<Inner>);
 struct Inner {
     config: Config,
     clock_start: ClockStart,
+    #[cfg(feature = "cli")]
     seed: Vec<SeedUser>,
     metrics: Arc<Metrics>,
     current: RwLock<Generation>,
@@ -97,6 +111,7 @@ impl Service {
         Ok(Self(Arc::new(Inner {
             config,
             clock_start,
+            #[cfg(feature = "cli")]
             seed,
             metrics,
             current: RwLock::new(current),
@@ -105,12 +120,22 @@ impl Service {
         })))
     }
 
-    /// The settings. The database is another one after each reset.
-    pub(crate) fn config(&self) -> &Config {
-        &self.0.config
+    /// Serves on a listening socket, with the routes that `extend` adds. The server ignores signals.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub(crate) fn serve(
+        &self,
+        listener: TcpListener,
+        extend: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> io::Result<Server> {
+        let service = self.clone();
+        let current = move || service.auth();
+        replaceable_server(current, &self.0.config.server, listener, extend)
     }
 
     /// The users that exist from the start.
+    #[cfg(feature = "cli")]
     pub(crate) fn seed(&self) -> &[SeedUser] {
         &self.0.seed
     }
@@ -126,6 +151,7 @@ impl Service {
     }
 
     /// The database until the next reset, without secrets.
+    #[cfg(feature = "cli")]
     pub(crate) fn database(&self) -> String {
         self.read(|current| current.database.url.to_string())
     }
@@ -203,13 +229,18 @@ impl Generation {
         })
     }
 
-    /// Ends the service and removes its database.
+    /// Ends the service and removes its database, unless a test keeps the service open.
     fn end(self) {
+        let is_closed = self.auth.store().closing();
         drop(self.worker);
         drop(self.auth);
         let Some(file) = self.database.url.sqlite_path() else {
             return;
         };
+        let mut checks = (0..MAX_CLOSE_CHECKS).inspect(|_| thread::sleep(CLOSE_INTERVAL));
+        if !checks.any(|_| is_closed()) {
+            return;
+        }
         for suffix in ["", "-wal", "-shm"] {
             let mut name = file.as_os_str().to_owned();
             name.push(suffix);

@@ -20,11 +20,11 @@ mod routes;
 mod server;
 mod shutdown;
 
+#[cfg(feature = "cli")]
+pub(crate) use method_router::{get, post, resource};
 pub use openapi::document as openapi_document;
-pub use server::{configure, metrics_server, server};
+#[cfg(feature = "cli")]
+pub(crate) use request_error::Error as HttpError;
 #[cfg(any(feature = "cli", feature = "testing"))]
-pub(crate) use {
-    method_router::{get, post, resource},
-    request_error::Error as HttpError,
-    server::replaceable_server,
-};
+pub(crate) use server::replaceable_server;
+pub use server::{configure, metrics_server, server};

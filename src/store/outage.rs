@@ -1,5 +1,5 @@
-//! Outages that a test causes: the database is intact, but every use of it fails as when it does not
-//! answer.
+//! What tests do with a database: they cause outages, in which it is intact but every use of it fails as
+//! when it does not answer, and they replace it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -25,6 +25,13 @@ impl Store {
     pub(crate) fn allow_outages(mut self) -> Self {
         self.outages = Some(std::sync::Arc::default());
         self
+    }
+
+    /// Returns a function that says whether all clones of this handle are dropped, and all queries ended.
+    #[cfg(feature = "server")]
+    pub(crate) fn closing(&self) -> impl Fn() -> bool + use<> {
+        let permits = std::sync::Arc::downgrade(&self.permits);
+        move || permits.strong_count() == 0
     }
 
     /// Makes every use of the database fail for this long from now, and ends an earlier outage. Does

@@ -13,7 +13,7 @@ use super::{TestUser, test_config};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dev::{self, ClockStart, Service};
+use crate::dev::{ClockStart, Service};
 use crate::error::Error;
 
 /// The whole service on a free port of 127.0.0.1, in this process and on a temporary database. Dropping
@@ -159,7 +159,7 @@ async fn start(
 ) -> io::Result<(Service, actix_web::dev::Server)> {
     let start = ClockStart::At(Utc::now());
     let service = Service::start(config, start, Vec::new()).await?;
-    let server = dev::serve(&service, None, listener)?;
+    let server = service.serve(listener, |_app| {})?;
     Ok((service, server))
 }
 
