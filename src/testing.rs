@@ -98,6 +98,7 @@ impl TestAuth {
         let folder = Folder::create()?;
         let mut config = test_config(settings)?;
         config.database.url = DatabaseUrl::Sqlite(folder.path().join("test.db"));
+        config.database.is_temporary = true;
         let clock = Clock::manual(Utc::now());
         let store = Store::open(&config.database).map_err(io::Error::other)?;
         let store = store.allow_outages();

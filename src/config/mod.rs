@@ -183,6 +183,7 @@ impl Config {
                     0,
                     1_000_000,
                 )? << 20,
+                is_temporary: false,
             },
             log_filter: values.log_filter()?,
             log_format: values.log_format()?,

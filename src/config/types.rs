@@ -56,6 +56,9 @@ pub struct DatabaseConfig {
     pub auto_migrate: bool,
     /// `TOKENHOUSE_SESSION_CACHE_MB`, in bytes: the size of the cache of principals; 0 disables it.
     pub session_cache_bytes: u64,
+    /// Whether the database is thrown away at the end, as in tests, so that nothing waits for the disk.
+    /// Not a setting.
+    pub is_temporary: bool,
 }
 
 /// The rules of authentication.

@@ -215,6 +215,7 @@ impl Generation {
     ) -> io::Result<Self> {
         let mut database = config.database.clone();
         database.url = DatabaseUrl::Sqlite(file);
+        database.is_temporary = true;
         let clock = clock_start.clock();
         let store = Store::open(&database).map_err(io::Error::other)?;
         let store = store.allow_outages();

@@ -11,7 +11,7 @@ use super::error::{StoreError, describe_file, describe_postgres, describe_sqlite
 use super::postgres_connection;
 use super::source_file;
 use super::sqlite_file::{FileIdentity, open_read_only, sqlite_uri};
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseConfig, DatabaseUrl};
 
 /// A connection to the configured database. Every query is written once, against this type.
 #[derive(diesel::MultiConnection)]
@@ -83,6 +83,10 @@ const SQLITE_SETTINGS: &[&str] = &[
     "PRAGMA journal_size_limit = 67108864",
 ];
 
+/// For a database that is thrown away: nothing is lost that a test would miss.
+const TEMPORARY_SQLITE: &str = "PRAGMA synchronous = OFF";
+const TEMPORARY_POSTGRES: &str = "SET synchronous_commit = off";
+
 /// A connection in the pool.
 pub(super) struct Pooled {
     pub(super) conn: StoreConnection,
@@ -96,6 +100,8 @@ pub(super) struct Manager {
     pub(super) url: DatabaseUrl,
     /// The only SQLite file to open, once it is known.
     file: Option<FileIdentity>,
+    /// Whether nothing waits for the disk.
+    is_temporary: bool,
 }
 
 impl Manager {
@@ -108,7 +114,19 @@ impl Manager {
             }
             DatabaseUrl::Postgres(_) => url.clone(),
         };
-        Self { url, file: None }
+        Self {
+            url,
+            file: None,
+            is_temporary: false,
+        }
+    }
+
+    /// The manager of the configured database.
+    pub(super) fn of(config: &DatabaseConfig) -> Self {
+        Self {
+            is_temporary: config.is_temporary,
+            ..Self::new(&config.url)
+        }
     }
 
     /// Restricts the manager to the SQLite file that currently has the name: connections of one
@@ -137,14 +155,20 @@ impl Manager {
         match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 let mut conn = self.open_file(path)?;
-                for setting in SQLITE_SETTINGS {
+                let temporary = self.is_temporary.then_some(&TEMPORARY_SQLITE);
+                for setting in SQLITE_SETTINGS.iter().chain(temporary) {
                     conn.batch_execute(setting)
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
                 Ok(StoreConnection::Sqlite(conn))
             }
             DatabaseUrl::Postgres(url) => {
-                postgres_connection::establish(url).map(StoreConnection::Postgres)
+                let mut conn = postgres_connection::establish(url)?;
+                if self.is_temporary {
+                    conn.batch_execute(TEMPORARY_POSTGRES)
+                        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                }
+                Ok(StoreConnection::Postgres(conn))
             }
         }
     }

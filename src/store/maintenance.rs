@@ -47,7 +47,12 @@ pub fn backup(config: &DatabaseConfig, file: &Path) -> Result<u64, StoreError> {
         io::ErrorKind::AlreadyExists => refused("the file already exists"),
         _ => refused(&format!("{}: {}", file.display(), reason(&error))),
     })?;
-    let filled = fill(&mut conn, &copy, name);
+    let filled = fill(&mut conn, &copy, name).and_then(|size| {
+        if !config.is_temporary {
+            sync(&copy, &file).map_err(|error| failed(&error))?;
+        }
+        Ok(size)
+    });
     if filled.is_err() && has_name(&copy, &file) {
         // The first error is the one to report.
         let _ = fs::remove_file(&file);
@@ -64,9 +69,13 @@ fn fill(conn: &mut StoreConnection, copy: &File, name: &str) -> Result<u64, Stor
     if !has_name(copy, Path::new(name)) || size == 0 {
         return Err(refused("the file was replaced while it was written"));
     }
-    copy.sync_all().map_err(|error| failed(&error))?;
-    sync_parent_folder(Path::new(name)).map_err(|error| failed(&error))?;
     Ok(size)
+}
+
+/// Waits until the copy and its name are on the disk.
+fn sync(copy: &File, file: &Path) -> io::Result<()> {
+    copy.sync_all()?;
+    sync_parent_folder(file)
 }
 
 /// Whether `name` refers to this open file, and not to a link to it.

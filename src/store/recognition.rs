@@ -65,7 +65,7 @@ struct Found {
 pub(super) fn open_or_create(
     config: &DatabaseConfig,
 ) -> Result<(Manager, StoreConnection), StoreError> {
-    let mut manager = Manager::new(&config.url);
+    let mut manager = Manager::of(config);
     if let Some(path) = config.url.sqlite_path() {
         recognise_file(config, path)?;
         protect_file(path).map_err(|error| {
@@ -89,7 +89,7 @@ pub(super) fn open_or_create(
 pub(super) fn look(config: &DatabaseConfig) -> Result<Option<Contents>, StoreError> {
     match config.url.sqlite_path() {
         Some(path) => recognise_file(config, path),
-        None => recognise(config, &mut Manager::new(&config.url).connect()?).map(Some),
+        None => recognise(config, &mut Manager::of(config).connect()?).map(Some),
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn look(config: &DatabaseConfig) -> Result<Option<Contents>, StoreErr
 pub(super) fn inspect(
     config: &DatabaseConfig,
 ) -> Result<(Manager, StoreConnection, Contents), StoreError> {
-    let mut manager = Manager::new(&config.url);
+    let mut manager = Manager::of(config);
     if let Some(path) = config.url.sqlite_path() {
         let Some(contents) = recognise_file(config, path)? else {
             let (path, source) = (shown(path), &config.url_source);
