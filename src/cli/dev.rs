@@ -19,9 +19,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::common::Failure;
 use super::output::{Output, announce_json, start_log};
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl};
 use crate::credential::token::generate_token;
-use crate::dev::{self, ClockStart, ControlKey, Seed, Service};
+use crate::dev::{self, ClockStart, ControlKey, Databases, Folder, Seed, Service};
+use crate::store::TemporarySchemas;
 
 /// How often the process checks whether its parent has ended.
 const PARENT_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,6 +66,9 @@ pub(super) struct DevArgs {
     /// the time of the machine
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     clock: Option<DateTime<Utc>>,
+    /// Use schemas of its own in this Postgres database, postgres://…, instead of a temporary SQLite file
+    #[arg(long, value_name = "URL", value_parser = parse_postgres)]
+    database: Option<DatabaseUrl>,
     /// A setting, as NAME=VALUE; can be repeated. The environment and .env are not read, except for the
     /// filter of the log
     #[arg(long = "set", value_name = "SETTING", value_parser = parse_setting)]
@@ -90,6 +94,13 @@ fn parse_key(text: &str) -> Result<String, String> {
 fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     let expected = |_error| "expected a time such as 2026-01-01T00:00:00Z".to_owned();
     text.parse().map_err(expected)
+}
+
+fn parse_postgres(text: &str) -> Result<DatabaseUrl, String> {
+    match DatabaseUrl::parse(text.to_owned().into())? {
+        url @ DatabaseUrl::Postgres(_) => Ok(url),
+        _ => Err("expected postgres://…: SQLite files are always new".to_owned()),
+    }
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {
@@ -153,7 +164,11 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     watch_parent(parent, stop.clone()).map_err(|error| error.to_string())?;
     watch_input(stop).map_err(|error| error.to_string())?;
     let serve = async {
-        let service = Service::start(config, clock_start, seed.users).await?;
+        let databases = match &args.database {
+            Some(url) => Databases::Schemas(TemporarySchemas::open(url).map_err(io::Error::other)?),
+            None => Databases::Files(Folder::create()?),
+        };
+        let service = Service::start(databases, config, clock_start, seed.users).await?;
         let key = ControlKey::new(&control_key, args.shared);
         let server = dev::serve(&service, key, listener)?;
         let (handle, stop_requested) = (server.handle(), stop_requested(stopped)?);

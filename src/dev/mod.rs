@@ -5,6 +5,8 @@
 mod abandoned;
 #[cfg(feature = "cli")]
 mod control;
+#[cfg(feature = "server")]
+mod database;
 mod folder;
 #[cfg(feature = "cli")]
 mod refusal;
@@ -14,6 +16,8 @@ mod seed;
 #[cfg(feature = "server")]
 mod service;
 
+#[cfg(feature = "server")]
+pub(crate) use database::Databases;
 pub(crate) use folder::Folder;
 #[cfg(feature = "testing")]
 pub use seed::PASSWORD;

@@ -1,10 +1,8 @@
 //! A service that can be replaced by a new one on a copy of the seeded database.
 
-use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -12,18 +10,18 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::web::ServiceConfig;
 use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::{Folder, SeedUser};
+use super::{Databases, SeedUser};
 use crate::auth::Auth;
 use crate::clock::Clock;
-use crate::config::{Config, DatabaseConfig, DatabaseUrl};
+use crate::config::{Config, DatabaseConfig};
 use crate::error::Error;
 use crate::http::replaceable_server;
 use crate::metrics::Metrics;
-use crate::private_file;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::worker::Worker;
 
 /// How often the end of a service checks whether its last request has ended.
@@ -62,20 +60,25 @@ impl ClockStart {
 pub(crate) struct Service(Arc<Inner>);
 
 struct Inner {
-    config: Config,
-    clock_start: ClockStart,
-    #[cfg(feature = "cli")]
-    seed: Vec<SeedUser>,
-    metrics: Arc<Metrics>,
+    plan: Plan,
     current: RwLock<Generation>,
     /// The number of the current generation. Locked during a reset.
     resets: Mutex<u64>,
-    // The last field: the generation releases its files first.
-    folder: Folder,
+    // The last field: the generation releases its database first.
+    databases: Databases,
+}
+
+/// How each generation starts.
+struct Plan {
+    config: Config,
+    clock_start: ClockStart,
+    seed: Vec<SeedUser>,
+    metrics: Arc<Metrics>,
 }
 
 /// The service between two resets.
 struct Generation {
+    number: u64,
     auth: Auth,
     clock: Clock,
     worker: Worker,
@@ -83,41 +86,34 @@ struct Generation {
 }
 
 impl Service {
-    /// Starts a service, and creates these users. Blocks for some milliseconds.
+    /// Starts a service, and creates these users.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] when a user is refused; otherwise when the temporary folder cannot
-    /// be written.
+    /// [`io::ErrorKind::InvalidInput`] when a user is refused; otherwise when the database cannot be
+    /// created.
     pub(crate) async fn start(
+        databases: Databases,
         config: Config,
         clock_start: ClockStart,
         seed: Vec<SeedUser>,
     ) -> io::Result<Self> {
-        let folder = Folder::create()?;
-        let metrics = Arc::default();
-        let first = database_file(&folder, 0);
-        let current = Generation::open(&config, &metrics, clock_start, first)?;
-        for user in &seed {
-            let created = user.create(&current.auth).await;
-            created.map_err(|error| refused_user(&user.email, &error))?;
-        }
-        current
-            .auth
-            .audit()
-            .begin()
-            .await
-            .map_err(io::Error::other)?;
-        store::backup(&current.database, &seed_file(&folder)).map_err(io::Error::other)?;
-        Ok(Self(Arc::new(Inner {
+        let plan = Plan {
             config,
             clock_start,
-            #[cfg(feature = "cli")]
             seed,
-            metrics,
-            current: RwLock::new(current),
-            resets: Mutex::new(0),
-            folder,
-        })))
+            metrics: Arc::default(),
+        };
+        let start = move || {
+            let first = Generation::start(&plan, &databases, 0)?;
+            databases.keep_seed(&first.database)?;
+            Ok(Self(Arc::new(Inner {
+                plan,
+                current: RwLock::new(first),
+                resets: Mutex::new(0),
+                databases,
+            })))
+        };
+        spawn_blocking(start).await.map_err(io::Error::other)?
     }
 
     /// Serves on a listening socket, with the routes that `extend` adds. The server ignores signals.
@@ -131,13 +127,13 @@ impl Service {
     ) -> io::Result<Server> {
         let service = self.clone();
         let current = move || service.auth();
-        replaceable_server(current, &self.0.config.server, listener, extend)
+        replaceable_server(current, &self.0.plan.config.server, listener, extend)
     }
 
     /// The users that exist from the start.
     #[cfg(feature = "cli")]
     pub(crate) fn seed(&self) -> &[SeedUser] {
-        &self.0.seed
+        &self.0.plan.seed
     }
 
     /// The service until the next reset.
@@ -183,46 +179,43 @@ impl Service {
     /// Ends the service at the end of the process: removes the database, even if clones remain.
     #[cfg(feature = "cli")]
     pub(crate) fn end(&self) {
-        self.0.folder.remove();
+        self.0.databases.remove_all();
     }
 
     fn replace(&self, number: u64) -> io::Result<()> {
         let inner = &self.0;
-        let file = database_file(&inner.folder, number);
-        io::copy(
-            &mut File::open(seed_file(&inner.folder))?,
-            &mut private_file::create(&file)?,
-        )?;
-        let next = Generation::open(&inner.config, &inner.metrics, inner.clock_start, file)?;
+        let next = Generation::start(&inner.plan, &inner.databases, number)?;
         let mut current = inner
             .current
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let old = mem::replace(&mut *current, next);
         drop(current);
+        let service = self.clone();
         // The worker of the old service may be in the middle of a query.
-        thread::Builder::new().spawn(move || old.end())?;
+        thread::Builder::new().spawn(move || old.end(&service.0.databases))?;
         Ok(())
     }
 }
 
 impl Generation {
-    fn open(
-        config: &Config,
-        metrics: &Arc<Metrics>,
-        clock_start: ClockStart,
-        file: PathBuf,
-    ) -> io::Result<Self> {
-        let mut database = config.database.clone();
-        database.url = DatabaseUrl::Sqlite(file);
+    /// Starts a service on a new database with the users of the seed. Blocks, on a thread of a runtime
+    /// that may block.
+    fn start(plan: &Plan, databases: &Databases, number: u64) -> io::Result<Self> {
+        let (url, is_seeded) = databases.prepare(number)?;
+        let mut database = plan.config.database.clone();
+        database.url = url;
         database.is_temporary = true;
-        let clock = clock_start.clock();
+        let clock = plan.clock_start.clock();
         let store = Store::open(&database).map_err(io::Error::other)?;
-        let store = store.allow_outages();
-        let metrics = Arc::clone(metrics);
-        let auth = Auth::with_metrics(store, config.auth.clone(), clock.clone(), metrics);
+        let (store, config) = (store.allow_outages(), plan.config.auth.clone());
+        let auth = Auth::with_metrics(store, config, clock.clone(), Arc::clone(&plan.metrics));
         let auth = auth.map_err(io::Error::other)?;
+        if !is_seeded {
+            Handle::current().block_on(seed(&auth, &plan.seed))?;
+        }
         Ok(Self {
+            number,
             worker: Worker::start(&auth)?,
             auth,
             clock,
@@ -231,24 +224,25 @@ impl Generation {
     }
 
     /// Ends the service and removes its database, unless a test keeps the service open.
-    fn end(self) {
+    fn end(self, databases: &Databases) {
         let is_closed = self.auth.store().closing();
         drop(self.worker);
         drop(self.auth);
-        let Some(file) = self.database.url.sqlite_path() else {
-            return;
-        };
         let mut checks = (0..MAX_CLOSE_CHECKS).inspect(|_| thread::sleep(CLOSE_INTERVAL));
-        if !checks.any(|_| is_closed()) {
-            return;
-        }
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = file.as_os_str().to_owned();
-            name.push(suffix);
-            // SQLite has removed some of them, and the folder is removed at the end.
-            let _ = fs::remove_file(name);
+        if checks.any(|_| is_closed()) {
+            databases.remove(self.number);
         }
     }
+}
+
+/// Creates the users, and begins the audit trail if there are none.
+async fn seed(auth: &Auth, users: &[SeedUser]) -> io::Result<()> {
+    auth.audit().begin().await.map_err(io::Error::other)?;
+    for user in users {
+        let created = user.create(auth).await;
+        created.map_err(|error| refused_user(&user.email, &error))?;
+    }
+    Ok(())
 }
 
 fn refused_user(email: &str, error: &Error) -> io::Error {
@@ -257,13 +251,4 @@ fn refused_user(email: &str, error: &Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, format!("user {email}: {error}"))
-}
-
-fn database_file(folder: &Folder, number: u64) -> PathBuf {
-    folder.path().join(format!("{number}.db"))
-}
-
-/// A copy of the database from right after the start.
-fn seed_file(folder: &Folder) -> PathBuf {
-    folder.path().join("seed.db")
 }

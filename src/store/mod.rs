@@ -41,6 +41,8 @@ mod shared;
 mod source_file;
 mod sqlite_file;
 mod status;
+#[cfg(feature = "cli")]
+mod temporary_schemas;
 pub mod throttle_counter;
 mod timestamp;
 mod transaction;
@@ -84,6 +86,8 @@ pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,
     inspect_server,
 };
+#[cfg(feature = "cli")]
+pub(crate) use temporary_schemas::TemporarySchemas;
 pub use throttle_counter::ThrottleCounter;
 pub use transaction::{Ends, Revoking, Writing};
 pub(crate) use user::record_deleted_user;

@@ -13,7 +13,7 @@ use super::{TestUser, test_config};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::dev::{ClockStart, Service};
+use crate::dev::{ClockStart, Databases, Folder, Service};
 use crate::error::Error;
 
 /// The whole service on a free port of 127.0.0.1, in this process and on a temporary database. Dropping
@@ -158,7 +158,8 @@ async fn start(
     listener: TcpListener,
 ) -> io::Result<(Service, actix_web::dev::Server)> {
     let start = ClockStart::At(Utc::now());
-    let service = Service::start(config, start, Vec::new()).await?;
+    let databases = Databases::Files(Folder::create()?);
+    let service = Service::start(databases, config, start, Vec::new()).await?;
     let server = service.serve(listener, |_app| {})?;
     Ok((service, server))
 }

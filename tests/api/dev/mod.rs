@@ -3,6 +3,7 @@
 mod control;
 mod in_process;
 mod lifetime;
+mod postgres;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
