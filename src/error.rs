@@ -36,6 +36,13 @@ pub enum Error {
     /// No user has this name and password. The error does not say which of the two is wrong.
     #[error("incorrect username or password")]
     BadCredentials,
+    /// The refresh token is unknown or used up, or its session has ended (RFC 6749 section 5.2). The
+    /// error does not say which.
+    #[error("the refresh token is not valid")]
+    InvalidGrant,
+    /// The refresh token was used long before, so the session has ended.
+    #[error("the refresh token was used before")]
+    RefreshTokenReused,
     /// A sign-in requests scopes that are malformed or that the user does not hold (RFC 6749 section
     /// 5.2).
     #[error("the user does not hold all requested scopes")]
@@ -112,6 +119,9 @@ pub enum Error {
     /// The user has no API key with this id.
     #[error("no such API key")]
     KeyNotFound,
+    /// The user has no such session.
+    #[error("no such session")]
+    SessionNotFound,
     /// The queue of passwords to hash is full.
     #[error(transparent)]
     Busy(#[from] Busy),

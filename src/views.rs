@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::auth::IssuedKey;
-use crate::store::{ApiKey, AuditEvent, User};
+use crate::store::{ApiKey, AuditEvent, Session, User};
 
 /// A user as shown to themselves; no other column is ever shown.
 #[derive(Serialize, ToSchema)]
@@ -135,6 +135,58 @@ impl<'a> From<&'a IssuedKey> for KeyCreated<'a> {
         Self {
             key: issued.secret.expose(),
             of: KeyRead::from(&issued.key),
+        }
+    }
+}
+
+/// A session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(crate) struct SessionRead<'a> {
+    #[schema(example = 12)]
+    id: i64,
+    #[schema(example = "Firefox on Linux")]
+    name: &'a str,
+    /// `api`, or `issued` by an operator or an import.
+    #[schema(example = "api")]
+    kind: &'a str,
+    /// What it allows, separated by spaces.
+    #[schema(example = "")]
+    scopes: &'a str,
+    #[schema(format = "date-time")]
+    created_at: String,
+    /// Up to a minute old.
+    #[schema(format = "date-time")]
+    pub(crate) last_used_at: String,
+    #[schema(format = "date-time")]
+    pub(crate) expires_at: String,
+    /// The address of the last use; empty if it is unknown.
+    #[schema(example = "192.0.2.1")]
+    ip: &'a str,
+    /// What the client called itself at the sign-in, shortened.
+    user_agent: &'a str,
+    /// How the user signed in (RFC 8176), separated by spaces; empty for `issued`.
+    #[schema(example = "pwd")]
+    amr: &'a str,
+    /// Whether the request belongs to this session.
+    current: bool,
+}
+
+impl<'a> SessionRead<'a> {
+    /// A session, as a request of the session `current` sees it.
+    pub(crate) fn new(session: &'a Session, current: Option<i64>) -> Self {
+        Self {
+            id: session.id,
+            name: &session.name,
+            kind: &session.kind,
+            scopes: &session.scopes,
+            created_at: utc(session.created_at),
+            last_used_at: utc(session.last_used_at),
+            expires_at: utc(session.expires_at),
+            ip: &session.last_ip,
+            user_agent: &session.user_agent,
+            amr: &session.amr,
+            current: current == Some(session.id),
         }
     }
 }

@@ -51,20 +51,28 @@ export interface Schemas {
     /** Scopes to revoke, separated by spaces. */
     scopes_remove?: string;
   };
-  /** The password form of OAuth2 (RFC 6749 section 4.3.2). */
+  /** The password form of OAuth2 (RFC 6749 section 4.3.2), or its refresh form (section 6). */
   Body_create_token_token_post: {
     /** Defaults to `password` when it is missing or empty. */
     grant_type?: string;
-    /** The e-mail address, in any spelling. */
+    /** The e-mail address, in any spelling; required for `password`. */
     username: string;
+    /** Required for `password`. */
     password: string;
-    /** The scopes of the token, separated by spaces; all of the user's when empty. A scope that the
-     * user does not hold is refused. */
+    /** Required for `refresh_token`. */
+    refresh_token?: string;
+    /** The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
+     * for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
+     * answer has a refresh token, and the access token is short-lived. */
     scope?: string;
     /** Accepted for clients that send it, and ignored. */
     client_id?: string;
     /** Accepted for clients that send it, and ignored. */
     client_secret?: string;
+    /** An id that the device has chosen: a sign-in with the same one replaces its session. */
+    device_id?: string;
+    /** How the user recognises the device, shortened to 100 characters. */
+    device_name?: string;
   };
   /** A credential, and a hint at its type. */
   CredentialRequest: {
@@ -144,6 +152,12 @@ export interface Schemas {
     name?: string;
     /** The id in the system that the user was imported from, if it was not an integer. */
     external_id?: string;
+    /** The id of the session; not for an API key. */
+    sid?: string;
+    /** When the user entered the password, in seconds since 1970 (RFC 9470 section 6.2). */
+    auth_time?: number;
+    /** How the user signed in (RFC 8176). */
+    amr?: Array<string>;
   };
   /** `true`, `false` or a list of ids. */
   KeepKeys: boolean | Array<number>;
@@ -227,6 +241,36 @@ export interface Schemas {
     surname?: string;
     website?: string;
   };
+  /** A session. */
+  Session: {
+    id: number;
+    name: string;
+    /** `api`, or `issued` by an operator or an import. */
+    kind: string;
+    /** What it allows, separated by spaces. */
+    scopes: string;
+    created_at: string;
+    /** Up to a minute old. */
+    last_used_at: string;
+    expires_at: string;
+    /** The address of the last use; empty if it is unknown. */
+    ip: string;
+    /** What the client called itself at the sign-in, shortened. */
+    user_agent: string;
+    /** How the user signed in (RFC 8176), separated by spaces; empty for `issued`. */
+    amr: string;
+    /** Whether the request belongs to this session. */
+    current: boolean;
+  };
+  /** All sessions of a user. */
+  SessionList: {
+    sessions: Array<Schemas["Session"]>;
+  };
+  /** Another name for a session. */
+  SessionUpdate: {
+    /** Shortened to 100 characters. */
+    name: string;
+  };
   /** An invalid form at `/token`. */
   TokenRefusal: {
     /** A sentence; with `TOKENHOUSE_OAUTH_STRICT_STATUS`, the detail of the 401 or 422. */
@@ -244,6 +288,12 @@ export interface Schemas {
     expires_in: number;
     /** What the token allows, separated by spaces. */
     scope: string;
+    /** The id of the session; only if a user may have several. */
+    session_id?: number;
+    /** 84 characters; only for a session with refresh tokens. */
+    refresh_token?: string;
+    /** Until the session ends, in seconds. */
+    refresh_expires_in?: number;
   };
   /** A user as shown to themselves; no other column is ever shown. */
   User: {
@@ -348,6 +398,28 @@ export interface Routes {
     }; body: Schemas["AdminUserUpdate"] };
     response: Schemas["AdminUser"];
   };
+  /** List the sessions of a user */
+  "GET /admin/users/{id}/sessions": {
+    input: { path: {
+      id: number;
+    } };
+    response: Schemas["SessionList"];
+  };
+  /** API keys stay. */
+  "DELETE /admin/users/{id}/sessions": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** End a session of a user */
+  "DELETE /admin/users/{id}/sessions/{session}": {
+    input: { path: {
+      id: number;
+      session: number;
+    } };
+    response: undefined;
+  };
   /** Ends the login token and all keys. */
   "DELETE /admin/users/{id}/tokens": {
     input: { path: {
@@ -379,9 +451,12 @@ export interface Routes {
     input: { form: Schemas["CredentialRequest"] };
     response: Schemas["Introspection"];
   };
-  /** Ends the login token. It is rejected everywhere once this responds. */
+  /** Ends the session, or with `all=true` all sessions of the user. The tokens are rejected everywhere
+   * once this responds. API keys stay. */
   "POST /logout": {
-    input: {};
+    input: { query?: {
+      all?: boolean;
+    } };
     response: undefined;
   };
   /** In the text format of Prometheus, for clients with the static key: in the header `Token`, in
@@ -412,7 +487,9 @@ export interface Routes {
     input: { form: Schemas["CredentialRequest"] };
     response: undefined;
   };
-  /** Issues a new access token for the OAuth2 password form, and ends the user's previous one. */
+  /** Begins a session with a new access token for the OAuth2 password form. It replaces the session of
+   * the same `device_id`; beyond the number of sessions that the settings allow, which may be one, the
+   * session that was unused longest ends. */
   "POST /token": {
     input: { form: Schemas["Body_create_token_token_post"] };
     response: Schemas["TokenResponse"];
@@ -462,6 +539,32 @@ export interface Routes {
   "POST /users/me/password": {
     input: { body: Schemas["PasswordUpdate"] };
     response: undefined;
+  };
+  /** Each sign-in is one. The one used last comes first. */
+  "GET /users/me/sessions": {
+    input: {};
+    response: Schemas["SessionList"];
+  };
+  /** All of them, or with `keep=current` all but this one. API keys stay. */
+  "DELETE /users/me/sessions": {
+    input: { query?: {
+      keep?: string;
+    } };
+    response: undefined;
+  };
+  /** Its tokens are rejected everywhere once this responds. */
+  "DELETE /users/me/sessions/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** Rename a session */
+  "PATCH /users/me/sessions/{id}": {
+    input: { path: {
+      id: number;
+    }; body: Schemas["SessionUpdate"] };
+    response: Schemas["Session"];
   };
   /** For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
    * which are always present, percent-encoded where they are not printable ASCII. A query parameter

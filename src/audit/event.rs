@@ -94,6 +94,15 @@ pub enum Action {
     Introspect,
     /// The session of a user that was unused longest ended, because the user began another one.
     SessionEvicted,
+    /// Sessions of a user were ended by the user, an administrator or an operator.
+    SessionEnd,
+    /// A user gave a session another name.
+    SessionRename,
+    /// An administrator or operator read the sessions of a user.
+    SessionRead,
+    /// A refresh token was used that another one had replaced long before, so the session ended: one of
+    /// the two users of the session has copied it, or restored it from a backup.
+    SessionRefreshReuse,
 }
 
 impl Action {
@@ -142,6 +151,10 @@ impl Action {
         Self::TokenPrune,
         Self::Introspect,
         Self::SessionEvicted,
+        Self::SessionEnd,
+        Self::SessionRename,
+        Self::SessionRead,
+        Self::SessionRefreshReuse,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -190,6 +203,10 @@ impl Action {
             Self::TokenPrune => "token.prune",
             Self::Introspect => "introspect",
             Self::SessionEvicted => "session.evicted",
+            Self::SessionEnd => "session.end",
+            Self::SessionRename => "session.rename",
+            Self::SessionRead => "session.read",
+            Self::SessionRefreshReuse => "session.refresh_reuse",
         }
     }
 }

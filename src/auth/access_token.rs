@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use super::Auth;
+use super::{Auth, session_uses};
 use crate::audit::{Action, AuditContext, Event};
 use crate::credential::Candidates;
 use crate::error::Error;
-use crate::store::{AccessToken, Claims, Credential, Principal, Sessions, StoreError};
+use crate::store::{
+    AccessToken, Claims, Credential, Principal, SessionState, Sessions, StoreError,
+};
 
 impl Auth {
     /// Returns the user of a login token or API key. A credential is valid until the moment it
@@ -96,15 +98,21 @@ impl Auth {
         let user = &principal.user;
         // An app has keys only; a login token of one did not come from here.
         let is_of_app = user.is_app && matches!(principal.credential, Credential::LoginToken(_));
-        let is_good =
-            principal.credential.expires_at() > now && user.disabled_at.is_none() && !is_of_app;
+        let is_idle = |session: &SessionState| {
+            session_uses::is_idle(session.idle_seconds, principal.session_used_at(), now)
+        };
+        let is_good = principal.credential.expires_at() > now
+            && user.disabled_at.is_none()
+            && !is_of_app
+            && !principal.session().is_some_and(is_idle);
         if !is_good {
             self.0.metrics.checks_refused.inc();
             return Err(Error::InvalidToken);
         }
         self.0.metrics.checks_ok.inc();
-        if let Credential::ApiKey(used) = &principal.credential {
-            self.record_key_use(&principal, used);
+        match &principal.credential {
+            Credential::LoginToken(token) => self.record_session_use(&principal, token, now),
+            Credential::ApiKey(used) => self.record_key_use(&principal, used),
         }
         Ok(principal)
     }

@@ -113,7 +113,12 @@ impl Auth {
         caller: Option<&Principal>,
     ) -> Result<(), Error> {
         let Some(candidates) = Candidates::parse(presented) else {
-            return Ok(());
+            let context = match caller {
+                Some(caller) => context.clone().by_owner(caller),
+                None => context.clone(),
+            };
+            let owner = caller.map(|caller| caller.user.id);
+            return self.revoke_refresh_token(&context, presented, owner).await;
         };
         let principal = self.look_up(candidates).await?;
         let is_own = |principal: &Arc<Principal>| {

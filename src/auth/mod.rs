@@ -11,9 +11,12 @@ mod api_key;
 mod caller;
 mod device_name;
 mod introspect;
+mod own_sessions;
+mod refresh;
 mod register;
 mod revoked_credentials;
 mod session;
+mod session_uses;
 mod sign_in;
 mod static_key;
 mod timekeeping;
@@ -30,7 +33,7 @@ pub use api_key::IssuedKey;
 #[cfg(feature = "cli")]
 pub(crate) use api_key::time_left;
 pub use revoked_credentials::RevokedCredentials;
-pub use session::{Device, IssuedToken};
+pub use session::{Device, IssuedToken, Refreshable};
 pub use sign_in::{SignIn, VerifiedAccount};
 pub use timekeeping::TimeSeen;
 pub use user_patch::{Precondition, UserPatch, version};
@@ -38,6 +41,7 @@ pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, Reg
 
 use api_key::KeyUses;
 use introspect::IntrospectionClients;
+use session_uses::SessionUses;
 use static_key::StaticKeyUses;
 
 pub use crate::audit::AuditContext;
@@ -85,7 +89,9 @@ struct Inner {
     metrics: Arc<Metrics>,
     deletion_key: InstanceKey,
     introspection_clients: IntrospectionClients,
+    refresh_key: InstanceKey,
     key_uses: KeyUses,
+    session_uses: SessionUses,
     static_key_uses: StaticKeyUses,
 }
 
@@ -158,7 +164,9 @@ impl Auth {
             metrics,
             deletion_key: InstanceKey::deletion(),
             introspection_clients: IntrospectionClients::default(),
+            refresh_key: InstanceKey::new("refresh"),
             key_uses: KeyUses::default(),
+            session_uses: SessionUses::default(),
             static_key_uses: StaticKeyUses::default(),
         })))
     }
@@ -245,6 +253,7 @@ impl Auth {
     pub(crate) async fn flush_pending(&self) -> Result<(), Error> {
         self.0.audit.flush_start().await?;
         self.flush_key_uses().await?;
+        self.flush_session_uses().await?;
         self.0.audit.flush_denials(false).await?;
         self.flush_static_key_uses().await?;
         self.0.audit.flush_unnamed_proxies().await

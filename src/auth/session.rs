@@ -1,13 +1,16 @@
 //! Sessions: what a sign-in begins.
 
+use std::time::Duration;
+
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use super::device_name::device_name;
 use crate::audit::{Action, AuditContext, Event, Events};
+use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::{PlainToken, TokenDigest, generate_token};
 use crate::error::Error;
-use crate::store::{AccessToken, NewSession, SessionKind};
+use crate::store::{AccessToken, FirstRefresh, NewSession, SessionKind, Writing};
 
 /// The longest name of a session, in characters.
 pub(crate) const MAX_NAME: usize = 100;
@@ -26,10 +29,46 @@ pub struct Device {
 pub struct IssuedToken {
     /// The secret.
     pub secret: PlainToken,
-    /// The stored token.
-    pub token: AccessToken,
-    /// The lifetime of the token.
+    /// The id of the session.
+    pub session_id: i64,
+    /// The scopes of the token, separated by spaces.
+    pub scopes: String,
+    /// When the token ends, UTC.
+    pub expires_at: NaiveDateTime,
+    /// The remaining lifetime of the token.
     pub lifetime: TimeDelta,
+    /// The refresh token, if the client asked for one.
+    pub refresh: Option<Refreshable>,
+}
+
+/// A refresh token, which is returned only once.
+#[derive(Debug)]
+pub struct Refreshable {
+    /// The secret.
+    pub token: RefreshToken,
+    /// The remaining lifetime of the session.
+    pub lifetime: TimeDelta,
+}
+
+impl IssuedToken {
+    /// What the client of a new session receives.
+    pub(super) fn of(
+        secret: PlainToken,
+        token: &AccessToken,
+        refresh: Option<&FirstRefresh>,
+    ) -> Self {
+        Self {
+            secret,
+            session_id: token.session.id,
+            scopes: token.scopes.clone(),
+            expires_at: token.expiration_date,
+            lifetime: token.expiration_date - token.created_at,
+            refresh: refresh.map(|first| Refreshable {
+                token: first.token(token.session.id),
+                lifetime: token.session.expires_at - token.created_at,
+            }),
+        }
+    }
 }
 
 /// How a session begins.
@@ -41,10 +80,12 @@ pub(super) struct Beginning<'a> {
     pub(super) device: &'a Device,
     /// When the user entered the password.
     pub(super) authenticated_at: Option<NaiveDateTime>,
+    /// What the first refresh token is made of, if there is one.
+    pub(super) refresh: Option<FirstRefresh>,
 }
 
 impl Auth {
-    /// A session that begins at `now` with a random login token, and the token with its lifetime.
+    /// A session that begins at `now` with a random login token, and the token.
     ///
     /// # Errors
     /// [`Error::Internal`] if the random generator fails.
@@ -53,10 +94,20 @@ impl Auth {
         context: &AuditContext,
         beginning: Beginning<'_>,
         now: NaiveDateTime,
-    ) -> Result<(PlainToken, TimeDelta, NewSession), Error> {
+    ) -> Result<(PlainToken, NewSession), Error> {
         let secret = generate_token()?;
-        let lifetime = TimeDelta::from_std(self.0.config.token_lifetime).unwrap_or(TimeDelta::MAX);
-        let expires_at = now.checked_add_signed(lifetime).unwrap_or(now);
+        let config = &self.0.config;
+        let (expires_at, token_expires_at) = match beginning.refresh {
+            Some(_) => (
+                end_after(now, config.sessions.lifetime),
+                end_after(now, config.sessions.refresh_access_lifetime),
+            ),
+            // The session ends with its only token.
+            None => {
+                let end = end_after(now, config.token_lifetime);
+                (end, end)
+            }
+        };
         let Device { id, name } = beginning.device;
         let name = name.as_deref().map(printable);
         let session = NewSession {
@@ -72,14 +123,35 @@ impl Auth {
             ip: context.ip(),
             created_at: now,
             expires_at,
-            idle_seconds: None,
+            idle_seconds: config
+                .sessions
+                .idle
+                .map(|idle| idle.as_secs().cast_signed()),
             authenticated_at: beginning.authenticated_at,
             amr: beginning.authenticated_at.map_or("", |_| "pwd"),
             scopes: beginning.scopes,
             access_token: secret.digest().to_hex(),
-            token_expires_at: expires_at,
+            token_expires_at: token_expires_at.min(expires_at),
+            refresh: beginning.refresh,
         };
-        Ok((secret, lifetime, session))
+        Ok((secret, session))
+    }
+
+    /// What the first refresh token of a session is made of.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the random generator fails; [`Error::Unavailable`].
+    pub(super) async fn new_refresh(&self) -> Result<FirstRefresh, Error> {
+        let key = match self.0.refresh_key.cached() {
+            Some(key) => key,
+            None => {
+                let refresh_key = self.0.refresh_key.clone();
+                let get = move |tx: &mut Writing<'_>| Ok::<_, Error>(refresh_key.get(tx)?);
+                self.0.store.writing(get).await?
+            }
+        };
+        let seed = Seed::generate()?;
+        Ok(FirstRefresh { key, seed })
     }
 
     /// Records the sessions that ended because the user began another one. If a user has only one
@@ -108,4 +180,10 @@ fn is_shown(c: char) -> bool {
     let is_direction = matches!(c,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !is_direction
+}
+
+/// A time after another one.
+pub(super) fn end_after(at: NaiveDateTime, span: Duration) -> NaiveDateTime {
+    let span = TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX);
+    at.checked_add_signed(span).unwrap_or(NaiveDateTime::MAX)
 }

@@ -10,7 +10,7 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::store::clock_mark::{self, STORE_INTERVAL};
 #[cfg(any(feature = "cli", feature = "testing"))]
-use crate::store::{AccessToken, ApiKey, Ends, Revoking};
+use crate::store::{AccessToken, ApiKey, Ends, Revoking, Sessions};
 use crate::store::{AuditEvent, AuditHead, StoreConnection, Writing};
 
 /// The times that a clock is compared with.
@@ -71,6 +71,7 @@ impl Auth {
         if after < before {
             let end_expired = move |tx: &mut Revoking<'_>| {
                 AccessToken::prune(tx, before, i64::MAX)?;
+                Sessions::prune(tx, before, i64::MAX)?;
                 ApiKey::revoke_expired(tx, before)?;
                 Ok::<_, Error>(())
             };

@@ -17,6 +17,7 @@ mod password;
 mod prompt;
 mod restore;
 mod serve;
+mod session;
 mod table;
 mod tail;
 mod token;
@@ -92,6 +93,9 @@ enum Command {
     /// Manage login tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// List and end the sessions of a user.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     /// Manage API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -156,6 +160,9 @@ impl Cli {
             }
             Command::Token(command) => {
                 run_with(file, output, |config| token::run(config, command, output))
+            }
+            Command::Session(command) => {
+                run_with(file, output, |config| session::run(config, command, output))
             }
             Command::Key(command) => {
                 run_with(file, output, |config| key::run(config, command, output))

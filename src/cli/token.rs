@@ -133,12 +133,11 @@ async fn issue(
     let shown = Issued {
         access_token: issued.secret.expose(),
         expires_in: issued.lifetime.num_seconds(),
-        scope: &issued.token.scopes,
+        scope: &issued.scopes,
     };
     output.print(&shown, &[issued.secret.expose()]);
     if output.is_for_people() {
-        let now = issued.token.created_at;
-        let expiry = relative(issued.token.expiration_date, now);
+        let expiry = relative(issued.expires_at, issued.expires_at - issued.lifetime);
         note(&format!(
             "issued the login token of {email}; it expires {expiry}"
         ));

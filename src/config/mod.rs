@@ -33,8 +33,8 @@ pub use source::{EffectiveSetting, Source};
 pub(crate) use template::template;
 pub use time_span::{InvalidTimeSpan, TimeSpan, TimeUnit};
 pub use types::{
-    AuthConfig, DatabaseConfig, Limits, LogFormat, Profile, ProfileRules, Registration,
-    ServerConfig, SessionConfig,
+    AuthConfig, DatabaseConfig, Limits, LogFormat, Profile, ProfileRules, RefreshMode,
+    Registration, ServerConfig, SessionConfig,
 };
 
 use secrecy::ExposeSecret;

@@ -163,6 +163,31 @@ pub const SETTINGS: &[Setting] = &[
         "Sessions that a user may have, 1 to 100; beyond that, the one that was unused longest ends",
     ),
     plain(
+        "TOKENHOUSE_SESSION_IDLE",
+        "",
+        "The longest pause between two uses of a session, to which up to three minutes are added: 12h, 30d or a number of seconds, at least 300; any if empty",
+    ),
+    plain(
+        "TOKENHOUSE_SESSION_LIFETIME",
+        "2592000",
+        "Lifetime of a session with a refresh token: 30d, 12h or a number of seconds; at most 366d; another one lives as long as its login token",
+    ),
+    plain(
+        "TOKENHOUSE_REFRESH",
+        "asked",
+        "Sign-ins that get a refresh token: asked (those with the scope offline_access), off or always",
+    ),
+    plain(
+        "TOKENHOUSE_REFRESH_ACCESS_LIFETIME",
+        "900",
+        "Lifetime of a login token in a session with a refresh token: 15m or a number of seconds; at most 366d",
+    ),
+    plain(
+        "TOKENHOUSE_REFRESH_GRACE",
+        "60",
+        "Time in which a used refresh token gets the same answer again: a number of seconds, at most 3600; 0 never repeats an answer, even a lost one",
+    ),
+    plain(
         "TOKENHOUSE_BCRYPT_COST",
         "12",
         "The bcrypt cost of new hashes, 4 to 31; hashes of another cost are renewed at sign-in",

@@ -106,6 +106,28 @@ pub struct AuthConfig {
 pub struct SessionConfig {
     /// `TOKENHOUSE_SESSIONS_PER_USER`: the number of sessions that a user may have.
     pub per_user: usize,
+    /// `TOKENHOUSE_SESSION_IDLE`: the longest pause between two uses; any if `None`.
+    pub idle: Option<Duration>,
+    /// `TOKENHOUSE_SESSION_LIFETIME`: the lifetime of a session with a refresh token.
+    pub lifetime: Duration,
+    /// `TOKENHOUSE_REFRESH`: which sign-ins get a refresh token.
+    pub refresh: RefreshMode,
+    /// `TOKENHOUSE_REFRESH_ACCESS_LIFETIME`: how long a login token lives in such a session.
+    pub refresh_access_lifetime: Duration,
+    /// `TOKENHOUSE_REFRESH_GRACE`: how long a refresh is repeated in any case.
+    pub refresh_grace: Duration,
+}
+
+/// Which sign-ins get a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefreshMode {
+    /// Those with the scope `offline_access`.
+    Asked,
+    /// None.
+    Off,
+    /// All.
+    Always,
 }
 
 /// The limits of password attempts and changes.
@@ -184,6 +206,27 @@ impl AuthConfig {
             )?,
             sessions: SessionConfig {
                 per_user: values.number("TOKENHOUSE_SESSIONS_PER_USER", 1, 100)?,
+                idle: values.optional_time(
+                    "TOKENHOUSE_SESSION_IDLE",
+                    300..=366 * 86_400,
+                    TimeUnit::Second,
+                )?,
+                lifetime: values.time(
+                    "TOKENHOUSE_SESSION_LIFETIME",
+                    1..=366 * 86_400,
+                    TimeUnit::Second,
+                )?,
+                refresh: values.refresh_mode()?,
+                refresh_access_lifetime: values.time(
+                    "TOKENHOUSE_REFRESH_ACCESS_LIFETIME",
+                    1..=366 * 86_400,
+                    TimeUnit::Second,
+                )?,
+                refresh_grace: values.time(
+                    "TOKENHOUSE_REFRESH_GRACE",
+                    0..=3_600,
+                    TimeUnit::Second,
+                )?,
             },
             cost: values.cost("TOKENHOUSE_BCRYPT_COST")?,
             max_cost: values.cost("TOKENHOUSE_BCRYPT_MAX_COST")?,

@@ -20,7 +20,7 @@ use super::secret::{DatabaseUrl, StaticKeys};
 use super::settings::{self, PROFILE, Setting};
 use super::source::{EffectiveSetting, Source, Variables};
 use super::time_span::{TimeSpan, TimeUnit};
-use super::{LogFormat, Profile, Registration, address, log_filter, origins};
+use super::{LogFormat, Profile, RefreshMode, Registration, address, log_filter, origins};
 use crate::credential::hex;
 use crate::password::Cost;
 use crate::private_file::reason;
@@ -246,6 +246,30 @@ impl Values {
                 span => Ok(span.as_duration()),
             })
             .map_err(|problem| error(name, format!("{problem}, from {min} to {max}")))
+    }
+
+    /// A time in these bounds; `None` if it is empty.
+    pub(super) fn optional_time(
+        &self,
+        name: &'static str,
+        bounds: RangeInclusive<u64>,
+        unit: TimeUnit,
+    ) -> Result<Option<Duration>, ConfigError> {
+        if self.text(name).is_empty() {
+            return Ok(None);
+        }
+        self.time(name, bounds, unit).map(Some)
+    }
+
+    /// Which sign-ins get a refresh token.
+    pub(super) fn refresh_mode(&self) -> Result<RefreshMode, ConfigError> {
+        let name = "TOKENHOUSE_REFRESH";
+        match self.text(name).as_str() {
+            "asked" => Ok(RefreshMode::Asked),
+            "off" => Ok(RefreshMode::Off),
+            "always" => Ok(RefreshMode::Always),
+            _ => Err(error(name, "expected asked, off or always")),
+        }
     }
 
     /// How long events are kept; `None` for ever.

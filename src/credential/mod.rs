@@ -3,8 +3,10 @@
 pub mod api_key;
 pub(crate) mod hex;
 pub(crate) mod keyed_digest;
+pub(crate) mod refresh_token;
 pub mod token;
 
+use crate::credential::refresh_token::is_refresh_token_shaped;
 use crate::credential::token::{TokenDigest, is_foreign_token_shaped, is_token_shaped};
 
 /// The kinds of credential that authenticate a user. They are kept apart: a look-up for one kind
@@ -28,8 +30,11 @@ pub struct CredentialDigest {
 
 impl CredentialDigest {
     /// Digests a presented credential. Returns `None` for a malformed API key (mistyped or
-    /// truncated), which needs no database query.
+    /// truncated) and for a refresh token, which authenticate nobody and need no database query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
+        if is_refresh_token_shaped(presented) {
+            return None;
+        }
         let kind = if has_key_prefix(presented) {
             if !api_key::is_well_formed(presented) {
                 return None;

@@ -63,6 +63,17 @@ pub fn generate_token() -> Result<PlainToken, NoRandomness> {
     }
 }
 
+impl PlainToken {
+    /// The token of these bytes. One that would begin with a hyphen begins with an underscore instead.
+    pub(crate) fn from_bytes(bytes: &[u8; TOKEN_BYTES]) -> Self {
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        match token.strip_prefix('-') {
+            Some(rest) => Self(format!("_{rest}").into()),
+            None => Self(token.into()),
+        }
+    }
+}
+
 /// Whether these bytes have the form of a token. Says nothing about whether the token exists.
 pub fn is_token_shaped(presented: &[u8]) -> bool {
     presented.len() == TOKEN_CHARACTERS && presented.iter().all(is_base64_url)

@@ -102,7 +102,7 @@ async fn sign_in(
         "access_token": issued.secret.expose(),
         "token_type": "bearer",
         "expires_in": issued.lifetime.num_seconds(),
-        "scope": issued.token.scopes,
+        "scope": issued.scopes,
         "user_id": user,
     })))
 }

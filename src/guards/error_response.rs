@@ -25,7 +25,10 @@ const DATABASE_RETRY_AFTER: u64 = 1;
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::TwoCredentials | Self::InvalidScope => StatusCode::BAD_REQUEST,
+            Self::TwoCredentials
+            | Self::InvalidScope
+            | Self::InvalidGrant
+            | Self::RefreshTokenReused => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated | Self::InvalidToken | Self::BadCredentials => {
                 StatusCode::UNAUTHORIZED
             }
@@ -38,7 +41,9 @@ impl ResponseError for Error {
             | Self::KeyWithoutScopes
             | Self::RecentSignInRequired
             | Self::WrongPassword => StatusCode::FORBIDDEN,
-            Self::UserNotFound | Self::KeyNotFound | Self::AppNotFound => StatusCode::NOT_FOUND,
+            Self::UserNotFound | Self::KeyNotFound | Self::SessionNotFound | Self::AppNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::EmailTaken
             | Self::AppTaken
             | Self::TooManyKeys
@@ -104,6 +109,15 @@ impl Error {
                 "invalid_grant",
                 "Incorrect username or password",
             ),
+            Self::InvalidGrant => {
+                let description = "The refresh token is not valid: sign in again";
+                oauth_error(&description.into(), "invalid_grant", description)
+            }
+            Self::RefreshTokenReused => {
+                let description = "The refresh token was used before, and so was what it gave: the \
+                     client has not stored that, or the token was copied. The session has ended";
+                oauth_error(&description.into(), "invalid_grant", description)
+            }
             Self::InvalidScope => {
                 let description = "The user does not hold all requested scopes";
                 oauth_error(&description.into(), "invalid_scope", description)
@@ -144,7 +158,9 @@ impl Error {
             Self::AppTaken => "An app has this name",
             Self::EmailTaken => "User email already exist",
             Self::InvalidInput(_) | Self::ScopeNotHeld(_) | Self::AppName => "Unprocessable Entity",
-            Self::UserNotFound | Self::KeyNotFound | Self::AppNotFound => "Not Found",
+            Self::UserNotFound | Self::KeyNotFound | Self::SessionNotFound | Self::AppNotFound => {
+                "Not Found"
+            }
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",
             Self::Unavailable | Self::OtherAuditKey => "Service Unavailable",

@@ -6,6 +6,7 @@ use actix_web::test::TestRequest;
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, ResponseError};
 use futures_util::FutureExt;
+use secrecy::ExposeSecret;
 
 use super::body::Body;
 use super::body::form::{Fields, FromFields};
@@ -49,7 +50,8 @@ pub(crate) fn form(input: &[u8]) {
         parsed.unwrap_or(Err(RequestError::BrokenBody))
     };
     match fields().and_then(TokenForm::from_fields) {
-        Ok(form) => assert!(!form.username.is_empty()),
+        Ok(TokenForm::Password(request)) => assert!(!request.name.is_empty()),
+        Ok(TokenForm::Refresh { token, .. }) => assert!(!token.expose_secret().is_empty()),
         Err(error) => blames_client(error),
     }
     if let Err(error) = fields().and_then(CredentialForm::from_fields) {

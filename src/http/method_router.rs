@@ -69,6 +69,14 @@ where
     Methods::new().post(handler)
 }
 
+/// `PATCH`.
+pub(super) fn patch<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
+where
+    F::Output: Responder + 'static,
+{
+    Methods::new().patch(handler)
+}
+
 /// `DELETE`.
 pub(crate) fn delete<F: Handler<Args>, Args: FromRequest + 'static>(handler: F) -> Methods
 where

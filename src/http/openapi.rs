@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::error_responses;
 use super::routes::{
     account, admin_access, admin_users, events, forward_auth, health, keys, oauth, oauth_metadata,
-    register, token, tutorial,
+    register, sessions, token, tutorial,
 };
 use crate::config::AuthConfig;
 use crate::scope;
@@ -74,6 +74,10 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         keys::create,
         keys::list,
         keys::revoke,
+        sessions::list,
+        sessions::rename,
+        sessions::end,
+        sessions::end_all,
         events::own,
         oauth::revoke,
         oauth::introspect,
@@ -85,6 +89,9 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         admin_users::update,
         admin_users::delete,
         admin_access::sign_out,
+        sessions::list_of_user,
+        sessions::end_all_of_user,
+        sessions::end_of_user,
         admin_access::unlock,
         events::all,
         tutorial::page,
@@ -97,6 +104,7 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         (name = "sign-in", description = "Tokens: issue and end them"),
         (name = "users", description = "Registration, and users' own accounts"),
         (name = "keys", description = "API keys, for the user's programs"),
+        (name = "sessions", description = "Where a user is signed in"),
         (name = "OAuth2", description = "Revocation, introspection, metadata"),
         (name = "reverse proxies", description = "Forward-auth"),
         (name = "administration", description = "Accounts of other users"),

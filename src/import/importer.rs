@@ -373,5 +373,6 @@ fn session_of(user_id: i64, token: &ImportedToken, now: NaiveDateTime) -> NewSes
         scopes: String::new(),
         access_token: token.digest.clone(),
         token_expires_at: token.expires_at,
+        refresh: None,
     }
 }

@@ -15,6 +15,8 @@ pub struct RemotePrincipal {
     scopes: String,
     issued_at: i64,
     expires_at: i64,
+    session_id: Option<i64>,
+    authenticated_at: Option<i64>,
 }
 
 /// A user, with the fields that the server shares with other apps.
@@ -57,6 +59,17 @@ impl RemotePrincipal {
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
+
+    /// The id of the session; `None` for an API key, and from a server without sessions.
+    pub fn session_id(&self) -> Option<i64> {
+        self.session_id
+    }
+
+    /// When the user entered the password for the session, in seconds since 1970, UTC; `None` if the
+    /// server does not say.
+    pub fn authenticated_at(&self) -> Option<i64> {
+        self.authenticated_at
+    }
 }
 
 /// RFC 7662 section 2.2.
@@ -79,6 +92,9 @@ struct Active {
     /// Required for a user.
     exp: Option<i64>,
     external_id: Option<String>,
+    /// Absent for an API key.
+    sid: Option<String>,
+    auth_time: Option<i64>,
 }
 
 /// Parses the body of a response; `None` for an invalid credential.
@@ -92,6 +108,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::
     }
     let active: Active = serde_json::from_slice(body)?;
     let id = active.sub.parse().map_err(serde_json::Error::custom)?;
+    let session_id = active.sid.map(|sid| sid.parse()).transpose();
     let (is_app, email, expires_at) = match (active.username, active.client_id, active.exp) {
         (Some(email), _, Some(exp)) => (false, email, exp),
         (None, Some(_), exp) => (true, String::new(), exp.unwrap_or(i64::MAX)),
@@ -108,6 +125,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<RemotePrincipal>, serde_json::
         scopes: active.scope,
         issued_at: active.iat,
         expires_at,
+        session_id: session_id.map_err(serde_json::Error::custom)?,
+        authenticated_at: active.auth_time,
     }))
 }
 
@@ -128,6 +147,16 @@ mod tests {
         let imported = GOOD.replace("\"exp\"", "\"external_id\":\"u-1\",\"exp\"");
         let imported = parse(imported.as_bytes()).unwrap().unwrap();
         assert_eq!(imported.user.external_id.as_deref(), Some("u-1"));
+        assert_eq!(
+            (imported.session_id(), imported.authenticated_at()),
+            (None, None)
+        );
+        let session = GOOD.replace("\"exp\"", "\"sid\":\"12\",\"auth_time\":3,\"exp\"");
+        let session = parse(session.as_bytes()).unwrap().unwrap();
+        assert_eq!(
+            (session.session_id(), session.authenticated_at()),
+            (Some(12), Some(3))
+        );
         assert_eq!((principal.issued_at(), principal.expires_at()), (1, 2));
         assert_eq!(principal.scopes(), "a b");
         assert!(

@@ -31,6 +31,7 @@ mod prepared;
 mod principal;
 mod principal_cache;
 mod recognition;
+mod refresh;
 mod restore;
 mod savepoint;
 mod schema;
@@ -74,13 +75,14 @@ pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
 pub use maintenance::backup;
-pub(crate) use new_session::{LockedSessions, NewSession, SessionKind};
+pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession, SessionKind};
 pub use principal::{Credential, Principal, UsedKey};
+pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
-pub use session::SessionState;
 pub(crate) use session::Sessions;
+pub use session::{Session, SessionState};
 pub(crate) use shared::{Claims, Shared, users_of};
 pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,

@@ -13,6 +13,8 @@ use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::sessions;
 use super::session::SessionState;
 use super::{AccessToken, Revoking, StoreConnection, Writing};
+use crate::credential::keyed_digest::DigestKey;
+use crate::credential::refresh_token::{RefreshToken, Seed};
 
 /// A session that begins, with its first login token.
 #[derive(Clone, Debug)]
@@ -45,6 +47,24 @@ pub(crate) struct NewSession {
     pub(crate) access_token: String,
     /// When the login token ends, UTC.
     pub(crate) token_expires_at: NaiveDateTime,
+    /// What the first refresh token is made of, if there is one.
+    pub(crate) refresh: Option<FirstRefresh>,
+}
+
+/// What the first refresh token of a session is made of, besides the id of the session.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstRefresh {
+    /// The key of all refresh tokens.
+    pub(crate) key: DigestKey,
+    /// What distinguishes this one.
+    pub(crate) seed: Seed,
+}
+
+impl FirstRefresh {
+    /// The token.
+    pub(crate) fn token(&self, session_id: i64) -> RefreshToken {
+        RefreshToken::first(&self.key, session_id, &self.seed)
+    }
 }
 
 /// Where a session comes from.
@@ -335,7 +355,50 @@ fn insert(tx: &mut Writing<'_>, rows: &[Row]) -> QueryResult<()> {
     };
     insert.execute(tx.conn())?;
     let tokens: Vec<NewAccessToken> = rows.iter().map(Row::first_token).collect();
-    NewAccessToken::insert_all(tx, &tokens)
+    NewAccessToken::insert_all(tx, &tokens)?;
+    let refresh: Vec<NewRefresh> = rows.iter().filter_map(NewRefresh::of).collect();
+    if refresh.is_empty() {
+        return Ok(());
+    }
+    let insert = RowList {
+        before: INSERT_REFRESH,
+        rows: &refresh,
+        after: "",
+    };
+    insert.execute(tx.conn()).map(drop)
+}
+
+/// A first refresh token to insert.
+struct NewRefresh {
+    session_id: i64,
+    digest: String,
+    created_at: NaiveDateTime,
+}
+
+impl NewRefresh {
+    fn of(row: &Row) -> Option<Self> {
+        Some(Self {
+            session_id: row.id,
+            digest: row.of.refresh.as_ref()?.token(row.id).digest().to_hex(),
+            created_at: row.of.created_at,
+        })
+    }
+}
+
+const INSERT_REFRESH: &str = "INSERT INTO refresh_tokens (session_id, counter, digest, \
+     previous_digest, salt, rotated_at) VALUES ";
+
+impl ListedRow for NewRefresh {
+    fn walk<'b>(&'b self, columns: &mut Columns<'_, '_, 'b>) -> QueryResult<()> {
+        columns
+            .add::<BigInt, _>(&self.session_id)?
+            .add::<BigInt, _>(&0_i64)?
+            .add::<Text, _>(&self.digest)?
+            .add::<Text, _>("")?
+            .add::<Text, _>("")?
+            .add::<Timestamp, _>(&self.created_at)
+            .map(drop)
+    }
 }
 
 /// The largest number of sessions in one statement: a statement has at most 32,766 values.

@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::Bytes;
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::{AccessToken, ApiKey, User};
+use super::{AccessToken, ApiKey, SessionState, User};
 use crate::scope;
+
+/// The shortest time between two recorded uses of a session.
+const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// A user or app, and the credential that identifies it, as stored. The domain decides whether the
 /// credential is still valid.
@@ -20,6 +23,9 @@ pub struct Principal {
     pub user: User,
     /// The credential.
     pub credential: Credential,
+    /// When the session was used, in microseconds since 1970, UTC; see
+    /// [`Self::should_record_session_use`].
+    used_at: AtomicI64,
     /// See [`Self::prepared`].
     #[cfg(feature = "server")]
     prepared: OnceLock<Bytes>,
@@ -28,9 +34,14 @@ pub struct Principal {
 impl Principal {
     /// A principal as read from the database.
     pub(super) fn new(user: User, credential: Credential) -> Self {
+        let used_at = match &credential {
+            Credential::LoginToken(token) => first_used_at(token),
+            Credential::ApiKey(_) => i64::MIN,
+        };
         Self {
             user,
             credential,
+            used_at: AtomicI64::new(used_at),
             #[cfg(feature = "server")]
             prepared: OnceLock::new(),
         }
@@ -72,6 +83,35 @@ impl Principal {
     /// The scopes that user and credential both hold now, separated by spaces.
     pub fn scopes(&self) -> String {
         scope::intersection(self.credential.scopes(), &self.user.scopes)
+    }
+
+    /// The session; `None` for an API key.
+    pub fn session(&self) -> Option<&SessionState> {
+        match &self.credential {
+            Credential::LoginToken(token) => Some(&token.session),
+            Credential::ApiKey(_) => None,
+        }
+    }
+
+    /// The latest recorded use of the session, here or in the database, in microseconds since 1970, UTC.
+    pub(crate) fn session_used_at(&self) -> i64 {
+        self.used_at.load(Ordering::Relaxed)
+    }
+
+    /// Whether a use of the session at `now` is a minute or more after the last recorded one. Of several
+    /// concurrent calls, only one returns true.
+    pub(crate) fn should_record_session_use(&self, now: NaiveDateTime) -> bool {
+        is_next(&self.used_at, now, USE_INTERVAL)
+    }
+
+    /// When the user entered the password for the session, in seconds since 1970, UTC; `None` for an API
+    /// key, and for a session that began without a password.
+    pub fn authenticated_at(&self) -> Option<i64> {
+        let at = match &self.credential {
+            Credential::LoginToken(token) => token.authenticated_at,
+            Credential::ApiKey(_) => None,
+        };
+        at.map(|at| at.and_utc().timestamp())
     }
 
     /// When the credential was issued, in seconds since 1970, UTC.
@@ -152,15 +192,37 @@ impl UsedKey {
     /// Whether a use at `now` is `interval` or more after the last recorded one. Of several
     /// concurrent calls, only one returns true.
     pub fn should_record_use(&self, now: NaiveDateTime, interval: TimeDelta) -> bool {
-        let now = now.and_utc().timestamp_micros();
-        let recorded_at = self.recorded_at.load(Ordering::Relaxed);
-        let next = interval
-            .num_microseconds()
-            .map_or(i64::MAX, |interval| recorded_at.saturating_add(interval));
-        now >= next
-            && self
-                .recorded_at
-                .compare_exchange(recorded_at, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+        is_next(&self.recorded_at, now, interval)
     }
+}
+
+/// What counts as the latest recorded use of a session when its principal is read. The first use of a
+/// login token that was issued together with a refresh token is always recorded: it shows that the
+/// client has both.
+fn first_used_at(token: &AccessToken) -> i64 {
+    let used_at = token.session.last_used_at;
+    let has_refresh_token = token.expiration_date < token.session.expires_at;
+    if has_refresh_token && token.created_at >= used_at {
+        micros(used_at - USE_INTERVAL)
+    } else {
+        micros(used_at)
+    }
+}
+
+fn micros(at: NaiveDateTime) -> i64 {
+    at.and_utc().timestamp_micros()
+}
+
+/// Whether `now` is `interval` or more after the recorded time, which then becomes `now`. Of several
+/// concurrent calls, only one returns true.
+fn is_next(recorded_at: &AtomicI64, now: NaiveDateTime, interval: TimeDelta) -> bool {
+    let now = micros(now);
+    let last = recorded_at.load(Ordering::Relaxed);
+    let next = interval
+        .num_microseconds()
+        .map_or(i64::MAX, |interval| last.saturating_add(interval));
+    now >= next
+        && recorded_at
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
 }

@@ -4,9 +4,10 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamp};
 
+use super::limits::check_texts;
 use super::prepared::prepared;
 use super::schema::{access_tokens, sessions};
-use super::{Revoking, Writing};
+use super::{Revoking, StoreConnection, Writing};
 
 /// What every check of a login token needs of its session.
 #[derive(Clone, Debug, Queryable)]
@@ -19,7 +20,7 @@ pub struct SessionState {
     pub amr: String,
     /// The longest pause between two uses, in seconds; `None` if any is allowed.
     pub idle_seconds: Option<i64>,
-    /// UTC, up to a minute old.
+    /// UTC, up to two minutes old.
     pub last_used_at: NaiveDateTime,
     /// The fixed end, UTC.
     pub expires_at: NaiveDateTime,
@@ -43,6 +44,65 @@ pub(super) const SESSION_STATE_COLUMNS: SessionStateColumns = (
     sessions::expires_at,
 );
 
+/// A session as its user sees it.
+#[derive(Clone, Debug, Queryable)]
+#[non_exhaustive]
+pub struct Session {
+    /// See [`SessionState::id`].
+    pub id: i64,
+    /// The user.
+    pub user_id: i64,
+    /// Where it comes from: `api` or `issued`.
+    pub kind: String,
+    /// What the client or the user calls the device.
+    pub name: String,
+    /// As the client sent it at the sign-in, shortened.
+    pub user_agent: String,
+    /// The address of the sign-in or of the last refresh; empty without one.
+    pub last_ip: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+    /// See [`SessionState::last_used_at`].
+    pub last_used_at: NaiveDateTime,
+    /// See [`SessionState::expires_at`].
+    pub expires_at: NaiveDateTime,
+    /// See [`SessionState::idle_seconds`].
+    pub idle_seconds: Option<i64>,
+    /// See [`SessionState::amr`].
+    pub amr: String,
+    /// Separated by spaces.
+    pub scopes: String,
+}
+
+/// The columns of a [`Session`], in the order of its fields.
+const SESSION_COLUMNS: (
+    sessions::id,
+    sessions::user_id,
+    sessions::kind,
+    sessions::name,
+    sessions::user_agent,
+    sessions::last_ip,
+    sessions::created_at,
+    sessions::last_used_at,
+    sessions::expires_at,
+    sessions::idle_seconds,
+    sessions::amr,
+    sessions::scopes,
+) = (
+    sessions::id,
+    sessions::user_id,
+    sessions::kind,
+    sessions::name,
+    sessions::user_agent,
+    sessions::last_ip,
+    sessions::created_at,
+    sessions::last_used_at,
+    sessions::expires_at,
+    sessions::idle_seconds,
+    sessions::amr,
+    sessions::scopes,
+);
+
 /// Passes over sessions that another transaction ends: it may wait for others of these.
 const PRUNE_POSTGRES: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
      SELECT id FROM sessions WHERE expires_at <= $1 \
@@ -50,6 +110,10 @@ const PRUNE_POSTGRES: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
 
 const PRUNE_SQLITE: &str = "DELETE FROM sessions WHERE id IN (\
      SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+
+/// A later use may have been recorded by another process.
+const RECORD_USE: &str =
+    "UPDATE sessions SET last_used_at = $1 WHERE id = $2 AND last_used_at < $3";
 
 /// The sessions of users.
 pub(crate) struct Sessions;
@@ -61,6 +125,53 @@ impl Sessions {
         let tokens = diesel::delete(access_tokens::table).execute(tx.conn())?;
         diesel::delete(sessions::table).execute(tx.conn())?;
         Ok(tokens)
+    }
+
+    /// The sessions of a user that have not reached their fixed end by `now`, the one used last first. A
+    /// user has at most a hundred.
+    pub(crate) fn list_of_user(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<Vec<Session>> {
+        sessions::table
+            .filter(sessions::user_id.eq(user_id))
+            .filter(sessions::expires_at.gt(now))
+            .order((sessions::last_used_at.desc(), sessions::id.desc()))
+            .select(SESSION_COLUMNS)
+            .load(conn)
+    }
+
+    /// Gives a session of a user another name. Returns the session, if the user has it. This changes no
+    /// principal.
+    pub(crate) fn rename(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        id: i64,
+        name: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<Session>> {
+        check_texts([name])?;
+        let this = sessions::table
+            .find(id)
+            .filter(sessions::user_id.eq(user_id))
+            .filter(sessions::expires_at.gt(now));
+        diesel::update(this)
+            .set(sessions::name.eq(name))
+            .returning(SESSION_COLUMNS)
+            .get_result(tx.conn())
+            .optional()
+    }
+
+    /// Ends a session of a user. Returns whether the user had it.
+    pub(crate) fn end(tx: &mut Revoking<'_>, user_id: i64, id: i64) -> QueryResult<bool> {
+        tx.require(user_id)?;
+        let this = sessions::table
+            .find(id)
+            .filter(sessions::user_id.eq(user_id));
+        diesel::delete(this)
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
     }
 
     /// Ends the session of the login token with this digest. Returns whether the token was stored.
@@ -93,6 +204,22 @@ impl Sessions {
             .filter(sessions::user_id.eq(user_id))
             .filter(sessions::id.ne(kept));
         diesel::delete(others).execute(tx.conn())
+    }
+
+    /// Records the last use of sessions, in the order of their ids: see
+    /// [`SessionState::last_used_at`].
+    pub(crate) fn record_uses(
+        tx: &mut Writing<'_>,
+        uses: &[(i64, NaiveDateTime)],
+    ) -> QueryResult<()> {
+        for (id, at) in uses {
+            prepared(RECORD_USE)
+                .bind::<Timestamp, _>(at)
+                .bind::<BigInt, _>(id)
+                .bind::<Timestamp, _>(at)
+                .execute(tx.conn())?;
+        }
+        Ok(())
     }
 
     /// Deletes at most `limit` sessions that have reached their fixed end by `now`. Returns how many.

@@ -422,6 +422,8 @@ fn every_command_honours_the_json_option() {
         ("user unlock", &[carol]),
         ("token issue", &[carol]),
         ("token list", &[]),
+        ("session list", &[carol]),
+        ("session end", &[carol, "--all"]),
         ("token revoke", &[carol]),
         ("token prune", &[]),
         ("key create", &[carol, "--name", "k"]),

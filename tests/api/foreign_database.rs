@@ -23,6 +23,8 @@ const COMMANDS: &[&[&str]] = &[
     &["user", "delete", "ada@example.com"],
     &["user", "passwd", "ada@example.com"],
     &["token", "list"],
+    &["session", "list", "ada@example.com"],
+    &["session", "end", "ada@example.com", "--all"],
     &["token", "prune"],
     &["token", "issue", "ada@example.com"],
     &["key", "list", "ada@example.com"],

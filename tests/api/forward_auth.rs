@@ -16,16 +16,18 @@ on_both_databases!(
     verify_fails_closed_without_the_database,
 );
 
-const IDENTITY: [&str; 6] = [
+const IDENTITY: [&str; 8] = [
     "x-auth-user-id",
     "x-auth-email",
     "x-auth-name",
     "x-auth-scopes",
     "x-auth-method",
     "x-auth-external-id",
+    "x-auth-session-id",
+    "x-auth-time",
 ];
 
-fn identity(response: &Response) -> [Option<String>; 6] {
+fn identity(response: &Response) -> [Option<String>; 8] {
     IDENTITY.map(|name| response.header(name))
 }
 
@@ -37,7 +39,19 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
         app.create_key(&token, "orders:read").secret,
         app.create_key(&token, "").secret,
     );
+    let known = app.get("/verify").bearer(&token).send();
+    let known = ["x-auth-session-id", "x-auth-time"].map(|name| known.header(name).unwrap());
+    assert!(
+        known
+            .iter()
+            .all(|value| value.parse::<i64>().is_ok_and(|value| value > 0)),
+        "{known:?}"
+    );
     let by = |scopes: &str, method: &str| {
+        let [session, time] = match method {
+            "login" => [known[0].as_str(), known[1].as_str()],
+            _ => ["", ""],
+        };
         [
             "1",
             "alice@example.com",
@@ -45,6 +59,8 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
             scopes,
             method,
             "",
+            session,
+            time,
         ]
         .map(|v| Some(v.to_owned()))
     };
@@ -76,7 +92,7 @@ fn every_200_carries_the_identity_for_any_method(backend: Backend) {
             (401, Some(r#"Bearer realm="tokenhouse""#)),
             "{method}"
         );
-        assert_eq!(identity(&response), [const { None }; 6]);
+        assert_eq!(identity(&response), [const { None }; 8]);
     }
     // The body is not awaited: proxies announce one and do not send it.
     let announced = app
@@ -176,7 +192,7 @@ fn required_scopes_come_from_the_query(backend: Backend) {
                 response.json(),
                 json!({ "detail": "Not enough permissions" })
             );
-            assert_eq!(identity(&response), [const { None }; 6], "{query}");
+            assert_eq!(identity(&response), [const { None }; 8], "{query}");
         }
     }
     let refused = "audit_events WHERE action = 'scope.refused' AND credential = 'key:1'";
@@ -217,7 +233,7 @@ fn invalid_proxy_queries_are_rejected_and_logged(backend: Backend) {
         assert_eq!(response.status, 403, "{query}");
         let detail = "The query of the reverse proxy is not valid";
         assert_eq!(response.json(), json!({ "detail": detail }));
-        assert_eq!(identity(&response), [const { None }; 6], "{query}");
+        assert_eq!(identity(&response), [const { None }; 8], "{query}");
         // Unauthenticated clients cannot write to the log this way.
         let anonymous = server.get(&format!("/verify?{query}")).send();
         assert_eq!(anonymous.status, 401, "{query}");
@@ -309,7 +325,7 @@ fn verify_fails_closed_without_the_database(backend: Backend) {
         let response = app.get(path).bearer(&token).send();
         assert_eq!(
             (response.status, identity(&response)),
-            (503, [const { None }; 6])
+            (503, [const { None }; 8])
         );
     }
 }

@@ -173,6 +173,7 @@ fn commands_print_no_control_characters() {
         &["user", "grant", &alice.email, HOSTILE],
         &["key", "list", &alice.email],
         &["token", "list"],
+        &["session", "list", &alice.email],
         &["audit", "tail"],
         &["audit", "export"],
         &["audit", "verify", "--contains", HOSTILE],

@@ -120,8 +120,9 @@ impl Auth {
             scopes: String::new(),
             device: &Device::default(),
             authenticated_at,
+            refresh: None,
         };
-        let (secret, lifetime, mut session) = self.new_session(&admin.context, beginning, now)?;
+        let (secret, mut session) = self.new_session(&admin.context, beginning, now)?;
         let auth = self.clone();
         let issued = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             if user.disabled_at.is_some() {
@@ -137,12 +138,7 @@ impl Auth {
             auth.record_evicted(events, id, &evicted);
             Ok(token)
         });
-        let token = issued.await?;
-        Ok(IssuedToken {
-            secret,
-            token,
-            lifetime,
-        })
+        Ok(IssuedToken::of(secret, &issued.await?, None))
     }
 
     /// Lists the login tokens that have not expired, with their users, ordered by user id: about

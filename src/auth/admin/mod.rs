@@ -4,6 +4,7 @@ mod addresses;
 mod administration;
 mod apps;
 mod credentials;
+mod sessions;
 mod users;
 
 use std::sync::Arc;

@@ -6,9 +6,11 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
+use super::refresh::without_offline_access;
 use super::session::Beginning;
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
+use crate::config::RefreshMode;
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
@@ -115,8 +117,8 @@ impl Auth {
     ) -> Result<Option<IssuedToken>, Error> {
         let VerifiedAccount { account, attempt } = verified;
         let context = context.by_password(account.user.id);
-        let scopes = match choose_scopes(&account.user.scopes, scope) {
-            Ok(scopes) => scopes,
+        let (scopes, is_refresh_requested) = match choose(&account.user.scopes, scope) {
+            Ok(chosen) => chosen,
             Err(error) => {
                 let event = Event::refused(Action::Login).on_user(account.user.id);
                 self.0.metrics.sign_in(SignInOutcome::Scope);
@@ -131,6 +133,11 @@ impl Auth {
                 return Err(error);
             }
         };
+        let refresh = match self.0.config.sessions.refresh {
+            RefreshMode::Always => Some(self.new_refresh().await?),
+            RefreshMode::Asked if is_refresh_requested => Some(self.new_refresh().await?),
+            RefreshMode::Asked | RefreshMode::Off => None,
+        };
         let now = self.0.clock.now();
         let user_id = account.user.id;
         let beginning = Beginning {
@@ -139,8 +146,9 @@ impl Auth {
             scopes,
             device,
             authenticated_at: Some(now),
+            refresh,
         };
-        let (secret, lifetime, session) = self.new_session(&context, beginning, now)?;
+        let (secret, session) = self.new_session(&context, beginning, now)?;
         // A single session always replaces another one, and that of a device usually does.
         let replaces = self.0.config.sessions.per_user == 1 || device.id.is_some();
         let mut stored = Ok(Stored::NoRoom);
@@ -156,11 +164,11 @@ impl Auth {
         match stored? {
             Stored::Token(token) => {
                 self.0.metrics.sign_in(SignInOutcome::Ok);
-                Ok(Some(IssuedToken {
+                Ok(Some(IssuedToken::of(
                     secret,
-                    token,
-                    lifetime,
-                }))
+                    &token,
+                    session.refresh.as_ref(),
+                )))
             }
             Stored::AccountChanged => Ok(None),
             Stored::NoRoom => Err(Error::Internal),
@@ -212,6 +220,12 @@ impl Auth {
         });
         stored.await
     }
+}
+
+/// The scopes of a new session, and whether a refresh token is requested.
+fn choose(held: &str, requested: Option<&str>) -> Result<(String, bool), Error> {
+    let (scopes, is_refresh_requested) = without_offline_access(requested.unwrap_or_default())?;
+    Ok((choose_scopes(held, Some(&scopes))?, is_refresh_requested))
 }
 
 /// Returns the scopes of a new token: the requested ones, or all of the user's if none are

@@ -58,6 +58,18 @@ impl Query {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
+    /// One of these values.
+    pub(crate) fn one_of(
+        &mut self,
+        name: &'static str,
+        values: &'static [&'static str],
+    ) -> Option<&'static str> {
+        let message = format!("Input should be {}", values.join(" or "));
+        self.parse(name, "literal_error", &message, |text| {
+            values.iter().copied().find(|value| *value == text)
+        })
+    }
+
     /// A whole number.
     pub(crate) fn number(&mut self, name: &'static str) -> Option<i64> {
         let message = "Input should be a valid integer, unable to parse string as an integer";

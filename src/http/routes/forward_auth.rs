@@ -87,6 +87,9 @@ pub(crate) async fn verify(
         Credential::LoginToken(_) => "login",
         Credential::ApiKey(_) => "key",
     };
+    let session = principal.session();
+    let session = session.map(|session| session.id.to_string());
+    let auth_time = principal.authenticated_at().map(|at| at.to_string());
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         ("x-auth-user-id", principal.user.id.to_string().as_str()),
@@ -98,6 +101,8 @@ pub(crate) async fn verify(
             "x-auth-external-id",
             principal.user.external_id.as_deref().unwrap_or_default(),
         ),
+        ("x-auth-session-id", session.as_deref().unwrap_or_default()),
+        ("x-auth-time", auth_time.as_deref().unwrap_or_default()),
     ] {
         let value =
             HeaderValue::try_from(printable(value)).map_err(|_error| DomainError::Internal)?;

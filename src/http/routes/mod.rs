@@ -11,6 +11,7 @@ pub(super) mod keys;
 pub(super) mod oauth;
 pub(super) mod oauth_metadata;
 pub(super) mod register;
+pub(super) mod sessions;
 pub(super) mod start_page;
 pub(super) mod token;
 pub(super) mod tutorial;
@@ -18,7 +19,7 @@ pub(super) mod tutorial;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, Resource, web};
 
-use super::method_router::{delete, get, post, resource};
+use super::method_router::{delete, get, patch, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
 use crate::metrics::Metrics;
@@ -50,6 +51,14 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             get(keys::list).post(keys::create),
         ))
         .service(resource("/users/me/keys/{id}", delete(keys::revoke)))
+        .service(resource(
+            "/users/me/sessions",
+            get(sessions::list).delete(sessions::end_all),
+        ))
+        .service(resource(
+            "/users/me/sessions/{id}",
+            patch(sessions::rename).delete(sessions::end),
+        ))
         .service(resource("/users/me/events", get(events::own)))
         // For clients with the static key.
         .service(resource("/page", get(tutorial::page)))
@@ -77,6 +86,14 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     .service(resource(
         "/admin/users/{id}/tokens",
         delete(admin_access::sign_out),
+    ))
+    .service(resource(
+        "/admin/users/{id}/sessions",
+        get(sessions::list_of_user).delete(sessions::end_all_of_user),
+    ))
+    .service(resource(
+        "/admin/users/{id}/sessions/{session}",
+        delete(sessions::end_of_user),
     ))
     .service(resource(
         "/admin/users/{id}/unlock",
@@ -118,6 +135,11 @@ const METADATA_OF_PATH: &str = "/.well-known/oauth-authorization-server/{path:.+
 
 /// The id in the path. A malformed id identifies nothing.
 fn path_id(request: &HttpRequest) -> Result<i64, RequestError> {
-    let id = request.match_info().get("id").unwrap_or_default();
-    id.parse().map_err(|_malformed| RequestError::NotFound)
+    path_number(request, "id")
+}
+
+/// The number in the path with this name. A malformed one identifies nothing.
+fn path_number(request: &HttpRequest, name: &str) -> Result<i64, RequestError> {
+    let number = request.match_info().get(name).unwrap_or_default();
+    number.parse().map_err(|_malformed| RequestError::NotFound)
 }

@@ -119,11 +119,24 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
     external_id: Option<&'a str>,
+    /// The id of the session; not for an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "12")]
+    sid: Option<String>,
+    /// When the user entered the password, in seconds since 1970 (RFC 9470 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    auth_time: Option<i64>,
+    /// How the user signed in (RFC 8176).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["pwd"]))]
+    amr: Vec<&'a str>,
 }
 
 impl<'a> From<&'a Principal> for Introspection<'a> {
     fn from(principal: &'a Principal) -> Self {
         let is_app = principal.is_app();
+        let session = principal.session();
         Self {
             active: true,
             scope: Some(principal.scopes()),
@@ -135,6 +148,11 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
             sub: Some(principal.user.id.to_string()),
             name: Some(&principal.user.name),
             external_id: principal.user.external_id.as_deref(),
+            sid: session.map(|session| session.id.to_string()),
+            auth_time: principal.authenticated_at(),
+            amr: session.map_or(Vec::new(), |session| {
+                session.amr.split_whitespace().collect()
+            }),
         }
     }
 }

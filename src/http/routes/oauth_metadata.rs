@@ -7,7 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::config::PublicUrl;
+use crate::auth::Auth;
+use crate::config::{PublicUrl, RefreshMode};
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
 use crate::scope;
@@ -20,7 +21,7 @@ pub(crate) struct Metadata {
     token_endpoint: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
-    grant_types_supported: [&'static str; 1],
+    grant_types_supported: &'static [&'static str],
     /// Empty: there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
     token_endpoint_auth_methods_supported: [&'static str; 1],
@@ -46,6 +47,7 @@ pub(crate) struct Metadata {
 )]
 pub(crate) async fn metadata(
     request: HttpRequest,
+    auth: Auth,
     url: web::Data<Option<PublicUrl>>,
 ) -> Result<HttpResponse, Error> {
     let public = url.get_ref().as_ref().map(ToString::to_string);
@@ -57,7 +59,10 @@ pub(crate) async fn metadata(
         revocation_endpoint: endpoint("/revoke"),
         introspection_endpoint: endpoint("/introspect"),
         issuer,
-        grant_types_supported: ["password"],
+        grant_types_supported: match auth.config().sessions.refresh {
+            RefreshMode::Off => &["password"],
+            RefreshMode::Asked | RefreshMode::Always => &["password", "refresh_token"],
+        },
         response_types_supported: [],
         token_endpoint_auth_methods_supported: ["none"],
         revocation_endpoint_auth_methods_supported: ["none"],
@@ -71,13 +76,14 @@ pub(crate) async fn metadata(
 /// `TOKENHOUSE_PUBLIC_URL`.
 pub(crate) async fn metadata_of_path(
     request: HttpRequest,
+    auth: Auth,
     url: web::Data<Option<PublicUrl>>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let own = url.get_ref().as_ref().map(PublicUrl::path);
     // The captured path has no slash before it.
     if own.and_then(|own| own.strip_prefix('/')) == Some(path.as_str()) {
-        metadata(request, url).await
+        metadata(request, auth, url).await
     } else {
         Err(RequestError::NotFound.into())
     }

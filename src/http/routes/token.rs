@@ -1,34 +1,45 @@
 //! Signing in and out.
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
-use secrecy::SecretString;
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, Device, IssuedToken, SignIn};
+use crate::config::RefreshMode;
 use crate::error::{Error as DomainError, ErrorCollector};
 use crate::guards::SignedIn;
 use crate::http::body::form::{Fields, FormBody, FromFields};
+use crate::http::body::query::Query;
 use crate::http::error_details::ErrorDetails;
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
 
-/// The password form of OAuth2 (RFC 6749 section 4.3.2).
+/// The password form of OAuth2 (RFC 6749 section 4.3.2), or its refresh form (section 6).
 #[derive(ToSchema)]
 #[schema(as = Body_create_token_token_post)]
 #[expect(dead_code, reason = "describes the form for the OpenAPI document")]
 pub(crate) struct TokenRequest {
     /// Defaults to `password` when it is missing or empty.
-    #[schema(nullable = false, pattern = "^(password)?$", example = "password")]
+    #[schema(
+        nullable = false,
+        pattern = "^(password|refresh_token)?$",
+        example = "password"
+    )]
     grant_type: Option<String>,
-    /// The e-mail address, in any spelling.
+    /// The e-mail address, in any spelling; required for `password`.
     #[schema(min_length = 1, example = "andres@example.com")]
     username: String,
+    /// Required for `password`.
     #[schema(format = "password", min_length = 1, example = "correct-horse-9!")]
     password: String,
-    /// The scopes of the token, separated by spaces; all of the user's when empty. A scope that the
-    /// user does not hold is refused.
+    /// Required for `refresh_token`.
+    #[schema(nullable = false, format = "password", example = "")]
+    refresh_token: Option<String>,
+    /// The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
+    /// for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
+    /// answer has a refresh token, and the access token is short-lived.
     // Empty, as Swagger UI sends "string" for a field without an example.
     #[schema(nullable = false, example = "")]
     scope: Option<String>,
@@ -47,10 +58,11 @@ pub(crate) struct TokenRequest {
 }
 
 /// The parameters of [`TokenRequest`], which must not be repeated.
-const PARAMETERS: [&str; 8] = [
+const PARAMETERS: [&str; 9] = [
     "grant_type",
     "username",
     "password",
+    "refresh_token",
     "scope",
     "client_id",
     "client_secret",
@@ -58,16 +70,15 @@ const PARAMETERS: [&str; 8] = [
     "device_name",
 ];
 
-/// A parsed [`TokenRequest`]: FastAPI's `OAuth2PasswordRequestForm`.
-pub(crate) struct TokenForm {
-    /// The e-mail address.
-    pub(crate) username: String,
-    /// The password.
-    pub(crate) password: SecretString,
-    /// The requested scopes.
-    pub(crate) scope: Option<String>,
-    /// The device.
-    pub(crate) device: Device,
+/// A parsed [`TokenRequest`].
+pub(crate) enum TokenForm {
+    /// FastAPI's `OAuth2PasswordRequestForm`.
+    Password(SignIn),
+    /// RFC 6749 section 6.
+    Refresh {
+        token: SecretString,
+        scope: Option<String>,
+    },
 }
 
 impl FromFields for TokenForm {
@@ -77,35 +88,56 @@ impl FromFields for TokenForm {
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         fields.refuse_repeated(&PARAMETERS)?;
         let mut errors = ErrorCollector::new();
-        let grant_type = errors.take(check_grant_type(&mut fields));
-        let username = errors.take(fields.required("username"));
+        let grant = errors.take(check_grant_type(&mut fields));
+        if grant == Some(Grant::Refresh) {
+            let token = errors.take(fields.required("refresh_token").map(SecretString::from));
+            let scope = errors.take(fields.optional("scope"));
+            return match (token, scope) {
+                (Some(token), Some(scope)) => Ok(Self::Refresh { token, scope }),
+                _ => Err(RequestError::InvalidForm(errors.into())),
+            };
+        }
+        let name = errors.take(fields.required("username"));
         let password = errors.take(fields.required("password").map(SecretString::from));
         let scope = errors.take(fields.optional("scope"));
-        let id = errors.take(fields.optional("device_id"));
-        let name = errors.take(fields.optional("device_name"));
-        match (grant_type, username, password, scope, id, name) {
-            (Some(()), Some(username), Some(password), Some(scope), Some(id), Some(name)) => {
-                Ok(Self {
-                    username,
+        let device_id = errors.take(fields.optional("device_id"));
+        let device_name = errors.take(fields.optional("device_name"));
+        match (grant, name, password, scope, device_id, device_name) {
+            (Some(_), Some(name), Some(password), Some(scope), Some(id), Some(device_name)) => {
+                Ok(Self::Password(SignIn {
+                    name,
                     password,
                     scope,
-                    device: Device { id, name },
-                })
+                    device: Device {
+                        id,
+                        name: device_name,
+                    },
+                }))
             }
             _ => Err(RequestError::InvalidForm(errors.into())),
         }
     }
 }
 
-fn check_grant_type(fields: &mut Fields) -> Result<(), ErrorDetails> {
+/// How a client proves who the user is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    Password,
+    Refresh,
+}
+
+fn check_grant_type(fields: &mut Fields) -> Result<Grant, ErrorDetails> {
     match fields.optional("grant_type")? {
-        Some(other) if other != "password" => {
-            let message = "String should match pattern '^password$'";
-            let error = ErrorDetails::new("grant_type", "string_pattern_mismatch", message);
-            Err(error.with_input(other).with("pattern", "^password$"))
-        }
-        _ => Ok(()),
+        Some(grant) if grant == "refresh_token" => Ok(Grant::Refresh),
+        Some(other) if other != "password" => Err(unknown_grant(other)),
+        _ => Ok(Grant::Password),
     }
+}
+
+fn unknown_grant(grant: String) -> ErrorDetails {
+    let message = "String should match pattern '^password$'";
+    let error = ErrorDetails::new("grant_type", "string_pattern_mismatch", message);
+    error.with_input(grant).with("pattern", "^password$")
 }
 
 /// A successful sign-in (RFC 6749 section 5.1).
@@ -123,11 +155,25 @@ pub(crate) struct TokenResponse<'a> {
     /// What the token allows, separated by spaces.
     #[schema(example = "")]
     scope: &'a str,
+    /// The id of the session; only if a user may have several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 12)]
+    session_id: Option<i64>,
+    /// 84 characters; only for a session with refresh tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "")]
+    refresh_token: Option<&'a str>,
+    /// Until the session ends, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 2_592_000)]
+    refresh_expires_in: Option<i64>,
 }
 
 /// Sign in
 ///
-/// Issues a new access token for the OAuth2 password form, and ends the user's previous one.
+/// Begins a session with a new access token for the OAuth2 password form. It replaces the session of
+/// the same `device_id`; beyond the number of sessions that the settings allow, which may be one, the
+/// session that was unused longest ends.
 #[utoipa::path(
     post,
     path = "/token",
@@ -150,11 +196,13 @@ pub(crate) async fn create_token(
     context: AuditContext,
     form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<HttpResponse, Error> {
-    let issued = match sign_in(&auth, &context, form).await {
+    let issued = match issue(&auth, &context, form).await {
         Ok(issued) => issued,
         Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
         Err(error) => return Err(error),
     };
+    let refresh = issued.refresh.as_ref();
+    let is_shown = auth.config().sessions.per_user > 1 || refresh.is_some();
     Ok(HttpResponse::Ok()
         // HTTP/1.0's no-store, which RFC 6749 section 5.1 requires as well.
         .insert_header((header::PRAGMA, "no-cache"))
@@ -162,25 +210,32 @@ pub(crate) async fn create_token(
             access_token: issued.secret.expose(),
             token_type: "bearer",
             expires_in: issued.lifetime.num_seconds(),
-            scope: &issued.token.scopes,
+            scope: &issued.scopes,
+            session_id: is_shown.then_some(issued.session_id),
+            refresh_token: refresh.map(|refresh| refresh.token.expose()),
+            refresh_expires_in: refresh.map(|refresh| refresh.lifetime.num_seconds()),
         }))
 }
 
-async fn sign_in(
+async fn issue(
     auth: &Auth,
     context: &AuditContext,
     form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<IssuedToken, Error> {
     let FormBody(form) = form?;
-    let request = SignIn {
-        name: form.username,
-        password: form.password,
-        scope: form.scope,
-        device: form.device,
-    };
     // Boxed, or every connection that is still reading its form would reserve the space.
-    let issued = Box::pin(auth.sign_in(context, request));
-    Ok(issued.await?)
+    let issued = match form {
+        TokenForm::Password(request) => Box::pin(auth.sign_in(context, request)).await,
+        TokenForm::Refresh { .. } if auth.config().sessions.refresh == RefreshMode::Off => {
+            let error = unknown_grant("refresh_token".to_owned());
+            return Err(RequestError::InvalidForm(vec![error]).into());
+        }
+        TokenForm::Refresh { token, scope } => {
+            let token = token.expose_secret();
+            Box::pin(auth.refresh(context, token, scope.as_deref())).await
+        }
+    };
+    Ok(issued?)
 }
 
 /// The status 400 of RFC 6749 section 5.2, where FastAPI responds with 401 or 422.
@@ -196,29 +251,41 @@ fn with_strict_status(error: Error) -> Result<HttpResponse, Error> {
 
 /// Sign out
 ///
-/// Ends the login token. It is rejected everywhere once this responds.
+/// Ends the session, or with `all=true` all sessions of the user. The tokens are rejected everywhere
+/// once this responds. API keys stay.
 #[utoipa::path(
     post,
     path = "/logout",
     tag = "sign-in",
     operation_id = "log_out",
+    params(("all" = Option<bool>, Query, description = "Whether to end all sessions")),
     // Without the header `Token`: Swagger UI would send a static key in it along with the token.
     security(("OAuth2PasswordBearer" = [])),
     responses(
-        (status = 204, description = "The token has ended"),
+        (status = 204, description = "The session has ended"),
         error_responses::NotAuthenticated,
         error_responses::LoginTokenRequired,
         error_responses::TwoCredentials,
+        error_responses::InvalidQuery,
         error_responses::TooManyAttempts,
         error_responses::Unavailable,
     )
 )]
 pub(crate) async fn logout(
+    request: HttpRequest,
     auth: Auth,
     caller: SignedIn,
     context: AuditContext,
 ) -> Result<HttpResponse, Error> {
+    let mut query = Query::from_request(&request);
+    let all = query.one_of("all", &["true", "false"]);
+    query.check()?;
     let context = context.by_owner(&caller);
-    auth.revoke_token(&context, caller.token()).await?;
+    if all == Some("true") {
+        auth.end_sessions(&context, caller.principal(), false)
+            .await?;
+    } else {
+        auth.revoke_token(&context, caller.token()).await?;
+    }
     Ok(HttpResponse::NoContent().finish())
 }

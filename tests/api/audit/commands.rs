@@ -58,7 +58,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 27] = [
+const WITH_EVENT: [(&str, &[&str], &str); 29] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -71,6 +71,8 @@ const WITH_EVENT: [(&str, &[&str], &str); 27] = [
     ("token list", &[], "user.read"),
     ("token revoke", &[ADDRESS], "token.revoke"),
     ("token prune", &[], "token.prune"),
+    ("session list", &[ADDRESS], "session.read"),
+    ("session end", &[ADDRESS, "--all"], "session.end"),
     ("key create", &[ADDRESS, "--name", "k"], "key.create"),
     ("key list", &[ADDRESS], "key.read"),
     ("key revoke", &[ADDRESS, "1"], "key.revoke"),

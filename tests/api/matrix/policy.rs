@@ -134,6 +134,37 @@ pub const ROUTES: &[Route] = &[
             404,
         ),
     ),
+    get("/users/me/sessions", Guard::Login),
+    at(
+        "/users/me/sessions?keep=current",
+        route(
+            "DELETE",
+            "/users/me/sessions",
+            Guard::Login,
+            Body::None,
+            204,
+        ),
+    ),
+    at(
+        "/users/me/sessions/999999",
+        route(
+            "PATCH",
+            "/users/me/sessions/{id}",
+            Guard::Login,
+            Body::Json(r#"{"name":"phone"}"#),
+            404,
+        ),
+    ),
+    at(
+        "/users/me/sessions/999999",
+        route(
+            "DELETE",
+            "/users/me/sessions/{id}",
+            Guard::Login,
+            Body::None,
+            404,
+        ),
+    ),
     get("/users/me/events", Guard::ScopedUser),
     // OAuth2.
     route(
@@ -197,6 +228,30 @@ pub const ROUTES: &[Route] = &[
         route(
             "DELETE",
             "/admin/users/{id}/tokens",
+            USERS_WRITE,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/users/1/sessions",
+        get("/admin/users/{id}/sessions", USERS_READ),
+    ),
+    at(
+        "/admin/users/999999/sessions",
+        route(
+            "DELETE",
+            "/admin/users/{id}/sessions",
+            USERS_WRITE,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/users/1/sessions/999999",
+        route(
+            "DELETE",
+            "/admin/users/{id}/sessions/{session}",
             USERS_WRITE,
             Body::None,
             404,

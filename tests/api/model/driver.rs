@@ -396,6 +396,10 @@ fn prediction(operation: Operation, response: &Response) -> Option<Value> {
             if body["active"] == true {
                 body["scope"] = ordered(&body["scope"]);
             }
+            // The model does not know how many sessions there were.
+            let has_session = body["amr"] != Value::Null;
+            assert_eq!(body["sid"].is_string(), has_session, "{body}");
+            body.as_object_mut()?.remove("sid");
             body
         }
         Operation::ListKeys(_) => {

@@ -152,7 +152,7 @@ impl Model {
         };
         let credential = &self.credentials[index];
         let user = &self.users[credential.owner];
-        json!({
+        let mut described = json!({
             "active": true,
             "scope": caller.scopes.text(),
             "username": user.email,
@@ -161,7 +161,12 @@ impl Model {
             "iat": credential.issued,
             "sub": user.id.to_string(),
             "name": user.name,
-        })
+        });
+        if credential.key.is_none() {
+            described["auth_time"] = json!(credential.issued);
+            described["amr"] = json!(["pwd"]);
+        }
+        described
     }
 
     /// Issues a login token that replaces the earlier one. Without scopes, it gets all of the user's.

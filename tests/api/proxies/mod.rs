@@ -25,13 +25,15 @@ on_both_databases!(
 const SCOPE: &str = "reports:read";
 
 /// The headers that identify the caller to the app.
-const IDENTITY: [&str; 6] = [
+const IDENTITY: [&str; 8] = [
     "X-Auth-User-Id",
     "X-Auth-Email",
     "X-Auth-Name",
     "X-Auth-Scopes",
     "X-Auth-Method",
     "X-Auth-External-Id",
+    "X-Auth-Session-Id",
+    "X-Auth-Time",
 ];
 
 /// An app behind a proxy that uses Tokenhouse for authentication.
@@ -45,7 +47,7 @@ struct Guarded {
 /// A credential, and its identity according to Tokenhouse.
 struct Caller {
     credential: String,
-    identity: [String; 6],
+    identity: [String; 8],
 }
 
 impl Guarded {
@@ -225,11 +227,11 @@ fn as_variable(name: &str) -> String {
 fn leaks_are_detected() {
     let caller = Caller {
         credential: "the-credential".to_owned(),
-        identity: ["1", "a@example.com", "A", "", "login", ""].map(str::to_owned),
+        identity: ["1", "a@example.com", "A", "", "login", "", "", ""].map(str::to_owned),
     };
     let good = "GET / HTTP/1.1\r\nX-Auth-User-Id: 1\r\nX-Auth-Email: a@example.com\r\n\
         X-Auth-Name: A\r\nX-Auth-Scopes: \r\nX-Auth-Method: login\r\n\
-        X-Auth-External-Id: \r\n\r\n";
+        X-Auth-External-Id: \r\nX-Auth-Session-Id: \r\nX-Auth-Time: \r\n\r\n";
     let fault_of = |head: &str| {
         let request = Recorded {
             head: head.to_owned(),

@@ -1,0 +1,61 @@
+//! Sessions of users that administrators and operators list and end.
+
+use super::Administrator;
+use crate::audit::{Action, Event};
+use crate::auth::Auth;
+use crate::error::Error;
+use crate::store::{Ends, Session, Sessions, User};
+
+impl Auth {
+    /// Lists the sessions of a user as [`Auth::list_sessions`] does, and records that they were read.
+    ///
+    /// # Errors
+    /// [`Error::UserNotFound`]; [`Error::TooManyAttempts`] when the caller has used up its budget;
+    /// [`Error::Unavailable`].
+    pub async fn list_sessions_of(
+        &self,
+        admin: &Administrator,
+        id: i64,
+    ) -> Result<Vec<Session>, Error> {
+        let event = Event::new(Action::SessionRead).on_user(id);
+        self.record(&admin.context, event).await?;
+        let find = move |conn: &mut _| User::find(conn, id);
+        self.0.store.read(find).await?.ok_or(Error::UserNotFound)?;
+        self.list_sessions(id).await
+    }
+
+    /// Ends a session of a user.
+    ///
+    /// # Errors
+    /// The same as [`Auth::delete_user`]; [`Error::SessionNotFound`] when the user has no such session.
+    pub async fn end_session_of(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        session: i64,
+    ) -> Result<(), Error> {
+        let ended = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
+            if !Sessions::end(tx, user.id, session)? {
+                return Err(Error::SessionNotFound);
+            }
+            let event = Event::new(Action::SessionEnd).on_user(user.id);
+            events.record(event.with("session", session));
+            Ok(())
+        });
+        ended.await
+    }
+
+    /// Ends all sessions of a user, and keeps the keys. Returns how many.
+    ///
+    /// # Errors
+    /// The same as [`Auth::delete_user`].
+    pub async fn end_sessions_of(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
+        let ended = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
+            let ended = Sessions::end_of_user(tx, user.id)?;
+            let event = Event::new(Action::SessionEnd).on_user(user.id);
+            events.record(event.with("sessions", ended));
+            Ok(ended)
+        });
+        ended.await
+    }
+}
