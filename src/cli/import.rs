@@ -157,6 +157,7 @@ impl ImportArgs {
                 dry_run: self.dry_run,
                 again: self.again,
                 renumber: self.renumber,
+                sessions: config.auth.sessions.per_user,
             },
             max_rows: self.max_rows,
             batch: self.batch,

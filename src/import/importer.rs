@@ -43,9 +43,9 @@ pub struct ImportedUser {
     pub created_at: Option<NaiveDateTime>,
     /// The login token, if one is imported.
     pub token: Option<ImportedToken>,
-    /// The digests of the user's other valid tokens, none of which lasts longer. No other user gets
-    /// them.
-    pub other_tokens: Vec<String>,
+    /// The user's other valid tokens, none of which lasts longer; the one that lasts longest first. No
+    /// other user gets them.
+    pub other_tokens: Vec<ImportedToken>,
 }
 
 impl ImportedUser {
@@ -124,6 +124,8 @@ pub struct UserDecision {
     pub outcome: Outcome,
     /// The token that is stored with the user.
     pub token: Option<ImportedToken>,
+    /// More tokens that are stored with the user, if users may have several sessions.
+    pub more_tokens: Vec<ImportedToken>,
     /// The user name that is stored with the user.
     pub username: Option<String>,
     /// Whether another user has the user name, so that the user signs in with the address only.
@@ -137,6 +139,7 @@ impl UserDecision {
         Self {
             outcome,
             token: None,
+            more_tokens: Vec::new(),
             username: None,
             is_username_taken: false,
             tokens: Vec::new(),
@@ -162,6 +165,8 @@ pub struct ImportMode {
     pub again: bool,
     /// Whether users who cannot keep the id of the source get another one.
     pub renumber: bool,
+    /// The number of sessions that a user may have, each with one of the tokens.
+    pub sessions: usize,
 }
 
 /// Imports batches of users, each in one transaction, or predicts the outcome without storing anything.
@@ -319,7 +324,7 @@ fn insert(
             });
             continue;
         };
-        if let Some(token) = &decision.token {
+        for token in decision.token.iter().chain(&decision.more_tokens) {
             sessions.push(session_of(id, token, now));
         }
         if let Some(username_key) = decision.username.clone() {

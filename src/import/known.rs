@@ -103,7 +103,9 @@ impl Known {
             let found = import::find_usernames(conn, &usernames)?;
             known.usernames = found.into_iter().collect();
         }
-        let tokens = users.iter().filter_map(|user| user.token.as_ref());
+        let tokens = users
+            .iter()
+            .flat_map(|user| user.token.iter().chain(&user.other_tokens));
         let tokens: Vec<String> = tokens.map(|token| token.digest.clone()).collect();
         if !tokens.is_empty() {
             (known.stored_tokens, known.spent_tokens) = import::find_tokens(conn, &tokens)?;

@@ -80,7 +80,7 @@ impl Decider<'_> {
                 self.remember(&address, user, new_id);
                 self.decide_username(user, &mut decision);
                 self.decide_first_token(&address, user, &mut decision);
-                self.remember_others(&address, user);
+                self.decide_others(&address, user, &mut decision);
             }
             Outcome::AlreadyThere { .. } if self.seen_user(&address).is_some() => {
                 let token = user.token.as_ref();
@@ -88,7 +88,10 @@ impl Decider<'_> {
                     .map(|token| self.decide_later_token(&address, token))
                     .into_iter()
                     .collect();
-                self.remember_others(&address, user);
+                for other in &user.other_tokens {
+                    self.remember_owner(&address, &other.digest);
+                    decision.tokens.push(TokenOutcome::Superseded);
+                }
             }
             _ => {}
         }
@@ -276,9 +279,21 @@ impl Decider<'_> {
         }
     }
 
-    fn remember_others(&mut self, address: &str, user: &ImportedUser) {
-        for digest in &user.other_tokens {
-            self.remember_owner(address, digest);
+    /// The other tokens of the row that imports the user: as many as the user may have sessions.
+    fn decide_others(&mut self, address: &str, user: &ImportedUser, decision: &mut UserDecision) {
+        for token in &user.other_tokens {
+            // The first session is that of the user's token.
+            let has_room = 1 + decision.more_tokens.len() < self.mode.sessions;
+            let refused = self.refuse_token(address, token).filter(|_| has_room);
+            self.remember_owner(address, &token.digest);
+            decision.tokens.push(match refused {
+                Some(refused) => refused,
+                None if !has_room => TokenOutcome::Superseded,
+                None => {
+                    decision.more_tokens.push(token.clone());
+                    TokenOutcome::Imported(token.clone())
+                }
+            });
         }
     }
 

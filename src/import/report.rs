@@ -235,8 +235,6 @@ impl Report {
             let others = read.user.other_tokens.len() as u64;
             if decision.tokens.is_empty() {
                 self.tokens.of_users_left_out += own + others;
-            } else {
-                self.tokens.superseded += others;
             }
             for token in &decision.tokens {
                 self.add_token(token);

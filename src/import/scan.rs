@@ -42,9 +42,8 @@ impl Scan {
         for read in &batch.users {
             self.addresses
                 .push(self.hashing.hash_one(read.user.email.key()));
-            let token = read.user.token.as_ref().map(|token| &token.digest);
-            let digests = token.into_iter().chain(&read.user.other_tokens);
-            let hashes = digests.map(|digest| self.hashing.hash_one(digest));
+            let tokens = read.user.token.iter().chain(&read.user.other_tokens);
+            let hashes = tokens.map(|token| self.hashing.hash_one(&token.digest));
             self.tokens.extend(hashes);
             if let Some(username) = &read.user.username {
                 self.usernames.push(self.hashing.hash_one(username));

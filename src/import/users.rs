@@ -1,5 +1,6 @@
 //! Converts users of a source to users of the target.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -88,31 +89,26 @@ impl Rules {
         }
     }
 
-    /// The valid token that expires last, as users have one token, and the digests of the other valid
-    /// ones.
+    /// The valid token that expires last, and the other valid ones in the order of their ends, the last
+    /// one first.
     fn choose_token(
         &self,
         tokens: &[SourceToken],
         counts: &mut TokenCounts,
-    ) -> (Option<ImportedToken>, Vec<String>) {
-        let (mut chosen, mut others) = (None::<ImportedToken>, Vec::new());
+    ) -> (Option<ImportedToken>, Vec<ImportedToken>) {
+        let mut valid = Vec::new();
         for token in tokens {
-            let Some(token) = self.convert_token(token) else {
-                *counts.not_importable.entry("unreadable-time").or_default() += 1;
-                continue;
-            };
-            if token.expires_at <= self.now {
-                counts.expired += 1;
-                continue;
-            }
-            match &chosen {
-                Some(other) if other.expires_at >= token.expires_at => others.push(token.digest),
-                _ => others.extend(chosen.replace(token).map(|other| other.digest)),
+            match self.convert_token(token) {
+                None => *counts.not_importable.entry("unreadable-time").or_default() += 1,
+                Some(token) if token.expires_at <= self.now => counts.expired += 1,
+                Some(token) => valid.push(token),
             }
         }
+        // Of two that end together, the first one of the source is chosen.
+        valid.sort_by_key(|token| Reverse(token.expires_at));
         // Cut only now: of two tokens beyond the maximum, the later one is chosen.
         let latest = self.now.checked_add_signed(self.max_lifetime);
-        let chosen = chosen.map(|token| match latest {
+        let mut cut = valid.into_iter().map(|token| match latest {
             Some(latest) if token.expires_at > latest => ImportedToken {
                 expires_at: latest,
                 is_cut: !token.lacks_lifetime,
@@ -120,7 +116,7 @@ impl Rules {
             },
             _ => token,
         });
-        (chosen, others)
+        (cut.next(), cut.collect())
     }
 
     /// A token with its expiry; `None` if that is beyond all calendars.

@@ -20,6 +20,7 @@ on_both_databases!(
     urls_of_sqlalchemy_are_read,
     sqlite_files_are_read_without_a_trace,
     locked_and_damaged_files_are_named,
+    tokens_of_a_user_become_sessions,
 );
 
 const USERS: &str = "id INTEGER PRIMARY KEY, email TEXT, hashed_password TEXT";
@@ -330,4 +331,43 @@ fn locked_and_damaged_files_are_named(backend: Backend) {
     );
     let problem = error(&app, &[&format!("sqlite://{}", scratch.0.display())]);
     assert!(problem.contains("not a regular file"), "{problem}");
+}
+
+/// As many as a user may have sessions, the ones that last longest.
+fn tokens_of_a_user_become_sessions(backend: Backend) {
+    let scratch = Scratch::new();
+    let path = scratch.0.join("source.db");
+    let names = ["a", "b", "c", "d", "other"];
+    let [a, b, c, d, other] = names.map(token);
+    drop(sqlite(
+        &path,
+        &format!(
+            "CREATE TABLE users ({USERS});
+             INSERT INTO users VALUES (1, 'a@example.com', '!'), (2, 'b@example.com', '!');
+             CREATE TABLE access_tokens (user_id INTEGER, access_token TEXT, expiration_date TEXT);
+             INSERT INTO access_tokens VALUES
+               (1, '{a}', '2999-01-01'), (1, '{b}', '2020-01-01'), (1, '{c}', '2999-01-03'),
+               (1, '{d}', '2999-01-02'), (2, '{other}', '2999-01-01')"
+        ),
+    ));
+    let path = format!("sqlite://{}", path.display());
+    for (per_user, expected, superseded) in [
+        ("1", [401, 401, 200, 401, 200], 2),
+        ("2", [401, 401, 200, 200, 200], 1),
+        ("20", [200, 401, 200, 200, 200], 0),
+    ] {
+        let app = TestApp::builder(backend)
+            .setting("TOKENHOUSE_SESSIONS_PER_USER", per_user)
+            .start();
+        let predicted = import(&app, &[&path, "--dry-run"]);
+        let report = import(&app, &[&path]);
+        assert_eq!(predicted["tokens"], report["tokens"]);
+        assert_eq!(report["tokens"]["superseded"], superseded);
+        assert_eq!(report["tokens"]["expired"], 1);
+        let statuses = names.map(|name| app.status("/users/me", &token(name)));
+        assert_eq!(statuses, expected, "{per_user}");
+        // Again nothing is stored.
+        let again = import(&app, &[&path]);
+        assert_eq!(again["tokens"]["imported"], 0, "{again}");
+    }
 }
