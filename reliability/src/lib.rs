@@ -14,6 +14,7 @@ pub mod groups;
 pub mod history;
 pub mod hostile;
 pub mod races;
+pub mod refresh;
 mod user;
 
 use std::fmt;

@@ -14,6 +14,7 @@ use reliability::groups::Groups;
 use reliability::history::{Action, History, Outcome, Run};
 use reliability::hostile::Hostile;
 use reliability::races::{Races, Tally};
+use reliability::refresh::Refreshes;
 
 /// The exit code for a violation, or for a mutant that survives.
 const EXIT_VIOLATION: u8 = 1;
@@ -59,6 +60,9 @@ enum Command {
     /// Register the same addresses and sign in at the same moments, and check that refusals undo
     /// nothing else
     Groups(Groups),
+    /// Refresh sessions while processes are killed and answers lost, and check that no honest client is
+    /// signed out
+    Refresh(Refreshes),
     /// Hold thousands of connections without progress, and check that other clients are not affected
     Hostile(Hostile),
     /// Check that weakened versions of Tokenhouse are found
@@ -144,6 +148,7 @@ impl Command {
             Self::Durability(Durability::IoErrors(io_errors)) => io_errors.execute(binary)?,
             Self::Faults(faults) => faults.execute(binary)?,
             Self::Groups(groups) => groups.execute(binary)?,
+            Self::Refresh(refreshes) => refreshes.execute(binary)?,
             Self::Hostile(hostile) => hostile.execute(binary)?,
             Self::Mutants(args) => return mutants::run(args),
         };
