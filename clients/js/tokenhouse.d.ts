@@ -1,4 +1,4 @@
-import type { Input, Response as Answer, Route } from "./api.d.ts";
+import type { Input, Response as Answer, Route, Schemas } from "./api.d.ts";
 
 /** The tokens of a session, as a storage keeps them. */
 export interface Tokens {
@@ -13,6 +13,9 @@ export interface Tokens {
   /** How long the access token is valid from then on, in milliseconds. */
   lifetime: number;
 }
+
+/** A sign-in on a device. */
+export type Session = Schemas["Session"];
 
 /** Keeps the tokens. Methods may return promises. */
 export interface TokenStorage {
@@ -105,19 +108,6 @@ export interface Client {
 
   /** Stops the timer and the reports of the storage. The session remains. */
   close(): void;
-}
-
-export interface Session {
-  id: number;
-  name: string;
-  kind: string;
-  created_at: string;
-  last_used_at: string | null;
-  expires_at: string;
-  ip: string | null;
-  user_agent: string | null;
-  /** Whether it is the session of this client. */
-  current: boolean;
 }
 
 export interface SignIn {

@@ -88,8 +88,7 @@ export function createClient(options) {
 
   /** @param {Record<string, string | undefined>} fields @returns {Promise<Tokens>} */
   async function grant(fields) {
-    const named = { ...fields, device_id: device?.id, device_name: device?.name };
-    const [answer, response] = await post("/token", named);
+    const [answer, response] = await post("/token", fields);
     // The page of a captive portal has status 200 too.
     if (typeof answer?.access_token !== "string") throw new TokenhouseError(response, answer);
     const { access_token, refresh_token, scope, session_id, expires_in } = answer;
@@ -217,7 +216,14 @@ export function createClient(options) {
   /** @type {Client["signIn"]} */
   async function signIn({ username, password, scope = "" }) {
     const scopes = offline ? `${scope} offline_access`.trim() : scope;
-    const tokens = await grant({ grant_type: "password", username, password, scope: scopes });
+    const tokens = await grant({
+      grant_type: "password",
+      username,
+      password,
+      scope: scopes,
+      device_id: device?.id,
+      device_name: device?.name,
+    });
     failure = null;
     await store(tokens);
     emit("signed-in");
@@ -248,7 +254,7 @@ export function createClient(options) {
     signOut,
     token: async () => (await current())?.access_token ?? null,
     sessions: {
-      list: () => call("GET /users/me/sessions"),
+      list: async () => (await call("GET /users/me/sessions")).sessions,
       rename: (id, name) => call("PATCH /users/me/sessions/{id}", { path: { id }, body: { name } }),
       end: (id) => call("DELETE /users/me/sessions/{id}", { path: { id } }),
       endOthers: () => call("DELETE /users/me/sessions", { query: { keep: "current" } }),

@@ -5,6 +5,8 @@ import { test as base, expect } from "@playwright/test";
 import { startTokenhouse } from "tokenhouse/testing";
 import { createApp } from "./app.js";
 
+const HOUR = 3600;
+
 const test = base.extend({
   // Each worker has its own app, on whose origin the settings of its server depend.
   site: [
@@ -67,11 +69,21 @@ test("all tabs hear of a sign-in and a sign-out", async ({ context, site, ada })
   await expectOrders(one, "Not authenticated");
 });
 
-test("a token that the server has ended signs out", async ({ context, site, ada }) => {
+test("two tabs refresh at the same time", async ({ context, site, ada }) => {
+  const [one, two] = [await open(context, site), await open(context, site)];
+  await signIn(one, ada);
+  await expectStatus(two, "signed in");
+  await site.tokenhouse.clock.advance(HOUR);
+  await Promise.all([expectOrders(one, "ada@example.com"), expectOrders(two, "ada@example.com")]);
+  await expectStatus(one, "signed in");
+});
+
+test("a user whose session has ended is signed out", async ({ context, site, ada }) => {
   const page = await open(context, site);
   await signIn(page, ada);
   await expectStatus(page, "signed in");
-  await site.tokenhouse.clock.advance(25 * 3600);
+  // As a sign-in on another device: the profile `tutorial` allows a user one session.
+  await site.tokenhouse.signIn(ada);
   await expectOrders(page, "Could not validate credentials");
-  await expectStatus(page, "signed out: invalid_token");
+  await expectStatus(page, "signed out: invalid_grant");
 });

@@ -10,9 +10,9 @@ const ME = "/users/me";
 
 /** A signed-in client, and the names of the events since. */
 async function signedIn(t, { server, ...options } = {}) {
-  server ??= await startServer(t);
+  server ??= await startServer();
   const gateway = await startGateway(t, server.url);
-  const user = await server.user();
+  const user = server.ada;
   const client = createClient({ url: gateway.url, ...options });
   t.after(() => client.close());
   await client.signIn(user);
@@ -199,6 +199,43 @@ test("a sign-out that the server does not hear is reported", async (t) => {
   await assert.rejects(client.signOut(), { name: "TypeError" });
   assert.deepEqual(events, ["signed-out: signed-out"]);
   assert.equal(await client.token(), null);
+});
+
+test("sessions are listed, renamed and ended", async (t) => {
+  const { client, server, user, events } = await signedIn(t, { device: { name: "Ada's laptop" } });
+  const phone = await signedIn(t, { server, device: { id: "7f3c", name: "Ada's phone" } });
+  const names = async () => (await client.sessions.list()).map(({ name }) => name).sort();
+  assert.deepEqual(await names(), ["Ada's laptop", "Ada's phone"]);
+  const [current] = (await client.sessions.list()).filter((session) => session.current);
+  assert.equal((await client.sessions.rename(current.id, "Laptop")).name, "Laptop");
+  // The same device again.
+  await phone.client.signIn(user);
+  assert.deepEqual(await names(), ["Ada's phone", "Laptop"]);
+  await client.sessions.endOthers();
+  assert.deepEqual(await names(), ["Laptop"]);
+  assert.equal((await phone.client.fetch(ME)).status, 401);
+  assert.deepEqual(phone.events, ["signed-in", "signed-out: invalid_grant"]);
+  await client.sessions.end(current.id);
+  assert.equal((await client.fetch(ME)).status, 401);
+  assert.deepEqual(events, ["signed-out: invalid_grant"]);
+});
+
+test("a sign-out everywhere ends the other sessions too", async (t) => {
+  const one = await signedIn(t);
+  const two = await signedIn(t, { server: one.server });
+  await one.client.signOut({ everywhere: true });
+  assert.deepEqual(one.events, ["signed-out: signed-out"]);
+  assert.equal((await two.client.fetch(ME)).status, 401);
+});
+
+test("without refresh tokens a session ends with its access token", async (t) => {
+  const { client, server, gateway, events } = await signedIn(t, { offline: false });
+  await server.expire();
+  assert.equal((await client.fetch(ME)).status, 200);
+  await server.endSessions();
+  assert.equal((await client.fetch(ME)).status, 401);
+  assert.equal(gateway.count("/token"), 0);
+  assert.deepEqual(events, ["signed-out: invalid_token"]);
 });
 
 test("a listener can call the client", async (t) => {

@@ -7,6 +7,7 @@ import { once } from "node:events";
 /** Starts a proxy of `upstream`, which ends with the test. */
 export async function startGateway(t, upstream) {
   const counts = new Map();
+  const changes = new Map();
   const faults = [];
   const server = http.createServer((request, response) => {
     const path = new URL(request.url, upstream).pathname;
@@ -18,8 +19,7 @@ export async function startGateway(t, upstream) {
     forwarded.on("error", () => response.destroy());
     forwarded.on("response", (answer) => {
       if (fault?.after) return fault.after(answer, response);
-      response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
+      void forward(answer, response, changes.get(path));
     });
     request.pipe(forwarded);
   });
@@ -39,6 +39,8 @@ export async function startGateway(t, upstream) {
       counts.delete(path);
       return count;
     },
+    /** Replaces members of the JSON of all responses to the path. */
+    change: (path, members) => changes.set(path, members),
     /** Answers the next request to the path itself. */
     answer: (path, status, headers, body = "") =>
       faults.push({ path, before: (_, response) => response.writeHead(status, headers).end(body) }),
@@ -52,11 +54,18 @@ export async function startGateway(t, upstream) {
       const released = new Promise((resolve) => (release = resolve));
       const after = async (answer, response) => {
         await released;
-        response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
+        await forward(answer, response);
       };
       faults.push({ path, after });
       return release;
     },
   };
+}
+
+/** Forwards a response, with these members of its JSON changed. */
+async function forward(answer, response, changes) {
+  let body = Buffer.concat(await answer.toArray());
+  if (changes) body = Buffer.from(JSON.stringify({ ...JSON.parse(body), ...changes }));
+  response.writeHead(answer.statusCode, { ...answer.headers, "content-length": body.length });
+  response.end(body);
 }
