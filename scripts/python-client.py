@@ -168,7 +168,7 @@ def check_credentials(checks: Checks, app: str, ada: str, bob: str, key: str) ->
         for headers in [{"Token": bad}, {"Authorization": f"Bearer {bad}"}]:
             check_refusal(checks, f"{bad[:60]!r}", ask(notes, headers), 401, "invalid")
     user = {"id": 1, "email": "ada@example.com", "name": "Ada Lovelace", "scope": "orders:read"}
-    user |= {"external_id": None, "app": None}
+    user |= {"external_id": None, "app": None, "sid": None, "auth_time": None}
     checks.equal("the user", ask(f"{app}/me", {"Token": key}).body, user)
 
 

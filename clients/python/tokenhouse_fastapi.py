@@ -53,6 +53,10 @@ class User(BaseModel):
     # The id before the import to Tokenhouse, if it was not an integer.
     external_id: str | None = None
     app: str | None = Field(None, validation_alias="client_id")
+    # The id of the session; an API key has none.
+    sid: str | None = None
+    # When the user entered the password, in seconds since 1970.
+    auth_time: int | None = None
 
 
 def current_user(

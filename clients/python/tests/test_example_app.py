@@ -1,6 +1,6 @@
 """The tests of an app: example_app.py. Copy what you need."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 
 def test_a_user_reads_notes(client, tokenhouse_user, tokenhouse):
@@ -24,6 +24,14 @@ def test_a_session_ends(client, auth_headers, tokenhouse_clock):
     assert client.get("/notes", headers=headers).status_code == 200
     tokenhouse_clock.advance(timedelta(hours=2))
     assert client.get("/notes", headers=headers).status_code == 401
+
+
+def test_the_app_knows_the_session(client, auth_headers, tokenhouse_user, tokenhouse_clock):
+    ada = tokenhouse_user()
+    tokenhouse_clock.set(datetime(2026, 1, 1, tzinfo=UTC))
+    first, second = (client.get("/me", headers=auth_headers(ada)).json() for _ in range(2))
+    assert first["sid"] != second["sid"]
+    assert first["auth_time"] == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def test_an_outage_is_no_sign_out(client, auth_headers, tokenhouse):
