@@ -1,9 +1,10 @@
-// What a browser does differently: timers.
+// The timers of a browser, and the fixtures in Playwright.
 
 import { once } from "node:events";
 import http from "node:http";
 import { test, expect } from "@playwright/test";
 import { createApp } from "../example/app.js";
+import { fixtures } from "../testing.js";
 
 const DAY = 24 * 3600 * 1000;
 
@@ -15,7 +16,10 @@ test("a lifetime beyond the range of a timer", async ({ page }) => {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const app = createApp({ url: `http://127.0.0.1:${server.address().port}` }).listen(0, "127.0.0.1");
+  const app = createApp({ url: `http://127.0.0.1:${server.address().port}` }).listen(
+    0,
+    "127.0.0.1",
+  );
   await once(app, "listening");
 
   await page.clock.install();
@@ -40,4 +44,16 @@ test("a lifetime beyond the range of a timer", async ({ page }) => {
   await expect.poll(() => refreshes).toBe(1);
   server.close();
   app.close();
+});
+
+const withServer = test.extend(fixtures());
+
+withServer.describe.serial("the fixtures", () => {
+  for (const attempt of [1, 2]) {
+    withServer(`reset the server before each test (${attempt})`, async ({ tokenhouse }) => {
+      const ada = await tokenhouse.user({ email: "ada@example.com" });
+      const headers = await tokenhouse.headers(ada);
+      expect((await fetch(`${tokenhouse.url}/users/me`, { headers })).status).toBe(200);
+    });
+  }
 });
