@@ -156,7 +156,9 @@ impl Manager {
             DatabaseUrl::Sqlite(path) => {
                 let mut conn = self.open_file(path)?;
                 let temporary = self.is_temporary.then_some(&TEMPORARY_SQLITE);
-                for setting in SQLITE_SETTINGS.iter().chain(temporary) {
+                // First, since the change of the journal mode syncs too; and last, to have effect.
+                let settings = temporary.into_iter().chain(SQLITE_SETTINGS);
+                for setting in settings.chain(temporary) {
                     conn.batch_execute(setting)
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
