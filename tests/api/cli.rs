@@ -374,8 +374,12 @@ fn token_prune_deletes_only_expired_tokens(backend: Backend) {
 }
 
 /// Commands that print no result, or one that is not JSON by nature, with the reason.
-const WITHOUT_JSON: [(&str, &str); 3] = [
+const WITHOUT_JSON: [(&str, &str); 4] = [
     ("completions", "prints a shell script"),
+    (
+        "dev",
+        "prints a line of JSON in any case, and runs until it is stopped",
+    ),
     ("healthcheck", "prints nothing: the exit code is the result"),
     ("serve", "prints its address and runs until it is stopped"),
 ];
