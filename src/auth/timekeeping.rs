@@ -6,6 +6,8 @@ use chrono::NaiveDateTime;
 use chrono::{DateTime, Utc};
 
 use super::Auth;
+#[cfg(any(feature = "cli", feature = "testing"))]
+use super::session_uses::is_idle;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::store::clock_mark::{self, STORE_INTERVAL};
@@ -69,9 +71,16 @@ impl Auth {
         let (store, clock) = (&self.0.store, &self.0.clock);
         let (before, after) = (clock.now(), at.naive_utc());
         if after < before {
+            self.flush_session_uses().await?;
             let end_expired = move |tx: &mut Revoking<'_>| {
                 AccessToken::prune(tx, before, i64::MAX)?;
                 Sessions::prune(tx, before, i64::MAX)?;
+                for session in Sessions::list_with_idle_end(tx)? {
+                    let used_at = session.last_used_at.and_utc().timestamp_micros();
+                    if is_idle(session.idle_seconds, used_at, before) {
+                        Sessions::end(tx, session.user_id, session.id)?;
+                    }
+                }
                 ApiKey::revoke_expired(tx, before)?;
                 Ok::<_, Error>(())
             };

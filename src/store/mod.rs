@@ -45,6 +45,7 @@ mod status;
 #[cfg(feature = "cli")]
 mod temporary_schemas;
 pub mod throttle_counter;
+#[cfg(feature = "cli")]
 mod timestamp;
 mod transaction;
 pub mod user;

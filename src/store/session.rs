@@ -163,6 +163,15 @@ impl Sessions {
             .optional()
     }
 
+    /// The sessions of all users that end when they are not used.
+    #[cfg(any(feature = "cli", feature = "testing"))]
+    pub(crate) fn list_with_idle_end(tx: &mut Writing<'_>) -> QueryResult<Vec<Session>> {
+        sessions::table
+            .filter(sessions::idle_seconds.is_not_null())
+            .select(SESSION_COLUMNS)
+            .load(tx.conn())
+    }
+
     /// Ends a session of a user. Returns whether the user had it.
     pub(crate) fn end(tx: &mut Revoking<'_>, user_id: i64, id: i64) -> QueryResult<bool> {
         tx.require(user_id)?;

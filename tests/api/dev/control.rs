@@ -188,6 +188,20 @@ fn going_back_revives_nothing() {
 }
 
 #[test]
+fn going_back_does_not_revive_unused_sessions() {
+    let dev = Dev::start(&["--set", "TOKENHOUSE_SESSION_IDLE=600"]);
+    dev.create("ada@example.com");
+    dev.create("bob@example.com");
+    let unused = dev.sign_in("ada@example.com");
+    assert_eq!(dev.status(&unused), 200);
+    dev.command("/_dev/clock", &json!({ "advance": 3_600 }));
+    assert_eq!(dev.status(&unused), 401);
+    let used = dev.sign_in("bob@example.com");
+    dev.command("/_dev/clock", &json!({ "advance": -3_600 }));
+    assert_eq!((dev.status(&unused), dev.status(&used)), (401, 200));
+}
+
+#[test]
 fn reset_restores_seed_clock_and_limits() {
     let folder = ScratchDir::new("dev");
     let seed = json!({ "users": [{ "email": "ada@example.com" }] });
