@@ -179,6 +179,21 @@ impl AuditContext {
         }
     }
 
+    /// Returns this context, authenticated by a refresh token of a session. The user pays for it.
+    pub(crate) fn by_refresh_token(&self, user_id: i64, session_id: i64) -> Self {
+        Self {
+            actor: user(user_id),
+            credential: "refresh".to_owned(),
+            authority: OWN_ACCOUNT.to_owned(),
+            spender: Some(Spender {
+                user_id,
+                credential: CredentialId::Login(session_id),
+                is_administration: false,
+            }),
+            ..self.clone()
+        }
+    }
+
     /// Whose budget for changes pays for the operation; `None` without a principal.
     pub(crate) fn spender(&self) -> Option<Spender> {
         self.spender

@@ -57,9 +57,11 @@ impl Auth {
     /// `TOKENHOUSE_REFRESH_GRACE`, and as long as the client has used nothing of the answer.
     ///
     /// # Errors
-    /// [`Error::InvalidGrant`] for a token that is unknown or of a session that has ended: the client signs
-    /// in again; [`Error::RefreshTokenReused`] for a token that ends its session; [`Error::InvalidScope`] for a scope that the session does not have, which
-    /// spends nothing; [`Error::Unavailable`], which spends nothing either.
+    /// [`Error::InvalidGrant`] for a token that is unknown or of a session that has ended: the client
+    /// signs in again; [`Error::RefreshTokenReused`] for a token that ends its session. These spend
+    /// nothing: [`Error::InvalidScope`] for a scope that the session does not have;
+    /// [`Error::TooManyAttempts`] when the user's budget for changes is used up;
+    /// [`Error::Unavailable`].
     pub async fn refresh(
         &self,
         context: &AuditContext,
@@ -86,13 +88,14 @@ impl Auth {
             now,
             context: context.clone(),
         });
+        let spender = context.by_refresh_token(stored.user_id, session_id);
         let mut outcome = Outcome::MustEnd;
         for may_end in [ends_early, true] {
             if matches!(outcome, Outcome::MustEnd) {
                 let users = Vec::from_iter(may_end.then_some(stored.user_id));
                 let (auth, refresh) = (self.clone(), Arc::clone(&refresh));
                 let user_id = stored.user_id;
-                let changed = self.change(context, Ends::Users(users), move |tx, events| {
+                let changed = self.change(&spender, Ends::Users(users), move |tx, events| {
                     auth.refresh_in(tx, events, user_id, &refresh, may_end)
                 });
                 outcome = changed.await?;
@@ -153,7 +156,9 @@ impl Auth {
         }
         Sessions::end(tx, user_id, stored.session_id)?;
         let event = Event::refused(Action::SessionRefreshReuse).on_user(user_id);
-        events.record(event.with("session", stored.session_id));
+        // Not by the user: either this client or an earlier one is a thief.
+        let event = event.with("session", stored.session_id);
+        events.record_by(refresh.context.clone(), event);
         Ok(Outcome::Reused)
     }
 

@@ -1,5 +1,5 @@
 //! A service for the tests of apps: its database is thrown away, its clock can be moved, and it can be
-//! reset. `tokenhouse dev` serves it to other programs, and [`crate::testing`] to tests in Rust.
+//! reset. `tokenhouse dev` serves it to other programs, and the module `testing` to tests in Rust.
 
 #[cfg(feature = "cli")]
 mod abandoned;

@@ -22,6 +22,8 @@ on_both_databases!(
     session_reaches_its_fixed_end,
     unused_session_ends,
     grace_of_zero_repeats_nothing,
+    refreshes_count_against_the_budget_of_changes,
+    refresh_succeeds_while_sign_ins_are_refused,
 );
 
 struct Service {
@@ -386,6 +388,47 @@ fn grace_of_zero_repeats_nothing(backend: Backend) {
     let (_, next) = refreshed(&app, &first);
     assert_eq!(refresh(&app, &first).status, 400);
     assert_eq!((reuses(&app), refresh(&app, &next).status), (1, 400));
+}
+
+fn refreshes_count_against_the_budget_of_changes(backend: Backend) {
+    let Service { app, clock } = service(backend, &[("TOKENHOUSE_LIMIT_CHANGES", "4")]);
+    let alice = app.register("alice");
+    let (_, mut token) = tokens(&sign_in(&app, &alice, "offline_access"));
+    let refused = (0..20).find_map(|_| {
+        let response = refresh(&app, &token);
+        if response.status == 200 {
+            (_, token) = tokens(&response.json());
+        }
+        (response.status != 200).then_some(response)
+    });
+    let refused = refused.expect("no refresh is refused");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // That spends nothing.
+    clock.advance(TimeDelta::minutes(1));
+    assert_eq!(refresh(&app, &token).status, 200);
+}
+
+fn refresh_succeeds_while_sign_ins_are_refused(backend: Backend) {
+    let settings = [
+        ("TOKENHOUSE_BCRYPT_COST", "12"),
+        ("TOKENHOUSE_HASH_QUEUE_MS", "1"),
+    ];
+    let Service { app, .. } = service(backend, &settings);
+    let alice = app.register("alice");
+    let (_, mut token) = tokens(&sign_in(&app, &alice, "offline_access"));
+    let form = [("username", "nobody@example.com"), ("password", "wrong")];
+    let refused = thread::scope(|scope| {
+        let sign_ins: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| app.post("/token").form(&form).send().status))
+            .collect();
+        while sign_ins.iter().any(|sign_in| !sign_in.is_finished()) {
+            (_, token) = refreshed(&app, &token);
+        }
+        let statuses = sign_ins.into_iter().map(|sign_in| sign_in.join().unwrap());
+        statuses.filter(|status| *status == 503).count()
+    });
+    assert!(refused >= 4, "only {refused} sign-ins are refused");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream;
 
-use super::read;
+use super::{read, refuse_while_busy};
 use crate::http::error_details::ErrorDetails;
 use crate::http::request_error::{Error, RequestError};
 
@@ -21,8 +21,8 @@ const MAX_FIELDS: usize = 1_000;
 
 /// An input that is parsed from the fields of a form.
 pub(crate) trait FromFields: Sized {
-    /// Whether the input has a password to hash, so that it is rejected while the hash queue is full.
-    const REQUIRES_HASH: bool;
+    /// Whether a body may have a password to hash, so that it is rejected while the hash queue is full.
+    fn requires_hash(body: &[u8]) -> bool;
 
     /// Parses the fields.
     ///
@@ -42,7 +42,10 @@ impl<T: FromFields + 'static> FromRequest for FormBody<T> {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = read(&request, &mut payload, MAX_BODY, T::REQUIRES_HASH).await?;
+            let body = read(&mut payload, MAX_BODY).await?;
+            if T::requires_hash(&body.bytes) {
+                refuse_while_busy(&request).await?;
+            }
             if !body.whole {
                 return Err(RequestError::BodyTooLarge.into());
             }

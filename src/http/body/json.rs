@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::{Body, read};
+use super::{Body, read, refuse_while_busy};
 use crate::error::{FieldError, FieldType, InvalidField};
 use crate::http::error_details::ErrorDetails;
 use crate::http::request_error::{Error, RequestError};
@@ -51,7 +51,10 @@ impl<T: FromMembers + 'static> FromRequest for JsonBody<T> {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let body = read(&request, &mut payload, MAX_BODY, T::REQUIRES_HASH).await?;
+            let body = read(&mut payload, MAX_BODY).await?;
+            if T::REQUIRES_HASH {
+                refuse_while_busy(&request).await?;
+            }
             read_members(&body, is_json(&request))
                 .and_then(|members| T::from_members(&members))
                 .map(Self)

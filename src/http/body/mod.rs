@@ -38,27 +38,27 @@ pub(crate) struct Body {
 
 /// Reads the body, up to `limit` bytes.
 ///
-/// With `requires_hash`, for a request with a password to hash, it rejects the request while the hash
-/// queue is full, before the body is parsed and after a short delay: a client that retries immediately
-/// would otherwise keep a core busy with rejections.
-///
 /// # Errors
 /// [`RequestError::BodyTimeout`] when the body does not arrive in time, [`RequestError::BrokenBody`]
-/// when it ends early or its chunks are malformed; `Busy` when the queue is full.
-async fn read(
-    request: &HttpRequest,
-    payload: &mut Payload,
-    limit: usize,
-    requires_hash: bool,
-) -> Result<Body, Error> {
-    let body = timeout(BODY_TIMEOUT, read_all(payload, limit))
+/// when it ends early or its chunks are malformed.
+async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
+    timeout(BODY_TIMEOUT, read_all(payload, limit))
         .await
-        .map_err(|_elapsed| RequestError::BodyTimeout)??;
-    if requires_hash && let Err(busy) = auth(request)?.check_capacity(network(request)) {
+        .map_err(|_elapsed| RequestError::BodyTimeout)?
+}
+
+/// Rejects a request with a password to hash while the hash queue is full: before its body is parsed,
+/// and after a short delay, since a client that retries immediately would otherwise keep a core busy
+/// with rejections.
+///
+/// # Errors
+/// `Busy` when the queue is full.
+async fn refuse_while_busy(request: &HttpRequest) -> Result<(), Error> {
+    if let Err(busy) = auth(request)?.check_capacity(network(request)) {
         sleep(rand::random_range(REJECTION_DELAY)).await;
         return Err(busy.into());
     }
-    Ok(body)
+    Ok(())
 }
 
 async fn read_all(payload: &mut Payload, limit: usize) -> Result<Body, Error> {

@@ -31,7 +31,9 @@ pub(crate) struct CredentialForm {
 }
 
 impl FromFields for CredentialForm {
-    const REQUIRES_HASH: bool = false;
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         fields.refuse_repeated(&["token", "token_type_hint"])?;
