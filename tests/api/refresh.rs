@@ -391,7 +391,11 @@ fn grace_of_zero_repeats_nothing(backend: Backend) {
 }
 
 fn refreshes_count_against_the_budget_of_changes(backend: Backend) {
-    let Service { app, clock } = service(backend, &[("TOKENHOUSE_LIMIT_CHANGES", "4")]);
+    let settings = [
+        ("TOKENHOUSE_LIMITS", "on"),
+        ("TOKENHOUSE_LIMIT_CHANGES", "4"),
+    ];
+    let Service { app, clock } = service(backend, &settings);
     let alice = app.register("alice");
     let (_, mut token) = tokens(&sign_in(&app, &alice, "offline_access"));
     let refused = (0..20).find_map(|_| {
@@ -410,25 +414,24 @@ fn refreshes_count_against_the_budget_of_changes(backend: Backend) {
 }
 
 fn refresh_succeeds_while_sign_ins_are_refused(backend: Backend) {
-    let settings = [
-        ("TOKENHOUSE_BCRYPT_COST", "12"),
-        ("TOKENHOUSE_HASH_QUEUE_MS", "1"),
-    ];
-    let Service { app, .. } = service(backend, &settings);
+    let Service { app, clock } = service(backend, &[]);
     let alice = app.register("alice");
     let (_, mut token) = tokens(&sign_in(&app, &alice, "offline_access"));
+    let slow = app.sibling().clock(clock.clone());
+    let slow = slow.setting("TOKENHOUSE_BCRYPT_COST", "12");
+    let slow = slow.setting("TOKENHOUSE_HASH_QUEUE_MS", "1").start();
     let form = [("username", "nobody@example.com"), ("password", "wrong")];
     let refused = thread::scope(|scope| {
-        let sign_ins: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| app.post("/token").form(&form).send().status))
+        let sign_ins: Vec<_> = (0..32)
+            .map(|_| scope.spawn(|| slow.post("/token").form(&form).send().status))
             .collect();
         while sign_ins.iter().any(|sign_in| !sign_in.is_finished()) {
-            (_, token) = refreshed(&app, &token);
+            (_, token) = refreshed(&slow, &token);
         }
         let statuses = sign_ins.into_iter().map(|sign_in| sign_in.join().unwrap());
         statuses.filter(|status| *status == 503).count()
     });
-    assert!(refused >= 4, "only {refused} sign-ins are refused");
+    assert!(refused > 0, "no sign-in is refused");
 }
 
 #[test]
