@@ -23,7 +23,7 @@ on_both_databases!(
 );
 
 /// Commands that leave no event, with the reason.
-const WITHOUT_EVENT: [(&str, &str); 12] = [
+const WITHOUT_EVENT: [(&str, &str); 13] = [
     (
         "audit verify",
         "must not change what it verifies, and prints ids and digests only",
@@ -33,6 +33,7 @@ const WITHOUT_EVENT: [(&str, &str); 12] = [
     ("config init", "opens no database"),
     ("config list", "opens no database"),
     ("config show", "opens no database"),
+    ("dev", "its database is thrown away"),
     (
         "doctor",
         "changes nothing, prints no user data, and must work on a broken database",
