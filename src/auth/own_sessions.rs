@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Auth;
 use super::caller::lock_caller;
 use super::session::printable;
-use super::session_uses::is_idle;
+use super::session_uses::is_unused;
 use super::validation::Field;
 use crate::audit::{Action, AuditContext, Event};
 use crate::error::{Error, FieldError, InvalidField};
@@ -20,10 +20,7 @@ impl Auth {
         let now = self.0.clock.now();
         let list = move |conn: &mut _| Sessions::list_of_user(conn, user_id, now);
         let mut sessions = self.0.store.read(list).await?;
-        sessions.retain(|session| {
-            let used_at = session.last_used_at.and_utc().timestamp_micros();
-            !is_idle(session.idle_seconds, used_at, now)
-        });
+        sessions.retain(|session| !is_unused(session.idle_seconds, session.last_used_at, now));
         Ok(sessions)
     }
 

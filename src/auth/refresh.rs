@@ -9,19 +9,15 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::Auth;
 use super::device_name::device_name;
 use super::session::{IssuedToken, Refreshable, end_after};
-use super::session_uses::is_idle;
+use super::session_uses::is_unused;
+use super::sign_in::choose_session_scopes;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::PlainToken;
 use crate::error::Error;
-use crate::scope;
 use crate::store::{
     Ends, NextTokens, Revoking, Sessions, StoreError, StoredRefresh, User, Writing,
 };
-
-/// The scope with which a client asks for a refresh token (section 11 of `OpenID` Connect Core). No user holds
-/// it, and no token has it.
-pub(super) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// What a transaction has done with a presented token.
 enum Outcome {
@@ -139,7 +135,8 @@ impl Auth {
             return Ok(Outcome::Refused);
         }
         let digest = refresh.presented.digest().to_hex();
-        let scopes = narrow(&stored.scopes, refresh.scope.as_deref())?;
+        // Of those of the session (RFC 6749 section 6).
+        let (scopes, _) = choose_session_scopes(&stored.scopes, refresh.scope.as_deref())?;
         if refresh.presented.counter == stored.counter && digest == stored.digest {
             if !may_end && stored.count_ending(tx, refresh.now)? > 0 {
                 return Ok(Outcome::MustEnd);
@@ -292,31 +289,6 @@ impl Auth {
 impl StoredRefresh {
     /// Whether the session has reached its fixed end, or was not used for too long.
     fn has_ended(&self, now: NaiveDateTime) -> bool {
-        let used_at = self.last_used_at.and_utc().timestamp_micros();
-        self.expires_at <= now || is_idle(self.idle_seconds, used_at, now)
+        self.expires_at <= now || is_unused(self.idle_seconds, self.last_used_at, now)
     }
-}
-
-/// The scopes of a new login token: the requested ones, or all of the session's (RFC 6749 section 6).
-fn narrow(held: &str, requested: Option<&str>) -> Result<String, Error> {
-    let (requested, _) = without_offline_access(requested.unwrap_or_default())?;
-    if requested.is_empty() {
-        Ok(held.to_owned())
-    } else if scope::first_missing(held, &requested).is_some() {
-        Err(Error::InvalidScope)
-    } else {
-        Ok(requested)
-    }
-}
-
-/// The other requested scopes, and whether a refresh token is requested.
-pub(super) fn without_offline_access(requested: &str) -> Result<(String, bool), Error> {
-    let requested = scope::normalise(requested).map_err(|_error| Error::InvalidScope)?;
-    let others: Vec<&str> = scope::names(&requested)
-        .filter(|name| *name != OFFLINE_ACCESS)
-        .collect();
-    Ok((
-        others.join(" "),
-        scope::contains(&requested, OFFLINE_ACCESS),
-    ))
 }

@@ -46,6 +46,15 @@ pub(super) fn is_idle(idle_seconds: Option<i64>, used_at_micros: i64, now: Naive
     now.and_utc().timestamp_micros() >= used_at_micros.saturating_add(idle)
 }
 
+/// Like [`is_idle`], by the use that is stored.
+pub(super) fn is_unused(
+    idle_seconds: Option<i64>,
+    last_used_at: NaiveDateTime,
+    now: NaiveDateTime,
+) -> bool {
+    is_idle(idle_seconds, last_used_at.and_utc().timestamp_micros(), now)
+}
+
 impl Auth {
     /// Queues the use of a session, at most once per interval. Never waits.
     pub(super) fn record_session_use(

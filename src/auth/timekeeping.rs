@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Auth;
 #[cfg(any(feature = "cli", feature = "testing"))]
-use super::session_uses::is_idle;
+use super::session_uses::is_unused;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::store::clock_mark::{self, STORE_INTERVAL};
@@ -76,8 +76,7 @@ impl Auth {
                 AccessToken::prune(tx, before, i64::MAX)?;
                 Sessions::prune(tx, before, i64::MAX)?;
                 for session in Sessions::list_with_idle_end(tx)? {
-                    let used_at = session.last_used_at.and_utc().timestamp_micros();
-                    if is_idle(session.idle_seconds, used_at, before) {
+                    if is_unused(session.idle_seconds, session.last_used_at, before) {
                         Sessions::end(tx, session.user_id, session.id)?;
                     }
                 }

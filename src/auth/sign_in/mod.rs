@@ -6,7 +6,6 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::refresh::without_offline_access;
 use super::session::Beginning;
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
@@ -15,6 +14,10 @@ use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
 use crate::store::{AccessToken, Claims, NewSession, SessionKind};
+
+/// The scope with which a client asks for a refresh token (section 11 of `OpenID` Connect Core). No user
+/// holds it, and no token has it.
+const OFFLINE_ACCESS: &str = "offline_access";
 
 /// A request to sign in.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ enum Stored {
 }
 
 impl Auth {
-    /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::begin_session`], then renews
+    /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::create_access_token`], then renews
     /// the password hash if necessary.
     ///
     /// # Errors
@@ -93,12 +96,12 @@ impl Auth {
         } = request;
         let verified = self.authenticate(context, name, password).await?;
         // A second factor belongs here: the password is verified, and there is no token yet.
-        let issued = self.begin_session(context, &verified, scope.as_deref(), device);
+        let issued = self.create_access_token(context, &verified, scope.as_deref(), device);
         let issued = issued.await?;
         Ok((verified, issued))
     }
 
-    /// Begins a session with a login token, which has the scopes in `scope`, or all of the user's. If the
+    /// Creates a login token, with which a session begins. It has the scopes in `scope`, or all of the user's. If the
     /// user has as many sessions as the settings allow, the one that was unused longest ends.
     ///
     /// Returns `None` if the user was disabled, deleted or given another password since `verified` was
@@ -108,7 +111,7 @@ impl Auth {
     /// [`Error::InvalidScope`] for a scope that the user does not have; [`Error::TooManyAttempts`] if the
     /// account has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
     /// [`Error::Unavailable`] if the database does not respond.
-    pub async fn begin_session(
+    pub async fn create_access_token(
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
@@ -117,22 +120,23 @@ impl Auth {
     ) -> Result<Option<IssuedToken>, Error> {
         let VerifiedAccount { account, attempt } = verified;
         let context = context.by_password(account.user.id);
-        let (scopes, is_refresh_requested) = match choose(&account.user.scopes, scope) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                let event = Event::refused(Action::Login).on_user(account.user.id);
-                self.0.metrics.sign_in(SignInOutcome::Scope);
-                self.0
-                    .audit
-                    .record_denial(
-                        &context,
-                        event.with("reason", SignInOutcome::Scope.reason()),
-                    )
-                    .await?;
-                self.0.throttle.release(attempt.clone()).await?;
-                return Err(error);
-            }
-        };
+        let (scopes, is_refresh_requested) =
+            match choose_session_scopes(&account.user.scopes, scope) {
+                Ok(chosen) => chosen,
+                Err(error) => {
+                    let event = Event::refused(Action::Login).on_user(account.user.id);
+                    self.0.metrics.sign_in(SignInOutcome::Scope);
+                    self.0
+                        .audit
+                        .record_denial(
+                            &context,
+                            event.with("reason", SignInOutcome::Scope.reason()),
+                        )
+                        .await?;
+                    self.0.throttle.release(attempt.clone()).await?;
+                    return Err(error);
+                }
+            };
         let refresh = match self.0.config.sessions.refresh {
             RefreshMode::Always => Some(self.new_refresh().await?),
             RefreshMode::Asked if is_refresh_requested => Some(self.new_refresh().await?),
@@ -222,10 +226,21 @@ impl Auth {
     }
 }
 
-/// The scopes of a new session, and whether a refresh token is requested.
-fn choose(held: &str, requested: Option<&str>) -> Result<(String, bool), Error> {
-    let (scopes, is_refresh_requested) = without_offline_access(requested.unwrap_or_default())?;
-    Ok((choose_scopes(held, Some(&scopes))?, is_refresh_requested))
+/// Like [`choose_scopes`], and whether a refresh token is requested: by [`OFFLINE_ACCESS`], which is no
+/// scope of the token.
+pub(super) fn choose_session_scopes(
+    held: &str,
+    requested: Option<&str>,
+) -> Result<(String, bool), Error> {
+    let requested =
+        scope::normalise(requested.unwrap_or_default()).map_err(|_error| Error::InvalidScope)?;
+    let others: Vec<&str> = scope::names(&requested)
+        .filter(|name| *name != OFFLINE_ACCESS)
+        .collect();
+    Ok((
+        choose_scopes(held, Some(&others.join(" ")))?,
+        scope::contains(&requested, OFFLINE_ACCESS),
+    ))
 }
 
 /// Returns the scopes of a new token: the requested ones, or all of the user's if none are
