@@ -122,14 +122,16 @@ impl StoredRefresh {
         next: NextTokens<'_>,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        if self.count_ending(tx, now)? > 0 {
-            tx.require(self.user_id)?;
-        }
         check_texts([&next.ip, &next.user_agent])?;
         let earlier = access_tokens::table
             .filter(access_tokens::session_id.eq(self.session_id))
             .filter(access_tokens::slot.ne(self.counter % SLOTS));
-        diesel::delete(earlier).execute(tx.conn())?;
+        let ended: Vec<NaiveDateTime> = diesel::delete(earlier)
+            .returning(access_tokens::expiration_date)
+            .get_results(tx.conn())?;
+        if ended.iter().any(|end| *end > now) {
+            tx.require(self.user_id)?;
+        }
         let counter = self.counter + 1;
         diesel::update(refresh_tokens::table.find(self.session_id))
             .set((
