@@ -33,6 +33,9 @@ const MIN_KEY_LENGTH: usize = 16;
 /// The maximum size of a seed file, in bytes.
 const MAX_SEED_BYTES: u64 = 16 << 20;
 
+/// The setting of the static key, which is random unless it is set.
+const STATIC_KEY: &str = "API_KEY_TOKEN";
+
 /// Settings that the arguments of the command replace.
 const NOT_SETTABLE: [&str; 4] = [
     "DATABASE_URL",
@@ -130,25 +133,12 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     }
     // First, since the parent may end while the service starts.
     let parent = rustix::process::getppid();
-    let static_key = generate_token().map_err(|error| error.to_string())?;
-    let static_key = match args
-        .settings
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "API_KEY_TOKEN")
-    {
-        Some((_, given)) => given.clone(),
-        None => static_key.expose().to_owned(),
-    };
-    let config = config(&args.settings, &static_key)?;
+    let vars = vars(args.settings)?;
+    let static_key = vars[STATIC_KEY].clone();
+    let config = Config::from_vars(vars);
+    let config = config.map_err(|errors| Failure::bad_input(errors.to_string()))?;
     start_log(&config, output);
-    let control_key = match args.control_key {
-        Some(given) => given,
-        None => generate_token()
-            .map_err(|error| error.to_string())?
-            .expose()
-            .to_owned(),
-    };
+    let control_key = args.control_key.map_or_else(random_key, Ok)?;
     let seed = match &args.seed {
         Some(file) => read_seed(file)?,
         None => Seed::default(),
@@ -198,12 +188,12 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
 }
 
 /// The settings: those of `tokenhouse dev`, then those of the command line.
-fn config(settings: &[(String, String)], static_key: &str) -> Result<Config, Failure> {
+fn vars(settings: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let mut vars: BTreeMap<_, _> = dev::SETTINGS.map(owned).into();
     vars.extend(
         [
-            ("API_KEY_TOKEN", static_key),
+            (STATIC_KEY, random_key()?.as_str()),
             ("RUST_LOG", "warn"),
             ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
             ("TOKENHOUSE_WORKERS", "2"),
@@ -211,9 +201,13 @@ fn config(settings: &[(String, String)], static_key: &str) -> Result<Config, Fai
         .map(owned),
     );
     vars.extend(std::env::var("RUST_LOG").map(|filter| ("RUST_LOG".to_owned(), filter)));
-    vars.extend(settings.iter().cloned());
-    let config = Config::from_vars(vars);
-    config.map_err(|errors| Failure::bad_input(errors.to_string()))
+    vars.extend(settings);
+    Ok(vars)
+}
+
+fn random_key() -> Result<String, Failure> {
+    let token = generate_token().map_err(|error| error.to_string())?;
+    Ok(token.expose().to_owned())
 }
 
 fn read_seed(file: &Path) -> Result<Seed, Failure> {

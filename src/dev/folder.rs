@@ -45,8 +45,7 @@ impl Folder {
         &self.path
     }
 
-    /// Removes the folder early.
-    #[cfg(feature = "cli")]
+    /// Removes the folder, early or when this is dropped.
     pub(crate) fn remove(&self) {
         // A folder that remains is harmless.
         let _ = fs::remove_dir_all(&self.path);
@@ -55,7 +54,6 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A folder that remains is harmless.
-        let _ = fs::remove_dir_all(&self.path);
+        self.remove();
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Seed {
     pub(crate) users: Vec<SeedUser>,
 }
 
-/// A user who is to be created. Without `Debug`, because of the password.
+/// A user to create. Without `Debug`, because of the password.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeedUser {

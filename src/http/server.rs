@@ -76,8 +76,8 @@ pub fn server(auth: Auth, config: &ServerConfig, listener: TcpListener) -> std::
 }
 
 /// Like [`server`], for a service that is replaced while the server runs, as tests do: each request is
-/// handled by the one that `current` returns, which have the same metrics. `extend` adds routes. The server ignores signals, does not
-/// limit connections, and never drains.
+/// handled by the one that `current` returns. All of them have the same metrics. `extend` adds routes. The
+/// server ignores signals, does not limit connections, and never drains.
 ///
 /// # Errors
 /// When the socket cannot be used.
