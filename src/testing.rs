@@ -50,7 +50,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::auth::{Administrator, Auth, KeyInput};
+use crate::auth::{Administrator, Auth, BY_PASSWORD, KeyInput};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
 use crate::dev::{self, Folder, SeedUser};
@@ -247,7 +247,9 @@ impl TestUser {
 }
 
 async fn issue_token(auth: &Auth, user: i64) -> Result<String, Error> {
-    let issued = auth.sign_in_without_password(user, None).await?;
+    let issued = auth
+        .sign_in_without_password(user, None, BY_PASSWORD)
+        .await?;
     Ok(issued.secret.expose().to_owned())
 }
 

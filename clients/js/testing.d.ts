@@ -44,12 +44,13 @@ export interface TestServer {
     scopes?: string | string[];
     disabled?: boolean;
   }): Promise<TestUser>;
-  /** Returns an access token of the user, or of this address, without a password and its hash. */
-  signIn(user: TestUser | string, options?: { scope?: string }): Promise<string>;
+  /** Returns an access token of the user, or of this address, without a password and its hash, as if the
+   * user had signed in by the methods in `amr` (RFC 8176), such as `["pwd", "otp"]`. */
+  signIn(user: TestUser | string, options?: { scope?: string; amr?: string[] }): Promise<string>;
   /** Signs the user in, and returns the header for requests to the app. */
   headers(
     user: TestUser | string,
-    options?: { scope?: string },
+    options?: { scope?: string; amr?: string[] },
   ): Promise<{ authorization: string }>;
 
   clock: {

@@ -80,9 +80,9 @@ export function connectTokenhouse(announcement, { domain } = {}) {
   };
 
   /** @type {TestServer["signIn"]} */
-  const signIn = async (user, { scope } = {}) => {
+  const signIn = async (user, { scope, amr } = {}) => {
     const email = typeof user === "string" ? user : user.email;
-    return (await control("POST", "/_dev/sign-in", { email, scope })).access_token;
+    return (await control("POST", "/_dev/sign-in", { email, scope, amr })).access_token;
   };
 
   const stop = async () => {};

@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,16 +93,24 @@ class Tokenhouse:
         made = self.control("POST", "/_dev/users", {"email": email, "scopes": scopes, **fields})
         return User(**{name: made[name] for name in User.__dataclass_fields__})
 
-    def sign_in(self, user: User | str, scope: str | None = None) -> str:
+    def sign_in(
+        self, user: User | str, scope: str | None = None, amr: Iterable[str] | None = None
+    ) -> str:
         """Returns an access token of the user (or of this address), without a password and its hash.
-        With all scopes of the user, or these."""
-        email = user if isinstance(user, str) else user.email
-        wanted = {"email": email} | ({} if scope is None else {"scope": scope})
+        With all scopes of the user, or these; as if the user had signed in by these methods of RFC 8176,
+        such as `["pwd", "otp"]`."""
+        wanted: dict[str, Any] = {"email": user if isinstance(user, str) else user.email}
+        if scope is not None:
+            wanted["scope"] = scope
+        if amr is not None:
+            wanted["amr"] = list(amr)
         return self.control("POST", "/_dev/sign-in", wanted)["access_token"]
 
-    def headers(self, user: User | str, scope: str | None = None) -> dict[str, str]:
+    def headers(
+        self, user: User | str, scope: str | None = None, amr: Iterable[str] | None = None
+    ) -> dict[str, str]:
         """Signs the user in, and returns the header for requests to the app."""
-        return {"Authorization": f"Bearer {self.sign_in(user, scope)}"}
+        return {"Authorization": f"Bearer {self.sign_in(user, scope, amr)}"}
 
     def reset(self) -> None:
         """Back to the state after the start: the users of the seed, no tokens, the clock."""

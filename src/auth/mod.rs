@@ -33,6 +33,8 @@ pub use api_key::IssuedKey;
 #[cfg(feature = "cli")]
 pub(crate) use api_key::time_left;
 pub use revoked_credentials::RevokedCredentials;
+#[cfg(any(feature = "cli", feature = "testing"))]
+pub(crate) use session::BY_PASSWORD;
 pub use session::{Device, IssuedToken, Refreshable};
 pub use sign_in::{SignIn, VerifiedAccount};
 pub use timekeeping::TimeSeen;

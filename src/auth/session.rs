@@ -71,6 +71,16 @@ impl IssuedToken {
     }
 }
 
+/// The method of a user who has entered the password (RFC 8176 section 2).
+pub(crate) const BY_PASSWORD: &str = "pwd";
+
+/// How the user of a session has authenticated.
+pub(super) struct Authentication<'a> {
+    pub(super) at: NaiveDateTime,
+    /// Values of RFC 8176 section 2, separated by spaces.
+    pub(super) methods: &'a str,
+}
+
 /// How a session begins.
 pub(super) struct Beginning<'a> {
     pub(super) user_id: i64,
@@ -78,8 +88,8 @@ pub(super) struct Beginning<'a> {
     /// The scopes, separated by spaces.
     pub(super) scopes: String,
     pub(super) device: &'a Device,
-    /// When the user entered the password.
-    pub(super) authenticated_at: Option<NaiveDateTime>,
+    /// `None` if an operator begins the session.
+    pub(super) authentication: Option<Authentication<'a>>,
     /// What the first refresh token is made of, if there is one.
     pub(super) refresh: Option<FirstRefresh>,
 }
@@ -110,6 +120,7 @@ impl Auth {
         };
         let Device { id, name } = beginning.device;
         let name = name.as_deref().map(printable);
+        let authentication = beginning.authentication;
         let session = NewSession {
             user_id: beginning.user_id,
             kind: beginning.kind,
@@ -127,8 +138,8 @@ impl Auth {
                 .sessions
                 .idle
                 .map(|idle| idle.as_secs().cast_signed()),
-            authenticated_at: beginning.authenticated_at,
-            amr: beginning.authenticated_at.map_or("", |_| "pwd"),
+            authenticated_at: authentication.as_ref().map(|it| it.at),
+            amr: authentication.map_or_else(String::new, |it| it.methods.to_owned()),
             scopes: beginning.scopes,
             access_token: secret.digest().to_hex(),
             token_expires_at: token_expires_at.min(expires_at),

@@ -27,7 +27,7 @@ impl ControlKey {
     }
 }
 
-/// A request with the control key, in `Authorization: Bearer`.
+/// A request with the control key, where users present their credentials.
 ///
 /// Refuses with [`Error::NotAuthenticated`] without a key and [`Error::InvalidToken`] with another one.
 pub(crate) struct Control {

@@ -4,6 +4,8 @@
 #[cfg(feature = "cli")]
 mod abandoned;
 #[cfg(feature = "cli")]
+mod amr;
+#[cfg(feature = "cli")]
 mod control;
 #[cfg(feature = "server")]
 mod database;

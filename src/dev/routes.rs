@@ -9,6 +9,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::amr::Amr;
 use super::control::{Control, ControlKey};
 use super::refusal::{Input, Refusal};
 use super::{SeedUser, Service};
@@ -89,15 +90,18 @@ struct SignIn {
     email: String,
     /// All scopes of the user if it is missing.
     scope: Option<String>,
+    #[serde(default)]
+    amr: Amr,
 }
 
 async fn sign_in(
     control: Control,
-    Input(SignIn { email, scope }): Input<SignIn>,
+    Input(SignIn { email, scope, amr }): Input<SignIn>,
 ) -> Result<HttpResponse, Refusal> {
     let auth = control.service.auth();
     let user = auth.find_user_id(&email).await?;
-    let issued = auth.sign_in_without_password(user, scope).await?;
+    let issued = auth.sign_in_without_password(user, scope, amr.as_text());
+    let issued = issued.await?;
     Ok(HttpResponse::Ok().json(json!({
         "access_token": issued.secret.expose(),
         "token_type": "bearer",

@@ -374,7 +374,7 @@ fn session_of(user_id: i64, token: &ImportedToken, now: NaiveDateTime) -> NewSes
         expires_at: token.expires_at,
         idle_seconds: None,
         authenticated_at: None,
-        amr: "",
+        amr: String::new(),
         scopes: String::new(),
         access_token: token.digest.clone(),
         token_expires_at: token.expires_at,

@@ -40,7 +40,7 @@ pub(crate) struct NewSession {
     /// UTC; when the user entered the password.
     pub(crate) authenticated_at: Option<NaiveDateTime>,
     /// See [`SessionState::amr`].
-    pub(crate) amr: &'static str,
+    pub(crate) amr: String,
     /// Separated by spaces.
     pub(crate) scopes: String,
     /// The digest of the login token.
@@ -438,7 +438,7 @@ impl NewSession {
             authenticated_at: self.authenticated_at,
             session: SessionState {
                 id,
-                amr: self.amr.to_owned(),
+                amr: self.amr.clone(),
                 idle_seconds: self.idle_seconds,
                 last_used_at: self.created_at,
                 expires_at: self.expires_at,
@@ -480,7 +480,7 @@ impl ListedRow for Row {
             .add::<Timestamp, _>(&of.expires_at)?
             .add::<Nullable<BigInt>, _>(&of.idle_seconds)?
             .add::<Nullable<Timestamp>, _>(&of.authenticated_at)?
-            .add::<Text, _>(of.amr)?
+            .add::<Text, _>(&of.amr)?
             .add::<Text, _>(&of.scopes)
             .map(drop)
     }

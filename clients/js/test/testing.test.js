@@ -44,6 +44,13 @@ test("users, tokens and the clock", async (t) => {
   await assert.rejects(server.signIn("ada@example.com"), /404/);
 });
 
+test("methods of a sign-in", async (t) => {
+  const server = await started(t);
+  const headers = await server.headers(await server.user(), { amr: ["pwd", "otp"] });
+  const answer = await fetch(`${server.url}/users/me/sessions`, { headers });
+  assert.equal((await answer.json()).sessions[0].amr, "otp pwd");
+});
+
 test("an outage of the database", async (t) => {
   const server = await started(t);
   const headers = await server.headers(await server.user());

@@ -1,5 +1,6 @@
 """The plugin itself, in runs of pytest of their own."""
 
+import json
 import os
 import time
 import urllib.error
@@ -141,6 +142,13 @@ def status(url: str, headers: dict[str, str]) -> int:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_a_sign_in_has_the_methods_that_the_test_claims(tokenhouse):
+    headers = tokenhouse.headers(tokenhouse.create_user(), amr=["pwd", "otp"])
+    request = urllib.request.Request(f"{tokenhouse.url}/users/me/sessions", headers=headers)
+    with urllib.request.urlopen(request) as response:
+        assert json.load(response)["sessions"][0]["amr"] == "otp pwd"
 
 
 def test_a_refusal_names_the_reason(tokenhouse):

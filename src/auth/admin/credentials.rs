@@ -1,7 +1,6 @@
 //! Operations of administrators and operators on passwords, tokens and keys. When one returns, the
 //! credentials that it revokes are refused by every process.
 
-use chrono::NaiveDateTime;
 use pydantic_email::fold;
 use secrecy::SecretString;
 
@@ -9,7 +8,7 @@ use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
 use crate::auth::revoked_credentials::RevokedCredentials;
-use crate::auth::session::Beginning;
+use crate::auth::session::{Authentication, Beginning};
 use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, Device, IssuedKey, IssuedToken, KeyInput};
@@ -91,7 +90,8 @@ impl Auth {
         self.issue(admin, id, scope, None).await
     }
 
-    /// Like [`Self::issue_token_for`], for a test: the user counts as just signed in.
+    /// Like [`Self::issue_token_for`], for a test: the user counts as just signed in by these methods,
+    /// values of RFC 8176 section 2 with spaces between them.
     ///
     /// # Errors
     /// The same as [`Self::issue_token_for`].
@@ -100,9 +100,11 @@ impl Auth {
         &self,
         id: i64,
         scope: Option<String>,
+        methods: &str,
     ) -> Result<IssuedToken, Error> {
-        let now = self.0.clock.now();
-        self.issue(&Administrator::operator(), id, scope, Some(now))
+        let at = self.0.clock.now();
+        let authentication = Some(Authentication { at, methods });
+        self.issue(&Administrator::operator(), id, scope, authentication)
             .await
     }
 
@@ -111,7 +113,7 @@ impl Auth {
         admin: &Administrator,
         id: i64,
         scope: Option<String>,
-        authenticated_at: Option<NaiveDateTime>,
+        authentication: Option<Authentication<'_>>,
     ) -> Result<IssuedToken, Error> {
         let now = self.0.clock.now();
         let beginning = Beginning {
@@ -119,7 +121,7 @@ impl Auth {
             kind: SessionKind::Issued,
             scopes: String::new(),
             device: &Device::default(),
-            authenticated_at,
+            authentication,
             refresh: None,
         };
         let (secret, mut session) = self.new_session(&admin.context, beginning, now)?;

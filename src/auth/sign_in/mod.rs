@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::session::Beginning;
+use super::session::{Authentication, BY_PASSWORD, Beginning};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::RefreshMode;
@@ -149,7 +149,10 @@ impl Auth {
             kind: SessionKind::Api,
             scopes,
             device,
-            authenticated_at: Some(now),
+            authentication: Some(Authentication {
+                at: now,
+                methods: BY_PASSWORD,
+            }),
             refresh,
         };
         let (secret, session) = self.new_session(&context, beginning, now)?;
