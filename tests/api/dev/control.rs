@@ -8,39 +8,7 @@ use super::{Dev, seed_file, wait_until};
 use test_support::TestUser;
 
 use crate::harness::{Backend, STATIC_KEY, ScratchDir, TestApp, text};
-
-/// All control routes, with a body that each accepts.
-fn routes() -> [(&'static str, Value); 5] {
-    [
-        ("/_dev/users", json!({ "email": "ada@example.com" })),
-        ("/_dev/sign-in", json!({ "email": "ada@example.com" })),
-        ("/_dev/clock", json!({ "advance": 0 })),
-        ("/_dev/fault", json!({ "database": "down", "for_ms": 0 })),
-        ("/_dev/reset", json!({})),
-    ]
-}
-
-#[test]
-fn control_routes_require_the_control_key() {
-    let dev = Dev::start(&[]);
-    dev.create("bob@example.com");
-    let (token, static_key) = (dev.sign_in("bob@example.com"), dev.text("static_key"));
-    for (path, body) in routes() {
-        let send = |header: (&str, &str)| {
-            let request = dev.client.post(path).header(header.0, header.1);
-            let response = request.json(&body).send();
-            let is_error = response.member("detail").is_some();
-            (response.status, is_error)
-        };
-        let bearer = |key: &str| send(("Authorization", &format!("Bearer {key}")));
-        assert_eq!(send(("Accept", "*/*")), (401, true), "{path}");
-        assert_eq!(send(("Token", &static_key)), (401, true), "{path}");
-        assert_eq!(bearer(&static_key), (401, true), "{path}");
-        assert_eq!(bearer(&token), (401, true), "{path}");
-        let status = bearer(&dev.text("control_key")).0;
-        assert!((200..300).contains(&status), "{path}: {status}");
-    }
-}
+use crate::matrix::policy::{CONTROL_ROUTES, Route};
 
 #[test]
 fn control_routes_do_not_exist_in_the_service() {
@@ -50,9 +18,9 @@ fn control_routes_do_not_exist_in_the_service() {
         .sign_in();
     let unknown = app.post("/nonsense").send();
     assert_eq!(unknown.status, 404);
-    for (path, body) in routes() {
+    for Route { method, path, .. } in CONTROL_ROUTES {
         for key in [STATIC_KEY, &token] {
-            let response = app.post(path).bearer(key).json(&body).send();
+            let response = app.request(method, *path).bearer(key).send();
             assert_eq!(
                 (response.status, response.text()),
                 (404, unknown.text()),
@@ -102,6 +70,43 @@ fn users_are_created_and_sign_in_with_and_without_a_password() {
         let response = dev.control(path, &body);
         assert_eq!(response.status, status, "{path} {body}: {response:?}");
         assert!(response.member("detail").is_some(), "{path} {body}");
+    }
+}
+
+#[test]
+fn methods_of_a_sign_in_are_those_that_the_test_claims() {
+    let dev = Dev::start(&[]);
+    dev.create("ada@example.com");
+    let methods = |amr: Value| {
+        let mut body = json!({ "email": "ada@example.com" });
+        body["amr"] = amr;
+        let token = dev.command("/_dev/sign-in", &body)["access_token"].clone();
+        let request = dev.client.post("/introspect");
+        let request = request.header(
+            "Authorization",
+            format!("Bearer {}", dev.text("static_key")),
+        );
+        request.form(&[("token", &text(&token))]).send().json()["amr"].clone()
+    };
+    assert_eq!(
+        methods(json!(["pwd", "otp", "mfa"])),
+        json!(["mfa", "otp", "pwd"])
+    );
+    assert_eq!(methods(json!(["hwk", "hwk"])), json!(["hwk"]));
+    let body = json!({ "email": "ada@example.com" });
+    let token = text(&dev.command("/_dev/sign-in", &body)["access_token"]);
+    let sessions = dev.client.get("/users/me/sessions").bearer(&token).send();
+    assert_eq!(sessions.json()["sessions"][0]["amr"], "pwd");
+    for amr in [
+        json!([]),
+        json!(["magic"]),
+        json!(["PWD"]),
+        json!(["pwd otp"]),
+        json!("pwd"),
+    ] {
+        let body = json!({ "email": "ada@example.com", "amr": amr });
+        let response = dev.control("/_dev/sign-in", &body);
+        assert_eq!(response.status, 422, "{amr}: {response:?}");
     }
 }
 

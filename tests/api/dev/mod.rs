@@ -19,17 +19,17 @@ use crate::harness::{Client, Log, Response, ScratchDir, text};
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running `tokenhouse dev`. Dropping it closes its standard input and waits until it has ended.
-struct Dev {
+pub struct Dev {
     process: Child,
     output: BufReader<ChildStdout>,
     /// The first line.
     line: Value,
-    client: Client,
+    pub client: Client,
     log: Log,
 }
 
 impl Dev {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         Self::spawn(program().args(arguments))
     }
 
@@ -54,7 +54,7 @@ impl Dev {
         }
     }
 
-    fn text(&self, member: &str) -> String {
+    pub fn text(&self, member: &str) -> String {
         text(&self.line[member])
     }
 

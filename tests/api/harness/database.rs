@@ -24,6 +24,8 @@ const TEMPLATE: &str = "template_of_tests";
 pub struct TestDatabase {
     backend: Backend,
     name: String,
+    /// The URL of the database of another program, which is not removed.
+    foreign_url: Option<String>,
 }
 
 impl TestDatabase {
@@ -34,7 +36,24 @@ impl TestDatabase {
             Backend::Sqlite => copy_sqlite_template(&name),
             Backend::Postgres => copy_postgres_template(&name),
         }
-        Self { backend, name }
+        Self::named(backend, name)
+    }
+
+    /// The SQLite database that another program has created, and removes.
+    pub fn foreign(url: &str) -> Self {
+        Self {
+            backend: Backend::Sqlite,
+            name: String::new(),
+            foreign_url: Some(url.to_owned()),
+        }
+    }
+
+    fn named(backend: Backend, name: String) -> Self {
+        Self {
+            backend,
+            name,
+            foreign_url: None,
+        }
     }
 
     /// A database without tables.
@@ -44,11 +63,14 @@ impl TestDatabase {
             Backend::Sqlite => drop(new_sqlite_file(&name)),
             Backend::Postgres => run_on_postgres(&format!("CREATE DATABASE {name}")),
         }
-        Self { backend, name }
+        Self::named(backend, name)
     }
 
     /// The URL, as in the setting `DATABASE_URL`.
     pub fn url(&self) -> String {
+        if let Some(url) = &self.foreign_url {
+            return url.clone();
+        }
         match self.backend {
             Backend::Sqlite => format!("sqlite://{}", sqlite_file(&self.name).display()),
             Backend::Postgres => postgres_server().url(&self.name),
@@ -270,6 +292,9 @@ struct PostgresPlanLine {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        if self.foreign_url.is_some() {
+            return;
+        }
         match self.backend {
             Backend::Sqlite => {
                 fs::remove_dir_all(sqlite_folder().join(&self.name)).expect("the folder is ours");

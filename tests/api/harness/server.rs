@@ -171,6 +171,11 @@ impl TestApp {
         TestAppBuilder::on(Arc::new(TestDatabase::create(backend)))
     }
 
+    /// A builder of a server on the SQLite database of another program.
+    pub fn on_foreign_database(url: &str) -> TestAppBuilder {
+        TestAppBuilder::on(Arc::new(TestDatabase::foreign(url)))
+    }
+
     /// The database of this server.
     pub fn database(&self) -> &TestDatabase {
         &self.database

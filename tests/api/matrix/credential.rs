@@ -22,6 +22,8 @@ pub enum Standing {
     /// An invalid credential.
     Bad,
     StaticKey,
+    /// The key of the control routes of `tokenhouse dev`.
+    ControlKey,
     Login(Scopes),
     Key(Scopes),
     /// The key of an app.
@@ -41,6 +43,10 @@ impl Kind {
 
     pub fn is_static_key(&self) -> bool {
         matches!(self.standing, Standing::StaticKey)
+    }
+
+    pub fn is_control_key(&self) -> bool {
+        matches!(self.standing, Standing::ControlKey)
     }
 
     /// Whether it authenticates a user or an app.

@@ -27,6 +27,8 @@ pub enum Guard {
     Client,
     /// Anonymous clients and users; no invalid credential.
     Optional,
+    /// The program that started `tokenhouse dev`, with its key.
+    Control,
 }
 
 /// The request body.
@@ -287,6 +289,20 @@ pub const ROUTES: &[Route] = &[
     get("/openapi.json", Guard::Open),
 ];
 
+const fn control(path: &'static str, body: &'static str, passed: u16) -> Route {
+    route("POST", path, Guard::Control, Body::Json(body), passed)
+}
+
+/// The routes that only `tokenhouse dev` has, with every method.
+pub const CONTROL_ROUTES: &[Route] = &[
+    control("/_dev/users", r#"{"email":"plain@example.com"}"#, 409),
+    control("/_dev/sign-in", r#"{"email":"nobody@example.com"}"#, 404),
+    get("/_dev/clock", Guard::Control),
+    control("/_dev/clock", r#"{"advance":0}"#, 200),
+    control("/_dev/reset", r#"{"domain":"nobody.example.com"}"#, 200),
+    control("/_dev/fault", r#"{"database":"down","for_ms":0}"#, 204),
+];
+
 /// What a guard sees of a request.
 pub enum Presented<'a> {
     Nothing,
@@ -351,6 +367,10 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
         Guard::Scope(name) => {
             for_users(&presented, |kind| with_scope(kind, name)).unwrap_or(passed)
         }
+        Guard::Control => match presented {
+            Presented::One(kind) if kind.is_control_key() => passed,
+            presented => for_users(&presented, |_| Some(invalid_token())).unwrap_or(passed),
+        },
         Guard::Optional if matches!(presented, Presented::Nothing) => passed,
         Guard::Optional => for_users(&presented, by_user).unwrap_or(passed),
         Guard::Proxy(_) if matches!(presented, Presented::Two) => invalid_token(),
