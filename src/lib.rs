@@ -246,6 +246,8 @@ pub mod http;
 pub mod import;
 pub mod metrics;
 pub mod network;
+#[cfg(feature = "pages")]
+mod pages;
 pub mod password;
 mod private_file;
 #[cfg(feature = "remote")]

@@ -147,7 +147,7 @@ pub(crate) struct SessionRead<'a> {
     id: i64,
     #[schema(example = "Firefox on Linux")]
     name: &'a str,
-    /// `api`, or `issued` by an operator or an import.
+    /// `api`, `browser`, or `issued` by an operator or an import.
     #[schema(example = "api")]
     kind: &'a str,
     /// What it allows, separated by spaces.
@@ -178,7 +178,7 @@ impl<'a> SessionRead<'a> {
         Self {
             id: session.id,
             name: &session.name,
-            kind: &session.kind,
+            kind: session.kind.as_str(),
             scopes: &session.scopes,
             created_at: utc(session.created_at),
             last_used_at: utc(session.last_used_at),
@@ -203,7 +203,7 @@ pub(crate) struct EventRead<'a> {
     /// an operator who acted on them.
     #[schema(example = "user:12")]
     actor: &'a str,
-    /// By which credential: `password`, `login`, `key:3`, `shell`, or nothing.
+    /// By which credential: `password`, `login`, `browser`, `key:3`, `shell`, or nothing.
     #[schema(example = "login")]
     credential: &'a str,
     /// The scope or right that allowed it.

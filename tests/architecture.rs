@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from top to bottom: a module may use modules of its own layer and of the layers
 /// below it.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 14] = [
     &["cli", "fuzzing", "remote", "testing"],
     &["dev"],
     &["http"],
+    &["pages"],
     &["import", "views", "worker"],
     &["guards"],
     &["auth"],
@@ -222,6 +223,8 @@ fn domain_does_not_use_actix_and_transport_does_not_use_diesel() {
         ("auth", "actix"),
         ("throttle", "actix"),
         ("store", "actix"),
+        ("pages", "actix"),
+        ("pages", "diesel"),
         ("http", "diesel"),
         ("guards", "diesel"),
     ] {

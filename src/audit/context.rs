@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::network::Network;
 use crate::scope;
-use crate::store::{Credential, Principal};
+use crate::store::{Credential, Principal, SessionKind};
 
 /// The longest user agent that is kept, in characters.
 const MAX_USER_AGENT: usize = 200;
@@ -127,7 +127,11 @@ impl AuditContext {
     pub fn by(self, principal: &Principal, authority: &str) -> Self {
         let (credential, id) = match &principal.credential {
             Credential::LoginToken(token) => {
-                ("login".to_owned(), CredentialId::Login(token.session.id))
+                let name = match token.session.kind {
+                    SessionKind::Browser => "browser",
+                    _ => "login",
+                };
+                (name.to_owned(), CredentialId::Login(token.session.id))
             }
             Credential::ApiKey(used) => (key(used.key.id), CredentialId::Key(used.key.id)),
         };

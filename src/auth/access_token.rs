@@ -6,10 +6,10 @@ use chrono::NaiveDateTime;
 
 use super::{Auth, session_uses};
 use crate::audit::{Action, AuditContext, Event};
-use crate::credential::Candidates;
+use crate::credential::{Candidates, Place};
 use crate::error::Error;
 use crate::store::{
-    AccessToken, Claims, Credential, Principal, SessionState, Sessions, StoreError,
+    AccessToken, Claims, Credential, Principal, SessionKind, SessionState, Sessions, StoreError,
 };
 
 impl Auth {
@@ -73,6 +73,7 @@ impl Auth {
         candidates
             .iter()
             .find_map(|credential| self.0.store.cached_principal(&credential.digest, now))
+            .filter(|principal| belongs(principal, candidates.place()))
     }
 
     async fn find_any(&self, candidates: Candidates) -> Result<Option<Arc<Principal>>, StoreError> {
@@ -83,7 +84,7 @@ impl Auth {
                 .fetch_principal(credential, self.0.clock.now())
                 .await?
             {
-                return Ok(Some(principal));
+                return Ok(Some(principal).filter(|found| belongs(found, candidates.place())));
             }
         }
         Ok(None)
@@ -139,6 +140,16 @@ impl Auth {
             Ok(())
         })
         .await
+    }
+}
+
+/// Whether the credential of a principal is one that requests carry in this place. The form of the
+/// secret decides first; this holds even if a row of the database says otherwise.
+fn belongs(principal: &Principal, place: Place) -> bool {
+    let kind = principal.session().map(|session| session.kind);
+    match place {
+        Place::Cookie => kind == Some(SessionKind::Browser),
+        Place::Header => matches!(kind, None | Some(SessionKind::Api | SessionKind::Issued)),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) use api_key::time_left;
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
-pub use session::{Device, IssuedToken, Refreshable};
+pub use session::{Device, IssuedToken, Refreshable, SignInKind};
 pub use sign_in::{SignIn, VerifiedAccount};
 pub use timekeeping::TimeSeen;
 pub use user_patch::{Precondition, UserPatch, version};

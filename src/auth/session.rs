@@ -7,6 +7,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::Auth;
 use super::device_name::device_name;
 use crate::audit::{Action, AuditContext, Event, Events};
+use crate::credential::browser_cookie::generate_browser_cookie;
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::{PlainToken, TokenDigest, generate_token};
 use crate::error::Error;
@@ -23,6 +24,42 @@ pub struct Device {
     /// How the user recognises it.
     pub name: Option<String>,
 }
+
+/// Which kind of session a sign-in begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignInKind {
+    /// The client keeps the token, and sends it in a header.
+    #[default]
+    Client,
+    /// The token is the secret of a browser's cookie. The scope of the request may not ask for a
+    /// refresh token, which no browser gets.
+    Browser {
+        /// Whether the session outlives the browser's window and an idle time.
+        is_kept: bool,
+    },
+}
+
+impl SignInKind {
+    /// The kind of the session as it is stored.
+    pub(super) fn of_session(self) -> SessionKind {
+        match self {
+            Self::Client => SessionKind::Api,
+            Self::Browser { .. } => SessionKind::Browser,
+        }
+    }
+
+    /// Whether the session outlives the browser's window.
+    pub(super) fn is_kept(self) -> bool {
+        self == Self::Browser { is_kept: true }
+    }
+}
+
+/// How long a browser stays signed in if its user asks for it: 30 days.
+const KEPT_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+
+/// After this long without a use, the session of a browser ends whose user has not asked for that: 2 h.
+const BROWSER_IDLE: Duration = Duration::from_secs(2 * 3_600);
 
 /// A new login token, with the secret that is returned only once.
 #[derive(Debug)]
@@ -85,6 +122,8 @@ pub(super) struct Authentication<'a> {
 pub(super) struct Beginning<'a> {
     pub(super) user_id: i64,
     pub(super) kind: SessionKind,
+    /// See [`SignInKind::is_kept`].
+    pub(super) is_kept: bool,
     /// The scopes, separated by spaces.
     pub(super) scopes: String,
     pub(super) device: &'a Device,
@@ -105,18 +144,38 @@ impl Auth {
         beginning: Beginning<'_>,
         now: NaiveDateTime,
     ) -> Result<(PlainToken, NewSession), Error> {
-        let secret = generate_token()?;
         let config = &self.0.config;
-        let (expires_at, token_expires_at) = match beginning.refresh {
+        let is_of_browser = beginning.kind == SessionKind::Browser;
+        let secret = match is_of_browser {
+            true => generate_browser_cookie()?,
+            false => generate_token()?,
+        };
+        let (lifetime, token_lifetime) = match beginning.refresh {
             Some(_) => (
-                end_after(now, config.sessions.lifetime),
-                end_after(now, config.sessions.refresh_access_lifetime),
+                config.sessions.lifetime,
+                config.sessions.refresh_access_lifetime,
             ),
             // The session ends with its only token.
-            None => {
-                let end = end_after(now, config.token_lifetime);
-                (end, end)
+            None if beginning.is_kept => {
+                let lifetime = config.sessions.browser_lifetime.max(KEPT_LIFETIME);
+                (lifetime, lifetime)
             }
+            None if is_of_browser => (
+                config.sessions.browser_lifetime,
+                config.sessions.browser_lifetime,
+            ),
+            None => (config.token_lifetime, config.token_lifetime),
+        };
+        let expires_at = end_after(now, lifetime);
+        let idle = match is_of_browser && !beginning.is_kept {
+            true => Some(
+                config
+                    .sessions
+                    .idle
+                    .unwrap_or(BROWSER_IDLE)
+                    .min(BROWSER_IDLE),
+            ),
+            false => config.sessions.idle,
         };
         let Device { id, name } = beginning.device;
         let name = name.as_deref().map(printable);
@@ -134,15 +193,12 @@ impl Auth {
             ip: context.ip(),
             created_at: now,
             expires_at,
-            idle_seconds: config
-                .sessions
-                .idle
-                .map(|idle| idle.as_secs().cast_signed()),
+            idle_seconds: idle.map(|idle| idle.as_secs().cast_signed()),
             authenticated_at: authentication.as_ref().map(|it| it.at),
             amr: authentication.map_or_else(String::new, |it| it.methods.to_owned()),
             scopes: beginning.scopes,
             access_token: secret.digest().to_hex(),
-            token_expires_at: token_expires_at.min(expires_at),
+            token_expires_at: end_after(now, token_lifetime).min(expires_at),
             refresh: beginning.refresh,
         };
         Ok((secret, session))

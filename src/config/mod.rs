@@ -7,6 +7,7 @@ mod env_file;
 mod log_filter;
 mod names;
 mod origins;
+mod pages;
 mod postgres_url;
 mod proxies;
 mod public_url;
@@ -23,6 +24,7 @@ mod warnings;
 use std::fmt;
 
 pub use env_file::{EnvFile, ReadFile};
+pub use pages::{Colour, Logo, PagesConfig, PagesMode};
 pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
 pub use public_url::PublicUrl;
@@ -170,6 +172,7 @@ impl Config {
                 access_log: values.flag("TOKENHOUSE_ACCESS_LOG")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.cors_origins()?,
+                pages: PagesConfig::from_values(values)?,
                 public_url: values.public_url()?,
                 trusted_proxies: values.trusted_proxies()?,
             },

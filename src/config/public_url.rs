@@ -46,6 +46,11 @@ impl PublicUrl {
         &self.origin
     }
 
+    /// Whether clients reach the service by TLS.
+    pub fn is_https(&self) -> bool {
+        self.origin.starts_with("https:")
+    }
+
     /// The path without a trailing slash: `/auth`, or empty.
     pub fn path(&self) -> &str {
         &self.path

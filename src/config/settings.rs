@@ -117,6 +117,26 @@ pub const SETTINGS: &[Setting] = &[
         "Serve /docs, /redoc and /openapi.json",
     ),
     plain(
+        "TOKENHOUSE_PAGES",
+        "all",
+        "The pages for browsers: all, signin (only signing in and out) or off",
+    ),
+    plain(
+        "TOKENHOUSE_BRAND_NAME",
+        "Tokenhouse",
+        "What the pages call the service, at most 40 characters",
+    ),
+    plain(
+        "TOKENHOUSE_BRAND_LOGO",
+        "",
+        "A square picture beside the name: a file .svg or .png of at most 64 KiB",
+    ),
+    plain(
+        "TOKENHOUSE_BRAND_COLOUR",
+        "#1f6f5c",
+        "The colour of buttons and links; lighter or darker where they would be hard to read",
+    ),
+    plain(
         "TOKENHOUSE_CORS_ORIGINS",
         "",
         "Origins whose scripts may call the API, separated by commas: https://app.example",
@@ -124,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_PUBLIC_URL",
         "",
-        "The URL of the service for clients, with the path if there is one: https://auth.example; without it, no OAuth2 metadata",
+        "The URL of the service for clients, with the path if there is one: https://auth.example; without it, no OAuth2 metadata, and pages only on the machine itself",
     ),
     plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",
@@ -166,6 +186,11 @@ pub const SETTINGS: &[Setting] = &[
         "TOKENHOUSE_SESSION_IDLE",
         "",
         "The longest pause between two uses of a session, to which up to three minutes are added: 12h, 30d or a number of seconds, at least 300; any if empty",
+    ),
+    plain(
+        "TOKENHOUSE_BROWSER_LIFETIME",
+        "43200",
+        "How long a browser stays signed in: 12h or a number of seconds, 300 to 366d; without a use for 2 h it ends earlier, and with \"keep me signed in\" it lasts 30d",
     ),
     plain(
         "TOKENHOUSE_SESSION_LIFETIME",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::ConfigError;
+use super::pages::PagesConfig;
 use super::proxies::TrustedProxies;
 use super::public_url::PublicUrl;
 use super::secret::{DatabaseUrl, StaticKeys};
@@ -35,6 +36,8 @@ pub struct ServerConfig {
     /// `TOKENHOUSE_CORS_ORIGINS`: origins whose scripts may call the API, as browsers write them; none by
     /// default.
     pub cors_origins: Vec<String>,
+    /// `TOKENHOUSE_PAGES` and the settings of the brand.
+    pub pages: PagesConfig,
     /// `TOKENHOUSE_PUBLIC_URL`: the URL of the service for clients. Without it only direct clients on the
     /// same machine get the OAuth2 metadata.
     pub public_url: Option<PublicUrl>,
@@ -108,6 +111,8 @@ pub struct SessionConfig {
     pub per_user: usize,
     /// `TOKENHOUSE_SESSION_IDLE`: the longest pause between two uses; any if `None`.
     pub idle: Option<Duration>,
+    /// `TOKENHOUSE_BROWSER_LIFETIME`: how long a browser stays signed in.
+    pub browser_lifetime: Duration,
     /// `TOKENHOUSE_SESSION_LIFETIME`: the lifetime of a session with a refresh token.
     pub lifetime: Duration,
     /// `TOKENHOUSE_REFRESH`: which sign-ins get a refresh token.
@@ -208,6 +213,11 @@ impl AuthConfig {
                 per_user: values.number("TOKENHOUSE_SESSIONS_PER_USER", 1, 100)?,
                 idle: values.optional_time(
                     "TOKENHOUSE_SESSION_IDLE",
+                    300..=366 * 86_400,
+                    TimeUnit::Second,
+                )?,
+                browser_lifetime: values.time(
+                    "TOKENHOUSE_BROWSER_LIFETIME",
                     300..=366 * 86_400,
                     TimeUnit::Second,
                 )?,

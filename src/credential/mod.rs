@@ -1,11 +1,13 @@
 //! The credentials that a client presents, and how their form tells which kind one is.
 
 pub mod api_key;
+pub(crate) mod browser_cookie;
 pub(crate) mod hex;
 pub(crate) mod keyed_digest;
 pub(crate) mod refresh_token;
 pub mod token;
 
+use crate::credential::browser_cookie::is_browser_cookie_shaped;
 use crate::credential::refresh_token::is_refresh_token_shaped;
 use crate::credential::token::{TokenDigest, is_foreign_token_shaped, is_token_shaped};
 
@@ -29,10 +31,11 @@ pub struct CredentialDigest {
 }
 
 impl CredentialDigest {
-    /// Digests a presented credential. Returns `None` for a malformed API key (mistyped or
-    /// truncated) and for a refresh token, which authenticate nobody and need no database query.
+    /// Digests a credential from a header. Returns `None` for a malformed API key (mistyped or
+    /// truncated), for a refresh token and for the secret of a browser's cookie, which authenticate
+    /// nobody there and need no database query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
-        if is_refresh_token_shaped(presented) {
+        if is_refresh_token_shaped(presented) || is_browser_cookie_shaped(presented) {
             return None;
         }
         let kind = if has_key_prefix(presented) {
@@ -70,10 +73,20 @@ pub fn is_credential_shaped(presented: &[u8]) -> bool {
 pub struct Candidates {
     usual: CredentialDigest,
     knox: Option<CredentialDigest>,
+    place: Place,
+}
+
+/// Where a request carries a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In `Authorization` or `Token`, or in the body for introspection and revocation.
+    Header,
+    /// In the cookie of a signed-in browser.
+    Cookie,
 }
 
 impl Candidates {
-    /// Digests a presented credential; `None` as for [`CredentialDigest::parse`].
+    /// Digests a credential from a header; `None` as for [`CredentialDigest::parse`].
     pub fn parse(presented: &[u8]) -> Option<Self> {
         let usual = CredentialDigest::parse(presented)?;
         let is_knox_token = usual.kind == CredentialKind::LoginToken
@@ -83,7 +96,29 @@ impl Candidates {
             kind: CredentialKind::LoginToken,
             digest: TokenDigest::from_knox_token(presented),
         });
-        Some(Self { usual, knox })
+        Some(Self {
+            usual,
+            knox,
+            place: Place::Header,
+        })
+    }
+
+    /// Digests the secret in a browser's cookie; `None` for everything else.
+    #[cfg(feature = "pages")]
+    pub(crate) fn parse_cookie(presented: &[u8]) -> Option<Self> {
+        is_browser_cookie_shaped(presented).then(|| Self {
+            usual: CredentialDigest {
+                kind: CredentialKind::LoginToken,
+                digest: TokenDigest::new(presented),
+            },
+            knox: None,
+            place: Place::Cookie,
+        })
+    }
+
+    /// Where the credential was presented.
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// The digests; the usual one first.
@@ -112,5 +147,7 @@ mod tests {
         assert_eq!(kind(&lucky), Some(CredentialKind::LoginToken));
         // A token that another system issued.
         assert_eq!(kind("0123456789abcdef"), Some(CredentialKind::LoginToken));
+        // The secret of a cookie.
+        assert_eq!(kind(&format!("tkb_{}", token.expose())), None);
     }
 }

@@ -27,7 +27,7 @@ pub struct NoRandomness;
 pub struct PlainToken(SecretString);
 
 impl PlainToken {
-    /// The token itself: 43 characters of `[A-Za-z0-9_-]`.
+    /// The token itself: 43 characters of `[A-Za-z0-9_-]`, and more only for a cookie.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -64,6 +64,11 @@ pub fn generate_token() -> Result<PlainToken, NoRandomness> {
 }
 
 impl PlainToken {
+    /// The same token after a prefix, as a secret of another kind.
+    pub(super) fn prefixed(&self, prefix: &str) -> Self {
+        Self(format!("{prefix}{}", self.expose()).into())
+    }
+
     /// The token of these bytes. One that would begin with a hyphen begins with an underscore instead.
     pub(crate) fn from_bytes(bytes: &[u8; TOKEN_BYTES]) -> Self {
         let token = URL_SAFE_NO_PAD.encode(bytes);

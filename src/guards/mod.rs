@@ -7,8 +7,14 @@
 pub(crate) mod audit_context;
 mod authenticated;
 mod authorized;
+#[cfg(feature = "pages")]
+pub(crate) mod browser;
 pub(crate) mod error_response;
+#[cfg(feature = "server")]
+pub(crate) mod local;
 pub(crate) mod presented;
+#[cfg(feature = "pages")]
+pub(crate) mod site;
 mod static_key;
 
 use std::future::{Ready, ready};
@@ -19,6 +25,12 @@ use actix_web::{FromRequest, HttpRequest};
 pub(crate) use authenticated::UserOrApp;
 pub use authenticated::{Authenticated, MaybeAuthenticated, SignedIn};
 pub use authorized::{Authorized, RequiredScope};
+#[cfg(feature = "pages")]
+pub(crate) use browser::{
+    BrowserError, BrowserSession, MaybeBrowserSession, SameOrigin, sign_in_location,
+};
+#[cfg(feature = "pages")]
+pub(crate) use site::{PageRoute, Site, SiteProblem};
 pub use static_key::StaticKey;
 
 use crate::auth::Auth;

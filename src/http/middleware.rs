@@ -13,7 +13,11 @@ use actix_web::rt::time::sleep;
 use super::cors::answer_cross_origin;
 use super::idle_connections::ConnectionGuard;
 use super::normalize_path;
+#[cfg(feature = "pages")]
+use super::pages;
 use super::refusal_pace::RefusalPace;
+#[cfg(feature = "pages")]
+use super::refusal_pace::RefusedForm;
 use super::request_error::Error;
 use super::shutdown::Shutdown;
 use crate::error::Error as DomainError;
@@ -88,6 +92,10 @@ async fn complete<B: MessageBody + 'static>(
         connection.end_request(ended, outcome.as_ref().map_or(0, length));
     }
     let mut response = outcome?;
+    #[cfg(feature = "pages")]
+    {
+        response = pages::complete(response);
+    }
     if let Some(route) = response.request().app_data::<Arc<RouteMetrics>>() {
         route.observe(response.status().as_u16(), duration);
     }
@@ -109,11 +117,13 @@ async fn complete<B: MessageBody + 'static>(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    // The pages of the documentation set their own: they may be cached and may load their files.
+    // Pages set their own: they send forms, may be cached, and load their files.
+    if !headers.contains_key(header::REFERRER_POLICY) {
+        headers.insert(
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        );
+    }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -129,19 +139,31 @@ async fn complete<B: MessageBody + 'static>(
 /// How long the response has to wait if it refuses a client that sends too much, or while too many
 /// others do.
 fn refusal_delay(response: &ServiceResponse<impl MessageBody>, now: Instant) -> Option<Duration> {
-    let response_error = response.response().error()?;
-    let domain_error = match response_error.as_error() {
-        Some(Error::Domain(error)) => error,
-        Some(Error::Request(_)) => return None,
-        None => response_error.as_error::<DomainError>()?,
-    };
-    let is_refusal = matches!(
-        domain_error,
-        DomainError::Busy(_) | DomainError::TooManyAttempts { .. }
-    );
     let pace = response.request().app_data::<RefusalPace>();
-    let delay = pace.filter(|_| is_refusal)?.delay(now);
+    if !is_refusal(response) {
+        return None;
+    }
+    let delay = pace?.delay(now);
     (!delay.is_zero()).then_some(delay)
+}
+
+fn is_refusal(response: &ServiceResponse<impl MessageBody>) -> bool {
+    #[cfg(feature = "pages")]
+    if response.response().extensions().contains::<RefusedForm>() {
+        return true;
+    }
+    let Some(error) = response.response().error() else {
+        return false;
+    };
+    let domain_error = match error.as_error() {
+        Some(Error::Domain(error)) => Some(error),
+        Some(Error::Request(_)) => None,
+        None => error.as_error::<DomainError>(),
+    };
+    matches!(
+        domain_error,
+        Some(DomainError::Busy(_) | DomainError::TooManyAttempts { .. })
+    )
 }
 
 /// The length of a body, if it is known.

@@ -1,5 +1,5 @@
-//! The service over HTTP: the JSON API, its documentation and the server. The route table is in
-//! `routes/mod.rs`; the guards that the handlers take are in [`crate::guards`].
+//! The service over HTTP: the JSON API, its documentation, the pages for browsers and the server. The route
+//! tables are in `routes/mod.rs` and `pages/mod.rs`; the guards that the handlers take are in [`crate::guards`].
 
 mod body;
 mod cors;
@@ -14,6 +14,8 @@ mod method_router;
 mod middleware;
 mod normalize_path;
 mod openapi;
+#[cfg(feature = "pages")]
+mod pages;
 mod refusal_pace;
 mod request_error;
 mod routes;

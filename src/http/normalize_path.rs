@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 
 use super::request_error::{Error, RequestError};
-use super::routes::oauth_metadata::is_forwarded;
+use crate::guards::local::is_forwarded;
 
 /// Replaces a path with percent escapes by the decoded path, so that `/%70age` is `/page` and
 /// `/users%2Fme` is `/users/me`. actix-web does not decode slashes.

@@ -18,6 +18,11 @@ const REFUSAL_INTERVAL: Duration = Duration::from_millis(1);
 /// The longest that a refusal waits.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
+/// Marks the response of a page that shows a form again, because it refuses a client that sends too
+/// much, or while too many others do.
+#[cfg(feature = "pages")]
+pub(super) struct RefusedForm;
+
 /// When the next refusal of a worker may be sent.
 #[derive(Debug, Default)]
 pub(super) struct RefusalPace(Cell<Option<Instant>>);

@@ -17,6 +17,8 @@ use socket2::SockRef;
 use super::cors::Cors;
 use super::idle_connections::{Connections, PROXY_IDLE_TIMEOUT};
 use super::middleware::{AccessLog, around_route, around_service};
+#[cfg(feature = "pages")]
+use super::pages::{self, Pages};
 use super::refusal_pace::RefusalPace;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
@@ -122,6 +124,8 @@ struct WholeService {
     cors: web::Data<Cors>,
     trusted_proxies: TrustedProxies,
     with_docs: bool,
+    #[cfg(feature = "pages")]
+    pages: Pages,
 }
 
 impl WholeService {
@@ -132,6 +136,8 @@ impl WholeService {
             cors: cors(config),
             trusted_proxies: config.trusted_proxies.clone(),
             with_docs: config.docs,
+            #[cfg(feature = "pages")]
+            pages: Pages::new(&config.pages),
         }
     }
 
@@ -143,6 +149,8 @@ impl WholeService {
             .app_data(self.trusted_proxies.clone())
             .app_data(metrics.route("unknown"));
         routes(app, metrics, self.with_docs, |resource| resource);
+        #[cfg(feature = "pages")]
+        pages::routes(app, metrics, &self.pages, |resource| resource);
         other_paths(app);
     }
 }
@@ -180,13 +188,15 @@ impl WholeService {
 ///
 /// # Parameters
 /// - `auth`: what the routes use. The program also starts a [`Worker`](crate::Worker) with it.
-/// - `config`: the CORS origins, the trusted proxies, the public URL (with the path of the `Scope`)
-///   and whether `/docs` and `/redoc` are served. The other settings are ignored.
+/// - `config`: the CORS origins, the trusted proxies, the public URL (with the path of the `Scope`), the
+///   pages, and whether `/docs` and `/redoc` are served. The other settings are ignored.
 pub fn configure(
     auth: &Auth,
     config: &ServerConfig,
 ) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (auth, config) = (auth.clone(), config.clone());
+    #[cfg(feature = "pages")]
+    let pages = Pages::new(&config.pages);
     move |app| {
         app.app_data(auth.clone())
             .app_data(config.trusted_proxies.clone())
@@ -194,6 +204,10 @@ pub fn configure(
             .app_data(RefusalPace::default())
             .app_data(web::Data::new(config.public_url.clone()));
         routes(app, auth.metrics(), config.docs, |resource| {
+            resource.wrap(from_fn(around_route))
+        });
+        #[cfg(feature = "pages")]
+        pages::routes(app, auth.metrics(), &pages, |resource| {
             resource.wrap(from_fn(around_route))
         });
     }

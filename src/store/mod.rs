@@ -38,6 +38,7 @@ mod schema;
 mod schema_check;
 mod sequence;
 mod session;
+mod session_kind;
 mod shared;
 mod source_file;
 mod sqlite_file;
@@ -76,7 +77,7 @@ pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
 pub use maintenance::backup;
-pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession, SessionKind};
+pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
 pub use principal::{Credential, Principal, UsedKey};
 pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
@@ -84,6 +85,7 @@ pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
 pub(crate) use session::Sessions;
 pub use session::{Session, SessionState};
+pub use session_kind::SessionKind;
 pub(crate) use shared::{Claims, Shared, users_of};
 pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,

@@ -12,6 +12,7 @@ use super::limits::check_texts;
 use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::sessions;
 use super::session::SessionState;
+use super::session_kind::SessionKind;
 use super::{AccessToken, Revoking, StoreConnection, Writing};
 use crate::credential::keyed_digest::DigestKey;
 use crate::credential::refresh_token::{RefreshToken, Seed};
@@ -64,24 +65,6 @@ impl FirstRefresh {
     /// The token.
     pub(crate) fn token(&self, session_id: i64) -> RefreshToken {
         RefreshToken::first(&self.key, session_id, &self.seed)
-    }
-}
-
-/// Where a session comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SessionKind {
-    /// A client signed in.
-    Api,
-    /// An operator issued it, or it was imported.
-    Issued,
-}
-
-impl SessionKind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Issued => "issued",
-        }
     }
 }
 
@@ -438,6 +421,7 @@ impl NewSession {
             authenticated_at: self.authenticated_at,
             session: SessionState {
                 id,
+                kind: self.kind,
                 amr: self.amr.clone(),
                 idle_seconds: self.idle_seconds,
                 last_used_at: self.created_at,

@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Timestamp};
 use super::limits::check_texts;
 use super::prepared::prepared;
 use super::schema::{access_tokens, sessions};
+use super::session_kind::SessionKind;
 use super::{Revoking, StoreConnection, Writing};
 
 /// What every check of a login token needs of its session.
@@ -15,6 +16,8 @@ use super::{Revoking, StoreConnection, Writing};
 pub struct SessionState {
     /// Never assigned again.
     pub id: i64,
+    /// Where it comes from.
+    pub kind: SessionKind,
     /// How the user proved who they are, as in RFC 8176, separated by spaces; empty for a token that
     /// was issued without a proof.
     pub amr: String,
@@ -29,6 +32,7 @@ pub struct SessionState {
 /// The columns of a [`SessionState`], in the order of its fields.
 pub(super) type SessionStateColumns = (
     sessions::id,
+    sessions::kind,
     sessions::amr,
     sessions::idle_seconds,
     sessions::last_used_at,
@@ -38,6 +42,7 @@ pub(super) type SessionStateColumns = (
 /// See [`SessionStateColumns`].
 pub(super) const SESSION_STATE_COLUMNS: SessionStateColumns = (
     sessions::id,
+    sessions::kind,
     sessions::amr,
     sessions::idle_seconds,
     sessions::last_used_at,
@@ -52,8 +57,8 @@ pub struct Session {
     pub id: i64,
     /// The user.
     pub user_id: i64,
-    /// Where it comes from: `api` or `issued`.
-    pub kind: String,
+    /// Where it comes from.
+    pub kind: SessionKind,
     /// What the client or the user calls the device.
     pub name: String,
     /// As the client sent it at the sign-in, shortened.

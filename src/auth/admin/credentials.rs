@@ -119,6 +119,7 @@ impl Auth {
         let beginning = Beginning {
             user_id: id,
             kind: SessionKind::Issued,
+            is_kept: false,
             scopes: String::new(),
             device: &Device::default(),
             authentication,

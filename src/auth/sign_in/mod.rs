@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::session::{Authentication, BY_PASSWORD, Beginning};
+use super::session::{Authentication, BY_PASSWORD, Beginning, SignInKind};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::RefreshMode;
@@ -30,6 +30,8 @@ pub struct SignIn {
     pub scope: Option<String>,
     /// The device.
     pub device: Device,
+    /// Which kind of session begins.
+    pub kind: SignInKind,
 }
 
 impl SignIn {
@@ -40,6 +42,7 @@ impl SignIn {
             password,
             scope: None,
             device: Device::default(),
+            kind: SignInKind::default(),
         }
     }
 }
@@ -88,21 +91,18 @@ impl Auth {
         context: &AuditContext,
         request: &SignIn,
     ) -> Result<(VerifiedAccount, Option<IssuedToken>), Error> {
-        let SignIn {
-            name,
-            password,
-            scope,
-            device,
-        } = request;
+        let SignIn { name, password, .. } = request;
         let verified = self.authenticate(context, name, password).await?;
         // A second factor belongs here: the password is verified, and there is no token yet.
-        let issued = self.create_access_token(context, &verified, scope.as_deref(), device);
-        let issued = issued.await?;
+        let issued = self
+            .create_access_token(context, &verified, request)
+            .await?;
         Ok((verified, issued))
     }
 
-    /// Creates a login token, with which a session begins. It has the scopes in `scope`, or all of the user's. If the
-    /// user has as many sessions as the settings allow, the one that was unused longest ends.
+    /// Creates a login token, with which a session of the requested kind begins. It has the requested
+    /// scopes, or all of the user's. If the user has as many sessions as the settings allow, the one that
+    /// was unused longest ends.
     ///
     /// Returns `None` if the user was disabled, deleted or given another password since `verified` was
     /// read: a sign-in that starts before such a change must not finish after it.
@@ -115,13 +115,18 @@ impl Auth {
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
-        scope: Option<&str>,
-        device: &Device,
+        request: &SignIn,
     ) -> Result<Option<IssuedToken>, Error> {
         let VerifiedAccount { account, attempt } = verified;
+        let SignIn {
+            scope,
+            device,
+            kind,
+            ..
+        } = request;
         let context = context.by_password(account.user.id);
         let (scopes, is_refresh_requested) =
-            match choose_session_scopes(&account.user.scopes, scope) {
+            match choose_session_scopes(&account.user.scopes, scope.as_deref()) {
                 Ok(chosen) => chosen,
                 Err(error) => {
                     let event = Event::refused(Action::Login).on_user(account.user.id);
@@ -138,6 +143,7 @@ impl Auth {
                 }
             };
         let refresh = match self.0.config.sessions.refresh {
+            _ if *kind != SignInKind::Client => None,
             RefreshMode::Always => Some(self.new_refresh().await?),
             RefreshMode::Asked if is_refresh_requested => Some(self.new_refresh().await?),
             RefreshMode::Asked | RefreshMode::Off => None,
@@ -146,7 +152,8 @@ impl Auth {
         let user_id = account.user.id;
         let beginning = Beginning {
             user_id,
-            kind: SessionKind::Api,
+            kind: kind.of_session(),
+            is_kept: kind.is_kept(),
             scopes,
             device,
             authentication: Some(Authentication {
@@ -220,7 +227,11 @@ impl Auth {
                 return Ok(Stored::TooManySignIns(wait));
             }
             let event = Event::new(Action::Login).on_user(user_id);
-            events.record(event.with("scopes", session.scopes.as_str()));
+            let event = event.with("scopes", session.scopes.as_str());
+            events.record(match session.kind {
+                SessionKind::Browser => event.with("kind", "browser"),
+                _ => event,
+            });
             let (token, evicted) = shared.sessions.begin(session, limit)?;
             auth.record_evicted(events, user_id, &evicted);
             Ok(Stored::Token(token))

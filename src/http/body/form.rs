@@ -95,6 +95,16 @@ impl Fields {
         Ok(())
     }
 
+    /// Takes a text; empty if it is missing, as pages send empty fields.
+    #[cfg(feature = "pages")]
+    pub(crate) fn text(&mut self, field: &str) -> String {
+        let index = self.0.iter().position(|(name, _)| name == field);
+        match index.map(|index| self.0.swap_remove(index).1) {
+            Some(Field::Text(text)) => text,
+            Some(Field::File) | None => String::new(),
+        }
+    }
+
     /// Takes a required text.
     pub(crate) fn required(&mut self, field: &'static str) -> Result<String, ErrorDetails> {
         self.optional(field)?

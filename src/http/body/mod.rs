@@ -53,7 +53,7 @@ async fn read(payload: &mut Payload, limit: usize) -> Result<Body, Error> {
 ///
 /// # Errors
 /// `Busy` when the queue is full.
-async fn refuse_while_busy(request: &HttpRequest) -> Result<(), Error> {
+pub(crate) async fn refuse_while_busy(request: &HttpRequest) -> Result<(), Error> {
     if let Err(busy) = auth(request)?.check_capacity(network(request)) {
         sleep(rand::random_range(REJECTION_DELAY)).await;
         return Err(busy.into());

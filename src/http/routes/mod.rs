@@ -134,7 +134,7 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 const METADATA_OF_PATH: &str = "/.well-known/oauth-authorization-server/{path:.+}";
 
 /// The id in the path. A malformed id identifies nothing.
-fn path_id(request: &HttpRequest) -> Result<i64, RequestError> {
+pub(super) fn path_id(request: &HttpRequest) -> Result<i64, RequestError> {
     path_number(request, "id")
 }
 

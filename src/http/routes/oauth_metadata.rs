@@ -1,14 +1,12 @@
 //! The metadata that OAuth2 clients discover (RFC 8414).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::Auth;
 use crate::config::{PublicUrl, RefreshMode};
+use crate::guards::local::local_origin;
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
 use crate::scope;
@@ -89,40 +87,10 @@ pub(crate) async fn metadata_of_path(
     }
 }
 
-/// The URL by which a client on this machine calls the service without a proxy, for development. A
-/// proxy on this machine, which may terminate TLS, is recognised by a header or by the host name.
+/// The URL by which a client on this machine calls the service without a proxy, for development.
 fn local_url(request: &HttpRequest) -> Option<String> {
-    let is_local_peer = request.peer_addr()?.ip().to_canonical().is_loopback();
-    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let origin = local_origin(request)?;
     // The path of the scope, if the app of another program contains the service.
-    let scope = request
-        .path()
-        .strip_suffix(super::METADATA)
-        .unwrap_or_default();
-    (is_local_peer && !is_forwarded(request.headers()) && is_loopback(host))
-        .then(|| format!("http://{host}{scope}"))
-}
-
-/// Whether a header shows that a proxy forwarded the request.
-pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        let name = name.as_str();
-        name.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&name)
-    })
-}
-
-/// Whether a `Host` (RFC 9110 section 7.2) is a loopback address.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.parse::<u16>().is_ok() => name,
-        _ => host,
-    };
-    let in_brackets = name.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
-    match in_brackets {
-        Some(ip) => ip.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
-        None => {
-            name.eq_ignore_ascii_case("localhost")
-                || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    }
+    let scope = request.path().strip_suffix(super::METADATA);
+    Some(format!("{origin}{}", scope.unwrap_or_default()))
 }

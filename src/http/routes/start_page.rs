@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use super::docs::Document;
 use crate::auth::Auth;
 use crate::http::normalize_path;
+#[cfg(feature = "pages")]
+use crate::http::pages::Pages;
 use crate::http::request_error::Error;
 use crate::http::shutdown::Shutdown;
 
@@ -46,19 +48,35 @@ pub(crate) async fn start_page_or_not_found(
     }
     let is_ready = !Shutdown::is_draining(&request) && auth.check_ready().await.is_ok();
     let mut page = PAGE.replace("<!-- state -->", if is_ready { READY } else { NOT_READY });
-    // The settings turn the documentation off.
-    if document.is_none() {
-        page = page.replace(between(PAGE, "<!-- docs -->", "<!-- end of docs -->"), "");
+    // The settings turn the documentation and the pages off.
+    for (part, is_shown) in [("docs", document.is_some()), ("pages", has_pages(&request))] {
+        let (start, end) = (
+            format!("<!-- {part} -->"),
+            format!("<!-- end of {part} -->"),
+        );
+        if !is_shown {
+            page = page.replace(between(PAGE, &start, &end), "");
+        }
+        page = page.replace(&start, "").replace(&end, "");
     }
-    let page = page
-        .replace("<!-- docs -->", "")
-        .replace("<!-- end of docs -->", "");
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY.as_str()))
         .insert_header((header::VARY, "Accept"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .body(page))
+}
+
+/// Whether there is a page for signing in.
+fn has_pages(request: &HttpRequest) -> bool {
+    #[cfg(feature = "pages")]
+    let has_pages = request.app_data().is_some_and(Pages::are_on);
+    #[cfg(not(feature = "pages"))]
+    let has_pages = {
+        let _no_pages = request;
+        false
+    };
+    has_pages
 }
 
 /// Whether the client names `text/html`: `*/*` is also what programs send.

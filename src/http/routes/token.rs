@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{AuditContext, Auth, Device, IssuedToken, SignIn};
+use crate::auth::{AuditContext, Auth, Device, IssuedToken, SignIn, SignInKind};
 use crate::config::RefreshMode;
 use crate::error::{Error as DomainError, ErrorCollector};
 use crate::guards::SignedIn;
@@ -121,6 +121,7 @@ impl FromFields for TokenForm {
                         id,
                         name: device_name,
                     },
+                    kind: SignInKind::Client,
                 }))
             }
             _ => Err(RequestError::InvalidForm(errors.into())),

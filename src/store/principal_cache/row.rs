@@ -7,7 +7,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::sql_types::Timestamp;
 use diesel::sqlite::Sqlite;
 
-use crate::store::{AccessToken, SessionState, User};
+use crate::store::{AccessToken, SessionKind, SessionState, User};
 
 /// A [`User`], in the order of its columns.
 pub(super) type UserRow = (
@@ -31,7 +31,7 @@ pub(super) type TokenRow = (
     String,
     Time,
     Option<Time>,
-    (i64, String, Option<i64>, Time, Time),
+    (i64, SessionKind, String, Option<i64>, Time, Time),
 );
 
 pub(super) fn user(row: UserRow) -> User {
@@ -54,7 +54,7 @@ pub(super) fn user(row: UserRow) -> User {
 pub(super) fn token(row: TokenRow) -> AccessToken {
     let (user_id, access_token, expiration_date, scopes, created_at, authenticated_at, session) =
         row;
-    let (id, amr, idle_seconds, last_used_at, expires_at) = session;
+    let (id, kind, amr, idle_seconds, last_used_at, expires_at) = session;
     AccessToken {
         user_id,
         access_token,
@@ -64,6 +64,7 @@ pub(super) fn token(row: TokenRow) -> AccessToken {
         authenticated_at: authenticated_at.map(|time| time.0),
         session: SessionState {
             id,
+            kind,
             amr,
             idle_seconds,
             last_used_at: last_used_at.0,

@@ -1,0 +1,96 @@
+//! The profile of the signed-in user.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::page::says;
+use super::{Page, SignedForm, refused_form, see_other, show};
+use crate::auth::{AuditContext, Auth, ProfileInput};
+use crate::error::{Error as DomainError, FieldError};
+use crate::guards::BrowserSession;
+use crate::http::body::form::{Fields, FromFields};
+use crate::http::request_error::{Error, RequestError};
+use crate::pages::account::{ProfilePage, Section};
+use crate::pages::{FieldView, problem};
+
+/// The query of the page after a change.
+const SAVED: &str = "saved";
+
+/// What the page of the profile sends.
+pub(super) struct ProfileForm {
+    name: String,
+    surname: String,
+    website: String,
+}
+
+impl FromFields for ProfileForm {
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        Ok(Self {
+            name: fields.text("name"),
+            surname: fields.text("surname"),
+            website: fields.text("website"),
+        })
+    }
+}
+
+/// The profile.
+pub(super) async fn profile(
+    request: HttpRequest,
+    page: Page,
+    session: BrowserSession,
+) -> Result<HttpResponse, Error> {
+    let shown = ProfilePage::new(page.frame_for(&session), &session.user);
+    show(&match says(&request, SAVED) {
+        true => shown.saved(),
+        false => shown,
+    })
+}
+
+/// Changes the profile.
+pub(super) async fn update(
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<ProfileForm>,
+) -> Result<HttpResponse, Error> {
+    let SignedForm { session, form } = form;
+    let input = ProfileInput {
+        name: Ok(Some(form.name.clone())),
+        surname: Ok(Some(form.surname.clone())),
+        website: Ok(Some(form.website.clone())),
+    };
+    let context = context.by_owner(&session);
+    match auth
+        .update_profile(&context, session.principal(), input)
+        .await
+    {
+        Ok(_user) => {
+            let location = format!("{}?{SAVED}", Section::Profile.path());
+            Ok(see_other(page.link(&location)).finish())
+        }
+        Err(error) => refused_form(error, |error| show(&refused(&page, &session, &form, error))),
+    }
+}
+
+fn refused(
+    page: &Page,
+    session: &BrowserSession,
+    form: &ProfileForm,
+    error: &DomainError,
+) -> ProfilePage {
+    let language = page.language();
+    let errors: &[FieldError] = match error {
+        DomainError::InvalidInput(errors) => errors,
+        _ => &[],
+    };
+    let mut shown = ProfilePage::new(page.frame_for(session), &session.user);
+    shown.head.problem = Some(problem(error, language));
+    let field = |name, text: &str| FieldView::new(text).checked(name, errors, language);
+    shown.name = field("name", &form.name);
+    shown.surname = field("surname", &form.surname);
+    shown.website = field("website", &form.website);
+    shown
+}

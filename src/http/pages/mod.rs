@@ -1,0 +1,99 @@
+//! The pages for browsers: handlers, their route table and what all pages have in common. Templates and
+//! texts are in [`crate::pages`], the guards in `guards/browser.rs`.
+//!
+//! # Adding a page
+//!
+//! 1. **Texts** in four languages: a row in a table of `pages/texts/`; a new part of the pages gets a
+//!    table of its own, which the test in `texts/mod.rs` lists.
+//! 2. **Template** in `pages/templates/`, which extends `gate.html` (a card), `account.html` or
+//!    `shell.html`, with the inputs and messages of `macros.html`; and a struct with `frame: Frame` in
+//!    `pages/`. No `style` attribute and no script: the content security policy refuses both.
+//! 3. **Handler** here. [`Page`] builds the frame. The caller is a parameter: [`BrowserSession`] signed
+//!    in, [`MaybeBrowserSession`] perhaps. Whatever changes something is a `POST` and takes its form as
+//!    [`SignedForm`] (or [`OwnForm`] where nobody is signed in), which refuse what other sites send and
+//!    what another user's page sends. Success is [`see_other`], a refusal the form again by
+//!    [`refused_form`]; any other error is returned, and becomes a page in [`complete`].
+//! 4. **Route** in [`routes`], by `page`, and a row in `tests/api/pages/matrix.rs`.
+//! 5. **Tests** in `tests/api/pages/`, by HTTP; what only a browser does, in `scripts/pages-test.py`.
+//!
+//! Every link begins with `frame.link(…)`, every `Location` with [`Page::link`]: the service may be
+//! below a path.
+
+mod account;
+mod complete;
+mod cookies;
+mod files;
+mod forms;
+mod page;
+mod respond;
+mod sessions;
+mod sign_in;
+
+use std::sync::Arc;
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::{Resource, web};
+
+pub(super) use complete::complete;
+use forms::{OwnForm, SignedForm};
+use page::Page;
+use respond::{refused_form, see_other, show};
+
+use super::method_router::{Methods, get, post, resource};
+use crate::config::{PagesConfig, PagesMode};
+use crate::guards::PageRoute;
+use crate::metrics::Metrics;
+use crate::pages::Assets;
+
+/// The settings of the pages, in the `app_data` of an app with pages.
+#[derive(Clone)]
+pub(super) struct Pages {
+    mode: PagesMode,
+    assets: Arc<Assets>,
+}
+
+impl Pages {
+    /// The pages with the brand of the settings.
+    pub(super) fn new(config: &PagesConfig) -> Self {
+        Self {
+            mode: config.mode,
+            assets: Arc::new(Assets::new(config)),
+        }
+    }
+
+    /// Whether there is a page for signing in.
+    pub(super) fn are_on(&self) -> bool {
+        self.mode > PagesMode::Off
+    }
+}
+
+/// The routes of the pages, each as `finish` completes it.
+pub(super) fn routes<R: HttpServiceFactory + 'static>(
+    app: &mut web::ServiceConfig,
+    metrics: &Metrics,
+    pages: &Pages,
+    finish: impl Fn(Resource) -> R,
+) {
+    let page = |path: &'static str, methods: Methods| {
+        finish(resource(metrics, path, methods).app_data(PageRoute(path)))
+    };
+    app.app_data(pages.clone());
+    if pages.mode >= PagesMode::SignIn {
+        app.service(page("/signin", get(sign_in::form).post(sign_in::sign_in)))
+            .service(page("/signin/continue", get(sign_in::go_on)))
+            .service(page("/signout", post(sign_in::sign_out)))
+            .service(page("/assets/{file}", get(files::file)));
+    }
+    if pages.mode >= PagesMode::All {
+        app.service(page(
+            "/account",
+            get(account::profile).post(account::update),
+        ))
+        .service(page("/account/sessions", get(sessions::list)))
+        .service(page(
+            "/account/sessions/end-others",
+            post(sessions::end_others),
+        ))
+        .service(page("/account/sessions/{id}/end", post(sessions::end)));
+    }
+}

@@ -1,0 +1,231 @@
+//! What a handler of a page knows of its request besides the caller.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpRequest};
+
+use super::Pages;
+use super::cookies::{LANGUAGE_COOKIE, value_of};
+use crate::config::PagesMode;
+use crate::error::Error;
+use crate::guards::{BrowserError, BrowserSession, Site};
+use crate::pages::{Assets, Frame, Language, Viewer};
+
+/// The parameter with a language.
+const LANG: &str = "lang";
+
+/// The longest path that a sign-in returns to, in bytes.
+const MAX_NEXT: usize = 2_048;
+
+/// The site and the language of a request for a page.
+pub(crate) struct Page {
+    site: Site,
+    language: Language,
+    assets: Arc<Assets>,
+    mode: PagesMode,
+    here: String,
+}
+
+impl Page {
+    /// The frame of a page for nobody in particular.
+    pub(super) fn frame(&self) -> Frame {
+        Frame {
+            language: self.language,
+            assets: Arc::clone(&self.assets),
+            base: self.site.base().to_owned(),
+            here: self.here.clone(),
+            has_account: self.has_account(),
+            user: None,
+        }
+    }
+
+    /// The frame of a page for a signed-in user.
+    pub(super) fn frame_for(&self, session: &BrowserSession) -> Frame {
+        Frame {
+            user: Some(viewer(session)),
+            ..self.frame()
+        }
+    }
+
+    /// The language of the page.
+    pub(super) fn language(&self) -> Language {
+        self.language
+    }
+
+    /// How browsers reach the service.
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The address of one of our pages, as in `Location`.
+    pub(super) fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.site.base())
+    }
+
+    /// Whether there is more than the pages for signing in and out.
+    pub(super) fn has_account(&self) -> bool {
+        self.mode == PagesMode::All
+    }
+
+    /// Where a sign-in leads without a way back.
+    pub(super) fn home(&self) -> String {
+        self.link(if self.has_account() {
+            "/account"
+        } else {
+            "/signin"
+        })
+    }
+}
+
+impl FromRequest for Page {
+    type Error = BrowserError;
+    type Future = Ready<Result<Self, BrowserError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(of(request))
+    }
+}
+
+fn of(request: &HttpRequest) -> Result<Page, BrowserError> {
+    let pages = request.app_data::<Pages>().ok_or(Error::Internal)?;
+    let site = Site::of(request).map_err(BrowserError::Site)?;
+    Ok(Page {
+        language: language(request),
+        assets: Arc::clone(&pages.assets),
+        mode: pages.mode,
+        here: here(request, &site),
+        site,
+    })
+}
+
+/// The frame of a page that says why there is no other one, perhaps because the site is not known.
+pub(super) fn bare_frame(request: &HttpRequest) -> Option<Frame> {
+    let pages = request.app_data::<Pages>()?;
+    let site = Site::of(request).ok();
+    Some(Frame {
+        language: language(request),
+        assets: Arc::clone(&pages.assets),
+        base: site.as_ref().map_or("", Site::base).to_owned(),
+        here: match &site {
+            Some(site) => here(request, site),
+            None => format!("?{LANG}="),
+        },
+        has_account: false,
+        user: None,
+    })
+}
+
+fn viewer(session: &BrowserSession) -> Viewer {
+    let user = &session.user;
+    let name = match user.name.trim() {
+        "" => &user.email,
+        name => name,
+    };
+    Viewer {
+        id: user.id,
+        name: name.to_owned(),
+        email: user.email.clone(),
+    }
+}
+
+/// By the query, by the cookie that an earlier query has set, or by the browser's settings.
+fn language(request: &HttpRequest) -> Language {
+    if let Some(language) = chosen_language(request) {
+        return language;
+    }
+    let stored = value_of(request, LANGUAGE_COOKIE);
+    let stored = stored.and_then(|code| Language::of_code(&code));
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    stored.unwrap_or_else(|| Language::preferred(accepted.unwrap_or_default()))
+}
+
+/// The language that the query names.
+pub(super) fn chosen_language(request: &HttpRequest) -> Option<Language> {
+    parameter(request, LANG).and_then(|code| Language::of_code(&code))
+}
+
+/// The first parameter of the query with this name.
+pub(super) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    let found = pairs.find(|(key, _)| key == name);
+    found.map(|(_, value)| value.into_owned())
+}
+
+/// Whether the query is this word, with which a page says what has happened before it.
+pub(super) fn says(request: &HttpRequest, word: &str) -> bool {
+    parameter(request, word).is_some()
+}
+
+/// The page in another language, up to the code. A page that answers a form is read again without it.
+fn here(request: &HttpRequest, site: &Site) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if request.method() != Method::POST {
+        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+        query.extend_pairs(pairs.filter(|(key, _)| key != LANG));
+    }
+    let query = query.finish();
+    let separator = if query.is_empty() { "" } else { "&" };
+    format!("{}{}?{query}{separator}{LANG}=", site.base(), site.path())
+}
+
+/// Where a sign-in may return to: one of our own pages, whatever the text is.
+pub(super) fn own_path(text: &str) -> Option<&str> {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let is_page = ["/account", "/console"].iter().any(|page| {
+        let rest = path.strip_prefix(page);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let is_query = |byte: u8| is_plain(byte) || b"=&%+:@,;!$'()*?".contains(&byte);
+    let is_good = is_page
+        && text.len() <= MAX_NEXT
+        && !path.contains("//")
+        && !path.split('/').any(|part| part == "." || part == "..")
+        && path.bytes().all(is_plain)
+        && query.bytes().all(is_query);
+    is_good.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn only_our_own_pages_are_returned_to() {
+        for path in [
+            "/account",
+            "/account/sessions",
+            "/account/events?before=12",
+            "/console/users?q=a%20b&page=2",
+        ] {
+            assert_eq!(own_path(path), Some(path));
+        }
+        for path in [
+            "",
+            "/",
+            "account",
+            "/accounts",
+            "//evil.example/account",
+            "/\\evil.example",
+            "/account//evil.example",
+            "/account/../signout",
+            "/account/.",
+            "/account\\x",
+            "/account/\u{e9}",
+            "/account?x=<script>",
+            "/account?a#b",
+            "/account\r\nX: y",
+            "https://evil.example/account",
+            "javascript:alert(1)",
+            "/signout",
+            "/account/%2e%2e",
+        ] {
+            assert_eq!(own_path(path), None, "{path}");
+        }
+        assert_eq!(own_path(&format!("/account?{}", "x".repeat(3_000))), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! Signing in and out.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::forms::NoFields;
+use super::page::{own_path, parameter, says};
+use super::{OwnForm, Page, SignedForm, cookies, refused_form, see_other, show};
+use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind};
+use crate::config::Registration;
+use crate::error::{Error as DomainError, FieldError, InvalidField};
+use crate::guards::{BrowserError, MaybeBrowserSession};
+use crate::http::body::form::{Fields, FromFields};
+use crate::http::body::refuse_while_busy;
+use crate::http::request_error::{Error, RequestError};
+use crate::pages::sign_in::{SignInPage, SignedInPage};
+use crate::pages::{FieldView, problem};
+
+/// The query of the sign-in page after a sign-out.
+const SIGNED_OUT: &str = "signed-out";
+
+/// What the sign-in page sends.
+pub(super) struct SignInForm {
+    email: String,
+    password: SecretString,
+    is_kept: bool,
+    next: Option<String>,
+}
+
+impl FromFields for SignInForm {
+    /// A full queue is reported on the page, which keeps what was typed.
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        let next = fields.text("next");
+        Ok(Self {
+            email: fields.text("email"),
+            password: fields.text("password").into(),
+            is_kept: fields.text("keep") == "yes",
+            next: own_path(&next).map(str::to_owned),
+        })
+    }
+}
+
+impl SignInForm {
+    fn check(&self) -> Result<(), DomainError> {
+        let is_empty = [
+            ("email", self.email.trim().is_empty()),
+            ("password", self.password.expose_secret().is_empty()),
+        ];
+        let missing = is_empty.into_iter().filter(|(_, is_empty)| *is_empty);
+        let errors: Vec<FieldError> = missing
+            .map(|(field, _)| FieldError::new(field, InvalidField::Missing))
+            .collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(DomainError::InvalidInput(errors)),
+        }
+    }
+}
+
+/// The form, or for a browser that is signed in where it would lead.
+pub(super) async fn form(
+    request: HttpRequest,
+    auth: Auth,
+    page: Page,
+    session: MaybeBrowserSession,
+) -> Result<HttpResponse, Error> {
+    let next = parameter(&request, "next");
+    let next = next.as_deref().and_then(own_path);
+    if let MaybeBrowserSession(Some(session)) = session {
+        return match next {
+            Some(next) => Ok(see_other(page.link(next)).finish()),
+            None if page.has_account() => Ok(see_other(page.home()).finish()),
+            None => show(&SignedInPage::new(page.frame_for(&session))),
+        };
+    }
+    let mut form = empty_form(&auth, &page);
+    if says(&request, SIGNED_OUT) {
+        form = form.after_sign_out();
+    }
+    show(&form.before(next.map(str::to_owned)))
+}
+
+fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
+    let is_open = auth.config().registration != Registration::Closed;
+    let mut form = SignInPage::new(page.frame());
+    form.can_sign_up = is_open && page.has_account() && CAN_SIGN_UP;
+    form
+}
+
+/// Whether there is a page for registration.
+const CAN_SIGN_UP: bool = false;
+
+/// Signs in, and leads on.
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    earlier: MaybeBrowserSession,
+    form: OwnForm<SignInForm>,
+) -> Result<HttpResponse, Error> {
+    let OwnForm(form) = form;
+    let issued = match attempt(&request, &auth, &context, &form).await {
+        Ok(issued) => issued,
+        Err(Error::Domain(error)) => {
+            return refused_form(error, |error| show(&refused(&auth, &page, &form, error)));
+        }
+        Err(error) => return Err(error),
+    };
+    if let MaybeBrowserSession(Some(earlier)) = earlier {
+        // The browser forgets it now, so nobody could end it.
+        let context = context.by_owner(&earlier);
+        if auth.revoke_token(&context, earlier.token()).await.is_err() {
+            log::warn!("the earlier session of a browser was not ended");
+        }
+    }
+    let cookie = cookies::session(page.site(), &issued, form.is_kept);
+    let next = form.next.as_deref().unwrap_or_default();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", next)
+        .finish();
+    Ok(see_other(page.link(&format!("/signin/continue?{query}")))
+        .insert_header((header::SET_COOKIE, cookie.ok_or(DomainError::Internal)?))
+        .finish())
+}
+
+async fn attempt(
+    request: &HttpRequest,
+    auth: &Auth,
+    context: &AuditContext,
+    form: &SignInForm,
+) -> Result<IssuedToken, Error> {
+    form.check()?;
+    refuse_while_busy(request).await?;
+    let sign_in = SignIn {
+        kind: SignInKind::Browser {
+            is_kept: form.is_kept,
+        },
+        ..SignIn::new(&form.email, form.password.clone())
+    };
+    // Boxed, or every connection that is still reading its form would reserve the space.
+    Ok(Box::pin(auth.sign_in(context, sign_in)).await?)
+}
+
+/// The form again.
+fn refused(auth: &Auth, page: &Page, form: &SignInForm, error: &DomainError) -> SignInPage {
+    let language = page.language();
+    let errors: &[FieldError] = match error {
+        DomainError::InvalidInput(errors) => errors,
+        _ => &[],
+    };
+    let mut shown = empty_form(auth, page).before(form.next.clone());
+    shown.problem = Some(problem(error, language));
+    shown.email = FieldView::new(&form.email).checked("email", errors, language);
+    shown.password = FieldView::default().checked("password", errors, language);
+    shown.is_kept = form.is_kept;
+    shown
+}
+
+/// Leads on after a sign-in, or says that the browser has not kept the cookie: an empty form would look
+/// like a wrong password.
+pub(super) async fn go_on(
+    request: HttpRequest,
+    page: Page,
+    session: MaybeBrowserSession,
+) -> Result<HttpResponse, BrowserError> {
+    if session.0.is_none() {
+        return Err(BrowserError::CookieLost);
+    }
+    let next = parameter(&request, "next");
+    let location = match next.as_deref().and_then(own_path) {
+        Some(next) => page.link(next),
+        None => page.home(),
+    };
+    Ok(see_other(location).finish())
+}
+
+/// Signs out: the cookie is worth nothing once this responds.
+pub(super) async fn sign_out(
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<NoFields>,
+) -> Result<HttpResponse, Error> {
+    let session = form.session;
+    let context = context.by_owner(&session);
+    auth.revoke_token(&context, session.token()).await?;
+    let cookie = cookies::no_session(page.site()).ok_or(DomainError::Internal)?;
+    Ok(see_other(page.link(&format!("/signin?{SIGNED_OUT}")))
+        .insert_header((header::SET_COOKIE, cookie))
+        .finish())
+}

@@ -1,0 +1,52 @@
+//! A page that only says something: why there is no other one.
+
+use askama::Template;
+
+use super::Frame;
+use super::language::fill;
+use super::texts::problems::ProblemTexts;
+
+/// What a page says instead of showing something.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    NotFound,
+    Unavailable,
+    /// A fault; the id is that of the request in the log.
+    Internal(String),
+    OtherSite,
+    OtherUser,
+    CookieLost,
+    NoPublicUrl,
+    PlainHttp,
+    /// This scope is missing.
+    Forbidden(String),
+    Unreadable,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct MessagePage {
+    frame: Frame,
+    title: &'static str,
+    text: String,
+}
+
+impl MessagePage {
+    /// The page with a message.
+    pub(crate) fn new(frame: Frame, message: &Message) -> Self {
+        let t = ProblemTexts::of(frame.language);
+        let (title, text) = match message {
+            Message::NotFound => (t.not_found, t.not_found_text.to_owned()),
+            Message::Unavailable => (t.unavailable, t.unavailable_text.to_owned()),
+            Message::Internal(id) => (t.internal, fill(t.internal_text, "id", id)),
+            Message::OtherSite => (t.other_site, t.other_site_text.to_owned()),
+            Message::OtherUser => (t.other_user, t.other_user_text.to_owned()),
+            Message::CookieLost => (t.cookie_lost, t.cookie_lost_text.to_owned()),
+            Message::NoPublicUrl => (t.no_public_url, t.no_public_url_text.to_owned()),
+            Message::PlainHttp => (t.plain_http, t.plain_http_text.to_owned()),
+            Message::Forbidden(scope) => (t.forbidden, fill(t.forbidden_text, "scope", scope)),
+            Message::Unreadable => (t.unreadable, t.unreadable_text.to_owned()),
+        };
+        Self { frame, title, text }
+    }
+}

@@ -1,0 +1,79 @@
+//! The pages for signing in and out.
+
+use askama::Template;
+
+use super::language::fill;
+use super::texts::sign_in::SignInTexts;
+use super::{FieldView, Frame};
+
+/// The form with address and password, on one page for password managers.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+pub(crate) struct SignInPage {
+    pub(crate) frame: Frame,
+    t: &'static SignInTexts,
+    /// Why the last attempt was refused.
+    pub(crate) problem: Option<String>,
+    /// What has happened, if there is no problem.
+    pub(crate) notice: Option<&'static str>,
+    pub(crate) email: FieldView,
+    pub(crate) password: FieldView,
+    pub(crate) is_kept: bool,
+    /// Where to go afterwards; a path of ours.
+    pub(crate) next: Option<String>,
+    /// Whether everybody may create an account.
+    pub(crate) can_sign_up: bool,
+}
+
+impl SignInPage {
+    /// An empty form.
+    pub(crate) fn new(frame: Frame) -> Self {
+        Self {
+            t: SignInTexts::of(frame.language),
+            frame,
+            problem: None,
+            notice: None,
+            email: FieldView::default(),
+            password: FieldView::default(),
+            is_kept: false,
+            next: None,
+            can_sign_up: false,
+        }
+    }
+
+    /// The same form after a sign-out.
+    pub(crate) fn after_sign_out(mut self) -> Self {
+        self.notice = Some(self.t.signed_out);
+        self
+    }
+
+    /// The same form for somebody who wanted to see another page.
+    pub(crate) fn before(mut self, next: Option<String>) -> Self {
+        if next.is_some() && self.notice.is_none() {
+            self.notice = Some(self.t.is_required);
+        }
+        self.next = next;
+        self
+    }
+}
+
+/// Says who is signed in, where there is nothing else to show.
+#[derive(Template)]
+#[template(path = "signed_in.html")]
+pub(crate) struct SignedInPage {
+    frame: Frame,
+    t: &'static SignInTexts,
+}
+
+impl SignedInPage {
+    /// The page for the user of the frame.
+    pub(crate) fn new(frame: Frame) -> Self {
+        let t = SignInTexts::of(frame.language);
+        Self { frame, t }
+    }
+
+    fn text(&self) -> String {
+        let email = self.frame.user.as_ref().map_or("", |user| &user.email);
+        fill(self.t.already, "email", email)
+    }
+}

@@ -1,0 +1,15 @@
+//! The texts around every page.
+
+use super::texts;
+
+texts! {
+    /// The texts around every page.
+    CommonTexts
+    skip: "Skip to content", "Zum Inhalt springen", "Ir al contenido", "Aller au contenu";
+    error: "Error", "Fehler", "Error", "Erreur";
+    sign_out: "Sign out", "Abmelden", "Cerrar sesión", "Se déconnecter";
+    back: "Back", "Zurück", "Volver", "Retour";
+    save: "Save changes", "Änderungen speichern", "Guardar cambios", "Enregistrer";
+    language: "Language", "Sprache", "Idioma", "Langue";
+    sections: "Sections", "Bereiche", "Secciones", "Rubriques";
+}

@@ -1,0 +1,28 @@
+//! The texts of the pages for signing in and out.
+
+use super::texts;
+
+texts! {
+    /// The texts of the pages for signing in and out.
+    SignInTexts
+    title: "Sign in", "Anmelden", "Iniciar sesión", "Connexion";
+    email: "E-mail address", "E-Mail-Adresse", "Correo electrónico", "Adresse e-mail";
+    password: "Password", "Passwort", "Contraseña", "Mot de passe";
+    keep: "Keep me signed in", "Angemeldet bleiben", "Mantener la sesión iniciada", "Rester connecté";
+    keep_hint: "For 30 days. Not on a shared computer.",
+        "Für 30 Tage. Nicht auf einem gemeinsam genutzten Gerät.",
+        "Durante 30 días. No en un equipo compartido.",
+        "Pendant 30 jours. À éviter sur un appareil partagé.";
+    submit: "Sign in", "Anmelden", "Iniciar sesión", "Se connecter";
+    no_account: "No account yet?", "Noch kein Konto?", "¿Aún no tienes cuenta?", "Pas encore de compte ?";
+    sign_up: "Create one", "Konto anlegen", "Crear una", "Créer un compte";
+    already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";
+    already: "You are signed in as {email}.",
+        "Sie sind als {email} angemeldet.",
+        "Has iniciado sesión como {email}.",
+        "Vous êtes connecté en tant que {email}.";
+    to_account: "Go to my account", "Zu meinem Konto", "Ir a mi cuenta", "Accéder à mon compte";
+    signed_out: "You are signed out.", "Sie sind abgemeldet.", "Has cerrado la sesión.", "Vous êtes déconnecté.";
+    is_required: "Sign in to go on.", "Melden Sie sich an, um fortzufahren.",
+        "Inicia sesión para continuar.", "Connectez-vous pour continuer.";
+}
