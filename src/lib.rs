@@ -189,7 +189,8 @@
 //!
 //! | feature | adds | on by default |
 //! |---|---|---|
-//! | `cli` | the command line, and so the program; enables `server` | yes |
+//! | `cli` | the command line, and so the program; enables `pages` | yes |
+//! | `pages` | the pages for browsers; enables `server` | yes |
 //! | `server` | the service over HTTP: its routes, their documentation, the server | yes |
 //! | `remote` | the guards that query a service over HTTP | no |
 //! | `remote-tls` | the same over `https`, with the certificates that the system trusts | no |

@@ -40,6 +40,7 @@ mod metrics;
 mod model;
 mod mutated_credentials;
 mod output;
+mod pages;
 mod postgres_server;
 mod principal_cache;
 mod profiles;

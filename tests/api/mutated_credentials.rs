@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::harness::{
     Backend, Client, Connection, Request, Response, TestApp, on_both_databases, size,
 };
+use crate::pages::browser::Browser;
 
 on_both_databases!(
     mutated_credential_is_rejected_everywhere,
@@ -153,15 +154,18 @@ enum Location {
     TokenHeader,
     Introspect,
     Revoke,
+    /// In the cookie of the pages.
+    Cookie,
 }
 
 impl Location {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Bearer,
         Self::TokenScheme,
         Self::TokenHeader,
         Self::Introspect,
         Self::Revoke,
+        Self::Cookie,
     ];
 
     /// Whether whitespace around the value is removed: HTTP strips it from header values.
@@ -187,6 +191,11 @@ impl Location {
             Self::TokenHeader => app.get("/verify").header("Token", secret),
             Self::Introspect => post("/introspect").bearer(crate::harness::STATIC_KEY),
             Self::Revoke => post("/revoke"),
+            Self::Cookie => {
+                let cookie = [b"tokenhouse=", secret].concat();
+                let request = app.get("/account").host("localhost");
+                request.header("Cookie", cookie)
+            }
         }
     }
 
@@ -198,6 +207,8 @@ impl Location {
             }
             // The response is the same for any token; the caller checks that nothing was revoked.
             Self::Revoke if response.status == 200 => true,
+            // To the sign-in page.
+            Self::Cookie if response.status == 303 => true,
             _ => (400..500).contains(&response.status),
         }
     }
@@ -244,7 +255,8 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
     let app = TestApp::start(backend);
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
-    let secrets = [token, key];
+    let mut browser = Browser::of(&app.register("bob"));
+    let secrets = [token, key, browser.secret()];
     let line = ReconnectingClient::to(*app);
     let mutated = (
         select(secrets.to_vec()),
@@ -277,9 +289,10 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
         panic!("{error}");
     }
     // The mutated credentials have revoked nothing either.
-    for secret in &secrets {
+    for secret in &secrets[..2] {
         assert_eq!(app.status("/verify", secret), 200);
     }
+    assert!(browser.is_signed_in());
 }
 
 /// Spellings of the path, and other request targets.

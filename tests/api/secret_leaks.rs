@@ -10,6 +10,7 @@ use test_support::server::announced_address;
 use crate::harness::{
     Backend, Client, Log, Request, Response, Running, TestApp, on_both_databases, text,
 };
+use crate::pages::browser::Browser;
 
 on_both_databases!(
     secrets_are_never_returned_logged_or_stored,
@@ -275,6 +276,40 @@ fn credential_requests(client: &Client) -> Vec<Request> {
     requests
 }
 
+/// Forms and cookies of the pages.
+fn page_requests(client: &Client) -> Vec<Request> {
+    let of_page = |request: Request| {
+        let request = request.host("localhost");
+        request.header("Sec-Fetch-Site", "same-origin")
+    };
+    let mut requests = Vec::new();
+    for fields in [
+        &[("email", "alice@example.com"), ("password", "Canary")][..],
+        &[("email", ""), ("password", "Canary")],
+        &[
+            ("password", "Canary"),
+            ("keep", "Canary"),
+            ("next", "/Canary"),
+        ],
+        &[("password", "Canary"), ("password", "Canary")],
+    ] {
+        requests.push(of_page(client.post("/signin").form(fields)));
+        requests.push(client.post("/signin").form(fields).host("localhost"));
+        requests.push(client.post("/signin").form(fields));
+    }
+    for cookie in [
+        "tokenhouse=Canary",
+        "tokenhouse=tkb_Canary-canary-canary-canary-canary-canary-cana",
+        "__Host-tokenhouse=Canary; tokenhouse-lang=Canary",
+    ] {
+        requests.push(of_page(client.get("/account").header("Cookie", cookie)));
+        let form = [("user", "Canary"), ("password", "Canary")];
+        let request = client.post("/signout").form(&form);
+        requests.push(of_page(request.header("Cookie", cookie)));
+    }
+    requests
+}
+
 /// Secrets in the wrong places. Errors about a query repeat it to the client that sent it.
 fn requests_with_misplaced_secrets(client: &Client, token: &str) -> Vec<Request> {
     let mut requests = Vec::new();
@@ -308,6 +343,7 @@ fn all_requests(client: &Client, token: &str, email: &str) -> Vec<(Request, bool
         sign_in_requests(client, email),
         account_requests(client, token),
         credential_requests(client),
+        page_requests(client),
     ];
     let secret = secret.into_iter().flatten().map(|request| (request, false));
     let shown = requests_with_misplaced_secrets(client, token).into_iter();
@@ -389,25 +425,30 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
         "/admin/users",
         "/admin/events",
     ];
+    // Of another user: it would end the session of this one.
+    let mut browser = Browser::of(&client.register("bob"));
+    let cookie = browser.secret();
     let mut responses: Vec<_> = own_pages
         .map(|path| (path, client.get(path).bearer(&token).send()))
         .into();
     responses.push(("/metrics", static_key));
     responses.push(("/openapi.json", client.get("/openapi.json").send()));
+    responses.push(("/account", browser.get("/account")));
+    responses.push(("/account/sessions", browser.get("/account/sessions")));
 
     server.app.database().make_unavailable();
     let statuses = exercise(&client, &token, email);
     assert!(statuses.contains(&503), "the database was available");
     server.app.database().make_available();
 
-    let secrets = [MARK, &token, &first_token, &key];
+    let secrets = [MARK, &token, &first_token, &key, &cookie, &cookie[4..]];
     for (path, response) in &responses {
         assert_eq!(response.status, 200, "{path}");
         for secret in secrets {
             assert_absent(path, &response_bytes(response), secret);
         }
     }
-    let digests = [&token, &first_token, &key].map(|secret| hex_digest(secret));
+    let digests = [&token, &first_token, &key, &cookie].map(|secret| hex_digest(secret));
     let forbidden: Vec<&str> = secrets
         .into_iter()
         .chain(digests.iter().map(String::as_str))
@@ -428,7 +469,7 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
     // While the server runs too, when SQLite keeps its log next to the file.
     for files in server.app.database().files(&SECRET_SETTINGS) {
         assert_absent("the database", &files, MARK);
-        for secret in [&token, &first_token, &key] {
+        for secret in [&token, &first_token, &key, &cookie] {
             assert_absent("the database", &files, secret);
         }
     }

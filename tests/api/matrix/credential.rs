@@ -8,8 +8,12 @@ use tokenhouse::generate_token;
 
 use super::policy::{Body, Presented, Route};
 use crate::harness::{Client, OWN_SCOPES, Person, Request, STATIC_KEY, TestApp};
+use crate::pages::browser::Browser;
 
 pub const PREVIOUS_STATIC_KEY: &str = "the key before, long enough";
+
+/// The name of the only kind that a browser's cookie accepts.
+pub const BROWSER: &str = "the secret of a browser's cookie";
 
 /// Scopes that both the credential and its user have.
 type Scopes = &'static str;
@@ -148,6 +152,7 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
     add("a token older than the scopes", &token, Standing::Login(""));
     add("a key older than the scopes", &key, Standing::Key(""));
 
+    add_browsers(app, &mut add);
     add_apps(app, &mut add);
     add_revoked(app, &mut add);
     let (token, _, _) = with_key(app, "another", OWN_SCOPES);
@@ -157,6 +162,61 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
         standing: Standing::Login(OWN_SCOPES),
     };
     (kinds, other)
+}
+
+/// Secrets of cookies, which no route of the API accepts in any place. The users have every scope.
+fn add_browsers(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
+    let browser = |name: &str| Browser::of(&app.register_with(name, OWN_SCOPES));
+    let mut leaver = browser("surfer1");
+    let secret = leaver.secret();
+    leaver.submit("/account", "/signout", &[]);
+    add(
+        "the secret of a browser that signed out",
+        &secret,
+        Standing::Bad,
+    );
+    let secret = browser("surfer2").secret();
+    app.database()
+        .execute("UPDATE users SET disabled_at = created_at WHERE email = 'surfer2@example.com'");
+    add(
+        "the secret of a disabled user's browser",
+        &secret,
+        Standing::Bad,
+    );
+    let secret = browser("surfer3").secret();
+    app.database().execute(
+        "UPDATE sessions SET expires_at = '2020-01-01 00:00:00'
+         WHERE user_id = (SELECT id FROM users WHERE email = 'surfer3@example.com')",
+    );
+    add("the secret of an expired browser", &secret, Standing::Bad);
+    // A row that says otherwise makes no login token of it, nor a cookie of a login token.
+    let secret = browser("surfer4").secret();
+    app.database().execute(
+        "UPDATE sessions SET kind = 'api'
+         WHERE user_id = (SELECT id FROM users WHERE email = 'surfer4@example.com')",
+    );
+    add(
+        "the secret of a browser in another kind of session",
+        &secret,
+        Standing::Bad,
+    );
+    let token = app.register_with("surfer5", OWN_SCOPES).sign_in();
+    app.database().execute(
+        "UPDATE sessions SET kind = 'browser'
+         WHERE user_id = (SELECT id FROM users WHERE email = 'surfer5@example.com')",
+    );
+    add(
+        "a login token in a session of a browser",
+        &token,
+        Standing::Bad,
+    );
+    let secret = browser("surfer6").secret();
+    add(
+        "the secret of a browser without its prefix",
+        &secret[4..],
+        Standing::Bad,
+    );
+    add(BROWSER, &secret, Standing::Bad);
 }
 
 fn add_apps(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
@@ -273,10 +333,12 @@ pub enum Form {
     Query,
     Body,
     Cookie,
+    /// In the cookies of the pages.
+    BrowserCookie,
 }
 
 impl Form {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bearer,
         Self::BearerInLowerCase,
         Self::TokenScheme,
@@ -287,6 +349,7 @@ impl Form {
         Self::Query,
         Self::Body,
         Self::Cookie,
+        Self::BrowserCookie,
     ];
 
     /// What a guard for users accepts of it.
@@ -300,9 +363,12 @@ impl Form {
             }
             // Other software uses this scheme too.
             Self::TokenScheme if kind.has_native_form() => Presented::One(kind),
-            Self::TokenScheme | Self::Basic | Self::Query | Self::Body | Self::Cookie => {
-                Presented::Nothing
-            }
+            Self::TokenScheme
+            | Self::Basic
+            | Self::Query
+            | Self::Body
+            | Self::Cookie
+            | Self::BrowserCookie => Presented::Nothing,
         }
     }
 
@@ -343,6 +409,10 @@ impl Form {
                 request.header("Authorization", format!("Basic {basic}"))
             }
             Self::Cookie => request.header("Cookie", format!("token={secret}")),
+            Self::BrowserCookie => request.header(
+                "Cookie",
+                format!("tokenhouse={secret}; __Host-tokenhouse={secret}"),
+            ),
             Self::Query | Self::Body => request,
         }
     }

@@ -2,7 +2,7 @@
 //! which ones pass.
 
 mod control;
-mod credential;
+pub mod credential;
 pub mod policy;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,161 @@
+//! Every page with every kind of credential in every place: only the secret of a browser's cookie in the
+//! cookie opens one, and only forms of our own pages change something.
+
+use std::collections::BTreeSet;
+
+use super::browser::location;
+use crate::harness::{Backend, Client, Request, Response, TestApp, on_both_databases};
+use crate::matrix::credential::{self, Kind};
+
+on_both_databases!(only_the_cookie_opens_a_page);
+
+/// Who may use a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Everybody; what a browser that is signed in gets is tested elsewhere.
+    Open,
+    /// Browsers that are signed in.
+    SignedIn,
+}
+
+/// A method, a path as in the route table, the path with values in it, and the guard.
+const PAGES: [(&str, &str, &str, Guard); 10] = [
+    ("GET", "/signin", "/signin", Guard::Open),
+    ("POST", "/signin", "/signin", Guard::Open),
+    ("GET", "/signin/continue", "/signin/continue", Guard::Open),
+    ("POST", "/signout", "/signout", Guard::SignedIn),
+    ("GET", "/assets/{file}", "/assets/none.css", Guard::Open),
+    ("GET", "/account", "/account", Guard::SignedIn),
+    ("POST", "/account", "/account", Guard::SignedIn),
+    (
+        "GET",
+        "/account/sessions",
+        "/account/sessions",
+        Guard::SignedIn,
+    ),
+    (
+        "POST",
+        "/account/sessions/end-others",
+        "/account/sessions/end-others",
+        Guard::SignedIn,
+    ),
+    (
+        "POST",
+        "/account/sessions/{id}/end",
+        "/account/sessions/999/end",
+        Guard::SignedIn,
+    ),
+];
+
+#[test]
+fn every_page_has_a_declared_guard() {
+    let table = include_str!("../../../src/http/pages/mod.rs");
+    let table: String = table.split_whitespace().collect();
+    let in_quotes = table.split("page(\"").skip(1);
+    let paths: BTreeSet<&str> = in_quotes
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    let declared: BTreeSet<&str> = PAGES.iter().map(|(_, path, ..)| *path).collect();
+    assert_eq!(paths, declared);
+}
+
+fn only_the_cookie_opens_a_page(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("API_KEY_TOKEN_PREVIOUS", credential::PREVIOUS_STATIC_KEY)
+        .start();
+    let (kinds, _) = credential::all(&app);
+    assert!(kinds.iter().any(|kind| kind.name == credential::BROWSER));
+    for (method, _, path, _) in signed_in_pages() {
+        for kind in &kinds {
+            let opens = kind.name == credential::BROWSER;
+            let place = format!("{method} {path}, {}", kind.name);
+            let secret = kind.secret.as_str();
+            // Elsewhere than in the cookie, whatever it is.
+            for request in in_other_places(&app, method, path, secret) {
+                assert_refused(&request.host("localhost").send(), &place);
+            }
+            if opens || kind.is_nothing() || secret.contains(['\r', '\n', ';']) {
+                continue;
+            }
+            let cookie = format!("tokenhouse={secret}");
+            let request = form_of(&app, method, path).header("Cookie", cookie);
+            assert_refused(&request.host("localhost").send(), &place);
+        }
+    }
+    // The one that opens them; last, as signing out ends it.
+    let browser = kinds.iter().find(|kind| kind.name == credential::BROWSER);
+    let mut pages: Vec<_> = signed_in_pages().collect();
+    pages.sort_by_key(|(_, path, ..)| *path == "/signout");
+    for (method, _, path, _) in pages {
+        assert_opens(&app, browser.unwrap(), method, path);
+    }
+}
+
+fn signed_in_pages() -> impl Iterator<Item = (&'static str, &'static str, &'static str, Guard)> {
+    PAGES
+        .into_iter()
+        .filter(|(.., guard)| *guard == Guard::SignedIn)
+}
+
+fn assert_refused(response: &Response, place: &str) {
+    let location = location(response);
+    assert!(location.starts_with("/signin"), "{place}: {location}");
+}
+
+fn assert_opens(client: &Client, kind: &Kind, method: &str, path: &str) {
+    let cookie = format!("tokenhouse={}", kind.secret);
+    let request = || form_of(client, method, path).host("localhost");
+    // Of another user's page.
+    if method == "POST" {
+        let response = request().header("Cookie", &cookie).send();
+        assert_eq!(response.status, 409, "{method} {path}: {response:?}");
+        for (name, value) in [
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+            ("Sec-Fetch-Site", "none"),
+            ("Sec-Fetch-Site", "same-origin, cross-site"),
+            ("Origin", "null"),
+            ("Origin", "http://localhost.evil.example"),
+            ("Origin", "https://localhost"),
+            ("X-Other", "nothing"),
+        ] {
+            let request = client.request(method, path).form(&[("user", "1")]);
+            let request = request.header("Cookie", &cookie).host("localhost");
+            let response = request.header(name, value).send();
+            assert_eq!(response.status, 403, "{method} {path}: {name}: {value}");
+        }
+        return;
+    }
+    let response = request().header("Cookie", &cookie).send();
+    assert_eq!(response.status, 200, "{method} {path}: {response:?}");
+    // Beside another session, it is not clear whose page it is.
+    let two = format!("{cookie}; tokenhouse=tkb_{}", "A".repeat(43));
+    assert_refused(&request().header("Cookie", two).send(), path);
+    // Under the name for https, which a browser keeps for that.
+    let other_name = format!("__Host-{cookie}");
+    assert_refused(&request().header("Cookie", other_name).send(), path);
+}
+
+/// A request of one of our own pages.
+fn form_of(client: &Client, method: &str, path: &str) -> Request {
+    let request = client.request(method, path);
+    match method {
+        "POST" => request
+            .form(&[("user", "0")])
+            .header("Sec-Fetch-Site", "same-origin"),
+        _ => request,
+    }
+}
+
+fn in_other_places(client: &Client, method: &str, path: &str, secret: &str) -> Vec<Request> {
+    let request = || form_of(client, method, path);
+    vec![
+        request(),
+        request().bearer(secret),
+        request().header("Token", secret),
+        request().header("Authorization", format!("Token {secret}")),
+        request().header("Cookie", format!("token={secret}")),
+        request().header("Cookie", format!("tokenhouse-lang={secret}")),
+        request().header("Cookie", format!("xtokenhouse={secret}")),
+    ]
+}
