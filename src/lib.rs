@@ -254,6 +254,8 @@ mod private_file;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod scope;
+#[cfg(any(feature = "cli", feature = "testing"))]
+mod seed;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -53,11 +53,12 @@ use chrono::{DateTime, Utc};
 use crate::auth::{Administrator, Auth, BY_PASSWORD, KeyInput};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseUrl};
-use crate::dev::{self, Folder, SeedUser};
+use crate::dev::{self, Folder};
 use crate::error::Error;
+use crate::seed::SeedUser;
 use crate::store::{Store, User};
 
-pub use crate::dev::PASSWORD;
+pub use crate::seed::PASSWORD;
 #[cfg(feature = "server")]
 pub use server::TestServer;
 
@@ -185,19 +186,19 @@ impl TestUser {
     fn new(auth: &Auth, email: &str) -> Self {
         Self {
             auth: auth.clone(),
-            seed: SeedUser::new(email),
+            seed: SeedUser::new(email).for_test(),
         }
     }
 
     /// Sets the name, which is `Test User` otherwise.
     pub fn name(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.seed.name);
+        self.seed.name = Some(name.to_owned());
         self
     }
 
     /// Sets the password, which is [`PASSWORD`] otherwise.
     pub fn password(mut self, password: &str) -> Self {
-        password.clone_into(&mut self.seed.password);
+        self.seed.password = Some(password.to_owned());
         self
     }
 

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 14] = [
     &["dev"],
     &["http"],
     &["pages"],
-    &["import", "views", "worker"],
+    &["import", "seed", "views", "worker"],
     &["guards"],
     &["auth"],
     &["throttle"],

@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use access_token::require_user;
+#[cfg(feature = "cli")]
+pub(crate) use admin::AddressState;
 pub use admin::{Addresses, Administrator, MAX_SEARCH, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;

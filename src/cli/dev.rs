@@ -1,8 +1,7 @@
 //! `tokenhouse dev`: a server for the tests of apps.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -21,7 +20,8 @@ use super::common::Failure;
 use super::output::{Output, announce_json, start_log};
 use crate::config::{Config, DatabaseUrl};
 use crate::credential::token::generate_token;
-use crate::dev::{self, ClockStart, ControlKey, Databases, Folder, Seed, Service};
+use crate::dev::{self, ClockStart, ControlKey, Databases, Folder, Service};
+use crate::seed::{Seed, SeedUser};
 use crate::store::TemporarySchemas;
 
 /// How often the process checks whether its parent has ended.
@@ -29,9 +29,6 @@ const PARENT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The minimum length of a control key that the user chooses.
 const MIN_KEY_LENGTH: usize = 16;
-
-/// The maximum size of a seed file, in bytes.
-const MAX_SEED_BYTES: u64 = 16 << 20;
 
 /// The setting of the static key, which is random unless it is set.
 const STATIC_KEY: &str = "API_KEY_TOKEN";
@@ -47,7 +44,7 @@ const NOT_SETTABLE: [&str; 4] = [
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
     /// The users that exist from the start: a file in JSON, such as {"users": [{"email":
-    /// "ada@example.com", "scopes": ["orders:read"]}]}
+    /// "ada@example.com", "scopes": ["orders:read"]}]}, or the same in TOML
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
     /// The port on 127.0.0.1; any free one by default
@@ -139,10 +136,9 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     let config = config.map_err(|errors| Failure::bad_input(errors.to_string()))?;
     start_log(&config, output);
     let control_key = args.control_key.map_or_else(random_key, Ok)?;
-    let seed = match &args.seed {
-        Some(file) => read_seed(file)?,
-        None => Seed::default(),
-    };
+    let seed = args.seed.as_deref().map(Seed::read).transpose();
+    let seed = seed.map_err(Failure::bad_input)?.unwrap_or_default();
+    let users = seed.users.into_iter().map(SeedUser::for_test).collect();
     let bind = args
         .listen
         .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, args.port).into());
@@ -158,7 +154,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
             Some(url) => Databases::Schemas(TemporarySchemas::open(url).map_err(io::Error::other)?),
             None => Databases::Files(Folder::create()?),
         };
-        let service = Service::start(databases, config, clock_start, seed.users).await?;
+        let service = Service::start(databases, config, clock_start, users).await?;
         let key = ControlKey::new(&control_key, args.shared);
         let server = dev::serve(&service, key, listener)?;
         let (handle, stop_requested) = (server.handle(), stop_requested(stopped)?);
@@ -182,7 +178,11 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     };
     let outcome: io::Result<()> = actix_web::rt::System::new().block_on(serve);
     outcome.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Failure::bad_input(error.to_string()),
+        // A user of the seed is refused.
+        io::ErrorKind::InvalidInput => {
+            let file = args.seed.as_deref().unwrap_or(Path::new("seed"));
+            Failure::bad_input(format!("{}: {error}", file.display()))
+        }
         _ => error.to_string().into(),
     })
 }
@@ -208,18 +208,6 @@ fn vars(settings: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Fai
 fn random_key() -> Result<String, Failure> {
     let token = generate_token().map_err(|error| error.to_string())?;
     Ok(token.expose().to_owned())
-}
-
-fn read_seed(file: &Path) -> Result<Seed, Failure> {
-    let problem = |problem: String| Failure::bad_input(format!("{}: {problem}", file.display()));
-    let mut text = Vec::new();
-    fs::File::open(file)
-        .and_then(|file| file.take(MAX_SEED_BYTES + 1).read_to_end(&mut text))
-        .map_err(|error| problem(error.kind().to_string()))?;
-    if text.len() as u64 > MAX_SEED_BYTES {
-        return Err(problem("is too large for a seed".to_owned()));
-    }
-    dev::parse_object(&text).map_err(problem)
 }
 
 /// A URL at which the listener can be reached from this machine. It never has a name, which may stand

@@ -11,11 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pydantic_email::EmailAddress;
 
 use super::common::{Failure, block_on, with_auth_creating};
+use super::import_seed::{self, SeedMode};
 use super::output::{Output, note};
 use crate::config::{Config, TimeSpan};
 use crate::import::{
     self, Format, IdMap, ImportMode, Options, Phase, Plan, Progress, Report, TableChoice,
 };
+use crate::seed::Seed;
 use crate::store::{ImportTarget, StoreConnection, open_import_target};
 
 /// How often progress is printed without a terminal.
@@ -25,13 +27,16 @@ const STYLE: &str =
     "{prefix:9} {wide_bar} {human_pos}/{human_len} users, {msg} per second, {eta} left";
 
 const SOURCE_HELP: &str = "The source of the users: sqlite://FILE, \
-     postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl; it is only read";
+     postgres://USER:PASSWORD@HOST/NAME, FILE.csv, FILE.jsonl, or a seed file; it is only read";
 
 const SOURCE_LONG_HELP: &str = "The source of the users: sqlite://FILE, \
      postgres://USER:PASSWORD@HOST/NAME, FILE.csv or FILE.jsonl. It is only read.\n\n\
      CSV begins with a line of names; JSONL has an object per line. The fields are email and \
      hashed_password and, optionally, id, username, name, surname, website, disabled, is_active, \
-     created_at, access_token and expiration_date. Others are listed as not read.";
+     created_at, access_token and expiration_date. Others are listed as not read.\n\n\
+     A seed file, FILE.json or FILE.toml, holds users with passwords, which are hashed, and scopes: \
+     {\"users\": [{\"email\": \"ada@example.com\", \"name\": \"Ada\", \"password\": \"...\", \
+     \"scopes\": [\"orders:read\"]}]}";
 
 const LIFETIME_HELP: &str = "How long login tokens keep working for which the source states no end, \
      such as 30d or 1y: those of fastapi-users after their creation (its lifetime_seconds), others from \
@@ -138,6 +143,24 @@ fn parse_lifetime(text: &str) -> Result<TimeDelta, String> {
 }
 
 impl ImportArgs {
+    /// The seed file, if the source is one.
+    fn seed_file(&self) -> Option<&Path> {
+        let file = Path::new(&self.source);
+        let is_seed = self.from.is_none() && !self.source.contains("://") && Seed::is_named(file);
+        is_seed.then_some(file)
+    }
+
+    /// Whether an option is set that says how to read or store the users of another system.
+    fn is_for_other_systems(&self) -> bool {
+        self.users_table.is_some()
+            || self.tokens_table.is_some()
+            || self.unreadable != Unreadable::Skip
+            || self.usernames.is_some()
+            || self.map.is_some()
+            || self.token_lifetime.is_some()
+            || self.timezone != Tz::UTC
+    }
+
     fn options(&self, config: &Config) -> Options {
         let own = TimeDelta::from_std(config.auth.token_lifetime).unwrap_or(TimeDelta::MAX);
         Options {
@@ -166,6 +189,9 @@ impl ImportArgs {
 }
 
 pub(super) fn run(config: &Config, args: &ImportArgs, output: Output) -> Result<(), Failure> {
+    if let Some(file) = args.seed_file() {
+        return import_seed(config, args, file, output);
+    }
     let options = args.options(config);
     if let Some(map) = &args.map {
         IdMap::check(map)?;
@@ -206,6 +232,24 @@ pub(super) fn run(config: &Config, args: &ImportArgs, output: Output) -> Result<
             .to_owned()
             .into()),
     }
+}
+
+/// Imports users whom the operator has written down, with their passwords.
+fn import_seed(
+    config: &Config,
+    args: &ImportArgs,
+    file: &Path,
+    output: Output,
+) -> Result<(), Failure> {
+    if args.is_for_other_systems() {
+        let problem = "a seed file needs no options but --dry-run and --again";
+        return Err(Failure::bad_input(format!("{}: {problem}", file.display())));
+    }
+    let mode = SeedMode {
+        dry_run: args.dry_run,
+        again: args.again,
+    };
+    import_seed::run(config, file, mode, output)
 }
 
 /// Predicts the outcome without changing anything.

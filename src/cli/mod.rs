@@ -10,6 +10,7 @@ mod dev;
 mod doctor;
 mod healthcheck;
 mod import;
+mod import_seed;
 mod key;
 mod migrate;
 mod output;

@@ -14,25 +14,16 @@ mod folder;
 mod refusal;
 #[cfg(feature = "cli")]
 mod routes;
-mod seed;
 #[cfg(feature = "server")]
 mod service;
 
 #[cfg(feature = "server")]
 pub(crate) use database::Databases;
 pub(crate) use folder::Folder;
-#[cfg(feature = "testing")]
-pub use seed::PASSWORD;
-pub(crate) use seed::SeedUser;
 #[cfg(feature = "server")]
 pub(crate) use service::{ClockStart, Service};
 #[cfg(feature = "cli")]
-pub(crate) use {
-    abandoned::remove_abandoned,
-    control::ControlKey,
-    routes::serve,
-    seed::{Seed, parse_object},
-};
+pub(crate) use {abandoned::remove_abandoned, control::ControlKey, routes::serve};
 
 /// The settings that differ from the defaults of the service: hashes are cheap.
 pub(crate) const SETTINGS: [(&str, &str); 2] = [

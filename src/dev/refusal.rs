@@ -8,9 +8,9 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::parse_object;
 use crate::error::Error;
 use crate::http::HttpError;
+use crate::seed::parse_object;
 
 /// The maximum size of a body, in bytes.
 const MAX_BODY: usize = 64 << 10;

@@ -9,13 +9,14 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Service;
 use super::amr::Amr;
 use super::control::{Control, ControlKey};
 use super::refusal::{Input, Refusal};
-use super::{SeedUser, Service};
 use crate::auth::{Administrator, Auth, Precondition};
 use crate::error::Error;
 use crate::http::{get, post, resource};
+use crate::seed::SeedUser;
 use crate::store::User;
 use crate::views::utc;
 
@@ -73,11 +74,12 @@ async fn create_user(
     control: Control,
     Input(user): Input<SeedUser>,
 ) -> Result<HttpResponse, Refusal> {
+    let user = user.for_test();
     let created = user.create(&control.service.auth()).await?;
     Ok(HttpResponse::Created().json(CreatedUser {
         id: created.id,
         email: &created.email,
-        password: &user.password,
+        password: user.password.as_deref().unwrap_or_default(),
         name: &created.name,
         scopes: &created.scopes,
         disabled: created.disabled_at.is_some(),

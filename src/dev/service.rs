@@ -14,13 +14,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::{Databases, SeedUser};
+use super::Databases;
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::error::Error;
 use crate::http::replaceable_server;
 use crate::metrics::Metrics;
+use crate::seed::SeedUser;
 use crate::store::Store;
 use crate::worker::Worker;
 
@@ -238,17 +239,17 @@ impl Generation {
 /// Creates the users, and begins the audit trail if there are none.
 async fn seed(auth: &Auth, users: &[SeedUser]) -> io::Result<()> {
     auth.audit().begin().await.map_err(io::Error::other)?;
-    for user in users {
+    for (index, user) in users.iter().enumerate() {
         let created = user.create(auth).await;
-        created.map_err(|error| refused_user(&user.email, &error))?;
+        created.map_err(|error| refused_user(index, user, &error))?;
     }
     Ok(())
 }
 
-fn refused_user(email: &str, error: &Error) -> io::Error {
+fn refused_user(index: usize, user: &SeedUser, error: &Error) -> io::Error {
     let kind = match error {
         Error::InvalidInput(_) | Error::EmailTaken => io::ErrorKind::InvalidInput,
         _ => io::ErrorKind::Other,
     };
-    io::Error::new(kind, format!("user {email}: {error}"))
+    io::Error::new(kind, format!("{}: {error}", user.place(index)))
 }

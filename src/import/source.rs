@@ -245,8 +245,8 @@ fn database_url(source: &str) -> Result<DatabaseUrl, String> {
         if is_postgres || source.starts_with("sqlite") {
             return format!("the source: {problem}");
         }
-        "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv or \
-         FILE.jsonl"
+        "the source: expected sqlite://FILE, postgres://USER:PASSWORD@HOST/NAME, FILE.csv, \
+         FILE.jsonl, or a seed file: FILE.json or FILE.toml"
             .to_owned()
     })?;
     if let DatabaseUrl::Sqlite(path) = &url

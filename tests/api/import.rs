@@ -5,6 +5,7 @@ mod ids;
 mod limits;
 mod prediction;
 mod reimport;
+mod seeds;
 mod sources;
 mod usernames;
 mod values;

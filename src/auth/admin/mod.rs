@@ -4,6 +4,7 @@ mod addresses;
 mod administration;
 mod apps;
 mod credentials;
+mod new_users;
 mod sessions;
 mod users;
 
@@ -18,6 +19,8 @@ use crate::scope::{self, ScopePatterns};
 use crate::store::{Credential, Principal, User, Writing};
 
 pub use addresses::Addresses;
+#[cfg(feature = "cli")]
+pub(crate) use new_users::AddressState;
 pub use users::{MAX_SEARCH, UserPage};
 
 /// An administrator or operator.

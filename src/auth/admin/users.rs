@@ -7,12 +7,10 @@ use super::Administrator;
 use super::administration::LockFirst;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
-use crate::auth::register::insert_user;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
-use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
-use crate::error::{Error, ErrorCollector, FieldError, InvalidField};
+use crate::error::{Error, FieldError, InvalidField};
 use crate::store::user::address_digest;
 use crate::store::{
     Account, Ends, Revoking, Slice, StoreError, User, record_deleted_user, user_search as search,
@@ -120,73 +118,6 @@ impl Auth {
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         let account = self.0.store.read(find).await?;
         Ok(account.ok_or(Error::UserNotFound)?.user)
-    }
-
-    /// Checks everything about a new user except the password, so that an operator does not enter
-    /// one in vain. [`Self::create_user`] checks it again.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
-    /// [`Error::Unavailable`].
-    pub async fn check_new_user(
-        &self,
-        input: RegistrationInput,
-        scopes: Field<Option<String>>,
-    ) -> Result<(), Error> {
-        let mut errors = ErrorCollector::new();
-        let email = input.email.clone();
-        input.check_with(&self.0.config, &mut errors);
-        errors.take(check_optional_scopes("scopes", scopes));
-        let mut errors: Vec<FieldError> = errors.into();
-        errors.retain(|error| error.field != "password");
-        if !errors.is_empty() {
-            return Err(Error::InvalidInput(errors));
-        }
-        match self.find_user_id(&email?).await {
-            Ok(_id) => Err(Error::EmailTaken),
-            Err(Error::UserNotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Creates a user with these scopes, even when registration is closed.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
-    /// [`Error::InsufficientScope`] for a scope that the administrator may not grant;
-    /// [`Error::LoginTokenRequired`] for an API key; [`Error::InvalidToken`] when the
-    /// administrator's credential has become invalid in the meantime; [`Error::Busy`] and
-    /// [`Error::Unavailable`].
-    pub async fn create_user(
-        &self,
-        admin: &Administrator,
-        input: RegistrationInput,
-        scopes: Field<Option<String>>,
-    ) -> Result<User, Error> {
-        admin.check_is_not_key()?;
-        let mut errors = ErrorCollector::new();
-        let registration = input.check_with(&self.0.config, &mut errors);
-        let scopes = errors.take(check_optional_scopes("scopes", scopes));
-        let (Some(registration), Some(scopes)) = (registration, scopes) else {
-            return Err(errors.into());
-        };
-        let user = self
-            .prepare_user(&admin.context, registration, scopes.unwrap_or_default())
-            .await?;
-        let (grant, now) = (admin.grant.clone(), self.0.clock.now());
-        let auth = self.clone();
-        let created = self.add(&admin.context, move |tx, events| {
-            if let Some(grant) = &grant {
-                let grantable = &auth.0.config.grantable_scopes;
-                let caller = grant.lock(tx, now)?;
-                grant.check_can_grant(&caller, grantable, "", &user.scopes)?;
-            }
-            let created = insert_user(tx, &user)?;
-            let event = Event::new(Action::UserCreate).on_user(created.id);
-            events.record(event.with("scopes", created.scopes.as_str()));
-            Ok(created)
-        });
-        self.record_if_denied(admin, created.await).await
     }
 
     /// Changes a user, and returns the changed user. A new address takes effect on every process at

@@ -202,9 +202,31 @@ fn seed_creates_users_and_is_checked() {
     assert_eq!(refusal.status, 409, "disabled");
     drop(dev);
 
+    let file = folder.join("seed.toml");
+    let toml = "[[users]]\nemail = \"ada@example.com\"\nscopes = [\"orders:read\"]\n";
+    fs::write(&file, toml).unwrap();
+    let dev = Dev::start(&["--seed", &file.to_string_lossy()]);
+    let signed_in = dev.command("/_dev/sign-in", &json!({ "email": "ada@example.com" }));
+    assert_eq!(signed_in["scope"], "orders:read");
+    drop(dev);
+    fs::write(
+        &file,
+        "[[users]]\nemail = \"ada@example.com\"\nscopes = 7\n",
+    )
+    .unwrap();
+    let (code, error) = refused(&["--seed", &file.to_string_lossy()]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(
+        error.contains("seed.toml: expected a list") && error.contains("users.scopes"),
+        "{error}"
+    );
+
     for (seed, problem) in [
         (json!({ "users": [{ "emial": "a@example.com" }] }), "emial"),
-        (json!({ "users": [{ "email": "nonsense" }] }), "nonsense"),
+        (
+            json!({ "users": [{ "email": "nonsense" }] }),
+            "seed.json: users[0] (nonsense): email",
+        ),
         (
             json!({ "users": [{ "email": "a@example.com", "password": "short" }] }),
             "a@example.com",

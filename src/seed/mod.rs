@@ -1,10 +1,16 @@
-//! The users of a test: those that exist from the start, and those that a test creates.
+//! Users to create: those of a seed file, and those that a test needs.
 
+#[cfg(feature = "cli")]
+mod file;
+
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::auth::{Administrator, Auth, RegistrationInput, UserPatch};
-use crate::error::Error;
+use crate::error::{Error, FieldError, InvalidField};
 use crate::store::User;
+#[cfg(feature = "cli")]
+pub(crate) use file::{Seed, parse_object};
 
 /// The password of a user for a test unless the test sets another.
 pub const PASSWORD: &str = "mulberry-Tram-71";
@@ -12,25 +18,13 @@ pub const PASSWORD: &str = "mulberry-Tram-71";
 /// The name of a user of a test unless the test sets another.
 const NAME: &str = "Test User";
 
-/// The content of a seed file.
-#[cfg(feature = "cli")]
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Seed {
-    /// The users, in the order in which they are created.
-    #[serde(default)]
-    pub(crate) users: Vec<SeedUser>,
-}
-
 /// A user to create. Without `Debug`, because of the password.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeedUser {
     pub(crate) email: String,
-    #[serde(default = "default_password")]
-    pub(crate) password: String,
-    #[serde(default = "default_name")]
-    pub(crate) name: String,
+    pub(crate) password: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) surname: String,
     #[serde(default)]
@@ -45,7 +39,7 @@ pub(crate) struct SeedUser {
 #[derive(Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a list of scopes, or a text with spaces between them"
+    expecting = "expected a list of scopes, or a text with spaces between them"
 )]
 pub(crate) enum Scopes {
     List(Vec<String>),
@@ -66,7 +60,7 @@ impl Scopes {
     }
 
     /// The scopes with spaces between them.
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::List(names) => names.join(" "),
             Self::Text(names) => names.trim().to_owned(),
@@ -74,34 +68,14 @@ impl Scopes {
     }
 }
 
-/// Parses a JSON object. A list, which serde accepts in place of an object, would be read by position.
-///
-/// # Errors
-/// What is wrong with the text.
-#[cfg(feature = "cli")]
-pub(crate) fn parse_object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, String> {
-    if !json.trim_ascii_start().starts_with(b"{") {
-        return Err("expected a JSON object".to_owned());
-    }
-    serde_json::from_slice(json).map_err(|error| error.to_string())
-}
-
-fn default_password() -> String {
-    PASSWORD.to_owned()
-}
-
-fn default_name() -> String {
-    NAME.to_owned()
-}
-
 impl SeedUser {
-    /// A user with this address and the defaults.
+    /// A user with this address.
     #[cfg(feature = "testing")]
     pub(crate) fn new(email: &str) -> Self {
         Self {
             email: email.to_owned(),
-            password: default_password(),
-            name: default_name(),
+            password: None,
+            name: None,
             surname: String::new(),
             website: String::new(),
             scopes: Scopes::default(),
@@ -109,21 +83,43 @@ impl SeedUser {
         }
     }
 
-    /// Creates the user, as an operator does.
-    ///
-    /// # Errors
-    /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`]; [`Error::Busy`];
-    /// [`Error::Unavailable`].
-    pub(crate) async fn create(&self, auth: &Auth) -> Result<User, Error> {
-        let input = RegistrationInput {
-            name: Ok(self.name.clone()),
+    /// The user for a test, with [`PASSWORD`] and a name unless the user has others.
+    pub(crate) fn for_test(mut self) -> Self {
+        self.password.get_or_insert_with(|| PASSWORD.to_owned());
+        self.name.get_or_insert_with(|| NAME.to_owned());
+        self
+    }
+
+    /// Where the user is in the file, for a message.
+    #[cfg(feature = "server")]
+    pub(crate) fn place(&self, index: usize) -> String {
+        format!("users[{index}] ({})", self.email)
+    }
+
+    /// The user as the input of an operator.
+    pub(crate) fn input(&self) -> RegistrationInput {
+        let required = |value: &Option<String>, field| {
+            let value = value.clone();
+            value.ok_or_else(|| FieldError::new(field, InvalidField::Missing))
+        };
+        RegistrationInput {
+            name: required(&self.name, "name"),
             surname: Ok(self.surname.clone()),
             email: Ok(self.email.clone()),
             website: Ok(self.website.clone()),
-            password: Ok(self.password.clone().into()),
-        };
+            password: required(&self.password, "password").map(SecretString::from),
+        }
+    }
+
+    /// Creates the user, as an operator does.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid or missing field; [`Error::EmailTaken`];
+    /// [`Error::Busy`]; [`Error::Unavailable`].
+    pub(crate) async fn create(&self, auth: &Auth) -> Result<User, Error> {
         let (operator, scopes) = (Administrator::operator(), self.scopes.to_text());
-        let user = auth.create_user(&operator, input, Ok(Some(scopes))).await?;
+        let user = auth.create_user(&operator, self.input(), Ok(Some(scopes)));
+        let user = user.await?;
         if !self.disabled {
             return Ok(user);
         }
