@@ -284,6 +284,12 @@ impl Decider<'_> {
         for token in &user.other_tokens {
             // The first session is that of the user's token.
             let has_room = 1 + decision.more_tokens.len() < self.mode.sessions;
+            let mut stored = decision.token.iter().chain(&decision.more_tokens);
+            if stored.any(|stored| stored.digest == token.digest) {
+                // The same token again, which does not end later.
+                decision.tokens.push(TokenOutcome::Superseded);
+                continue;
+            }
             let refused = self.refuse_token(address, token).filter(|_| has_room);
             self.remember_owner(address, &token.digest);
             decision.tokens.push(match refused {

@@ -21,6 +21,7 @@ on_both_databases!(
     sqlite_files_are_read_without_a_trace,
     locked_and_damaged_files_are_named,
     tokens_of_a_user_become_sessions,
+    lines_of_a_user_become_sessions,
 );
 
 const USERS: &str = "id INTEGER PRIMARY KEY, email TEXT, hashed_password TEXT";
@@ -369,5 +370,49 @@ fn tokens_of_a_user_become_sessions(backend: Backend) {
         // Again nothing is stored.
         let again = import(&app, &[&path]);
         assert_eq!(again["tokens"]["imported"], 0, "{again}");
+    }
+}
+
+/// Also lines that are apart, and none twice for a token that occurs twice.
+fn lines_of_a_user_become_sessions(backend: Backend) {
+    let scratch = Scratch::new();
+    let lines = [
+        ("a", "phone", "2999-01-01"),
+        ("b", "other", "2999-01-01"),
+        ("a", "laptop", "2999-01-03"),
+        ("a", "old", "2020-01-01"),
+        ("a", "laptop", "2999-01-02"),
+    ];
+    let mut csv = "email,hashed_password,access_token,expiration_date\n".to_owned();
+    let mut jsonl = String::new();
+    for (name, of, end) in lines {
+        let (email, token) = (format!("{name}@example.com"), token(of));
+        csv.push_str(&format!("{email},!,{token},{end}\n"));
+        let line = json!({ "email": email, "hashed_password": "!", "access_token": token,
+                           "expiration_date": end });
+        jsonl.push_str(&format!("{line}\n"));
+    }
+    for (file, content) in [("users.csv", csv), ("users.jsonl", jsonl)] {
+        let file = scratch.file(file, &content);
+        for (per_user, expected, superseded) in [("1", [401, 200], 2), ("20", [200, 200], 1)] {
+            let app = TestApp::builder(backend)
+                .setting("TOKENHOUSE_SESSIONS_PER_USER", per_user)
+                .start();
+            let predicted = import(&app, &[&file, "--dry-run"]);
+            let report = import(&app, &[&file]);
+            assert_eq!(predicted["tokens"], report["tokens"], "{file}");
+            let tokens = &report["tokens"];
+            assert_eq!(
+                (&tokens["superseded"], &tokens["expired"]),
+                (&json!(superseded), &json!(1)),
+                "{file}"
+            );
+            let statuses = ["phone", "laptop"].map(|name| app.status("/users/me", &token(name)));
+            assert_eq!(statuses, expected, "{file}, {per_user}");
+            assert_eq!(app.status("/users/me", &token("other")), 200);
+            let stored = i64::from(expected[0] == 200) + 2;
+            assert_eq!(tokens["imported"], stored, "{file}");
+            assert_eq!(app.database().count("sessions"), stored, "{file}");
+        }
     }
 }
