@@ -3,8 +3,8 @@ export interface Announcement {
   url: string;
   static_key: string;
   control_key: string;
-  pid: number;
-  database: string;
+  pid?: number;
+  database?: string;
 }
 
 export interface ServerOptions {

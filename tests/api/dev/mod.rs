@@ -1,5 +1,6 @@
 //! `tokenhouse dev` as the tests of an app use it: as a program that they start, control and end.
 
+mod containers;
 mod control;
 mod in_process;
 mod lifetime;
