@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel::result::Error as DieselError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
@@ -53,6 +53,16 @@ impl<T, E: From<StoreError>> Outcome<T, E> {
     }
 }
 
+/// An [`Outcome`] without the result.
+enum After {
+    Done,
+    Spoiled,
+    NotStarted(DieselError),
+}
+
+/// One use of a connection, which passes on its result by itself.
+type Attempt = Box<dyn FnMut(&mut StoreConnection) -> After + Send>;
+
 impl Store {
     /// Uses a connection. Acquires `first` before a connection's permit, if given.
     pub(super) async fn run<T, E>(
@@ -65,6 +75,31 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut sender = Some(sender);
+        let attempt: Attempt = Box::new(move |conn| {
+            let (result, after) = match attempt(conn) {
+                Outcome::Done(result) => (result, After::Done),
+                Outcome::Spoiled(result) => (result, After::Spoiled),
+                Outcome::NotStarted(error) => return After::NotStarted(error),
+            };
+            // Fails when the caller has stopped waiting.
+            sender.take().map(|sender| sender.send(result));
+            after
+        });
+        self.run_attempt(timeout, first, attempt).await?;
+        receiver.try_recv().unwrap_or_else(|_panicked| {
+            Err(StoreError::Unavailable("the query panicked".to_owned()).into())
+        })
+    }
+
+    /// The part of [`Self::run`] that is compiled once, and not for each query.
+    async fn run_attempt(
+        &self,
+        timeout: Duration,
+        first: Option<&Arc<Semaphore>>,
+        mut attempt: Attempt,
+    ) -> Result<(), StoreError> {
         self.check_usable()?;
         let deadline = Instant::now() + timeout;
         let timed_out = |_elapsed| StoreError::timeout();
@@ -83,25 +118,22 @@ impl Store {
             for _ in 0..=pool.max_size() {
                 let mut pooled = pool.get().map_err(|_logged| StoreError::no_connection())?;
                 match attempt(&mut pooled.conn) {
-                    Outcome::Done(outcome) => return outcome,
-                    Outcome::Spoiled(outcome) => {
+                    After::Done => return Ok(()),
+                    After::Spoiled => {
                         pooled.is_lost = true;
-                        return outcome;
+                        return Ok(());
                     }
-                    Outcome::NotStarted(lost) => {
+                    After::NotStarted(lost) => {
                         pooled.is_lost = true;
                         error = StoreError::from(lost);
                     }
                 }
             }
-            Err(error.into())
+            Err(error)
         });
-        timeout_at(deadline, job)
-            .await
-            .map_err(timed_out)?
-            .unwrap_or_else(|_panic| {
-                Err(StoreError::Unavailable("the query panicked".to_owned()).into())
-            })
+        let ended = timeout_at(deadline, job).await.map_err(timed_out)?;
+        // After a panic there is no result.
+        ended.unwrap_or(Ok(()))
     }
 
     /// Runs a query that changes nothing. It may run again on another connection if the first turns
