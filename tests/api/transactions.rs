@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use reliability::checker::{Guarantee, Verdict, check};
 use reliability::durability::{Audit, Control, IoErrors, Kills, PowerCut};
 use reliability::faults::Faults;
-use reliability::history::Run;
+use reliability::history::{Action, Outcome, Run};
 use reliability::races::{Kind, Races};
 use reliability::{Report, parse_options};
 use serde_json::json;
@@ -272,6 +272,8 @@ fn responses_of_several_processes_are_linearizable(backend: Backend) {
     let history = run.execute(binary()).unwrap();
     assert!(history.unexpected.is_empty(), "{:?}", history.unexpected);
     assert!(history.operations.len() > 100, "too few operations");
+    let refreshes = history.count(Action::Refresh(0, None), Outcome::Ok);
+    assert!(refreshes > 0, "no refresh: {history}");
     let limit = Duration::from_secs(60);
     match check(&history, Guarantee::Linearizable, limit) {
         Verdict::Linearizable => {}

@@ -44,8 +44,16 @@ impl TestUser {
 
     /// `POST /token`
     pub fn sign_in_request(&self) -> Request {
-        let fields = [("username", &self.email), ("password", &self.password)];
-        let fields = fields.map(|(name, value)| (name, value.as_str()));
+        self.sign_in_request_for("")
+    }
+
+    /// `POST /token`, limited to these scopes; `offline_access` asks for a refresh token.
+    pub fn sign_in_request_for(&self, scope: &str) -> Request {
+        let fields = [
+            ("username", self.email.as_str()),
+            ("password", self.password.as_str()),
+            ("scope", scope),
+        ];
         Request::post("/token").form(&fields)
     }
 }

@@ -6,12 +6,14 @@ use std::fmt;
 use std::iter;
 use std::time::{Duration, Instant};
 
-use super::model::{NEVER, State, Timeline};
 use super::search::{self, search};
-use crate::history::{Action, Operation, Outcome};
+use super::starts::{distinguishable_states, tokens_of};
+use super::state::State;
+use super::timeline::{Context, NEVER, Timeline, is_required};
+use crate::history::{Action, Operation, Outcome, Token};
 
 /// The time for making it smaller. After that the violation is only longer.
-const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(20);
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of changes shown from before the window.
 const SHOWN_BEFORE: usize = 3;
@@ -37,7 +39,7 @@ pub struct Violation {
 }
 
 /// Finds the window. `culprit` is the index of the operation that has no place.
-pub(super) fn explain(operations: &[Operation], culprit: usize) -> Violation {
+pub(super) fn explain(operations: &[Operation], culprit: usize, context: &Context) -> Violation {
     let culprit = operations[culprit];
     let called = operations.iter().copied();
     let called = called.filter(|operation| operation.invoked <= culprit.returned);
@@ -48,9 +50,14 @@ pub(super) fn explain(operations: &[Operation], culprit: usize) -> Violation {
                 false => weaken(operation),
             })
             .collect(),
+        context,
+        any_start: context.of_any_start(),
         deadline: Instant::now() + EXPLAIN_TIMEOUT,
     };
-    let (window, any_start) = match explainer.contradictory_end() {
+    // The other sessions make a search long, and rarely contribute.
+    let of_session = explainer.of_session(&culprit);
+    let end = of_session.contradictory_end();
+    let (window, any_start) = match end.or_else(|| explainer.contradictory_end()) {
         Some(end) => (explainer.minimize(end, true), true),
         None => (
             explainer.minimize(explainer.operations.clone(), false),
@@ -80,15 +87,14 @@ fn last_changes(operations: &[Operation], time: u64) -> Vec<Operation> {
     changes.split_off(changes.len().saturating_sub(SHOWN_BEFORE))
 }
 
-/// Whether the operation has to take effect, and by the end of the window.
-fn is_required(operation: &Operation) -> bool {
-    operation.outcome != Outcome::Unknown && operation.returned != NEVER
-}
-
 /// The operation as one that may never take effect; `None` when it then proves nothing.
 fn weaken(operation: Operation) -> Option<Operation> {
-    let is_read =
-        operation.outcome == Outcome::Refused || matches!(operation.action, Action::Use(_));
+    let is_read = match operation.action {
+        Action::Use(_) => true,
+        // It may end the session.
+        Action::Refresh(..) => false,
+        _ => operation.outcome == Outcome::Refused,
+    };
     (!is_read).then_some(match operation.outcome {
         Outcome::Unknown => operation,
         _ => Operation {
@@ -98,13 +104,37 @@ fn weaken(operation: Operation) -> Option<Operation> {
     })
 }
 
-struct Explainer {
+struct Explainer<'a> {
     /// In the order of their calls, up to the violation.
     operations: Vec<Operation>,
+    context: &'a Context,
+    /// The same for a window.
+    any_start: Context,
     deadline: Instant,
 }
 
-impl Explainer {
+impl Explainer<'_> {
+    /// Only the operations that concern the session of this one, or the user.
+    fn of_session(&self, operation: &Operation) -> Self {
+        let sessions = |operation: &Operation| {
+            let tokens = tokens_of(operation.action).into_iter();
+            let names = tokens.map(|token| self.context.name(token).session);
+            names.collect::<BTreeSet<Token>>()
+        };
+        let named = sessions(operation);
+        let mut operations = self.operations.clone();
+        operations.retain(|operation| {
+            let concerned = sessions(operation);
+            let is_of_user = matches!(operation.action, Action::EndOthers(_));
+            is_of_user || concerned.is_empty() || !concerned.is_disjoint(&named)
+        });
+        Self {
+            operations,
+            any_start: self.any_start.clone(),
+            ..*self
+        }
+    }
+
     /// The fewest last operations that have no order, whatever came before. More of them contradict
     /// each other more, so a binary search finds their number.
     fn contradictory_end(&self) -> Option<Vec<Operation>> {
@@ -156,32 +186,20 @@ impl Explainer {
     /// Whether these have no order. After the deadline nothing counts as a violation, which ends every
     /// search for a smaller one.
     fn is_violation(&self, window: &[Operation], any_start: bool) -> bool {
-        let starts = match any_start {
-            true => distinguishable_states(window),
-            false => vec![State::NEW],
+        let (starts, context) = match any_start {
+            true => (
+                distinguishable_states(window, self.context),
+                &self.any_start,
+            ),
+            false => (vec![State::NEW], self.context),
         };
-        let found = search(&Timeline::new(window), &starts, self.deadline);
-        matches!(found, search::Outcome::Stuck(_))
+        let timeline = Timeline::new(window, context);
+        !starts.is_empty()
+            && matches!(
+                search(&timeline, &starts, self.deadline),
+                search::Outcome::Stuck(_)
+            )
     }
-}
-
-/// Every state that the window can tell from others.
-fn distinguishable_states(window: &[Operation]) -> Vec<State> {
-    let tokens = window
-        .iter()
-        .filter_map(|operation| match operation.action {
-            Action::Login(token) => token,
-            Action::Use(token) | Action::Logout(token) => Some(token),
-            Action::Revoke | Action::Disable | Action::Enable => None,
-        });
-    let live: BTreeSet<_> = tokens.map(Some).chain([None]).collect();
-    let enabled = live.into_iter().map(|live| State { live, ..State::NEW });
-    // A disable ends the live token.
-    let disabled = State {
-        disabled: true,
-        ..State::NEW
-    };
-    enabled.chain([disabled]).collect()
 }
 
 impl fmt::Display for Violation {

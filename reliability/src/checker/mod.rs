@@ -5,16 +5,20 @@
 mod explain;
 mod model;
 mod search;
+mod starts;
+mod state;
+mod timeline;
 
 use std::time::{Duration, Instant};
 
 pub use explain::Violation;
-pub use model::Guarantee;
+pub use timeline::Guarantee;
 
 use crate::history::History;
 use explain::explain;
-use model::{State, Timeline};
 use search::{Outcome, search};
+use state::State;
+use timeline::{Context, Timeline};
 
 /// The result of a check.
 #[derive(Debug)]
@@ -28,20 +32,21 @@ pub enum Verdict {
 }
 
 /// Checks a history, within about `limit`. It assumes that every password is correct, that a token is
-/// used only after the sign-in that returned it, and that every user starts enabled and without a
-/// token.
+/// used only after the response that brought it, that refreshes are repeated without end, and that every
+/// user starts enabled and without a session.
 pub fn check(history: &History, guarantee: Guarantee, limit: Duration) -> Verdict {
     let deadline = Instant::now() + limit;
     let mut undecided = Vec::new();
     for (user, operations) in history.by_user() {
+        let context = Context::new(&operations, history.sessions_per_user);
         let operations = guarantee.relevant(operations);
-        let timeline = Timeline::new(&operations);
+        let timeline = Timeline::new(&operations, &context);
         match search(&timeline, &[State::NEW], deadline) {
             Outcome::Ordered => {}
             Outcome::Undecided => undecided.push(user),
             Outcome::Stuck(step) => {
                 let culprit = timeline.steps[step].operation;
-                let violation = explain(&operations, culprit);
+                let violation = explain(&operations, culprit, &context);
                 return Verdict::Violation(Box::new(violation));
             }
         }

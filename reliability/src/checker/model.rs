@@ -1,237 +1,243 @@
-//! The sequential specification of a user, and a history in its terms: the operations as steps, each with
-//! the time in which it takes effect.
+//! The sequential specification of a user: what each step of an operation changes.
 
-use clap::ValueEnum;
-
-use crate::history::{Action, Operation, Outcome, Token};
-
-/// The guarantee that is checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Guarantee {
-    /// Every operation takes effect at one moment, for all processes at once.
-    #[default]
-    Linearizable,
-    /// The same from each acknowledgement on. Before it, processes may disagree about refusals: a
-    /// refusal during a change of that user's credentials proves nothing. A change with an unknown
-    /// outcome stays in progress.
-    Acknowledged,
-}
-
-/// The state of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    /// The token that is accepted. `None` also stands for a token that no client knows.
-    pub(super) live: Option<Token>,
-    pub(super) disabled: bool,
-}
-
-impl State {
-    /// A user who has just registered.
-    pub(super) const NEW: Self = Self {
-        live: None,
-        disabled: false,
-    };
-
-    fn accepts(self, token: Token) -> bool {
-        self.live == Some(token) && !self.disabled
-    }
-}
+use super::state::{Name, Room, Session, State};
+use crate::history::Token;
 
 /// Something that takes effect at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A new token replaces the previous one; `None` for a token that no client has received.
-    SignIn(Option<Token>),
+    /// Begins a session with this token. When the user has too many, one of the others ends.
+    SignIn(Token, Room),
+    /// The same with a token that no client has received.
+    LostSignIn(Room),
     SignInRefused,
-    Accepted(Token),
-    Refused(Token),
-    /// Ends this token, if it is the live one.
-    End(Token),
-    EndAny,
-    /// Ends the live token as well.
+    Accepted(Name),
+    Refused(Name),
+    /// Gives the token after this one, for the first time or again.
+    Refreshed(Name, Token),
+    /// Ends the session, if the token is older than the previous one.
+    RefreshRefused(Name),
+    /// Either of both, with an answer that no client has received.
+    LostRefresh(Name),
+    /// Ends the session of a token that was accepted before, if it still is.
+    SignOut(Name),
+    /// Ends this session at the request of a token, which is `None` for a lost answer.
+    End(Option<Name>, Token),
+    EndRefused(Name, Token),
+    /// Ends all sessions but this one, likewise.
+    EndOthers(Option<Name>, Token),
+    EndAll,
+    /// Ends all sessions as well.
     Disable,
     Enable,
 }
 
+/// What a step may need, or may have come after: the effect of a step that may never have taken
+/// effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The end of this session.
+    End(Token),
+    /// A new current token of this session.
+    Rotation(Token),
+    /// The end of several sessions, before a new one begins.
+    EndSeveral,
+    Disable,
+    Enable,
+}
+
+impl Need {
+    /// Whether the step may as well wait for it until it has to return: what it needs lasts, so another
+    /// step may bring it anyway.
+    pub(super) fn can_wait(self) -> bool {
+        matches!(self, Self::End(_) | Self::Rotation(_))
+    }
+}
+
 impl Step {
-    /// The state after this step; `None` when a correct service cannot take it in `state`.
-    pub(super) fn apply(self, state: State) -> Option<State> {
-        let live = |live| State { live, ..state };
+    /// The states that may follow; none when a correct service cannot take this step in `state`.
+    pub(super) fn apply(self, state: &State) -> Vec<State> {
         match self {
-            Self::SignIn(token) => (!state.disabled).then(|| live(token)),
-            Self::SignInRefused => state.disabled.then_some(state),
-            Self::Accepted(token) => state.accepts(token).then_some(state),
-            Self::Refused(token) => (!state.accepts(token)).then_some(state),
-            Self::End(token) if state.live == Some(token) => Some(live(None)),
-            Self::End(_) => Some(state),
-            Self::EndAny => Some(live(None)),
-            Self::Disable => Some(State {
-                live: None,
-                disabled: true,
-            }),
-            Self::Enable => Some(State {
-                disabled: false,
-                ..state
-            }),
+            Self::SignIn(token, room) => sign_in(state, token, room),
+            Self::LostSignIn(room) if room.may_be_full(state) => state.evictions().collect(),
+            Self::Refreshed(name, next) => Vec::from_iter(refresh(state, name, next)),
+            Self::RefreshRefused(name) if state.accepts(name) => Vec::new(),
+            Self::RefreshRefused(name) => vec![state.without(name.session)],
+            Self::LostRefresh(name) => match state.find(name.session) {
+                Some(session) if session.current == Some(name.token) => {
+                    vec![state.with(rotated(session, None))]
+                }
+                Some(session) if !session.accepts(name.token) => vec![state.without(session.name)],
+                _ => vec![state.clone()],
+            },
+            Self::SignOut(name) if state.accepts(name) => vec![state.without(name.session)],
+            Self::End(None, session) => vec![state.without(session)],
+            Self::End(Some(by), session) if state.accepts(by) && state.is_live(session) => {
+                vec![state.without(session)]
+            }
+            Self::EndOthers(by, kept) if by.is_none_or(|by| state.accepts(by)) => {
+                vec![state.keep(|it| it.name == kept)]
+            }
+            Self::EndAll => vec![state.keep(|_| false)],
+            Self::Disable => vec![State {
+                is_disabled: true,
+                ..State::NEW
+            }],
+            Self::Enable => vec![State {
+                is_disabled: false,
+                ..state.clone()
+            }],
+            _ if self.is_idle(state) => vec![state.clone()],
+            _ => Vec::new(),
         }
     }
 
     /// Whether it is possible in `state`, and changes neither that state nor any that can follow.
-    pub(super) fn is_idle(self, state: State) -> bool {
+    pub(super) fn is_idle(self, state: &State) -> bool {
         match self {
-            // A token that is not live has ended, and never comes back.
-            Self::End(token) => state.live != Some(token),
-            _ => self.is_read() && self.apply(state).is_some(),
+            Self::SignInRefused => state.is_disabled,
+            Self::Accepted(name) => state.accepts(name),
+            Self::Refused(name) => !state.accepts(name),
+            Self::EndRefused(by, session) => !state.accepts(by) || !state.is_live(session),
+            Self::Refreshed(name, next) => {
+                let again = Some((Some(name.token), Some(next)));
+                again == state.find(name.session).map(|it| (it.previous, it.current))
+            }
+            // A session that has ended never comes back, and neither does a token that was replaced.
+            Self::RefreshRefused(name) => !state.is_live(name.session),
+            Self::SignOut(name) => !state.accepts(name),
+            _ => false,
         }
+    }
+
+    /// A session without which the step is impossible, and which is not live.
+    pub(super) fn ended_session(self, state: &State) -> Option<Token> {
+        let sessions = match self {
+            Self::Accepted(name) | Self::Refreshed(name, _) => [Some(name.session), None],
+            Self::End(Some(by), session) => [Some(by.session), Some(session)],
+            Self::EndOthers(Some(by), _) => [Some(by.session), None],
+            _ => [None, None],
+        };
+        let mut sessions = sessions.into_iter().flatten();
+        sessions.find(|session| !state.is_live(*session))
     }
 
     /// Whether it leaves every state unchanged.
     pub(super) fn is_read(self) -> bool {
         matches!(
             self,
-            Self::SignInRefused | Self::Accepted(_) | Self::Refused(_)
+            Self::SignInRefused | Self::Accepted(_) | Self::Refused(_) | Self::EndRefused(..)
         )
     }
 
-    /// A change that may have come right before this step although the step is possible without it,
-    /// because nothing after the step shows the difference: an enable undoes a disable, except for the
-    /// token that the disable has ended.
-    pub(super) fn covers(self, state: State) -> Option<Step> {
-        (self == Self::Enable && state.live.is_some()).then_some(Self::Disable)
-    }
-
-    /// The changes that make this step possible in a state in which it is impossible. Each is a list of
-    /// the steps that have this effect, in the order in which to use them up: ending this very token
-    /// serves no other purpose.
-    pub(super) fn remedies(self, state: State) -> Vec<Vec<Step>> {
+    /// What makes this step possible in a state in which it is impossible, or may have come before it
+    /// and cannot come later: a session that begins with the step would end with the others.
+    pub(super) fn needs(self, state: &State) -> Vec<Need> {
+        // Two steps may have ended a session: a rotation, and the use of a token before it.
+        let end = |session| [Need::Rotation(session), Need::End(session), Need::Disable];
         match self {
-            Self::Refused(token) if state.accepts(token) => {
-                vec![vec![Self::End(token), Self::EndAny], vec![Self::Disable]]
+            Self::SignIn(..) if state.is_disabled => vec![Need::Enable],
+            // A single session ends in any case.
+            Self::SignIn(_, room) if room.limit > 1 && !state.live.is_empty() => {
+                vec![Need::EndSeveral]
             }
-            Self::SignInRefused if !state.disabled => vec![vec![Self::Disable]],
-            Self::SignIn(_) if state.disabled => vec![vec![Self::Enable]],
+            Self::SignInRefused if !state.is_disabled => vec![Need::Disable],
+            Self::Refused(name) | Self::RefreshRefused(name) if state.accepts(name) => {
+                end(name.session).to_vec()
+            }
+            Self::EndRefused(by, session) if !self.is_idle(state) => {
+                let either = [end(by.session), end(session)];
+                either.into_iter().flatten().collect()
+            }
+            // The token may have been replaced in between.
+            Self::SignOut(name) if state.accepts(name) => vec![Need::Rotation(name.session)],
+            // An enable undoes a disable, except for the sessions that the disable has ended.
+            Self::Enable if !state.live.is_empty() => vec![Need::Disable],
             _ => Vec::new(),
         }
     }
-}
 
-/// A step that takes effect between its call and its return.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TimedStep {
-    pub(super) step: Step,
-    pub(super) call: u64,
-    /// `None` when it may never take effect.
-    pub(super) returned: Option<u64>,
-    /// The index of the operation that it is part of.
-    pub(super) operation: usize,
-}
-
-/// A step of an operation with an unknown outcome: it takes effect at any time after its call, or
-/// never.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OptionalStep {
-    pub(super) step: Step,
-    pub(super) call: u64,
-}
-
-/// The time of the return of an operation that may never take effect although its outcome is known:
-/// one that a violation does not need.
-pub(super) const NEVER: u64 = u64::MAX;
-
-/// A user's history. Both lists are in the order of the calls.
-#[derive(Debug, Default)]
-pub(super) struct Timeline {
-    pub(super) steps: Vec<TimedStep>,
-    pub(super) optional: Vec<OptionalStep>,
-}
-
-impl Timeline {
-    pub(super) fn new(operations: &[Operation]) -> Self {
-        let mut timeline = Self::default();
-        for (index, operation) in operations.iter().enumerate() {
-            timeline.add(index, operation);
+    /// Whether a step that may never have taken effect serves a need.
+    pub(super) fn serves(self, need: Need, state: &State) -> bool {
+        match need {
+            Need::End(session) => match self {
+                Self::EndOthers(_, kept) => kept != session,
+                Self::EndAll | Self::LostSignIn(_) => true,
+                _ => self.ends_only(session, state),
+            },
+            Need::Rotation(session) => match self {
+                Self::LostRefresh(name) => {
+                    let current = state.find(session).and_then(|session| session.current);
+                    name.session == session && current == Some(name.token)
+                }
+                _ => false,
+            },
+            Need::EndSeveral => matches!(self, Self::EndOthers(..) | Self::EndAll | Self::Disable),
+            Need::Disable => self == Self::Disable,
+            Need::Enable => self == Self::Enable,
         }
-        timeline.steps.sort_by_key(|step| step.call);
-        timeline.optional.sort_by_key(|step| step.call);
-        timeline
     }
 
-    fn add(&mut self, index: usize, operation: &Operation) {
-        let call = operation.invoked;
-        if operation.outcome == Outcome::Unknown {
-            let step = optional_step(operation.action);
-            let optional = step.map(|step| OptionalStep { step, call });
-            self.optional.extend(optional);
-            return;
+    /// Whether it ends this session and can serve no other purpose, so that it is used up first.
+    pub(super) fn ends_only(self, session: Token, state: &State) -> bool {
+        match self {
+            Self::SignOut(name) => name.session == session && state.accepts(name),
+            Self::LostRefresh(name) => name.session == session && !state.accepts(name),
+            Self::End(_, ended) => ended == session,
+            _ => false,
         }
-        let steps: &[Step] = match (operation.action, operation.outcome) {
-            (Action::Login(token), Outcome::Ok) => &[Step::SignIn(token)],
-            (Action::Login(_), _) => &[Step::SignInRefused],
-            (Action::Use(token), Outcome::Ok) => &[Step::Accepted(token)],
-            (Action::Use(token) | Action::Logout(token), Outcome::Refused) => {
-                &[Step::Refused(token)]
-            }
-            // The service checks the token and then ends it. Two concurrent sign-outs may both see it
-            // alive, and both may report its end.
-            (Action::Logout(token), _) => &[Step::Accepted(token), Step::End(token)],
-            (Action::Revoke, Outcome::Ok) => &[Step::EndAny],
-            (Action::Disable, Outcome::Ok) => &[Step::Disable],
-            (Action::Enable, Outcome::Ok) => &[Step::Enable],
-            _ => &[],
-        };
-        let returned = Some(operation.returned).filter(|time| *time != NEVER);
-        let steps = steps.iter().copied();
-        // A read that may never happen proves nothing.
-        let steps = steps.filter(|step| returned.is_some() || !step.is_read());
-        self.steps.extend(steps.map(|step| TimedStep {
-            step,
-            call,
-            returned,
-            operation: index,
-        }));
     }
-}
 
-/// The effect of an operation with an unknown outcome. No client knows the token of such a sign-in.
-fn optional_step(action: Action) -> Option<Step> {
-    match action {
-        Action::Use(_) => None,
-        Action::Logout(token) => Some(Step::End(token)),
-        Action::Login(_) | Action::Revoke => Some(Step::EndAny),
-        Action::Disable => Some(Step::Disable),
-        Action::Enable => Some(Step::Enable),
-    }
-}
-
-impl Guarantee {
-    /// The operations that prove something, in the order of their calls.
-    pub(super) fn relevant(self, mut operations: Vec<Operation>) -> Vec<Operation> {
-        operations.sort_by_key(|operation| operation.invoked);
-        if self == Self::Acknowledged {
-            let changes = changes(&operations);
-            operations.retain(|operation| {
-                let begun = changes.partition_point(|(call, _)| *call <= operation.returned);
-                let is_during = begun > 0 && changes[begun - 1].1 >= operation.invoked;
-                operation.outcome != Outcome::Refused || !is_during
-            });
+    /// The same step for all that have the same effect from `state` on.
+    pub(super) fn canonical(self, state: &State) -> Self {
+        match self {
+            Self::EndOthers(_, kept) if !state.is_live(kept) => Self::EndAll,
+            _ => self,
         }
-        operations
     }
 }
 
-/// The times during which the user's credentials were being changed: the calls in order, each with
-/// the latest end of this and all earlier changes.
-fn changes(operations: &[Operation]) -> Vec<(u64, u64)> {
-    let changes = operations.iter().filter(|operation| {
-        operation.outcome != Outcome::Refused && !matches!(operation.action, Action::Use(_))
-    });
-    let mut latest = 0;
-    let times = changes.map(|operation| {
-        latest = latest.max(match operation.outcome {
-            Outcome::Unknown => u64::MAX,
-            _ => operation.returned,
-        });
-        (operation.invoked, latest)
-    });
-    times.collect()
+fn sign_in(state: &State, token: Token, room: Room) -> Vec<State> {
+    if state.is_disabled {
+        return Vec::new();
+    }
+    let is_full = state.live.len() >= room.limit;
+    let unchanged = (!is_full).then(|| state.clone());
+    let evictions = state
+        .evictions()
+        .filter(|_| is_full || room.may_be_full(state));
+    let new = Session {
+        name: token,
+        previous: None,
+        current: Some(token),
+    };
+    let before = unchanged.into_iter().chain(evictions);
+    before.map(|state| state.with(new)).collect()
+}
+
+/// The state after a refresh that gives `next`.
+fn refresh(state: &State, name: Name, next: Token) -> Option<State> {
+    let session = state.find(name.session)?;
+    let is_first = session.current == Some(name.token);
+    let is_repeated = session.previous == Some(name.token)
+        && session.current.is_none_or(|current| current == next);
+    if is_first {
+        Some(state.with(rotated(session, Some(next))))
+    } else {
+        is_repeated.then(|| {
+            state.with(Session {
+                current: Some(next),
+                ..session
+            })
+        })
+    }
+}
+
+/// A session whose current token is replaced.
+fn rotated(session: Session, current: Option<Token>) -> Session {
+    Session {
+        previous: session.current,
+        current,
+        ..session
+    }
 }

@@ -6,13 +6,14 @@
 //! is a state and the set of steps in progress that have taken effect. When no step is in progress
 //! only states are left, so quiet moments divide a history.
 //!
-//! Three more rules keep the configurations few without losing an order:
+//! Four more rules keep the configurations few without losing an order:
 //!
 //! - A step that changes nothing takes effect as soon as it can. In any order in which it comes later
 //!   it can be moved to the front.
-//! - An optional step takes effect only right before a step that is impossible without it, or that
-//!   covers it ([`Step::covers`](super::model::Step::covers)). In any other order it can be moved
-//!   there, or left out.
+//! - An optional step takes effect only while a step is in progress that needs it
+//!   ([`Step::needs`](super::model::Step::needs)): that is impossible otherwise, or that it cannot come
+//!   after. In any other order it can be moved there, or left out.
+//! - A configuration without a session that a step in progress uses leads nowhere.
 //! - Of two configurations that differ only in the optional steps used up, the one with fewer can do
 //!   all that the other can.
 
@@ -21,7 +22,9 @@ use std::time::Instant;
 
 use bit_set::BitSet;
 
-use super::model::{State, Step, TimedStep, Timeline};
+use super::model::{Need, Step};
+use super::state::State;
+use super::timeline::{TimedStep, Timeline};
 
 /// The limit for configurations at one time: some hundred megabytes.
 const MAX_CONFIGURATIONS: usize = 500_000;
@@ -51,7 +54,7 @@ pub(super) fn search(timeline: &Timeline, starts: &[State], deadline: Instant) -
     let mut configurations = Configurations::default();
     for state in starts {
         configurations.add(Configuration {
-            state: *state,
+            state: state.clone(),
             done: BitSet::new(),
             used: BitSet::new(),
         });
@@ -113,7 +116,7 @@ impl Search<'_> {
         let step = self.timeline.steps[index].step;
         let mut called = Configurations::default();
         for mut configuration in configurations.into_iter() {
-            if step.is_idle(configuration.state) {
+            if step.is_idle(&configuration.state) {
                 configuration.done.insert(slot);
             }
             called.add(configuration);
@@ -151,52 +154,56 @@ impl Search<'_> {
         Some(passed)
     }
 
-    /// The configurations after any one of the steps in progress.
+    /// The configurations after any one of the steps in progress, or after an optional step that one of
+    /// them needs.
     fn successors(&self, from: &Configuration, event: &Event) -> Vec<Configuration> {
-        let mut successors = Vec::new();
+        let mut successors: Vec<Configuration> = Vec::new();
         for (slot, index) in self.open_slots(from) {
             let step = self.timeline.steps[index].step;
-            let mut add_with = |remedy: &[Step]| {
-                let optional = self.unused_optional(remedy, &from.used, event.time);
-                let before =
-                    optional.and_then(|at| self.timeline.optional[at].step.apply(from.state));
-                if let Some(state) = before.and_then(|state| step.apply(state)) {
-                    successors.push(self.after(from, slot, state, optional));
-                }
-            };
-            if let Some(state) = step.apply(from.state) {
-                step.covers(from.state)
-                    .iter()
-                    .for_each(|it| add_with(&[*it]));
-                successors.push(self.after(from, slot, state, None));
-                continue;
-            }
-            for remedy in step.remedies(from.state) {
-                // Until it has to return, another step may come that ends the token anyway.
-                if !matches!(remedy[..], [Step::End(_), ..]) || index == event.step {
-                    add_with(&remedy);
-                }
+            let states = step.apply(&from.state).into_iter();
+            successors.extend(states.map(|state| {
+                let mut next = from.clone();
+                next.done.insert(slot);
+                self.settle(next, state)
+            }));
+            let mut needs = step.needs(&from.state);
+            needs.retain(|need| index == event.step || !need.can_wait());
+            for optional in needs
+                .into_iter()
+                .flat_map(|need| self.serving(need, from, event.time))
+            {
+                let states = self.timeline.optional[optional].step.apply(&from.state);
+                successors.extend(states.into_iter().map(|state| {
+                    let mut next = from.clone();
+                    next.used.insert(optional);
+                    self.settle(next, state)
+                }));
             }
         }
+        successors.retain(|next| !self.is_hopeless(next));
         successors
     }
 
-    /// The configuration after the step in this slot, and after all that then change nothing.
-    fn after(
-        &self,
-        from: &Configuration,
-        slot: usize,
-        state: State,
-        optional: Option<usize>,
-    ) -> Configuration {
-        let mut next = from.clone();
+    /// Whether a step that has to take effect uses a session that has ended.
+    fn is_hopeless(&self, at: &Configuration) -> bool {
+        let step = |index: usize| &self.timeline.steps[index];
+        let begins = |session| {
+            let mut open = self.open_slots(at);
+            open.any(
+                |(_, index)| matches!(step(index).step, Step::SignIn(token, _) if token == session),
+            )
+        };
+        self.open_slots(at).any(|(_, index)| {
+            let ended = step(index).step.ended_session(&at.state);
+            step(index).returned.is_some() && ended.is_some_and(|session| !begins(session))
+        })
+    }
+
+    /// The configuration in this state, after all steps that then change nothing.
+    fn settle(&self, mut next: Configuration, state: State) -> Configuration {
         next.state = state;
-        next.done.insert(slot);
-        if let Some(optional) = optional {
-            next.used.insert(optional);
-        }
         for (slot, index) in self.open_slots(&next.clone()) {
-            if self.timeline.steps[index].step.is_idle(state) {
+            if self.timeline.steps[index].step.is_idle(&next.state) {
                 next.done.insert(slot);
             }
         }
@@ -210,15 +217,29 @@ impl Search<'_> {
             .filter_map(|(slot, index)| Some((slot, (*index)?)).filter(|_| !at.done.contains(slot)))
     }
 
-    /// The first of these optional steps that was called by then. Those with the same effect are
-    /// interchangeable, since they all stay available.
-    fn unused_optional(&self, remedy: &[Step], used: &BitSet, time: u64) -> Option<usize> {
+    /// The unused optional steps, called by then, that serve this need: the first of those with the same
+    /// effect, which are interchangeable, since they all stay available.
+    fn serving(&self, need: Need, from: &Configuration, time: u64) -> Vec<usize> {
         let optional = &self.timeline.optional;
         let called = optional.partition_point(|step| step.call <= time);
-        remedy.iter().find_map(|step| {
-            let mut unused = (0..called).filter(|at| !used.contains(*at));
-            unused.find(|at| optional[*at].step == *step)
-        })
+        let state = &from.state;
+        let serves =
+            |at: &usize| !from.used.contains(*at) && optional[*at].step.serves(need, state);
+        let mut serving: Vec<usize> = (0..called).filter(serves).collect();
+        if let Need::End(session) = need {
+            let mut only = serving.iter().copied();
+            if let Some(only) = only.find(|at| optional[*at].step.ends_only(session, state)) {
+                return vec![only];
+            }
+        }
+        let mut seen = Vec::new();
+        serving.retain(|at| {
+            let step = optional[*at].step.canonical(state);
+            let is_new = !seen.contains(&step);
+            seen.push(step);
+            is_new
+        });
+        serving
     }
 
     fn is_exhausted(&mut self, configurations: usize) -> bool {
@@ -263,7 +284,7 @@ impl Configurations {
     fn into_iter(self) -> impl Iterator<Item = Configuration> {
         self.used.into_iter().flat_map(|((state, done), known)| {
             known.into_iter().map(move |used| Configuration {
-                state,
+                state: state.clone(),
                 done: done.clone(),
                 used,
             })

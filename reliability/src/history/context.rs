@@ -1,15 +1,14 @@
-//! What the threads of a run share: the processes and the tokens. Also the connections of a client.
+//! What the threads of a run share: the processes. Also the connections of a client.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use test_support::{Program, Request, Response, Server};
 
-use super::Token;
+use super::tokens::TokenRegistry;
 use crate::fixture::{PooledConnection, start_server};
 
 /// What the threads of a run share.
@@ -46,86 +45,6 @@ impl RunContext {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// The number of ended tokens that are kept for each user.
-const MAX_ENDED: usize = 6;
-
-/// A token with its secret, which a history does not hold.
-#[derive(Clone, Debug)]
-pub(super) struct KnownToken {
-    pub(super) name: Token,
-    pub(super) secret: Arc<str>,
-}
-
-/// The tokens of all users, through which clients share what they receive.
-pub(super) struct TokenRegistry {
-    users: Vec<Mutex<UserTokens>>,
-    names: AtomicU32,
-}
-
-/// The tokens of a user, as far as the clients know while others change them.
-#[derive(Default)]
-struct UserTokens {
-    current: Option<KnownToken>,
-    /// The latest last.
-    ended: VecDeque<KnownToken>,
-}
-
-impl TokenRegistry {
-    fn new(users: usize) -> Self {
-        Self {
-            users: (0..users).map(|_| Mutex::default()).collect(),
-            names: AtomicU32::new(0),
-        }
-    }
-
-    /// Names a new token.
-    pub(super) fn name(&self, secret: &str) -> KnownToken {
-        KnownToken {
-            name: self.names.fetch_add(1, Ordering::Relaxed),
-            secret: secret.into(),
-        }
-    }
-
-    /// Makes `token` the user's current one, and returns the one that it replaces.
-    pub(super) fn replace(&self, user: u32, token: &KnownToken) -> Option<KnownToken> {
-        let mut tokens = self.lock(user);
-        let replaced = tokens.current.replace(token.clone());
-        tokens.add_ended(replaced.as_ref());
-        replaced
-    }
-
-    /// Marks the user's current token as ended, if it is still this one.
-    pub(super) fn end(&self, user: u32, token: &KnownToken) {
-        let mut tokens = self.lock(user);
-        let is_current = |current: &mut KnownToken| current.name == token.name;
-        let ended = tokens.current.take_if(is_current);
-        tokens.add_ended(ended.as_ref());
-    }
-
-    pub(super) fn current(&self, user: u32) -> Option<KnownToken> {
-        self.lock(user).current.clone()
-    }
-
-    /// The tokens that have ended.
-    pub(super) fn ended(&self, user: u32) -> Vec<KnownToken> {
-        self.lock(user).ended.iter().cloned().collect()
-    }
-
-    fn lock(&self, user: u32) -> MutexGuard<'_, UserTokens> {
-        let tokens = &self.users[user as usize];
-        tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl UserTokens {
-    fn add_ended(&mut self, ended: Option<&KnownToken>) {
-        self.ended.extend(ended.cloned());
-        if self.ended.len() > MAX_ENDED {
-            self.ended.pop_front();
-        }
     }
 }
 

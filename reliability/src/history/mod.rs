@@ -3,6 +3,8 @@
 mod context;
 mod nemesis;
 mod run;
+mod tokens;
+mod turns;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use run::Run;
 
-/// Stands for an access token. A history never holds the token itself.
+/// Stands for a login token and the refresh token that was issued with it, if any. A history never holds
+/// the tokens themselves.
 pub type Token = u32;
 
 /// What a client or an operator asks of the service.
@@ -27,9 +30,15 @@ pub enum Action {
     Login(Option<Token>),
     /// Request a page for users.
     Use(Token),
-    /// End this token.
+    /// Exchange the refresh token. Holds the tokens of the response, if there are any.
+    Refresh(Token, Option<Token>),
+    /// End the session of this token.
     Logout(Token),
-    /// End the user's token, whichever it is.
+    /// Request with the first token to end the session of the second one.
+    End(Token, Token),
+    /// Request with this token to end all sessions but its own.
+    EndOthers(Token),
+    /// End the user's sessions.
     Revoke,
     /// Disable the user.
     Disable,
@@ -43,7 +52,7 @@ pub enum Action {
 pub enum Outcome {
     /// It was acknowledged.
     Ok,
-    /// It was refused: 401.
+    /// It was refused: 401; 400 for a refresh; 404 for a session.
     Refused,
     /// It may have taken effect, may do so at any later time, or never.
     Unknown,
@@ -75,13 +84,17 @@ impl fmt::Display for Operation {
             Action::Login(Some(token)) => write!(f, "login -> t{token}")?,
             Action::Login(None) => f.write_str("login")?,
             Action::Use(token) => write!(f, "use t{token}")?,
+            Action::Refresh(token, Some(next)) => write!(f, "refresh t{token} -> t{next}")?,
+            Action::Refresh(token, None) => write!(f, "refresh t{token}")?,
             Action::Logout(token) => write!(f, "logout t{token}")?,
+            Action::End(by, token) => write!(f, "end t{token} by t{by}")?,
+            Action::EndOthers(by) => write!(f, "end others by t{by}")?,
             Action::Revoke => f.write_str("revoke")?,
             Action::Disable => f.write_str("disable")?,
             Action::Enable => f.write_str("enable")?,
         }
         f.write_str(match (self.action, self.outcome) {
-            (Action::Login(Some(_)), Outcome::Ok) => "",
+            (Action::Login(Some(_)) | Action::Refresh(_, Some(_)), Outcome::Ok) => "",
             (Action::Use(_), Outcome::Ok) => " -> accepted",
             (_, Outcome::Ok) => " -> ok",
             (_, Outcome::Refused) => " -> refused",
@@ -93,6 +106,8 @@ impl fmt::Display for Operation {
 /// All operations of a run, in no particular order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// The number of sessions that a user may have.
+    pub sessions_per_user: usize,
     /// The operations.
     pub operations: Vec<Operation>,
     /// Responses that the service must not give, such as a status 500. Their operations count as
@@ -120,12 +135,17 @@ impl History {
             .count()
     }
 
-    /// Writes the operations, one JSON object a line.
+    /// Writes the number of sessions and the operations, one JSON object a line.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
+        let head = Head {
+            sessions_per_user: self.sessions_per_user,
+        };
+        serde_json::to_writer(&mut file, &head)?;
+        file.write_all(b"\n")?;
         for operation in &self.operations {
             serde_json::to_writer(&mut file, operation)?;
             file.write_all(b"\n")?;
@@ -138,12 +158,22 @@ impl History {
     /// # Errors
     /// When the file cannot be read, or a line is no operation.
     pub fn load(path: &Path) -> io::Result<Self> {
-        let mut history = Self::default();
-        for line in BufReader::new(File::open(path)?).lines() {
-            history.operations.push(serde_json::from_str(&line?)?);
-        }
-        Ok(history)
+        let mut lines = BufReader::new(File::open(path)?).lines();
+        let head = lines.next().unwrap_or_else(|| Ok(String::new()))?;
+        let Head { sessions_per_user } = serde_json::from_str(&head)?;
+        let operations = lines.map(|line| Ok(serde_json::from_str(&line?)?));
+        Ok(Self {
+            sessions_per_user,
+            operations: operations.collect::<io::Result<_>>()?,
+            unexpected: Vec::new(),
+        })
     }
+}
+
+/// The first line of a file.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    sessions_per_user: usize,
 }
 
 /// Prints the number of operations of each kind and outcome.
@@ -152,7 +182,10 @@ impl fmt::Display for History {
         let kinds = [
             ("login", Action::Login(None)),
             ("use", Action::Use(0)),
+            ("refresh", Action::Refresh(0, None)),
             ("logout", Action::Logout(0)),
+            ("end", Action::End(0, 0)),
+            ("end others", Action::EndOthers(0)),
             ("revoke", Action::Revoke),
             ("disable", Action::Disable),
             ("enable", Action::Enable),
@@ -160,11 +193,11 @@ impl fmt::Display for History {
         writeln!(f, "{} operations", self.operations.len())?;
         write!(
             f,
-            "  {:<8} {:>9} {:>9} {:>9}",
+            "  {:<10} {:>9} {:>9} {:>9}",
             "", "ok", "refused", "unknown"
         )?;
         for (name, kind) in kinds {
-            write!(f, "\n  {name:<8}")?;
+            write!(f, "\n  {name:<10}")?;
             for outcome in [Outcome::Ok, Outcome::Refused, Outcome::Unknown] {
                 write!(f, " {:>9}", self.count(kind, outcome))?;
             }
@@ -179,6 +212,10 @@ fn saved_history_is_loaded_unchanged() {
         (Action::Login(Some(7)), Outcome::Ok),
         (Action::Login(None), Outcome::Unknown),
         (Action::Use(7), Outcome::Refused),
+        (Action::Refresh(7, Some(8)), Outcome::Ok),
+        (Action::Refresh(8, None), Outcome::Unknown),
+        (Action::End(7, 8), Outcome::Refused),
+        (Action::EndOthers(8), Outcome::Ok),
         (Action::Logout(7), Outcome::Ok),
         (Action::Revoke, Outcome::Ok),
         (Action::Disable, Outcome::Ok),
@@ -194,12 +231,15 @@ fn saved_history_is_loaded_unchanged() {
         returned: u64::MAX - at,
     });
     let history = History {
+        sessions_per_user: 3,
         operations: operations.collect(),
         unexpected: Vec::new(),
     };
     let scratch = test_support::ScratchDir::new("history");
     let path = scratch.join("history.jsonl");
     history.save(&path).unwrap();
-    assert_eq!(History::load(&path).unwrap().operations, history.operations);
+    let loaded = History::load(&path).unwrap();
+    assert_eq!(loaded.operations, history.operations);
+    assert_eq!(loaded.sessions_per_user, history.sessions_per_user);
     assert_eq!(history.count(Action::Use(0), Outcome::Refused), 1);
 }

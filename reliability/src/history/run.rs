@@ -36,6 +36,9 @@ pub struct Run {
     /// Number of users
     #[arg(long, default_value_t = 8)]
     pub users: usize,
+    /// Sessions that a user may have; beyond that, one ends at each sign-in
+    #[arg(long, default_value_t = 3)]
+    pub sessions: usize,
     /// Kill processes and commands (SIGKILL), and restart processes
     #[arg(long)]
     pub kills: bool,
@@ -90,9 +93,16 @@ impl Run {
         // Both are dropped after the processes, which use them.
         let database = Database::start(self.database)?;
         let scratch = ScratchDir::new("history");
-        let settings = self.settings.iter();
-        let settings = settings.map(|(name, value)| (name.as_str(), value.as_str()));
-        let settings: Vec<(&str, &str)> = settings.collect();
+        let sessions = self.sessions.to_string();
+        let mut settings = vec![
+            ("TOKENHOUSE_BCRYPT_COST", "4"),
+            ("TOKENHOUSE_LIMITS", "off"),
+            ("TOKENHOUSE_SESSIONS_PER_USER", &sessions),
+            // Longer than any run: a refresh is repeated until another one follows.
+            ("TOKENHOUSE_REFRESH_GRACE", "3600"),
+        ];
+        let further = self.settings.iter();
+        settings.extend(further.map(|(name, value)| (name.as_str(), value.as_str())));
         let program = program(binary, &database.url(), &scratch, &settings)?;
         if !self.without_cli && !has_commands(&program) {
             let binary = binary.display();
@@ -135,7 +145,10 @@ impl Run {
             self.wait(context, &nemeses);
             context.stop();
 
-            let mut history = History::default();
+            let mut history = History {
+                sessions_per_user: self.sessions,
+                ..History::default()
+            };
             for nemesis in nemeses {
                 join(nemesis)??;
             }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use test_support::{Program, Request, Response, TestUser};
+use test_support::{Program, Request, TestUser};
 
-use super::context::{KnownToken, ProcessConnections, RunContext, Sent};
+use super::context::{ProcessConnections, RunContext, Sent};
 use super::run::Run;
+use super::tokens::KnownToken;
 use super::{Action, History, Operation, Outcome};
 use crate::fixture::{COMMAND_TIMEOUT, run_command};
 
@@ -30,9 +31,9 @@ const MAX_REPORTED: usize = 5;
 /// One client.
 pub(super) struct Worker<'a> {
     run: &'a Run,
-    context: &'a RunContext,
+    pub(super) context: &'a RunContext,
     client: u32,
-    rng: StdRng,
+    pub(super) rng: StdRng,
     connections: ProcessConnections<'a>,
     report: History,
 }
@@ -75,12 +76,15 @@ impl<'a> Worker<'a> {
         // Every other client only uses tokens, however long the others wait for the end of a change.
         let changes = if self.client.is_multiple_of(2) { 2 } else { 0 };
         let commands = if self.run.without_cli { 0 } else { changes };
-        let turns: [(u32, Turn<'a>); 6] = [
+        let turns: [(u32, Turn<'a>); 9] = [
             (860, Self::use_any_token),
-            (70 * changes, Self::sign_in),
-            (40 * changes, Self::sign_out),
-            (10 * commands, Self::revoke),
-            (10 * commands, Self::disable),
+            (60 * changes, Self::sign_in),
+            (60 * changes, Self::refresh),
+            (15 * changes, Self::sign_out),
+            (15 * changes, Self::end_session),
+            (8 * changes, Self::end_others),
+            (8 * commands, Self::revoke),
+            (8 * commands, Self::disable),
             (10 * commands, Self::enable),
         ];
         let chosen = turns.choose_weighted(&mut self.rng, |(weight, _)| *weight);
@@ -89,89 +93,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Uses the current token, or one that has ended.
-    fn use_any_token(&mut self, user: u32) {
-        let ended = self.context.tokens.ended(user);
-        let current = self.context.tokens.current(user);
-        let token = match ended.choose(&mut self.rng) {
-            Some(ended) if current.is_none() || self.rng.random() => Some(ended.clone()),
-            _ => current,
-        };
-        if let Some(token) = token {
-            let process = self.any_process();
-            self.use_token(user, &token, process);
-        }
-    }
-
-    fn use_token(&mut self, user: u32, token: &KnownToken, process: usize) {
-        let request = Request::get("/users/me").bearer(&token.secret);
-        let sent = self.send(process, &request);
-        self.record_request(user, process, Action::Use(token.name), sent);
-    }
-
-    fn sign_in(&mut self, user: u32) {
-        let process = self.any_process();
-        let sent = self.send(process, &test_user(user).sign_in_request());
-        let response = sent.as_ref().and_then(|(response, _)| response.as_ref());
-        let secret = response.and_then(Response::access_token);
-        let token = secret.map(|secret| self.context.tokens.name(&secret));
-        let action = Action::Login(token.as_ref().map(|token| token.name));
-        if self.record_request(user, process, action, sent) == Some(Outcome::Ok)
-            && let Some(token) = token
-        {
-            let replaced = self.context.tokens.replace(user, &token);
-            self.use_everywhere(user, replaced.iter().chain([&token]));
-        }
-    }
-
-    fn sign_out(&mut self, user: u32) {
-        let Some(token) = self.context.tokens.current(user) else {
-            return;
-        };
-        let process = self.any_process();
-        let request = Request::post("/logout").bearer(&token.secret);
-        let sent = self.send(process, &request);
-        let action = Action::Logout(token.name);
-        if self.record_request(user, process, action, sent) == Some(Outcome::Ok) {
-            self.context.tokens.end(user, &token);
-            self.use_everywhere(user, [&token]);
-        }
-    }
-
-    fn revoke(&mut self, user: u32) {
-        self.end_token(user, Action::Revoke);
-    }
-
-    /// Runs a command that ends the token, if there is one.
-    fn end_token(&mut self, user: u32, command: Action) {
-        let token = self.context.tokens.current(user);
-        if self.command(user, command) == Outcome::Ok
-            && let Some(token) = token
-        {
-            self.context.tokens.end(user, &token);
-            self.use_everywhere(user, [&token]);
-        }
-    }
-
-    /// Disables the user, and mostly enables them again: the token stays ended.
-    fn disable(&mut self, user: u32) {
-        self.end_token(user, Action::Disable);
-        if self.rng.random_ratio(4, 5) {
-            self.enable(user);
-        }
-    }
-
-    fn enable(&mut self, user: u32) {
-        if self.command(user, Action::Enable) == Outcome::Ok {
-            let current = self.context.tokens.current(user);
-            self.use_everywhere(user, &current);
-        }
-    }
-
     /// Uses tokens on every process right away: what one has acknowledged has to hold on all. Paused
     /// processes come last, but they come: their first responses after the pause are to requests made
     /// after the acknowledgement.
-    fn use_everywhere<'t>(&mut self, user: u32, tokens: impl IntoIterator<Item = &'t KnownToken>) {
+    pub(super) fn use_everywhere<'t>(
+        &mut self,
+        user: u32,
+        tokens: impl IntoIterator<Item = &'t KnownToken>,
+    ) {
         let tokens: Vec<&KnownToken> = tokens.into_iter().collect();
         let slots = &self.context.cluster.slots;
         let mut processes: Vec<usize> = (0..slots.len()).collect();
@@ -188,7 +117,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs a command and records it.
-    fn command(&mut self, user: u32, action: Action) -> Outcome {
+    pub(super) fn command(&mut self, user: u32, action: Action) -> Outcome {
         let is_killed = self.run.kills && self.rng.random_ratio(1, 10);
         let timeout = if is_killed {
             Duration::from_micros(self.rng.random_range(KILL_COMMAND_AFTER))
@@ -211,7 +140,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Records the outcome of a request; `None` when nothing was sent.
-    fn record_request(
+    pub(super) fn record_request(
         &mut self,
         user: u32,
         process: usize,
@@ -220,8 +149,11 @@ impl<'a> Worker<'a> {
     ) -> Option<Outcome> {
         let (response, time) = sent?;
         let outcome = match (action, response.map(|response| response.status)) {
-            (Action::Login(Some(_)) | Action::Use(_), Some(200)) => Outcome::Ok,
-            (Action::Logout(_), Some(200 | 204)) => Outcome::Ok,
+            (Action::Login(Some(_)) | Action::Refresh(_, Some(_)) | Action::Use(_), Some(200)) => {
+                Outcome::Ok
+            }
+            (Action::Logout(_) | Action::End(..) | Action::EndOthers(_), Some(204)) => Outcome::Ok,
+            (Action::Refresh(..), Some(400)) | (Action::End(..), Some(404)) => Outcome::Refused,
             (_, Some(401)) => Outcome::Refused,
             // 408: the process was paused in the middle of the request.
             (_, None | Some(408 | 503)) => Outcome::Unknown,
@@ -260,7 +192,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn send(&mut self, process: usize, request: &Request) -> Option<Sent> {
+    pub(super) fn send(&mut self, process: usize, request: &Request) -> Option<Sent> {
         let sent = self.connections.send(process, request);
         sent.unwrap_or_else(|problem| {
             self.report_unexpected(problem);
@@ -268,7 +200,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    fn any_process(&mut self) -> usize {
+    pub(super) fn any_process(&mut self) -> usize {
         let slots = &self.context.cluster.slots;
         let free: Vec<usize> = (0..slots.len())
             .filter(|process| slots[*process].has_room(MAX_WAITING_BY_CHANCE))
@@ -277,7 +209,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-fn test_user(user: u32) -> TestUser {
+pub(super) fn test_user(user: u32) -> TestUser {
     TestUser::new(&format!("user-{user}"))
 }
 

@@ -2,7 +2,9 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 mod brute_force;
+mod sessions;
 mod simulation;
+mod user;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,8 +12,9 @@ use std::time::Duration;
 use reliability::checker::{Guarantee, Verdict, check};
 use reliability::history::{Action, History, Operation, Outcome, Token};
 
-fn judge(operations: &[Operation], guarantee: Guarantee) -> Verdict {
+fn judge(operations: &[Operation], limit: usize, guarantee: Guarantee) -> Verdict {
     let history = History {
+        sessions_per_user: limit,
         operations: operations.to_vec(),
         unexpected: Vec::new(),
     };
@@ -30,31 +33,6 @@ fn operation(time: Range<u64>, action: Action, outcome: Outcome) -> Operation {
     }
 }
 
-/// The user of a service, for the tests that decide without the checker.
-#[derive(Clone, Copy, Default)]
-struct User {
-    live: Option<Token>,
-    is_disabled: bool,
-}
-
-impl User {
-    fn accepts(self, token: Token) -> bool {
-        self.live == Some(token) && !self.is_disabled
-    }
-
-    /// Makes the change of an operation that is not refused. Of a sign-out, the end of the token.
-    fn apply(&mut self, action: Action) {
-        match action {
-            Action::Login(token) => self.live = token,
-            Action::Use(_) => {}
-            Action::Logout(token) => _ = self.live.take_if(|live| *live == token),
-            Action::Revoke => self.live = None,
-            Action::Disable => (self.live, self.is_disabled) = (None, true),
-            Action::Enable => self.is_disabled = false,
-        }
-    }
-}
-
 fn accepted(time: Range<u64>, token: Token) -> Operation {
     operation(time, Action::Use(token), Outcome::Ok)
 }
@@ -64,8 +42,9 @@ fn revoke(time: Range<u64>) -> Operation {
 }
 
 /// Parses a history: `login 1 @0-5` was called at 0 and returned token 1 at 5. `refused` is a use
-/// without success, `login? @0-1` and `logout? 1 @0-1` are refused, and `~` before an operation makes its
-/// outcome unknown.
+/// without success, `login? @0-1` and `logout? 1 @0-1` are refused, `refresh 1 2` gives token 2 for 1,
+/// `end 1 2` ends the session of token 2 by token 1, `others 1` ends all sessions but that of token 1, and
+/// `~` before an operation makes its outcome unknown.
 fn parse(history: &str) -> Vec<Operation> {
     history.split(';').map(parse_operation).collect()
 }
@@ -79,19 +58,26 @@ fn parse_operation(text: &str) -> Operation {
         Some(words) => (words, true),
         None => (words, false),
     };
-    let (word, token) = words.split_once(' ').unwrap_or((words, ""));
-    let token: Option<Token> = token.parse().ok();
-    let (action, outcome) = match (word, token) {
-        ("login", Some(_)) if is_unknown => (Action::Login(None), Outcome::Ok),
-        ("login", Some(_)) => (Action::Login(token), Outcome::Ok),
-        ("login?", None) => (Action::Login(None), Outcome::Refused),
-        ("accepted", Some(token)) => (Action::Use(token), Outcome::Ok),
-        ("refused", Some(token)) => (Action::Use(token), Outcome::Refused),
-        ("logout", Some(token)) => (Action::Logout(token), Outcome::Ok),
-        ("logout?", Some(token)) => (Action::Logout(token), Outcome::Refused),
-        ("revoke", None) => (Action::Revoke, Outcome::Ok),
-        ("disable", None) => (Action::Disable, Outcome::Ok),
-        ("enable", None) => (Action::Enable, Outcome::Ok),
+    let words: Vec<&str> = words.split(' ').collect();
+    let tokens: Vec<Token> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let (word, outcome) = match words[0].strip_suffix('?') {
+        Some(word) => (word, Outcome::Refused),
+        None => (words[0], Outcome::Ok),
+    };
+    let (action, outcome) = match (word, &tokens[..]) {
+        ("login", [_]) if is_unknown => (Action::Login(None), outcome),
+        ("login", &[token]) => (Action::Login(Some(token)), outcome),
+        ("login", []) => (Action::Login(None), outcome),
+        ("accepted", &[token]) => (Action::Use(token), outcome),
+        ("refused", &[token]) => (Action::Use(token), Outcome::Refused),
+        ("refresh", &[token, next]) => (Action::Refresh(token, Some(next)), outcome),
+        ("refresh", &[token]) => (Action::Refresh(token, None), outcome),
+        ("logout", &[token]) => (Action::Logout(token), outcome),
+        ("end", &[by, token]) => (Action::End(by, token), outcome),
+        ("others", &[by]) => (Action::EndOthers(by), outcome),
+        ("revoke", []) => (Action::Revoke, outcome),
+        ("disable", []) => (Action::Disable, outcome),
+        ("enable", []) => (Action::Enable, outcome),
         _ => panic!("no operation: {text}"),
     };
     match is_unknown {
@@ -100,7 +86,7 @@ fn parse_operation(text: &str) -> Operation {
     }
 }
 
-/// Histories that a correct service can have.
+/// Histories that a correct service can have in which a user has one session.
 const GOOD: [&str; 29] = [
     // Everything in order.
     "login 1 @0-1; accepted 1 @2-3; login 2 @4-5; refused 1 @6-7; accepted 2 @8-9; disable @10-11; \
@@ -146,7 +132,7 @@ const GOOD: [&str; 29] = [
     "login 1 @0-1; ~enable @2-3; accepted 1 @4-5",
 ];
 
-/// Violations, and the window that explains each: the operations with these numbers.
+/// Violations of such a service, and the window that explains each: the operations with these numbers.
 #[rustfmt::skip]
 const BAD: [(&str, &[usize]); 25] = [
     // A use after the acknowledged end of its token.
@@ -183,8 +169,8 @@ const BAD: [(&str, &[usize]); 25] = [
     ("~disable @0-1; login? @2-3; login 1 @4-5", &[1, 2]),
 ];
 
-fn is_linearizable(history: &[Operation], guarantee: Guarantee) -> bool {
-    match judge(history, guarantee) {
+fn is_linearizable(history: &[Operation], limit: usize, guarantee: Guarantee) -> bool {
+    match judge(history, limit, guarantee) {
         Verdict::Linearizable => true,
         Verdict::Violation(_) => false,
         Verdict::Undecided(_) => panic!("undecided"),
@@ -193,11 +179,11 @@ fn is_linearizable(history: &[Operation], guarantee: Guarantee) -> bool {
 
 #[test]
 fn correct_histories_are_accepted() {
-    assert!(is_linearizable(&[], Guarantee::Linearizable));
+    assert!(is_linearizable(&[], 1, Guarantee::Linearizable));
     for history in GOOD {
         let operations = parse(history);
         for guarantee in [Guarantee::Linearizable, Guarantee::Acknowledged] {
-            assert!(is_linearizable(&operations, guarantee), "{history}");
+            assert!(is_linearizable(&operations, 1, guarantee), "{history}");
         }
     }
 }
@@ -206,7 +192,7 @@ fn correct_histories_are_accepted() {
 fn violations_are_explained_by_the_smallest_window() {
     for (history, window) in BAD {
         let operations = parse(history);
-        let Verdict::Violation(violation) = judge(&operations, Guarantee::Linearizable) else {
+        let Verdict::Violation(violation) = judge(&operations, 1, Guarantee::Linearizable) else {
             panic!("not found: {history}");
         };
         let expected: Vec<Operation> = window.iter().map(|index| operations[*index]).collect();
@@ -216,7 +202,7 @@ fn violations_are_explained_by_the_smallest_window() {
 
 #[test]
 fn weaker_guarantee_excuses_refusals_during_a_change_only() {
-    let is_good = |history| is_linearizable(&parse(history), Guarantee::Acknowledged);
+    let is_good = |history| is_linearizable(&parse(history), 1, Guarantee::Acknowledged);
     assert!(is_good(
         "login 1 @0-1; logout 1 @2-10; refused 1 @3-4; accepted 1 @5-6"
     ));
@@ -234,14 +220,14 @@ fn weaker_guarantee_excuses_refusals_during_a_change_only() {
 fn users_do_not_influence_each_other() {
     let mut history = parse("login 1 @0-1; login 2 @2-3; accepted 1 @4-5");
     history[1].user = 1;
-    assert!(is_linearizable(&history, Guarantee::Linearizable));
+    assert!(is_linearizable(&history, 1, Guarantee::Linearizable));
     for operation in parse("logout 2 @6-7; accepted 2 @8-9") {
         history.push(Operation {
             user: 1,
             ..operation
         });
     }
-    assert!(!is_linearizable(&history, Guarantee::Linearizable));
+    assert!(!is_linearizable(&history, 1, Guarantee::Linearizable));
 }
 
 #[test]
@@ -252,7 +238,7 @@ fn violation_is_printed_with_the_operations_that_contradict_it() {
     );
     (history[2].client, history[2].process) = (3, Some(2));
     history[4].client = 12;
-    let Verdict::Violation(violation) = judge(&history, Guarantee::Linearizable) else {
+    let Verdict::Violation(violation) = judge(&history, 1, Guarantee::Linearizable) else {
         panic!("not found");
     };
     let expected = "\
