@@ -26,6 +26,10 @@ pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 /// The shortest time between two recorded uses of a key.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
+/// How long after a key another one with its name is taken for the same one, sent twice.
+#[cfg(feature = "pages")]
+const TWIN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
+
 /// How long before its end a key is reported.
 pub(crate) const EXPIRY_NOTICE: TimeDelta = TimeDelta::days(14);
 
@@ -165,6 +169,45 @@ impl Auth {
             Ok(())
         })
         .await
+    }
+
+    /// Whether the user has entered the password for this session recently, so that
+    /// [`Self::create_key`] does not require it.
+    #[cfg(feature = "pages")]
+    pub(crate) fn is_recently_signed_in(&self, principal: &Principal) -> bool {
+        is_recent_sign_in(&principal.credential, self.0.clock.now())
+    }
+
+    /// Revokes older keys with the same name that were made within a minute before this one and never
+    /// used: somebody has sent a form twice, and saw only the last key.
+    ///
+    /// # Errors
+    /// The same as [`Self::revoke_key`].
+    #[cfg(feature = "pages")]
+    pub(crate) async fn revoke_twins(
+        &self,
+        context: &AuditContext,
+        principal: &Arc<Principal>,
+        key: &ApiKey,
+    ) -> Result<(), Error> {
+        let is_twin = |other: &ApiKey| {
+            other.id < key.id
+                && other.name == key.name
+                && other.last_used_at.is_none()
+                && key.created_at - other.created_at < TWIN_INTERVAL
+        };
+        for other in self
+            .list_keys(key.user_id)
+            .await?
+            .iter()
+            .filter(|other| is_twin(other))
+        {
+            match self.revoke_key(context, principal, other.id).await {
+                Ok(()) | Err(Error::KeyNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the keys that were revoked long ago and returns their number; deletes none while the

@@ -1,9 +1,9 @@
-//! A field of a form, as the user left it.
+//! A field of a form as the user left it, and why a form was refused.
 
-use crate::error::FieldError;
+use crate::error::{Error, InvalidField};
 
 use super::Language;
-use super::problem::field_problem;
+use super::problem::{field_problem, problem};
 
 /// A field of a form: what was typed, and what is wrong with it.
 #[derive(Default)]
@@ -22,13 +22,46 @@ impl FieldView {
             error: None,
         }
     }
+}
 
-    /// The same with what is wrong with the field of this name, if anything is.
-    pub(crate) fn checked(self, name: &str, errors: &[FieldError], language: Language) -> Self {
-        let found = errors.iter().find(|error| error.field == name);
-        Self {
-            error: found.map(|error| field_problem(&error.reason, language)),
-            ..self
+/// Why a form was refused, in the words of its page.
+pub(crate) struct Refusal {
+    /// The sentence above the form.
+    pub(crate) problem: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// The words for an error.
+    pub(crate) fn new(error: &Error, language: Language) -> Self {
+        let problem = problem(error, language);
+        let fields = match error {
+            Error::InvalidInput(errors) => errors
+                .iter()
+                .map(|error| (error.field, field_problem(&error.reason, language)))
+                .collect(),
+            Error::WrongPassword => vec![("current_password", problem.clone())],
+            Error::RecentSignInRequired => {
+                let missing = field_problem(&InvalidField::Missing, language);
+                vec![("current_password", missing)]
+            }
+            Error::EmailTaken => vec![("email", problem.clone())],
+            _ => Vec::new(),
+        };
+        Self { problem, fields }
+    }
+
+    /// The field of this name, with what was typed.
+    pub(crate) fn field(&self, name: &str, typed: &str) -> FieldView {
+        let found = self.fields.iter().find(|(field, _)| *field == name);
+        FieldView {
+            value: typed.to_owned(),
+            error: found.map(|(_, sentence)| sentence.clone()),
         }
+    }
+
+    /// The same for a password, which is never shown again.
+    pub(crate) fn secret(&self, name: &str) -> FieldView {
+        self.field(name, "")
     }
 }

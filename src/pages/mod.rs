@@ -13,10 +13,9 @@ mod texts;
 mod time;
 
 pub(crate) use assets::Assets;
-pub(crate) use field::FieldView;
+pub(crate) use field::{FieldView, Refusal};
 pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};
-pub(crate) use problem::problem;
 pub(crate) use texts::common::CommonTexts;
 
 use std::sync::Arc;

@@ -23,6 +23,8 @@ pub(crate) fn problem(error: &Error, language: Language) -> String {
         Error::RegistrationRefused => t.registration_refused.to_owned(),
         Error::TooManyKeys => t.too_many_keys.to_owned(),
         Error::LastAdministrator => t.last_administrator.to_owned(),
+        Error::RecentSignInRequired => language.count(t.check_fields, 1),
+        Error::ScopeNotHeld(_) => t.bad_value.to_owned(),
         Error::InvalidInput(errors) => language.count(t.check_fields, errors.len() as u64),
         _ => t.unavailable_text.to_owned(),
     }

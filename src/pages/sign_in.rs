@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::language::fill;
 use super::texts::sign_in::SignInTexts;
-use super::{FieldView, Frame};
+use super::{FieldView, Frame, Refusal};
 
 /// The form with address and password, on one page for password managers.
 #[derive(Template)]
@@ -47,6 +47,12 @@ impl SignInPage {
         self
     }
 
+    /// The same form after the account was deleted.
+    pub(crate) fn after_deletion(mut self) -> Self {
+        self.notice = Some(self.t.deleted);
+        self
+    }
+
     /// The same form for somebody who wanted to see another page.
     pub(crate) fn before(mut self, next: Option<String>) -> Self {
         if next.is_some() && self.notice.is_none() {
@@ -75,5 +81,55 @@ impl SignedInPage {
     fn text(&self) -> String {
         let email = self.frame.user.as_ref().map_or("", |user| &user.email);
         fill(self.t.already, "email", email)
+    }
+}
+
+/// The form for a new account.
+#[derive(Template)]
+#[template(path = "sign_up.html")]
+pub(crate) struct SignUpPage {
+    frame: Frame,
+    t: &'static SignInTexts,
+    problem: Option<String>,
+    name: FieldView,
+    email: FieldView,
+    password: FieldView,
+    min_length: usize,
+}
+
+impl SignUpPage {
+    /// An empty form; a password has at least `min_length` characters.
+    pub(crate) fn new(frame: Frame, min_length: usize) -> Self {
+        Self {
+            t: SignInTexts::of(frame.language),
+            frame,
+            problem: None,
+            name: FieldView::default(),
+            email: FieldView::default(),
+            password: FieldView::default(),
+            min_length,
+        }
+    }
+
+    /// The same after a refusal.
+    pub(crate) fn refused(mut self, refusal: Refusal, name: &str, email: &str) -> Self {
+        self.name = refusal.field("name", name);
+        self.email = refusal.field("email", email);
+        self.password = refusal.secret("password");
+        self.problem = Some(refusal.problem);
+        self
+    }
+
+    /// With the hint, which gives way to an error.
+    fn password_attributes(&self) -> &'static str {
+        match self.password.error {
+            None => "autocomplete='new-password' required aria-describedby='password-hint'",
+            Some(_) => "autocomplete='new-password' required",
+        }
+    }
+
+    fn password_hint(&self) -> String {
+        let length = self.min_length as u64;
+        self.frame.language.count(self.t.password_hint, length)
     }
 }

@@ -105,6 +105,17 @@ impl Fields {
         }
     }
 
+    /// Takes the texts of all fields with this name, in no order.
+    #[cfg(feature = "pages")]
+    pub(crate) fn texts(&mut self, field: &str) -> Vec<String> {
+        let named = self.0.extract_if(.., |(name, _)| name == field);
+        let texts = named.filter_map(|(_, value)| match value {
+            Field::Text(text) => Some(text),
+            Field::File => None,
+        });
+        texts.collect()
+    }
+
     /// Takes a required text.
     pub(crate) fn required(&mut self, field: &'static str) -> Result<String, ErrorDetails> {
         self.optional(field)?

@@ -19,15 +19,20 @@
 //! Every link begins with `frame.link(…)`, every `Location` with [`Page::link`]: the service may be
 //! below a path.
 
-mod account;
 mod complete;
 mod cookies;
+mod delete;
+mod events;
 mod files;
 mod forms;
+mod keys;
 mod page;
+mod password;
+mod profile;
 mod respond;
 mod sessions;
 mod sign_in;
+mod sign_up;
 
 use std::sync::Arc;
 
@@ -85,15 +90,24 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             .service(page("/assets/{file}", get(files::file)));
     }
     if pages.mode >= PagesMode::All {
-        app.service(page(
-            "/account",
-            get(account::profile).post(account::update),
-        ))
-        .service(page("/account/sessions", get(sessions::list)))
-        .service(page(
-            "/account/sessions/end-others",
-            post(sessions::end_others),
-        ))
-        .service(page("/account/sessions/{id}/end", post(sessions::end)));
+        app.service(page("/signup", get(sign_up::form).post(sign_up::sign_up)))
+            .service(page("/account", get(profile::read).post(profile::update)))
+            .service(page(
+                "/account/password",
+                get(password::form).post(password::change),
+            ))
+            .service(page("/account/sessions", get(sessions::list)))
+            .service(page(
+                "/account/sessions/end-others",
+                post(sessions::end_others),
+            ))
+            .service(page("/account/sessions/{id}/end", post(sessions::end)))
+            .service(page("/account/keys", get(keys::list).post(keys::create)))
+            .service(page("/account/keys/{id}/revoke", post(keys::revoke)))
+            .service(page("/account/events", get(events::list)))
+            .service(page(
+                "/account/delete",
+                get(delete::form).post(delete::delete),
+            ));
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn refused_form(
     let mut head = HttpResponse::build(error.status_code());
     error.add_headers(&mut head);
     let head = head.finish();
-    *shown.status_mut() = head.status();
+    *shown.status_mut() = match head.status() {
+        // What was typed is refused, not who has sent it.
+        StatusCode::FORBIDDEN | StatusCode::CONFLICT => StatusCode::UNPROCESSABLE_ENTITY,
+        status => status,
+    };
     for (name, value) in head.headers() {
         shown.headers_mut().insert(name.clone(), value.clone());
     }

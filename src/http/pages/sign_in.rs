@@ -14,11 +14,14 @@ use crate::guards::{BrowserError, MaybeBrowserSession};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
+use crate::pages::Refusal;
 use crate::pages::sign_in::{SignInPage, SignedInPage};
-use crate::pages::{FieldView, problem};
 
 /// The query of the sign-in page after a sign-out.
 const SIGNED_OUT: &str = "signed-out";
+
+/// The query of the sign-in page after the account was deleted.
+pub(super) const DELETED: &str = "deleted";
 
 /// What the sign-in page sends.
 pub(super) struct SignInForm {
@@ -81,19 +84,22 @@ pub(super) async fn form(
     let mut form = empty_form(&auth, &page);
     if says(&request, SIGNED_OUT) {
         form = form.after_sign_out();
+    } else if says(&request, DELETED) {
+        form = form.after_deletion();
     }
     show(&form.before(next.map(str::to_owned)))
 }
 
 fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
-    let is_open = auth.config().registration != Registration::Closed;
     let mut form = SignInPage::new(page.frame());
-    form.can_sign_up = is_open && page.has_account() && CAN_SIGN_UP;
+    form.can_sign_up = can_sign_up(auth, page);
     form
 }
 
 /// Whether there is a page for registration.
-const CAN_SIGN_UP: bool = false;
+pub(super) fn can_sign_up(auth: &Auth, page: &Page) -> bool {
+    auth.config().registration != Registration::Closed && page.has_account()
+}
 
 /// Signs in, and leads on.
 pub(super) async fn sign_in(
@@ -112,17 +118,41 @@ pub(super) async fn sign_in(
         }
         Err(error) => return Err(error),
     };
+    let onward = Onward {
+        is_kept: form.is_kept,
+        next: form.next,
+    };
+    signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+}
+
+/// What follows a sign-in.
+#[derive(Default)]
+pub(super) struct Onward {
+    /// Whether the browser keeps the cookie when it is closed.
+    pub(super) is_kept: bool,
+    /// Where it goes; a path of ours.
+    pub(super) next: Option<String>,
+}
+
+/// Gives the browser the cookie, and leads on. Ends the session that the browser had before, which nobody
+/// could end any more without its cookie.
+pub(super) async fn signed_in(
+    auth: &Auth,
+    context: &AuditContext,
+    page: &Page,
+    earlier: MaybeBrowserSession,
+    issued: &IssuedToken,
+    onward: &Onward,
+) -> Result<HttpResponse, Error> {
     if let MaybeBrowserSession(Some(earlier)) = earlier {
-        // The browser forgets it now, so nobody could end it.
-        let context = context.by_owner(&earlier);
+        let context = context.clone().by_owner(&earlier);
         if auth.revoke_token(&context, earlier.token()).await.is_err() {
             log::warn!("the earlier session of a browser was not ended");
         }
     }
-    let cookie = cookies::session(page.site(), &issued, form.is_kept);
-    let next = form.next.as_deref().unwrap_or_default();
+    let cookie = cookies::session(page.site(), issued, onward.is_kept);
     let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", next)
+        .append_pair("next", onward.next.as_deref().unwrap_or_default())
         .finish();
     Ok(see_other(page.link(&format!("/signin/continue?{query}")))
         .insert_header((header::SET_COOKIE, cookie.ok_or(DomainError::Internal)?))
@@ -149,16 +179,12 @@ async fn attempt(
 
 /// The form again.
 fn refused(auth: &Auth, page: &Page, form: &SignInForm, error: &DomainError) -> SignInPage {
-    let language = page.language();
-    let errors: &[FieldError] = match error {
-        DomainError::InvalidInput(errors) => errors,
-        _ => &[],
-    };
+    let refusal = Refusal::new(error, page.language());
     let mut shown = empty_form(auth, page).before(form.next.clone());
-    shown.problem = Some(problem(error, language));
-    shown.email = FieldView::new(&form.email).checked("email", errors, language);
-    shown.password = FieldView::default().checked("password", errors, language);
+    shown.email = refusal.field("email", &form.email);
+    shown.password = refusal.secret("password");
     shown.is_kept = form.is_kept;
+    shown.problem = Some(refusal.problem);
     shown
 }
 

@@ -8,6 +8,7 @@ texts! {
     skip: "Skip to content", "Zum Inhalt springen", "Ir al contenido", "Aller au contenu";
     error: "Error", "Fehler", "Error", "Erreur";
     sign_out: "Sign out", "Abmelden", "Cerrar sesión", "Se déconnecter";
+    cancel: "Cancel", "Abbrechen", "Cancelar", "Annuler";
     back: "Back", "Zurück", "Volver", "Retour";
     save: "Save changes", "Änderungen speichern", "Guardar cambios", "Enregistrer";
     language: "Language", "Sprache", "Idioma", "Langue";

@@ -6,6 +6,7 @@
 
 pub(crate) mod account;
 pub(crate) mod common;
+pub(crate) mod events;
 pub(crate) mod problems;
 pub(crate) mod sign_in;
 
@@ -52,6 +53,7 @@ mod tests {
         [
             account::AccountTexts::rows(),
             common::CommonTexts::rows(),
+            events::EventTexts::rows(),
             problems::ProblemTexts::rows(),
             sign_in::SignInTexts::rows(),
         ]

@@ -25,4 +25,13 @@ texts! {
     signed_out: "You are signed out.", "Sie sind abgemeldet.", "Has cerrado la sesión.", "Vous êtes déconnecté.";
     is_required: "Sign in to go on.", "Melden Sie sich an, um fortzufahren.",
         "Inicia sesión para continuar.", "Connectez-vous pour continuer.";
+    deleted: "Your account is deleted.", "Ihr Konto ist gelöscht.", "Tu cuenta se ha eliminado.", "Votre compte est supprimé.";
+    sign_up_title: "Create an account", "Konto anlegen", "Crear una cuenta", "Créer un compte";
+    name: "Name", "Name", "Nombre", "Nom";
+    password_hint: "At least {n} character.|At least {n} characters.",
+        "Mindestens {n} Zeichen.|Mindestens {n} Zeichen.",
+        "Al menos {n} carácter.|Al menos {n} caracteres.",
+        "Au moins {n} caractère.|Au moins {n} caractères.";
+    sign_up_submit: "Create account", "Konto anlegen", "Crear cuenta", "Créer le compte";
+    has_account: "Already have an account?", "Sie haben schon ein Konto?", "¿Ya tienes una cuenta?", "Vous avez déjà un compte ?";
 }

@@ -1,8 +1,12 @@
 //! The pages for browsers: over HTTP as a browser without JavaScript uses them.
 
 pub mod browser;
+mod events;
+mod keys;
 mod matrix;
+mod password;
 mod profile;
 mod sessions;
 mod sign_in;
+mod sign_up;
 mod site;

@@ -1,97 +1,14 @@
-//! The pages with which users look after their accounts.
+//! The page of the sessions.
 
 use askama::Template;
 use chrono::NaiveDateTime;
 
-use crate::store::{Session, SessionKind, User};
-
-use super::language::fill;
-use super::texts::account::AccountTexts;
-use super::time::{ago, date_time, iso};
-use super::{FieldView, Frame};
-
-/// The sections of the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Section {
-    Profile,
-    Sessions,
-}
-
-impl Section {
-    const ALL: [Self; 2] = [Self::Profile, Self::Sessions];
-
-    /// The path of the page.
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Profile => "/account",
-            Self::Sessions => "/account/sessions",
-        }
-    }
-
-    fn title(self, t: &AccountTexts) -> &'static str {
-        match self {
-            Self::Profile => t.profile,
-            Self::Sessions => t.sessions,
-        }
-    }
-}
-
-/// Where a page of the account is, and what it says first.
-pub(crate) struct AccountHead {
-    pub(crate) section: Section,
-    /// Why a form was not accepted.
-    pub(crate) problem: Option<String>,
-    /// What has happened, if there is no problem.
-    pub(crate) notice: Option<&'static str>,
-}
-
-impl AccountHead {
-    fn new(section: Section) -> Self {
-        Self {
-            section,
-            problem: None,
-            notice: None,
-        }
-    }
-
-    fn sections(&self) -> &'static [Section] {
-        &Section::ALL
-    }
-}
-
-/// Name, surname and website.
-#[derive(Template)]
-#[template(path = "profile.html")]
-pub(crate) struct ProfilePage {
-    pub(crate) frame: Frame,
-    t: &'static AccountTexts,
-    pub(crate) head: AccountHead,
-    pub(crate) email: String,
-    pub(crate) name: FieldView,
-    pub(crate) surname: FieldView,
-    pub(crate) website: FieldView,
-}
-
-impl ProfilePage {
-    /// The page as stored.
-    pub(crate) fn new(frame: Frame, user: &User) -> Self {
-        Self {
-            t: AccountTexts::of(frame.language),
-            frame,
-            head: AccountHead::new(Section::Profile),
-            email: user.email.clone(),
-            name: FieldView::new(&user.name),
-            surname: FieldView::new(&user.surname),
-            website: FieldView::new(&user.website),
-        }
-    }
-
-    /// The same after a change.
-    pub(crate) fn saved(mut self) -> Self {
-        self.head.notice = Some(self.t.saved);
-        self
-    }
-}
+use super::{AccountHead, Section};
+use crate::pages::Frame;
+use crate::pages::language::fill;
+use crate::pages::texts::account::AccountTexts;
+use crate::pages::time::{ago, date_time, iso};
+use crate::store::{Session, SessionKind};
 
 /// Where the user is signed in.
 #[derive(Template)]

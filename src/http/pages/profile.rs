@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::page::says;
 use super::{Page, SignedForm, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, ProfileInput};
-use crate::error::{Error as DomainError, FieldError};
+use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::request_error::{Error, RequestError};
+use crate::pages::Refusal;
 use crate::pages::account::{ProfilePage, Section};
-use crate::pages::{FieldView, problem};
 
 /// The query of the page after a change.
 const SAVED: &str = "saved";
@@ -37,7 +37,7 @@ impl FromFields for ProfileForm {
 }
 
 /// The profile.
-pub(super) async fn profile(
+pub(super) async fn read(
     request: HttpRequest,
     page: Page,
     session: BrowserSession,
@@ -81,16 +81,11 @@ fn refused(
     form: &ProfileForm,
     error: &DomainError,
 ) -> ProfilePage {
-    let language = page.language();
-    let errors: &[FieldError] = match error {
-        DomainError::InvalidInput(errors) => errors,
-        _ => &[],
-    };
+    let refusal = Refusal::new(error, page.language());
     let mut shown = ProfilePage::new(page.frame_for(session), &session.user);
-    shown.head.problem = Some(problem(error, language));
-    let field = |name, text: &str| FieldView::new(text).checked(name, errors, language);
-    shown.name = field("name", &form.name);
-    shown.surname = field("surname", &form.surname);
-    shown.website = field("website", &form.website);
+    shown.name = refusal.field("name", &form.name);
+    shown.surname = refusal.field("surname", &form.surname);
+    shown.website = refusal.field("website", &form.website);
+    shown.head.problem = Some(refusal.problem);
     shown
 }

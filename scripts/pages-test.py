@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Uses the pages in Chromium like a person: without JavaScript, by keyboard, on a phone.
+
+    scripts/pages-test.py [--binary PATH]
+
+Signs up, in and out, and changes what an account page can change. Checks that no page sends a request to
+another host, writes an error to the console, violates its content security policy or scrolls
+sideways; that axe-core finds nothing on any page, in light and dark, on a phone and a desktop; that
+nothing private is shown after a sign-out; and how heavy the sign-in page is. Saves screenshots of all
+pages in target/screenshots. Installs Debian's chromium if it is missing and the user is root; the first
+run installs playwright into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
+"""
+
+import json
+import subprocess
+import sys
+import traceback
+
+from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
+from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
+
+AXE = "axe-core@4.14.1"
+
+# The rules of WCAG 2.2, levels A and AA, and axe-core's own.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+
+# Pages of the account, with the name of their screenshot.
+ACCOUNT = {
+    "profile": "/account",
+    "password": "/account/password",
+    "sessions": "/account/sessions",
+    "keys": "/account/keys",
+    "events": "/account/events",
+    "delete": "/account/delete",
+}
+
+
+def axe_source():
+    """Returns axe-core, which npm downloads once."""
+    folder = ROOT / "target" / "node" / "axe"
+    file = folder / "package" / "axe.min.js"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pack = ["npm", "pack", AXE, "--silent"]
+        archive = subprocess.run(pack, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+        subprocess.run(["tar", "-xzf", archive.stdout.strip()], cwd=folder, check=True)
+    return file.read_text()
+
+
+class Pages(MonitoredPage):
+    """The pages in one size and colour scheme."""
+
+    def __init__(self, page, base, label, axe=None):
+        super().__init__(page, base)
+        self.label, self.axe = label, axe
+
+    def open(self, path):
+        self.page.goto(self.base + path)
+
+    def look(self, name):
+        """Takes a screenshot, and checks the page that is shown."""
+        file = SCREENSHOTS / f"pages-{name}-{self.label}.png"
+        self.page.screenshot(path=file, full_page=True)
+        if self.axe is None:
+            return
+        root = "document.documentElement"
+        if self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"):
+            self.problems.append(f"{name} scrolls sideways")
+        self.page.evaluate(self.axe)
+        found = self.page.evaluate(f"axe.run({json.dumps({'runOnly': TAGS})})")
+        for violation in found["violations"]:
+            nodes = [node["html"] for node in violation["nodes"]]
+            self.problems.append(f"{name}: {violation['id']}: {violation['help']}: {nodes[:3]}")
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def sign_in(self, email, password=PASSWORD):
+        self.open("/signin")
+        self.page.fill("#email", email)
+        self.page.fill("#password", password)
+        self.page.locator("main button").first.click()
+
+
+def look_at_everything(browser, base, axe):
+    """Every page, in every size and scheme."""
+    good = True
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            )
+            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
+            email = f"{size}-{scheme}@example.com"
+            visit(pages, email)
+            good &= pages.report(f"pages on a {size}, {scheme}")
+            context.close()
+    return good
+
+
+def visit(pages, email):
+    pages.open("/signup")
+    pages.look("sign-up")
+    pages.expected_status = 422
+    pages.page.fill("#email", "no address")
+    pages.press("Create account")
+    pages.look("sign-up-refused")
+    pages.page.fill("#name", "Ada Augusta King-Noel, Countess of Lovelace \u05e2\u05d3\u05d4")
+    pages.page.fill("#email", email)
+    pages.page.fill("#password", PASSWORD)
+    pages.press("Create account")
+    pages.page.wait_for_url("**/account")
+    for agent in ("Ada's telephone with a name that is longer than others", "\u05d8\u05dc\u05e4\u05d5\u05df"):
+        send_sign_in(pages.base, email, agent)
+    for name, path in ACCOUNT.items():
+        pages.open(path)
+        pages.look(name)
+    pages.open("/account/keys")
+    pages.page.fill("#name", "backup script")
+    pages.press("Create key")
+    pages.page.locator(".secret").wait_for()
+    pages.look("key-created")
+    pages.open("/account/keys")
+    pages.look("keys-filled")
+    pages.open("/account/password")
+    pages.press("Change password")
+    pages.look("password-refused")
+    pages.press("Sign out")
+    pages.look("signed-out")
+    pages.expected_status = 401
+    pages.sign_in(email, "wrong")
+    pages.look("sign-in-refused")
+    pages.expected_status = 403
+    pages.open("/signin/continue")
+    pages.look("cookie-lost")
+    pages.expected_status = None
+    for language in ("de", "es", "fr"):
+        pages.open(f"/signin?lang={language}")
+        pages.look(f"sign-in-{language}")
+    pages.open("/signin?lang=en")
+    pages.look("sign-in")
+
+
+def send_sign_in(base, email, device):
+    """A session of an app."""
+    import urllib.parse
+    import urllib.request
+
+    form = {"username": email, "password": PASSWORD, "device_name": device}
+    request = urllib.request.Request(f"{base}/token", urllib.parse.urlencode(form).encode())
+    urllib.request.urlopen(request).close()
+
+
+def use_without_javascript(browser, base, _axe):
+    """By keyboard alone, too."""
+    context = browser.new_context(java_script_enabled=False, locale="de-DE")
+    pages = Pages(context.new_page(), base, "plain")
+    register(base, "plain@example.com")
+    pages.open("/account/sessions")
+    keys = pages.page.keyboard
+    pages.page.locator("#email").focus()
+    keys.type("plain@example.com")
+    keys.press("Tab")
+    keys.type(PASSWORD)
+    keys.press("Enter")
+    pages.page.wait_for_url("**/account/sessions")
+    pages.page.get_by_role("heading", name="Sitzungen").wait_for()
+    pages.open("/account")
+    pages.page.fill("#name", "Plain Jane")
+    pages.press("Änderungen speichern")
+    pages.page.get_by_text("Ihre Änderungen sind gespeichert.").wait_for()
+    pages.look("profile-saved")
+    context.close()
+    return pages.report("without JavaScript")
+
+
+def go_back_after_signing_out(browser, base, _axe):
+    """The browser may show a page again that it has kept; it must have kept nothing private."""
+    context = browser.new_context(locale="en-GB")
+    pages = Pages(context.new_page(), base, "back")
+    register(base, "back@example.com")
+    pages.sign_in("back@example.com")
+    pages.page.wait_for_url("**/account")
+    pages.open("/account/sessions")
+    pages.press("Sign out")
+    pages.page.get_by_text("You are signed out.").wait_for()
+    pages.page.go_back()
+    pages.page.wait_for_load_state()
+    if "back@example.com" in pages.page.content() or "/signin" not in pages.page.url:
+        pages.problems.append(f"private data after a sign-out: {pages.page.url}")
+    context.close()
+    return pages.report("back after signing out")
+
+
+def weigh(browser, base, _axe):
+    """Bytes, requests and time of the sign-in page."""
+    context = browser.new_context()
+    pages = Pages(context.new_page(), base, "weight")
+    sizes = {}
+    pages.page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
+    pages.open("/signin")
+    pages.page.wait_for_load_state("networkidle")
+    paint = pages.page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0]"
+    )
+    print(f"sign-in page: {sum(sizes.values())} bytes in {len(sizes)} requests, painted after {paint:.0f} ms")
+    if sum(sizes.values()) >= 30_000 or len(sizes) >= 4:
+        pages.problems.append("the sign-in page is too heavy")
+    context.close()
+    return pages.report("weight")
+
+
+def run_test(use, browser, base, axe):
+    try:
+        return use(browser, base, axe)
+    except Exception:
+        traceback.print_exc()
+        return False
+
+
+def main():
+    from playwright.sync_api import sync_playwright
+
+    options = argument_parser(__doc__).parse_args()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    axe = axe_source()
+    settings = {"TOKENHOUSE_SESSIONS_PER_USER": "9"}
+    with running(options.binary, **settings) as base, sync_playwright() as playwright:
+        browser = launch(playwright)
+        tests = (look_at_everything, use_without_javascript, go_back_after_signing_out, weigh)
+        results = [run_test(use, browser, base, axe) for use in tests]
+        browser.close()
+    print(f"screenshots are in {SCREENSHOTS}")
+    sys.exit(0 if all(results) else 1)
+
+
+enter_venv("browser", PACKAGES)
+main()

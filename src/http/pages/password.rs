@@ -1,0 +1,97 @@
+//! A new password for the signed-in user.
+
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::page::says;
+use super::{Page, SignedForm, refused_form, see_other, show};
+use crate::auth::{AuditContext, Auth, Field, KeptKeys, PasswordInput};
+use crate::error::{FieldError, InvalidField};
+use crate::guards::BrowserSession;
+use crate::http::body::form::{Fields, FromFields};
+use crate::http::body::refuse_while_busy;
+use crate::http::request_error::{Error, RequestError};
+use crate::pages::Refusal;
+use crate::pages::account::{PasswordPage, Section};
+
+/// The query of the page after a change.
+const CHANGED: &str = "changed";
+
+/// What the page sends.
+pub(super) struct PasswordForm {
+    current: SecretString,
+    new: SecretString,
+    keeps_keys: bool,
+}
+
+impl FromFields for PasswordForm {
+    /// A full queue is reported on the page.
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        Ok(Self {
+            current: fields.text("current_password").into(),
+            new: fields.text("new_password").into(),
+            keeps_keys: fields.text("keep_keys") == "yes",
+        })
+    }
+}
+
+/// A password that may not be empty, as one that exists never is.
+pub(super) fn filled_in(field: &'static str, password: &SecretString) -> Field<SecretString> {
+    match password.expose_secret().is_empty() {
+        true => Err(FieldError::new(field, InvalidField::Missing)),
+        false => Ok(password.clone()),
+    }
+}
+
+/// The form.
+pub(super) async fn form(
+    request: HttpRequest,
+    page: Page,
+    session: BrowserSession,
+) -> Result<HttpResponse, Error> {
+    let form = PasswordPage::new(page.frame_for(&session));
+    show(&match says(&request, CHANGED) {
+        true => form.changed(),
+        false => form,
+    })
+}
+
+/// Changes the password, which ends every other session.
+pub(super) async fn change(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<PasswordForm>,
+) -> Result<HttpResponse, Error> {
+    let SignedForm { session, form } = form;
+    let input = PasswordInput {
+        current_password: filled_in("current_password", &form.current),
+        new_password: Ok(form.new),
+        keep_keys: Ok(form.keeps_keys.then_some(KeptKeys::All)),
+    };
+    let context = context.by_owner(&session);
+    let changed = match refuse_while_busy(&request).await {
+        Ok(()) => {
+            let change = auth.change_password(&context, session.principal(), input);
+            Box::pin(change).await.map_err(Error::from)
+        }
+        Err(busy) => Err(busy),
+    };
+    match changed {
+        Ok(()) => {
+            let location = format!("{}?{CHANGED}", Section::Password.path());
+            Ok(see_other(page.link(&location)).finish())
+        }
+        Err(Error::Domain(error)) => refused_form(error, |error| {
+            let refusal = Refusal::new(error, page.language());
+            let shown = PasswordPage::new(page.frame_for(&session));
+            show(&shown.refused(refusal, form.keeps_keys))
+        }),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,81 @@
+//! The pages with which users look after their accounts.
+
+mod delete;
+mod events;
+mod keys;
+mod password;
+mod profile;
+mod sessions;
+
+pub(crate) use delete::DeletePage;
+pub(crate) use events::EventsPage;
+pub(crate) use keys::{KeysPage, LIFETIMES, NewKeyView};
+pub(crate) use password::PasswordPage;
+pub(crate) use profile::ProfilePage;
+pub(crate) use sessions::{SessionsNotice, SessionsPage};
+
+use super::texts::account::AccountTexts;
+
+/// The sections of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Profile,
+    Password,
+    Sessions,
+    Keys,
+    Events,
+}
+
+impl Section {
+    const ALL: [Self; 5] = [
+        Self::Profile,
+        Self::Password,
+        Self::Sessions,
+        Self::Keys,
+        Self::Events,
+    ];
+
+    /// The path of the page.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Profile => "/account",
+            Self::Password => "/account/password",
+            Self::Sessions => "/account/sessions",
+            Self::Keys => "/account/keys",
+            Self::Events => "/account/events",
+        }
+    }
+
+    fn title(self, t: &AccountTexts) -> &'static str {
+        match self {
+            Self::Profile => t.profile,
+            Self::Password => t.password,
+            Self::Sessions => t.sessions,
+            Self::Keys => t.keys,
+            Self::Events => t.events,
+        }
+    }
+}
+
+/// Where a page of the account is, and what it says first.
+pub(crate) struct AccountHead {
+    pub(crate) section: Section,
+    /// Why a form was not accepted.
+    pub(crate) problem: Option<String>,
+    /// What has happened, if there is no problem.
+    pub(crate) notice: Option<&'static str>,
+}
+
+impl AccountHead {
+    fn new(section: Section) -> Self {
+        Self {
+            section,
+            problem: None,
+            notice: None,
+        }
+    }
+
+    fn sections(&self) -> &'static [Section] {
+        &Section::ALL
+    }
+}
