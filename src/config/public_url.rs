@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use url::{Host, Url};
+
 use super::origins;
 
 /// The URL of the service for clients, which may have a path, as behind a proxy that serves other apps on
@@ -49,6 +51,16 @@ impl PublicUrl {
     /// Whether clients reach the service by TLS.
     pub fn is_https(&self) -> bool {
         self.origin.starts_with("https:")
+    }
+
+    /// Whether the host is this machine itself, where browsers trust plain HTTP.
+    pub fn is_loopback(&self) -> bool {
+        match Url::parse(&self.origin).ok().as_ref().and_then(Url::host) {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
     }
 
     /// The path without a trailing slash: `/auth`, or empty.

@@ -1,6 +1,6 @@
 //! Warnings about valid settings. `serve` logs the urgent ones; `config check` and `doctor` report all.
 
-use super::{Config, Registration};
+use super::{Config, PagesMode, Registration};
 
 impl Config {
     /// Urgent warnings for the operator, one sentence each.
@@ -8,6 +8,8 @@ impl Config {
         let server = &self.server;
         let is_exposed = !server.bind.ip().is_loopback() && server.trusted_proxies.is_empty();
         let keys = &self.auth.static_keys;
+        let public_url = server.public_url.as_ref();
+        let is_plain_http = public_url.is_some_and(|url| !url.is_https() && !url.is_loopback());
         select(&[
             (
                 keys.any_shorter_than(16),
@@ -26,6 +28,11 @@ impl Config {
                 is_exposed,
                 "TOKENHOUSE_BIND: reachable from other machines without TLS, so passwords can be read in \
                  the network; list the proxy that terminates TLS in TOKENHOUSE_TRUSTED_PROXIES",
+            ),
+            (
+                server.pages.mode != PagesMode::Off && is_plain_http,
+                "TOKENHOUSE_PUBLIC_URL: begins with http and is not this machine, so browsers cannot \
+                 sign in on the pages; they need https",
             ),
             (
                 matches!(self.auth.registration, Registration::Domains(_)),

@@ -44,7 +44,10 @@ pub(crate) enum BrowserError {
     OtherSite,
     /// The form belongs to a user who is not signed in any more.
     #[error("the form belongs to another user")]
-    OtherUser,
+    OtherUser {
+        /// The address of the user who is.
+        email: String,
+    },
     /// The browser has not kept the cookie of the sign-in.
     #[error("the browser has not kept the cookie")]
     CookieLost,
@@ -61,7 +64,7 @@ impl ResponseError for BrowserError {
         match self {
             Self::SignInRequired { .. } => StatusCode::SEE_OTHER,
             Self::OtherSite | Self::CookieLost | Self::Site(_) => StatusCode::FORBIDDEN,
-            Self::OtherUser => StatusCode::CONFLICT,
+            Self::OtherUser { .. } => StatusCode::CONFLICT,
             Self::Domain(error) => error.status_code(),
         }
     }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 
-use super::local::{is_loopback, local_origin};
+use super::local::local_origin;
 use crate::config::PublicUrl;
 
 /// The service as a browser reaches it: by `TOKENHOUSE_PUBLIC_URL`, or directly on the same machine.
@@ -53,7 +53,7 @@ impl Site {
             .split_at_checked(scope)
             .unwrap_or(("", request.path()));
         match public.and_then(|url| url.get_ref().as_ref()) {
-            Some(url) if url.is_https() || has_loopback_host(url) => Ok(Self {
+            Some(url) if url.is_https() || url.is_loopback() => Ok(Self {
                 origin: url.origin().to_owned(),
                 base: url.path().to_owned(),
                 path: path.to_owned(),
@@ -95,9 +95,4 @@ impl Site {
             false => "tokenhouse",
         }
     }
-}
-
-fn has_loopback_host(url: &PublicUrl) -> bool {
-    let host = url.origin().split_once("://").map(|(_, host)| host);
-    host.is_some_and(is_loopback)
 }

@@ -43,6 +43,7 @@ pub(super) async fn around_service<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<Response<B>, actix_web::Error> {
     normalize_path::decode(&mut request);
+    normalize_path::remove_base(&mut request);
     let ids = RequestIds::new(RequestId::generate(), request.request());
     let id = ids.of_response();
     ids.log(complete(request, next, id)).await

@@ -4,10 +4,11 @@
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header;
 use actix_web::http::uri::PathAndQuery;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 
 use super::request_error::{Error, RequestError};
+use crate::config::PublicUrl;
 use crate::guards::local::is_forwarded;
 
 /// Replaces a path with percent escapes by the decoded path, so that `/%70age` is `/page` and
@@ -27,9 +28,38 @@ pub(super) fn decode(request: &mut ServiceRequest) {
     };
     let sent = SentDepth(depth(request.path()));
     request.extensions_mut().insert(sent);
+    replace(request, &path);
+}
+
+/// Removes the path of the public URL from a path that begins with it: a proxy may remove it, or pass it
+/// on. A path that the service has itself stays.
+pub(super) fn remove_base(request: &mut ServiceRequest) {
+    let public = request.app_data::<web::Data<Option<PublicUrl>>>();
+    let base = public.and_then(|url| url.get_ref().as_ref().map(PublicUrl::path));
+    let Some(base) = base.filter(|base| !base.is_empty()) else {
+        return;
+    };
+    let rest = request.path().strip_prefix(base);
+    let Some(rest) = rest.filter(|rest| rest.starts_with('/')) else {
+        return;
+    };
+    if request.resource_map().has_resource(request.path()) {
+        return;
+    }
+    let (rest, base_depth) = (rest.to_owned(), depth(base));
+    let sent = request.extensions().get().map(|SentDepth(depth)| *depth);
+    let sent = sent.unwrap_or_else(|| depth(request.path()));
+    request
+        .extensions_mut()
+        .insert(SentDepth(sent.saturating_sub(base_depth)));
+    replace(request, &rest);
+}
+
+/// Routes the request as if it had this path.
+fn replace(request: &mut ServiceRequest, path: &str) {
     let target = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
-        None => path,
+        None => path.to_owned(),
     };
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = PathAndQuery::from_maybe_shared(target).ok();
@@ -39,7 +69,8 @@ pub(super) fn decode(request: &mut ServiceRequest) {
     }
 }
 
-/// The number of slashes in the path of a request as the client sent it, if decoding has changed it.
+/// The number of slashes in the path of a request as the client sent it, after the path of the public URL,
+/// if the path was replaced.
 struct SentDepth(usize);
 
 fn depth(path: &str) -> usize {

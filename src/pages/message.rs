@@ -14,7 +14,8 @@ pub(crate) enum Message {
     /// A fault; the id is that of the request in the log.
     Internal(String),
     OtherSite,
-    OtherUser,
+    /// The user with this address is signed in.
+    OtherUser(String),
     CookieLost,
     NoPublicUrl,
     PlainHttp,
@@ -40,7 +41,7 @@ impl MessagePage {
             Message::Unavailable => (t.unavailable, t.unavailable_text.to_owned()),
             Message::Internal(id) => (t.internal, fill(t.internal_text, "id", id)),
             Message::OtherSite => (t.other_site, t.other_site_text.to_owned()),
-            Message::OtherUser => (t.other_user, t.other_user_text.to_owned()),
+            Message::OtherUser(email) => (t.other_user, fill(t.other_user_text, "email", email)),
             Message::CookieLost => (t.cookie_lost, t.cookie_lost_text.to_owned()),
             Message::NoPublicUrl => (t.no_public_url, t.no_public_url_text.to_owned()),
             Message::PlainHttp => (t.plain_http, t.plain_http_text.to_owned()),

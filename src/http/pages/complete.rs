@@ -80,7 +80,7 @@ fn instead_of_error<B>(request: &HttpRequest, response: &ServiceResponse<B>) -> 
     }
     let message = match (browser, domain) {
         (Some(BrowserError::OtherSite), _) => Message::OtherSite,
-        (Some(BrowserError::OtherUser), _) => Message::OtherUser,
+        (Some(BrowserError::OtherUser { email }), _) => Message::OtherUser(email.clone()),
         (Some(BrowserError::CookieLost), _) => Message::CookieLost,
         (Some(BrowserError::Site(SiteProblem::NoPublicUrl)), _) => Message::NoPublicUrl,
         (Some(BrowserError::Site(SiteProblem::PlainHttp)), _) => Message::PlainHttp,

@@ -49,7 +49,8 @@ impl<T: FromFields + 'static> FromRequest for SignedForm<T> {
             let session = session.await?;
             let FormBody(OfUser { user, form }) = form.await?;
             if user != session.user.id.to_string() {
-                return Err(BrowserError::OtherUser.into());
+                let email = session.user.email.clone();
+                return Err(BrowserError::OtherUser { email }.into());
             }
             Ok(Self { session, form })
         })

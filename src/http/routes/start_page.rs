@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::docs::Document;
 use crate::auth::Auth;
+#[cfg(feature = "pages")]
+use crate::guards::Site;
 use crate::http::normalize_path;
 #[cfg(feature = "pages")]
 use crate::http::pages::Pages;
@@ -67,10 +69,10 @@ pub(crate) async fn start_page_or_not_found(
         .body(page))
 }
 
-/// Whether there is a page for signing in.
+/// Whether there is a page for signing in, at which this client can sign in.
 fn has_pages(request: &HttpRequest) -> bool {
     #[cfg(feature = "pages")]
-    let has_pages = request.app_data().is_some_and(Pages::are_on);
+    let has_pages = request.app_data().is_some_and(Pages::are_on) && Site::of(request).is_ok();
     #[cfg(not(feature = "pages"))]
     let has_pages = {
         let _no_pages = request;

@@ -29,10 +29,10 @@ texts! {
         "Rien n’a été modifié. Ouvrez la page ici, puis renvoyez le formulaire.";
     other_user: "This form belongs to somebody else", "Dieses Formular gehört zu jemand anderem",
         "Este formulario es de otra persona", "Ce formulaire appartient à quelqu’un d’autre";
-    other_user_text: "Another user has signed in since the page was opened. Nothing has changed.",
-        "Seit die Seite geöffnet wurde, hat sich jemand anderes angemeldet. Es wurde nichts geändert.",
-        "Otra persona ha iniciado sesión desde que se abrió la página. No se ha cambiado nada.",
-        "Une autre personne s’est connectée depuis l’ouverture de la page. Rien n’a été modifié.";
+    other_user_text: "Since the page was opened, {email} has signed in. Nothing has changed.",
+        "Seit die Seite geöffnet wurde, hat sich {email} angemeldet. Es wurde nichts geändert.",
+        "Desde que se abrió la página, {email} ha iniciado sesión. No se ha cambiado nada.",
+        "Depuis l’ouverture de la page, {email} s’est connecté. Rien n’a été modifié.";
     cookie_lost: "Your browser did not keep the sign-in", "Ihr Browser hat die Anmeldung nicht behalten",
         "Tu navegador no guardó el inicio de sesión", "Votre navigateur n’a pas conservé la connexion";
     cookie_lost_text: "The password was right, but the browser has not sent back our cookie. Allow cookies for this site, and check that its address begins with https.",

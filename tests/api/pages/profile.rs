@@ -45,7 +45,8 @@ fn form_of_one_user_never_acts_as_another() {
     for path in ["/account", "/signout", "/account/sessions/end-others"] {
         let response = browser.post(path, &[("user", &user), ("name", "Mallory")]);
         assert_eq!(response.status, 409, "{path}");
-        assert!(response.text().contains("Nothing has changed."));
+        let said = format!("{} has signed in. Nothing has changed.", bob.email);
+        assert!(response.text().contains(&said));
     }
     assert!(!browser.page("/account").contains("Mallory"));
 }

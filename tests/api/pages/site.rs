@@ -116,6 +116,44 @@ fn everything_is_below_the_path_of_the_public_url() {
     }
 }
 
+/// A proxy may pass the path on.
+#[test]
+fn path_of_the_public_url_may_be_in_the_request() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://example.com/auth")
+        .start();
+    let ada = app.register("ada");
+    let mut browser = Browser::new(&app);
+    let sign_in = location(&browser.get("/auth/account/keys"));
+    assert_eq!(sign_in, "/auth/signin?next=/account/keys");
+    assert!(browser.page(&sign_in).contains(r#"action="/auth/signin""#));
+    let fields = [
+        ("email", ada.email.as_str()),
+        ("password", ada.password.as_str()),
+    ];
+    let onward = location(&browser.post("/auth/signin", &fields));
+    assert_eq!(location(&browser.get(&onward)), "/auth/account");
+    assert!(
+        browser
+            .page("/auth/account?lang=de")
+            .contains("/auth/account?lang=es")
+    );
+    for (path, status) in [
+        ("/auth/livez", 200),
+        ("/auth/auth/livez", 404),
+        ("/auth", 404),
+        ("/authlivez", 404),
+        ("/auth/users/me", 401),
+    ] {
+        assert_eq!(app.get(path).send().status, status, "{path}");
+    }
+    let slash = app
+        .get("/auth/users/me/")
+        .header("X-Forwarded-For", "::1")
+        .send();
+    assert_eq!(slash.header("location").unwrap(), "../../users/me");
+}
+
 /// N51: what a browser sends instead of the origin, and the origin where a browser says nothing else.
 #[test]
 fn forms_come_from_our_own_pages() {

@@ -16,6 +16,7 @@ fn resolve(base: &str, reference: &str) -> String {
 fn service_works_below_a_path(proxy: Proxy) {
     let app = TestApp::builder(Backend::Sqlite)
         .setting("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://site.example/auth")
         .start();
     let site = proxy.start_with_path(app.address());
     let alice = app.register("alice");
@@ -37,7 +38,7 @@ fn service_works_below_a_path(proxy: Proxy) {
             assert_eq!(resolve(target, &location), target.trim_end_matches('/'));
         }
     }
-    for base in ["/auth/", "/auth/docs", "/auth/redoc"] {
+    for base in ["/auth/", "/auth/docs", "/auth/redoc", "/auth/signin"] {
         let page = site.get(base).header("Accept", "text/html").send();
         assert_eq!(page.status, 200, "{base}");
         assert_links_work(&site, base, page.text());
@@ -50,7 +51,7 @@ fn assert_links_work(site: &Client, base: &str, page: &str) {
     for attribute in ["href=\"", "src=\"", "spec-url=\""] {
         for rest in page.split(attribute).skip(1) {
             let reference = rest.split('"').next().unwrap();
-            if reference.starts_with("data:") {
+            if reference.starts_with("data:") || reference.starts_with('#') {
                 continue;
             }
             let target = resolve(base, reference);
