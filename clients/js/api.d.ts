@@ -100,7 +100,7 @@ export interface Schemas {
      * sudo `operator:0/1000`, and `@` with the terminal where there is one; users see `operator` for
      * an operator who acted on them. */
     actor: string;
-    /** By which credential: `password`, `login`, `key:3`, `shell`, or nothing. */
+    /** By which credential: `password`, `login`, `browser`, `key:3`, `shell`, or nothing. */
     credential: string;
     /** The scope or right that allowed it. */
     level: string;
@@ -245,7 +245,7 @@ export interface Schemas {
   Session: {
     id: number;
     name: string;
-    /** `api`, or `issued` by an operator or an import. */
+    /** `api`, `browser`, or `issued` by an operator or an import. */
     kind: string;
     /** What it allows, separated by spaces. */
     scopes: string;
