@@ -250,6 +250,7 @@ pub mod network;
 #[cfg(feature = "pages")]
 mod pages;
 pub mod password;
+mod printable;
 mod private_file;
 #[cfg(feature = "remote")]
 pub mod remote;

@@ -28,6 +28,7 @@ const LAYERS: [&[&str]; 14] = [
         "credential",
         "metrics",
         "network",
+        "printable",
         "private_file",
         "scope",
     ],

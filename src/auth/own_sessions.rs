@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Auth;
 use super::caller::lock_caller;
-use super::session::printable;
+use super::session::session_name;
 use super::session_uses::is_unused;
 use super::validation::Field;
 use crate::audit::{Action, AuditContext, Event};
@@ -37,7 +37,7 @@ impl Auth {
         id: i64,
         name: Field<String>,
     ) -> Result<Session, Error> {
-        let name = printable(&name?);
+        let name = session_name(&name?);
         if name.is_empty() {
             let error = FieldError::new("name", InvalidField::TooShort { min: 1 });
             return Err(Error::InvalidInput(vec![error]));

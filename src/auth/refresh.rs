@@ -8,7 +8,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use super::device_name::device_name;
-use super::session::{IssuedToken, Refreshable, end_after};
+use super::session::{IssuedToken, Refreshable, claim_if_needed, end_after};
 use super::session_uses::is_unused;
 use super::sign_in::choose_session_scopes;
 use crate::audit::{Action, AuditContext, Event, Events};
@@ -26,8 +26,6 @@ enum Outcome {
     Refused,
     /// The session has ended, because another token had replaced the presented one long before.
     Reused,
-    /// Nothing yet: credentials would have to end that the transaction had not announced.
-    MustEnd,
 }
 
 struct Issued {
@@ -84,23 +82,22 @@ impl Auth {
             now,
             context: context.clone(),
         });
-        let spender = context.by_refresh_token(stored.user_id, session_id);
-        let mut outcome = Outcome::MustEnd;
-        for may_end in [ends_early, true] {
-            if matches!(outcome, Outcome::MustEnd) {
-                let users = Vec::from_iter(may_end.then_some(stored.user_id));
-                let (auth, refresh) = (self.clone(), Arc::clone(&refresh));
-                let user_id = stored.user_id;
-                let changed = self.change(&spender, Ends::Users(users), move |tx, events| {
-                    auth.refresh_in(tx, events, user_id, &refresh, may_end)
-                });
-                outcome = changed.await?;
-            }
-        }
-        let issued = match outcome {
-            Outcome::Issued(issued) => issued,
-            Outcome::Reused => return Err(Error::RefreshTokenReused),
-            Outcome::Refused | Outcome::MustEnd => return Err(Error::InvalidGrant),
+        let user_id = stored.user_id;
+        let spender = context.by_refresh_token(user_id, session_id);
+        // Once for both attempts.
+        self.0.throttle.take_change(&spender)?;
+        let attempt = async |may_end: bool| {
+            let ends = Ends::Users(Vec::from_iter(may_end.then_some(user_id)));
+            let (auth, refresh) = (self.clone(), Arc::clone(&refresh));
+            let work = move |tx: &mut Revoking<'_>, events: &mut Events| {
+                auth.refresh_in(tx, events, user_id, &refresh, may_end)
+            };
+            self.0.audit.revoking(&spender, ends, work).await
+        };
+        let issued = match claim_if_needed(ends_early, attempt).await? {
+            Some(Outcome::Issued(issued)) => issued,
+            Some(Outcome::Reused) => return Err(Error::RefreshTokenReused),
+            Some(Outcome::Refused) | None => return Err(Error::InvalidGrant),
         };
         let (token_end, session_end) = issued.ends;
         let left = |end: NaiveDateTime| (end - now).max(TimeDelta::zero());
@@ -117,6 +114,7 @@ impl Auth {
         })
     }
 
+    /// `None` if credentials have to end, and `may_end` is false.
     fn refresh_in(
         &self,
         tx: &mut Revoking<'_>,
@@ -124,39 +122,39 @@ impl Auth {
         user_id: i64,
         refresh: &Refresh,
         may_end: bool,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Option<Outcome>, Error> {
         // As everything that ends credentials of the user: the user first.
         let user = User::lock_owner(tx, user_id)?.filter(|user| user.disabled_at.is_none());
         let stored = StoredRefresh::lock(tx, refresh.presented.session_id)?;
         let (Some(_), Some(stored)) = (user, stored) else {
-            return Ok(Outcome::Refused);
+            return Ok(Some(Outcome::Refused));
         };
         if stored.has_ended(refresh.now) {
-            return Ok(Outcome::Refused);
+            return Ok(Some(Outcome::Refused));
         }
         let digest = refresh.presented.digest().to_hex();
         // Of those of the session (RFC 6749 section 6).
         let (scopes, _) = choose_session_scopes(&stored.scopes, refresh.scope.as_deref())?;
         if refresh.presented.counter == stored.counter && digest == stored.digest {
             if !may_end && stored.count_ending(tx, refresh.now)? > 0 {
-                return Ok(Outcome::MustEnd);
+                return Ok(None);
             }
-            return Ok(self.rotate(tx, &stored, refresh, scopes)?);
+            return Ok(Some(self.rotate(tx, &stored, refresh, scopes)?));
         }
         let is_previous =
             refresh.presented.counter + 1 == stored.counter && digest == stored.previous_digest;
         if is_previous && self.may_repeat(&stored, refresh) {
-            return self.repeat(tx, &stored, refresh);
+            return Ok(Some(self.repeat(tx, &stored, refresh)?));
         }
         if !may_end {
-            return Ok(Outcome::MustEnd);
+            return Ok(None);
         }
         Sessions::end(tx, user_id, stored.session_id)?;
         let event = Event::refused(Action::SessionRefreshReuse).on_user(user_id);
         // Not by the user: either this client or an earlier one is a thief.
         let event = event.with("session", stored.session_id);
         events.record_by(refresh.context.clone(), event);
-        Ok(Outcome::Reused)
+        Ok(Some(Outcome::Reused))
     }
 
     /// Gives the next tokens.

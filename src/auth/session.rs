@@ -11,6 +11,7 @@ use crate::credential::browser_cookie::generate_browser_cookie;
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::{PlainToken, TokenDigest, generate_token};
 use crate::error::Error;
+use crate::printable::printable;
 use crate::store::{AccessToken, FirstRefresh, NewSession, SessionKind, Writing};
 
 /// The longest name of a session, in characters.
@@ -178,7 +179,7 @@ impl Auth {
             false => config.sessions.idle,
         };
         let Device { id, name } = beginning.device;
-        let name = name.as_deref().map(printable);
+        let name = name.as_deref().map(session_name);
         let authentication = beginning.authentication;
         let session = NewSession {
             user_id: beginning.user_id,
@@ -233,20 +234,26 @@ impl Auth {
     }
 }
 
-/// Shortens a name, and replaces characters that could move a cursor, break a line or reverse a text
-/// with spaces.
-pub(super) fn printable(name: &str) -> String {
-    let shown = name.chars().map(|c| if is_shown(c) { c } else { ' ' });
-    let text: String = shown.take(MAX_NAME).collect();
+/// The name of a session, shortened, and in characters that only show themselves.
+pub(super) fn session_name(text: &str) -> String {
+    let text: String = printable(text).chars().take(MAX_NAME).collect();
     text.trim().to_owned()
 }
 
-/// Whether a character only shows itself: no control character, and none that sets the direction of
-/// text (Unicode Standard Annex 9, section 2).
-fn is_shown(c: char) -> bool {
-    let is_direction = matches!(c,
-        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !c.is_control() && !is_direction
+/// Attempts a change that may have to end credentials, without a claim to end any: a claim fences. If the
+/// attempt returns `None`, it needs the claim, and has changed nothing; then, or if the caller foresees
+/// this, it runs with the claim.
+///
+/// # Errors
+/// Those of an attempt.
+pub(super) async fn claim_if_needed<T>(
+    is_foreseen: bool,
+    attempt: impl AsyncFn(bool) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    if !is_foreseen && let Some(done) = attempt(false).await? {
+        return Ok(Some(done));
+    }
+    attempt(true).await
 }
 
 /// A time after another one.

@@ -5,7 +5,8 @@ use chrono::{NaiveDateTime, Utc};
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::output::{Output, Tone, note, printable};
+use super::output::{Output, Tone, note};
+use crate::printable::printable;
 
 /// Spaces between two columns.
 const GAP: usize = 2;

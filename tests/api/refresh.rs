@@ -23,6 +23,7 @@ on_both_databases!(
     unused_session_ends,
     grace_of_zero_repeats_nothing,
     refreshes_count_against_the_budget_of_changes,
+    refresh_that_ends_the_session_counts_once,
     refresh_succeeds_while_sign_ins_are_refused,
 );
 
@@ -411,6 +412,25 @@ fn refreshes_count_against_the_budget_of_changes(backend: Backend) {
     // That spends nothing.
     clock.advance(TimeDelta::minutes(1));
     assert_eq!(refresh(&app, &token).status, 200);
+}
+
+/// Although it is attempted twice: without the claim to end credentials, and with it.
+fn refresh_that_ends_the_session_counts_once(backend: Backend) {
+    // Half of the changes of a minute are at hand at once.
+    let Service { app, .. } = service(
+        backend,
+        &[
+            ("TOKENHOUSE_LIMITS", "on"),
+            ("TOKENHOUSE_LIMIT_CHANGES", "6"),
+        ],
+    );
+    let alice = app.register("alice");
+    let (_, first) = tokens(&sign_in(&app, &alice, "offline_access"));
+    let (_, second) = refreshed(&app, &first);
+    refreshed(&app, &second);
+    let reuse = refresh(&app, &first);
+    assert_eq!(reuse.status, 400, "{reuse:?}");
+    assert_eq!(reuses(&app), 1);
 }
 
 fn refresh_succeeds_while_sign_ins_are_refused(backend: Backend) {

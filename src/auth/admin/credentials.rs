@@ -251,26 +251,6 @@ impl Auth {
         revoked.await
     }
 
-    /// Ends the sessions of a user, and keeps the keys. Returns whether there was one.
-    ///
-    /// # Errors
-    /// The same as [`Auth::delete_user`].
-    pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
-        let revoked = self.administer(
-            admin,
-            id,
-            Ends::Users(vec![id]),
-            move |tx, events, _user| {
-                let was_there = Sessions::end_of_user(tx, id)? > 0;
-                if was_there {
-                    events.record(Event::new(Action::TokenRevoke).on_user(id));
-                }
-                Ok(was_there)
-            },
-        );
-        revoked.await
-    }
-
     /// Clears the failed attempts of a user, so that the next sign-in does not have to wait. Returns
     /// whether there were any.
     ///

@@ -50,10 +50,32 @@ impl Auth {
     /// # Errors
     /// The same as [`Auth::delete_user`].
     pub async fn end_sessions_of(&self, admin: &Administrator, id: i64) -> Result<usize, Error> {
+        let event = |ended| Some(Event::new(Action::SessionEnd).with("sessions", ended));
+        self.end_all_sessions(admin, id, event).await
+    }
+
+    /// Like [`Self::end_sessions_of`], under the name of the time when a user had one token: records
+    /// nothing if there was no session, and returns whether there was one.
+    ///
+    /// # Errors
+    /// The same as [`Auth::delete_user`].
+    pub async fn revoke_token_of(&self, admin: &Administrator, id: i64) -> Result<bool, Error> {
+        let event = |ended| (ended > 0).then(|| Event::new(Action::TokenRevoke));
+        Ok(self.end_all_sessions(admin, id, event).await? > 0)
+    }
+
+    /// Ends all sessions of a user, and records the event for their number. Returns how many.
+    async fn end_all_sessions(
+        &self,
+        admin: &Administrator,
+        id: i64,
+        event: impl FnOnce(usize) -> Option<Event> + Send + 'static,
+    ) -> Result<usize, Error> {
         let ended = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             let ended = Sessions::end_of_user(tx, user.id)?;
-            let event = Event::new(Action::SessionEnd).on_user(user.id);
-            events.record(event.with("sessions", ended));
+            if let Some(event) = event(ended) {
+                events.record(event.on_user(user.id));
+            }
             Ok(ended)
         });
         ended.await

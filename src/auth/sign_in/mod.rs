@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 pub use self::password::VerifiedAccount;
-use super::session::{Authentication, BY_PASSWORD, Beginning, SignInKind};
+use super::session::{Authentication, BY_PASSWORD, Beginning, SignInKind, claim_if_needed};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::RefreshMode;
@@ -54,8 +54,6 @@ enum Stored {
     AccountChanged,
     /// No token, because the account has reached its limit of sign-ins, for this long.
     TooManySignIns(TimeDelta),
-    /// No token yet, because another session has to end, which the transaction had not announced.
-    NoRoom,
 }
 
 impl Auth {
@@ -165,17 +163,15 @@ impl Auth {
         let (secret, session) = self.new_session(&context, beginning, now)?;
         // A single session always replaces another one, and that of a device usually does.
         let replaces = self.0.config.sessions.per_user == 1 || device.id.is_some();
-        let mut stored = Ok(Stored::NoRoom);
-        for ends_another in [replaces, true] {
-            if matches!(stored, Ok(Stored::NoRoom)) {
-                let store = self.store_session(&context, verified, session.clone(), ends_another);
-                stored = store.await;
-            }
-        }
+        let store = async |ends_another| {
+            self.store_session(&context, verified, session.clone(), ends_another)
+                .await
+        };
+        let stored = claim_if_needed(replaces, store).await;
         if stored.is_err() {
             self.0.throttle.take_back(&verified.attempt).await;
         }
-        match stored? {
+        match stored?.ok_or(Error::Internal)? {
             Stored::Token(token) => {
                 self.0.metrics.sign_in(SignInOutcome::Ok);
                 Ok(Some(IssuedToken::of(
@@ -185,7 +181,6 @@ impl Auth {
                 )))
             }
             Stored::AccountChanged => Ok(None),
-            Stored::NoRoom => Err(Error::Internal),
             Stored::TooManySignIns(wait) => Err(self
                 .0
                 .throttle
@@ -196,14 +191,15 @@ impl Auth {
 }
 
 impl Auth {
-    /// Stores a new session. Only with `ends_another`, other sessions of the user may end.
+    /// Stores a new session. Only with `ends_another`, other sessions of the user may end; `None` if one
+    /// would have to.
     async fn store_session(
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
         session: NewSession,
         ends_another: bool,
-    ) -> Result<Stored, Error> {
+    ) -> Result<Option<Stored>, Error> {
         let VerifiedAccount { account, attempt } = verified.clone();
         let user_id = account.user.id;
         let claims = Claims {
@@ -216,15 +212,15 @@ impl Auth {
         let limit = self.0.config.sessions.per_user;
         let stored = self.change_in_memory(context, claims, move |shared, events| {
             if !shared.is_unchanged(&account) {
-                return Ok(Stored::AccountChanged);
+                return Ok(Some(Stored::AccountChanged));
             }
             let device = session.device_digest.as_deref();
             if shared.sessions.lacks_room(user_id, device, limit, now) {
-                return Ok(Stored::NoRoom);
+                return Ok(None);
             }
             // `Ok` commits: the password is right, even if the limit of sign-ins is reached.
             if let Some(wait) = attempt.sign_in(&mut shared.counters, now)? {
-                return Ok(Stored::TooManySignIns(wait));
+                return Ok(Some(Stored::TooManySignIns(wait)));
             }
             let event = Event::new(Action::Login).on_user(user_id);
             let event = event.with("scopes", session.scopes.as_str());
@@ -234,7 +230,7 @@ impl Auth {
             });
             let (token, evicted) = shared.sessions.begin(session, limit)?;
             auth.record_evicted(events, user_id, &evicted);
-            Ok(Stored::Token(token))
+            Ok(Some(Stored::Token(token)))
         });
         stored.await
     }
