@@ -202,6 +202,45 @@ fn unencrypted_listeners_cause_a_warning() {
 }
 
 #[test]
+fn pages_without_tls_cause_a_warning() {
+    for (url, pages, warnings) in [
+        ("https://auth.example", "all", 0),
+        ("http://localhost:8000", "all", 0),
+        ("http://127.0.0.1:8000", "signin", 0),
+        ("http://[::1]:8000", "all", 0),
+        ("http://192.168.0.20:3000", "all", 1),
+        ("http://box.local", "signin", 1),
+        ("http://localhost.example", "all", 1),
+        ("http://box.local", "off", 0),
+    ] {
+        let vars = [("TOKENHOUSE_PUBLIC_URL", url), ("TOKENHOUSE_PAGES", pages)];
+        assert_eq!(config(&vars).unwrap().warnings().len(), warnings, "{url}");
+    }
+}
+
+#[test]
+fn brand_that_no_page_can_show_is_refused() {
+    let long = "x".repeat(41);
+    for (name, value) in [
+        ("TOKENHOUSE_PAGES", "some"),
+        ("TOKENHOUSE_BRAND_NAME", long.as_str()),
+        ("TOKENHOUSE_BRAND_NAME", "two\nlines"),
+        ("TOKENHOUSE_BRAND_COLOUR", "red"),
+        ("TOKENHOUSE_BRAND_COLOUR", "#12345"),
+        ("TOKENHOUSE_BRAND_COLOUR", "#12345g"),
+        ("TOKENHOUSE_BRAND_COLOUR", "#+12345"),
+        ("TOKENHOUSE_BRAND_LOGO", "/nowhere/logo.svg"),
+        ("TOKENHOUSE_BRAND_LOGO", "/etc/hostname"),
+        ("TOKENHOUSE_BROWSER_LIFETIME", "299"),
+        ("TOKENHOUSE_BROWSER_LIFETIME", "367d"),
+    ] {
+        let errors = config(&[(name, value)]).unwrap_err();
+        let names: Vec<_> = errors.iter().map(|error| error.name.as_str()).collect();
+        assert_eq!(names, [name], "{value}");
+    }
+}
+
+#[test]
 fn current_and_previous_static_keys_are_valid() {
     let (new, old) = ("the-new-key", "the-old-key");
     let two = config(&[("API_KEY_TOKEN", new), ("API_KEY_TOKEN_PREVIOUS", old)]).unwrap();

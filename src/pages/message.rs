@@ -30,6 +30,8 @@ pub(crate) struct MessagePage {
     frame: Frame,
     title: &'static str,
     text: String,
+    /// Whether there is a page to go to.
+    leads_on: bool,
 }
 
 impl MessagePage {
@@ -48,6 +50,12 @@ impl MessagePage {
             Message::Forbidden(scope) => (t.forbidden, fill(t.forbidden_text, "scope", scope)),
             Message::Unreadable => (t.unreadable, t.unreadable_text.to_owned()),
         };
-        Self { frame, title, text }
+        let leads_on = !matches!(message, Message::NoPublicUrl | Message::PlainHttp);
+        Self {
+            frame,
+            title,
+            text,
+            leads_on,
+        }
     }
 }

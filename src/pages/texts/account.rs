@@ -20,21 +20,21 @@ texts! {
     sessions_hint: "Where you are signed in. End what you do not recognise.",
         "Wo Sie angemeldet sind. Beenden Sie, was Sie nicht kennen.",
         "Dónde tienes la sesión iniciada. Cierra lo que no reconozcas.",
-        "Là où vous êtes connecté. Mettez fin à ce que vous ne reconnaissez pas.";
+        "Là où vous êtes connecté. Fermez les sessions que vous ne reconnaissez pas.";
     this_session: "This browser", "Dieser Browser", "Este navegador", "Ce navigateur";
     of_browser: "Browser", "Browser", "Navegador", "Navigateur";
     of_app: "App", "App", "Aplicación", "Application";
-    last_used: "Last used {when}", "Zuletzt benutzt {when}", "Último uso: {when}", "Dernière utilisation : {when}";
+    last_used: "Last used {when}", "Zuletzt benutzt {when}", "Último uso: {when}", "Dernière utilisation : {when}";
     ends_at: "Ends on {when}", "Endet am {when}", "Termina el {when}", "Prend fin le {when}";
-    end: "End", "Beenden", "Cerrar", "Mettre fin";
+    end: "End", "Beenden", "Cerrar", "Fermer";
     end_named: "End the session “{name}”", "Sitzung „{name}“ beenden",
-        "Cerrar la sesión «{name}»", "Mettre fin à la session « {name} »";
+        "Cerrar la sesión «{name}»", "Fermer la session « {name} »";
     end_others: "End all other sessions", "Alle anderen Sitzungen beenden",
-        "Cerrar todas las demás sesiones", "Mettre fin à toutes les autres sessions";
+        "Cerrar todas las demás sesiones", "Fermer toutes les autres sessions";
     ended: "The session has ended.", "Die Sitzung ist beendet.",
-        "La sesión se ha cerrado.", "La session est terminée.";
+        "La sesión se ha cerrado.", "La session est fermée.";
     others_ended: "All other sessions have ended.", "Alle anderen Sitzungen sind beendet.",
-        "Las demás sesiones se han cerrado.", "Toutes les autres sessions sont terminées.";
+        "Las demás sesiones se han cerrado.", "Toutes les autres sessions sont fermées.";
     now: "just now", "gerade eben", "ahora mismo", "à l’instant";
     minutes_ago: "{n} minute ago|{n} minutes ago", "vor {n} Minute|vor {n} Minuten",
         "hace {n} minuto|hace {n} minutos", "il y a {n} minute|il y a {n} minutes";
@@ -52,7 +52,7 @@ texts! {
     password_hint: "A new password ends all your other sessions.",
         "Ein neues Passwort beendet alle Ihre anderen Sitzungen.",
         "Una contraseña nueva cierra todas tus demás sesiones.",
-        "Un nouveau mot de passe met fin à toutes vos autres sessions.";
+        "Un nouveau mot de passe ferme toutes vos autres sessions.";
     current_password: "Current password", "Aktuelles Passwort", "Contraseña actual", "Mot de passe actuel";
     new_password: "New password", "Neues Passwort", "Contraseña nueva", "Nouveau mot de passe";
     keep_keys: "Keep my API keys", "Meine API-Schlüssel behalten", "Conservar mis claves de API", "Conserver mes clés d’API";
@@ -64,7 +64,7 @@ texts! {
     password_changed: "Your password is changed. All other sessions have ended.",
         "Ihr Passwort ist geändert. Alle anderen Sitzungen sind beendet.",
         "La contraseña se ha cambiado. Las demás sesiones se han cerrado.",
-        "Votre mot de passe est modifié. Toutes les autres sessions sont terminées.";
+        "Votre mot de passe est modifié. Toutes les autres sessions sont fermées.";
     keys: "API keys", "API-Schlüssel", "Claves de API", "Clés d’API";
     keys_hint: "For programs that act on your behalf. A key is shown only once.",
         "Für Programme, die in Ihrem Namen handeln. Ein Schlüssel wird nur einmal angezeigt.",
@@ -73,7 +73,7 @@ texts! {
     no_keys: "You have no API keys yet.", "Sie haben noch keine API-Schlüssel.",
         "Aún no tienes claves de API.", "Vous n’avez pas encore de clé d’API.";
     new_key: "New API key", "Neuer API-Schlüssel", "Nueva clave de API", "Nouvelle clé d’API";
-    key_name: "What is it for?", "Wofür ist er?", "¿Para qué es?", "À quoi sert-elle ?";
+    key_name: "What is the key for?", "Wofür ist der Schlüssel?", "¿Para qué es la clave?", "À quoi sert cette clé ?";
     key_scopes: "What it may do", "Was er darf", "Qué puede hacer", "Ce qu’elle autorise";
     key_lifetime: "Valid for", "Gültig für", "Válida durante", "Valable pendant";
     days: "{n} day|{n} days", "{n} Tag|{n} Tage", "{n} día|{n} días", "{n} jour|{n} jours";
@@ -85,11 +85,11 @@ texts! {
     password_needed: "Your sign-in was a while ago, so enter your password as well.",
         "Ihre Anmeldung liegt eine Weile zurück. Geben Sie deshalb auch Ihr Passwort ein.",
         "Iniciaste sesión hace un rato, así que introduce también tu contraseña.",
-        "Votre connexion date un peu : saisissez aussi votre mot de passe.";
+        "Votre connexion date un peu : saisissez aussi votre mot de passe.";
     never_used: "Never used", "Nie benutzt", "Nunca usada", "Jamais utilisée";
     revoke: "Revoke", "Widerrufen", "Revocar", "Révoquer";
     revoke_named: "Revoke the key “{name}”", "Schlüssel „{name}“ widerrufen",
-        "Revocar la clave «{name}»", "Révoquer la clé « {name} »";
+        "Revocar la clave «{name}»", "Révoquer la clé « {name} »";
     key_revoked: "The key is revoked.", "Der Schlüssel ist widerrufen.",
         "La clave se ha revocado.", "La clé est révoquée.";
     events: "Activity", "Aktivität", "Actividad", "Activité";

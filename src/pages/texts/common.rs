@@ -9,7 +9,7 @@ texts! {
     error: "Error", "Fehler", "Error", "Erreur";
     sign_out: "Sign out", "Abmelden", "Cerrar sesión", "Se déconnecter";
     cancel: "Cancel", "Abbrechen", "Cancelar", "Annuler";
-    back: "Back", "Zurück", "Volver", "Retour";
+    go_on: "Continue", "Weiter", "Continuar", "Continuer";
     save: "Save changes", "Änderungen speichern", "Guardar cambios", "Enregistrer";
     language: "Language", "Sprache", "Idioma", "Langue";
     sections: "Sections", "Bereiche", "Secciones", "Rubriques";

@@ -20,7 +20,7 @@ texts! {
     internal_text: "The fault is ours, and it is in the log under {id}.",
         "Der Fehler liegt bei uns und steht im Protokoll unter {id}.",
         "El fallo es nuestro y está en el registro con el identificador {id}.",
-        "L’erreur vient de nous ; elle figure dans le journal sous {id}.";
+        "L’erreur vient de nous ; elle figure dans le journal sous {id}.";
     other_site: "This form was sent from another site", "Dieses Formular kam von einer anderen Website",
         "Este formulario se envió desde otro sitio", "Ce formulaire provient d’un autre site";
     other_site_text: "Nothing has changed. Open the page here, and send the form again.",
@@ -50,7 +50,7 @@ texts! {
     plain_http_text: "TOKENHOUSE_PUBLIC_URL begins with http, so browsers would not keep the sign-in, and others in the network could read the password. The operator has to put a proxy with a certificate before the service. http works on this machine only, as localhost.",
         "TOKENHOUSE_PUBLIC_URL beginnt mit http. Browser würden die Anmeldung deshalb nicht behalten, und andere im Netz könnten das Passwort mitlesen. Der Betreiber muss einen Proxy mit Zertifikat vor den Dienst stellen. http geht nur auf diesem Rechner, als localhost.",
         "TOKENHOUSE_PUBLIC_URL empieza por http, así que los navegadores no guardarían el inicio de sesión y otros en la red podrían leer la contraseña. El operador debe poner un proxy con certificado delante del servicio. http solo funciona en esta máquina, como localhost.",
-        "TOKENHOUSE_PUBLIC_URL commence par http : les navigateurs ne conserveraient pas la connexion et d’autres personnes sur le réseau pourraient lire le mot de passe. L’opérateur doit placer un proxy avec certificat devant le service. http ne fonctionne que sur cette machine, sous le nom localhost.";
+        "TOKENHOUSE_PUBLIC_URL commence par http : les navigateurs ne conserveraient pas la connexion et d’autres personnes sur le réseau pourraient lire le mot de passe. L’opérateur doit placer un proxy avec certificat devant le service. http ne fonctionne que sur cette machine, sous le nom localhost.";
     forbidden: "You may not see this page", "Diese Seite ist für Sie nicht freigegeben",
         "No tienes acceso a esta página", "Vous n’avez pas accès à cette page";
     forbidden_text: "It needs the permission {scope}, which your account does not have.",

@@ -14,7 +14,7 @@ texts! {
         "Durante 30 días. No en un equipo compartido.",
         "Pendant 30 jours. À éviter sur un appareil partagé.";
     submit: "Sign in", "Anmelden", "Iniciar sesión", "Se connecter";
-    no_account: "No account yet?", "Noch kein Konto?", "¿Aún no tienes cuenta?", "Pas encore de compte ?";
+    no_account: "No account yet?", "Noch kein Konto?", "¿Aún no tienes cuenta?", "Pas encore de compte ?";
     sign_up: "Create one", "Konto anlegen", "Crear una", "Créer un compte";
     already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";
     already: "You are signed in as {email}.",
@@ -33,5 +33,5 @@ texts! {
         "Al menos {n} carácter.|Al menos {n} caracteres.",
         "Au moins {n} caractère.|Au moins {n} caractères.";
     sign_up_submit: "Create account", "Konto anlegen", "Crear cuenta", "Créer le compte";
-    has_account: "Already have an account?", "Sie haben schon ein Konto?", "¿Ya tienes una cuenta?", "Vous avez déjà un compte ?";
+    has_account: "Already have an account?", "Sie haben schon ein Konto?", "¿Ya tienes una cuenta?", "Vous avez déjà un compte ?";
 }

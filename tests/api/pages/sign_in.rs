@@ -215,6 +215,29 @@ fn sign_in_is_recorded_as_that_of_a_browser(backend: Backend) {
     assert!(kinds.contains(&"browser".into()) && kinds.contains(&"api".into()));
 }
 
+/// Nothing says whether there is an account.
+#[test]
+fn all_refusals_are_identical_but_for_the_address() {
+    let app = TestApp::start(Backend::Sqlite);
+    let (ada, bob) = (app.register("ada"), app.register("bob"));
+    app.database()
+        .execute("UPDATE users SET disabled_at = created_at WHERE email = 'bob@example.com'");
+    let refused = |email: &str, password: &str| {
+        let fields = [("email", email), ("password", password)];
+        let response = Browser::new(&app).post("/signin", &fields);
+        let mut headers = response.headers.clone();
+        headers.retain(|(name, _)| !["date", "x-request-id", "content-length"].contains(&&**name));
+        headers.sort();
+        let page = response.text().replace(email, "(address)");
+        (response.status, headers, page)
+    };
+    let wrong = refused(&ada.email, "wrong");
+    assert_eq!(wrong.0, 401);
+    assert_eq!(wrong, refused("nobody@example.com", "wrong"));
+    assert_eq!(wrong, refused("no address", "wrong"));
+    assert_eq!(wrong, refused(&bob.email, &bob.password));
+}
+
 /// The token of a browser never leaves the cookie, whatever the settings of refresh tokens are.
 #[test]
 fn browsers_get_no_refresh_token() {
