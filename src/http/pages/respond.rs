@@ -33,7 +33,7 @@ pub(super) fn refused_form(
     let head = head.finish();
     *shown.status_mut() = match head.status() {
         // What was typed is refused, not who has sent it.
-        StatusCode::FORBIDDEN | StatusCode::CONFLICT => StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::FORBIDDEN => StatusCode::UNPROCESSABLE_ENTITY,
         status => status,
     };
     for (name, value) in head.headers() {

@@ -96,10 +96,10 @@ texts! {
         "Sie haben die größte erlaubte Zahl von Schlüsseln. Widerrufen Sie zuerst einen.",
         "Tienes el número máximo de claves. Revoca una primero.",
         "Vous avez atteint le nombre maximal de clés. Révoquez-en une d’abord.";
-    last_administrator: "You are the last administrator who can sign in. Give somebody else the permission first.",
-        "Sie sind die letzte Person mit Verwaltungsrechten. Geben Sie die Berechtigung zuerst jemand anderem.",
-        "Eres la última persona con permisos de administración. Da primero el permiso a otra.",
-        "Vous êtes la dernière personne à pouvoir administrer le service. Donnez d’abord l’autorisation à une autre.";
+    last_administrator: "You are the last administrator who can sign in. Give somebody else the permission first. The operator can delete the account in any case: tokenhouse user delete.",
+        "Sie sind die letzte Person mit Verwaltungsrechten. Geben Sie die Berechtigung zuerst jemand anderem. Der Betreiber kann das Konto auf jeden Fall löschen: tokenhouse user delete.",
+        "Eres la última persona con permisos de administración. Da primero el permiso a otra. El operador puede eliminar la cuenta en cualquier caso: tokenhouse user delete.",
+        "Vous êtes la dernière personne à pouvoir administrer le service. Donnez d’abord l’autorisation à une autre. L’opérateur peut supprimer le compte dans tous les cas : tokenhouse user delete.";
     // At a field.
     missing: "Fill in this field.", "Füllen Sie dieses Feld aus.", "Rellena este campo.", "Remplissez ce champ.";
     too_short: "Use at least {n} character.|Use at least {n} characters.",

@@ -49,7 +49,7 @@ fn user_registers_and_is_signed_in(backend: Backend) {
     // Somebody else with this address.
     let other = [FORM[0], FORM[1], ("password", "another mulberry tram")];
     let response = Browser::new(&app).post("/signup", &other);
-    assert_eq!(response.status, 422);
+    assert_eq!(response.status, 409);
     assert!(
         response
             .text()

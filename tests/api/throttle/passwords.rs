@@ -151,11 +151,11 @@ fn all_spellings_and_routes_share_one_limit(backend: Backend) {
     assert!(
         statuses
             .iter()
-            .all(|status| [401, 403, 422].contains(status))
+            .all(|status| [401, 403, 409].contains(status))
     );
     assert_eq!((accounts(&app), accounts_with(&app, LIMIT)), (1, 1));
     let right = ATTEMPTS.map(|attempt| attempt(&app, &alice.email, &token, &alice.password));
-    assert_eq!(right, [401, 403, 403, 401, 422]);
+    assert_eq!(right, [401, 403, 403, 401, 409]);
 }
 
 fn fail(app: &Client, alice: &Person, times: usize) {
