@@ -120,6 +120,15 @@ class Tokenhouse(Contestant):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return Request("POST", "/token", headers, form.encode())
 
+    def list_sessions(self, token: str) -> Request:
+        """Returns the request with which a user lists their sessions."""
+        return Request("GET", "/users/me/sessions", {"Authorization": f"Bearer {token}"})
+
+    def end_session(self, token: str, session: int) -> Request:
+        """Returns the request with which a user ends one of their sessions."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return Request("DELETE", f"/users/me/sessions/{session}", headers)
+
     def register(self, email: str, password: str) -> Request:
         """Returns the request of a registration."""
         user = User(1, "", None)

@@ -1,5 +1,6 @@
 """The same work on databases of increasing size; and program size, memory and start time."""
 
+import json
 import os
 import shutil
 import time
@@ -22,6 +23,9 @@ REQUESTS = 300
 CHEAP_HASHES = {"TOKENHOUSE_BCRYPT_COST": "4"}
 COST = 4
 
+# Each user signs in twice, and ends the second session by the first.
+TWO_SESSIONS = {"TOKENHOUSE_SESSIONS_PER_USER": "2"}
+
 # No session cache, so that checks query the database at every size.
 NO_CACHE = {"TOKENHOUSE_SESSION_CACHE_MB": "0"}
 
@@ -30,6 +34,14 @@ GROWTH_COLUMNS = (
     "register: CPU us", "register: p50 ms", "sign-in: CPU us", "sign-in: p50 ms",
     "start ms", "database MiB", "RSS MiB",
 )
+
+# The column and the key of each request about sessions, if this version has sessions.
+SESSION_COLUMNS = {
+    "list sessions: CPU us": "list_sessions_cpu",
+    "list sessions: p50 ms": "list_sessions_p50",
+    "end session: CPU us": "end_session_cpu",
+    "end session: p50 ms": "end_session_p50",
+}
 
 # Commands that read all users or tokens, if this version has them.
 COMMANDS = {
@@ -43,21 +55,24 @@ def growth(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], second
     require_wrk()
     rows = []
     commands = {name: each for name, each in COMMANDS.items() if _has(setup, each)}
+    sessions = SESSION_COLUMNS if _has(setup, ["session", "list"]) else {}
     for size in sizes:
         sized = replace(setup, rows=size)
         for contestant in contestants:
             contestant.seed(sized)
-            rows.append(_measure_growth(sized, contestant, commands, seconds))
+            row = _measure_growth(sized, contestant, commands, seconds)
+            if sessions:
+                row |= _sessions(sized, contestant)
+            rows.append(row)
             print(f"growth  {contestant.name:22} {size:>10,} users: done", flush=True)
     rows.sort(key=lambda row: row["name"], reverse=True)
-    heads = [*GROWTH_COLUMNS, *commands]
+    heads = [*GROWTH_COLUMNS, *sessions, *commands]
+    cells = [_growth_cells(row, sessions, commands) for row in rows]
     return Result(
         name="growth",
         title="Growth",
         method=_growth_method(setup, seconds),
-        tables=[
-            Table("By the number of users", heads, [_growth_cells(row, commands) for row in rows])
-        ],
+        tables=[Table("By the number of users", heads, cells)],
         data={"rows": rows},
         versions={k: v for c in contestants for k, v in c.versions().items()},
     )
@@ -103,6 +118,31 @@ def _measure_growth(
     return row
 
 
+def _sessions(setup: Setup, contestant: Tokenhouse) -> dict:
+    """What it costs users with two sessions to list them and to end one of them."""
+    cores = setup.layout.servers
+    users = sign_in_numbers(setup.rows, COST)[:REQUESTS]
+    emails = [User(number, "", None).email for number in users]
+    with contestant.running(setup, cores, CHEAP_HASHES | TWO_SESSIONS) as server:
+        lists, ends = [], []
+        with Client(server.port) as client:
+            for email in emails:
+                sign_in = contestant.sign_in(email, PASSWORD)
+                first, second = (_issued(client, sign_in) for _ in range(2))
+                lists.append(contestant.list_sessions(first["access_token"]))
+                end = contestant.end_session(first["access_token"], second["session_id"])
+                ends.append(end)
+        listed = _one_by_one(setup, contestant, server, "list_sessions", lists)
+        return listed | _one_by_one(setup, contestant, server, "end_session", ends)
+
+
+def _issued(client: Client, sign_in: Request) -> dict:
+    response = client.send(sign_in)
+    if response.status != 200:
+        raise BenchmarkError(f"{sign_in.path}: {response}")
+    return json.loads(response.body)
+
+
 def _start_milliseconds(setup: Setup, contestant: Tokenhouse) -> float:
     with contestant.running(setup, setup.layout.servers, CHEAP_HASHES) as server:
         return server.start_seconds * 1e3
@@ -138,7 +178,7 @@ def _timed(client: Client, request: Request) -> float:
     """Returns the latency in milliseconds."""
     start = time.perf_counter()
     response = client.send(request)
-    if response.status not in (200, 201):
+    if response.status not in (200, 201, 204):
         raise BenchmarkError(f"{request.path}: {response}")
     return (time.perf_counter() - start) * 1e3
 
@@ -151,7 +191,9 @@ def _command_milliseconds(setup: Setup, contestant: Tokenhouse, command: list[st
     return (time.perf_counter() - start) * 1e3
 
 
-def _growth_cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
+def _growth_cells(
+    row: dict, sessions: dict[str, str], commands: dict[str, list[str]]
+) -> list[str]:
     return [
         row["title"],
         f"{row['users']:,}",
@@ -165,6 +207,7 @@ def _growth_cells(row: dict, commands: dict[str, list[str]]) -> list[str]:
         format_number(row["start_ms"]),
         format_mebibytes(row["bytes"]),
         format_mebibytes(row["resident"]),
+        *(format_number(row[key]) for key in sessions.values()),
         *(format_number(row["commands"][name]) for name in commands),
     ]
 
@@ -178,6 +221,7 @@ def _growth_method(setup: Setup, seconds: float) -> list[str]:
         f"for {seconds:g} s, latency with a single connection.",
         f"{REQUESTS} registrations and {REQUESTS} sign-ins one after another, with hashes of "
         f"cost {COST}, so that the database dominates. Each is durable when it is acknowledged.",
+        f"Sessions: {REQUESTS} users with two sessions each list them, then end one.",
         f"Start: from the start of the process to its first response, median of {GROWTH_STARTS}.",
     ]
 
