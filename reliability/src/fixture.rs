@@ -1,6 +1,7 @@
 //! What all checks share: a database, the program with its settings, an administrator, and requests
 //! that have to succeed.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +50,15 @@ pub enum Backend {
     Sqlite,
     /// A Postgres server
     Postgres,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "Postgres",
+        })
+    }
 }
 
 /// The name of the file of SQLite in its folder.

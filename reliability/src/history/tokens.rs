@@ -115,16 +115,15 @@ impl UserTokens {
         self.ended.iter().cloned().collect()
     }
 
-    /// Makes `next` the current token of its session, if `token` is.
-    pub(super) fn rotate(&mut self, token: &KnownToken, next: &KnownToken) {
+    /// Makes `next` the current token of its session, if `token` is. Returns the token that has ended
+    /// with that.
+    pub(super) fn rotate(&mut self, token: &KnownToken, next: &KnownToken) -> Option<KnownToken> {
         let mut sessions = self.sessions.iter_mut();
-        if let Some((current, previous)) = sessions.find(|(it, _)| it.name == token.name)
-            && token.name != next.name
-        {
-            let replaced = previous.replace(current.clone());
-            *current = next.clone();
-            self.add_ended(replaced);
-        }
+        let (current, previous) = sessions.find(|(it, _)| it.name == token.name)?;
+        let ended = previous.replace(current.clone());
+        *current = next.clone();
+        self.add_ended(ended.clone());
+        ended
     }
 
     /// Marks the sessions that `is_ended` as ended, and returns their current tokens.

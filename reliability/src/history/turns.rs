@@ -83,8 +83,8 @@ impl Worker<'_> {
         let action = Action::Refresh(token.name, next.as_ref().map(|next| next.name));
         match (self.record_request(user, process, action, sent), next) {
             (Some(Outcome::Ok), Some(next)) => {
-                self.context.tokens.lock(user).rotate(&token, &next);
-                self.use_everywhere(user, [&token, &next]);
+                let ended = self.context.tokens.lock(user).rotate(&token, &next);
+                self.use_everywhere(user, ended.iter().chain([&token, &next]));
             }
             (Some(Outcome::Refused), _) => self.mark_ended(user, |it| it.session == token.session),
             _ => {}

@@ -2,38 +2,27 @@
 //! while processes are killed. An honest client is never signed out, two answers to the same refresh are
 //! equal, and an old token ends the session on every process.
 
-use std::fmt;
+mod worker;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use test_support::{Client, Request, Response, ScratchDir, Server, TestUser};
+use test_support::{Program, ScratchDir, Server, TestUser};
 
 use crate::fixture::{Backend, Database, program, register, start_server};
 use crate::{Findings, Report};
+use worker::Worker;
 
-/// The time limit of a client for a response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often a run is checked for its end.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a client tries to get an answer: longer than any process is down.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
-
-const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Milliseconds that a killed process stays down.
+/// How long a killed process stays down.
 const DOWN_TIME: Duration = Duration::from_millis(300);
-
-/// The grace, and the time in which a use is written.
-const RECORD_TIME: Duration = Duration::from_millis(4_000);
-
-/// A session of a thief is looked at once in so many turns.
-const THEFTS: u32 = 40;
 
 /// Refreshes under faults.
 #[derive(Debug, Clone, Args)]
@@ -50,6 +39,10 @@ pub struct Refreshes {
     /// The duration in seconds
     #[arg(long, default_value_t = 30)]
     pub seconds: u64,
+    /// End after this number of answered refreshes instead. Clients then only refresh: they wait for no
+    /// grace, and no thief comes
+    #[arg(long)]
+    pub refreshes: Option<usize>,
     /// The share of answers that clients lose, in percent
     #[arg(long, default_value_t = 10)]
     pub lost: u32,
@@ -67,6 +60,8 @@ struct Run<'a> {
     /// By process; `None` while it is down.
     addresses: Vec<RwLock<Option<SocketAddr>>>,
     is_stopped: AtomicBool,
+    /// The number of answered refreshes so far.
+    answered: AtomicUsize,
     findings: Mutex<Findings>,
 }
 
@@ -74,23 +69,12 @@ struct Run<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     refreshes: usize,
-    repeats: usize,
+    lost: usize,
+    /// Answers that are equal to an earlier one in every byte.
+    replays: usize,
     unanswered: usize,
     thefts: usize,
     sign_outs: usize,
-}
-
-/// The two tokens of an answer.
-#[derive(Clone, PartialEq, Eq)]
-struct Tokens {
-    access: String,
-    refresh: String,
-}
-
-impl fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tokens(..)")
-    }
 }
 
 impl Refreshes {
@@ -130,12 +114,10 @@ impl Refreshes {
                 .map(|one| RwLock::new(Some(*one)))
                 .collect(),
             is_stopped: AtomicBool::new(false),
+            answered: AtomicUsize::new(0),
             findings: Mutex::default(),
         };
-        let (begun, until) = (
-            Instant::now(),
-            Instant::now() + Duration::from_secs(self.seconds),
-        );
+        let begun = Instant::now();
         let counts: Result<Vec<Counts>, String> = thread::scope(|scope| {
             let clients: Vec<_> = users
                 .iter()
@@ -145,25 +127,7 @@ impl Refreshes {
                     scope.spawn(move || Worker::new(run, user, seed).work())
                 })
                 .collect();
-            let mut victim = 0;
-            while Instant::now() < until {
-                let interval = Duration::from_millis(self.kill_interval.max(1));
-                let left = until.saturating_duration_since(Instant::now());
-                thread::sleep(left.min(if self.kill_interval == 0 {
-                    left
-                } else {
-                    interval
-                }));
-                if self.kill_interval > 0 {
-                    run.set_address(victim, None);
-                    servers[victim] = None;
-                    thread::sleep(DOWN_TIME);
-                    let server = start_server(&program)?;
-                    run.set_address(victim, Some(server.address));
-                    servers[victim] = Some(server);
-                    victim = (victim + 1) % self.processes;
-                }
-            }
+            self.kill_until_end(&run, &program, &mut servers, begun)?;
             run.is_stopped.store(true, Ordering::Relaxed);
             let counts = clients.into_iter().map(|client| client.join());
             counts
@@ -175,8 +139,17 @@ impl Refreshes {
         let rate = total.refreshes as f64 / seconds;
         Ok(Report {
             summary: vec![
-                format!("{} refreshes, {rate:.0}/s", total.refreshes),
-                format!("{} answers were equal to an earlier one", total.repeats),
+                format!(
+                    "{} refreshes in {seconds:.1} s, {rate:.0}/s, by {} clients at {} processes on {}",
+                    total.refreshes,
+                    self.clients,
+                    self.processes,
+                    self.database
+                ),
+                format!(
+                    "{} answers lost; {} repeated answers, equal in every byte",
+                    total.lost, total.replays
+                ),
                 format!(
                     "{} honest sign-outs, {} thefts",
                     total.sign_outs, total.thefts
@@ -192,6 +165,47 @@ impl Refreshes {
         }
         .judge())
     }
+
+    /// Whether the run ends after a number of refreshes.
+    fn is_counted(&self) -> bool {
+        self.refreshes.is_some()
+    }
+
+    /// Kills one process after another until the run is over.
+    fn kill_until_end(
+        &self,
+        run: &Run<'_>,
+        program: &Program,
+        servers: &mut [Option<Server>],
+        begun: Instant,
+    ) -> Result<(), String> {
+        let interval = Duration::from_millis(self.kill_interval);
+        let mut last_kill = Instant::now();
+        for victim in (0..self.processes).cycle() {
+            while self.kill_interval == 0 || last_kill.elapsed() < interval {
+                if self.is_over(run, begun) {
+                    return Ok(());
+                }
+                thread::sleep(POLL_INTERVAL);
+            }
+            run.set_address(victim, None);
+            servers[victim] = None;
+            thread::sleep(DOWN_TIME);
+            let server = start_server(program)?;
+            run.set_address(victim, Some(server.address));
+            servers[victim] = Some(server);
+            last_kill = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Whether enough was done.
+    fn is_over(&self, run: &Run<'_>, begun: Instant) -> bool {
+        match self.refreshes {
+            Some(wanted) => run.answered.load(Ordering::Relaxed) >= wanted,
+            None => begun.elapsed() >= Duration::from_secs(self.seconds),
+        }
+    }
 }
 
 impl Run<'_> {
@@ -200,13 +214,9 @@ impl Run<'_> {
         *slot.unwrap_or_else(PoisonError::into_inner) = address;
     }
 
-    /// Sends a request to a process; `None` without an answer, and for 503.
-    fn send(&self, process: usize, request: &Request) -> Option<Response> {
+    fn address(&self, process: usize) -> Option<SocketAddr> {
         let slot = self.addresses[process].read();
-        let address = (*slot.unwrap_or_else(PoisonError::into_inner))?;
-        let client = Client::new(address).timeout(RESPONSE_TIMEOUT);
-        let response = client.send(request.clone()).ok()?;
-        (response.status != 503).then_some(response)
+        *slot.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add_wrong(&self, example: String) {
@@ -224,208 +234,12 @@ impl Run<'_> {
     }
 }
 
-/// A client.
-struct Worker<'a> {
-    run: &'a Run<'a>,
-    user: &'a TestUser,
-    rng: StdRng,
-    counts: Counts,
-}
-
-impl<'a> Worker<'a> {
-    fn new(run: &'a Run<'a>, user: &'a TestUser, seed: u64) -> Self {
-        Self {
-            run,
-            user,
-            rng: StdRng::seed_from_u64(seed),
-            counts: Counts::default(),
-        }
-    }
-
-    fn work(mut self) -> Counts {
-        let mut current: Option<Tokens> = None;
-        while !self.run.is_stopped.load(Ordering::Relaxed) {
-            let Some(tokens) = current.take().or_else(|| self.sign_in()) else {
-                continue;
-            };
-            current = if self.rng.random_ratio(1, THEFTS) {
-                if self.rng.random() {
-                    self.steal(tokens);
-                } else {
-                    self.steal_previous(&tokens);
-                }
-                None
-            } else {
-                self.refresh_honestly(&tokens)
-            };
-        }
-        self.counts
-    }
-
-    fn any_process(&mut self) -> usize {
-        self.rng.random_range(0..self.run.options.processes)
-    }
-
-    /// Asks until there is an answer other than 503.
-    fn ask(&mut self, request: &Request) -> Option<Response> {
-        let until = Instant::now() + RETRY_TIMEOUT;
-        while Instant::now() < until {
-            let process = self.any_process();
-            match self.run.send(process, request) {
-                Some(response) => return Some(response),
-                None => self.counts.unanswered += 1,
-            }
-            thread::sleep(RETRY_INTERVAL);
-        }
-        self.run
-            .add_wrong("a client got no answer for a minute".to_owned());
-        None
-    }
-
-    fn sign_in(&mut self) -> Option<Tokens> {
-        let (name, password) = (self.user.email.as_str(), self.user.password.as_str());
-        let form = [
-            ("username", name),
-            ("password", password),
-            ("scope", "offline_access"),
-        ];
-        let response = self.ask(&Request::post("/token").form(&form))?;
-        let tokens = Tokens::read(&response);
-        if tokens.is_none() {
-            self.run.add_wrong(format!("a sign-in: {response:?}"));
-        }
-        tokens
-    }
-
-    /// Refreshes as a client does that loses answers and has several tabs. Returns the new tokens; `None`
-    /// if the client was signed out.
-    fn refresh_honestly(&mut self, tokens: &Tokens) -> Option<Tokens> {
-        let request = refresh(&tokens.refresh);
-        let mut answers: Vec<Tokens> = Vec::new();
-        // The answers that are lost, and those of other tabs.
-        let tries = 1 + usize::from(self.rng.random_ratio(self.run.options.lost, 100));
-        for _ in 0..tries {
-            let response = self.ask(&request)?;
-            let Some(answer) = Tokens::read(&response) else {
-                self.counts.sign_outs += 1;
-                self.run
-                    .add_wrong(format!("an honest client: {response:?}"));
-                return None;
-            };
-            if self.rng.random_ratio(1, 50) {
-                // Past the grace. Nothing of the answer was used.
-                thread::sleep(Duration::from_millis(1_100));
-            }
-            answers.push(answer);
-        }
-        self.counts.refreshes += answers.len();
-        self.counts.repeats += answers.len() - 1;
-        if answers.iter().any(|answer| *answer != answers[0]) {
-            self.run
-                .add_wrong("two answers to a refresh differ".to_owned());
-        }
-        let next = answers.pop()?;
-        if self.rng.random_ratio(1, 4) {
-            for access in [&next.access, &tokens.access] {
-                let used = self.ask(&Request::get("/users/me").bearer(access))?;
-                if used.status != 200 {
-                    self.counts.sign_outs += 1;
-                    let which = if *access == next.access {
-                        "new"
-                    } else {
-                        "earlier"
-                    };
-                    self.run
-                        .add_wrong(format!("the {which} token is refused: {}", used.status));
-                }
-            }
-        }
-        Some(next)
-    }
-
-    /// A thief has copied a refresh token, and uses it after two more refreshes. From the answer on no
-    /// process accepts any token of the session.
-    fn steal(&mut self, first: Tokens) -> Option<()> {
-        let mut tokens = vec![first];
-        for _ in 0..2 {
-            let last = tokens.last()?.clone();
-            tokens.push(self.refresh_honestly(&last)?);
-        }
-        for process in 0..self.run.options.processes {
-            // So that each process has it in memory.
-            let access = &tokens[2].access;
-            self.run
-                .send(process, &Request::get("/users/me").bearer(access));
-        }
-        let stolen = self.ask(&refresh(&tokens[0].refresh))?;
-        if stolen.status != 400 {
-            self.run
-                .add_wrong(format!("a copied token is accepted: {}", stolen.status));
-            return None;
-        }
-        self.counts.thefts += 1;
-        for process in 0..self.run.options.processes {
-            for token in &tokens {
-                let request = Request::get("/users/me").bearer(&token.access);
-                let used = self.run.send(process, &request);
-                if used.is_some_and(|response| response.status != 401) {
-                    self.run
-                        .add_resurrected("a token of an ended session is accepted".to_owned());
-                }
-            }
-        }
-        let again = self.ask(&refresh(&tokens[2].refresh))?;
-        if again.status != 400 {
-            self.run
-                .add_resurrected("an ended session is refreshed".to_owned());
-        }
-        Some(())
-    }
-}
-
-impl Worker<'_> {
-    /// A thief has copied the refresh token before the current one, and uses it after the grace, when
-    /// the database knows that the client has the current one.
-    fn steal_previous(&mut self, tokens: &Tokens) -> Option<()> {
-        let next = self.refresh_honestly(tokens)?;
-        let request = Request::get("/users/me").bearer(&next.access);
-        let processes = 0..self.run.options.processes;
-        // Several, because one may be killed before it writes that.
-        let uses = processes.filter_map(|process| self.run.send(process, &request));
-        if uses.count() < 2 {
-            return None;
-        }
-        thread::sleep(RECORD_TIME);
-        let stolen = self.ask(&refresh(&tokens.refresh))?;
-        if stolen.status != 400 {
-            self.run
-                .add_wrong(format!("a used token is accepted: {}", stolen.status));
-        }
-        self.counts.thefts += 1;
-        Some(())
-    }
-}
-
-fn refresh(token: &str) -> Request {
-    Request::post("/token").form(&[("grant_type", "refresh_token"), ("refresh_token", token)])
-}
-
-impl Tokens {
-    fn read(response: &Response) -> Option<Self> {
-        let text = |name: &str| Some(response.member(name)?.as_str()?.to_owned());
-        (response.status == 200).then_some(())?;
-        Some(Self {
-            access: text("access_token")?,
-            refresh: text("refresh_token")?,
-        })
-    }
-}
-
 impl Counts {
     fn plus(self, other: Self) -> Self {
         Self {
             refreshes: self.refreshes + other.refreshes,
-            repeats: self.repeats + other.repeats,
+            lost: self.lost + other.lost,
+            replays: self.replays + other.replays,
             unanswered: self.unanswered + other.unanswered,
             thefts: self.thefts + other.thefts,
             sign_outs: self.sign_outs + other.sign_outs,
