@@ -16,6 +16,7 @@ use reliability::durability::{Audit, Control, IoErrors, Kills, PowerCut};
 use reliability::faults::Faults;
 use reliability::history::{Action, Outcome, Run};
 use reliability::races::{Kind, Races};
+use reliability::refresh::Refreshes;
 use reliability::{Report, parse_options};
 use serde_json::json;
 use tokenhouse::store::{Credential, Ends, Revoking, Store, StoreError};
@@ -30,6 +31,7 @@ on_both_databases!(
     every_concurrent_write_succeeds,
     revoked_credentials_fail_once_acknowledged,
     responses_of_several_processes_are_linearizable,
+    repeated_refreshes_are_answered_alike_by_all_processes,
     state_and_trail_agree_after_every_kill,
 );
 
@@ -280,6 +282,18 @@ fn responses_of_several_processes_are_linearizable(backend: Backend) {
         Verdict::Violation(violation) => panic!("{violation}"),
         Verdict::Undecided(users) => panic!("search not finished: {users:?}"),
     }
+}
+
+/// `reliability refresh` runs this at length, with kills.
+fn repeated_refreshes_are_answered_alike_by_all_processes(backend: Backend) {
+    let database = backend.name();
+    let options = format!(
+        "--database {database} --clients 8 --processes 2 --refreshes 150 --lost 20 --kill-interval 0"
+    );
+    let refreshes: Refreshes = parse_options(&options).unwrap();
+    let report = refreshes.execute(binary()).unwrap();
+    assert!(report.is_good, "{report}");
+    assert!(report.acknowledged >= 150, "{report}");
 }
 
 /// After any kill there is no change without its event and no event without its change.
