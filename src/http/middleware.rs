@@ -148,6 +148,7 @@ fn refusal_delay(response: &ServiceResponse<impl MessageBody>, now: Instant) -> 
     (!delay.is_zero()).then_some(delay)
 }
 
+/// Whether the response refuses a client because it sends too much, or because too many others do.
 fn is_refusal(response: &ServiceResponse<impl MessageBody>) -> bool {
     #[cfg(feature = "pages")]
     if response.response().extensions().contains::<RefusedForm>() {
@@ -179,10 +180,8 @@ fn length(response: &ServiceResponse<impl MessageBody>) -> u64 {
 /// text that imitates another line.
 fn log_response(response: &ServiceResponse<impl MessageBody>, duration: Duration) {
     let status = response.status();
-    let error = response.response().error().and_then(|e| e.as_error());
     // A flood causes thousands of these per second, which the hasher reports at intervals.
-    let is_rejected = matches!(error, Some(Error::Domain(DomainError::Busy(_))));
-    let level = if status.is_server_error() && !is_rejected {
+    let level = if status.is_server_error() && !is_refusal(response) {
         log::Level::Warn
     } else {
         log::Level::Debug

@@ -11,6 +11,7 @@ on_both_databases!(
     wrong_passwords_count_as_at_the_token_route,
     session_ends_after_its_idle_time_and_its_lifetime,
     sign_in_is_recorded_as_that_of_a_browser,
+    session_ends_in_every_process_at_once,
 );
 
 fn browser_signs_in_and_out(backend: Backend) {
@@ -213,6 +214,31 @@ fn sign_in_is_recorded_as_that_of_a_browser(backend: Backend) {
     let kinds = sessions["sessions"].as_array().unwrap().iter();
     let kinds: Vec<_> = kinds.map(|session| session["kind"].clone()).collect();
     assert!(kinds.contains(&"browser".into()) && kinds.contains(&"api".into()));
+}
+
+fn session_ends_in_every_process_at_once(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_SESSIONS_PER_USER", "9")
+        .start();
+    let (_process, other) = app.spawn_server();
+    let ada = app.register("ada");
+    let mut browser = Browser::of(&ada);
+    let mut elsewhere = Browser::new(&other);
+    for path in ["/signout", "/account/sessions/end-others"] {
+        browser.sign_in(&ada);
+        elsewhere.set_cookie("tokenhouse", &browser.secret());
+        // In the memory of both.
+        assert!(browser.is_signed_in() && elsewhere.is_signed_in());
+        let mut ending = match path {
+            "/signout" => Browser::new(&app),
+            _ => Browser::of(&ada),
+        };
+        if path == "/signout" {
+            ending.set_cookie("tokenhouse", &browser.secret());
+        }
+        ending.submit("/account", path, &[]);
+        assert!(!elsewhere.is_signed_in(), "{path}");
+    }
 }
 
 /// Nothing says whether there is an account.
