@@ -5,6 +5,9 @@ use crate::config::Colour;
 /// The least contrast of text.
 const MIN_CONTRAST: f64 = 4.5;
 
+/// The same for links on dark pages, which look dim below this.
+const MIN_DARK_CONTRAST: f64 = 7.0;
+
 const WHITE: Colour = Colour([0xff; 3]);
 const BLACK: Colour = Colour([0x10, 0x14, 0x13]);
 
@@ -21,11 +24,11 @@ pub(super) fn variables(brand: Colour) -> String {
         false => WHITE,
     };
     let brand = match on_brand == WHITE {
-        true => readable(brand, WHITE, BLACK),
+        true => readable(brand, WHITE, BLACK, MIN_CONTRAST),
         false => brand,
     };
-    let light = readable(brand, LIGHT_PAGE, BLACK);
-    let dark = readable(brand, DARK_CARD, WHITE);
+    let light = readable(brand, LIGHT_PAGE, BLACK, MIN_CONTRAST);
+    let dark = readable(brand, DARK_CARD, WHITE, MIN_DARK_CONTRAST);
     format!(
         ":root{{--brand:{};--on-brand:{};--accent:{}}}\
          @media (prefers-color-scheme:dark){{:root{{--accent:{}}}}}\n",
@@ -37,9 +40,9 @@ pub(super) fn variables(brand: Colour) -> String {
 }
 
 /// The colour, mixed with as little of another one as makes it readable on a background.
-fn readable(colour: Colour, background: Colour, other: Colour) -> Colour {
+fn readable(colour: Colour, background: Colour, other: Colour, min: f64) -> Colour {
     let mixed = (0..=20).map(|step| mix(colour, other, f64::from(step) / 20.0));
-    let mut readable = mixed.filter(|mixed| contrast(*mixed, background) >= MIN_CONTRAST);
+    let mut readable = mixed.filter(|mixed| contrast(*mixed, background) >= min);
     readable.next().unwrap_or(other)
 }
 
@@ -110,7 +113,7 @@ mod tests {
                     };
                     assert!(contrast(brand, on_brand) >= MIN_CONTRAST, "{css}");
                     assert!(contrast(light, LIGHT_PAGE) >= MIN_CONTRAST, "{css}");
-                    assert!(contrast(dark, DARK_CARD) >= MIN_CONTRAST, "{css}");
+                    assert!(contrast(dark, DARK_CARD) >= MIN_DARK_CONTRAST, "{css}");
                 }
             }
         }
