@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
 use super::browser::{Browser, hidden, location, title};
-use crate::harness::{Backend, TestApp, on_both_databases};
+use crate::harness::{Backend, TestApp, concurrently, on_both_databases};
 
 on_both_databases!(
     browser_signs_in_and_out,
@@ -238,6 +238,26 @@ fn session_ends_in_every_process_at_once(backend: Backend) {
         }
         ending.submit("/account", path, &[]);
         assert!(!elsewhere.is_signed_in(), "{path}");
+    }
+}
+
+/// A full queue is a page with the form, which keeps the address.
+#[test]
+fn busy_service_asks_to_try_again() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_BCRYPT_COST", "12")
+        .setting("TOKENHOUSE_HASH_QUEUE_MS", "1")
+        .start();
+    let fields = [("email", "nobody@example.com"), ("password", "wrong")];
+    let responses = concurrently(8, 8, |_| Browser::new(&app).post("/signin", &fields));
+    let busy = responses.iter().filter(|response| response.status == 503);
+    let busy: Vec<_> = busy.collect();
+    assert!(busy.len() >= 4, "{responses:?}");
+    for response in busy {
+        assert_eq!(response.header("retry-after").as_deref(), Some("1"));
+        let page = response.text();
+        assert!(page.contains("Many people are signing in right now. Try again in 1 second."));
+        assert!(page.contains(r#"value="nobody@example.com""#) && !page.contains("wrong\""));
     }
 }
 
