@@ -13,6 +13,8 @@ mod records;
 mod refusal_limit;
 mod retention;
 mod signing_key;
+#[cfg(feature = "pages")]
+pub(crate) mod statistics;
 mod unnamed_proxy;
 mod verify;
 mod walk;

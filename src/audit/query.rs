@@ -102,9 +102,40 @@ impl AuditTrail {
             filter.actor = None;
             filter.actor_kind = Some(context::OPERATOR);
         }
+        self.list_any(context, vec![filter], limit).await
+    }
+
+    /// Like [`Self::list`], for the events whose actor or target has this name: `user:12`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    #[cfg(feature = "pages")]
+    pub(crate) async fn list_about(
+        &self,
+        context: &AuditContext,
+        name: String,
+        filter: EventFilter,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
+        let by_it = EventFilter {
+            actor: Some(name.clone()),
+            ..filter.clone()
+        };
+        let on_it = EventFilter {
+            target: Some(name),
+            ..filter
+        };
+        self.list_any(context, vec![by_it, on_it], limit).await
+    }
+
+    async fn list_any(
+        &self,
+        context: &AuditContext,
+        filters: Vec<EventFilter>,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
         let permit = PagePermit::wait(&self.0.page_permits.admin).await?;
         self.record(context, Event::new(Action::EventRead)).await?;
-        let filters = [filter];
         let list = move |conn: &mut _| AuditEvent::list(conn, &filters, limit);
         Ok(EventPage::new(self.0.store.read(list).await?, permit))
     }

@@ -19,6 +19,8 @@ mod session;
 mod session_uses;
 mod sign_in;
 mod static_key;
+#[cfg(feature = "pages")]
+mod statistics;
 mod timekeeping;
 mod user_patch;
 mod validation;
@@ -47,8 +49,14 @@ use api_key::KeyUses;
 use introspect::IntrospectionClients;
 use session_uses::SessionUses;
 use static_key::StaticKeyUses;
+#[cfg(feature = "pages")]
+use statistics::StoredHashes;
+#[cfg(feature = "pages")]
+pub(crate) use statistics::{HASHES, SESSIONS, Statistics, USERS};
 
 pub use crate::audit::AuditContext;
+#[cfg(feature = "pages")]
+use crate::audit::{Action, Verification};
 use crate::audit::{AuditTrail, Event, EventPage, Events};
 use crate::clock::Clock;
 use crate::config::{AuthConfig, Config};
@@ -97,6 +105,8 @@ struct Inner {
     key_uses: KeyUses,
     session_uses: SessionUses,
     static_key_uses: StaticKeyUses,
+    #[cfg(feature = "pages")]
+    stored_hashes: StoredHashes,
 }
 
 impl Auth {
@@ -172,6 +182,8 @@ impl Auth {
             key_uses: KeyUses::default(),
             session_uses: SessionUses::default(),
             static_key_uses: StaticKeyUses::default(),
+            #[cfg(feature = "pages")]
+            stored_hashes: StoredHashes::default(),
         })))
     }
 
@@ -346,6 +358,33 @@ impl Auth {
     ) -> Result<EventPage, Error> {
         self.0.throttle.take_change(context)?;
         self.0.audit.list(context, filter, limit).await
+    }
+
+    /// Like [`Self::list_events`], for the events whose actor or target has this name: `user:12`.
+    ///
+    /// # Errors
+    /// The same.
+    #[cfg(feature = "pages")]
+    pub(crate) async fn list_events_about(
+        &self,
+        context: &AuditContext,
+        name: String,
+        filter: EventFilter,
+        limit: i64,
+    ) -> Result<EventPage, Error> {
+        self.0.throttle.take_change(context)?;
+        self.0.audit.list_about(context, name, filter, limit).await
+    }
+
+    /// Verifies the whole trail, and records that it was read.
+    ///
+    /// # Errors
+    /// The same as [`Self::list_events`].
+    #[cfg(feature = "pages")]
+    pub(crate) async fn verify_trail(&self, context: &AuditContext) -> Result<Verification, Error> {
+        let event = Event::new(Action::EventRead).with("verify", true);
+        self.record(context, event).await?;
+        self.0.audit.verify().await
     }
 }
 

@@ -162,7 +162,7 @@ impl Config {
     }
 
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
-        Ok(Self {
+        let mut config = Self {
             profile: values.profile()?,
             server: ServerConfig {
                 bind: values.address("TOKENHOUSE_BIND")?,
@@ -194,7 +194,10 @@ impl Config {
             effective: values.effective(),
             // Last, because it compares settings with each other.
             auth: AuthConfig::from_values(values)?,
-        })
+        };
+        config.server.pages.effective = config.effective.as_slice().into();
+        config.server.pages.warnings = config.all_warnings().into();
+        Ok(config)
     }
 }
 

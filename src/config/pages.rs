@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ConfigError;
 use super::values::Values;
+use super::{ConfigError, EffectiveSetting};
 use crate::private_file::reason;
 
 /// The largest logo, in bytes: every visitor loads it.
@@ -27,6 +27,10 @@ pub struct PagesConfig {
     pub brand_logo: Option<Logo>,
     /// `TOKENHOUSE_BRAND_COLOUR`: the colour of buttons and links.
     pub brand_colour: Colour,
+    /// All settings, as the console shows them.
+    pub(crate) effective: Arc<[EffectiveSetting]>,
+    /// What the console warns of.
+    pub(crate) warnings: Arc<[String]>,
 }
 
 /// Which pages exist.
@@ -93,6 +97,8 @@ impl PagesConfig {
             brand_name: brand_name(values)?,
             brand_logo: brand_logo(values)?,
             brand_colour: brand_colour(values)?,
+            effective: Arc::default(),
+            warnings: Arc::default(),
         })
     }
 }

@@ -102,6 +102,17 @@ pub(crate) struct BrowserSession {
 }
 
 impl BrowserSession {
+    /// The session of a principal whose credential is the secret of a cookie.
+    pub(crate) fn of(principal: Arc<Principal>) -> Option<Self> {
+        match &principal.credential {
+            Credential::LoginToken(token) if !principal.is_app() => Some(Self {
+                token: token.clone(),
+                principal,
+            }),
+            _ => None,
+        }
+    }
+
     /// The user and the secret of the cookie, as stored.
     pub(crate) fn principal(&self) -> &Arc<Principal> {
         &self.principal
@@ -162,21 +173,11 @@ impl FromRequest for MaybeBrowserSession {
                 None => auth.find_principal(candidates).await,
             };
             match found {
-                Ok(principal) => Ok(Self(session(principal))),
+                Ok(principal) => Ok(Self(BrowserSession::of(principal))),
                 Err(Error::InvalidToken) => Ok(Self(None)),
                 Err(error) => Err(error.into()),
             }
         })
-    }
-}
-
-fn session(principal: Arc<Principal>) -> Option<BrowserSession> {
-    match &principal.credential {
-        Credential::LoginToken(token) if !principal.is_app() => Some(BrowserSession {
-            token: token.clone(),
-            principal,
-        }),
-        _ => None,
     }
 }
 

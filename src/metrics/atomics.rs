@@ -53,6 +53,14 @@ impl Durations {
         bounds.zip(self.buckets.iter().map(Counter::get)).collect()
     }
 
+    /// The upper bounds of the buckets in microseconds, and how many durations are in each; the last one
+    /// has no bound.
+    #[cfg(feature = "pages")]
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        let bounds = BOUNDS.into_iter().chain([u64::MAX]);
+        bounds.zip(self.buckets.iter().map(Counter::get))
+    }
+
     /// The sum in seconds.
     pub(super) fn sum(&self) -> f64 {
         seconds(self.micros.get())

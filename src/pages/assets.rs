@@ -7,6 +7,9 @@ use super::colour;
 
 const STYLE: &str = include_str!("assets/style.css");
 
+/// What only the console needs, so that signing in loads less.
+const CONSOLE_STYLE: &str = include_str!("assets/console.css");
+
 /// The logo without one in the settings. It shows on light and dark pages.
 const LOGO: &str = include_str!("assets/logo.svg");
 
@@ -18,6 +21,7 @@ pub(crate) struct Assets {
     /// What the pages call the service.
     pub(crate) brand_name: String,
     style: Asset,
+    console_style: Asset,
     logo: Asset,
 }
 
@@ -39,14 +43,11 @@ impl Assets {
             Some(Logo { media_type, bytes }) => (*media_type, bytes.to_vec()),
             None => ("image/svg+xml", LOGO.as_bytes().to_vec()),
         };
+        let css = |stem, text: Vec<u8>| Asset::new(stem, "css", "text/css; charset=utf-8", text);
         Self {
             brand_name: config.brand_name.clone(),
-            style: Asset::new(
-                "style",
-                "css",
-                "text/css; charset=utf-8",
-                style.into_bytes(),
-            ),
+            style: css("style", style.into_bytes()),
+            console_style: css("console", CONSOLE_STYLE.as_bytes().to_vec()),
             logo: Asset::new("logo", extension(logo.0), logo.0, logo.1),
         }
     }
@@ -54,12 +55,18 @@ impl Assets {
     /// The file with this name.
     pub(crate) fn find(&self, name: &str) -> Option<&Asset> {
         let is_named = |asset: &&Asset| asset.path.strip_prefix(FOLDER) == Some(name);
-        [&self.style, &self.logo].into_iter().find(is_named)
+        let all = [&self.style, &self.console_style, &self.logo];
+        all.into_iter().find(is_named)
     }
 
     /// The path of the stylesheet.
     pub(crate) fn style(&self) -> &str {
         &self.style.path
+    }
+
+    /// The path of the stylesheet that the console needs in addition.
+    pub(crate) fn console_style(&self) -> &str {
+        &self.console_style.path
     }
 
     /// The path of the logo.
@@ -91,10 +98,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stylesheet_is_small_and_loads_nothing() {
-        assert!(STYLE.len() < 15 << 10, "{} bytes", STYLE.len());
-        for foreign in ["url(", "@import", "http"] {
-            assert!(!STYLE.contains(foreign), "{foreign}");
+    fn stylesheets_are_small_and_load_nothing() {
+        for (style, most) in [(STYLE, 15 << 10), (CONSOLE_STYLE, 8 << 10)] {
+            assert!(style.len() < most, "{} bytes", style.len());
+            for foreign in ["url(", "@import", "http"] {
+                assert!(!style.contains(foreign), "{foreign}");
+            }
         }
     }
 }

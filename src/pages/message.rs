@@ -19,8 +19,11 @@ pub(crate) enum Message {
     CookieLost,
     NoPublicUrl,
     PlainHttp,
-    /// This scope is missing.
-    Forbidden(String),
+    /// A scope is missing, of the user with this address.
+    Forbidden {
+        scope: String,
+        email: Option<String>,
+    },
     Unreadable,
 }
 
@@ -47,7 +50,14 @@ impl MessagePage {
             Message::CookieLost => (t.cookie_lost, t.cookie_lost_text.to_owned()),
             Message::NoPublicUrl => (t.no_public_url, t.no_public_url_text.to_owned()),
             Message::PlainHttp => (t.plain_http, t.plain_http_text.to_owned()),
-            Message::Forbidden(scope) => (t.forbidden, fill(t.forbidden_text, "scope", scope)),
+            Message::Forbidden { scope, email } => {
+                let text = fill(t.forbidden_text, "scope", scope);
+                let who = email
+                    .as_ref()
+                    .map(|email| fill(t.forbidden_to, "email", email));
+                let sentences = who.into_iter().chain([text]).collect::<Vec<_>>();
+                (t.forbidden, sentences.join(" "))
+            }
             Message::Unreadable => (t.unreadable, t.unreadable_text.to_owned()),
         };
         let leads_on = !matches!(message, Message::NoPublicUrl | Message::PlainHttp);

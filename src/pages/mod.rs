@@ -4,9 +4,11 @@
 pub(crate) mod account;
 pub(crate) mod assets;
 mod colour;
+pub(crate) mod console;
 mod field;
 mod language;
 mod message;
+mod plot;
 mod problem;
 pub(crate) mod sign_in;
 mod texts;
@@ -17,6 +19,7 @@ pub(crate) use field::{FieldView, Refusal};
 pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};
 pub(crate) use texts::common::CommonTexts;
+use texts::console::ConsoleTexts;
 
 use std::sync::Arc;
 
@@ -44,12 +47,25 @@ pub(crate) struct Viewer {
     pub(crate) name: String,
     /// The address.
     pub(crate) email: String,
+    /// Whether the user may see the console.
+    pub(crate) has_console: bool,
 }
 
 impl Frame {
     /// The texts of every page.
     pub(crate) fn t(&self) -> &'static CommonTexts {
         CommonTexts::of(self.language)
+    }
+
+    /// What the console is called, if the viewer may see it.
+    pub(crate) fn console(&self) -> Option<&'static str> {
+        let user = self.user.as_ref().filter(|user| user.has_console);
+        user.map(|_| ConsoleTexts::of(self.language).console)
+    }
+
+    /// What the account is called in the console.
+    pub(crate) fn account(&self) -> &'static str {
+        ConsoleTexts::of(self.language).my_account
     }
 
     /// The id of the viewer, for the forms; 0 for nobody.

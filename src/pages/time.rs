@@ -15,6 +15,11 @@ pub(crate) fn date_time(time: NaiveDateTime) -> String {
     time.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// Only the day.
+pub(crate) fn date(time: NaiveDateTime) -> String {
+    time.format("%Y-%m-%d").to_string()
+}
+
 /// How long ago a time was; in minutes at the least.
 pub(crate) fn ago(time: NaiveDateTime, now: NaiveDateTime, language: Language) -> String {
     let t = AccountTexts::of(language);

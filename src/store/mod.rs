@@ -15,6 +15,8 @@ mod connection;
 mod error;
 mod execute;
 mod file_watch;
+#[cfg(feature = "pages")]
+mod hourly_stat;
 #[cfg(feature = "cli")]
 pub mod import;
 #[cfg(feature = "cli")]
@@ -68,6 +70,8 @@ pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
 pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
+#[cfg(feature = "pages")]
+pub(crate) use hourly_stat::HourlyStat;
 #[cfg(feature = "cli")]
 pub use import::{BulkUser, NewUsername};
 #[cfg(feature = "cli")]

@@ -203,6 +203,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    hourly_stats (name, hour, label) {
+        name -> Text,
+        hour -> Timestamp,
+        label -> Text,
+        value -> BigInt,
+    }
+}
+
 diesel::joinable!(access_tokens -> sessions (session_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));

@@ -24,6 +24,10 @@ const PADDING_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the tokens are counted, which takes a second with ten million.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
+/// How often the values of the overview are stored: it shows hours.
+#[cfg(feature = "pages")]
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often the keys that end soon are counted and reported.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -37,7 +41,7 @@ const PRUNE_DELAY: Duration = Duration::from_secs(60);
 /// How often expired data is deleted after that.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-pub(super) const JOBS: [Job; 8] = [
+pub(super) const JOBS: &[Job] = &[
     Job {
         name: "clock-advance",
         delay: FLUSH_INTERVAL,
@@ -79,7 +83,15 @@ pub(super) const JOBS: [Job; 8] = [
         delay: FLUSH_INTERVAL,
         interval: COUNT_INTERVAL,
         max_interval: COUNT_INTERVAL,
-        run: |context, _| Box::pin(async { context.auth.count_tokens().await.is_ok() }),
+        run: |context, _| Box::pin(async { count(context).await.is_ok() }),
+    },
+    #[cfg(feature = "pages")]
+    Job {
+        name: "store-statistics",
+        delay: FLUSH_INTERVAL,
+        interval: STATISTICS_INTERVAL,
+        max_interval: STATISTICS_INTERVAL,
+        run: |context, _| Box::pin(async { context.auth.store_statistics().await.is_ok() }),
     },
     Job {
         name: "warn-of-expiring-keys",
@@ -125,6 +137,16 @@ async fn check_clock(context: &JobContext) -> Result<(), Error> {
     Ok(())
 }
 
+/// Counts what takes longer the more there is.
+async fn count(context: &JobContext) -> Result<(), Error> {
+    let tokens = context.auth.count_tokens().await?;
+    #[cfg(feature = "pages")]
+    context.auth.store_totals(tokens).await?;
+    #[cfg(not(feature = "pages"))]
+    let _ = tokens;
+    Ok(())
+}
+
 /// Deletes expired data.
 async fn prune(context: &JobContext) -> Result<(), Error> {
     let auth = &context.auth;
@@ -132,5 +154,7 @@ async fn prune(context: &JobContext) -> Result<(), Error> {
     auth.prune_keys().await?;
     auth.audit().prune().await?;
     auth.throttle().prune().await?;
+    #[cfg(feature = "pages")]
+    auth.prune_statistics().await?;
     Ok(())
 }

@@ -117,7 +117,7 @@ mod tests {
     fn job_names_are_unique_and_intervals_positive() {
         let names: HashSet<_> = JOBS.iter().map(|job| job.name).collect();
         assert_eq!(names.len(), JOBS.len());
-        for job in &JOBS {
+        for job in JOBS {
             assert!(!job.interval.is_zero(), "{}", job.name);
             assert!(job.interval <= job.max_interval, "{}", job.name);
         }

@@ -1,6 +1,8 @@
 //! Users whom administrators and operators create.
 
 use super::Administrator;
+#[cfg(feature = "pages")]
+use crate::audit::Named;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
 use crate::auth::register::insert_user;
@@ -9,6 +11,12 @@ use crate::error::{Error, ErrorCollector, FieldError};
 use crate::store::User;
 #[cfg(feature = "cli")]
 use crate::store::{Account, import, user::address_digest};
+#[cfg(feature = "pages")]
+use crate::store::{AuditEvent, EventFilter};
+
+/// How long after a user the same one is taken for the same form, sent twice.
+#[cfg(feature = "pages")]
+const TWIN_INTERVAL: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// What the database has of the address of a new user.
 #[cfg(feature = "cli")]
@@ -126,5 +134,37 @@ impl Auth {
             Ok(created)
         });
         self.record_if_denied(admin, created.await).await
+    }
+
+    /// The user of this address, if the same administrator has created it within the last minute: then
+    /// a form was sent twice.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    #[cfg(feature = "pages")]
+    pub(crate) async fn find_created_twin(
+        &self,
+        admin: &Administrator,
+        email: &str,
+    ) -> Result<Option<i64>, Error> {
+        let user = match self.find_user_by_address(email).await {
+            Ok(user) => user,
+            Err(Error::UserNotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(grant) = &admin.grant else {
+            return Ok(None);
+        };
+        let filter = EventFilter {
+            actor: Some(Named::User(grant.principal.user.id).to_string()),
+            target: Some(Named::User(user.id).to_string()),
+            action: Some(Action::UserCreate.name().to_owned()),
+            since: self.0.clock.now().checked_sub_signed(TWIN_INTERVAL),
+            ..EventFilter::default()
+        };
+        let filters = [filter];
+        let list = move |conn: &mut _| AuditEvent::list(conn, &filters, 1);
+        let found = self.0.store.read(list).await?;
+        Ok(found.rows.first().map(|_| user.id))
     }
 }

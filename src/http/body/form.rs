@@ -116,6 +116,15 @@ impl Fields {
         texts.collect()
     }
 
+    /// The names and texts of all fields, in order.
+    #[cfg(feature = "pages")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(name, value)| match value {
+            Field::Text(text) => Some((name.as_str(), text.as_str())),
+            Field::File => None,
+        })
+    }
+
     /// Takes a required text.
     pub(crate) fn required(&mut self, field: &'static str) -> Result<String, ErrorDetails> {
         self.optional(field)?

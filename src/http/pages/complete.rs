@@ -1,12 +1,14 @@
 //! The last step of every page: its headers, and a page in place of an error.
 
-use actix_web::HttpRequest;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::ServiceResponse;
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 use askama::Template;
 
+use super::console::{Excluded, NewCookie, PasswordRequired};
 use super::cookies;
 use super::page::{bare_frame, chosen_language};
 use crate::error::Error as DomainError;
@@ -50,6 +52,9 @@ pub(in crate::http) fn complete<B: MessageBody>(
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
+    if let Some(NewCookie(cookie)) = request.extensions_mut().remove() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     let site = Site::of(&request).ok();
     let chosen = site.zip(chosen_language(&request));
     if let Some(cookie) = chosen.and_then(|(site, chosen)| cookies::language(&site, chosen)) {
@@ -66,6 +71,12 @@ enum Instead {
 
 fn instead_of_error<B>(request: &HttpRequest, response: &ServiceResponse<B>) -> Option<Instead> {
     let error = response.response().error()?;
+    if error
+        .as_error::<InternalError<PasswordRequired>>()
+        .is_some()
+    {
+        return None;
+    }
     let browser = error.as_error::<BrowserError>();
     if let Some(BrowserError::SignInRequired { location }) = browser {
         return Some(Instead::Redirect(location.clone()));
@@ -84,11 +95,20 @@ fn instead_of_error<B>(request: &HttpRequest, response: &ServiceResponse<B>) -> 
         (Some(BrowserError::CookieLost), _) => Message::CookieLost,
         (Some(BrowserError::Site(SiteProblem::NoPublicUrl)), _) => Message::NoPublicUrl,
         (Some(BrowserError::Site(SiteProblem::PlainHttp)), _) => Message::PlainHttp,
-        (_, Some(DomainError::InsufficientScope(scope))) => Message::Forbidden(scope.clone()),
+        (_, Some(DomainError::InsufficientScope(scope))) => Message::Forbidden {
+            scope: scope.clone(),
+            email: excluded(request),
+        },
         _ => by_status(request, response.status()),
     };
     let page = MessagePage::new(bare_frame(request)?, &message);
     page.render().ok().map(Instead::Page)
+}
+
+/// The address of the user who may not see the page.
+fn excluded(request: &HttpRequest) -> Option<String> {
+    let excluded = request.extensions_mut().remove();
+    excluded.map(|Excluded(email)| email)
 }
 
 fn by_status(request: &HttpRequest, status: StatusCode) -> Message {

@@ -20,6 +20,7 @@
 //! below a path.
 
 mod complete;
+mod console;
 mod cookies;
 mod delete;
 mod events;
@@ -35,6 +36,7 @@ mod sign_in;
 mod sign_up;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{Resource, web};
@@ -45,7 +47,7 @@ use page::Page;
 use respond::{refused_form, see_other, show};
 
 use super::method_router::{Methods, get, post, resource};
-use crate::config::{PagesConfig, PagesMode};
+use crate::config::{EffectiveSetting, PagesConfig, PagesMode};
 use crate::guards::PageRoute;
 use crate::metrics::Metrics;
 use crate::pages::Assets;
@@ -55,6 +57,10 @@ use crate::pages::Assets;
 pub(super) struct Pages {
     mode: PagesMode,
     assets: Arc<Assets>,
+    last_verification: console::LastVerification,
+    settings: Arc<[EffectiveSetting]>,
+    warnings: Arc<[String]>,
+    started: Instant,
 }
 
 impl Pages {
@@ -63,6 +69,10 @@ impl Pages {
         Self {
             mode: config.mode,
             assets: Arc::new(Assets::new(config)),
+            last_verification: console::LastVerification::default(),
+            settings: Arc::clone(&config.effective),
+            warnings: Arc::clone(&config.warnings),
+            started: Instant::now(),
         }
     }
 
@@ -109,5 +119,6 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 "/account/delete",
                 get(delete::form).post(delete::delete),
             ));
+        console::routes(app, page);
     }
 }

@@ -13,6 +13,7 @@ use crate::config::PagesMode;
 use crate::error::Error;
 use crate::guards::{BrowserError, BrowserSession, Site};
 use crate::pages::{Assets, Frame, Language, Viewer};
+use crate::scope;
 
 /// The parameter with a language.
 const LANG: &str = "lang";
@@ -63,6 +64,11 @@ impl Page {
     /// The address of one of our pages, as in `Location`.
     pub(super) fn link(&self, path: &str) -> String {
         format!("{}{path}", self.site.base())
+    }
+
+    /// The address of the requested page, without its query.
+    pub(super) fn address(&self) -> String {
+        self.link(self.site.path())
     }
 
     /// Whether there is more than the pages for signing in and out.
@@ -128,6 +134,9 @@ fn viewer(session: &BrowserSession) -> Viewer {
         id: user.id,
         name: name.to_owned(),
         email: user.email.clone(),
+        has_console: [scope::USERS_READ, scope::EVENTS_READ]
+            .iter()
+            .any(|name| session.has_scope(name)),
     }
 }
 

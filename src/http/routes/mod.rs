@@ -139,7 +139,7 @@ pub(super) fn path_id(request: &HttpRequest) -> Result<i64, RequestError> {
 }
 
 /// The number in the path with this name. A malformed one identifies nothing.
-fn path_number(request: &HttpRequest, name: &str) -> Result<i64, RequestError> {
+pub(super) fn path_number(request: &HttpRequest, name: &str) -> Result<i64, RequestError> {
     let number = request.match_info().get(name).unwrap_or_default();
     number.parse().map_err(|_malformed| RequestError::NotFound)
 }

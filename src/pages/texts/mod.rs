@@ -6,6 +6,11 @@
 
 pub(crate) mod account;
 pub(crate) mod common;
+pub(crate) mod console;
+pub(crate) mod console_events;
+pub(crate) mod console_overview;
+pub(crate) mod console_system;
+pub(crate) mod console_user;
 pub(crate) mod events;
 pub(crate) mod problems;
 pub(crate) mod sign_in;
@@ -54,6 +59,11 @@ mod tests {
             account::AccountTexts::rows(),
             common::CommonTexts::rows(),
             events::EventTexts::rows(),
+            console::ConsoleTexts::rows(),
+            console_events::EventsTexts::rows(),
+            console_overview::OverviewTexts::rows(),
+            console_system::SystemTexts::rows(),
+            console_user::UserTexts::rows(),
             problems::ProblemTexts::rows(),
             sign_in::SignInTexts::rows(),
         ]

@@ -53,6 +53,8 @@ texts! {
         "TOKENHOUSE_PUBLIC_URL commence par http : les navigateurs ne conserveraient pas la connexion et d’autres personnes sur le réseau pourraient lire le mot de passe. L’opérateur doit placer un proxy avec certificat devant le service. http ne fonctionne que sur cette machine, sous le nom localhost.";
     forbidden: "You may not see this page", "Diese Seite ist für Sie nicht freigegeben",
         "No tienes acceso a esta página", "Vous n’avez pas accès à cette page";
+    forbidden_to: "You are signed in as {email}.", "Sie sind als {email} angemeldet.",
+        "Has iniciado sesión como {email}.", "Vous êtes connecté en tant que {email}.";
     forbidden_text: "It needs the permission {scope}, which your account does not have.",
         "Dafür ist die Berechtigung {scope} nötig, die Ihr Konto nicht hat.",
         "Requiere el permiso {scope}, que tu cuenta no tiene.",

@@ -96,7 +96,8 @@ impl Auditor {
 }
 
 /// Drops the triggers that block manual changes, as the owner of the tables can.
-fn drop_triggers(app: &TestApp) {
+/// Removes what protects the events, so that a test can change them.
+pub fn drop_triggers(app: &TestApp) {
     let on = match app.database().url().starts_with("postgres") {
         true => " ON audit_events",
         false => "",

@@ -16,6 +16,8 @@ enum Guard {
     Open,
     /// Browsers that are signed in.
     SignedIn,
+    /// Browsers whose user has scopes; those that have none are tested in `console`.
+    Console,
 }
 
 /// A method, a path as in the route table, the path with values in it, and the guard.
@@ -50,7 +52,77 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     signed_in("GET", "/account/events"),
     signed_in("GET", "/account/delete"),
     signed_in("POST", "/account/delete"),
+    console("GET", "/console"),
+    console("GET", "/console/users"),
+    console("POST", "/console/users"),
+    console("GET", "/console/users/new"),
+    (
+        "GET",
+        "/console/users/{id}",
+        "/console/users/1",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/disable",
+        "/console/users/1/disable",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/enable",
+        "/console/users/1/enable",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/unlock",
+        "/console/users/1/unlock",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/scopes",
+        "/console/users/1/scopes",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/sign-out",
+        "/console/users/1/sign-out",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/delete",
+        "/console/users/1/delete",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/sessions/{session}/end",
+        "/console/users/1/sessions/9/end",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/users/{id}/keys/{key}/revoke",
+        "/console/users/1/keys/9/revoke",
+        Guard::Console,
+    ),
+    console("GET", "/console/events"),
+    console("POST", "/console/events/verify"),
+    console("GET", "/console/apps"),
+    console("GET", "/console/settings"),
+    console("GET", "/console/health"),
 ];
+
+const fn console(
+    method: &'static str,
+    path: &'static str,
+) -> (&'static str, &'static str, &'static str, Guard) {
+    (method, path, path, Guard::Console)
+}
 
 const fn signed_in(
     method: &'static str,
@@ -61,7 +133,10 @@ const fn signed_in(
 
 #[test]
 fn every_page_has_a_declared_guard() {
-    let table = include_str!("../../../src/http/pages/mod.rs");
+    let table = concat!(
+        include_str!("../../../src/http/pages/mod.rs"),
+        include_str!("../../../src/http/pages/console/mod.rs"),
+    );
     let table: String = table.split_whitespace().collect();
     let in_quotes = table.split("page(\"").skip(1);
     let paths: BTreeSet<&str> = in_quotes
@@ -107,7 +182,7 @@ fn signed_in_pages() -> impl Iterator<Item = (&'static str, &'static str, &'stat
     PAGES
         .iter()
         .copied()
-        .filter(|(.., guard)| *guard == Guard::SignedIn)
+        .filter(|(.., guard)| *guard != Guard::Open)
 }
 
 fn assert_refused(response: &Response, place: &str) {

@@ -1,6 +1,7 @@
 //! The pages for browsers: over HTTP as a browser without JavaScript uses them.
 
 pub mod browser;
+mod console;
 mod events;
 mod keys;
 mod matrix;

@@ -1,0 +1,48 @@
+//! The texts of the console's overview.
+
+use super::texts;
+
+texts! {
+    /// The texts of the overview.
+    OverviewTexts
+    hint: "The last {n} hours, in UTC. A minute may pass until something shows.",
+        "Die letzten {n} Stunden, in UTC. Bis etwas zu sehen ist, kann eine Minute vergehen.",
+        "Las últimas {n} horas, en UTC. Puede pasar un minuto hasta que algo se vea.",
+        "Les {n} dernières heures, en UTC. Une minute peut s’écouler avant l’affichage.";
+    day: "24 hours", "24 Stunden", "24 horas", "24 heures";
+    week: "7 days", "7 Tage", "7 días", "7 jours";
+    period: "Period", "Zeitraum", "Período", "Période";
+    sign_ins: "Sign-ins", "Anmeldungen", "Inicios de sesión", "Connexions";
+    ok: "Signed in", "Angemeldet", "Con éxito", "Réussies";
+    refused: "Refused", "Abgelehnt", "Rechazados", "Refusées";
+    refusals: "Refusals by reason", "Ablehnungen nach Grund", "Rechazos por motivo", "Refus par motif";
+    addresses: "Addresses refused most", "Am häufigsten abgelehnte Adressen",
+        "Direcciones más rechazadas", "Adresses les plus refusées";
+    sessions: "Live sessions", "Laufende Sitzungen", "Sesiones activas", "Sessions en cours";
+    users: "Users", "Konten", "Usuarios", "Utilisateurs";
+    hashes: "Time to check a password", "Dauer einer Passwortprüfung",
+        "Tiempo para comprobar una contraseña", "Durée de vérification d’un mot de passe";
+    hashes_hint: "With the wait in the queue: 99 of 100 passwords took at most this long, in milliseconds.",
+        "Mit der Wartezeit in der Schlange: 99 von 100 Passwörtern brauchten höchstens so lange, in Millisekunden.",
+        "Con la espera en la cola: 99 de cada 100 contraseñas tardaron como máximo esto, en milisegundos.",
+        "Avec l’attente dans la file : 99 mots de passe sur 100 ont pris au plus ce temps, en millisecondes.";
+    p99: "99 of 100", "99 von 100", "99 de cada 100", "99 sur 100";
+    slowest: "Slowest hour", "Langsamste Stunde", "Hora más lenta", "Heure la plus lente";
+    empty: "No data in this period", "Keine Daten in diesem Zeitraum", "Sin datos en este período", "Aucune donnée sur cette période";
+    table: "As a table", "Als Tabelle", "Como tabla", "Sous forme de tableau";
+    hour: "Hour (UTC)", "Stunde (UTC)", "Hora (UTC)", "Heure (UTC)";
+    axis: "Hours in UTC", "Stunden in UTC", "Horas en UTC", "Heures en UTC";
+    count: "Number", "Anzahl", "Número", "Nombre";
+    reason: "Reason", "Grund", "Motivo", "Motif";
+    address: "Address", "Adresse", "Dirección", "Adresse";
+    others: "Other addresses", "Andere Adressen", "Otras direcciones", "Autres adresses";
+    unknown: "–", "–", "–", "–";
+    // Reasons.
+    wrong_password: "Wrong password", "Falsches Passwort", "Contraseña errónea", "Mot de passe erroné";
+    unknown_user: "Unknown user", "Unbekanntes Konto", "Usuario desconocido", "Compte inconnu";
+    throttled: "Too many attempts", "Zu viele Versuche", "Demasiados intentos", "Trop de tentatives";
+    disabled: "Disabled user", "Gesperrtes Konto", "Usuario desactivado", "Compte désactivé";
+    scope: "Missing permission", "Fehlende Berechtigung", "Permiso que falta", "Autorisation manquante";
+    static_key: "Wrong static key", "Falscher statischer Schlüssel", "Clave estática errónea", "Clé statique erronée";
+    sign_in_flood: "Sign-ins in a flood", "Anmeldungen in einer Flut", "Inicios de sesión en avalancha", "Connexions en rafale";
+}
