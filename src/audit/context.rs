@@ -185,9 +185,19 @@ impl AuditContext {
 
     /// Returns this context, authenticated by a refresh token of a session. The user pays for it.
     pub(crate) fn by_refresh_token(&self, user_id: i64, session_id: i64) -> Self {
+        self.by_session_secret("refresh", user_id, session_id)
+    }
+
+    /// Returns this context, authenticated by a code that a signed-in browser has got. The user pays for it.
+    #[cfg(feature = "pages")]
+    pub(crate) fn by_sign_in_code(&self, user_id: i64, session_id: i64) -> Self {
+        self.by_session_secret("code", user_id, session_id)
+    }
+
+    fn by_session_secret(&self, credential: &str, user_id: i64, session_id: i64) -> Self {
         Self {
             actor: user(user_id),
-            credential: "refresh".to_owned(),
+            credential: credential.to_owned(),
             authority: OWN_ACCOUNT.to_owned(),
             spender: Some(Spender {
                 user_id,

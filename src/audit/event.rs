@@ -98,6 +98,8 @@ pub enum Action {
     SessionEnd,
     /// A user gave a session another name.
     SessionRename,
+    /// The browser of a session was signed in at a host that a reverse proxy guards.
+    SessionHost,
     /// An administrator or operator read the sessions of a user.
     SessionRead,
     /// A refresh token was used that another one had replaced long before, so the session ended: one of
@@ -153,6 +155,7 @@ impl Action {
         Self::SessionEvicted,
         Self::SessionEnd,
         Self::SessionRename,
+        Self::SessionHost,
         Self::SessionRead,
         Self::SessionRefreshReuse,
     ];
@@ -205,6 +208,7 @@ impl Action {
             Self::SessionEvicted => "session.evicted",
             Self::SessionEnd => "session.end",
             Self::SessionRename => "session.rename",
+            Self::SessionHost => "session.host",
             Self::SessionRead => "session.read",
             Self::SessionRefreshReuse => "session.refresh_reuse",
         }

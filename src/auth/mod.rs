@@ -18,6 +18,8 @@ mod revoked_credentials;
 mod session;
 mod session_uses;
 mod sign_in;
+#[cfg(feature = "pages")]
+mod sign_in_code;
 mod static_key;
 #[cfg(feature = "pages")]
 mod statistics;
@@ -41,6 +43,8 @@ pub use revoked_credentials::RevokedCredentials;
 pub(crate) use session::BY_PASSWORD;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
 pub use sign_in::{SignIn, VerifiedAccount};
+#[cfg(feature = "pages")]
+pub(crate) use sign_in_code::{CodeRequest, Redeemed};
 pub use timekeeping::TimeSeen;
 pub use user_patch::{Precondition, UserPatch, version};
 pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, RegistrationInput};

@@ -13,6 +13,8 @@ mod proxies;
 mod public_url;
 mod secret;
 mod settings;
+mod sign_in_cookie;
+mod sign_in_hosts;
 mod source;
 #[cfg(feature = "cli")]
 mod template;
@@ -30,6 +32,8 @@ pub use proxies::TrustedProxies;
 pub use public_url::PublicUrl;
 pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};
+pub use sign_in_cookie::{GuardedHosts, SignInCookie};
+pub use sign_in_hosts::{GuardedUrl, SignInHosts};
 pub use source::{EffectiveSetting, Source};
 #[cfg(feature = "cli")]
 pub(crate) use template::template;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::values::Values;
-use super::{ConfigError, EffectiveSetting};
+use super::{ConfigError, EffectiveSetting, GuardedHosts};
 use crate::private_file::reason;
 
 /// The largest logo, in bytes: every visitor loads it.
@@ -21,6 +21,8 @@ const MAX_BRAND_NAME: usize = 40;
 pub struct PagesConfig {
     /// `TOKENHOUSE_PAGES`: which pages exist.
     pub mode: PagesMode,
+    /// The hosts that a reverse proxy guards with `/verify`.
+    pub guarded: GuardedHosts,
     /// `TOKENHOUSE_BRAND_NAME`: what the pages call the service.
     pub brand_name: String,
     /// `TOKENHOUSE_BRAND_LOGO`: the picture beside the name; a built-in one if `None`.
@@ -94,6 +96,7 @@ impl PagesConfig {
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             mode: mode(values)?,
+            guarded: GuardedHosts::from_values(values)?,
             brand_name: brand_name(values)?,
             brand_logo: brand_logo(values)?,
             brand_colour: brand_colour(values)?,

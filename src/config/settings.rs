@@ -122,6 +122,21 @@ pub const SETTINGS: &[Setting] = &[
         "The pages for browsers: all, signin (only signing in and out) or off",
     ),
     plain(
+        "TOKENHOUSE_SIGNIN_HOSTS",
+        "",
+        "Hosts behind /verify?redirect to which a sign-in may lead, separated by commas: app.example.com, wiki.example.com:8443, or .example.com for all names below it",
+    ),
+    plain(
+        "TOKENHOUSE_SIGNIN_COOKIE",
+        "handshake",
+        "The cookie at those hosts: handshake (each has its own, which opens no other), or domain (all of one domain share one)",
+    ),
+    plain(
+        "TOKENHOUSE_COOKIE_DOMAIN",
+        "",
+        "The domain of the shared cookie, such as example.com: the public URL and all hosts for a sign-in are in it",
+    ),
+    plain(
         "TOKENHOUSE_BRAND_NAME",
         "Tokenhouse",
         "What the pages call the service, at most 40 characters",

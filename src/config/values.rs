@@ -302,7 +302,7 @@ impl Values {
     }
 
     /// Texts separated by commas, without surrounding spaces.
-    fn list(&self, name: &'static str) -> Vec<String> {
+    pub(super) fn list(&self, name: &'static str) -> Vec<String> {
         let text = self.text(name);
         let items = text.split(',').map(str::trim);
         let given = items.filter(|item| !item.is_empty());

@@ -116,6 +116,15 @@ impl Candidates {
         })
     }
 
+    /// Digests the secret in the cookie that a browser has for one guarded host, and sends to it; `None`
+    /// for everything else.
+    #[cfg(feature = "pages")]
+    pub(crate) fn parse_host_cookie(presented: &[u8], host: &str) -> Option<Self> {
+        let mut candidates = Self::parse_cookie(presented)?;
+        candidates.usual.digest = TokenDigest::for_host(presented, host);
+        Some(candidates)
+    }
+
     /// Where the credential was presented.
     pub(crate) fn place(&self) -> Place {
         self.place

@@ -113,6 +113,21 @@ impl TokenDigest {
         Self(Sha256::digest(credential).into())
     }
 
+    /// Digests a secret together with the host where it counts. At every other host, and wherever no host
+    /// is meant, it has another digest, under which nothing is stored.
+    #[cfg(feature = "pages")]
+    pub(crate) fn for_host(secret: &[u8], host: &str) -> Self {
+        // A secret has no NUL, so the parts cannot be told apart in two ways.
+        let digest: [u8; 32] = Sha256::new()
+            .chain_update(secret)
+            .chain_update([0])
+            .chain_update(host)
+            .finalize()
+            .into();
+        // No text that a client can present elsewhere has this digest.
+        Self(digest.map(|byte| !byte))
+    }
+
     /// Digests a token as knox does by default (SHA-512 in hexadecimal digits), and digests the result:
     /// equal to [`Self::from_knox_digest`] of the digest that knox stored for the token.
     pub(crate) fn from_knox_token(credential: &[u8]) -> Self {

@@ -167,17 +167,28 @@ impl FromRequest for MaybeBrowserSession {
             let Some(candidates) = secret.and_then(Candidates::parse_cookie) else {
                 return Ok(Self(None));
             };
-            let auth = auth(&request)?;
-            let found = match auth.recall_principal(&candidates) {
-                Some(outcome) => outcome,
-                None => auth.find_principal(candidates).await,
-            };
-            match found {
-                Ok(principal) => Ok(Self(BrowserSession::of(principal))),
-                Err(Error::InvalidToken) => Ok(Self(None)),
-                Err(error) => Err(error.into()),
-            }
+            Ok(Self(find_session(&request, candidates).await?))
         })
+    }
+}
+
+/// The session of a cookie; `None` without a valid one.
+///
+/// # Errors
+/// [`Error::Unavailable`]
+pub(super) async fn find_session(
+    request: &HttpRequest,
+    candidates: Candidates,
+) -> Result<Option<BrowserSession>, Error> {
+    let auth = auth(request)?;
+    let found = match auth.recall_principal(&candidates) {
+        Some(outcome) => outcome,
+        None => auth.find_principal(candidates).await,
+    };
+    match found {
+        Ok(principal) => Ok(BrowserSession::of(principal)),
+        Err(Error::InvalidToken) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -198,7 +209,7 @@ pub(crate) fn sign_in_location(request: &HttpRequest) -> Result<String, BrowserE
 
 /// The value of the cookie with this name; `None` if there are two different ones, as one of them is
 /// from somebody else.
-fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(super) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = headers
         .get_all(header::COOKIE)
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))

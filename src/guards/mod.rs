@@ -10,6 +10,10 @@ mod authorized;
 #[cfg(feature = "pages")]
 pub(crate) mod browser;
 pub(crate) mod error_response;
+#[cfg(feature = "pages")]
+mod forwarded;
+#[cfg(feature = "pages")]
+mod guarded_host;
 #[cfg(feature = "server")]
 pub(crate) mod local;
 pub(crate) mod presented;
@@ -30,7 +34,11 @@ pub(crate) use browser::{
     BrowserError, BrowserSession, MaybeBrowserSession, SameOrigin, sign_in_location,
 };
 #[cfg(feature = "pages")]
-pub(crate) use site::{PageRoute, Site, SiteProblem};
+pub(crate) use forwarded::Original;
+#[cfg(feature = "pages")]
+pub(crate) use guarded_host::{GuardedHost, MAX_ROUNDS, Rounds};
+#[cfg(feature = "pages")]
+pub(crate) use site::{PageRoute, Site, SiteProblem, guarded_hosts};
 pub use static_key::StaticKey;
 
 use crate::auth::Auth;

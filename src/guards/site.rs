@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, web};
 
 use super::local::local_origin;
-use crate::config::PublicUrl;
+use crate::config::{GuardedHosts, PublicUrl, SignInCookie};
 
 /// The service as a browser reaches it: by `TOKENHOUSE_PUBLIC_URL`, or directly on the same machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Site {
     base: String,
     /// The path of the requested page after that.
     path: String,
+    /// The domain of the cookie, if all guarded hosts share it.
+    domain: Option<String>,
 }
 
 /// The path of a page as in the route table, in the `app_data` of its route. Its presence makes a route
@@ -57,12 +59,14 @@ impl Site {
                 origin: url.origin().to_owned(),
                 base: url.path().to_owned(),
                 path: path.to_owned(),
+                domain: cookie_domain(request),
             }),
             Some(_) => Err(SiteProblem::PlainHttp),
             None => Ok(Self {
                 origin: local_origin(request).ok_or(SiteProblem::NoPublicUrl)?,
                 base: scope.to_owned(),
                 path: path.to_owned(),
+                domain: None,
             }),
         }
     }
@@ -88,11 +92,30 @@ impl Site {
     }
 
     /// The name of the cookie with the session. The prefix makes browsers refuse one that another host
-    /// or an unencrypted page sets (RFC 6265bis section 4.1.3.2).
+    /// or an unencrypted page sets (RFC 6265bis section 4.1.3.2); one of a whole domain, only the latter.
     pub(crate) fn cookie_name(&self) -> &'static str {
-        match self.is_https() {
-            true => "__Host-tokenhouse",
-            false => "tokenhouse",
+        match (self.is_https(), &self.domain) {
+            (true, None) => "__Host-tokenhouse",
+            (true, Some(_)) => "__Secure-tokenhouse",
+            (false, _) => "tokenhouse",
         }
+    }
+
+    /// The domain of the cookie with the session, if all guarded hosts share it.
+    pub(crate) fn cookie_domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+}
+
+/// The hosts that a reverse proxy guards; none in an app of another program.
+pub(crate) fn guarded_hosts(request: &HttpRequest) -> Option<&GuardedHosts> {
+    let hosts = request.app_data::<web::Data<GuardedHosts>>();
+    hosts.map(|hosts| hosts.get_ref())
+}
+
+fn cookie_domain(request: &HttpRequest) -> Option<String> {
+    match &guarded_hosts(request)?.cookie {
+        SignInCookie::Domain(domain) => Some(domain.clone()),
+        SignInCookie::Handshake => None,
     }
 }

@@ -8,8 +8,11 @@ mod error_responses;
 mod extractors;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+#[cfg(feature = "pages")]
+mod guarded_browser;
 mod idle_connections;
 mod introspection_client;
+mod log_limit;
 mod method_router;
 mod middleware;
 mod normalize_path;

@@ -6,6 +6,7 @@ pub(crate) mod assets;
 mod colour;
 pub(crate) mod console;
 mod field;
+pub(crate) mod guarded;
 mod language;
 mod message;
 mod plot;

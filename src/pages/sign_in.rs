@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::language::fill;
+use super::texts::guarded::GuardedTexts;
 use super::texts::sign_in::SignInTexts;
 use super::{FieldView, Frame, Refusal};
 
@@ -15,12 +16,14 @@ pub(crate) struct SignInPage {
     /// Why the last attempt was refused.
     pub(crate) problem: Option<String>,
     /// What has happened, if there is no problem.
-    pub(crate) notice: Option<&'static str>,
+    pub(crate) notice: Option<String>,
     pub(crate) email: FieldView,
     pub(crate) password: FieldView,
     pub(crate) is_kept: bool,
     /// Where to go afterwards; a path of ours.
     pub(crate) next: Option<String>,
+    /// The query of the form, with the URL of another host to go to.
+    query: String,
     /// Whether everybody may create an account.
     pub(crate) can_sign_up: bool,
 }
@@ -37,13 +40,14 @@ impl SignInPage {
             password: FieldView::default(),
             is_kept: false,
             next: None,
+            query: String::new(),
             can_sign_up: false,
         }
     }
 
     /// The same form after a sign-out.
     pub(crate) fn after_sign_out(mut self) -> Self {
-        self.notice = Some(self.t.signed_out);
+        self.notice = Some(self.t.signed_out.to_owned());
         self
     }
 
@@ -56,9 +60,19 @@ impl SignInPage {
     /// The same form for somebody who wanted to see another page.
     pub(crate) fn before(mut self, next: Option<String>) -> Self {
         if next.is_some() && self.notice.is_none() {
-            self.notice = Some(self.t.is_required);
+            self.notice = Some(self.t.is_required.to_owned());
         }
         self.next = next;
+        self
+    }
+
+    /// The same form for somebody who comes from a guarded host.
+    pub(crate) fn before_host(mut self, host: &str, query: &str) -> Self {
+        if self.notice.is_none() {
+            let text = GuardedTexts::of(self.frame.language).before_host;
+            self.notice = Some(fill(text, "host", host));
+        }
+        self.query = format!("?{query}");
         self
     }
 }

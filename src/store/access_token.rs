@@ -1,4 +1,5 @@
-//! Login tokens and their queries: at most three of a session, found by digest.
+//! Login tokens and their queries: at most three of a session, and one for each guarded host, found by
+//! digest.
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, not};
@@ -144,8 +145,8 @@ impl AccessToken {
         Ok(found.is_some())
     }
 
-    /// The tokens valid at `now`, with their users, in the order of user ids after `after`: at most
-    /// `limit`, and the rest of the last user's. Returns whether there are more.
+    /// The tokens valid at `now` except those for guarded hosts, with their users, in the order of user
+    /// ids after `after`: at most `limit`, and the rest of the last user's. Returns whether there are more.
     pub(crate) fn list_live(
         conn: &mut StoreConnection,
         now: NaiveDateTime,
@@ -156,6 +157,7 @@ impl AccessToken {
             access_tokens::table
                 .inner_join(users::table)
                 .inner_join(sessions::table)
+                .filter(access_tokens::audience.eq(""))
                 .filter(access_tokens::expiration_date.gt(now))
                 .order((access_tokens::user_id, access_tokens::session_id))
         };
@@ -181,7 +183,7 @@ impl AccessToken {
         Ok((rows, next.is_some()))
     }
 
-    /// The number of tokens valid at `now`.
+    /// The number of tokens valid at `now`, those for guarded hosts included.
     pub(crate) fn count_live(conn: &mut StoreConnection, now: NaiveDateTime) -> QueryResult<i64> {
         access_tokens::table
             .filter(access_tokens::expiration_date.gt(now))

@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-29-000030_usernames",
     "2026-11-29-000040_calls_name_users",
     "2026-11-29-000050_sessions",
+    "2026-11-29-000060_guarded_hosts",
     "2026-11-29-000070_hourly_stats",
 ];
 

@@ -42,6 +42,8 @@ mod sequence;
 mod session;
 mod session_kind;
 mod shared;
+#[cfg(feature = "pages")]
+mod sign_in_code;
 mod source_file;
 mod sqlite_file;
 mod status;
@@ -91,6 +93,8 @@ pub(crate) use session::Sessions;
 pub use session::{Session, SessionState};
 pub use session_kind::SessionKind;
 pub(crate) use shared::{Claims, Shared, users_of};
+#[cfg(feature = "pages")]
+pub(crate) use sign_in_code::{SignInCode, prune_sign_in_codes};
 pub use status::{
     DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,
     inspect_server,

@@ -10,7 +10,7 @@ use super::schema::{access_tokens, refresh_tokens, sessions};
 use super::{Revoking, StoreConnection, Writing};
 
 /// The places for the login tokens of a session.
-const SLOTS: i64 = 3;
+pub(super) const SLOTS: i64 = 3;
 
 /// What is stored of the refresh tokens of a session, and what a refresh needs of the session.
 #[derive(Clone, Queryable)]
@@ -109,6 +109,7 @@ impl StoredRefresh {
         access_tokens::table
             .filter(access_tokens::session_id.eq(self.session_id))
             .filter(access_tokens::slot.ne(self.counter % SLOTS))
+            .filter(access_tokens::slot.lt(SLOTS))
             .filter(access_tokens::expiration_date.gt(now))
             .count()
             .get_result(conn)
@@ -125,7 +126,8 @@ impl StoredRefresh {
         check_texts([&next.ip, &next.user_agent])?;
         let earlier = access_tokens::table
             .filter(access_tokens::session_id.eq(self.session_id))
-            .filter(access_tokens::slot.ne(self.counter % SLOTS));
+            .filter(access_tokens::slot.ne(self.counter % SLOTS))
+            .filter(access_tokens::slot.lt(SLOTS));
         let ended: Vec<NaiveDateTime> = diesel::delete(earlier)
             .returning(access_tokens::expiration_date)
             .get_results(tx.conn())?;

@@ -30,6 +30,7 @@ diesel::table! {
         authenticated_at -> Nullable<Timestamp>,
         session_id -> BigInt,
         slot -> BigInt,
+        audience -> Text,
     }
 }
 
@@ -63,6 +64,17 @@ diesel::table! {
         salt -> Text,
         rotated_at -> Timestamp,
         is_received -> Bool,
+    }
+}
+
+diesel::table! {
+    sign_in_codes (digest) {
+        digest -> Text,
+        session_id -> BigInt,
+        audience -> Text,
+        nonce_digest -> Text,
+        return_url -> Text,
+        expires_at -> Timestamp,
     }
 }
 
@@ -217,12 +229,14 @@ diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(sign_in_codes -> sessions (session_id));
 diesel::joinable!(usernames -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
     api_keys,
     refresh_tokens,
     sessions,
+    sign_in_codes,
     usernames,
     users,
 );

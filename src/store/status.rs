@@ -144,7 +144,7 @@ const EXPOSURE: &str = "SELECT \
              SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
              AND relkind IN ('r', 'p') AND relname IN ('access_tokens', 'api_keys', \
                  'audit_events', 'instance_secrets', 'session_calls', 'session_changes', \
-                 'session_leases', 'sessions', 'refresh_tokens', 'users') \
+                 'session_leases', 'sessions', 'sign_in_codes', 'refresh_tokens', 'users') \
              AND has_table_privilege(pg_roles.oid, pg_class.oid, \
                  'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')) \
          ORDER BY rolname) AS other_roles";

@@ -17,6 +17,8 @@ use crate::store::{
     AccessToken, Account, ApiKey, Ends, LockedSessions, SessionKind, Sessions, User, Writing,
     access_token,
 };
+#[cfg(feature = "pages")]
+use crate::store::prune_sign_in_codes;
 
 impl Auth {
     /// Ends the sessions and revokes all keys of a user. Returns what was revoked.
@@ -311,6 +313,11 @@ impl Auth {
         let spent =
             move |tx: &mut Writing<'_>, limit| access_token::prune_spent_tokens(tx, now, limit);
         store.delete_in_batches(spent, |_rows| ()).await?;
+        #[cfg(feature = "pages")]
+        {
+            let codes = move |tx: &mut Writing<'_>, limit| prune_sign_in_codes(tx, now, limit);
+            store.delete_in_batches(codes, |_rows| ()).await?;
+        }
         Ok(pruned)
     }
 }

@@ -34,7 +34,9 @@ fn secret_cookie(site: &Site, pair: &str, age: Option<i64>) -> Option<HeaderValu
         true => ("/", "; Secure"),
         false => (path(site), ""),
     };
-    let cookie = format!("{pair}; Path={path}; HttpOnly; SameSite=Lax{secure}{age}");
+    let domain = site.cookie_domain();
+    let domain = domain.map_or_else(String::new, |domain| format!("; Domain={domain}"));
+    let cookie = format!("{pair}; Path={path}{domain}; HttpOnly; SameSite=Lax{secure}{age}");
     let mut value = HeaderValue::from_str(&cookie).ok()?;
     // Never shown in a log of the headers.
     value.set_sensitive(true);

@@ -26,11 +26,13 @@ mod delete;
 mod events;
 mod files;
 mod forms;
+mod guarded;
 mod keys;
 mod page;
 mod password;
 mod profile;
 mod respond;
+mod return_to;
 mod sessions;
 mod sign_in;
 mod sign_up;
@@ -46,8 +48,9 @@ use forms::{OwnForm, SignedForm};
 use page::Page;
 use respond::{refused_form, see_other, show};
 
+use super::log_limit::LogLimit;
 use super::method_router::{Methods, get, post, resource};
-use crate::config::{EffectiveSetting, PagesConfig, PagesMode};
+use crate::config::{EffectiveSetting, GuardedHosts, PagesConfig, PagesMode};
 use crate::guards::PageRoute;
 use crate::metrics::Metrics;
 use crate::pages::Assets;
@@ -61,6 +64,7 @@ pub(super) struct Pages {
     settings: Arc<[EffectiveSetting]>,
     warnings: Arc<[String]>,
     started: Instant,
+    guarded: web::Data<GuardedHosts>,
 }
 
 impl Pages {
@@ -73,6 +77,7 @@ impl Pages {
             settings: Arc::clone(&config.effective),
             warnings: Arc::clone(&config.warnings),
             started: Instant::now(),
+            guarded: web::Data::new(config.guarded.clone()),
         }
     }
 
@@ -94,8 +99,13 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     };
     app.app_data(pages.clone());
     if pages.mode >= PagesMode::SignIn {
+        app.app_data(pages.guarded.clone())
+            .app_data(LogLimit::default());
         app.service(page("/signin", get(sign_in::form).post(sign_in::sign_in)))
             .service(page("/signin/continue", get(sign_in::go_on)))
+            .service(page("/signin/stopped", get(guarded::stopped)))
+            .service(page("/signin/denied", get(guarded::denied)))
+            .service(page("/.tokenhouse/callback", get(guarded::callback)))
             .service(page("/signout", post(sign_in::sign_out)))
             .service(page("/assets/{file}", get(files::file)));
     }

@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest};
 
-use super::Pages;
+use super::{Pages, return_to};
 use super::cookies::{LANGUAGE_COOKIE, value_of};
 use crate::config::PagesMode;
 use crate::error::Error;
@@ -169,13 +169,16 @@ pub(super) fn says(request: &HttpRequest, word: &str) -> bool {
     parameter(request, word).is_some()
 }
 
-/// The page in another language, up to the code. A page that answers a form is read again without it.
+/// The page in another language, up to the code. A page that answers a form is read again without it, but
+/// keeps the way back.
 fn here(request: &HttpRequest, site: &Site) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    if request.method() != Method::POST {
-        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
-        query.extend_pairs(pairs.filter(|(key, _)| key != LANG));
-    }
+    let is_form = request.method() == Method::POST;
+    let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+    query.extend_pairs(pairs.filter(|(key, _)| match is_form {
+        true => return_to::PARAMETERS.contains(&key.as_ref()),
+        false => key != LANG,
+    }));
     let query = query.finish();
     let separator = if query.is_empty() { "" } else { "&" };
     format!("{}{}?{query}{separator}{LANG}=", site.base(), site.path())

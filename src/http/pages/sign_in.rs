@@ -5,7 +5,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
+use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
+use super::return_to::ReturnTo;
 use super::{OwnForm, Page, SignedForm, cookies, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind};
 use crate::config::Registration;
@@ -69,13 +71,18 @@ impl SignInForm {
 pub(super) async fn form(
     request: HttpRequest,
     auth: Auth,
+    context: AuditContext,
     page: Page,
     session: MaybeBrowserSession,
 ) -> Result<HttpResponse, Error> {
     let next = parameter(&request, "next");
     let next = next.as_deref().and_then(own_path);
+    let to = ReturnTo::of(&request, &page);
     if let MaybeBrowserSession(Some(session)) = session {
         return match next {
+            _ if let Some(to) = &to => {
+                lead_back(&request, &auth, &context, &page, &session, to).await
+            }
             Some(next) => Ok(see_other(page.link(next)).finish()),
             None if page.has_account() => Ok(see_other(page.home()).finish()),
             None => show(&SignedInPage::new(page.frame_for(&session))),
@@ -87,7 +94,15 @@ pub(super) async fn form(
     } else if says(&request, DELETED) {
         form = form.after_deletion();
     }
-    show(&form.before(next.map(str::to_owned)))
+    show(&leading(form.before(next.map(str::to_owned)), to.as_ref()))
+}
+
+/// The form for a way back.
+fn leading(form: SignInPage, to: Option<&ReturnTo>) -> SignInPage {
+    match to {
+        Some(to) => form.before_host(to.host(), &to.query()),
+        None => form,
+    }
 }
 
 fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
@@ -111,16 +126,20 @@ pub(super) async fn sign_in(
     form: OwnForm<SignInForm>,
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
+    let to = ReturnTo::of(&request, &page);
     let issued = match attempt(&request, &auth, &context, &form).await {
         Ok(issued) => issued,
         Err(Error::Domain(error)) => {
-            return refused_form(error, |error| show(&refused(&auth, &page, &form, error)));
+            return refused_form(error, |error| {
+                show(&leading(refused(&auth, &page, &form, error), to.as_ref()))
+            });
         }
         Err(error) => return Err(error),
     };
     let onward = Onward {
         is_kept: form.is_kept,
         next: form.next,
+        to: to.as_ref().map(ReturnTo::query),
     };
     signed_in(&auth, &context, &page, earlier, &issued, &onward).await
 }
@@ -132,6 +151,8 @@ pub(super) struct Onward {
     pub(super) is_kept: bool,
     /// Where it goes; a path of ours.
     pub(super) next: Option<String>,
+    /// The query with the guarded host to which it goes instead.
+    pub(super) to: Option<String>,
 }
 
 /// Gives the browser the cookie, and leads on. Ends the session that the browser had before, which nobody
@@ -151,9 +172,12 @@ pub(super) async fn signed_in(
         }
     }
     let cookie = cookies::session(page.site(), issued, onward.is_kept);
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", onward.next.as_deref().unwrap_or_default())
-        .finish();
+    let query = match &onward.to {
+        Some(query) => query.clone(),
+        None => form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", onward.next.as_deref().unwrap_or_default())
+            .finish(),
+    };
     Ok(see_other(page.link(&format!("/signin/continue?{query}")))
         .insert_header((header::SET_COOKIE, cookie.ok_or(DomainError::Internal)?))
         .finish())
@@ -192,11 +216,14 @@ fn refused(auth: &Auth, page: &Page, form: &SignInForm, error: &DomainError) -> 
 /// like a wrong password.
 pub(super) async fn go_on(
     request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
     page: Page,
     session: MaybeBrowserSession,
-) -> Result<HttpResponse, BrowserError> {
-    if session.0.is_none() {
-        return Err(BrowserError::CookieLost);
+) -> Result<HttpResponse, actix_web::Error> {
+    let session = session.0.ok_or(BrowserError::CookieLost)?;
+    if let Some(to) = ReturnTo::of(&request, &page) {
+        return Ok(go_back(&request, &auth, &context, &page, &session, &to).await?);
     }
     let next = parameter(&request, "next");
     let location = match next.as_deref().and_then(own_path) {
@@ -208,6 +235,7 @@ pub(super) async fn go_on(
 
 /// Signs out: the cookie is worth nothing once this responds.
 pub(super) async fn sign_out(
+    request: HttpRequest,
     auth: Auth,
     context: AuditContext,
     page: Page,
@@ -217,7 +245,10 @@ pub(super) async fn sign_out(
     let context = context.by_owner(&session);
     auth.revoke_token(&context, session.token()).await?;
     let cookie = cookies::no_session(page.site()).ok_or(DomainError::Internal)?;
-    Ok(see_other(page.link(&format!("/signin?{SIGNED_OUT}")))
+    // To sign in as another user.
+    let to = ReturnTo::of(&request, &page);
+    let query = to.map_or_else(String::new, |to| format!("&{}", to.query()));
+    Ok(see_other(page.link(&format!("/signin?{SIGNED_OUT}{query}")))
         .insert_header((header::SET_COOKIE, cookie))
         .finish())
 }

@@ -1,17 +1,19 @@
 //! Forward-auth: decides for a reverse proxy whether a request may pass.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::auth::{AuditContext, Credential, require_user};
+use crate::auth::{AuditContext, Credential, Principal, require_user};
 use crate::error::Error as DomainError;
 use crate::guards::{UserOrApp, auth};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
+#[cfg(feature = "pages")]
+use crate::http::guarded_browser::GuardedBrowser;
+use crate::http::log_limit::log_setting;
 use crate::http::request_error::{Error, RequestError};
 use crate::scope::{self, names};
 
@@ -19,8 +21,12 @@ use crate::scope::{self, names};
 /// is one of them, so that the value can be decoded.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The only parameter of the query.
+/// The parameter with the required scopes.
 const SCOPE: &str = "scope";
+
+/// The parameter that sends browsers to the sign-in page.
+#[cfg(feature = "pages")]
+const REDIRECT: &str = "redirect";
 
 /// The maximum length of a parameter's name in the log, in characters.
 const MAX_LOGGED_NAME: usize = 40;
@@ -32,8 +38,14 @@ const MAX_NAME: usize = 200;
 ///
 /// For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
 /// which are always present, percent-encoded where they are not printable ASCII. A query parameter
-/// other than `scope`, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
+/// other than these, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
 /// no address, and has the method `app`.
+///
+/// With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
+/// it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
+/// an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
+/// `Location` (`redirect=401`, for nginx). Every other refusal is 401 with `X-Tokenhouse-Signin`. The host is
+/// that of `X-Original-URL`, or of `X-Forwarded-Proto` and `X-Forwarded-Host`, from a trusted proxy.
 #[utoipa::path(
     get,
     path = "/verify",
@@ -41,6 +53,7 @@ const MAX_NAME: usize = 200;
     operation_id = "verify",
     params(
         ("scope" = Option<String>, Query, description = "The required scopes: `a+b`"),
+        ("redirect" = Option<String>, Query, description = "`true` or `401`: send browsers to the sign-in page"),
     ),
     security(("OAuth2PasswordBearer" = [])),
     responses(
@@ -56,6 +69,11 @@ const MAX_NAME: usize = 200;
                 ("X-Auth-External-Id" = String, description = "The id before an import"),
             ),
         ),
+        (
+            status = 302,
+            description = "A browser has to sign in",
+            headers(("Location" = String, description = "The sign-in page")),
+        ),
         error_responses::NotAuthenticated,
         error_responses::InsufficientScope,
         error_responses::Unavailable,
@@ -66,22 +84,56 @@ pub(crate) async fn verify(
     caller: Result<UserOrApp, DomainError>,
     context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    let mut principal = caller.map_err(for_proxy)?.0;
-    let required = required_scopes(&request)?;
-    if names(&required).next().is_none() {
+    let query = ForwardAuthQuery::of(&request);
+    #[cfg(feature = "pages")]
+    if let Ok(query) = &query
+        && let Some(browser) = &query.browser
+    {
+        let caller = match caller {
+            Err(DomainError::NotAuthenticated) => browser.find_caller(&request).await,
+            caller => caller.map(|UserOrApp(principal)| principal),
+        };
+        let admitted = admit(&request, &context, caller, &query.scopes).await;
+        return admitted.or_else(|error| browser.refuse(&request, error));
+    }
+    let caller = caller.map(|UserOrApp(principal)| principal);
+    match query {
+        Ok(query) => admit(&request, &context, caller, &query.scopes).await,
+        // Where browsers are meant, nobody has a credential before the operator has read the line.
+        Err(problem) if caller.is_ok() || problem.contains("redirect") => {
+            Err(refuse_query(&request, &problem).into())
+        }
+        Err(_problem) => admit(&request, &context, caller, "").await,
+    }
+}
+
+/// The identity of the caller, if it holds the required scopes.
+async fn admit(
+    request: &HttpRequest,
+    context: &AuditContext,
+    caller: Result<Arc<Principal>, DomainError>,
+    required: &str,
+) -> Result<HttpResponse, Error> {
+    let mut principal = caller.map_err(for_proxy)?;
+    if names(required).next().is_none() {
         // Without a scope the proxy asks for any user, and an app is none.
         principal = require_user(principal)?;
     }
-    let missing = match scope::normalise(&required) {
+    let missing = match scope::normalise(required) {
         Ok(required) => principal.first_missing(&required).map(str::to_owned),
         // No principal holds a malformed scope.
-        Err(_malformed) => Some(required),
+        Err(_malformed) => Some(required.to_owned()),
     };
     if let Some(missing) = missing {
-        let auth = auth(&request)?;
-        let refused = auth.refuse_scope(&context, &principal, &missing);
+        let auth = auth(request)?;
+        let refused = auth.refuse_scope(context, &principal, &missing);
         return Err(refused.await.into());
     }
+    Ok(identity(&principal)?)
+}
+
+/// The response that describes the caller to the proxy.
+fn identity(principal: &Principal) -> Result<HttpResponse, DomainError> {
     let method = match principal.credential {
         _ if principal.is_app() => "app",
         Credential::LoginToken(_) => "login",
@@ -111,29 +163,55 @@ pub(crate) async fn verify(
     Ok(response.finish())
 }
 
-/// The scopes that the proxy requires. They are fixed in the proxy's settings: a misspelt parameter
-/// or an empty scope would admit every user where the operator meant to admit only some.
-///
-/// # Errors
-/// [`RequestError::InvalidForwardAuthQuery`], with a line in the log for the operator, since a client
-/// cannot fix it.
-fn required_scopes(request: &HttpRequest) -> Result<String, RequestError> {
-    let query = Query::from_request(request);
-    let problem = match query.names().find(|name| *name != SCOPE) {
-        Some(unknown) => format!("the unknown parameter {}", for_log(unknown)),
-        None => {
-            let required = query.all(SCOPE);
-            if required.iter().all(|scopes| names(scopes).next().is_some()) {
-                return Ok(required.join(" "));
-            }
-            "a scope without a name".to_owned()
+/// What the proxy asks for. It is fixed in the proxy's settings: a misspelt parameter or an empty scope would
+/// admit every user where the operator meant to admit only some.
+struct ForwardAuthQuery {
+    /// The required scopes, separated by spaces.
+    scopes: String,
+    /// With the parameter `redirect`.
+    #[cfg(feature = "pages")]
+    browser: Option<GuardedBrowser>,
+}
+
+impl ForwardAuthQuery {
+    /// # Errors
+    /// What is wrong with it.
+    fn of(request: &HttpRequest) -> Result<Self, String> {
+        let query = Query::from_request(request);
+        if let Some(unknown) = query.names().find(|name| !is_known(name)) {
+            return Err(format!("the unknown parameter {}", for_log(unknown)));
         }
-    };
-    let limit = request.app_data::<LogLimit>();
-    if limit.is_none_or(|limit| limit.allows_line(Instant::now())) {
-        log::error!("/verify was asked with {problem}, and refuses: correct the proxy's settings");
+        let required = query.all(SCOPE);
+        if required.iter().any(|scopes| names(scopes).next().is_none()) {
+            return Err("a scope without a name".to_owned());
+        }
+        Ok(Self {
+            scopes: required.join(" "),
+            #[cfg(feature = "pages")]
+            browser: match query.all(REDIRECT).as_slice() {
+                [] => None,
+                [value] => Some(GuardedBrowser::of(request, value)?),
+                _ => return Err("the parameter redirect twice".to_owned()),
+            },
+        })
     }
-    Err(RequestError::InvalidForwardAuthQuery)
+}
+
+fn is_known(parameter: &str) -> bool {
+    #[cfg(feature = "pages")]
+    if parameter == REDIRECT {
+        return true;
+    }
+    parameter == SCOPE
+}
+
+/// Refuses a query, with a line in the log for the operator, since a client cannot fix it.
+fn refuse_query(request: &HttpRequest, problem: &str) -> RequestError {
+    log_setting(
+        request,
+        format_args!("/verify was asked with {problem}, and refuses: correct the proxy's settings"),
+    );
+    RequestError::InvalidForwardAuthQuery
 }
 
 /// The beginning of a parameter's name, in ASCII: a client may have written it.
@@ -158,42 +236,4 @@ fn for_proxy(error: DomainError) -> DomainError {
 
 fn printable(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
-}
-
-/// Limits the lines of the log that clients can trigger, so that they cannot fill it. Each worker has
-/// its own.
-#[derive(Default)]
-pub(super) struct LogLimit(Cell<Option<(Instant, u32)>>);
-
-impl LogLimit {
-    const INTERVAL: Duration = Duration::from_secs(60);
-
-    /// The maximum number of lines in an interval.
-    const MAX_LINES: u32 = 20;
-
-    /// Whether another line may be written now; counts it if so.
-    fn allows_line(&self, now: Instant) -> bool {
-        let (since, lines) = match self.0.get() {
-            Some((since, lines)) if now.duration_since(since) < Self::INTERVAL => (since, lines),
-            _ => (now, 0),
-        };
-        let is_allowed = lines < Self::MAX_LINES;
-        self.0.set(Some((since, lines + u32::from(is_allowed))));
-        is_allowed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn log_limit_drops_lines_until_the_interval_ends() {
-        let (limit, start) = (LogLimit::default(), Instant::now());
-        let lines_at = |seconds| {
-            let now = start + Duration::from_secs(seconds);
-            (0..1_000).filter(|_| limit.allows_line(now)).count()
-        };
-        assert_eq!([0, 59, 60, 61].map(lines_at), [20, 0, 20, 0]);
-    }
 }

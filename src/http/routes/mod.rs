@@ -19,6 +19,7 @@ pub(super) mod tutorial;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, Resource, web};
 
+use super::log_limit::LogLimit;
 use super::method_router::{delete, get, patch, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
@@ -35,7 +36,7 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     let resource = |path, methods| finish(resource(metrics, path, methods));
     let any_method = web::resource("/verify")
         .app_data(metrics.route("/verify"))
-        .app_data(forward_auth::LogLimit::default())
+        .app_data(LogLimit::default())
         .to(forward_auth::verify);
     // For users. The router tries routes in order, and these are the most frequent.
     let me = get(account::read).patch(account::update);

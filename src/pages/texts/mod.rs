@@ -12,6 +12,7 @@ pub(crate) mod console_overview;
 pub(crate) mod console_system;
 pub(crate) mod console_user;
 pub(crate) mod events;
+pub(crate) mod guarded;
 pub(crate) mod problems;
 pub(crate) mod sign_in;
 
@@ -64,6 +65,7 @@ mod tests {
             console_overview::OverviewTexts::rows(),
             console_system::SystemTexts::rows(),
             console_user::UserTexts::rows(),
+            guarded::GuardedTexts::rows(),
             problems::ProblemTexts::rows(),
             sign_in::SignInTexts::rows(),
         ]

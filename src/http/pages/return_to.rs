@@ -1,0 +1,171 @@
+//! The way back from a sign-in to a guarded host.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderValue;
+use form_urlencoded::Serializer;
+
+use super::Page;
+use super::page::parameter;
+use crate::auth::{AuditContext, Auth, CodeRequest};
+use crate::config::GuardedUrl;
+use crate::credential::token::TokenDigest;
+use crate::error::Error as DomainError;
+use crate::guards::{BrowserSession, GuardedHost, MAX_ROUNDS, Rounds};
+use crate::http::guarded_browser::now;
+use crate::http::log_limit::log_setting;
+
+/// The parameter with the URL, which is absolute.
+const URL: &str = "rd";
+
+/// The parameter with the digest of the nonce that the browser has at the host.
+const NONCE: &str = "n";
+
+/// Their names, which a form keeps.
+pub(super) const PARAMETERS: [&str; 2] = [URL, NONCE];
+
+/// Where the browser gets its cookie for a guarded host.
+const CALLBACK: &str = "/.tokenhouse/callback";
+
+/// After this many returns in a short time a browser does not return again, if each has another nonce: the host
+/// does not get the cookie with it. More than [`MAX_ROUNDS`], as tabs that a browser opens at the same time may
+/// have different ones.
+const MAX_NONCES: u32 = 5;
+
+/// A URL at a guarded host to which a sign-in may lead.
+pub(super) struct ReturnTo {
+    url: GuardedUrl,
+    host: GuardedHost,
+    /// `None` if the browser has not begun there.
+    nonce: Option<String>,
+}
+
+/// Where a browser goes after its sign-in.
+pub(super) enum Lead {
+    /// To this URL, with a cookie that counts the returns.
+    Onward(String, Option<HeaderValue>),
+    /// Nowhere: it has returned again and again.
+    Stopped,
+}
+
+impl ReturnTo {
+    /// The way back that the query names. Leads nowhere but to hosts in `TOKENHOUSE_SIGNIN_HOSTS`, and tells
+    /// the operator which entry is missing.
+    pub(super) fn of(request: &HttpRequest, page: &Page) -> Option<Self> {
+        let text = parameter(request, URL).filter(|text| !text.is_empty())?;
+        let Some(url) = GuardedUrl::parse(&text) else {
+            log_setting(
+                request,
+                format_args!(
+                    "a sign-in does not lead back: the parameter {URL} is no URL of https, or of http \
+                     on this machine"
+                ),
+            );
+            return None;
+        };
+        let Some(host) = GuardedHost::of(request, page.site(), &url) else {
+            log_missing_host(request, &url);
+            return None;
+        };
+        let nonce = parameter(request, NONCE);
+        let is_digest = |nonce: &String| TokenDigest::from_hex(nonce).is_some();
+        Some(Self {
+            url,
+            host,
+            nonce: nonce.filter(is_digest),
+        })
+    }
+
+    /// The URL.
+    pub(super) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The host as users know it.
+    pub(super) fn host(&self) -> &str {
+        self.host.audience()
+    }
+
+    /// The query that names this way back.
+    pub(super) fn query(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        query.append_pair(URL, self.url.as_str());
+        query.extend_pairs(self.nonce.as_ref().map(|nonce| (NONCE, nonce)));
+        query.finish()
+    }
+
+    /// Where a browser that is signed in goes: to the URL if its cookie counts there, or if it has not begun
+    /// there; otherwise to get a cookie for the host.
+    ///
+    /// # Errors
+    /// [`DomainError::InvalidToken`] when the session has ended; [`DomainError::Internal`];
+    /// [`DomainError::Unavailable`].
+    pub(super) async fn lead(
+        &self,
+        request: &HttpRequest,
+        auth: &Auth,
+        context: &AuditContext,
+        page: &Page,
+        session: &BrowserSession,
+    ) -> Result<Lead, DomainError> {
+        let Some(cookie) = self.count(request, page)? else {
+            return Ok(Lead::Stopped);
+        };
+        let nonce = self.nonce.clone().filter(|_| !self.host.shares_cookie());
+        let Some(nonce_digest) = nonce else {
+            return Ok(Lead::Onward(self.url.as_str().to_owned(), cookie));
+        };
+        let code = CodeRequest {
+            audience: self.host.audience().to_owned(),
+            nonce_digest,
+            return_url: self.url.as_str().to_owned(),
+        };
+        let issued = auth.issue_sign_in_code(context, session.principal(), code);
+        match issued.await {
+            Ok(code) => {
+                let path = format!("{CALLBACK}?code={}", code.expose());
+                Ok(Lead::Onward(self.url.with_path(&path), cookie))
+            }
+            Err(DomainError::TooManyAttempts { .. }) => Ok(Lead::Stopped),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Counts the returns of this browser, in a cookie of our own. `None` if there are too many in a short
+    /// time; the cookie itself is `None` if this one does not count.
+    fn count(
+        &self,
+        request: &HttpRequest,
+        page: &Page,
+    ) -> Result<Option<Option<HeaderValue>>, DomainError> {
+        let (what, max) = match &self.nonce {
+            Some(nonce) => (nonce.clone(), MAX_NONCES),
+            None if self.host.shares_cookie() => (self.host.audience().to_owned(), MAX_ROUNDS),
+            None => return Ok(Some(None)),
+        };
+        let here = GuardedHost::of_site(page.site());
+        let known = here.rounds(request);
+        let is_same = known.as_ref().is_some_and(|known| known.are_of(&what));
+        if is_same && self.nonce.is_some() {
+            // The host counts these itself.
+            return Ok(Some(None));
+        }
+        let rounds = match known {
+            Some(rounds) if rounds.are_in_vain(now(), max) => return Ok(None),
+            Some(rounds) => rounds,
+            None => Rounds::begin()?,
+        };
+        let cookie = here.set_rounds(&rounds.counted(now()).with(&what));
+        cookie.map(Some).map(Some).ok_or(DomainError::Internal)
+    }
+}
+
+/// Tells the operator which entry of `TOKENHOUSE_SIGNIN_HOSTS` is missing.
+pub(super) fn log_missing_host(request: &HttpRequest, url: &GuardedUrl) {
+    log_setting(
+        request,
+        format_args!(
+            "a sign-in does not lead back to {host}: add {host} to TOKENHOUSE_SIGNIN_HOSTS if it may",
+            host = url.audience()
+        ),
+    );
+}
