@@ -568,11 +568,18 @@ export interface Routes {
   };
   /** For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of
    * which are always present, percent-encoded where they are not printable ASCII. A query parameter
-   * other than `scope`, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
-   * no address, and has the method `app`. */
+   * other than these, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
+   * no address, and has the method `app`.
+   *
+   * With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
+   * it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
+   * an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
+   * `Location` (`redirect=401`, for nginx). Every other refusal is 401 with `X-Tokenhouse-Signin`. The host is
+   * that of `X-Original-URL`, or of `X-Forwarded-Proto` and `X-Forwarded-Host`, from a trusted proxy. */
   "GET /verify": {
     input: { query?: {
       scope?: string;
+      redirect?: string;
     } };
     response: undefined;
   };

@@ -137,7 +137,10 @@ mod tests {
             ("", "example.com", ""),
         ] {
             let problem = with(public, domain, hosts).unwrap_err();
-            assert!(problem.contains("TOKENHOUSE_COOKIE_DOMAIN"), "{domain}: {problem}");
+            assert!(
+                problem.contains("TOKENHOUSE_COOKIE_DOMAIN"),
+                "{domain}: {problem}"
+            );
         }
         assert_eq!(cookie_of(&[]), Ok(SignInCookie::Handshake));
         assert!(cookie_of(&[("TOKENHOUSE_COOKIE_DOMAIN", "example.com")]).is_err());

@@ -74,7 +74,7 @@ impl Entry {
         let origin = origins::normalise_http("https", name).ok_or(EXPECTED)?;
         let url = Url::parse(&origin).map_err(|_error| EXPECTED)?;
         let host = url.host_str().ok_or(EXPECTED)?;
-        if host.ends_with('.') || host.len() > MAX_AUDIENCE {
+        if host.starts_with('.') || host.ends_with('.') || host.len() > MAX_AUDIENCE {
             return Err(EXPECTED);
         }
         if is_below && !(matches!(url.host(), Some(Host::Domain(_))) && host.contains('.')) {
@@ -205,7 +205,10 @@ mod tests {
             "http://127.0.0.1/",
             "https://APP.example.com/",
         ] {
-            assert!(GuardedUrl::parse(url).is_some_and(|url| listed.allows(&url)), "{url}");
+            assert!(
+                GuardedUrl::parse(url).is_some_and(|url| listed.allows(&url)),
+                "{url}"
+            );
         }
         for url in [
             "",
@@ -244,9 +247,15 @@ mod tests {
             "http://127.0.0.1:3000/",
             "https://xn--a/",
         ] {
-            assert!(!GuardedUrl::parse(url).is_some_and(|url| listed.allows(&url)), "{url}");
+            assert!(
+                !GuardedUrl::parse(url).is_some_and(|url| listed.allows(&url)),
+                "{url}"
+            );
         }
-        assert!(!hosts("app.example.com").allows(&GuardedUrl::parse("https://x.app.example.com").unwrap()));
+        assert!(
+            !hosts("app.example.com")
+                .allows(&GuardedUrl::parse("https://x.app.example.com").unwrap())
+        );
     }
 
     #[test]
@@ -275,8 +284,20 @@ mod tests {
     #[test]
     fn entries_that_mean_too_much_are_refused_without_their_text() {
         for text in [
-            "*", "*.hush.example", ".hush", ".", "..hush.example", ".127.0.0.1", ".[::1]", "https://hush.example",
-            "hush.example/x", "user@hush.example", "hush.example:99999", "hush.example.", "hush example", "",
+            "*",
+            "*.hush.example",
+            ".hush",
+            ".",
+            "..hush.example",
+            ".127.0.0.1",
+            ".[::1]",
+            "https://hush.example",
+            "hush.example/x",
+            "user@hush.example",
+            "hush.example:99999",
+            "hush.example.",
+            "hush example",
+            "",
             "hush\\.example",
         ] {
             let problem = SignInHosts::parse(&[text.to_owned()]).unwrap_err();

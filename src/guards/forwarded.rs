@@ -93,7 +93,10 @@ fn parse_original_url(headers: &HeaderMap) -> Result<Option<GuardedUrl>, Forward
     let Some(text) = only(headers, &ORIGINAL_URL)? else {
         return Ok(None);
     };
-    let end = text.match_indices('/').nth(2).map_or(text.len(), |(end, _)| end);
+    let end = text
+        .match_indices('/')
+        .nth(2)
+        .map_or(text.len(), |(end, _)| end);
     let (origin, path) = text.split_at(end);
     parse_url(origin, path)
         .map(Some)
@@ -116,7 +119,9 @@ fn parse_parts(
         None if !is_required => return Ok(None),
         _ => return Err(unusable(headers, &FORWARDED_PROTO)),
     };
-    let path = headers.get(FORWARDED_URI).map(|uri| escaped(uri.as_bytes()));
+    let path = headers
+        .get(FORWARDED_URI)
+        .map(|uri| escaped(uri.as_bytes()));
     let url = parse_url(&format!("{proto}://{host}"), path.as_deref().unwrap_or("/"));
     url.map(Some).ok_or_else(|| {
         // The host is good, so it is the scheme: only this machine is reached without TLS.
@@ -149,7 +154,9 @@ fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 /// The value of a header that decides for which host a cookie counts. Of several different values, a client
 /// may have written one.
 fn only(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, ForwardProblem> {
-    let mut values = headers.get_all(name).map(|value| value.as_bytes().trim_ascii());
+    let mut values = headers
+        .get_all(name)
+        .map(|value| value.as_bytes().trim_ascii());
     let Some(value) = values.next().filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
@@ -164,7 +171,10 @@ fn escaped(value: &[u8]) -> String {
 }
 
 fn unusable(headers: &HeaderMap, name: &HeaderName) -> ForwardProblem {
-    let values: Vec<&[u8]> = headers.get_all(name).map(|value| value.as_bytes()).collect();
+    let values: Vec<&[u8]> = headers
+        .get_all(name)
+        .map(|value| value.as_bytes())
+        .collect();
     let value = values.join(&b", "[..]);
     // A query may have a secret.
     let shown = value.split(|byte| *byte == b'?').next().unwrap_or_default();

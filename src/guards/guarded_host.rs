@@ -163,17 +163,28 @@ impl Rounds {
         self.count >= max && self.is_recent(now)
     }
 
-    /// The same for something that takes the place of the nonce.
-    pub(crate) fn with(self, what: &str) -> Self {
+    /// The beginning for our own pages: with a host and the nonce there instead of a nonce.
+    pub(crate) fn begin_at(host: &str, nonce: &str) -> Self {
         Self {
-            nonce: nonce_of(what),
-            ..self
+            nonce: in_place_of_nonce(host, nonce),
+            count: 0,
+            since: 0,
         }
     }
 
-    /// Whether this takes the place of the nonce.
-    pub(crate) fn are_of(&self, what: &str) -> bool {
-        self.nonce == nonce_of(what)
+    /// The same number for another nonce at a host; `None` if the number is that of another host.
+    pub(crate) fn at(self, host: &str, nonce: &str) -> Option<Self> {
+        let other = in_place_of_nonce(host, nonce);
+        let is_host = self.nonce.get(..HOST_DIGITS) == other.get(..HOST_DIGITS);
+        is_host.then_some(Self {
+            nonce: other,
+            ..self
+        })
+    }
+
+    /// Whether this host and this nonce are meant.
+    pub(crate) fn are_at(&self, host: &str, nonce: &str) -> bool {
+        self.nonce == in_place_of_nonce(host, nonce)
     }
 
     /// After another sign-in.
@@ -211,10 +222,17 @@ impl Rounds {
     }
 }
 
-fn nonce_of(what: &str) -> String {
-    let digits = TokenDigest::new(what.as_bytes()).to_hex();
-    // In the form of a token.
-    digits.chars().take(43).collect()
+/// How many digits of the digest of a host are in place of a nonce.
+const HOST_DIGITS: usize = 21;
+
+/// A host and the nonce there, in the form of a nonce.
+fn in_place_of_nonce(host: &str, nonce: &str) -> String {
+    let digits = |text: &str| TokenDigest::new(text.as_bytes()).to_hex();
+    let (host, nonce) = (digits(host), digits(nonce));
+    host.chars()
+        .take(HOST_DIGITS)
+        .chain(nonce.chars().take(43 - HOST_DIGITS))
+        .collect()
 }
 
 impl std::fmt::Debug for Rounds {
@@ -240,6 +258,11 @@ mod tests {
         assert!(rounds.are_in_vain(1_020, 3) && rounds.are_in_vain(1_029, 3));
         assert!(!rounds.are_in_vain(1_030, 3) && !rounds.are_in_vain(999, 3));
         assert!(!rounds.counted(1_030).are_in_vain(1_030, 3));
+        let here = Rounds::begin_at("app.example", "1").counted(1_000);
+        assert!(here.are_at("app.example", "1") && !here.are_at("app.example", "2"));
+        assert!(here.clone().at("other.example", "1").is_none());
+        let next = here.at("app.example", "2").unwrap().counted(1_001);
+        assert!(next.are_in_vain(1_001, 2) && Rounds::parse(&next.to_text()).is_some());
         for text in ["", "a.1.2", "..", "\u{e9}"] {
             assert!(Rounds::parse(text).is_none(), "{text}");
         }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use chrono::Utc;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::log_limit::log_setting;
 use super::request_error::Error;
 use crate::auth::Principal;
+use crate::config::PublicUrl;
 use crate::error::Error as DomainError;
-use crate::guards::{GuardedHost, MAX_ROUNDS, Original, Rounds, Site, guarded_hosts};
+use crate::guards::{GuardedHost, MAX_ROUNDS, Original, Rounds, Site, SiteProblem, guarded_hosts};
 
 /// Where a program signs in that cannot follow a redirect to another host.
 const SIGN_IN: HeaderName = HeaderName::from_static("x-tokenhouse-signin");
@@ -71,8 +72,15 @@ impl GuardedBrowser {
         if guarded_hosts(request).is_none() {
             return Err("the parameter redirect, but TOKENHOUSE_PAGES is off");
         }
-        let site = Site::of(request)
-            .map_err(|_problem| "the parameter redirect, but without TOKENHOUSE_PUBLIC_URL with https")?;
+        let public_url = request.app_data::<web::Data<Option<PublicUrl>>>();
+        let site = match public_url.is_some_and(|url| url.is_some()) {
+            true => Site::of(request),
+            // Without it, the site would be what this request says.
+            false => Err(SiteProblem::NoPublicUrl),
+        };
+        let site = site.map_err(
+            |_problem| "the parameter redirect, but without TOKENHOUSE_PUBLIC_URL with https",
+        )?;
         let original = match Original::of(request) {
             Ok(original) => Some(original),
             Err(problem) => {
@@ -111,7 +119,11 @@ impl GuardedBrowser {
     ///
     /// # Errors
     /// The error itself if signing in would not help.
-    pub(super) fn refuse(&self, request: &HttpRequest, error: Error) -> Result<HttpResponse, Error> {
+    pub(super) fn refuse(
+        &self,
+        request: &HttpRequest,
+        error: Error,
+    ) -> Result<HttpResponse, Error> {
         let Some(original) = &self.original else {
             return Err(error);
         };
@@ -179,7 +191,10 @@ impl GuardedBrowser {
     /// One of our pages, with the URL to which it leads.
     fn link(&self, page: &str, url: &str) -> String {
         let (origin, base) = (self.site.origin(), self.site.base());
-        format!("{origin}{base}{page}?rd={}", utf8_percent_encode(url, IN_QUERY))
+        format!(
+            "{origin}{base}{page}?rd={}",
+            utf8_percent_encode(url, IN_QUERY)
+        )
     }
 }
 

@@ -97,7 +97,11 @@ impl DeniedPage {
 
     fn what(&self) -> String {
         match &self.scope {
-            Some(scope) => fill(&fill(self.t.denied_scope, "scope", scope), "host", &self.host),
+            Some(scope) => fill(
+                &fill(self.t.denied_scope, "scope", scope),
+                "host",
+                &self.host,
+            ),
             None => fill(self.t.denied_text, "host", &self.host),
         }
     }

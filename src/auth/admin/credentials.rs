@@ -13,12 +13,12 @@ use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, Device, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
+#[cfg(feature = "pages")]
+use crate::store::prune_sign_in_codes;
 use crate::store::{
     AccessToken, Account, ApiKey, Ends, LockedSessions, SessionKind, Sessions, User, Writing,
     access_token,
 };
-#[cfg(feature = "pages")]
-use crate::store::prune_sign_in_codes;
 
 impl Auth {
     /// Ends the sessions and revokes all keys of a user. Returns what was revoked.

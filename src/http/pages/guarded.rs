@@ -138,7 +138,9 @@ pub(super) async fn callback(
         response.append_header((header::SET_COOKIE, cookie));
     }
     if let Some(rounds) = rounds {
-        let cookie = host.set_rounds(&rounds.counted(now())).ok_or(DomainError::Internal)?;
+        let cookie = host
+            .set_rounds(&rounds.counted(now()))
+            .ok_or(DomainError::Internal)?;
         response.append_header((header::SET_COOKIE, cookie));
     }
     Ok(response.finish())

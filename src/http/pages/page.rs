@@ -7,8 +7,8 @@ use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest};
 
-use super::{Pages, return_to};
 use super::cookies::{LANGUAGE_COOKIE, value_of};
+use super::{Pages, return_to};
 use crate::config::PagesMode;
 use crate::error::Error;
 use crate::guards::{BrowserError, BrowserSession, Site};

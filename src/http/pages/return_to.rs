@@ -130,31 +130,35 @@ impl ReturnTo {
         }
     }
 
-    /// Counts the returns of this browser, in a cookie of our own. `None` if there are too many in a short
-    /// time; the cookie itself is `None` if this one does not count.
+    /// Counts the returns of this browser to the host, in a cookie of our own. `None` if there are too many in
+    /// a short time; the cookie itself is `None` if this one does not count.
     fn count(
         &self,
         request: &HttpRequest,
         page: &Page,
     ) -> Result<Option<Option<HeaderValue>>, DomainError> {
-        let (what, max) = match &self.nonce {
-            Some(nonce) => (nonce.clone(), MAX_NONCES),
-            None if self.host.shares_cookie() => (self.host.audience().to_owned(), MAX_ROUNDS),
-            None => return Ok(Some(None)),
+        let shares_cookie = self.host.shares_cookie();
+        let (nonce, max) = match &self.nonce {
+            Some(nonce) if !shares_cookie => (nonce.as_str(), MAX_NONCES),
+            _ if shares_cookie => ("", MAX_ROUNDS),
+            _ => return Ok(Some(None)),
         };
-        let here = GuardedHost::of_site(page.site());
+        let (here, host) = (GuardedHost::of_site(page.site()), self.host.audience());
         let known = here.rounds(request);
-        let is_same = known.as_ref().is_some_and(|known| known.are_of(&what));
-        if is_same && self.nonce.is_some() {
+        if !shares_cookie
+            && known
+                .as_ref()
+                .is_some_and(|known| known.are_at(host, nonce))
+        {
             // The host counts these itself.
             return Ok(Some(None));
         }
-        let rounds = match known {
-            Some(rounds) if rounds.are_in_vain(now(), max) => return Ok(None),
-            Some(rounds) => rounds,
-            None => Rounds::begin()?,
-        };
-        let cookie = here.set_rounds(&rounds.counted(now()).with(&what));
+        let known = known.and_then(|known| known.at(host, nonce));
+        let rounds = known.unwrap_or_else(|| Rounds::begin_at(host, nonce));
+        if rounds.are_in_vain(now(), max) {
+            return Ok(None);
+        }
+        let cookie = here.set_rounds(&rounds.counted(now()));
         cookie.map(Some).map(Some).ok_or(DomainError::Internal)
     }
 }

@@ -248,7 +248,9 @@ pub(super) async fn sign_out(
     // To sign in as another user.
     let to = ReturnTo::of(&request, &page);
     let query = to.map_or_else(String::new, |to| format!("&{}", to.query()));
-    Ok(see_other(page.link(&format!("/signin?{SIGNED_OUT}{query}")))
-        .insert_header((header::SET_COOKIE, cookie))
-        .finish())
+    Ok(
+        see_other(page.link(&format!("/signin?{SIGNED_OUT}{query}")))
+            .insert_header((header::SET_COOKIE, cookie))
+            .finish(),
+    )
 }

@@ -37,6 +37,21 @@ impl Browser {
         self
     }
 
+    /// Goes on with another host name.
+    pub fn set_host(&mut self, host: &str) {
+        host.clone_into(&mut self.host);
+    }
+
+    /// Goes on with another process of the service.
+    pub fn set_client(&mut self, client: &Client) {
+        self.client = *client;
+    }
+
+    /// Loses a cookie.
+    pub fn forget(&mut self, name: &str) {
+        self.cookies.remove(name);
+    }
+
     /// Sends a header with every request.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));

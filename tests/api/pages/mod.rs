@@ -4,6 +4,7 @@ pub mod browser;
 mod console;
 mod events;
 mod keys;
+mod guarded;
 mod matrix;
 mod password;
 mod profile;
