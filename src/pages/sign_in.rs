@@ -53,7 +53,7 @@ impl SignInPage {
 
     /// The same form after the account was deleted.
     pub(crate) fn after_deletion(mut self) -> Self {
-        self.notice = Some(self.t.deleted);
+        self.notice = Some(self.t.deleted.to_owned());
         self
     }
 
@@ -109,11 +109,13 @@ pub(crate) struct SignUpPage {
     email: FieldView,
     password: FieldView,
     min_length: usize,
+    /// The query of the form, with the URL of another host to go to.
+    query: String,
 }
 
 impl SignUpPage {
-    /// An empty form; a password has at least `min_length` characters.
-    pub(crate) fn new(frame: Frame, min_length: usize) -> Self {
+    /// An empty form; a password has at least `min_length` characters. The query names a guarded host.
+    pub(crate) fn new(frame: Frame, min_length: usize, query: Option<&str>) -> Self {
         Self {
             t: SignInTexts::of(frame.language),
             frame,
@@ -122,6 +124,7 @@ impl SignUpPage {
             email: FieldView::default(),
             password: FieldView::default(),
             min_length,
+            query: query.map_or_else(String::new, |query| format!("?{query}")),
         }
     }
 

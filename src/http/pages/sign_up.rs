@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 
+use super::return_to::ReturnTo;
 use super::sign_in::{Onward, can_sign_up, signed_in};
 use super::{OwnForm, Page, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput, SignIn, SignInKind};
@@ -56,6 +57,7 @@ impl SignUpForm {
 
 /// The form.
 pub(super) async fn form(
+    request: HttpRequest,
     auth: Auth,
     page: Page,
     session: MaybeBrowserSession,
@@ -66,11 +68,12 @@ pub(super) async fn form(
     if !can_sign_up(&auth, &page) {
         return Err(RequestError::NotFound.into());
     }
-    show(&empty_form(&auth, &page))
+    let to = ReturnTo::of(&request, &page).map(|to| to.query());
+    show(&empty_form(&auth, &page, to.as_deref()))
 }
 
-fn empty_form(auth: &Auth, page: &Page) -> SignUpPage {
-    SignUpPage::new(page.frame(), auth.config().password_policy.min_length)
+fn empty_form(auth: &Auth, page: &Page, to: Option<&str>) -> SignUpPage {
+    SignUpPage::new(page.frame(), auth.config().password_policy.min_length, to)
 }
 
 /// Registers, and signs in.
@@ -83,15 +86,20 @@ pub(super) async fn sign_up(
     form: OwnForm<SignUpForm>,
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
+    let to = ReturnTo::of(&request, &page).map(|to| to.query());
     match register_once(&request, &auth, &context, &form).await {
         Ok(Some(issued)) => {
-            signed_in(&auth, &context, &page, earlier, &issued, &Onward::default()).await
+            let onward = Onward {
+                to,
+                ..Onward::default()
+            };
+            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
         }
         // The account exists, and the sign-in page says what stands in the way.
         Ok(None) => Ok(see_other(page.link("/signin")).finish()),
         Err(Error::Domain(error)) => refused_form(error, |error| {
             let refusal = Refusal::new(error, page.language());
-            let shown = empty_form(&auth, &page);
+            let shown = empty_form(&auth, &page, to.as_deref());
             show(&shown.refused(refusal, &form.name, &form.email))
         }),
         Err(error) => Err(error),

@@ -3,8 +3,8 @@
 pub mod browser;
 mod console;
 mod events;
-mod keys;
 mod guarded;
+mod keys;
 mod matrix;
 mod password;
 mod profile;
