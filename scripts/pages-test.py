@@ -6,18 +6,30 @@
 Signs up, in and out, and changes what an account page can change. Checks that no page sends a request to
 another host, writes an error to the console, violates its content security policy or scrolls
 sideways; that axe-core finds nothing on any page, in light and dark, on a phone and a desktop; that
-nothing private is shown after a sign-out; and how heavy the sign-in page is. Saves screenshots of all
+nothing private is shown after a sign-out; and how heavy the sign-in page and the console are. Saves screenshots of all
 pages in target/screenshots. Installs Debian's chromium if it is missing and the user is root; the first
 run installs playwright into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
 """
 
+import functools
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import traceback
 
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
-from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
+from support.server import (
+    PASSWORD,
+    ROOT,
+    argument_parser,
+    enter_venv,
+    register,
+    registration,
+    running,
+    send,
+)
 
 AXE = "axe-core@4.14.1"
 
@@ -35,6 +47,34 @@ ACCOUNT = {
     "events": "/account/events",
     "delete": "/account/delete",
 }
+
+# Pages of the console; user 1 is the first who has signed up.
+CONSOLE = {
+    "overview": "/console",
+    "overview-week": "/console?hours=168",
+    "users": "/console/users",
+    "users-none": "/console/users?q=nobody+at+all",
+    "user": "/console/users/1",
+    "user-new": "/console/users/new",
+    "console-events": "/console/events",
+    "apps": "/console/apps",
+    "settings": "/console/settings",
+    "health": "/console/health",
+}
+
+# The most bytes of a page of the console, with its stylesheets and the logo.
+CONSOLE_LIMIT = 100_000
+
+# The bytes of the page that is shown, with its files, also of those that the browser has kept.
+WEIGHT = "performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)"
+
+# Names that are long, from right to left, or look like a tag.
+NAMES = [
+    "Maximiliane-Alexandra von und zu Hohenstein-Wittelsbach der \u00c4lteren, Featherstonehaugh",
+    "\u05e2\u05d3\u05d4 \u05dc\u05d0\u05d1\u05dc\u05d9\u05d9\u05e1",
+    "\u0645\u0631\u064a\u0645 \u0627\u0644\u0623\u0633\u0637\u0631\u0644\u0627\u0628\u064a",
+    "Robert <script>",
+]
 
 
 def axe_source():
@@ -153,6 +193,38 @@ def send_sign_in(base, email, device):
     urllib.request.urlopen(request).close()
 
 
+def look_at_console(browser, base, axe, grant):
+    """Every page of the console, in every size and scheme."""
+    for number, name in enumerate(NAMES):
+        body = {**registration(f"a-rather-long-address-{number}@a-rather-long-domain.example"), "name": name}
+        send("POST", f"{base}/register", body)
+    register(base, "admin@example.com")
+    grant("admin@example.com")
+    good = True
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            )
+            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
+            pages.sign_in("admin@example.com")
+            pages.page.wait_for_url("**/account")
+            for name, path in CONSOLE.items():
+                pages.open(path)
+                pages.look(name)
+                weight = pages.page.evaluate(WEIGHT)
+                if weight >= CONSOLE_LIMIT:
+                    pages.problems.append(f"{name} has {weight} bytes")
+            pages.open("/console/users/2")
+            pages.page.fill("#add", "no\\scope")
+            pages.expected_status = 422
+            pages.press("Add")
+            pages.look("user-refused")
+            good &= pages.report(f"console on a {size}, {scheme}")
+            context.close()
+    return good
+
+
 def use_without_javascript(browser, base, _axe):
     """By keyboard alone, too."""
     context = browser.new_context(java_script_enabled=False, locale="de-DE")
@@ -226,12 +298,30 @@ def main():
     options = argument_parser(__doc__).parse_args()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     axe = axe_source()
-    settings = {"TOKENHOUSE_SESSIONS_PER_USER": "9"}
-    with running(options.binary, **settings) as base, sync_playwright() as playwright:
-        browser = launch(playwright)
-        tests = (look_at_everything, use_without_javascript, go_back_after_signing_out, weigh)
-        results = [run_test(use, browser, base, axe) for use in tests]
-        browser.close()
+    with tempfile.TemporaryDirectory(prefix="tokenhouse-pages-") as folder:
+        settings = {
+            "DATABASE_URL": f"sqlite://{folder}/pages.sqlite3",
+            "TOKENHOUSE_SESSIONS_PER_USER": "9",
+        }
+
+        def grant(email):
+            """Makes a user an administrator."""
+            scopes = ["users:read", "users:write", "events:read"]
+            command = [options.binary.resolve(), "user", "grant", email, *scopes]
+            env = {"PATH": os.environ["PATH"], "DATABASE_URL": settings["DATABASE_URL"]}
+            subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
+
+        with running(options.binary, **settings) as base, sync_playwright() as playwright:
+            browser = launch(playwright)
+            tests = (
+                look_at_everything,
+                functools.partial(look_at_console, grant=grant),
+                use_without_javascript,
+                go_back_after_signing_out,
+                weigh,
+            )
+            results = [run_test(use, browser, base, axe) for use in tests]
+            browser.close()
     print(f"screenshots are in {SCREENSHOTS}")
     sys.exit(0 if all(results) else 1)
 

@@ -5,8 +5,6 @@ use std::fmt::Write;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::time::iso;
-
 /// The width of an hour in the SVG, and the gap to the next one. The page stretches the SVG, so only the
 /// ratio counts.
 const HOUR_WIDTH: usize = 10;
@@ -41,7 +39,6 @@ pub(crate) struct Plot {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) hour: String,
-    pub(crate) at: String,
     pub(crate) values: Vec<String>,
 }
 
@@ -75,28 +72,26 @@ impl Plot {
                 r#"<line class="grid" x1="0" x2="{width}" y1="{y}" y2="{y}"/>"#
             );
         }
-        for hour in 0..hours {
-            let x = hour * HOUR_WIDTH + GAP / 2;
-            let mut below = 0;
-            for series in &self.series {
+        let mut below = vec![0; hours];
+        for series in &self.series {
+            let _ = write!(svg, r#"<path class="{}" d=""#, series.class);
+            for (hour, below) in below.iter_mut().enumerate() {
                 let value = series.values.get(hour).copied().flatten().unwrap_or(0);
-                let (low, high) = (scaled(below, top), scaled(below.saturating_add(value), top));
-                below = below.saturating_add(value);
-                if value == 0 {
-                    continue;
+                let (low, high) = (
+                    scaled(*below, top),
+                    scaled(below.saturating_add(value), top),
+                );
+                *below = below.saturating_add(value);
+                if value > 0 {
+                    // A single event among thousands is seen as well.
+                    let height = (high - low).max(100);
+                    let y = hundredths((HEIGHT * 100).saturating_sub(low + height));
+                    let (x, bar) = (hour * HOUR_WIDTH + GAP / 2, HOUR_WIDTH - GAP);
+                    let height = hundredths(height);
+                    let _ = write!(svg, "M{x} {y}h{bar}v{height}h-{bar}z");
                 }
-                // A single event of thousands is seen as well.
-                let height = (high - low).max(100);
-                let (y, height) = (
-                    hundredths((HEIGHT * 100).saturating_sub(low + height)),
-                    hundredths(height),
-                );
-                let (class, bar) = (series.class, HOUR_WIDTH - GAP);
-                let _ = write!(
-                    svg,
-                    r#"<rect class="{class}" x="{x}" y="{y}" width="{bar}" height="{height}"/>"#
-                );
             }
+            svg.push_str(r#""/>"#);
         }
         svg.push_str("</svg>");
         svg
@@ -126,10 +121,8 @@ impl Plot {
                 Some(value) => value.to_string(),
                 None => "–".to_owned(),
             };
-            let at = self.hour(hour);
             Row {
-                hour: at.format("%Y-%m-%d %H:00").to_string(),
-                at: iso(at),
+                hour: self.hour(hour).format("%Y-%m-%d %H:00").to_string(),
                 values: self.series.iter().map(value).collect(),
             }
         };
@@ -227,7 +220,7 @@ mod tests {
                     .count(),
                 24
             );
-            assert_eq!(rows[47].at, format!("{}T00:00:00Z", date.trim()));
+            assert_eq!(rows[47].hour, format!("{date}00:00"));
             assert_eq!(rows[0].values, ["47"]);
             assert_eq!(plot.ticks().len(), 4);
         }
@@ -240,7 +233,7 @@ mod tests {
             assert!(plot.is_empty());
             let svg = plot.svg();
             assert!(
-                !svg.contains("rect") && !svg.contains("NaN") && !svg.contains("inf"),
+                !svg.contains('M') && !svg.contains("NaN") && !svg.contains("inf"),
                 "{svg}"
             );
             assert_eq!(svg.matches("<line").count(), 3);
@@ -254,17 +247,12 @@ mod tests {
         let one = plot((2026, 1, 1), vec![Some(1)]);
         assert!(
             one.svg()
-                .contains(r#"<rect class="one" x="1" y="50" width="8" height="50"/>"#)
+                .contains(r#"<path class="one" d="M1 50h8v50h-8z"/>"#)
         );
         let gaps = plot((2026, 1, 1), vec![Some(3), None, Some(0), Some(4)]);
         let svg = gaps.svg();
-        assert_eq!(svg.matches("<rect").count(), 2);
         assert!(
-            svg.contains(r#"x="1" y="25" width="8" height="75"/>"#),
-            "{svg}"
-        );
-        assert!(
-            svg.contains(r#"x="31" y="0" width="8" height="100"/>"#),
+            svg.contains(r#"d="M1 25h8v75h-8zM31 0h8v100h-8z""#),
             "{svg}"
         );
         let values: Vec<Vec<String>> = gaps.rows().into_iter().map(|row| row.values).collect();
@@ -272,8 +260,7 @@ mod tests {
         for most in [1_000_000_000, u64::MAX] {
             let huge = plot((2026, 1, 1), vec![Some(1), Some(most)]);
             let svg = huge.svg();
-            assert!(svg.contains(r#"y="99" width="8" height="1"/>"#), "{svg}");
-            assert!(!svg.contains('-') || !svg.contains("y=\"-"), "{svg}");
+            assert!(svg.contains(r#"d="M1 99h8v1h-8zM11 "#), "{svg}");
         }
         assert_eq!(
             plot((2026, 1, 1), vec![Some(1_000_000_000)]).scale(),
@@ -291,14 +278,8 @@ mod tests {
         };
         plot.series.push(other);
         let svg = plot.svg();
-        assert!(
-            svg.contains(r#"class="one" x="1" y="50" width="8" height="50""#),
-            "{svg}"
-        );
-        assert!(
-            svg.contains(r#"class="two" x="1" y="0" width="8" height="50""#),
-            "{svg}"
-        );
+        assert!(svg.contains(r#"class="one" d="M1 50h8v50h-8z"#), "{svg}");
+        assert!(svg.contains(r#"class="two" d="M1 0h8v50h-8z""#), "{svg}");
         assert_eq!(plot.rows()[0].values, ["1", "–"]);
     }
 

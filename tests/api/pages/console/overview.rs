@@ -51,5 +51,7 @@ fn events_are_counted_once_by_several_processes(backend: Backend) {
         "{page}"
     );
     assert!(page.contains("Wrong password") && page.contains("127.0.0.1"));
-    assert!(page.contains(r#"<rect class="one""#) && page.contains(r#"<rect class="two""#));
+    assert!(
+        page.contains(r#"<path class="one" d="M"#) && page.contains(r#"<path class="two" d="M"#)
+    );
 }
