@@ -1,5 +1,6 @@
 //! The test harness: servers, their databases, and the programs around them.
 
+pub mod chromium;
 mod database;
 pub mod proxy;
 mod server;

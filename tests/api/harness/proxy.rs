@@ -7,11 +7,14 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use test_support::{Account, Client, Guardian, free_port, guardian, packages, scratch_folder};
+use test_support::{
+    Account, Client, Guardian, ScratchDir, free_port, guardian, packages, scratch_folder,
+};
 
 /// Which proxy a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +42,11 @@ const APP: &str = "127.0.0.1:3000";
 const LISTEN: &str = "127.0.0.1:8080";
 
 /// A file below `deploy/`, and its destination.
-type File = (&'static str, &'static str);
+type File<'a> = (&'a str, &'a str);
 
-const CADDY_FILES: [File; 1] = [("caddy/Caddyfile", "Caddyfile")];
+const CADDY_FILES: [File<'_>; 1] = [("caddy/Caddyfile", "Caddyfile")];
 
-const NGINX_FILES: [File; 1] = [("nginx/app.conf", "conf.d/app.conf")];
+const NGINX_FILES: [File<'_>; 1] = [("nginx/app.conf", "conf.d/app.conf")];
 
 /// What Debian's `nginx.conf` has around the recipe, changed for an unprivileged user.
 const NGINX_CONF: &str = "
@@ -134,7 +137,48 @@ impl Proxy {
         self.start_with(&files, &[(TOKENHOUSE, tokenhouse.to_string())])
     }
 
-    fn start_with(self, files: &[File], addresses: &[(&str, String)]) -> RunningProxy {
+    /// Starts it with a certificate of its own in front of an app at `app.example.com` and at
+    /// `other.example.org`, and of Tokenhouse at `auth.example.com`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_for_browsers(self, tokenhouse: SocketAddr, app: SocketAddr) -> RunningProxy {
+        let folder = ScratchDir::new("certificate");
+        let [certificate, key] = make_certificate(&folder);
+        let recipe = match self {
+            Self::Caddy => ("caddy/browsers.Caddyfile", "Caddyfile"),
+            Self::Nginx => ("nginx/browsers.conf", "conf.d/browsers.conf"),
+        };
+        let files = [recipe, (&certificate, "cert.pem"), (&key, "key.pem")];
+        let in_caddy =
+            |sites: &str| format!("{sites} {{\n\tbind 127.0.0.1\n\ttls cert.pem key.pem\n");
+        let sites = "https://app.example.com:8080, https://other.example.org:8080";
+        let addresses = [
+            (TOKENHOUSE, tokenhouse.to_string()),
+            (APP, app.to_string()),
+            (
+                "server_name app.example.com;",
+                "server_name app.example.com other.example.org;".to_owned(),
+            ),
+            ("/etc/ssl/app.example.com.pem", "cert.pem".to_owned()),
+            ("/etc/ssl/app.example.com.key", "key.pem".to_owned()),
+            ("/etc/ssl/auth.example.com.pem", "cert.pem".to_owned()),
+            ("/etc/ssl/auth.example.com.key", "key.pem".to_owned()),
+            // Caddy obtains no certificates here, and listens on no other port.
+            (
+                "# A site for browsers behind Caddy",
+                "{\n\tauto_https off\n}\n# A site".to_owned(),
+            ),
+            ("https://app.example.com {", in_caddy(sites)),
+            (
+                "https://auth.example.com {",
+                in_caddy("https://auth.example.com:8080"),
+            ),
+        ];
+        self.start_with(&files, &addresses)
+    }
+
+    fn start_with(self, files: &[File<'_>], addresses: &[(&str, String)]) -> RunningProxy {
         // Another process may take the port that was free a moment ago.
         self.try_start(files, addresses)
             .or_else(|_| self.try_start(files, addresses))
@@ -143,7 +187,7 @@ impl Proxy {
 
     fn try_start(
         self,
-        files: &[File],
+        files: &[File<'_>],
         addresses: &[(&str, String)],
     ) -> Result<RunningProxy, String> {
         let (program, package, script) = match self {
@@ -159,6 +203,8 @@ impl Proxy {
         let listen = [
             (LISTEN, format!("127.0.0.1:{port}")),
             ("http://:8080", format!("http://:{port}")),
+            (".com:8080", format!(".com:{port}")),
+            (".org:8080", format!(".org:{port}")),
         ];
         let changes = addresses.iter().chain(&listen);
         write_recipe(&folder, files, |recipe| {
@@ -199,8 +245,43 @@ pub fn start_before_cluster(processes: [SocketAddr; 3]) -> RunningProxy {
     Proxy::Nginx.start_with(&files, &addresses)
 }
 
+/// Makes a certificate for all hosts of the recipes, and returns the paths of its two files.
+fn make_certificate(folder: &Path) -> [String; 2] {
+    let find = || find_program("openssl");
+    let program = packages::find_or_install(find, "openssl", "openssl")
+        .unwrap_or_else(|problem| panic!("no certificate to test with: {problem}"));
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| {
+        let path = folder.join(name).into_os_string().into_string();
+        path.expect("temporary folders have names in UTF-8")
+    });
+    let names = "subjectAltName=DNS:app.example.com,DNS:other.example.org,DNS:auth.example.com";
+    let made = Command::new(program)
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args([
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=app.example.com",
+            "-addext",
+            names,
+        ])
+        .args(["-out", &certificate, "-keyout", &key])
+        .output();
+    let made = made.expect("openssl starts");
+    assert!(made.status.success(), "{made:?}");
+    [certificate, key]
+}
+
 /// Copies the files of a recipe with changed addresses.
-fn write_recipe(folder: &Path, files: &[File], change: impl Fn(&str) -> String) {
+fn write_recipe(folder: &Path, files: &[File<'_>], change: impl Fn(&str) -> String) {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     fs::write(folder.join("nginx.conf"), NGINX_CONF).expect("the folder is ours");
     for (from, to) in files {
@@ -212,7 +293,7 @@ fn write_recipe(folder: &Path, files: &[File], change: impl Fn(&str) -> String) 
 }
 
 /// Searches the PATH, and the folder where Debian puts programs for root.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)
         .chain([PathBuf::from("/usr/sbin")])

@@ -3,6 +3,7 @@
 //! not share limits, whether or not the proxy is configured as trusted.
 
 mod admission;
+mod browsers;
 mod forgery;
 mod path;
 
@@ -387,6 +388,18 @@ fn every_deployment_example_names_the_proxy() {
         ("nginx/app.conf", "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1"),
         (
             "caddy/Caddyfile",
+            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
+        ),
+        (
+            "nginx/browsers.conf",
+            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
+        ),
+        (
+            "caddy/browsers.Caddyfile",
+            "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
+        ),
+        (
+            "traefik/browsers.yml",
             "TOKENHOUSE_TRUSTED_PROXIES=127.0.0.1,::1",
         ),
         (
