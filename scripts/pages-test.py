@@ -1,35 +1,29 @@
 #!/usr/bin/env python3
 """Uses the pages in Chromium like a person: without JavaScript, by keyboard, on a phone.
 
-    scripts/pages-test.py [--binary PATH]
+    scripts/pages-test.py [--binary PATH] [--save]
 
 Signs up, in and out, and changes what an account page can change. Checks that no page sends a request to
 another host, writes an error to the console, violates its content security policy or scrolls
 sideways; that axe-core finds nothing on any page, in light and dark, on a phone and a desktop; that
-nothing private is shown after a sign-out; and how heavy the sign-in page and the console are. Saves screenshots of all
-pages in target/screenshots. Installs Debian's chromium if it is missing and the user is root; the first
-run installs playwright into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
+nothing private is shown after a sign-out; and how heavy the sign-in page and the console are. Saves
+screenshots of all pages in target/screenshots, and with --save those of the README in docs/images.
+Installs Debian's chromium if it is missing and the user is root; the first run installs playwright
+into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
 """
 
-import functools
 import json
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 
+from support import console
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
-from support.server import (
-    PASSWORD,
-    ROOT,
-    argument_parser,
-    enter_venv,
-    register,
-    registration,
-    running,
-    send,
-)
+from support.programs import program
+from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running
 
 AXE = "axe-core@4.14.1"
 
@@ -48,13 +42,14 @@ ACCOUNT = {
     "delete": "/account/delete",
 }
 
-# Pages of the console; user 1 is the first who has signed up.
+# Pages of the console. The second user has sessions, the third a long name.
 CONSOLE = {
     "overview": "/console",
     "overview-week": "/console?hours=168",
     "users": "/console/users",
     "users-none": "/console/users?q=nobody+at+all",
-    "user": "/console/users/1",
+    "user": "/console/users/2",
+    "user-long": "/console/users/3",
     "user-new": "/console/users/new",
     "console-events": "/console/events",
     "apps": "/console/apps",
@@ -68,13 +63,8 @@ CONSOLE_LIMIT = 100_000
 # The bytes of the page that is shown, with its files, also of those that the browser has kept.
 WEIGHT = "performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)"
 
-# Names that are long, from right to left, or look like a tag.
-NAMES = [
-    "Maximiliane-Alexandra von und zu Hohenstein-Wittelsbach der \u00c4lteren, Featherstonehaugh",
-    "\u05e2\u05d3\u05d4 \u05dc\u05d0\u05d1\u05dc\u05d9\u05d9\u05e1",
-    "\u0645\u0631\u064a\u0645 \u0627\u0644\u0623\u0633\u0637\u0631\u0644\u0627\u0628\u064a",
-    "Robert <script>",
-]
+# The screenshots of the README.
+IMAGES = ["sign-in", "overview"]
 
 
 def axe_source():
@@ -83,7 +73,7 @@ def axe_source():
     file = folder / "package" / "axe.min.js"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        pack = ["npm", "pack", AXE, "--silent"]
+        pack = [program("npm", "npm"), "pack", AXE, "--silent"]
         archive = subprocess.run(pack, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
         subprocess.run(["tar", "-xzf", archive.stdout.strip()], cwd=folder, check=True)
     return file.read_text()
@@ -193,13 +183,8 @@ def send_sign_in(base, email, device):
     urllib.request.urlopen(request).close()
 
 
-def look_at_console(browser, base, axe, grant):
+def look_at_console(browser, base, axe):
     """Every page of the console, in every size and scheme."""
-    for number, name in enumerate(NAMES):
-        body = {**registration(f"a-rather-long-address-{number}@a-rather-long-domain.example"), "name": name}
-        send("POST", f"{base}/register", body)
-    register(base, "admin@example.com")
-    grant("admin@example.com")
     good = True
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):
@@ -207,7 +192,7 @@ def look_at_console(browser, base, axe, grant):
                 viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
             )
             pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
-            pages.sign_in("admin@example.com")
+            pages.sign_in(console.ADMIN)
             pages.page.wait_for_url("**/account")
             for name, path in CONSOLE.items():
                 pages.open(path)
@@ -292,30 +277,37 @@ def run_test(use, browser, base, axe):
         return False
 
 
+def save_images():
+    """Copies the screenshots of the README."""
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(exist_ok=True)
+    for name in IMAGES:
+        for scheme in ("light", "dark"):
+            file = f"{name}-{scheme}.png"
+            shutil.copy(SCREENSHOTS / f"pages-{name}-desktop-{scheme}.png", folder / file)
+
+
 def main():
     from playwright.sync_api import sync_playwright
 
-    options = argument_parser(__doc__).parse_args()
+    parser = argument_parser(__doc__)
+    parser.add_argument("--save", action="store_true", help="update the images of the README")
+    options = parser.parse_args()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     axe = axe_source()
     with tempfile.TemporaryDirectory(prefix="tokenhouse-pages-") as folder:
+        database = Path(folder) / "tokenhouse.db"
         settings = {
-            "DATABASE_URL": f"sqlite://{folder}/pages.sqlite3",
+            "DATABASE_URL": f"sqlite://{database}",
             "TOKENHOUSE_SESSIONS_PER_USER": "9",
         }
-
-        def grant(email):
-            """Makes a user an administrator."""
-            scopes = ["users:read", "users:write", "events:read"]
-            command = [options.binary.resolve(), "user", "grant", email, *scopes]
-            env = {"PATH": os.environ["PATH"], "DATABASE_URL": settings["DATABASE_URL"]}
-            subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
-
         with running(options.binary, **settings) as base, sync_playwright() as playwright:
+            console.fill(base, database)
             browser = launch(playwright)
             tests = (
+                # First: after a minute its numbers are those of this server.
+                look_at_console,
                 look_at_everything,
-                functools.partial(look_at_console, grant=grant),
                 use_without_javascript,
                 go_back_after_signing_out,
                 weigh,
@@ -323,6 +315,8 @@ def main():
             results = [run_test(use, browser, base, axe) for use in tests]
             browser.close()
     print(f"screenshots are in {SCREENSHOTS}")
+    if options.save:
+        save_images()
     sys.exit(0 if all(results) else 1)
 
 
