@@ -199,7 +199,8 @@ fn dead_tokens_get_one_answer(backend: Backend) {
     let bob = app.register("bob");
     let (access, token) = tokens(&sign_in(&app, &bob, "offline_access"));
     answers.push(refresh(&app, "rubbish"));
-    answers.push(refresh(&app, &format!("{}A", &token[..83])));
+    let other_end = if token.ends_with('A') { 'B' } else { 'A' };
+    answers.push(refresh(&app, &format!("{}{other_end}", &token[..83])));
     answers.push(refresh(&app, &access));
     for answer in &answers {
         assert_eq!((answer.status, answer.text()), (400, answers[0].text()));
