@@ -12,7 +12,7 @@ use super::{OwnForm, Page, SignedForm, cookies, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind};
 use crate::config::Registration;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
-use crate::guards::{BrowserError, MaybeBrowserSession};
+use crate::guards::{BrowserError, BrowserSession, MaybeBrowserSession};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
@@ -155,8 +155,7 @@ pub(super) struct Onward {
     pub(super) to: Option<String>,
 }
 
-/// Gives the browser the cookie, and leads on. Ends the session that the browser had before, which nobody
-/// could end any more without its cookie.
+/// Gives the browser the cookie, leads on, and ends the session that the browser had before.
 pub(super) async fn signed_in(
     auth: &Auth,
     context: &AuditContext,
@@ -166,10 +165,7 @@ pub(super) async fn signed_in(
     onward: &Onward,
 ) -> Result<HttpResponse, Error> {
     if let MaybeBrowserSession(Some(earlier)) = earlier {
-        let context = context.clone().by_owner(&earlier);
-        if auth.revoke_token(&context, earlier.token()).await.is_err() {
-            log::warn!("the earlier session of a browser was not ended");
-        }
+        end_earlier(auth, context, &earlier).await;
     }
     let cookie = cookies::session(page.site(), issued, onward.is_kept);
     let query = match &onward.to {
@@ -191,14 +187,32 @@ async fn attempt(
 ) -> Result<IssuedToken, Error> {
     form.check()?;
     refuse_while_busy(request).await?;
+    let begun = begin_session(auth, context, &form.email, &form.password, form.is_kept);
+    Ok(begun.await?)
+}
+
+/// Signs a user in to a session of a browser.
+pub(super) async fn begin_session(
+    auth: &Auth,
+    context: &AuditContext,
+    email: &str,
+    password: &SecretString,
+    is_kept: bool,
+) -> Result<IssuedToken, DomainError> {
     let sign_in = SignIn {
-        kind: SignInKind::Browser {
-            is_kept: form.is_kept,
-        },
-        ..SignIn::new(&form.email, form.password.clone())
+        kind: SignInKind::Browser { is_kept },
+        ..SignIn::new(email, password.clone())
     };
     // Boxed, or every connection that is still reading its form would reserve the space.
-    Ok(Box::pin(auth.sign_in(context, sign_in)).await?)
+    Box::pin(auth.sign_in(context, sign_in)).await
+}
+
+/// Ends the session that a browser had before it got another cookie: it could not end it any more.
+pub(super) async fn end_earlier(auth: &Auth, context: &AuditContext, earlier: &BrowserSession) {
+    let context = context.clone().by_owner(earlier);
+    if auth.revoke_token(&context, earlier.token()).await.is_err() {
+        log::warn!("the earlier session of a browser was not ended");
+    }
 }
 
 /// The form again.

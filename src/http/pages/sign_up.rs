@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, can_sign_up, signed_in};
+use super::sign_in::{Onward, begin_session, can_sign_up, signed_in};
 use super::{OwnForm, Page, refused_form, see_other, show};
-use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput, SignIn, SignInKind};
+use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput};
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
@@ -107,7 +107,8 @@ pub(super) async fn sign_up(
 }
 
 /// Registers and signs in. If the button was pressed twice, the second request finds the account and
-/// signs in as well: whoever knows the password of an account may. The sign-in counts as every other.
+/// signs in as well, as every client that knows the password of an account may. The sign-in counts as every
+/// other.
 async fn register_once(
     request: &HttpRequest,
     auth: &Auth,
@@ -120,11 +121,8 @@ async fn register_once(
         Err(taken @ DomainError::EmailTaken) => Some(taken),
         Err(error) => return Err(error.into()),
     };
-    let sign_in = SignIn {
-        kind: SignInKind::Browser { is_kept: false },
-        ..SignIn::new(&form.email, form.password.clone())
-    };
-    match (Box::pin(auth.sign_in(context, sign_in)).await, taken) {
+    let begun = begin_session(auth, context, &form.email, &form.password, false);
+    match (begun.await, taken) {
         (Ok(issued), _) => Ok(Some(issued)),
         (Err(_refused), Some(taken)) => Err(taken.into()),
         (Err(_refused), None) => Ok(None),

@@ -12,13 +12,14 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::guard::{administrator, require};
-use crate::auth::{Administrator, Auth, IssuedToken, SignIn, SignInKind};
+use crate::auth::{Administrator, Auth, IssuedToken};
 use crate::credential::Candidates;
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::audit_context;
 use crate::guards::{BrowserSession, auth};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
+use crate::http::pages::sign_in::{begin_session, end_earlier};
 use crate::http::pages::{Page, SignedForm, cookies, refused_form, show};
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::console::ConfirmPage;
@@ -136,12 +137,9 @@ async fn sign_in_again(
     let lifetime = (token.session.expires_at - token.created_at).to_std();
     let usual = auth.config().sessions.browser_lifetime;
     let is_kept = lifetime.is_ok_and(|lifetime| lifetime > usual);
-    let sign_in = SignIn {
-        kind: SignInKind::Browser { is_kept },
-        ..SignIn::new(&session.user.email, password.clone())
-    };
-    let issued = Box::pin(auth.sign_in(&audit_context(request), sign_in)).await?;
-    Ok((issued, is_kept))
+    let context = audit_context(request);
+    let begun = begin_session(auth, &context, &session.user.email, password, is_kept);
+    Ok((begun.await?, is_kept))
 }
 
 /// Ends the earlier session, and gives the browser the cookie of the new one.
@@ -153,10 +151,7 @@ async fn replace(
     issued: &IssuedToken,
     is_kept: bool,
 ) -> Result<BrowserSession, actix_web::Error> {
-    let context = audit_context(request).by_owner(&earlier);
-    if auth.revoke_token(&context, earlier.token()).await.is_err() {
-        log::warn!("the earlier session of a browser was not ended");
-    }
+    end_earlier(auth, &audit_context(request), &earlier).await;
     let cookie = cookies::session(page.site(), issued, is_kept).ok_or(DomainError::Internal)?;
     request.extensions_mut().insert(NewCookie(cookie));
     let secret = issued.secret.expose();
