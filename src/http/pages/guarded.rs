@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::page::parameter;
 use super::return_to::{Lead, ReturnTo, log_missing_host};
-use super::{Page, see_other, show};
+use super::{Page, see_other, show, show_as};
 use crate::auth::{AuditContext, Auth, Redeemed};
 use crate::error::Error as DomainError;
 use crate::guards::{BrowserSession, GuardedHost, MaybeBrowserSession, Original, Rounds};
@@ -69,9 +69,7 @@ pub(super) async fn stopped(request: HttpRequest, page: Page) -> Result<HttpResp
 
 fn show_stopped(page: &Page, to: Option<&ReturnTo>) -> Result<HttpResponse, Error> {
     let shown = StoppedPage::new(page.frame(), to.map(|to| (to.host(), to.url())));
-    let mut response = show(&shown)?;
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    Ok(response)
+    show_as(StatusCode::FORBIDDEN, &shown)
 }
 
 /// Which scope a signed-in user lacks at a guarded host, and the way to sign in as another user.
@@ -91,9 +89,7 @@ pub(super) async fn denied(
     let missing = missing.and_then(|text| scope::normalise(&text).ok());
     let host = to.as_ref().map(ReturnTo::host);
     let shown = DeniedPage::new(page.frame_for(&session), host, missing, query);
-    let mut response = show(&shown)?;
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    Ok(response)
+    show_as(StatusCode::FORBIDDEN, &shown)
 }
 
 /// At a guarded host, to which the proxy forwards this path: takes the code, and sets the cookie for the host.

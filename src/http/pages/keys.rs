@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::page::says;
-use super::{Page, SignedForm, refused_form, see_other, show};
+use super::{Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, IssuedKey, KeyInput};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
@@ -148,10 +148,7 @@ pub(super) async fn revoke(
     let context = context.by_owner(&session);
     let revoked = auth.revoke_key(&context, session.principal(), path_id(&request)?);
     match revoked.await {
-        Ok(()) | Err(DomainError::KeyNotFound) => {
-            let location = format!("{}?{REVOKED}", Section::Keys.path());
-            Ok(see_other(page.link(&location)).finish())
-        }
+        Ok(()) | Err(DomainError::KeyNotFound) => Ok(back_to(&page, Section::Keys.path(), REVOKED)),
         Err(error) => Err(error.into()),
     }
 }

@@ -46,7 +46,7 @@ use actix_web::{Resource, web};
 pub(super) use complete::complete;
 use forms::{OwnForm, SignedForm};
 use page::Page;
-use respond::{refused_form, see_other, show};
+use respond::{back_to, refused_form, see_other, show, show_as};
 
 use super::log_limit::LogLimit;
 use super::method_router::{Methods, get, post, resource};

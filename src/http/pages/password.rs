@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::says;
-use super::{Page, SignedForm, refused_form, see_other, show};
+use super::{Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, Field, KeptKeys, PasswordInput};
 use crate::error::{FieldError, InvalidField};
 use crate::guards::BrowserSession;
@@ -83,10 +83,7 @@ pub(super) async fn change(
         Err(busy) => Err(busy),
     };
     match changed {
-        Ok(()) => {
-            let location = format!("{}?{CHANGED}", Section::Password.path());
-            Ok(see_other(page.link(&location)).finish())
-        }
+        Ok(()) => Ok(back_to(&page, Section::Password.path(), CHANGED)),
         Err(Error::Domain(error)) => refused_form(error, |error| {
             let refusal = Refusal::new(error, page.language());
             let shown = PasswordPage::new(page.frame_for(&session));

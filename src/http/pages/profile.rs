@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::page::says;
-use super::{Page, SignedForm, refused_form, see_other, show};
+use super::{Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, ProfileInput};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
@@ -67,10 +67,7 @@ pub(super) async fn update(
         .update_profile(&context, session.principal(), input)
         .await
     {
-        Ok(_user) => {
-            let location = format!("{}?{SAVED}", Section::Profile.path());
-            Ok(see_other(page.link(&location)).finish())
-        }
+        Ok(_user) => Ok(back_to(&page, Section::Profile.path(), SAVED)),
         Err(error) => refused_form(error, |error| show(&refused(&page, &session, &form, error))),
     }
 }

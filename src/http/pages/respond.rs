@@ -4,6 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use askama::Template;
 
+use super::Page;
 use crate::error::Error as DomainError;
 use crate::http::refusal_pace::RefusedForm;
 use crate::http::request_error::Error;
@@ -14,6 +15,14 @@ use crate::http::request_error::Error;
 /// [`DomainError::Internal`] when the template fails, which it cannot by its data.
 pub(super) fn show(page: &impl Template) -> Result<HttpResponse, Error> {
     with_page(HttpResponse::Ok(), page)
+}
+
+/// Shows a page with this status.
+///
+/// # Errors
+/// The same as [`show`].
+pub(super) fn show_as(status: StatusCode, page: &impl Template) -> Result<HttpResponse, Error> {
+    with_page(HttpResponse::build(status), page)
 }
 
 /// Shows a form again after it was refused. The page says why and keeps what was typed.
@@ -64,4 +73,9 @@ pub(super) fn see_other(location: impl Into<String>) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(StatusCode::SEE_OTHER);
     response.insert_header((header::LOCATION, location.into()));
     response
+}
+
+/// Leads to one of our pages, whose query says what has happened.
+pub(super) fn back_to(page: &Page, path: &str, what: &str) -> HttpResponse {
+    see_other(page.link(&format!("{path}?{what}"))).finish()
 }

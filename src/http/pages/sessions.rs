@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::forms::NoFields;
 use super::page::says;
-use super::{Page, SignedForm, see_other, show};
+use super::{Page, SignedForm, back_to, show};
 use crate::auth::{AuditContext, Auth};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
@@ -69,6 +69,5 @@ pub(super) async fn end_others(
 }
 
 fn back(page: &Page, what: &str) -> HttpResponse {
-    let location = format!("{}?{what}", Section::Sessions.path());
-    see_other(page.link(&location)).finish()
+    back_to(page, Section::Sessions.path(), what)
 }

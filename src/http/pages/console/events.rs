@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDateTime;
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use crate::guards::RequiredScope;
 use crate::http::extractors::EventsRead;
 use crate::http::pages::forms::NoFields;
 use crate::http::pages::page::parameter;
-use crate::http::pages::{Page, Pages, SignedForm, see_other, show};
+use crate::http::pages::{Page, Pages, SignedForm, see_other, show, show_as};
 use crate::http::request_error::Error;
 use crate::pages::console::{BadFilter, ChainState, EventFilters, EventsPage, Section};
 use crate::store::EventFilter;
@@ -69,9 +70,7 @@ pub(super) async fn list(
     let (filter, who) = match filter(&auth, &filters, before).await? {
         Ok(found) => found,
         Err(bad) => {
-            let mut response = show(&shown.refused(bad))?;
-            *response.status_mut() = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
-            return Ok(response);
+            return show_as(StatusCode::UNPROCESSABLE_ENTITY, &shown.refused(bad));
         }
     };
     let context = context.by(&reader, EventsRead::SCOPE);

@@ -20,7 +20,7 @@ use crate::guards::{BrowserSession, auth};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::pages::sign_in::{begin_session, end_earlier};
-use crate::http::pages::{Page, SignedForm, cookies, refused_form, show};
+use crate::http::pages::{Page, SignedForm, cookies, refused_form, show, show_as};
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::console::ConfirmPage;
 use crate::scope;
@@ -111,8 +111,7 @@ async fn confirmed<T>(
         ConfirmPage::new(frame, page.address(), form.fields.clone())
     };
     if form.confirm.expose_secret().is_empty() {
-        let mut page = show(&asking())?;
-        *page.status_mut() = StatusCode::FORBIDDEN;
+        let page = show_as(StatusCode::FORBIDDEN, &asking())?;
         return Err(unconfirmed(page));
     }
     match sign_in_again(request, auth, &session, &form.confirm).await {

@@ -14,7 +14,7 @@ use crate::http::body::form::{Fields, FromFields};
 use crate::http::extractors::UsersRead;
 use crate::http::pages::forms::NoFields;
 use crate::http::pages::page::says;
-use crate::http::pages::{Page, refused_form, see_other, show};
+use crate::http::pages::{Page, back_to, refused_form, show};
 use crate::http::request_error::{Error, RequestError};
 use crate::http::routes::{path_id, path_number};
 use crate::pages::console::{Section, UserContent, UserNotice, UserPage};
@@ -74,8 +74,8 @@ async fn user_page(
 
 /// Leads to the page of a user, which says what has happened.
 pub(super) fn to_user(page: &Page, id: i64, notice: UserNotice) -> HttpResponse {
-    let (path, query) = (Section::Users.path(), notice.query());
-    see_other(page.link(&format!("{path}/{id}?{query}"))).finish()
+    let path = format!("{}/{id}", Section::Users.path());
+    back_to(page, &path, notice.query())
 }
 
 /// What the handler of a change knows besides its form.
@@ -266,8 +266,7 @@ pub(super) async fn delete(
         .delete_user(&form.admin, change.id()?, Precondition::None);
     match deleted.await {
         Ok(_) | Err(DomainError::UserNotFound) => {
-            let location = format!("{}?{DELETED}", Section::Users.path());
-            Ok(see_other(change.page.link(&location)).finish())
+            Ok(back_to(&change.page, Section::Users.path(), DELETED))
         }
         // Never a success, so there is no notice.
         Err(error) => {
