@@ -4,14 +4,13 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 
-use super::password::filled_in;
+use super::password::{filled_in, unless_busy};
 use super::sign_in::DELETED;
 use super::{Page, SignedForm, cookies, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
 use crate::http::body::form::{Fields, FromFields};
-use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::Refusal;
 use crate::pages::account::DeletePage;
@@ -50,14 +49,8 @@ pub(super) async fn delete(
     let SignedForm { session, form } = form;
     let context = context.by_owner(&session);
     let current = filled_in("current_password", &form.current);
-    let deleted = match refuse_while_busy(&request).await {
-        Ok(()) => {
-            let delete = auth.delete_account(&context, session.principal(), current);
-            Box::pin(delete).await.map_err(Error::from)
-        }
-        Err(busy) => Err(busy),
-    };
-    match deleted {
+    let delete = auth.delete_account(&context, session.principal(), current);
+    match unless_busy(&request, Box::pin(delete)).await {
         Ok(()) => {
             let cookie = cookies::no_session(page.site()).ok_or(DomainError::Internal)?;
             Ok(see_other(page.link(&format!("/signin?{DELETED}")))

@@ -1,12 +1,14 @@
 //! A new password for the signed-in user.
 
+use std::pin::Pin;
+
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::says;
 use super::{Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, Field, KeptKeys, PasswordInput};
-use crate::error::{FieldError, InvalidField};
+use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::BrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
@@ -47,6 +49,16 @@ pub(super) fn filled_in(field: &'static str, password: &SecretString) -> Field<S
     }
 }
 
+/// Runs work with a hash, unless the hash queue is full. The page that is shown again then says so. The work is
+/// boxed, or every connection that is still reading its form would reserve the space.
+pub(super) async fn unless_busy<T>(
+    request: &HttpRequest,
+    work: Pin<Box<impl Future<Output = Result<T, DomainError>>>>,
+) -> Result<T, Error> {
+    refuse_while_busy(request).await?;
+    Ok(work.await?)
+}
+
 /// The form.
 pub(super) async fn form(
     request: HttpRequest,
@@ -75,14 +87,8 @@ pub(super) async fn change(
         keep_keys: Ok(form.keeps_keys.then_some(KeptKeys::All)),
     };
     let context = context.by_owner(&session);
-    let changed = match refuse_while_busy(&request).await {
-        Ok(()) => {
-            let change = auth.change_password(&context, session.principal(), input);
-            Box::pin(change).await.map_err(Error::from)
-        }
-        Err(busy) => Err(busy),
-    };
-    match changed {
+    let change = auth.change_password(&context, session.principal(), input);
+    match unless_busy(&request, Box::pin(change)).await {
         Ok(()) => Ok(back_to(&page, Section::Password.path(), CHANGED)),
         Err(Error::Domain(error)) => refused_form(error, |error| {
             let refusal = Refusal::new(error, page.language());
