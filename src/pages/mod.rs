@@ -11,6 +11,7 @@ mod language;
 mod message;
 mod plot;
 mod problem;
+mod session_row;
 pub(crate) mod sign_in;
 mod texts;
 mod time;

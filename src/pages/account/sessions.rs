@@ -5,10 +5,9 @@ use chrono::NaiveDateTime;
 
 use super::{AccountHead, Section};
 use crate::pages::Frame;
-use crate::pages::language::fill;
+use crate::pages::session_row::SessionRow;
 use crate::pages::texts::account::AccountTexts;
-use crate::pages::time::{ago, date_time, iso};
-use crate::store::{Session, SessionKind};
+use crate::store::Session;
 
 /// Where the user is signed in.
 #[derive(Template)]
@@ -22,14 +21,7 @@ pub(crate) struct SessionsPage {
 
 /// A session, as its user sees it.
 struct SessionView {
-    id: i64,
-    name: String,
-    kind: &'static str,
-    ip: String,
-    last_used: String,
-    last_used_at: String,
-    ends: String,
-    end_label: String,
+    row: SessionRow,
     is_current: bool,
 }
 
@@ -50,21 +42,8 @@ impl SessionsPage {
     ) -> Self {
         let (t, language) = (AccountTexts::of(frame.language), frame.language);
         let view = |session: &Session| SessionView {
-            id: session.id,
-            name: session.name.clone(),
-            kind: match session.kind {
-                SessionKind::Browser => t.of_browser,
-                _ => t.of_app,
-            },
-            ip: session.last_ip.clone(),
-            last_used: fill(
-                t.last_used,
-                "when",
-                &ago(session.last_used_at, now, language),
-            ),
-            last_used_at: iso(session.last_used_at),
-            ends: fill(t.ends_at, "when", &date_time(session.expires_at)),
-            end_label: fill(t.end_named, "name", &session.name),
+            // For its user it is one of an app.
+            row: SessionRow::new(session, t.of_app, now, language),
             is_current: session.id == current,
         };
         let mut sessions: Vec<SessionView> = sessions.iter().map(view).collect();

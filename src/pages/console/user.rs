@@ -6,13 +6,14 @@ use chrono::NaiveDateTime;
 use crate::auth::Addresses;
 use crate::error::Error;
 use crate::pages::language::fill;
+use crate::pages::session_row::SessionRow;
 use crate::pages::texts::account::AccountTexts;
 use crate::pages::texts::console::ConsoleTexts;
 use crate::pages::texts::console_user::UserTexts;
 use crate::pages::time::{ago, date, date_time, iso};
 use crate::pages::{FieldView, Frame};
 use crate::scope;
-use crate::store::{ApiKey, AuditEvent, Session, SessionKind, User};
+use crate::store::{ApiKey, AuditEvent, Session, User};
 
 use super::event_row::EventRow;
 use super::{ConsoleHead, Section, console_problem};
@@ -65,17 +66,6 @@ struct UserView {
 struct ScopeView {
     name: String,
     remove_label: String,
-}
-
-struct SessionRow {
-    id: i64,
-    name: String,
-    kind: &'static str,
-    ip: String,
-    last_used: String,
-    last_used_at: String,
-    ends: String,
-    end_label: String,
 }
 
 struct KeyRow {
@@ -153,24 +143,7 @@ impl UserPage {
     ) -> Self {
         let language = frame.language;
         let (t, a) = (UserTexts::of(language), AccountTexts::of(language));
-        let session = |session: &Session| SessionRow {
-            id: session.id,
-            name: session.name.clone(),
-            kind: match session.kind {
-                SessionKind::Browser => a.of_browser,
-                SessionKind::Issued => t.issued,
-                _ => a.of_app,
-            },
-            ip: session.last_ip.clone(),
-            last_used: fill(
-                a.last_used,
-                "when",
-                &ago(session.last_used_at, now, language),
-            ),
-            last_used_at: iso(session.last_used_at),
-            ends: fill(a.ends_at, "when", &date_time(session.expires_at)),
-            end_label: fill(a.end_named, "name", &session.name),
-        };
+        let session = |session: &Session| SessionRow::new(session, t.issued, now, language);
         let key = |key: &ApiKey| KeyRow {
             id: key.id,
             name: key.name.clone(),
