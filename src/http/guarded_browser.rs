@@ -6,15 +6,16 @@ use std::sync::Arc;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use chrono::Utc;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::log_limit::log_setting;
 use super::request_error::Error;
-use crate::auth::Principal;
+use crate::auth::{Auth, Principal};
 use crate::config::PublicUrl;
 use crate::error::Error as DomainError;
-use crate::guards::{GuardedHost, MAX_ROUNDS, Original, Rounds, Site, SiteProblem, guarded_hosts};
+use crate::guards::{
+    GuardedHost, MAX_ROUNDS, Original, Rounds, Site, SiteProblem, auth, guarded_hosts,
+};
 
 /// Where a program signs in that cannot follow a redirect to another host.
 const SIGN_IN: HeaderName = HeaderName::from_static("x-tokenhouse-signin");
@@ -160,8 +161,8 @@ impl GuardedBrowser {
         let Some(host) = self.host.as_ref().filter(|host| !host.shares_cookie()) else {
             return self.lead(error, &link);
         };
-        let known = host.rounds(request);
-        let is_in_vain = |rounds: &Rounds| rounds.are_in_vain(now(), MAX_ROUNDS);
+        let (known, now) = (host.rounds(request), now(auth(request)?));
+        let is_in_vain = |rounds: &Rounds| rounds.are_in_vain(now, MAX_ROUNDS);
         if known.as_ref().is_some_and(is_in_vain) {
             return self.lead(error, &self.link("/signin/stopped", original.url.as_str()));
         }
@@ -217,7 +218,7 @@ fn set(response: &mut HttpResponse, name: HeaderName, value: &str) -> Result<(),
     Ok(())
 }
 
-/// In seconds since 1970. Only rounds are counted by it, which are short.
-pub(super) fn now() -> i64 {
-    Utc::now().timestamp()
+/// The time of the service's clock, in seconds since 1970, as rounds are counted.
+pub(super) fn now(auth: &Auth) -> i64 {
+    auth.clock().now().and_utc().timestamp()
 }

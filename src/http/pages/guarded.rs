@@ -135,7 +135,7 @@ pub(super) async fn callback(
     }
     if let Some(rounds) = rounds {
         let cookie = host
-            .set_rounds(&rounds.counted(now()))
+            .set_rounds(&rounds.counted(now(&auth)))
             .ok_or(DomainError::Internal)?;
         response.append_header((header::SET_COOKIE, cookie));
     }

@@ -107,7 +107,7 @@ impl ReturnTo {
         page: &Page,
         session: &BrowserSession,
     ) -> Result<Lead, DomainError> {
-        let Some(cookie) = self.count(request, page)? else {
+        let Some(cookie) = self.count(request, page, now(auth))? else {
             return Ok(Lead::Stopped);
         };
         let nonce = self.nonce.clone().filter(|_| !self.host.shares_cookie());
@@ -136,6 +136,7 @@ impl ReturnTo {
         &self,
         request: &HttpRequest,
         page: &Page,
+        now: i64,
     ) -> Result<Option<Option<HeaderValue>>, DomainError> {
         let shares_cookie = self.host.shares_cookie();
         let (nonce, max) = match &self.nonce {
@@ -155,10 +156,10 @@ impl ReturnTo {
         }
         let known = known.and_then(|known| known.at(host, nonce));
         let rounds = known.unwrap_or_else(|| Rounds::begin_at(host, nonce));
-        if rounds.are_in_vain(now(), max) {
+        if rounds.are_in_vain(now, max) {
             return Ok(None);
         }
-        let cookie = here.set_rounds(&rounds.counted(now()));
+        let cookie = here.set_rounds(&rounds.counted(now));
         cookie.map(Some).map(Some).ok_or(DomainError::Internal)
     }
 }
