@@ -176,7 +176,7 @@ impl FromRequest for MaybeBrowserSession {
 ///
 /// # Errors
 /// [`Error::Unavailable`]
-pub(super) async fn find_session(
+pub(crate) async fn find_session(
     request: &HttpRequest,
     candidates: Candidates,
 ) -> Result<Option<BrowserSession>, Error> {
@@ -207,19 +207,23 @@ pub(crate) fn sign_in_location(request: &HttpRequest) -> Result<String, BrowserE
     Ok(format!("{base}/signin?next={next}"))
 }
 
-/// The value of the cookie with this name; `None` if there are two different ones, as one of them is
-/// from somebody else.
+/// The value of the cookie with this name; `None` if there are two different ones, as the browser has one of
+/// them from another host.
 pub(super) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut values = headers
-        .get_all(header::COOKIE)
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            let value = pair.strip_prefix(name.as_bytes())?;
-            value.strip_prefix(b"=")
-        });
+    let mut values = cookies(headers, name);
     let first = values.next();
     first.filter(|first| values.all(|other| other == *first))
+}
+
+/// The values of the cookies with this name, in the order of the browser.
+pub(crate) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(header::COOKIE)
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        })
 }
 
 /// A request that one of our own pages has sent, or that only reads.

@@ -1,14 +1,14 @@
 //! The cookies of the pages.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderValue};
 
 use crate::auth::IssuedToken;
 use crate::guards::Site;
+use crate::guards::browser::cookies;
 use crate::pages::Language;
 
 /// The cookie with the language that the user has chosen.
-pub(super) const LANGUAGE_COOKIE: &str = "tokenhouse-lang";
+const LANGUAGE_COOKIE: &str = "tokenhouse-lang";
 
 /// How long browsers keep that: a year, in seconds.
 const LANGUAGE_AGE: u32 = 365 * 86_400;
@@ -60,14 +60,8 @@ fn path(site: &Site) -> &str {
     }
 }
 
-/// The value of a cookie that is no secret.
-pub(super) fn value_of(request: &HttpRequest, name: &str) -> Option<String> {
-    let values = request.headers().get_all(header::COOKIE);
-    let mut pairs = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'));
-    pairs.find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then(|| value.to_owned())
-    })
+/// The language that the user has chosen.
+pub(super) fn chosen_language(headers: &HeaderMap) -> Option<Language> {
+    let value = cookies(headers, LANGUAGE_COOKIE).next()?;
+    Language::of_code(str::from_utf8(value).ok()?)
 }

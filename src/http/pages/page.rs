@@ -7,8 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest};
 
-use super::cookies::{LANGUAGE_COOKIE, value_of};
-use super::{Pages, return_to};
+use super::{Pages, cookies, return_to};
 use crate::config::PagesMode;
 use crate::error::Error;
 use crate::guards::{BrowserError, BrowserSession, Site};
@@ -145,8 +144,7 @@ fn language(request: &HttpRequest) -> Language {
     if let Some(language) = chosen_language(request) {
         return language;
     }
-    let stored = value_of(request, LANGUAGE_COOKIE);
-    let stored = stored.and_then(|code| Language::of_code(&code));
+    let stored = cookies::chosen_language(request.headers());
     let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
     let accepted = accepted.and_then(|value| value.to_str().ok());
     stored.unwrap_or_else(|| Language::preferred(accepted.unwrap_or_default()))

@@ -1,7 +1,6 @@
 //! Forms that change other users' accounts, as parameters of the handlers.
 
 use std::fmt;
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
@@ -16,6 +15,7 @@ use crate::auth::{Administrator, Auth, IssuedToken};
 use crate::credential::Candidates;
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::audit_context;
+use crate::guards::browser::find_session;
 use crate::guards::{BrowserSession, auth};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
@@ -155,12 +155,10 @@ async fn replace(
     request.extensions_mut().insert(NewCookie(cookie));
     let secret = issued.secret.expose();
     let candidates = Candidates::parse_cookie(secret.as_bytes()).ok_or(DomainError::Internal)?;
-    let principal = auth.find_principal(candidates).await?;
-    let session = BrowserSession::of(Arc::clone(&principal)).ok_or(DomainError::Internal)?;
-    if session.user.id != earlier.user.id {
-        // The address belongs to another user by now.
-        return Err(DomainError::InvalidToken.into());
-    }
+    let session = find_session(request, candidates).await?;
+    // The address may belong to another user by now.
+    let session = session.filter(|session| session.user.id == earlier.user.id);
+    let session = session.ok_or(DomainError::InvalidToken)?;
     require(request, &session, &[scope::USERS_WRITE]).await?;
     Ok(session)
 }
