@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::SecretString;
 
+#[cfg(feature = "pages")]
+use super::TWIN_INTERVAL;
 use super::caller::lock_caller;
 use super::validation::KeyInput;
 use super::{Auth, VerifiedAccount};
@@ -25,10 +27,6 @@ pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
 /// The shortest time between two recorded uses of a key.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
-
-/// How long after a key another one with its name is taken for the same one, sent twice.
-#[cfg(feature = "pages")]
-const TWIN_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// How long before its end a key is reported.
 pub(crate) const EXPIRY_NOTICE: TimeDelta = TimeDelta::days(14);

@@ -95,6 +95,10 @@ pub enum OpenError {
 #[derive(Clone)]
 pub struct Auth(Arc<Inner>);
 
+/// How long after a key or a user the same one again is taken for a form that was sent twice.
+#[cfg(feature = "pages")]
+const TWIN_INTERVAL: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
 struct Inner {
     config: AuthConfig,
     store: Store,

@@ -5,18 +5,18 @@ use super::Administrator;
 use crate::audit::Named;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
+#[cfg(feature = "pages")]
+use crate::auth::TWIN_INTERVAL;
 use crate::auth::register::insert_user;
-use crate::auth::validation::{Field, RegistrationInput, check_optional_scopes};
+use crate::auth::validation::{
+    CheckedRegistration, Field, RegistrationInput, check_optional_scopes,
+};
 use crate::error::{Error, ErrorCollector, FieldError};
 use crate::store::User;
 #[cfg(feature = "cli")]
 use crate::store::{Account, import, user::address_digest};
 #[cfg(feature = "pages")]
 use crate::store::{AuditEvent, EventFilter};
-
-/// How long after a user the same one is taken for the same form, sent twice.
-#[cfg(feature = "pages")]
-const TWIN_INTERVAL: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// What the database has of the address of a new user.
 #[cfg(feature = "cli")]
@@ -42,12 +42,7 @@ impl Auth {
         input: RegistrationInput,
         scopes: Field<Option<String>>,
     ) -> Result<(String, AddressState), Error> {
-        let mut errors = ErrorCollector::new();
-        let registration = input.check_with(&self.0.config, &mut errors);
-        let scopes = errors.take(check_optional_scopes("scopes", scopes));
-        let (Some(registration), Some(_)) = (registration, scopes) else {
-            return Err(errors.into());
-        };
+        let (registration, _scopes) = self.check_input(input, scopes)?;
         let address = registration.email.key();
         let (key, deletion_key) = (address.clone(), self.0.deletion_key.clone());
         let find = move |conn: &mut _| {
@@ -111,14 +106,9 @@ impl Auth {
         scopes: Field<Option<String>>,
     ) -> Result<User, Error> {
         admin.check_is_not_key()?;
-        let mut errors = ErrorCollector::new();
-        let registration = input.check_with(&self.0.config, &mut errors);
-        let scopes = errors.take(check_optional_scopes("scopes", scopes));
-        let (Some(registration), Some(scopes)) = (registration, scopes) else {
-            return Err(errors.into());
-        };
+        let (registration, scopes) = self.check_input(input, scopes)?;
         let user = self
-            .prepare_user(&admin.context, registration, scopes.unwrap_or_default())
+            .prepare_user(&admin.context, registration, scopes)
             .await?;
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
@@ -134,6 +124,21 @@ impl Auth {
             Ok(created)
         });
         self.record_if_denied(admin, created.await).await
+    }
+
+    /// The valid fields of a new user, and the scopes.
+    fn check_input(
+        &self,
+        input: RegistrationInput,
+        scopes: Field<Option<String>>,
+    ) -> Result<(CheckedRegistration, String), Error> {
+        let mut errors = ErrorCollector::new();
+        let registration = input.check_with(&self.0.config, &mut errors);
+        let scopes = errors.take(check_optional_scopes("scopes", scopes));
+        match (registration, scopes) {
+            (Some(registration), Some(scopes)) => Ok((registration, scopes.unwrap_or_default())),
+            _ => Err(errors.into()),
+        }
     }
 
     /// The user of this address, if the same administrator has created it within the last minute: then
