@@ -1,7 +1,7 @@
 //! Origins as browsers write them in the header `Origin` (RFC 6454 section 6.2). They are compared
 //! as strings, so configured origins are normalized.
 
-use url::Url;
+use url::{Host, Url};
 
 const EXPECTED: &str = "expected an origin such as https://app.example";
 
@@ -54,6 +54,15 @@ fn normalise(text: &str) -> Result<String, &'static str> {
 pub(super) fn normalise_http(scheme: &str, host: &str) -> Option<String> {
     let url = parse_url(scheme, host).filter(is_http)?;
     Some(url.origin().ascii_serialization())
+}
+
+/// Whether a host is this machine itself, where browsers trust plain HTTP.
+pub(super) fn is_this_machine(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
 }
 
 fn is_http(url: &Url) -> bool {

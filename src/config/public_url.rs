@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::origins;
 
@@ -55,12 +55,9 @@ impl PublicUrl {
 
     /// Whether the host is this machine itself, where browsers trust plain HTTP.
     pub fn is_loopback(&self) -> bool {
-        match Url::parse(&self.origin).ok().as_ref().and_then(Url::host) {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        }
+        let url = Url::parse(&self.origin).ok();
+        let host = url.as_ref().and_then(Url::host);
+        host.is_some_and(|host| origins::is_this_machine(&host))
     }
 
     /// The path without a trailing slash: `/auth`, or empty.

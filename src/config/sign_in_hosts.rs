@@ -1,7 +1,5 @@
 //! The hosts to which a sign-in may lead: those that a reverse proxy guards with `/verify`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use url::{Host, Url};
 
 use super::origins;
@@ -120,7 +118,7 @@ impl GuardedUrl {
         let url = Url::parse(text).ok()?;
         let is_anonymous = url.username().is_empty() && url.password().is_none();
         let host = url.host()?;
-        let is_secure = url.scheme() == "https" || is_this_machine(&host);
+        let is_secure = url.scheme() == "https" || origins::is_this_machine(&host);
         let is_good = is_anonymous
             && !authority.contains('@')
             && is_secure
@@ -166,14 +164,6 @@ impl GuardedUrl {
     /// The URL with another path.
     pub fn with_path(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.origin())
-    }
-}
-
-fn is_this_machine(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
-        Host::Ipv6(address) => Ipv6Addr::is_loopback(address),
     }
 }
 
