@@ -40,10 +40,10 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
 pub(in crate::http) fn complete<B: MessageBody>(
     response: ServiceResponse<EitherBody<B, BoxBody>>,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
-    let request = response.request().clone();
-    if request.app_data::<PageRoute>().is_none() {
+    if response.request().app_data::<PageRoute>().is_none() {
         return response;
     }
+    let request = response.request().clone();
     let mut response = match instead_of_error(&request, &response) {
         Some(Instead::Redirect(location)) => redirected(response, &location),
         Some(Instead::Page(text)) => with_text(response, text),

@@ -25,7 +25,6 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 const SCOPE: &str = "scope";
 
 /// The parameter that sends browsers to the sign-in page.
-#[cfg(feature = "pages")]
 const REDIRECT: &str = "redirect";
 
 /// The maximum length of a parameter's name in the log, in characters.
@@ -99,11 +98,11 @@ pub(crate) async fn verify(
     let caller = caller.map(|UserOrApp(principal)| principal);
     match query {
         Ok(query) => admit(&request, &context, caller, &query.scopes).await,
-        // Where browsers are meant, nobody has a credential before the operator has read the line.
-        Err(problem) if caller.is_ok() || problem.contains("redirect") => {
-            Err(refuse_query(&request, &problem).into())
-        }
-        Err(_problem) => admit(&request, &context, caller, "").await,
+        Err(problem) => Err(match caller {
+            Err(error) if !problem.is_about_browsers => for_proxy(error).into(),
+            // Where browsers are meant, no client has a credential before the operator has read the line.
+            _ => refuse_query(&request, &problem.text).into(),
+        }),
     }
 }
 
@@ -173,36 +172,48 @@ struct ForwardAuthQuery {
     browser: Option<GuardedBrowser>,
 }
 
+/// What is wrong with it.
+struct QueryProblem {
+    text: String,
+    /// Whether the operator means browsers, which have no credential yet.
+    is_about_browsers: bool,
+}
+
 impl ForwardAuthQuery {
-    /// # Errors
-    /// What is wrong with it.
-    fn of(request: &HttpRequest) -> Result<Self, String> {
+    fn of(request: &HttpRequest) -> Result<Self, QueryProblem> {
         let query = Query::from_request(request);
         if let Some(unknown) = query.names().find(|name| !is_known(name)) {
-            return Err(format!("the unknown parameter {}", for_log(unknown)));
+            return Err(QueryProblem {
+                text: format!("the unknown parameter {}", for_log(unknown)),
+                is_about_browsers: unknown.contains(REDIRECT),
+            });
         }
         let required = query.all(SCOPE);
         if required.iter().any(|scopes| names(scopes).next().is_none()) {
-            return Err("a scope without a name".to_owned());
+            return Err(QueryProblem {
+                text: "a scope without a name".to_owned(),
+                is_about_browsers: false,
+            });
         }
+        #[cfg(feature = "pages")]
+        let about_browsers = |text: &str| QueryProblem {
+            text: text.to_owned(),
+            is_about_browsers: true,
+        };
         Ok(Self {
             scopes: required.join(" "),
             #[cfg(feature = "pages")]
             browser: match query.all(REDIRECT).as_slice() {
                 [] => None,
-                [value] => Some(GuardedBrowser::of(request, value)?),
-                _ => return Err("the parameter redirect twice".to_owned()),
+                [value] => Some(GuardedBrowser::of(request, value).map_err(about_browsers)?),
+                _ => return Err(about_browsers("the parameter redirect twice")),
             },
         })
     }
 }
 
 fn is_known(parameter: &str) -> bool {
-    #[cfg(feature = "pages")]
-    if parameter == REDIRECT {
-        return true;
-    }
-    parameter == SCOPE
+    parameter == SCOPE || (cfg!(feature = "pages") && parameter == REDIRECT)
 }
 
 /// Refuses a query, with a line in the log for the operator, since a client cannot fix it.
