@@ -58,6 +58,13 @@ impl TestUser {
     }
 }
 
+impl Request {
+    /// `POST /token` with a refresh token.
+    pub fn refresh(token: &str) -> Self {
+        Self::post("/token").form(&[("grant_type", "refresh_token"), ("refresh_token", token)])
+    }
+}
+
 impl Response {
     /// The access token of a successful sign-in.
     pub fn access_token(&self) -> Option<String> {

@@ -74,7 +74,7 @@ impl Worker<'_> {
         };
         let presented = token.issued.refresh.clone().unwrap_or_default();
         let process = self.any_process();
-        let mut sent = self.send(process, &refresh_request(&presented));
+        let mut sent = self.send(process, &Request::refresh(&presented));
         if self.rng.random_ratio(1, 8) {
             sent = sent.map(|(_lost, time)| (None, time));
         }
@@ -183,10 +183,6 @@ impl Worker<'_> {
             self.use_everywhere(user, &current);
         }
     }
-}
-
-fn refresh_request(token: &str) -> Request {
-    Request::post("/token").form(&[("grant_type", "refresh_token"), ("refresh_token", token)])
 }
 
 /// The tokens of the response, if there is one.

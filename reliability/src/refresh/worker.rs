@@ -111,13 +111,7 @@ impl<'a> Worker<'a> {
     }
 
     fn sign_in(&mut self) -> Option<Tokens> {
-        let (name, password) = (self.user.email.as_str(), self.user.password.as_str());
-        let form = [
-            ("username", name),
-            ("password", password),
-            ("scope", "offline_access"),
-        ];
-        let response = self.ask(&Request::post("/token").form(&form))?;
+        let response = self.ask(&self.user.sign_in_request_for("offline_access"))?;
         let tokens = Tokens::read(&response);
         if tokens.is_none() {
             self.run.add_wrong(format!("a sign-in: {response:?}"));
@@ -128,7 +122,7 @@ impl<'a> Worker<'a> {
     /// Refreshes as a client does that loses answers and has several tabs. Returns the new tokens; `None`
     /// if the client was signed out.
     fn refresh_honestly(&mut self, tokens: &Tokens) -> Option<Tokens> {
-        let request = refresh(&tokens.refresh);
+        let request = Request::refresh(&tokens.refresh);
         let mut answers: Vec<Tokens> = Vec::new();
         // The answers that are lost, and those of other tabs.
         let tries = 1 + usize::from(self.rng.random_ratio(self.run.options.lost, 100));
@@ -196,7 +190,7 @@ impl<'a> Worker<'a> {
             let access = &tokens[2].access;
             self.send(process, &Request::get("/users/me").bearer(access));
         }
-        let stolen = self.ask(&refresh(&tokens[0].refresh))?;
+        let stolen = self.ask(&Request::refresh(&tokens[0].refresh))?;
         if stolen.status != 400 {
             self.run
                 .add_wrong(format!("a copied token is accepted: {}", stolen.status));
@@ -213,7 +207,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        let again = self.ask(&refresh(&tokens[2].refresh))?;
+        let again = self.ask(&Request::refresh(&tokens[2].refresh))?;
         if again.status != 400 {
             self.run
                 .add_resurrected("an ended session is refreshed".to_owned());
@@ -235,7 +229,7 @@ impl Worker<'_> {
             return None;
         }
         thread::sleep(RECORD_TIME);
-        let stolen = self.ask(&refresh(&tokens.refresh))?;
+        let stolen = self.ask(&Request::refresh(&tokens.refresh))?;
         if stolen.status != 400 {
             self.run
                 .add_wrong(format!("a used token is accepted: {}", stolen.status));
@@ -243,10 +237,6 @@ impl Worker<'_> {
         self.counts.thefts += 1;
         Some(())
     }
-}
-
-fn refresh(token: &str) -> Request {
-    Request::post("/token").form(&[("grant_type", "refresh_token"), ("refresh_token", token)])
 }
 
 impl Tokens {
