@@ -23,7 +23,7 @@ from pathlib import Path
 from support import console
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
 from support.programs import program
-from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running
+from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
 
 AXE = "axe-core@4.14.1"
 
@@ -142,8 +142,8 @@ def visit(pages, email):
     pages.page.fill("#password", PASSWORD)
     pages.press("Create account")
     pages.page.wait_for_url("**/account")
-    for agent in ("Ada's telephone with a name that is longer than others", "\u05d8\u05dc\u05e4\u05d5\u05df"):
-        send_sign_in(pages.base, email, agent)
+    for device in ("Ada's telephone with a name that is longer than others", "\u05d8\u05dc\u05e4\u05d5\u05df"):
+        sign_in(pages.base, email, device_name=device)
     for name, path in ACCOUNT.items():
         pages.open(path)
         pages.look(name)
@@ -171,16 +171,6 @@ def visit(pages, email):
         pages.look(f"sign-in-{language}")
     pages.open("/signin?lang=en")
     pages.look("sign-in")
-
-
-def send_sign_in(base, email, device):
-    """A session of an app."""
-    import urllib.parse
-    import urllib.request
-
-    form = {"username": email, "password": PASSWORD, "device_name": device}
-    request = urllib.request.Request(f"{base}/token", urllib.parse.urlencode(form).encode())
-    urllib.request.urlopen(request).close()
 
 
 def look_at_console(browser, base, axe):

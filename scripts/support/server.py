@@ -123,9 +123,10 @@ def register(base, email):
     return send("POST", f"{base}/register", registration(email))
 
 
-def sign_in(base, email, scope=""):
-    """Returns a new login token of the user, with these scopes or with all."""
-    form = urllib.parse.urlencode({"username": email, "password": PASSWORD, "scope": scope})
+def sign_in(base, email, scope="", **fields):
+    """Returns a new login token of the user, with these scopes or with all. The form has further fields."""
+    form = {"username": email, "password": PASSWORD, "scope": scope, **fields}
+    form = urllib.parse.urlencode(form)
     return send("POST", f"{base}/token", form)["access_token"]
 
 
