@@ -177,7 +177,7 @@ impl Auth {
     }
 
     /// Revokes older keys with the same name that were made within a minute before this one and never
-    /// used: somebody has sent a form twice, and saw only the last key.
+    /// used: the browser has sent a form twice, and the user saw only the last key.
     ///
     /// # Errors
     /// The same as [`Self::revoke_key`].

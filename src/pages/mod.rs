@@ -70,7 +70,7 @@ impl Frame {
         ConsoleTexts::of(self.language).my_account
     }
 
-    /// The id of the viewer, for the forms; 0 for nobody.
+    /// The id of the viewer, for the forms; 0 without one.
     pub(crate) fn user_id(&self) -> i64 {
         self.user.as_ref().map_or(0, |user| user.id)
     }

@@ -57,7 +57,7 @@ impl SignInPage {
         self
     }
 
-    /// The same form for somebody who wanted to see another page.
+    /// The same form for a user who wanted to see another page.
     pub(crate) fn before(mut self, next: Option<String>) -> Self {
         if next.is_some() && self.notice.is_none() {
             self.notice = Some(self.t.is_required.to_owned());
@@ -66,7 +66,7 @@ impl SignInPage {
         self
     }
 
-    /// The same form for somebody who comes from a guarded host.
+    /// The same form for a user who comes from a guarded host.
     pub(crate) fn before_host(mut self, host: &str, query: &str) -> Self {
         if self.notice.is_none() {
             let text = GuardedTexts::of(self.frame.language).before_host;

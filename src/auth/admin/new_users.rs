@@ -49,7 +49,7 @@ impl Auth {
             if Account::find_by_email_key(conn, &key)?.is_some() {
                 return Ok(AddressState::Taken);
             }
-            // Without the key nobody was deleted.
+            // Without the key no user was deleted.
             let Some(digest_key) = deletion_key.find(conn)? else {
                 return Ok(AddressState::Free);
             };

@@ -10,7 +10,7 @@
 //!    `pages/`. No `style` attribute and no script: the content security policy refuses both.
 //! 3. **Handler** here. [`Page`] builds the frame. The caller is a parameter: `BrowserSession` signed
 //!    in, `MaybeBrowserSession` perhaps. Whatever changes something is a `POST` and takes its form as
-//!    [`SignedForm`] (or [`OwnForm`] where nobody is signed in), which refuse what other sites send and
+//!    [`SignedForm`] (or [`OwnForm`] for browsers that are not signed in), which refuse what other sites send and
 //!    what another user's page sends. Success is [`see_other`], a refusal the form again by
 //!    [`refused_form`]; any other error is returned, and becomes a page in [`complete()`].
 //! 4. **Route** in [`routes`], by `page`, and a row in `tests/api/pages/matrix.rs`.

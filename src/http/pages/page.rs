@@ -30,7 +30,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The frame of a page for nobody in particular.
+    /// The frame of a page for a browser that is not signed in.
     pub(super) fn frame(&self) -> Frame {
         Frame {
             language: self.language,

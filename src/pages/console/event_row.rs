@@ -55,7 +55,7 @@ impl Party {
 }
 
 impl EventRow {
-    /// Whether the event changed nothing: somebody has looked at something.
+    /// Whether the event changed nothing: an administrator has looked at something.
     pub(super) fn is_read(&self) -> bool {
         READS.contains(&self.action.as_str())
     }
