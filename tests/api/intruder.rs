@@ -11,7 +11,7 @@ use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 use tokenhouse::credential::token::TokenDigest;
 
-use crate::harness::{Backend, Client, TestApp};
+use crate::harness::{Backend, Client, StopOnDrop, TestApp};
 
 const ROLE: &str = "intruder";
 
@@ -88,15 +88,6 @@ fn flood(conn: &mut PgConnection, stop: &AtomicBool, floods: &AtomicUsize) {
         conn.batch_execute(FLOOD).expect("any role may");
         floods.fetch_add(1, Ordering::Relaxed);
         thread::sleep(Duration::from_millis(300));
-    }
-}
-
-/// Stops the intruder's threads, also when the test fails.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

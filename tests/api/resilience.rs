@@ -19,8 +19,8 @@ use tokenhouse::store::{Ends, Store, StoreError};
 use tokenhouse::{Auth, Authenticated};
 
 use crate::harness::{
-    Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, runtime,
-    wait_for_cache_expiry,
+    Backend, Client, Connection, Request, Running, STATIC_KEY, StopOnDrop, TestApp,
+    on_both_databases, runtime, wait_for_cache_expiry,
 };
 
 on_both_databases!(
@@ -59,14 +59,16 @@ fn continue_sending(kind: Kind, stream: &mut TcpStream) {
     };
 }
 
-/// Sends requests on one connection until stopped, and returns how long each took.
-fn measure_requests(client: &Client, token: &str, stop: &AtomicBool) -> Vec<Duration> {
-    let mut connection = client.connect().unwrap();
+/// Sends this request on one connection until stopped, and returns how long each took.
+fn measure_requests(
+    connection: &mut Connection,
+    request: &Request,
+    stop: &AtomicBool,
+) -> Vec<Duration> {
     let mut took = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let response = connection.send(&client.get("/users/me").bearer(token));
-        assert_eq!(response.unwrap().status, 200);
+        assert_eq!(connection.send(request).unwrap().status, 200);
         took.push(started.elapsed());
         thread::sleep(Duration::from_millis(5));
     }
@@ -75,23 +77,24 @@ fn measure_requests(client: &Client, token: &str, stop: &AtomicBool) -> Vec<Dura
 
 /// Opens stalled connections of all kinds, and waits until the server has closed them.
 fn hold_connections(server: &Running, client: &Client) {
-    let files = server.files();
+    // Not files: the server may open another connection to its database.
+    let before = server.sockets();
     let started = Instant::now();
     let mut held_open: Vec<_> = Kind::ALL
         .iter()
         .flat_map(|kind| (0..CONNECTIONS).map(|_| (*kind, open(*kind, client))))
         .collect();
     thread::sleep(Duration::from_secs(1));
-    let held = server.files() - files;
+    let held = server.sockets() - before;
     assert!(
         held >= Kind::ALL.len() * CONNECTIONS,
-        "they hold {held} files"
+        "they hold {held} connections"
     );
-    while server.files() > files {
+    while server.sockets() > before {
         assert!(
             started.elapsed() < CLOSE_TIMEOUT,
-            "the server still holds {} files more; not cut: {:?}",
-            server.files() - files,
+            "the server still holds {} connections more; not cut: {:?}",
+            server.sockets() - before,
             held_open
                 .iter_mut()
                 .filter_map(|(kind, stream)| (!has_ended(stream)).then_some(*kind))
@@ -109,14 +112,17 @@ fn stalled_connections_are_closed_without_affecting_others() {
     let app = TestApp::start(Backend::Sqlite);
     let (server, client) = app.spawn_server();
     let token = app.register("alice").sign_in();
-    let stop = AtomicBool::new(false);
+    let me = client.get("/users/me").bearer(&token);
+    // Older than the stalled connections.
+    let mut connection = client.connect().unwrap();
+    assert_eq!(connection.send(&me).unwrap().status, 200);
+    let is_done = AtomicBool::new(false);
     let mut took = thread::scope(|scope| {
-        let good = scope.spawn(|| measure_requests(&client, &token, &stop));
-        // So that its connection is older than the stalled ones.
-        thread::sleep(Duration::from_millis(200));
+        let stop = StopOnDrop(&is_done);
+        let good = scope.spawn(|| measure_requests(&mut connection, &me, &is_done));
         let proxies = scope.spawn(|| assert_proxy_connections_stay_open(&app));
         hold_connections(&server, &client);
-        stop.store(true, Ordering::Relaxed);
+        drop(stop);
         proxies.join().unwrap();
         good.join().unwrap()
     });

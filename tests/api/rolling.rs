@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::{
-    Backend, Client, Person, Request, Running, RunningProxy, STATIC_KEY, TestDatabase, free_port,
-    proxy, settings, size, text,
+    Backend, Client, Person, Request, Running, RunningProxy, STATIC_KEY, StopOnDrop, TestDatabase,
+    free_port, proxy, settings, size, text,
 };
 
 /// `TOKENHOUSE_TEST_ROLLING` is the number of restarts per process.
@@ -300,7 +300,6 @@ impl Load {
                 let load = &self;
                 scope.spawn(move || work(load, &person));
             }
-            // Also stops on a panic; the scope would never end otherwise.
             let _stop = StopOnDrop(&self.stopped);
             act();
         });
@@ -399,13 +398,5 @@ impl Load {
                 false
             }
         }
-    }
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -22,7 +22,9 @@ use serde_json::json;
 use tokenhouse::store::{Credential, Ends, Revoking, Store, StoreError};
 use tokenhouse::{Auth, Error};
 
-use crate::harness::{Backend, Client, TestApp, concurrently, on_both_databases, runtime, size};
+use crate::harness::{
+    Backend, Client, StopOnDrop, TestApp, concurrently, on_both_databases, runtime, size,
+};
 
 on_both_databases!(
     rejection_rolls_back_earlier_writes,
@@ -226,13 +228,13 @@ fn wal_stays_small_under_permanent_readers() {
     let stop = AtomicBool::new(false);
     let (mut largest, mut statuses) = (0, Vec::new());
     thread::scope(|scope| {
+        let _stop = StopOnDrop(&stop);
         scope.spawn(|| read_until_stopped(&url, Duration::from_millis(50), &stop));
         while Instant::now() < end || statuses.len() < MIN_CHANGES {
             let outcomes = change_concurrently(&app, &token, 4);
             largest = largest.max(fs::metadata(&wal).unwrap().len());
             statuses.extend(outcomes.iter().map(|(status, _)| *status));
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(statuses.iter().all(|status| *status == 200));
     println!(

@@ -182,6 +182,19 @@ pub fn open_files(pid: u32) -> io::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// The number of open connections and listeners of a process.
+///
+/// # Errors
+/// When it does not run.
+pub fn open_sockets(pid: u32) -> io::Result<usize> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    // A file that was closed in the meantime has no target.
+    let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    Ok(targets
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count())
+}
+
 /// A figure in bytes from `/proc/PID/status`, such as `VmRSS:` (memory in use).
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::{Auditor, administrator, page};
-use crate::harness::{Backend, Log, Running, TestApp, concurrently, on_both_databases};
+use crate::harness::{Backend, Log, Running, StopOnDrop, TestApp, concurrently, on_both_databases};
 
 on_both_databases!(
     invalid_scopes_are_not_echoed_or_stored,
@@ -185,15 +185,14 @@ fn concurrent_pages_use_little_memory(backend: Backend) {
     let before = process.memory();
     let (is_done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
     let statuses = thread::scope(|scope| {
+        let _stop = StopOnDrop(&is_done);
         scope.spawn(|| {
             while !is_done.load(Ordering::Relaxed) {
                 peak.fetch_max(process.memory(), Ordering::Relaxed);
                 thread::sleep(std::time::Duration::from_millis(2));
             }
         });
-        let statuses = concurrently(32, 128, |_| fetch_page());
-        is_done.store(true, Ordering::Relaxed);
-        statuses
+        concurrently(32, 128, |_| fetch_page())
     });
     // A busy machine may reject some requests.
     assert!(statuses.iter().all(|status| [200, 503].contains(status)));

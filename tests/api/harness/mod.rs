@@ -12,7 +12,7 @@ pub use server::{
 };
 pub use test_support::{Client, Connection, Person, Request, Response, ScratchDir, free_port};
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +66,16 @@ pub fn wait_for_cache_expiry(mut status: impl FnMut() -> u16) {
     let start = Instant::now();
     while status() == 200 {
         assert!(start.elapsed() < Duration::from_secs(2), "still accepted");
+    }
+}
+
+/// Sets a flag when dropped, so that the threads of a scope that run until then also end if the test
+/// fails: a scope waits for all of its threads.
+pub struct StopOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -61,6 +61,11 @@ impl Running {
         server::open_files(self.process.id()).expect("it runs, and this is Linux")
     }
 
+    /// The number of open connections and listeners.
+    pub fn sockets(&self) -> usize {
+        server::open_sockets(self.process.id()).expect("it runs, and this is Linux")
+    }
+
     /// Sends the process a signal by name, such as `STOP`.
     pub fn signal(&self, name: &str) {
         let pid = self.process.id().to_string();

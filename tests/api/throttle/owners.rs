@@ -9,7 +9,7 @@ use tokenhouse::Clock;
 
 use super::{LIMIT, accounts_with, fixed_clock, guess, sign_in, source, throttled};
 use crate::harness::{
-    Backend, Client, Person, STATIC_KEY, TestApp, on_both_databases, run_with_input,
+    Backend, Client, Person, STATIC_KEY, StopOnDrop, TestApp, on_both_databases, run_with_input,
 };
 
 on_both_databases!(
@@ -35,6 +35,7 @@ fn owner_signs_in_from_a_known_address_during_an_attack(backend: Backend) {
     assert_eq!(guess(&app.from(HOME), &alice.email, &alice.password), 200);
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let stop = StopOnDrop(&is_done);
         let attack = || {
             while !is_done.load(Ordering::Relaxed) {
                 let status = guess(&app.from(ATTACKER), &alice.email, "wrong password");
@@ -48,7 +49,7 @@ fn owner_signs_in_from_a_known_address_during_an_attack(backend: Backend) {
                 guess(&app.from(HOME), &alice.email, &alice.password)
             })
             .collect();
-        is_done.store(true, Ordering::Relaxed);
+        drop(stop);
         for attacker in attackers {
             attacker.join().unwrap();
         }

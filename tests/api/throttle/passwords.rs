@@ -9,7 +9,9 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 
 use super::{LIMIT, accounts, accounts_with, fixed_clock, guess, sign_in, source, throttled};
-use crate::harness::{Backend, Client, Person, TestApp, concurrently, on_both_databases, size};
+use crate::harness::{
+    Backend, Client, Person, StopOnDrop, TestApp, concurrently, on_both_databases, size,
+};
 use crate::pages::browser::Browser;
 
 on_both_databases!(
@@ -240,6 +242,7 @@ fn noisy_address_does_not_block_other_addresses(backend: Backend) {
     assert!((0..200).any(|_| guess_unknown_user() == 429));
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let stop = StopOnDrop(&is_done);
         let keep_guessing = || {
             while !is_done.load(Ordering::Relaxed) {
                 guess_unknown_user();
@@ -251,9 +254,9 @@ fn noisy_address_does_not_block_other_addresses(backend: Backend) {
             let client = app.from(source(number % people.len()));
             guess(&client, &person.email, &person.password)
         });
-        is_done.store(true, Ordering::Relaxed);
-        for attackers in attackers {
-            attackers.join().unwrap();
+        drop(stop);
+        for attacker in attackers {
+            attacker.join().unwrap();
         }
         assert_eq!(statuses, [200; 100]);
     });

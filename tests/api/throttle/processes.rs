@@ -11,7 +11,8 @@ use tokenhouse::{Auth, Clock};
 
 use super::{LIMIT, accounts_with, fixed_clock, guess, sign_in, source, throttled};
 use crate::harness::{
-    Backend, Client, TestApp, TestAppBuilder, concurrently, on_both_databases, runtime, size,
+    Backend, Client, StopOnDrop, TestApp, TestAppBuilder, concurrently, on_both_databases, runtime,
+    size,
 };
 
 on_both_databases!(
@@ -170,14 +171,13 @@ fn attacker_with_one_password_does_not_lock_out_others(backend: Backend) {
         }
     };
     let statuses = thread::scope(|scope| {
+        let _stop = StopOnDrop(&is_done);
         let attackers: Vec<_> = (0..connections).map(|_| scope.spawn(attack)).collect();
         while accepted.load(Ordering::Relaxed) == 0 && !attackers[0].is_finished() {
             thread::yield_now();
         }
         let client = app.from(source(1));
-        let statuses = [(); 5].map(|()| sign_in(&client, &victim.email, &victim.password).status);
-        is_done.store(true, Ordering::Relaxed);
-        statuses
+        [(); 5].map(|()| sign_in(&client, &victim.email, &victim.password).status)
     });
     assert_eq!(statuses, [200; 5]);
 }
