@@ -56,13 +56,14 @@ impl Auth {
         checked: CheckedRegistration,
         scopes: String,
     ) -> Result<NewUser, Error> {
-        self.check_capacity(context.network())?;
+        let place = self.0.hasher.reserve(context.network())?;
         let email_key = checked.email.key();
         let key = email_key.clone();
         let find = move |conn: &mut _| Account::find_by_email_key(conn, &key);
         if self.0.store.read(find).await?.is_some() {
             return Err(Error::EmailTaken);
         }
+        drop(place);
         let hashed_password = self.hash_first_password(context, &checked).await?;
         Ok(NewUser {
             name: checked.name,

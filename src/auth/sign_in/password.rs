@@ -54,7 +54,7 @@ impl Auth {
         name: &str,
         password: &SecretString,
     ) -> Result<VerifiedAccount, Error> {
-        self.check_capacity(context.network())?;
+        let place = self.0.hasher.reserve(context.network())?;
         let email = EmailAddress::parse(name).ok();
         let username = username_key(name).filter(|_| email.is_none());
         let canonical = match (&email, &username) {
@@ -73,6 +73,7 @@ impl Auth {
             .as_ref()
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
+        drop(place);
         let matches = self.verify_password(context, password, hash).await;
         let matches = self.0.throttle.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
@@ -117,7 +118,7 @@ impl Auth {
         action: Action,
     ) -> Result<VerifiedAccount, Error> {
         self.0.throttle.check_changes(context)?;
-        self.check_capacity(context.network())?;
+        let place = self.0.hasher.reserve(context.network())?;
         let id = principal.user.id;
         let name = fold(&principal.user.email);
         let attempt = self.0.throttle.count_attempt(context, &name).await?;
@@ -126,6 +127,7 @@ impl Auth {
         let found = found.and_then(|found| found.ok_or(Error::InvalidToken));
         let account = self.0.throttle.or_withdraw(&attempt, found).await?;
         let hash = Some(&account.hashed_password).filter(|_| attempt.is_allowed);
+        drop(place);
         let matches = self.verify_password(context, password, hash).await;
         if self.0.throttle.or_withdraw(&attempt, matches).await? {
             return Ok(VerifiedAccount { account, attempt });

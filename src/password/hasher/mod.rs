@@ -119,8 +119,28 @@ impl PasswordHasher {
     /// # Errors
     /// [`Busy`] if the queue is full.
     pub fn check_capacity(&self, network: Network) -> Result<(), Busy> {
-        let queue = self.0.shared.lock();
-        if self.is_full(&queue, Some(self.0.config.cost)) && !queue.can_displace(network) {
+        self.check_room(&self.0.shared.lock(), network)
+    }
+
+    /// Keeps a place in the queue while a client in this network is looked up. Without places, all
+    /// clients that arrive before the first work is queued would be looked up, and refused then. Drop
+    /// the place before the work is sent.
+    ///
+    /// # Errors
+    /// [`Busy`] if the queue is full.
+    pub fn reserve(&self, network: Network) -> Result<Place, Busy> {
+        let mut queue = self.0.shared.lock();
+        self.check_room(&queue, network)?;
+        queue.add_place(network);
+        let shared = Arc::clone(&self.0.shared);
+        Ok(Place { shared, network })
+    }
+
+    /// Whether there is room beside the places that are kept.
+    fn check_room(&self, queue: &Queue, network: Network) -> Result<(), Busy> {
+        let cost = Some(self.0.config.cost);
+        let batches = queue.batches_before(cost) + queue.places() / MAX_BATCH;
+        if self.is_too_long(batches) && !queue.can_displace(network) {
             return Err(self.busy());
         }
         Ok(())
@@ -282,7 +302,8 @@ impl PasswordHasher {
     /// of the network with the most.
     fn admit(&self, network: Network, work: Work, state: JobState) -> Result<(), Busy> {
         let mut queue = self.0.shared.lock();
-        if self.is_full(&queue, work.cost()) && !queue.displace_for(network) {
+        let batches = queue.batches_before(work.cost());
+        if self.is_too_long(batches) && !queue.displace_for(network) {
             return Err(self.busy());
         }
         queue.push(network, work, state);
@@ -292,8 +313,8 @@ impl PasswordHasher {
     }
 
     /// Whether new work would wait too long for the batches before it, spread over the threads.
-    fn is_full(&self, queue: &Queue, cost: Option<Cost>) -> bool {
-        let batches = queue.batches_before(cost) / self.0.config.threads;
+    fn is_too_long(&self, batches: usize) -> bool {
+        let batches = batches / self.0.config.threads;
         let batch = self.0.shared.pace.batch();
         let wait = batch.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX));
         wait > self.0.config.max_wait
@@ -304,6 +325,19 @@ impl PasswordHasher {
         Busy {
             retry_after: self.0.config.max_wait,
         }
+    }
+}
+
+/// A place in the queue for a password that is not sent yet.
+#[must_use]
+pub struct Place {
+    shared: Arc<Shared>,
+    network: Network,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.lock().remove_place(self.network);
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Queue {
     waiting: HashMap<Network, VecDeque<Job>>,
     /// The networks with waiting work, the next one first.
     turns: VecDeque<Network>,
+    /// How many clients per network have a place but no work yet. Contains no zero.
+    places: HashMap<Network, usize>,
     /// The number of batches that the threads are working on.
     pub(super) running: usize,
     pub(super) closed: bool,
@@ -126,9 +128,40 @@ impl Queue {
         None
     }
 
-    /// Whether new work of this network may displace work of another that has more than its share.
+    /// Keeps a place for work of this network.
+    pub(super) fn add_place(&mut self, network: Network) {
+        *self.places.entry(network).or_default() += 1;
+    }
+
+    /// Gives up a place of this network.
+    pub(super) fn remove_place(&mut self, network: Network) {
+        if let Some(places) = self.places.get_mut(&network) {
+            *places -= 1;
+            if *places == 0 {
+                self.places.remove(&network);
+            }
+        }
+    }
+
+    /// How many places are kept.
+    pub(super) fn places(&self) -> usize {
+        self.places.values().sum()
+    }
+
+    /// Whether new work of this network may displace work of another that has more than its share, if
+    /// all that have a place had sent theirs.
     pub(super) fn can_displace(&self, newcomer: Network) -> bool {
-        self.longest_other(newcomer).is_some()
+        let length = |network| {
+            let waiting = self.waiting.get(network).map_or(0, VecDeque::len);
+            waiting + self.places.get(network).copied().unwrap_or(0)
+        };
+        let longest = self
+            .waiting
+            .keys()
+            .chain(self.places.keys())
+            .map(length)
+            .max();
+        longest > Some(length(&newcomer) + 1)
     }
 
     /// Drops the newest work of the network with the most work, if the network `newcomer` would

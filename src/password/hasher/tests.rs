@@ -101,6 +101,24 @@ fn full_queue_refuses_immediately() {
 }
 
 #[test]
+fn clients_that_are_looked_up_keep_their_places() {
+    let networks = [1, 2].map(|number| Network::new(Some([192, 0, number, 1].into())));
+    let hasher = start(1, Duration::from_secs(10));
+    let pace = &hasher.0.shared.pace;
+    pace.set_batch_duration(Duration::from_secs(1));
+    let reserve = |network| hasher.reserve(network).ok();
+    let places: Vec<_> = std::iter::from_fn(|| reserve(networks[0])).collect();
+    // Ten batches before the last one.
+    assert_eq!(places.len(), 11 * MAX_BATCH);
+    assert!(hasher.check_capacity(networks[0]).is_err());
+    // Another network has its share, and the queue itself is empty.
+    assert!(hasher.check_capacity(networks[1]).is_ok());
+    assert_eq!(on_runtime(hasher.run(networks[0], || 1)), Ok(1));
+    drop(places);
+    assert!(hasher.check_capacity(networks[0]).is_ok());
+}
+
+#[test]
 fn work_of_a_caller_that_stopped_waiting_is_not_run() {
     let local = tokio::task::LocalSet::new();
     on_runtime(local.run_until(async {
