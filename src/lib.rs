@@ -189,7 +189,8 @@
 //!
 //! | feature | adds | on by default |
 //! |---|---|---|
-//! | `cli` | the command line, and so the program; enables `pages` | yes |
+//! | `cli` | the command line, and so the program; enables `mail` and `pages` | yes |
+//! | `mail` | mails to users, by SMTP; enables `server` | yes |
 //! | `pages` | the pages for browsers; enables `server` | yes |
 //! | `server` | the service over HTTP: its routes, their documentation, the server | yes |
 //! | `remote` | the guards that query a service over HTTP | no |
@@ -245,6 +246,8 @@ pub mod guards;
 pub mod http;
 #[cfg(feature = "cli")]
 pub mod import;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod metrics;
 pub mod network;
 #[cfg(feature = "pages")]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from top to bottom: a module may use modules of its own layer and of the layers
 /// below it.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["cli", "fuzzing", "remote", "testing"],
     &["dev"],
     &["http"],
@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 14] = [
     &["audit"],
     &["error"],
     &["store"],
+    &["mail"],
     &["config"],
     &["password"],
     &[

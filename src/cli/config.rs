@@ -13,6 +13,7 @@ use super::table::{Cell, Column};
 use super::{read_settings, run_with};
 use crate::config::{Config, Profile, SETTINGS, Source, template};
 use crate::credential::token::generate_token;
+use crate::mail::Mailer;
 use crate::private_file;
 use crate::private_file::reason;
 
@@ -136,22 +137,17 @@ fn check(env_file: Option<&Path>, output: Output) -> ExitCode {
     let config = match read_settings(env_file, output) {
         Ok(config) => config,
         Err(errors) => {
-            errors.iter().for_each(|error| complain(&error.to_string()));
             let invalid = errors.iter().map(|error| Invalid {
                 name: error.name.clone(),
                 problem: error.problem.clone(),
             });
-            let checked = Checked {
-                usable: false,
-                errors: invalid.collect(),
-                warnings: Vec::new(),
-            };
-            if output.is_json() {
-                output.print_json(&checked);
-            }
-            return ExitCode::from(EXIT_BAD_INPUT);
+            return refuse(invalid.collect(), output);
         }
     };
+    if let Err(error) = Mailer::new(&config) {
+        let (name, problem) = (error.setting.to_owned(), error.problem);
+        return refuse(vec![Invalid { name, problem }], output);
+    }
     let warnings = config.all_warnings();
     let lines = match warnings.as_slice() {
         [] => vec!["the settings are fine".to_owned()],
@@ -167,6 +163,21 @@ fn check(env_file: Option<&Path>, output: Output) -> ExitCode {
     };
     output.print_lines(&checked, &lines);
     ExitCode::SUCCESS
+}
+
+fn refuse(errors: Vec<Invalid>, output: Output) -> ExitCode {
+    for Invalid { name, problem } in &errors {
+        complain(&format!("{name}: {problem}"));
+    }
+    let checked = Checked {
+        usable: false,
+        errors,
+        warnings: Vec::new(),
+    };
+    if output.is_json() {
+        output.print_json(&checked);
+    }
+    ExitCode::from(EXIT_BAD_INPUT)
 }
 
 fn show(config: &Config, output: Output) {

@@ -12,6 +12,7 @@ mod healthcheck;
 mod import;
 mod import_seed;
 mod key;
+mod mail;
 mod migrate;
 mod output;
 mod password;
@@ -103,6 +104,9 @@ enum Command {
     /// Manage apps: programs that own keys without being people.
     #[command(subcommand)]
     App(app::AppCommand),
+    /// Check that mails can be sent.
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Read, verify and maintain the audit trail.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -170,6 +174,9 @@ impl Cli {
             }
             Command::App(command) => {
                 run_with(file, output, |config| app::run(config, command, output))
+            }
+            Command::Mail(command) => {
+                run_with(file, output, |config| mail::run(config, &command, output))
             }
             Command::Audit(command) => {
                 run_with(file, output, |config| audit::run(config, command, output))

@@ -2,9 +2,11 @@
 //! lists the invalid ones.
 
 mod address;
+mod colour;
 mod dotenv;
 mod env_file;
 mod log_filter;
+mod mail;
 mod names;
 mod origins;
 mod pages;
@@ -15,6 +17,7 @@ mod secret;
 mod settings;
 mod sign_in_cookie;
 mod sign_in_hosts;
+mod smtp;
 mod source;
 #[cfg(feature = "cli")]
 mod template;
@@ -25,8 +28,10 @@ mod warnings;
 
 use std::fmt;
 
+pub use colour::Colour;
 pub use env_file::{EnvFile, ReadFile};
-pub use pages::{Colour, Logo, PagesConfig, PagesMode};
+pub use mail::{MailAddress, MailConfig, MailTransport};
+pub use pages::{Logo, PagesConfig, PagesMode};
 pub(crate) use postgres_url::PostgresUrl;
 pub use proxies::TrustedProxies;
 pub use public_url::PublicUrl;
@@ -34,6 +39,7 @@ pub use secret::{DatabaseUrl, StaticKeys};
 pub use settings::{SETTINGS, Setting};
 pub use sign_in_cookie::{GuardedHosts, SignInCookie};
 pub use sign_in_hosts::{GuardedUrl, SignInHosts};
+pub use smtp::{SmtpServer, SmtpTls};
 pub use source::{EffectiveSetting, Source};
 #[cfg(feature = "cli")]
 pub(crate) use template::template;
@@ -62,6 +68,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The rules of authentication.
     pub auth: AuthConfig,
+    /// The settings of mails; `None` if the service sends none.
+    pub mail: Option<MailConfig>,
     /// `RUST_LOG`, a filter of `env_logger`.
     pub log_filter: String,
     /// `TOKENHOUSE_LOG_FORMAT`
@@ -166,8 +174,11 @@ impl Config {
     }
 
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let public_url = values.public_url()?;
+        let pages = PagesConfig::from_values(values)?;
         let mut config = Self {
             profile: values.profile()?,
+            mail: MailConfig::from_values(values, public_url.as_ref(), &pages)?,
             server: ServerConfig {
                 bind: values.address("TOKENHOUSE_BIND")?,
                 metrics_bind: values.metrics_address()?,
@@ -176,8 +187,8 @@ impl Config {
                 access_log: values.flag("TOKENHOUSE_ACCESS_LOG")?,
                 docs: values.flag("TOKENHOUSE_DOCS")?,
                 cors_origins: values.cors_origins()?,
-                pages: PagesConfig::from_values(values)?,
-                public_url: values.public_url()?,
+                pages,
+                public_url,
                 trusted_proxies: values.trusted_proxies()?,
             },
             database: DatabaseConfig {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::values::Values;
-use super::{ConfigError, EffectiveSetting, GuardedHosts};
+use super::{Colour, ConfigError, EffectiveSetting, GuardedHosts};
 use crate::private_file::reason;
 
 /// The largest logo, in bytes: every visitor loads it.
@@ -54,20 +54,6 @@ pub struct Logo {
     pub media_type: &'static str,
     /// The file.
     pub bytes: Arc<[u8]>,
-}
-
-/// An opaque colour: red, green and blue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Colour(pub [u8; 3]);
-
-impl Colour {
-    /// Parses `#1f6f5c`.
-    fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6)?;
-        let byte = |start| u8::from_str_radix(digits.get(start..start + 2)?, 16).ok();
-        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hex.then_some(Self([byte(0)?, byte(2)?, byte(4)?]))
-    }
 }
 
 impl Logo {

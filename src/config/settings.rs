@@ -162,6 +162,36 @@ pub const SETTINGS: &[Setting] = &[
         "The URL of the service for clients, with the path if there is one: https://auth.example; without it, no OAuth2 metadata, and pages only on the machine itself",
     ),
     plain(
+        "TOKENHOUSE_MAIL",
+        "off",
+        "Where mails go: off (none are sent), smtp, or for development log or file:FOLDER",
+    ),
+    secret(
+        "TOKENHOUSE_SMTP_URL",
+        "",
+        "The mail server for smtp: smtps://USER:PASSWORD@HOST, or smtp://USER:PASSWORD@HOST:587 with STARTTLS; ?tls=required, opportunistic or none, and ?tls-host=NAME if the certificate has another name",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_FROM",
+        "",
+        "The sender of mails, required with smtp: Example <no-reply@example.com>; without a name, that of the brand",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_REPLY_TO",
+        "",
+        "The address for answers to mails: Support <support@example.com>; that of the sender if empty",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_TEMPLATES",
+        "",
+        "A folder with templates of mails, which replace the built-in ones of the same name",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_LOCALES",
+        "en,de,es,fr",
+        "The languages of mails, separated by commas; the first one is for users of any other language",
+    ),
+    plain(
         "TOKENHOUSE_DATABASE_POOL_SIZE",
         "8",
         "Maximum number of database connections, 1 to 1000",

@@ -94,7 +94,7 @@ impl Values {
     }
 
     /// The value, if the setting is given.
-    fn secret(&self, name: &'static str) -> Option<&SecretString> {
+    pub(super) fn secret(&self, name: &'static str) -> Option<&SecretString> {
         self.given.get(name).map(|(value, _)| value)
     }
 

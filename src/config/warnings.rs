@@ -1,6 +1,6 @@
 //! Warnings about valid settings. `serve` logs the urgent ones; `config check` and `doctor` report all.
 
-use super::{Config, PagesMode, Registration};
+use super::{Config, MailTransport, PagesMode, Registration};
 
 impl Config {
     /// Urgent warnings for the operator, one sentence each.
@@ -10,7 +10,21 @@ impl Config {
         let keys = &self.auth.static_keys;
         let public_url = server.public_url.as_ref();
         let is_plain_http = public_url.is_some_and(|url| !url.is_https() && !url.is_loopback());
+        let transport = self.mail.as_ref().map(|mail| &mail.transport);
         select(&[
+            (
+                matches!(transport, Some(MailTransport::Smtp(server)) if server.exposes_password()),
+                "TOKENHOUSE_SMTP_URL: tls=none sends the password of the mail server in the clear; use \
+                 smtps or STARTTLS, and tls-host if the certificate has another name",
+            ),
+            (
+                matches!(
+                    transport,
+                    Some(MailTransport::Log | MailTransport::Folder(_))
+                ),
+                "TOKENHOUSE_MAIL: mails are not sent but written with their links to the log or a folder, \
+                 where every reader can use them; set smtp outside development",
+            ),
             (
                 keys.any_shorter_than(16),
                 "API_KEY_TOKEN: shorter than 16 characters, so it can be guessed",
