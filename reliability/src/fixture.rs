@@ -29,7 +29,7 @@ pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 const COMMAND_POLL_INTERVAL: Duration = Duration::from_micros(200);
 
 /// A connection that was idle for longer is not used again: the server may be closing it.
-const MAX_IDLE: Duration = Duration::from_secs(2);
+pub(crate) const MAX_IDLE: Duration = Duration::from_secs(2);
 
 /// The time limit for a response: long enough for a machine that is busy with other tests.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -2,12 +2,13 @@
 //! and an API key.
 
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use test_support::{Client, Connection, Program, Request, Response, ScratchDir, Server};
 
 use super::Kind;
-use crate::fixture::{ApiClient, COMMAND_TIMEOUT, RESPONSE_TIMEOUT, Service};
+use crate::fixture::{ApiClient, COMMAND_TIMEOUT, MAX_IDLE, RESPONSE_TIMEOUT, Service};
 use crate::fixture::{expect_status, member, program, run_command, start_server};
 use crate::user::{Change, Made, User};
 
@@ -25,8 +26,9 @@ pub(super) struct RaceFixture {
     servers: Vec<Server>,
     pub(super) api: ApiClient,
     pub(super) admin: String,
-    /// Connections of clients that use credentials, kept from one round to the next.
-    pub(super) connections: Vec<Connection>,
+    /// Connections of clients that use credentials, kept from one round to the next, and the time of
+    /// the last use.
+    connections: (Vec<Connection>, Instant),
     /// The number of users so far.
     users: usize,
     // Dropped after the processes, which write into it.
@@ -44,7 +46,7 @@ impl RaceFixture {
             api: ApiClient::new(&servers),
             program,
             servers,
-            connections: Vec::new(),
+            connections: (Vec::new(), Instant::now()),
             users: 0,
             _scratch: scratch,
         })
@@ -55,10 +57,17 @@ impl RaceFixture {
         ApiClient::new(&self.servers)
     }
 
-    /// This number of connections, to the processes in turns. They go back into `connections`.
+    /// Keeps connections for the next round.
+    pub(super) fn keep_connections(&mut self, connections: Vec<Connection>) {
+        self.connections = (connections, Instant::now());
+    }
+
+    /// This number of connections, to the processes in turns.
     pub(super) fn take_connections(&mut self, count: usize) -> Result<Vec<Connection>, String> {
-        let mut connections = std::mem::take(&mut self.connections);
-        if !connections.iter().all(Connection::is_open) {
+        let (mut connections, used_at) =
+            (std::mem::take(&mut self.connections.0), self.connections.1);
+        // A service closes idle connections, perhaps just as a request is on its way.
+        if used_at.elapsed() > MAX_IDLE || !connections.iter().all(Connection::is_open) {
             connections.clear();
         }
         for number in connections.len()..count {

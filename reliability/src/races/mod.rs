@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use crate::fixture::{Backend, Database};
 use crate::user::Change;
@@ -122,7 +123,7 @@ pub struct Races {
 }
 
 /// What happened in a round, or in many.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Round {
     /// Credentials that were issued before the change. For barrier rounds.
     pub issued: usize,
@@ -132,15 +133,26 @@ pub struct Round {
     pub after: usize,
     /// Accepted uses among those, and anything else that must not exist.
     pub stale: usize,
+    /// What the last number counts, in words.
+    pub findings: Vec<String>,
 }
 
 impl Round {
-    fn plus(self, other: Self) -> Self {
+    fn plus(mut self, other: Self) -> Self {
+        self.findings.extend(other.findings);
         Self {
             issued: self.issued + other.issued,
             before: self.before + other.before,
             after: self.after + other.after,
             stale: self.stale + other.stale,
+            findings: self.findings,
+        }
+    }
+
+    fn add_stale(&mut self, count: usize, what: &str) {
+        if count > 0 {
+            self.stale += count;
+            self.findings.push(format!("{count}: {what}"));
         }
     }
 }
@@ -167,10 +179,13 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = self.sum;
+        let sum = &self.sum;
         let counts = [self.rounds, sum.issued, sum.before, sum.after, sum.stale];
         let counts = counts.map(|count| format!(" {count:>9}"));
-        write!(f, "{:<30}{}", self.kind.name(), counts.concat())
+        write!(f, "{:<30}{}", self.kind.name(), counts.concat())?;
+        sum.findings
+            .iter()
+            .try_for_each(|finding| write!(f, "\n    {finding}"))
     }
 }
 
@@ -202,8 +217,6 @@ impl Races {
             rounds: 0,
             sum: Round::default(),
         };
-        // Those of an earlier kind were idle, and the service may be closing them.
-        fixture.connections.clear();
         for number in 0..self.rounds + self.rounds / UNANSWERED_IN + UNANSWERED_IN {
             if tally.rounds == self.rounds {
                 return Ok(tally);
@@ -212,11 +225,26 @@ impl Races {
                 (_, None) => rounds::run_hot(fixture, kind, number)?,
                 (end, Some(change)) => rounds::run_barrier(fixture, &change, end, number)?,
             };
-            if let Some(round) = round {
+            if let Some(mut round) = round {
+                if round.stale > 0 {
+                    let events = fixture.last_events()?;
+                    let events: Vec<String> = events.iter().map(summary).collect();
+                    round.findings.push(format!(
+                        "round {number}, events from the last on: {}",
+                        events.join(", ")
+                    ));
+                }
                 tally.rounds += 1;
                 tally.sum = tally.sum.plus(round);
             }
         }
         Err("too many rounds stayed without a response".to_owned())
     }
+}
+
+/// An event in one word or two: its id, what was done, and to whom.
+fn summary(event: &Value) -> String {
+    let text = |name: &str| event[name].as_str().unwrap_or_default();
+    let (action, result, target) = (text("action"), text("result"), text("target"));
+    format!("{} {action} {result} {target}", event["id"])
 }

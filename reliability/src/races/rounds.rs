@@ -81,7 +81,7 @@ pub(super) fn run_hot(
         }
         (end, sum)
     });
-    fixture.connections = connections;
+    fixture.keep_connections(connections);
     let round = round?;
     match end? {
         Reply::Acknowledged(_) => Ok(Some(round)),
@@ -112,7 +112,7 @@ impl Progress {
             let is_accepted = status == 200;
             if is_after {
                 round.after += 1;
-                round.stale += usize::from(is_accepted);
+                round.add_stale(usize::from(is_accepted), "a use after the end is accepted");
             } else {
                 round.before += 1;
                 accepted += usize::from(is_accepted);
@@ -184,11 +184,18 @@ pub(super) fn run_barrier(
         (Reply::Unknown, _) => Ok(None),
         (Reply::Acknowledged(_), issued) => judge(fixture, &mut user, change, kind, issued),
         // The sign-in came first and ended the token of the other request.
-        (Reply::Refused, Some(token)) if *change == Change::Login => Ok(Some(Round {
-            issued: 1,
-            stale: PROCESSES - fixture.api.count_accepting(&token)?,
-            ..Round::default()
-        })),
+        (Reply::Refused, Some(token)) if *change == Change::Login => {
+            let refusing = PROCESSES - fixture.api.count_accepting(&token)?;
+            let mut round = Round {
+                issued: 1,
+                ..Round::default()
+            };
+            round.add_stale(
+                refusing,
+                "the token of the sign-in that came first is refused",
+            );
+            Ok(Some(round))
+        }
         (Reply::Refused, _) => Err("the caller is not signed in".to_owned()),
     }
 }
@@ -216,28 +223,38 @@ fn judge(
         if is_end_last(fixture, user, kind)? {
             ended.push(secret);
         } else if !may_come_last {
-            round.stale += 1;
+            round.add_stale(1, "the trail has the new credential after the end");
         }
     }
-    round.use_ended(fixture, &ended)?;
+    round.use_ended(fixture, &ended, "after the end")?;
     if kind == Kind::Disable {
         user.apply(&Change::Disable, &Made::default());
         fixture.make(user, &Change::Enable)?;
-        round.use_ended(fixture, &ended)?;
+        round.use_ended(fixture, &ended, "after the user was enabled again")?;
         // A refused key must not have left anything that now becomes valid.
         fixture.make(user, &Change::Login)?;
         round.after += 1;
-        round.stale += fixture.count_keys(user)?;
+        let keys = fixture.count_keys(user)?;
+        round.add_stale(keys, "keys are left after the user was enabled again");
     }
     Ok(Some(round))
 }
 
 impl Round {
-    /// Uses credentials that have ended.
-    fn use_ended(&mut self, fixture: &mut RaceFixture, ended: &[String]) -> Result<(), String> {
-        for credential in ended {
+    /// Uses credentials that have ended: the login token and the key that the user had, and the new one.
+    fn use_ended(
+        &mut self,
+        fixture: &mut RaceFixture,
+        ended: &[String],
+        when: &str,
+    ) -> Result<(), String> {
+        for (number, credential) in ended.iter().enumerate() {
             self.after += PROCESSES;
-            self.stale += fixture.api.count_accepting(credential)?;
+            let accepting = fixture.api.count_accepting(credential)?;
+            self.add_stale(
+                accepting,
+                &format!("credential {number} is accepted {when}"),
+            );
         }
         Ok(())
     }
