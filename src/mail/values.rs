@@ -228,6 +228,6 @@ impl Values {
 
 impl From<Values> for Value {
     fn from(values: Values) -> Self {
-        values.by_name.into_iter().collect()
+        Value::from_pairs(values.by_name)
     }
 }
