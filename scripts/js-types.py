@@ -8,6 +8,7 @@ document that it does not know, rather than write a type that is wrong. Needs no
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,11 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     command = [options.binary, "openapi"]
-    document = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    # With mail, so that its routes are described.
+    settings = {"TOKENHOUSE_MAIL": "log", "TOKENHOUSE_PUBLIC_URL": "https://auth.example"}
+    environment = {**os.environ, **settings}
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    document = json.loads(printed.stdout)
     types = HEAD + "\n".join([*schemas(document), *routes(document)]) + "\n" + TAIL
     if not options.check:
         TYPES.write_text(types)

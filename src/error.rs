@@ -107,6 +107,24 @@ pub enum Error {
     /// No app has this name or id.
     #[error("no such app: tokenhouse app list shows all")]
     AppNotFound,
+    /// The link or code of a mail is unknown, used, expired or replaced. The error does not say which.
+    #[error("the link or code is not valid")]
+    BadMailToken,
+    /// The address was verified before, with this link.
+    #[error("the address is verified already")]
+    AlreadyVerified,
+    /// The user has to verify the address before signing in.
+    #[error("the address is not verified")]
+    EmailNotVerified,
+    /// The service sends no mail.
+    #[error("mail is off: set TOKENHOUSE_MAIL")]
+    MailOff,
+    /// The service does not know the URL that links begin with.
+    #[error("links need TOKENHOUSE_PUBLIC_URL")]
+    NoPublicUrl,
+    /// No failed mail has this id.
+    #[error("no such mail")]
+    MailNotFound,
     /// The settings do not allow this address to register.
     #[error("registration is not open")]
     RegistrationRefused,

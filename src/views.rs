@@ -6,7 +6,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::auth::IssuedKey;
+use crate::config::{AuthConfig, Verification};
 use crate::store::{ApiKey, AuditEvent, Session, User};
+#[cfg(feature = "mail")]
+use crate::store::{MailState, OutboxMail};
 
 /// A user as shown to themselves; no other column is ever shown.
 #[derive(Serialize, ToSchema)]
@@ -28,17 +31,33 @@ pub(crate) struct UserRead<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
     external_id: Option<&'a str>,
+    /// Whether the user has shown to read the mail of the address; only with `TOKENHOUSE_VERIFICATION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    email_verified: Option<bool>,
 }
 
-impl<'a> From<&'a User> for UserRead<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> UserRead<'a> {
+    /// A user, as the settings let it be shown.
+    pub(crate) fn new(user: &'a User, config: &AuthConfig) -> Self {
+        let shows = config.flows.verification != Verification::Off;
         Self {
+            email_verified: shows.then_some(user.email_verified_at.is_some()),
             id: user.id,
             name: &user.name,
             surname: &user.surname,
             email: &user.email,
             website: &user.website,
             external_id: user.external_id.as_deref(),
+        }
+    }
+
+    /// A user whose address was verified just now, with that in any case.
+    #[cfg(feature = "mail")]
+    pub(crate) fn verified(user: &'a User, config: &AuthConfig) -> Self {
+        Self {
+            email_verified: Some(user.email_verified_at.is_some()),
+            ..Self::new(user, config)
         }
     }
 }
@@ -187,6 +206,63 @@ impl<'a> SessionRead<'a> {
             user_agent: &session.user_agent,
             amr: &session.amr,
             current: current == Some(session.id),
+        }
+    }
+}
+
+/// A mail of the outbox.
+#[cfg(feature = "mail")]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Mail)]
+pub(crate) struct MailRead<'a> {
+    #[schema(example = 7)]
+    id: i64,
+    /// Which template it has.
+    #[schema(example = "reset-password")]
+    purpose: &'a str,
+    /// The user whom it concerns.
+    #[schema(example = 12)]
+    user_id: Option<i64>,
+    #[schema(format = "email", example = "andres@example.com")]
+    to: &'a str,
+    /// `waiting`, `sent` or `failed`.
+    #[schema(example = "waiting")]
+    pub(crate) state: &'a str,
+    /// The tries so far.
+    pub(crate) attempts: i64,
+    #[schema(format = "date-time")]
+    queued_at: String,
+    /// When the next try is due; null unless it waits.
+    #[schema(format = "date-time")]
+    pub(crate) next_at: Option<String>,
+    #[schema(format = "date-time")]
+    sent_at: Option<String>,
+    #[schema(format = "date-time")]
+    failed_at: Option<String>,
+    /// The last words of the mail server.
+    #[schema(example = "250 2.0.0 Ok: queued as 4F1A2")]
+    last_reply: &'a str,
+    /// The header `Message-ID`, without angle brackets.
+    message_id: &'a str,
+}
+
+#[cfg(feature = "mail")]
+impl<'a> From<&'a OutboxMail> for MailRead<'a> {
+    fn from(mail: &'a OutboxMail) -> Self {
+        let state = mail.state();
+        Self {
+            id: mail.id,
+            purpose: &mail.purpose,
+            user_id: mail.user_id,
+            to: &mail.to_address,
+            state: state.name(),
+            attempts: mail.attempts,
+            queued_at: utc(mail.queued_at),
+            next_at: (state == MailState::Waiting).then(|| utc(mail.next_at)),
+            sent_at: mail.sent_at.map(utc),
+            failed_at: mail.failed_at.map(utc),
+            last_reply: &mail.last_reply,
+            message_id: &mail.message_id,
         }
     }
 }

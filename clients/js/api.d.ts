@@ -81,6 +81,15 @@ export interface Schemas {
     /** Accepted for clients that send it, and ignored. */
     token_type_hint?: string;
   };
+  /** The token of the link, or the address and the code. */
+  EmailVerification: {
+    /** From the link. */
+    token?: string;
+    /** With `code`, in place of `token`. */
+    email?: string;
+    /** Eight characters, in any case; `O` counts as `0`, `I` and `L` as `1`. */
+    code?: string;
+  };
   /** An error in one sentence. */
   ErrorBody: {
     detail: string;
@@ -118,6 +127,10 @@ export interface Schemas {
     /** Details of the action. */
     detail: unknown;
   };
+  /** Who has forgotten the password. */
+  ForgottenPassword: {
+    email: string;
+  };
   /** Every invalid field. */
   HTTPValidationError: {
     detail: Array<Schemas["ValidationError"]>;
@@ -152,6 +165,8 @@ export interface Schemas {
     name?: string;
     /** The id in the system that the user was imported from, if it was not an integer. */
     external_id?: string;
+    /** Whether the user has shown to read the mail of the address; only with `TOKENHOUSE_VERIFICATION`. */
+    email_verified?: boolean;
     /** The id of the session; not for an API key. */
     sid?: string;
     /** When the user entered the password, in seconds since 1970 (RFC 9470 section 6.2). */
@@ -196,6 +211,34 @@ export interface Schemas {
   };
   /** A step of the path to the offending value. */
   Location: string | number;
+  /** A mail of the outbox. */
+  Mail: {
+    id: number;
+    /** Which template it has. */
+    purpose: string;
+    /** The user whom it concerns. */
+    user_id?: number | null;
+    to: string;
+    /** `waiting`, `sent` or `failed`. */
+    state: string;
+    /** The tries so far. */
+    attempts: number;
+    queued_at: string;
+    /** When the next try is due; null unless it waits. */
+    next_at?: string | null;
+    sent_at?: string | null;
+    failed_at?: string | null;
+    /** The last words of the mail server. */
+    last_reply: string;
+    /** The header `Message-ID`, without angle brackets. */
+    message_id: string;
+  };
+  /** A page of mails. */
+  MailList: {
+    mails: Array<Schemas["Mail"]>;
+    /** The path and query of the next page; null after the last one. */
+    next?: string | null;
+  };
   /** The metadata of the authorization server. */
   Metadata: {
     issuer: string;
@@ -228,6 +271,18 @@ export interface Schemas {
     /** Always 1. */
     page: number;
   };
+  /** A new password: with the token of the link, or with the address and the code. */
+  PasswordReset: {
+    /** From the link. */
+    token?: string;
+    /** With `code`, in place of `token`. */
+    email?: string;
+    /** Eight characters, in any case; `O` counts as `0`, `I` and `L` as `1`. */
+    code?: string;
+    password: string;
+    /** Whether the API keys end too; they do by default. */
+    end_keys?: boolean;
+  };
   /** A change of the password. */
   PasswordUpdate: {
     current_password: string;
@@ -240,6 +295,17 @@ export interface Schemas {
     name?: string;
     surname?: string;
     website?: string;
+  };
+  /** A link to pass on. */
+  ResetLink: {
+    /** Good once, and in place of the link in any mail before. */
+    url: string;
+    expires_at: string;
+  };
+  /** How a link reaches a user. */
+  ResetLinkRequest: {
+    /** `true`, the default, sends a mail; `false` returns the link, to be passed on. */
+    deliver?: boolean;
   };
   /** A session. */
   Session: {
@@ -306,6 +372,8 @@ export interface Schemas {
     website: string;
     /** The id in the system that the user was imported from, if it was not an integer. */
     external_id?: string;
+    /** Whether the user has shown to read the mail of the address; only with `TOKENHOUSE_VERIFICATION`. */
+    email_verified?: boolean;
   };
   /** A registration. */
   UserCreate: {
@@ -328,6 +396,11 @@ export interface Schemas {
     /** The numbers and texts of `msg`, by name. */
     ctx?: unknown;
   };
+  /** Whose address is to be verified: that of the caller, or another one. */
+  VerificationRequest: {
+    /** Without it, the address of the caller. */
+    email?: string;
+  };
 }
 
 export interface Routes {
@@ -349,6 +422,23 @@ export interface Routes {
       limit?: number;
     } };
     response: Schemas["EventList"];
+  };
+  /** The last ones first. Sent and failed mails are listed for 30 days. No mail is stored: only to whom it
+   * went, and what the mail server said. */
+  "GET /admin/mail": {
+    input: { query?: {
+      state?: string;
+      before?: number;
+      limit?: number;
+    } };
+    response: Schemas["MailList"];
+  };
+  /** Send a failed mail again */
+  "POST /admin/mail/{id}/retry": {
+    input: { path: {
+      id: number;
+    } };
+    response: unknown;
   };
   /** Ordered by id; with `search`, those whose address, name or surname contains it, ordered by address.
    * A page of a search can be shorter than `limit`, even empty, and have a next one. */
@@ -398,6 +488,13 @@ export interface Routes {
     }; body: Schemas["AdminUserUpdate"] };
     response: Schemas["AdminUser"];
   };
+  /** The administrator never learns the password. API keys cannot do this. */
+  "POST /admin/users/{id}/reset": {
+    input: { path: {
+      id: number;
+    }; body: Schemas["ResetLinkRequest"] };
+    response: Schemas["ResetLink"] | unknown;
+  };
   /** List the sessions of a user */
   "GET /admin/users/{id}/sessions": {
     input: { path: {
@@ -433,6 +530,12 @@ export interface Routes {
       id: number;
     } };
     response: undefined;
+  };
+  /** The answer is the same whether or not a user has the address. The mail has a link to a page and a code
+   * that can be typed instead. An address gets one mail a minute, and five an hour. */
+  "POST /forgot-password": {
+    input: { body: Schemas["ForgottenPassword"] };
+    response: unknown;
   };
   /** Restart it when this does not respond. */
   "GET /health/live": {
@@ -479,7 +582,13 @@ export interface Routes {
   /** Creates a user, who can sign in immediately. */
   "POST /register": {
     input: { body: Schemas["UserCreate"] };
-    response: Schemas["User"];
+    response: Schemas["User"] | unknown;
+  };
+  /** Ends all sessions and, unless `end_keys` is false, all API keys. Does not sign in. A link is good once; a
+   * password that is refused with 422 leaves it good. */
+  "POST /reset-password": {
+    input: { body: Schemas["PasswordReset"] };
+    response: unknown;
   };
   /** Ends the login token or API key for any client that has it; with a credential in the header, only
    * one of the same user. The response is the same when there was nothing to end. */
@@ -582,6 +691,18 @@ export interface Routes {
       redirect?: string;
     } };
     response: undefined;
+  };
+  /** The first verification ends all sessions and keys of the user, since they may be of somebody else who has
+   * registered the address; unless the request carries a login token of the user. 400 with the error
+   * `already_verified` for a link that was used. */
+  "POST /verify-email": {
+    input: { body: Schemas["EmailVerification"] };
+    response: Schemas["User"];
+  };
+  /** The answer is the same whether or not a user has the address, and whether or not it is verified. */
+  "POST /verify-email/request": {
+    input: { body: Schemas["VerificationRequest"] };
+    response: unknown;
   };
 }
 

@@ -36,6 +36,7 @@ pub struct AuditContext {
     pub(super) user_agent: String,
     pub(super) request_id: String,
     pub(super) client_request_id: String,
+    locale: String,
     is_shared: bool,
     spender: Option<Spender>,
 }
@@ -77,6 +78,15 @@ impl AuditContext {
     pub fn with_client_request_id(self, id: &str) -> Self {
         Self {
             client_request_id: id.to_owned(),
+            ..self
+        }
+    }
+
+    /// Adds the language that the client prefers, as a BCP 47 tag, for mails. It is not recorded.
+    #[must_use]
+    pub fn with_locale(self, locale: &str) -> Self {
+        Self {
+            locale: locale.to_owned(),
             ..self
         }
     }
@@ -194,6 +204,17 @@ impl AuditContext {
         self.by_session_secret("code", user_id, session_id)
     }
 
+    /// Returns this context, authenticated by a link or code from a mail.
+    #[cfg(feature = "mail")]
+    pub(crate) fn by_mail(&self, user_id: i64) -> Self {
+        Self {
+            actor: user(user_id),
+            credential: "mail".to_owned(),
+            authority: OWN_ACCOUNT.to_owned(),
+            ..self.clone()
+        }
+    }
+
     fn by_session_secret(&self, credential: &str, user_id: i64, session_id: i64) -> Self {
         Self {
             actor: user(user_id),
@@ -230,6 +251,11 @@ impl AuditContext {
             address: self.address,
             ..Self::default()
         }
+    }
+
+    /// The language that the client prefers; empty if it is unknown.
+    pub(crate) fn locale(&self) -> &str {
+        &self.locale
     }
 
     /// The client's address.

@@ -105,6 +105,18 @@ pub enum Action {
     /// A refresh token was used that another one had replaced long before, so the session ended: one of
     /// the two users of the session has copied it, or restored it from a backup.
     SessionRefreshReuse,
+    /// A client asked for a mail to a user, with a link or code.
+    MailRequest,
+    /// An administrator or operator read the mails that are queued, sent or failed.
+    MailRead,
+    /// An administrator or operator queued a mail again that has failed.
+    MailRetry,
+    /// A user set another password with a link or code, or a client tried to.
+    PasswordReset,
+    /// An administrator or operator made a link to reset a user's password, or had it mailed.
+    PasswordResetLink,
+    /// A user verified the address with a link or code, a client tried to, or an operator declared it.
+    EmailVerify,
 }
 
 impl Action {
@@ -158,6 +170,12 @@ impl Action {
         Self::SessionHost,
         Self::SessionRead,
         Self::SessionRefreshReuse,
+        Self::MailRequest,
+        Self::MailRead,
+        Self::MailRetry,
+        Self::PasswordReset,
+        Self::PasswordResetLink,
+        Self::EmailVerify,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -211,6 +229,12 @@ impl Action {
             Self::SessionHost => "session.host",
             Self::SessionRead => "session.read",
             Self::SessionRefreshReuse => "session.refresh_reuse",
+            Self::MailRequest => "mail.request",
+            Self::MailRead => "mail.read",
+            Self::MailRetry => "mail.retry",
+            Self::PasswordReset => "password.reset",
+            Self::PasswordResetLink => "password.reset-link",
+            Self::EmailVerify => "email.verify",
         }
     }
 }

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 
 use super::{Auth, session_uses};
 use crate::audit::{Action, AuditContext, Event};
+use crate::config::Verification;
 use crate::credential::{Candidates, Place};
 use crate::error::Error;
 use crate::store::{
@@ -109,6 +110,12 @@ impl Auth {
         if !is_good {
             self.0.metrics.checks_refused.inc();
             return Err(Error::InvalidToken);
+        }
+        if self.0.config.flows.verification == Verification::Scopes
+            && user.email_verified_at.is_none()
+            && !user.is_app
+        {
+            principal.withhold_scopes();
         }
         self.0.metrics.checks_ok.inc();
         match &principal.credential {

@@ -79,6 +79,8 @@ impl Auth {
             }
             succeeding.succeed(tx, now)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
+            #[cfg(feature = "mail")]
+            super::mail_tokens::end_resets(tx, user.id)?;
             if let Credential::LoginToken(token) = &principal.credential {
                 Sessions::end_others(tx, user.id, token.session.id)?;
             }

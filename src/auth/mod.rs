@@ -10,8 +10,16 @@ mod after_restore;
 mod api_key;
 mod caller;
 mod device_name;
+#[cfg(feature = "mail")]
+mod email_verification;
 mod introspect;
+#[cfg(feature = "mail")]
+mod mail;
+#[cfg(feature = "mail")]
+mod mail_tokens;
 mod own_sessions;
+#[cfg(feature = "mail")]
+mod password_reset;
 mod refresh;
 mod register;
 mod revoked_credentials;
@@ -33,11 +41,17 @@ use std::time::Duration;
 pub(crate) use access_token::require_user;
 #[cfg(feature = "cli")]
 pub(crate) use admin::AddressState;
+#[cfg(feature = "mail")]
+pub use admin::MailPage;
 pub use admin::{Addresses, Administrator, MAX_SEARCH, UserPage};
 pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
 #[cfg(feature = "cli")]
 pub(crate) use api_key::time_left;
+#[cfg(feature = "mail")]
+pub use mail::{PrintedLink, ProofInput};
+#[cfg(feature = "mail")]
+pub use password_reset::ResetInput;
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
@@ -86,6 +100,10 @@ pub enum OpenError {
     /// The threads cannot be started.
     #[error("no threads: {0}")]
     Threads(#[from] std::io::Error),
+    /// The templates of mails, or the certificates for the mail server, cannot be used.
+    #[cfg(feature = "mail")]
+    #[error("TOKENHOUSE_MAIL: {0}")]
+    Mail(#[from] crate::mail::MailError),
 }
 
 /// A handle to everything that authenticates: the entry point for a program that uses this library.
@@ -113,6 +131,8 @@ struct Inner {
     key_uses: KeyUses,
     session_uses: SessionUses,
     static_key_uses: StaticKeyUses,
+    #[cfg(feature = "mail")]
+    mail: mail::MailState,
     #[cfg(feature = "pages")]
     stored_hashes: StoredHashes,
 }
@@ -139,7 +159,8 @@ impl Auth {
     /// Creates a service on an open database, with the given settings and clock.
     ///
     /// # Errors
-    /// [`OpenError::Threads`] when the threads cannot be started.
+    /// [`OpenError::Threads`] when the threads cannot be started; [`OpenError::Mail`] when the settings of
+    /// mails cannot be used.
     pub fn new(store: Store, config: AuthConfig, clock: Clock) -> Result<Self, OpenError> {
         Self::with_metrics(store, config, clock, Arc::default())
     }
@@ -176,6 +197,11 @@ impl Auth {
             audit.clone(),
             Arc::clone(&metrics),
         );
+        #[cfg(feature = "mail")]
+        let mail = {
+            let mailer = config.mail.as_ref().map(crate::mail::Mailer::start);
+            mail::MailState::new(mailer.transpose()?)
+        };
         Ok(Self(Arc::new(Inner {
             config,
             store,
@@ -190,6 +216,8 @@ impl Auth {
             key_uses: KeyUses::default(),
             session_uses: SessionUses::default(),
             static_key_uses: StaticKeyUses::default(),
+            #[cfg(feature = "mail")]
+            mail,
             #[cfg(feature = "pages")]
             stored_hashes: StoredHashes::default(),
         })))

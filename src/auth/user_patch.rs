@@ -251,9 +251,11 @@ pub fn version(user: &User) -> String {
         external_id,
         // Never changes.
         is_app: _,
+        email_verified_at,
     } = user;
     let disabled_at = disabled_at.map(|at| at.to_string());
-    let fields: [&str; 9] = [
+    let email_verified_at = email_verified_at.map(|at| at.to_string());
+    let fields: [&str; 10] = [
         &id.to_string(),
         name,
         surname,
@@ -263,6 +265,7 @@ pub fn version(user: &User) -> String {
         &created_at.to_string(),
         &disabled_at.unwrap_or_default(),
         external_id.as_deref().unwrap_or_default(),
+        &email_verified_at.unwrap_or_default(),
     ];
     let mut hash = Sha256::new();
     for field in fields {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::common::{Failure, and_ended, check_scopes, counted, find_id, with_auth_creating};
-use super::output::Output;
+use super::output::{Output, note};
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::user_list::{ListArgs, export, list, print_user, print_users};
 use crate::auth::{
@@ -14,7 +14,7 @@ use crate::auth::{
 use crate::config::Config;
 use crate::error::{FieldError, InvalidField};
 use crate::store::User;
-use crate::views::AdminUser;
+use crate::views::{AdminUser, utc};
 
 /// The commands for users.
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,10 @@ pub(super) enum UserCommand {
     Enable(UserArgs),
     /// Reset the failed sign-ins of a user, whose account may be locked because of them.
     Unlock(UserArgs),
+    /// Print a link with which a user can set another password. It replaces links in mails.
+    ResetLink(UserArgs),
+    /// Declare the address of a user verified.
+    Verify(UserArgs),
     /// Grant scopes to a user, or revoke them, also from all the user's tokens and keys.
     Grant(GrantArgs),
     /// End the login token and all keys of a user.
@@ -146,6 +150,21 @@ struct Unlocked {
     unlocked: bool,
 }
 
+/// A link to pass on to a user.
+#[derive(Serialize)]
+struct ResetLink {
+    id: i64,
+    url: String,
+    expires_at: String,
+}
+
+/// The user whose address was declared verified.
+#[derive(Serialize)]
+struct Verified {
+    id: i64,
+    verified: bool,
+}
+
 /// The user whose password was changed.
 #[derive(Serialize)]
 struct PasswordChanged {
@@ -178,6 +197,8 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true, output).await,
             UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false, output).await,
             UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
+            UserCommand::ResetLink(args) => print_reset_link(&auth, &operator, &args, output).await,
+            UserCommand::Verify(args) => verify(&auth, &operator, &args, output).await,
             UserCommand::Unlock(args) => unlock(&auth, &operator, &args, output).await,
             UserCommand::SignOut(args) => sign_out(&auth, &operator, &args, output).await,
             UserCommand::Delete(args) => delete(&auth, &operator, &args, output).await,
@@ -332,6 +353,43 @@ async fn unlock(
         false => format!("{email} was not locked"),
     };
     output.confirm(&Unlocked { id, unlocked }, &sentence);
+    Ok(())
+}
+
+async fn print_reset_link(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &UserArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    let link = auth.print_reset_link(operator, id).await?;
+    let (url, expires_at) = (link.url, utc(link.expires_at));
+    note(&format!(
+        "{email} can set another password with this link, once, until {expires_at}"
+    ));
+    let printed = ResetLink {
+        id,
+        url,
+        expires_at,
+    };
+    output.print(&printed, &[&printed.url]);
+    Ok(())
+}
+
+async fn verify(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &UserArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    let is_new = auth.declare_verified(operator, id).await?;
+    let sentence = match is_new {
+        true => format!("{email} is verified"),
+        false => format!("{email} was verified already"),
+    };
+    output.confirm(&Verified { id, verified: true }, &sentence);
     Ok(())
 }
 

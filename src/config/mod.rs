@@ -5,6 +5,7 @@ mod address;
 mod colour;
 mod dotenv;
 mod env_file;
+mod flows;
 mod log_filter;
 mod mail;
 mod names;
@@ -30,6 +31,7 @@ use std::fmt;
 
 pub use colour::Colour;
 pub use env_file::{EnvFile, ReadFile};
+pub use flows::{FlowConfig, RegisterAnswer, Verification};
 pub use mail::{MailAddress, MailConfig, MailTransport};
 pub use pages::{Logo, PagesConfig, PagesMode};
 pub(crate) use postgres_url::PostgresUrl;
@@ -210,6 +212,7 @@ impl Config {
             // Last, because it compares settings with each other.
             auth: AuthConfig::from_values(values)?,
         };
+        config.auth.mail.clone_from(&config.mail);
         config.server.pages.effective = config.effective.as_slice().into();
         config.server.pages.warnings = config.all_warnings().into();
         Ok(config)

@@ -209,12 +209,47 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_REGISTRATION",
         "open",
-        "Who may register: open, closed, or domains (compared, not verified: any address in them)",
+        "Who may register: open, closed, or domains (verified with TOKENHOUSE_MAIL; compared without it: any address in them)",
     ),
     plain(
         "TOKENHOUSE_REGISTRATION_DOMAINS",
         "",
         "The e-mail domains for domains, separated by commas",
+    ),
+    plain(
+        "TOKENHOUSE_REGISTER_ANSWER",
+        "tutorial",
+        "What /register tells: tutorial (the user, or that the address is taken), or uniform (nothing: a mail does, so that nobody learns who has an account)",
+    ),
+    plain(
+        "TOKENHOUSE_VERIFICATION",
+        "off",
+        "What an unverified address means: off (nothing), mark (it is shown), scopes (no scopes) or sign-in (no sign-in, as always with mail and domains)",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_PER_HOUR",
+        "1000",
+        "Mails per hour; others wait",
+    ),
+    plain(
+        "TOKENHOUSE_MAIL_UNKNOWN",
+        "false",
+        "Answer by mail who wants to reset a password and has no account",
+    ),
+    plain(
+        "TOKENHOUSE_RESET_LIFETIME",
+        "1800",
+        "How long a link to reset the password is good: 30m or a number of seconds; at most 1d",
+    ),
+    plain(
+        "TOKENHOUSE_VERIFY_LIFETIME",
+        "86400",
+        "How long a link to verify the address is good: 24h or a number of seconds; at most 30d",
+    ),
+    plain(
+        "TOKENHOUSE_CODE_LIFETIME",
+        "600",
+        "How long the code in a mail is good, which can be typed instead: 10m or a number of seconds; at most 1h",
     ),
     plain(
         "TOKENHOUSE_TOKEN_LIFETIME",

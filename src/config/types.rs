@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::ConfigError;
+use super::flows::FlowConfig;
+use super::mail::MailConfig;
 use super::pages::PagesConfig;
 use super::proxies::TrustedProxies;
 use super::public_url::PublicUrl;
@@ -101,6 +103,12 @@ pub struct AuthConfig {
     pub audit_key: Option<SecretString>,
     /// `TOKENHOUSE_AUDIT_RETENTION_DAYS`: how long events are kept; forever if `None`.
     pub audit_retention: Option<Duration>,
+    /// `TOKENHOUSE_PUBLIC_URL`: what links begin with.
+    pub public_url: Option<PublicUrl>,
+    /// The settings of mails; `None` if the service sends none.
+    pub mail: Option<MailConfig>,
+    /// The settings of what is done by mail.
+    pub flows: FlowConfig,
 }
 
 /// The settings of sessions.
@@ -184,8 +192,8 @@ pub enum Registration {
     Open,
     /// No client; administrators and the operator create users.
     Closed,
-    /// Clients with an e-mail address in one of these domains (lower case, in Unicode). The address is
-    /// not verified.
+    /// Clients with an e-mail address in one of these domains (lower case, in Unicode). It is verified if
+    /// the service sends mail.
     Domains(Vec<String>),
 }
 
@@ -201,9 +209,14 @@ pub enum LogFormat {
 
 impl AuthConfig {
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let registration = values.registration()?;
+        let is_mail_on = values.text("TOKENHOUSE_MAIL") != "off";
         let config = Self {
             static_keys: values.static_keys()?,
-            registration: values.registration()?,
+            flows: FlowConfig::from_values(values, &registration, is_mail_on)?,
+            registration,
+            public_url: values.public_url()?,
+            mail: None,
             token_lifetime: values.time(
                 "TOKENHOUSE_TOKEN_LIFETIME",
                 1..=366 * 86_400,

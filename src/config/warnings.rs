@@ -49,9 +49,9 @@ impl Config {
                  sign in on the pages; they need https",
             ),
             (
-                matches!(self.auth.registration, Registration::Domains(_)),
-                "TOKENHOUSE_REGISTRATION: domains compares addresses but verifies nothing, so every \
-                 client can register any address in these domains",
+                matches!(self.auth.registration, Registration::Domains(_)) && self.mail.is_none(),
+                "TOKENHOUSE_REGISTRATION: without TOKENHOUSE_MAIL, domains compares addresses but \
+                 verifies nothing, so every client can register any address in these domains",
             ),
         ])
     }

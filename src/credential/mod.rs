@@ -4,10 +4,12 @@ pub mod api_key;
 pub(crate) mod browser_cookie;
 pub(crate) mod hex;
 pub(crate) mod keyed_digest;
+pub mod mail_token;
 pub(crate) mod refresh_token;
 pub mod token;
 
 use crate::credential::browser_cookie::is_browser_cookie_shaped;
+use crate::credential::mail_token::is_mail_token_shaped;
 use crate::credential::refresh_token::is_refresh_token_shaped;
 use crate::credential::token::{TokenDigest, is_foreign_token_shaped, is_token_shaped};
 
@@ -32,10 +34,13 @@ pub struct CredentialDigest {
 
 impl CredentialDigest {
     /// Digests a credential from a header. Returns `None` for a malformed API key (mistyped or
-    /// truncated), for a refresh token and for the secret of a browser's cookie, which authenticate
-    /// nobody there and need no database query.
+    /// truncated), for a refresh token, for the secret of a browser's cookie and for the token of a
+    /// mail, which authenticate nobody there and need no database query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
-        if is_refresh_token_shaped(presented) || is_browser_cookie_shaped(presented) {
+        if is_refresh_token_shaped(presented)
+            || is_browser_cookie_shaped(presented)
+            || is_mail_token_shaped(presented)
+        {
             return None;
         }
         let kind = if has_key_prefix(presented) {

@@ -27,7 +27,7 @@ pub struct NoRandomness;
 pub struct PlainToken(SecretString);
 
 impl PlainToken {
-    /// The token itself: 43 characters of `[A-Za-z0-9_-]`, and more only for a cookie.
+    /// The token itself: 43 characters of `[A-Za-z0-9_-]`, after a prefix for some kinds; or a code of a mail.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -67,6 +67,11 @@ impl PlainToken {
     /// The same token after a prefix, as a secret of another kind.
     pub(super) fn prefixed(&self, prefix: &str) -> Self {
         Self(format!("{prefix}{}", self.expose()).into())
+    }
+
+    /// A secret of another form.
+    pub(super) fn from_text(text: String) -> Self {
+        Self(text.into())
     }
 
     /// The token of these bytes. One that would begin with a hyphen begins with an underscore instead.

@@ -36,12 +36,30 @@ pub(crate) fn audit_context(request: &HttpRequest) -> AuditContext {
     let given = client_request_id(request).map(text).unwrap_or_default();
     let own = request_id(request);
     let context = AuditContext::client(address(request), user_agent, own.as_str())
-        .with_client_request_id(given);
+        .with_client_request_id(given)
+        .with_locale(preferred_language(request));
     if is_behind_unnamed_proxy(request) {
         context.behind_unnamed_proxy()
     } else {
         context
     }
+}
+
+/// The longest tag of a language that is kept: a language, a script, a region and a variant (RFC 5646
+/// section 4.4.1).
+const MAX_LANGUAGE: usize = 35;
+
+/// The language that the client prefers: the first one of `Accept-Language` (RFC 9110 section 12.5.4), where
+/// browsers write it. Empty if there is none.
+fn preferred_language(request: &HttpRequest) -> &str {
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    let first = accepted.and_then(|accepted| accepted.split([',', ';']).next());
+    let is_tag = |tag: &&str| {
+        let mut bytes = tag.bytes();
+        tag.len() <= MAX_LANGUAGE && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    first.map(str::trim).filter(is_tag).unwrap_or_default()
 }
 
 /// The network of the client.

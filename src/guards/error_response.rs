@@ -28,7 +28,9 @@ impl ResponseError for Error {
             Self::TwoCredentials
             | Self::InvalidScope
             | Self::InvalidGrant
-            | Self::RefreshTokenReused => StatusCode::BAD_REQUEST,
+            | Self::RefreshTokenReused
+            | Self::BadMailToken
+            | Self::AlreadyVerified => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated | Self::InvalidToken | Self::BadCredentials => {
                 StatusCode::UNAUTHORIZED
             }
@@ -40,15 +42,20 @@ impl ResponseError for Error {
             | Self::UserRequired
             | Self::KeyWithoutScopes
             | Self::RecentSignInRequired
-            | Self::WrongPassword => StatusCode::FORBIDDEN,
-            Self::UserNotFound | Self::KeyNotFound | Self::SessionNotFound | Self::AppNotFound => {
-                StatusCode::NOT_FOUND
-            }
+            | Self::WrongPassword
+            | Self::EmailNotVerified => StatusCode::FORBIDDEN,
+            Self::UserNotFound
+            | Self::KeyNotFound
+            | Self::SessionNotFound
+            | Self::AppNotFound
+            | Self::MailNotFound
+            | Self::MailOff => StatusCode::NOT_FOUND,
             Self::EmailTaken
             | Self::AppTaken
             | Self::TooManyKeys
             | Self::Disabled
-            | Self::LastAdministrator => StatusCode::CONFLICT,
+            | Self::LastAdministrator
+            | Self::NoPublicUrl => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::InvalidInput(_) | Self::ScopeNotHeld(_) | Self::AppName => {
@@ -122,6 +129,20 @@ impl Error {
                 let description = "The user does not hold all requested scopes";
                 oauth_error(&description.into(), "invalid_scope", description)
             }
+            Self::BadMailToken => {
+                let description = "The link or code is not valid: it is unknown, used, expired, or \
+                     replaced by a later one";
+                oauth_error(&description.into(), "bad_token", description)
+            }
+            Self::AlreadyVerified => {
+                let description = "The address is verified already";
+                oauth_error(&description.into(), "already_verified", description)
+            }
+            Self::EmailNotVerified => {
+                let description = "The address is not verified: ask for a mail at \
+                     /verify-email/request";
+                oauth_error(&description.into(), "email_not_verified", description)
+            }
             Self::TwoCredentials => {
                 let description = "Two different credentials in one request";
                 oauth_error(&description.into(), "invalid_request", description)
@@ -158,9 +179,13 @@ impl Error {
             Self::AppTaken => "An app has this name",
             Self::EmailTaken => "User email already exist",
             Self::InvalidInput(_) | Self::ScopeNotHeld(_) | Self::AppName => "Unprocessable Entity",
-            Self::UserNotFound | Self::KeyNotFound | Self::SessionNotFound | Self::AppNotFound => {
-                "Not Found"
-            }
+            Self::UserNotFound
+            | Self::KeyNotFound
+            | Self::SessionNotFound
+            | Self::AppNotFound
+            | Self::MailNotFound
+            | Self::MailOff => "Not Found",
+            Self::NoPublicUrl => "The service has no TOKENHOUSE_PUBLIC_URL, which links need",
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",
             Self::Unavailable | Self::OtherAuditKey => "Service Unavailable",

@@ -196,6 +196,26 @@ pub(crate) struct InvalidQuery(#[expect(dead_code, reason = "schema")] HTTPValid
 #[response(status = 404, example = json!({ "detail": "Not Found" }))]
 pub(crate) struct NotFound(#[expect(dead_code, reason = "schema")] ErrorBody);
 
+/// The link or code is unknown, used, expired or replaced
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "The link or code is not valid: it is unknown, used, expired, or replaced by a later one",
+        "error": "bad_token",
+        "error_description": "The link or code is not valid: it is unknown, used, expired, or replaced \
+            by a later one",
+    })
+)]
+#[cfg(feature = "mail")]
+pub(crate) struct BadMailToken(#[expect(dead_code, reason = "schema")] OAuthError);
+
+/// The user is disabled, or the service does not know its own URL
+#[derive(IntoResponses)]
+#[response(status = 409, example = json!({ "detail": "The user is disabled" }))]
+#[cfg(feature = "mail")]
+pub(crate) struct UserDisabled(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The user has the maximum number of keys
 #[derive(IntoResponses)]
 #[response(status = 409, example = json!({ "detail": "The maximum number of API keys is reached" }))]

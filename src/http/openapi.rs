@@ -12,12 +12,18 @@ use super::routes::{
     account, admin_access, admin_users, events, forward_auth, health, keys, oauth, oauth_metadata,
     register, sessions, token, tutorial,
 };
+#[cfg(feature = "mail")]
+use super::routes::{admin_mail, email_verification, password_reset};
 use crate::config::AuthConfig;
 use crate::scope;
 
 /// The OpenAPI 3.1 document of a service with these settings.
 pub fn document(config: &AuthConfig) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
+    #[cfg(feature = "mail")]
+    if config.mail.is_some() {
+        document.merge(MailDocument::openapi());
+    }
     let components = document.components.get_or_insert_default();
     for name in [
         "UserCreate",
@@ -125,6 +131,23 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
     modifiers(&Finish),
 )]
 struct Document;
+
+/// What is done by mail: described only if the service sends mail.
+#[cfg(feature = "mail")]
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        password_reset::forgot,
+        password_reset::reset,
+        password_reset::send_link,
+        email_verification::request,
+        email_verification::verify,
+        admin_mail::list,
+        admin_mail::retry,
+    ),
+    tags((name = "mail", description = "What is done by mail: passwords and addresses")),
+)]
+struct MailDocument;
 
 /// The operations that the tutorial has too: the path, and the id that FastAPI gives it.
 const TUTORIAL_IDS: [(&str, &str); 5] = [

@@ -29,6 +29,8 @@ pub enum SignInOutcome {
     Throttled,
     /// The user does not have a requested scope.
     Scope,
+    /// The user has not verified the address.
+    Unverified,
 }
 
 impl SignInOutcome {
@@ -41,6 +43,7 @@ impl SignInOutcome {
             Self::Disabled => "disabled",
             Self::Throttled => "throttled",
             Self::Scope => "scope",
+            Self::Unverified => "unverified",
         }
     }
 
@@ -51,6 +54,7 @@ impl SignInOutcome {
             Self::Ok => 0,
             Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::Throttled => 1,
             Self::Scope => 2,
+            Self::Unverified => 3,
         }
     }
 }
@@ -70,20 +74,42 @@ pub enum Budget {
     Keys,
     /// Sign-ins to an account.
     SignIns,
+    /// Mails to an address, for a client, or of the whole service.
+    Mails,
+}
+
+/// How a try to send a mail ended.
+#[derive(Clone, Copy, Debug)]
+pub enum MailOutcome {
+    /// The mail server has accepted it.
+    Sent,
+    /// It will be tried again.
+    Retried,
+    /// It will not be sent.
+    Failed,
 }
 
 /// The values of the labels `result` and `reason`, by [`SignInOutcome::series`].
-const SIGN_INS: [[&str; 2]; 3] = [["ok", ""], ["refused", "credentials"], ["refused", "scope"]];
+const SIGN_INS: [[&str; 2]; 4] = [
+    ["ok", ""],
+    ["refused", "credentials"],
+    ["refused", "scope"],
+    ["refused", "unverified"],
+];
 
 /// The values of the label `by`, in the order of the variants of [`Budget`].
-const BUDGETS: [[&str; 1]; 6] = [
+const BUDGETS: [[&str; 1]; 7] = [
     ["account"],
     ["address"],
     ["registrations"],
     ["changes"],
     ["keys"],
     ["sign-ins"],
+    ["mails"],
 ];
+
+/// The values of the label `result`, in the order of the variants of [`MailOutcome`].
+const MAILS: [[&str; 1]; 3] = [["sent"], ["retried"], ["failed"]];
 
 /// All metrics.
 #[derive(Debug, Default)]
@@ -92,6 +118,7 @@ pub struct Metrics {
     sign_ins: [Counter; SIGN_INS.len()],
     throttled: [Counter; BUDGETS.len()],
     account_waits: [Counter; 2],
+    mails: [Counter; MAILS.len()],
     /// Credentials that were accepted.
     pub checks_ok: Counter,
     /// Credentials that were refused.
@@ -112,6 +139,10 @@ pub struct Metrics {
     pub user_keys_expiring: Gauge,
     /// Keys of apps that end within 14 days, as last counted.
     pub app_keys_expiring: Gauge,
+    /// Mails that wait to be sent, as last counted.
+    pub mails_waiting: Gauge,
+    /// Mails that have failed, as last counted.
+    pub mails_failed: Gauge,
 }
 
 /// Values that are read when the metrics are scraped.
@@ -145,6 +176,11 @@ impl Metrics {
         self.throttled[by as usize].inc();
     }
 
+    /// Counts a try to send a mail.
+    pub fn mail(&self, outcome: MailOutcome) {
+        self.mails[outcome as usize].inc();
+    }
+
     /// Counts an account that starts to refuse attempts: for the first time, or for the longest time.
     pub fn account_waits(&self, is_longest: bool) {
         self.account_waits[usize::from(is_longest)].inc();
@@ -168,6 +204,7 @@ impl Metrics {
             sign_ins,
             throttled,
             account_waits: [first_waits, longest_waits],
+            mails,
             checks_ok,
             checks_refused,
             static_keys_ok,
@@ -178,6 +215,8 @@ impl Metrics {
             tokens_purged,
             user_keys_expiring,
             app_keys_expiring,
+            mails_waiting,
+            mails_failed,
         } = self;
         let Gauges {
             hash_queue,
@@ -277,6 +316,21 @@ impl Metrics {
             "API keys of apps that end within 14 days, counted every hour",
             app_keys_expiring.clone(),
         );
+        registry.register(
+            "mails",
+            "Tries to send a mail, by result",
+            Counters::read(["result"], MAILS.into_iter().zip(mails)),
+        );
+        registry.register(
+            "mails_waiting",
+            "Mails that wait to be sent, counted every minute",
+            mails_waiting.clone(),
+        );
+        registry.register(
+            "mails_failed",
+            "Mails of the last 30 days that were not sent, counted every minute",
+            mails_failed.clone(),
+        );
         registry
     }
 }
@@ -355,6 +409,9 @@ mod tests {
                 "# TYPE tokenhouse_user_keys_expiring gauge",
                 "tokenhouse_user_keys_expiring 0",
                 "tokenhouse_app_keys_expiring 0",
+                "tokenhouse_mails_total{result=\"retried\"} 0",
+                "tokenhouse_mails_waiting 0",
+                "tokenhouse_mails_failed 0",
             ],
         );
     }

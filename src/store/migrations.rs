@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-29-000050_sessions",
     "2026-11-29-000060_guarded_hosts",
     "2026-11-29-000070_hourly_stats",
+    "2026-11-30-000020_mail",
 ];
 
 impl Migration {

@@ -24,6 +24,10 @@ mod import_target;
 mod instance_key;
 mod limits;
 mod locked_counters;
+#[cfg(feature = "mail")]
+mod mail_outbox;
+#[cfg(feature = "mail")]
+mod mail_token;
 mod maintenance;
 mod migrations;
 mod new_session;
@@ -82,6 +86,10 @@ pub(crate) use instance_key::InstanceKey;
 pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
+#[cfg(feature = "mail")]
+pub(crate) use mail_outbox::{MailState, NewOutboxMail, OutboxMail};
+#[cfg(feature = "mail")]
+pub(crate) use mail_token::{MailToken, NewMailToken};
 pub use maintenance::backup;
 pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
 pub use principal::{Credential, Principal, UsedKey};

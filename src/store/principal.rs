@@ -2,13 +2,14 @@
 
 #[cfg(feature = "server")]
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 #[cfg(feature = "server")]
 use bytes::Bytes;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::{AccessToken, ApiKey, SessionState, User};
+use crate::config::{AuthConfig, Verification};
 use crate::scope;
 
 /// The shortest time between two recorded uses of a session.
@@ -26,6 +27,8 @@ pub struct Principal {
     /// When the session was used, in microseconds since 1970, UTC; see
     /// [`Self::should_record_session_use`].
     used_at: AtomicI64,
+    /// See [`Self::withhold_scopes`].
+    is_withheld: AtomicBool,
     /// See [`Self::prepared`].
     #[cfg(feature = "server")]
     prepared: OnceLock<Bytes>,
@@ -42,6 +45,7 @@ impl Principal {
             user,
             credential,
             used_at: AtomicI64::new(used_at),
+            is_withheld: AtomicBool::new(false),
             #[cfg(feature = "server")]
             prepared: OnceLock::new(),
         }
@@ -70,9 +74,24 @@ impl Principal {
         self.user.is_app
     }
 
+    /// Whether the user has shown to read the mail of the address; `None` for an app, and if the settings
+    /// give that no meaning.
+    pub fn email_verified(&self, config: &AuthConfig) -> Option<bool> {
+        let is_shown = !self.is_app() && config.flows.verification != Verification::Off;
+        is_shown.then_some(self.user.email_verified_at.is_some())
+    }
+
+    /// Withholds the scopes: from now on the principal holds none. The domain decides it before any other
+    /// code sees the principal, each time with the same result.
+    pub(crate) fn withhold_scopes(&self) {
+        self.is_withheld.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the user and the credential both hold this scope now.
     pub fn has_scope(&self, name: &str) -> bool {
-        scope::contains(&self.user.scopes, name) && scope::contains(self.credential.scopes(), name)
+        !self.is_withheld.load(Ordering::Relaxed)
+            && scope::contains(&self.user.scopes, name)
+            && scope::contains(self.credential.scopes(), name)
     }
 
     /// The first of these scopes that is missing.
@@ -82,7 +101,10 @@ impl Principal {
 
     /// The scopes that user and credential both hold now, separated by spaces.
     pub fn scopes(&self) -> String {
-        scope::intersection(self.credential.scopes(), &self.user.scopes)
+        match self.is_withheld.load(Ordering::Relaxed) {
+            true => String::new(),
+            false => scope::intersection(self.credential.scopes(), &self.user.scopes),
+        }
     }
 
     /// The session; `None` for an API key.

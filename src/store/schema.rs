@@ -17,6 +17,10 @@ diesel::table! {
         disabled_at -> Nullable<Timestamp>,
         external_id -> Nullable<Text>,
         is_app -> Bool,
+        email_verified_at -> Nullable<Timestamp>,
+        pending_email -> Nullable<Text>,
+        pending_email_key -> Nullable<Text>,
+        locale -> Text,
     }
 }
 
@@ -221,6 +225,45 @@ diesel::table! {
         hour -> Timestamp,
         label -> Text,
         value -> BigInt,
+    }
+}
+
+diesel::table! {
+    mail_tokens (id) {
+        id -> BigInt,
+        user_id -> Nullable<BigInt>,
+        invitation_id -> Nullable<BigInt>,
+        purpose -> Text,
+        address -> Text,
+        address_key -> Text,
+        digest -> Text,
+        previous_digest -> Nullable<Text>,
+        code_hash -> Nullable<Text>,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        code_expires_at -> Nullable<Timestamp>,
+        used_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    mail_outbox (id) {
+        id -> BigInt,
+        purpose -> Text,
+        user_id -> Nullable<BigInt>,
+        invitation_id -> Nullable<BigInt>,
+        to_address -> Text,
+        locale -> Text,
+        ip -> Text,
+        detail -> Text,
+        message_id -> Text,
+        queued_at -> Timestamp,
+        next_at -> Timestamp,
+        attempts -> BigInt,
+        lease_until -> Nullable<Timestamp>,
+        sent_at -> Nullable<Timestamp>,
+        failed_at -> Nullable<Timestamp>,
+        last_reply -> Text,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct User {
     /// Whether this is an app, which owns keys without being a person: its name is that of the app,
     /// it has no address, and its id is negative.
     pub is_app: bool,
+    /// UTC; when the user last proved to read the mail of the address. `None` if never.
+    pub email_verified_at: Option<NaiveDateTime>,
 }
 
 /// The columns of a [`User`], in the order of its fields.
@@ -53,6 +55,7 @@ pub(super) type UserColumns = (
     users::disabled_at,
     users::external_id,
     users::is_app,
+    users::email_verified_at,
 );
 
 /// See [`UserColumns`].
@@ -67,6 +70,7 @@ pub(super) const USER_COLUMNS: UserColumns = (
     users::disabled_at,
     users::external_id,
     users::is_app,
+    users::email_verified_at,
 );
 
 /// A new user.
@@ -89,6 +93,8 @@ pub struct NewUser {
     pub scopes: String,
     /// UTC.
     pub created_at: NaiveDateTime,
+    /// The language for mails, as a BCP 47 tag; empty if it is unknown.
+    pub locale: String,
 }
 
 impl NewUser {
@@ -102,6 +108,7 @@ impl NewUser {
             &self.website,
             &self.hashed_password,
             &self.scopes,
+            &self.locale,
         ])?;
         diesel::insert_into(users::table)
             .values(self)
@@ -202,6 +209,12 @@ impl User {
             .select(USER_COLUMNS)
             .get_result(conn)
             .optional()
+    }
+
+    /// The language that a user prefers, as a BCP 47 tag; empty if it is unknown.
+    #[cfg(feature = "mail")]
+    pub(crate) fn locale(conn: &mut StoreConnection, id: i64) -> QueryResult<String> {
+        users::table.find(id).select(users::locale).get_result(conn)
     }
 
     /// Locks the row of a user until the transaction ends, and returns its current state.
@@ -380,6 +393,8 @@ pub struct UserChanges {
     pub scopes: Option<String>,
     /// See [`User::disabled_at`]; `Some(None)` enables the user.
     pub disabled_at: Option<Option<NaiveDateTime>>,
+    /// See [`User::email_verified_at`].
+    pub email_verified_at: Option<Option<NaiveDateTime>>,
 }
 
 impl UserChanges {

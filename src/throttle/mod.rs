@@ -10,6 +10,8 @@
 mod addresses;
 mod attempt;
 mod changes;
+#[cfg(feature = "mail")]
+mod mail;
 mod passwords;
 mod rate;
 mod reservation;

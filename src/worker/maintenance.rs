@@ -28,6 +28,10 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 #[cfg(feature = "pages")]
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often the mails that wait or have failed are counted.
+#[cfg(feature = "mail")]
+const MAIL_COUNT_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often the keys that end soon are counted and reported.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -93,6 +97,14 @@ pub(super) const JOBS: &[Job] = &[
         max_interval: STATISTICS_INTERVAL,
         run: |context, _| Box::pin(async { context.auth.store_statistics().await.is_ok() }),
     },
+    #[cfg(feature = "mail")]
+    Job {
+        name: "count-mails",
+        delay: FLUSH_INTERVAL,
+        interval: MAIL_COUNT_INTERVAL,
+        max_interval: MAIL_COUNT_INTERVAL,
+        run: |context, _| Box::pin(async { context.auth.count_mails().await.is_ok() }),
+    },
     Job {
         name: "warn-of-expiring-keys",
         delay: FLUSH_INTERVAL,
@@ -154,6 +166,8 @@ async fn prune(context: &JobContext) -> Result<(), Error> {
     auth.prune_keys().await?;
     auth.audit().prune().await?;
     auth.throttle().prune().await?;
+    #[cfg(feature = "mail")]
+    auth.prune_mails().await?;
     #[cfg(feature = "pages")]
     auth.prune_statistics().await?;
     Ok(())

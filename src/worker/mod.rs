@@ -4,6 +4,8 @@
 //! collected in memory (key uses, sums of denials), and nothing is deleted for its age.
 
 mod maintenance;
+#[cfg(feature = "mail")]
+mod outbox;
 
 use std::future::Future;
 use std::io;
@@ -12,6 +14,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+#[cfg(feature = "mail")]
+use futures_util::future::join;
 use futures_util::future::{join_all, select};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -66,7 +70,14 @@ impl Worker {
         let run = move || {
             // Each job waits on its own, so a slow one does not delay the others.
             let jobs = join_all(maintenance::JOBS.iter().map(|job| job.repeat(&context)));
+            #[cfg(not(feature = "mail"))]
             runtime.block_on(select(Box::pin(jobs), stopped));
+            #[cfg(feature = "mail")]
+            runtime.block_on(async {
+                let mut outbox = outbox::Outbox::new(&context.auth);
+                select(Box::pin(join(jobs, outbox.run())), stopped).await;
+                outbox.finish().await;
+            });
         };
         let thread = thread::Builder::new().name("worker".to_owned());
         Ok(Self {
@@ -77,7 +88,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Waits for the queries in progress, which have timeouts, so that what they write is not lost.
+    /// Waits for the queries in progress, which have timeouts, so that what they write is not lost, and a
+    /// little for mails that are being sent.
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take()

@@ -35,6 +35,7 @@ mod introspection;
 mod intruder;
 mod logs;
 mod lost_updates;
+mod mail;
 mod matrix;
 mod metrics;
 mod model;

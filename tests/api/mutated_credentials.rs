@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::harness::{
     Backend, Client, Connection, Request, Response, TestApp, on_both_databases, size,
 };
+use crate::matrix::credential::reset_link;
 use crate::pages::browser::Browser;
 
 on_both_databases!(
@@ -156,21 +157,24 @@ enum Location {
     Revoke,
     /// In the cookie of the pages.
     Cookie,
+    /// As the token of a link.
+    Reset,
 }
 
 impl Location {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Bearer,
         Self::TokenScheme,
         Self::TokenHeader,
         Self::Introspect,
         Self::Revoke,
         Self::Cookie,
+        Self::Reset,
     ];
 
     /// Whether whitespace around the value is removed: HTTP strips it from header values.
     fn strips_whitespace(self) -> bool {
-        !matches!(self, Self::Introspect | Self::Revoke)
+        !matches!(self, Self::Introspect | Self::Revoke | Self::Reset)
     }
 
     fn request(self, app: &TestApp, secret: &[u8]) -> Request {
@@ -191,6 +195,11 @@ impl Location {
             Self::TokenHeader => app.get("/verify").header("Token", secret),
             Self::Introspect => post("/introspect").bearer(crate::harness::STATIC_KEY),
             Self::Revoke => post("/revoke"),
+            Self::Reset => {
+                let token = String::from_utf8_lossy(secret);
+                let body = json!({ "token": token, "password": "mulberry-Tram-71" });
+                app.post("/reset-password").json(&body)
+            }
             Self::Cookie => {
                 let cookie = [b"tokenhouse=", secret].concat();
                 let request = app.get("/account").host("localhost");
@@ -256,7 +265,8 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
     let mut browser = Browser::of(&app.register("bob"));
-    let secrets = [token, key, browser.secret()];
+    let link = reset_link(&app, "bob@example.com");
+    let secrets = [token, key, browser.secret(), link.clone()];
     let line = ReconnectingClient::to(*app);
     let mutated = (
         select(secrets.to_vec()),
@@ -293,6 +303,9 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
         assert_eq!(app.status("/verify", secret), 200);
     }
     assert!(browser.is_signed_in());
+    let body = json!({ "token": link, "password": "mulberry-Tram-71" });
+    let reset = app.post("/reset-password").json(&body).send();
+    assert_eq!(reset.status, 200, "{reset:?}");
 }
 
 /// Spellings of the path, and other request targets.

@@ -158,6 +158,26 @@ fn registration_requests(client: &Client) -> Vec<Request> {
     requests
 }
 
+/// Links and codes of mails, and the passwords that come with them.
+fn mail_requests(client: &Client, email: &str) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for secret in passwords() {
+        for body in [
+            json!({ "token": secret, "password": secret }),
+            json!({ "email": email, "code": secret, "password": PASSWORD }),
+            json!({ "email": "not one", "code": secret, "password": secret }),
+            json!({ "password": secret, "end_keys": "x" }),
+        ] {
+            requests.push(client.post("/reset-password").json(&body));
+            requests.push(client.post("/verify-email").json(&body));
+        }
+    }
+    for body in unreadable_bodies() {
+        requests.push(post(client, "/reset-password", "application/json", body));
+    }
+    requests
+}
+
 fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
     const FORM: &str = "application/x-www-form-urlencoded";
     let large = format!("username=a&password=Canary{}", "x".repeat(9_000));
@@ -341,6 +361,7 @@ fn all_requests(client: &Client, token: &str, email: &str) -> Vec<(Request, bool
     let secret = [
         registration_requests(client),
         sign_in_requests(client, email),
+        mail_requests(client, email),
         account_requests(client, token),
         credential_requests(client),
         page_requests(client),
@@ -428,6 +449,7 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
     // Of another user: it would end the session of this one.
     let mut browser = Browser::of(&client.register("bob"));
     let cookie = browser.secret();
+    let link = reset_link(&server.app, email);
     let mut responses: Vec<_> = own_pages
         .map(|path| (path, client.get(path).bearer(&token).send()))
         .into();
@@ -441,14 +463,22 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
     assert!(statuses.contains(&503), "the database was available");
     server.app.database().make_available();
 
-    let secrets = [MARK, &token, &first_token, &key, &cookie, &cookie[4..]];
+    let secrets = [
+        MARK,
+        &token,
+        &first_token,
+        &key,
+        &cookie,
+        &cookie[4..],
+        &link[4..],
+    ];
     for (path, response) in &responses {
         assert_eq!(response.status, 200, "{path}");
         for secret in secrets {
             assert_absent(path, &response_bytes(response), secret);
         }
     }
-    let digests = [&token, &first_token, &key, &cookie].map(|secret| hex_digest(secret));
+    let digests = [&token, &first_token, &key, &cookie, &link].map(|secret| hex_digest(secret));
     let forbidden: Vec<&str> = secrets
         .into_iter()
         .chain(digests.iter().map(String::as_str))
@@ -469,7 +499,7 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
     // While the server runs too, when SQLite keeps its log next to the file.
     for files in server.app.database().files(&SECRET_SETTINGS) {
         assert_absent("the database", &files, MARK);
-        for secret in [&token, &first_token, &key, &cookie] {
+        for secret in [&token, &first_token, &key, &cookie, &link] {
             assert_absent("the database", &files, secret);
         }
     }
@@ -481,6 +511,17 @@ fn secrets_are_never_returned_logged_or_stored(backend: Backend) {
         files.contains("found-here") && files.contains("$2b$"),
         "the files were not read"
     );
+}
+
+/// The token of a link to reset the password of this user.
+fn reset_link(app: &TestApp, email: &str) -> String {
+    let mut command = program(app, &["user", "reset-link", email]);
+    let printed = output(command.env("TOKENHOUSE_PUBLIC_URL", "https://auth.example"));
+    let printed = String::from_utf8_lossy(&printed);
+    let (_, token) = printed
+        .split_once("?t=")
+        .unwrap_or_else(|| panic!("{printed}"));
+    token[..47].to_owned()
 }
 
 /// The output of commands.

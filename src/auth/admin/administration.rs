@@ -15,7 +15,7 @@ use crate::store::{Ends, Revoking, User, UserChanges, Writing};
 impl Auth {
     /// Like [`Self::administer_if`], for an operation that cannot remove an administrator. It may
     /// end only what `ends` says.
-    pub(super) async fn administer<T: Send + 'static>(
+    pub(in crate::auth) async fn administer<T: Send + 'static>(
         &self,
         admin: &Administrator,
         id: i64,

@@ -7,6 +7,8 @@ use secrecy::SecretString;
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
+#[cfg(feature = "mail")]
+use crate::auth::mail_tokens;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::session::{Authentication, Beginning};
 use crate::auth::sign_in::choose_scopes;
@@ -68,6 +70,8 @@ impl Auth {
         let changed = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
+            #[cfg(feature = "mail")]
+            mail_tokens::end_resets(tx, id)?;
             let ended = match keep_keys {
                 true => RevokedCredentials::sessions_of_user(tx, id)?,
                 false => RevokedCredentials::all_of_user(tx, id, now)?,

@@ -4,6 +4,8 @@ mod addresses;
 mod administration;
 mod apps;
 mod credentials;
+#[cfg(feature = "mail")]
+mod mails;
 mod new_users;
 mod sessions;
 mod users;
@@ -19,6 +21,8 @@ use crate::scope::{self, ScopePatterns};
 use crate::store::{Credential, Principal, User, Writing};
 
 pub use addresses::Addresses;
+#[cfg(feature = "mail")]
+pub use mails::MailPage;
 #[cfg(feature = "cli")]
 pub(crate) use new_users::AddressState;
 pub use users::{MAX_SEARCH, UserPage};

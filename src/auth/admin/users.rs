@@ -7,6 +7,8 @@ use super::Administrator;
 use super::administration::LockFirst;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
+#[cfg(feature = "mail")]
+use crate::auth::mail_tokens;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
@@ -165,10 +167,17 @@ impl Auth {
         };
         let (auth, ends) = (self.clone(), Ends::Users(vec![id]));
         self.administer_if(admin, id, ends, lock_first, move |tx, events, locked| {
-            let changes = locked.changes(tx, &patch, now)?;
+            let mut changes = locked.changes(tx, &patch, now)?;
+            let old = fold(&locked.user.email);
+            if changes.email_key.as_ref().is_some_and(|new| *new != old) {
+                // Nobody has shown yet that the user reads the mail of the new address.
+                changes.email_verified_at = Some(None);
+                #[cfg(feature = "mail")]
+                mail_tokens::end_all(tx, id)?;
+            }
             record_changes(events, locked.user, &changes);
             if let Some(new) = &changes.email_key {
-                auth.move_account(tx, &fold(&locked.user.email), new)?;
+                auth.move_account(tx, &old, new)?;
             }
             let revoked = match patch.disabled {
                 Some(disabled) => {

@@ -5,11 +5,13 @@ mod password;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+#[cfg(feature = "mail")]
+pub(super) use self::password::REFUSAL_DELAY;
 pub use self::password::VerifiedAccount;
 use super::session::{Authentication, BY_PASSWORD, Beginning, SignInKind, claim_if_needed};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
-use crate::config::RefreshMode;
+use crate::config::{RefreshMode, Verification};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
@@ -91,11 +93,33 @@ impl Auth {
     ) -> Result<(VerifiedAccount, Option<IssuedToken>), Error> {
         let SignIn { name, password, .. } = request;
         let verified = self.authenticate(context, name, password).await?;
+        self.require_verified(context, &verified).await?;
         // A second factor belongs here: the password is verified, and there is no token yet.
         let issued = self
             .create_access_token(context, &verified, request)
             .await?;
         Ok((verified, issued))
+    }
+
+    /// Refuses a user with the right password who has to verify the address first.
+    async fn require_verified(
+        &self,
+        context: &AuditContext,
+        verified: &VerifiedAccount,
+    ) -> Result<(), Error> {
+        let user = &verified.account.user;
+        let is_required = self.0.config.flows.verification == Verification::SignIn;
+        if !is_required || user.email_verified_at.is_some() {
+            return Ok(());
+        }
+        let context = context.by_password(user.id);
+        let outcome = SignInOutcome::Unverified;
+        self.0.metrics.sign_in(outcome);
+        let event = Event::refused(Action::Login).on_user(user.id);
+        let event = event.with("reason", outcome.reason());
+        self.0.audit.record_denial(&context, event).await?;
+        self.0.throttle.release(verified.attempt.clone()).await?;
+        Err(Error::EmailNotVerified)
     }
 
     /// Creates a login token, with which a session of the requested kind begins. It has the requested

@@ -19,7 +19,8 @@ use crate::throttle::Attempt;
 /// The random delay of a refusal. All refusals compute equally long, but the reason still shows in the
 /// queries around that and in the processor's caches, by up to 0.2 ms. The delay is many times as long,
 /// and the limits leave too few attempts per account to average it out.
-const REFUSAL_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
+pub(in crate::auth) const REFUSAL_DELAY: Range<Duration> =
+    Duration::ZERO..Duration::from_millis(10);
 
 /// An account whose password was verified.
 #[derive(Clone, Debug)]

@@ -134,9 +134,9 @@ impl FromMembers for DeletionInput {
         error_responses::Unavailable,
     )
 )]
-pub(crate) async fn read(caller: Authenticated) -> Result<HttpResponse, Error> {
+pub(crate) async fn read(auth: Auth, caller: Authenticated) -> Result<HttpResponse, Error> {
     // The most frequent request, mostly of cached principals: only the first one serializes the user.
-    let body = caller.prepared(|user| serde_json::to_vec(&UserRead::from(user)));
+    let body = caller.prepared(|user| serde_json::to_vec(&UserRead::new(user, auth.config())));
     let body = body.map_err(|error| {
         log::error!("a user cannot be serialized: {error}");
         DomainError::Internal
@@ -177,7 +177,7 @@ pub(crate) async fn update(
     let user = auth
         .update_profile(&context, caller.principal(), input.0)
         .await?;
-    Ok(HttpResponse::Ok().json(UserRead::from(&user)))
+    Ok(HttpResponse::Ok().json(UserRead::new(&user, auth.config())))
 }
 
 /// Change my password

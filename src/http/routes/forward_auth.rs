@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::auth::{AuditContext, Credential, Principal, require_user};
+use crate::config::AuthConfig;
 use crate::error::Error as DomainError;
 use crate::guards::{UserOrApp, auth};
 use crate::http::body::query::Query;
@@ -66,6 +67,7 @@ const MAX_NAME: usize = 200;
                 ("X-Auth-Scopes" = String, description = "Separated by spaces"),
                 ("X-Auth-Method" = String, description = "`login`, `key` or `app`"),
                 ("X-Auth-External-Id" = String, description = "The id before an import"),
+                ("X-Auth-Email-Verified" = String, description = "`true` or `false`; empty for an app, and without `TOKENHOUSE_VERIFICATION`"),
             ),
         ),
         (
@@ -128,11 +130,11 @@ async fn admit(
         let refused = auth.refuse_scope(context, &principal, &missing);
         return Err(refused.await.into());
     }
-    Ok(identity(&principal)?)
+    Ok(identity(&principal, auth(request)?.config())?)
 }
 
 /// The response that describes the caller to the proxy.
-fn identity(principal: &Principal) -> Result<HttpResponse, DomainError> {
+fn identity(principal: &Principal, config: &AuthConfig) -> Result<HttpResponse, DomainError> {
     let method = match principal.credential {
         _ if principal.is_app() => "app",
         Credential::LoginToken(_) => "login",
@@ -141,6 +143,11 @@ fn identity(principal: &Principal) -> Result<HttpResponse, DomainError> {
     let session = principal.session();
     let session = session.map(|session| session.id.to_string());
     let auth_time = principal.authenticated_at().map(|at| at.to_string());
+    let email_verified = match principal.email_verified(config) {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "",
+    };
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         ("x-auth-user-id", principal.user.id.to_string().as_str()),
@@ -154,6 +161,7 @@ fn identity(principal: &Principal) -> Result<HttpResponse, DomainError> {
         ),
         ("x-auth-session-id", session.as_deref().unwrap_or_default()),
         ("x-auth-time", auth_time.as_deref().unwrap_or_default()),
+        ("x-auth-email-verified", email_verified),
     ] {
         let value =
             HeaderValue::try_from(printable(value)).map_err(|_error| DomainError::Internal)?;

@@ -2,14 +2,20 @@
 
 pub(super) mod account;
 pub(super) mod admin_access;
+#[cfg(feature = "mail")]
+pub(super) mod admin_mail;
 pub(super) mod admin_users;
 pub(super) mod docs;
+#[cfg(feature = "mail")]
+pub(super) mod email_verification;
 pub(super) mod events;
 pub(super) mod forward_auth;
 pub(super) mod health;
 pub(super) mod keys;
 pub(super) mod oauth;
 pub(super) mod oauth_metadata;
+#[cfg(feature = "mail")]
+pub(super) mod password_reset;
 pub(super) mod register;
 pub(super) mod sessions;
 pub(super) mod start_page;
@@ -20,7 +26,7 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, Resource, web};
 
 use super::log_limit::LogLimit;
-use super::method_router::{delete, get, patch, post, resource};
+use super::method_router::{Methods, delete, get, patch, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
 use crate::metrics::Metrics;
@@ -107,6 +113,8 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     .service(resource("/health/ready", get(health::ready)))
     .service(resource("/readyz", get(health::ready)))
     .service(resource("/metrics", get(health::metrics)));
+    #[cfg(feature = "mail")]
+    mail_routes(app, &resource);
     if with_docs {
         app.app_data(web::Data::new(docs::Document::default()))
             .service(resource("/docs", get(docs::swagger_ui)))
@@ -115,6 +123,27 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             .service(resource("/redoc/{file}", get(docs::redoc_file)))
             .service(resource("/openapi.json", get(docs::openapi_json)));
     }
+}
+
+/// What is done by mail. Links that were printed work without mail too.
+#[cfg(feature = "mail")]
+fn mail_routes<R: HttpServiceFactory + 'static>(
+    app: &mut web::ServiceConfig,
+    resource: &impl Fn(&'static str, Methods) -> R,
+) {
+    app.service(resource("/forgot-password", post(password_reset::forgot)))
+        .service(resource("/reset-password", post(password_reset::reset)))
+        .service(resource(
+            "/verify-email/request",
+            post(email_verification::request),
+        ))
+        .service(resource("/verify-email", post(email_verification::verify)))
+        .service(resource(
+            "/admin/users/{id}/reset",
+            post(password_reset::send_link),
+        ))
+        .service(resource("/admin/mail", get(admin_mail::list)))
+        .service(resource("/admin/mail/{id}/retry", post(admin_mail::retry)));
 }
 
 /// The routes of the separate listener for metrics.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, Principal};
+use crate::config::AuthConfig;
 use crate::guards::MaybeAuthenticated;
 use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::error_responses;
@@ -121,6 +122,10 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "5b0c3a0e-6f0f-4a64-9d6e-2b1f6c1e0d55")]
     external_id: Option<&'a str>,
+    /// Whether the user has shown to read the mail of the address; only with `TOKENHOUSE_VERIFICATION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    email_verified: Option<bool>,
     /// The id of the session; not for an API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "12")]
@@ -135,8 +140,8 @@ pub(crate) struct Introspection<'a> {
     amr: Vec<&'a str>,
 }
 
-impl<'a> From<&'a Principal> for Introspection<'a> {
-    fn from(principal: &'a Principal) -> Self {
+impl<'a> Introspection<'a> {
+    fn active(principal: &'a Principal, config: &AuthConfig) -> Self {
         let is_app = principal.is_app();
         let session = principal.session();
         Self {
@@ -150,6 +155,7 @@ impl<'a> From<&'a Principal> for Introspection<'a> {
             sub: Some(principal.user.id.to_string()),
             name: Some(&principal.user.name),
             external_id: principal.user.external_id.as_deref(),
+            email_verified: principal.email_verified(config),
             sid: session.map(|session| session.id.to_string()),
             auth_time: principal.authenticated_at(),
             amr: session.map_or(Vec::new(), |session| {
@@ -194,6 +200,8 @@ pub(crate) async fn introspect(
         .await?;
     let presented = form.token.expose_secret().as_bytes();
     let principal = auth.introspect(presented).await?;
-    let state = principal.as_deref().map(Introspection::from);
+    let config = auth.config();
+    let state = principal.as_deref();
+    let state = state.map(|principal| Introspection::active(principal, config));
     Ok(HttpResponse::Ok().json(state.unwrap_or_default()))
 }

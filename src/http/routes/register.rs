@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, RegistrationInput};
+#[cfg(feature = "mail")]
+use crate::config::RegisterAnswer;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
 use crate::http::request_error::Error;
@@ -53,6 +55,7 @@ impl FromMembers for RegistrationInput {
     request_body = RegistrationRequest,
     responses(
         (status = 201, description = "The new user", body = UserRead),
+        (status = 202, description = "With `TOKENHOUSE_REGISTER_ANSWER=uniform`: a mail tells the rest", body = ()),
         error_responses::UnreadableBody,
         error_responses::RegistrationRefused,
         error_responses::EmailTaken,
@@ -68,6 +71,11 @@ pub(crate) async fn register(
     context: AuditContext,
     input: JsonBody<RegistrationInput>,
 ) -> Result<HttpResponse, Error> {
+    #[cfg(feature = "mail")]
+    if auth.config().flows.register_answer == RegisterAnswer::Uniform {
+        auth.register_uniformly(&context, input.0).await?;
+        return Ok(HttpResponse::Accepted().json(()));
+    }
     let user = auth.register(&context, input.0).await?;
-    Ok(HttpResponse::Created().json(UserRead::from(&user)))
+    Ok(HttpResponse::Created().json(UserRead::new(&user, auth.config())))
 }

@@ -21,6 +21,7 @@ pub(super) type UserRow = (
     Option<Time>,
     Option<String>,
     bool,
+    Option<Time>,
 );
 
 /// An [`AccessToken`], in the order of its columns.
@@ -35,8 +36,19 @@ pub(super) type TokenRow = (
 );
 
 pub(super) fn user(row: UserRow) -> User {
-    let (id, name, surname, email, website, scopes, created_at, disabled_at, external_id, is_app) =
-        row;
+    let (
+        id,
+        name,
+        surname,
+        email,
+        website,
+        scopes,
+        created_at,
+        disabled_at,
+        external_id,
+        is_app,
+        email_verified_at,
+    ) = row;
     User {
         id,
         name,
@@ -48,6 +60,7 @@ pub(super) fn user(row: UserRow) -> User {
         disabled_at: disabled_at.map(|time| time.0),
         external_id,
         is_app,
+        email_verified_at: email_verified_at.map(|time| time.0),
     }
 }
 

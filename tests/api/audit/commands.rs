@@ -60,7 +60,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 29] = [
+const WITH_EVENT: [(&str, &[&str], &str); 31] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -69,6 +69,8 @@ const WITH_EVENT: [(&str, &[&str], &str); 29] = [
     ("user update", &[ADDRESS, "--surname", "X"], "user.update"),
     ("user grant", &[ADDRESS, "a:b"], "user.scopes"),
     ("user unlock", &[ADDRESS], "user.unlock"),
+    ("user verify", &[ADDRESS], "email.verify"),
+    ("user reset-link", &[ADDRESS], "password.reset-link"),
     ("token issue", &[ADDRESS], "token.issue"),
     ("token list", &[], "user.read"),
     ("token revoke", &[ADDRESS], "token.revoke"),
@@ -161,7 +163,9 @@ fn assert_audited(app: &TestApp, command_name: &str, arguments: &[&str], action:
 }
 
 fn every_command_is_audited(backend: Backend) {
-    let app = TestApp::start(backend);
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://auth.example")
+        .start();
     app.register("alice");
     for (command_name, arguments, action) in WITH_EVENT {
         if command_name == "migrate" {

@@ -152,6 +152,14 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
     add("a token older than the scopes", &token, Standing::Login(""));
     add("a key older than the scopes", &key, Standing::Key(""));
 
+    let link = reset_link(app, "mighty@example.com");
+    add("the token of a link in a mail", &link, Standing::Bad);
+    add(
+        "the token of a link without its prefix",
+        &link[4..],
+        Standing::Bad,
+    );
+    add("the digest of such a token", &digest(&link), Standing::Bad);
     add_browsers(app, &mut add);
     add_apps(app, &mut add);
     add_revoked(app, &mut add);
@@ -309,6 +317,16 @@ fn with_key(app: &TestApp, name: &str, scopes: &str) -> (String, String, Person)
     let token = person.sign_in();
     let key = app.create_key(&token, scopes).secret;
     (token, key, person)
+}
+
+/// The token of a link with which the user of an address can reset the password.
+pub fn reset_link(app: &TestApp, email: &str) -> String {
+    let mut command = app.program(&["user", "reset-link", email]);
+    let command = command.env("TOKENHOUSE_PUBLIC_URL", "http://localhost");
+    let output = command.output().expect("the program runs");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let (_, token) = printed.trim().split_once("?t=").expect("a link");
+    token.to_owned()
 }
 
 /// The key with another character in the middle, so that the checksum is wrong.

@@ -10,7 +10,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::{Backend, Client, Request, TestApp, on_both_databases};
+use crate::harness::{Backend, Client, Request, ScratchDir, TestApp, on_both_databases};
 use credential::{Form, Kind};
 use policy::{Body, Guard, ROUTES, Route, outcome};
 
@@ -31,8 +31,11 @@ const UNDOCUMENTED: [&str; 7] = [
 const THREADS: usize = 4;
 
 fn every_combination_matches_the_policy(backend: Backend) {
+    let mails = ScratchDir::new("mails");
     let app = TestApp::builder(backend)
         .setting("API_KEY_TOKEN_PREVIOUS", credential::PREVIOUS_STATIC_KEY)
+        .setting("TOKENHOUSE_MAIL", &format!("file:{}", mails.display()))
+        .setting("TOKENHOUSE_PUBLIC_URL", "http://localhost")
         .start();
     let (kinds, other) = credential::all(&app);
     app.database().execute(
@@ -150,10 +153,46 @@ fn every_documented_route_has_a_declared_guard() {
     assert_eq!(documented, declared);
 }
 
-/// The document of a service with the default settings.
+/// The document of a service that sends mail.
 fn openapi_document() -> Value {
-    let config = tokenhouse::Config::from_vars([]).unwrap();
+    let settings = [
+        ("TOKENHOUSE_MAIL", "log"),
+        ("TOKENHOUSE_PUBLIC_URL", "https://auth.example"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    document_with(settings.to_vec())
+}
+
+fn document_with(settings: Vec<(String, String)>) -> Value {
+    let config = tokenhouse::Config::from_vars(settings).unwrap();
     serde_json::to_value(tokenhouse::http::openapi_document(&config.auth)).unwrap()
+}
+
+#[test]
+fn routes_for_mail_are_documented_only_with_mail() {
+    let (with, without) = (openapi_document(), document_with(Vec::new()));
+    let paths = |document: &Value| -> BTreeSet<String> {
+        document["paths"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect()
+    };
+    let (with, without) = (paths(&with), paths(&without));
+    let only_with: Vec<&String> = with.difference(&without).collect();
+    assert_eq!(
+        only_with,
+        [
+            "/admin/mail",
+            "/admin/mail/{id}/retry",
+            "/admin/users/{id}/reset",
+            "/forgot-password",
+            "/reset-password",
+            "/verify-email",
+            "/verify-email/request",
+        ]
+    );
 }
 
 /// The names of methods in generated clients.

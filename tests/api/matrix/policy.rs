@@ -101,12 +101,27 @@ const WRONG_PASSWORD: Body = Body::Json(r#"{"current_password":"wrong"}"#);
 const WRONG_PASSWORDS: Body =
     Body::Json(r#"{"current_password":"wrong","new_password":"mulberry-Tram-71"}"#);
 
+/// No user has the address, so no mail is sent.
+const NOBODY: Body = Body::Json(r#"{"email":"nobody@example.com"}"#);
+const WRONG_LINK: Body = Body::Json(r#"{"token":"wrong","password":"mulberry-Tram-71"}"#);
+
 /// Every route with every method that it accepts; `HEAD` goes with `GET`.
 pub const ROUTES: &[Route] = &[
     // Registration, sign-in and logout.
     route("POST", "/register", Guard::Open, TAKEN, 409),
     route("POST", "/token", Guard::Open, Body::Form("username=a"), 422),
     route("POST", "/logout", Guard::Login, Body::None, 204),
+    // What is done by mail.
+    route("POST", "/forgot-password", Guard::Open, NOBODY, 202),
+    route("POST", "/reset-password", Guard::Open, WRONG_LINK, 400),
+    route(
+        "POST",
+        "/verify-email/request",
+        Guard::Optional,
+        NOBODY,
+        202,
+    ),
+    route("POST", "/verify-email", Guard::Optional, WRONG_LINK, 400),
     // The user's own account.
     get("/users/me", Guard::User),
     route("PATCH", "/users/me", Guard::Login, Body::Json("{}"), 200),
@@ -221,6 +236,27 @@ pub const ROUTES: &[Route] = &[
             "DELETE",
             "/admin/users/{id}",
             USERS_WRITE_BY_LOGIN,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/users/999999/reset",
+        route(
+            "POST",
+            "/admin/users/{id}/reset",
+            USERS_WRITE_BY_LOGIN,
+            Body::Json("{}"),
+            404,
+        ),
+    ),
+    get("/admin/mail", USERS_READ),
+    at(
+        "/admin/mail/999999/retry",
+        route(
+            "POST",
+            "/admin/mail/{id}/retry",
+            USERS_WRITE,
             Body::None,
             404,
         ),

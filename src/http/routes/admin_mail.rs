@@ -1,0 +1,121 @@
+//! The mails that wait, were sent or have failed.
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::path_id;
+use crate::auth::{AuditContext, Auth};
+use crate::error::Error as DomainError;
+use crate::guards::Authorized;
+use crate::http::body::query::Query;
+use crate::http::error_responses;
+use crate::http::extractors::{UsersRead, UsersWrite};
+use crate::http::request_error::Error;
+use crate::store::MailState;
+use crate::views::MailRead;
+
+/// Mails per page, unless the client asks for another number.
+const PAGE_SIZE: i64 = 50;
+
+/// The most mails per page.
+const MAX_PAGE_SIZE: i64 = 500;
+
+/// A page of mails.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MailList<'a> {
+    mails: Vec<MailRead<'a>>,
+    /// The path and query of the next page; null after the last one.
+    next: Option<String>,
+}
+
+/// List the mails
+///
+/// The last ones first. Sent and failed mails are listed for 30 days. No mail is stored: only to whom it
+/// went, and what the mail server said.
+#[utoipa::path(
+    get,
+    path = "/admin/mail",
+    tag = "administration",
+    operation_id = "list_mails",
+    params(
+        ("state" = Option<String>, Query, description = "`waiting`, `sent` or `failed`"),
+        ("before" = Option<i64>, Query, description = "Only mails before this id"),
+        ("limit" = Option<i64>, Query, description = "The maximum number of mails", minimum = 1, maximum = 500),
+    ),
+    security(("OAuth2PasswordBearer" = ["users:read"])),
+    responses(
+        (status = 200, description = "A page of mails", body = MailList),
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::InvalidQuery,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn list(
+    request: HttpRequest,
+    auth: Auth,
+    caller: Authorized<UsersRead>,
+    context: AuditContext,
+) -> Result<HttpResponse, Error> {
+    let mut query = Query::from_request(&request);
+    let state = query.one_of("state", &MailState::NAMES);
+    let (before, limit) = (
+        query.number("before"),
+        query.limit(PAGE_SIZE, MAX_PAGE_SIZE),
+    );
+    query.check()?;
+    require_mail(&auth)?;
+    let page = auth
+        .list_mails(
+            &caller.administrator(context),
+            state.and_then(MailState::of_name),
+            before,
+            limit,
+        )
+        .await?;
+    Ok(HttpResponse::Ok().json(MailList {
+        mails: page.mails.iter().map(MailRead::from).collect(),
+        next: page.next.map(|id| query.link("before", &id.to_string())),
+    }))
+}
+
+/// Send a failed mail again
+#[utoipa::path(
+    post,
+    path = "/admin/mail/{id}/retry",
+    tag = "administration",
+    operation_id = "retry_mail",
+    params(("id" = i64, Path, description = "The id of the mail")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 202, description = "The mail is queued", body = ()),
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn retry(
+    request: HttpRequest,
+    auth: Auth,
+    caller: Authorized<UsersWrite>,
+    context: AuditContext,
+) -> Result<HttpResponse, Error> {
+    require_mail(&auth)?;
+    auth.retry_mail(&caller.administrator(context), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::Accepted().json(()))
+}
+
+/// Without mail there is no such route.
+fn require_mail(auth: &Auth) -> Result<(), DomainError> {
+    match auth.is_mail_on() {
+        true => Ok(()),
+        false => Err(DomainError::MailOff),
+    }
+}

@@ -1,0 +1,433 @@
+//! The mails to send: queued in the transaction of the change that they tell of, leased by one worker at a
+//! time, and kept for a while after they were sent or have failed. No row has a link or a code.
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::{Eq, Filter, Find};
+use diesel::prelude::*;
+
+use super::limits::check_texts;
+use super::schema::mail_outbox;
+use super::{StoreConnection, Writing};
+
+/// How long a sent or failed mail is listed.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// The longest reply of a mail server that is kept, in bytes.
+const MAX_REPLY: usize = 500;
+
+/// A mail, as queued.
+#[derive(Clone, Debug, Queryable)]
+pub(crate) struct OutboxMail {
+    pub(crate) id: i64,
+    /// What the mail is, as a name that the domain defines.
+    pub(crate) purpose: String,
+    /// The user whom it concerns; `None` until a worker has looked for one.
+    pub(crate) user_id: Option<i64>,
+    pub(crate) to_address: String,
+    /// The language that the client or user prefers, as a BCP 47 tag; empty for the default.
+    pub(crate) locale: String,
+    /// The address of the client that has caused it; empty if it is unknown.
+    pub(crate) ip: String,
+    /// The part of the header `Message-ID` before the at sign. It is the same on every try.
+    pub(crate) message_id: String,
+    /// UTC; when the mail was queued, or queued again by hand.
+    pub(crate) queued_at: NaiveDateTime,
+    /// UTC; when the next try is due.
+    pub(crate) next_at: NaiveDateTime,
+    /// The tries that have begun.
+    pub(crate) attempts: i64,
+    lease_until: Option<NaiveDateTime>,
+    /// UTC.
+    pub(crate) sent_at: Option<NaiveDateTime>,
+    /// UTC; when the last try failed.
+    pub(crate) failed_at: Option<NaiveDateTime>,
+    /// The last words of the mail server.
+    pub(crate) last_reply: String,
+}
+
+/// The columns of an [`OutboxMail`], in the order of its fields.
+type MailColumns = (
+    mail_outbox::id,
+    mail_outbox::purpose,
+    mail_outbox::user_id,
+    mail_outbox::to_address,
+    mail_outbox::locale,
+    mail_outbox::ip,
+    mail_outbox::message_id,
+    mail_outbox::queued_at,
+    mail_outbox::next_at,
+    mail_outbox::attempts,
+    mail_outbox::lease_until,
+    mail_outbox::sent_at,
+    mail_outbox::failed_at,
+    mail_outbox::last_reply,
+);
+
+/// See [`MailColumns`].
+const MAIL_COLUMNS: MailColumns = (
+    mail_outbox::id,
+    mail_outbox::purpose,
+    mail_outbox::user_id,
+    mail_outbox::to_address,
+    mail_outbox::locale,
+    mail_outbox::ip,
+    mail_outbox::message_id,
+    mail_outbox::queued_at,
+    mail_outbox::next_at,
+    mail_outbox::attempts,
+    mail_outbox::lease_until,
+    mail_outbox::sent_at,
+    mail_outbox::failed_at,
+    mail_outbox::last_reply,
+);
+
+/// A mail to queue.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = mail_outbox)]
+pub(crate) struct NewOutboxMail {
+    /// See [`OutboxMail::purpose`].
+    pub(crate) purpose: String,
+    pub(crate) user_id: Option<i64>,
+    pub(crate) to_address: String,
+    pub(crate) locale: String,
+    pub(crate) ip: String,
+    pub(crate) message_id: String,
+    pub(crate) queued_at: NaiveDateTime,
+    pub(crate) next_at: NaiveDateTime,
+}
+
+impl NewOutboxMail {
+    /// Queues the mail.
+    pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
+        check_texts([&self.purpose, &self.to_address, &self.locale, &self.ip])?;
+        diesel::insert_into(mail_outbox::table)
+            .values(self)
+            .execute(tx.conn())
+            .map(drop)
+    }
+}
+
+/// Which mails a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MailState {
+    /// Those that wait for a try.
+    Waiting,
+    Sent,
+    Failed,
+}
+
+impl MailState {
+    /// The names of all states.
+    pub(crate) const NAMES: [&'static str; 3] = ["waiting", "sent", "failed"];
+
+    /// The name of the state.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state with this name.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        let all = [Self::Waiting, Self::Sent, Self::Failed];
+        all.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// The row of a mail while a lease holds.
+type Held =
+    Filter<Find<mail_outbox::table, i64>, Eq<mail_outbox::lease_until, Option<NaiveDateTime>>>;
+
+/// The numbers of mails that are not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MailCounts {
+    pub(crate) waiting: i64,
+    pub(crate) failed: i64,
+}
+
+impl OutboxMail {
+    /// The state of the mail.
+    pub(crate) fn state(&self) -> MailState {
+        match (self.sent_at, self.failed_at) {
+            (Some(_), _) => MailState::Sent,
+            (None, Some(_)) => MailState::Failed,
+            (None, None) => MailState::Waiting,
+        }
+    }
+
+    /// The ids of at most `limit` mails that are due at `now` and not leased, those that wait longest first.
+    pub(crate) fn find_due(
+        conn: &mut StoreConnection,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<Vec<i64>> {
+        let is_free = mail_outbox::lease_until.is_null();
+        mail_outbox::table
+            .filter(mail_outbox::next_at.le(now))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_free.or(mail_outbox::lease_until.le(now)))
+            .order((mail_outbox::next_at, mail_outbox::id))
+            .limit(limit)
+            .select(mail_outbox::id)
+            .load(conn)
+    }
+
+    /// Leases a mail until `until` and begins a try, if it is still due at `now`: of several processes, one
+    /// gets it.
+    pub(crate) fn lease(
+        tx: &mut Writing<'_>,
+        id: i64,
+        now: NaiveDateTime,
+        until: NaiveDateTime,
+    ) -> QueryResult<Option<Self>> {
+        let is_free = mail_outbox::lease_until.is_null();
+        let due = mail_outbox::table
+            .find(id)
+            .filter(mail_outbox::next_at.le(now))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_free.or(mail_outbox::lease_until.le(now)));
+        diesel::update(due)
+            .set((
+                mail_outbox::lease_until.eq(until),
+                mail_outbox::attempts.eq(mail_outbox::attempts + 1),
+            ))
+            .returning(MAIL_COLUMNS)
+            .get_result(tx.conn())
+            .optional()
+    }
+
+    /// The row, if this lease still holds.
+    fn held(&self) -> Held {
+        mail_outbox::table
+            .find(self.id)
+            .filter(mail_outbox::lease_until.eq(self.lease_until))
+    }
+
+    /// Names the user whom the mail concerns, and the address of the account. Returns whether this lease
+    /// still holds; the row is locked until the transaction ends.
+    pub(crate) fn address_to(
+        &self,
+        tx: &mut Writing<'_>,
+        user_id: Option<i64>,
+        address: &str,
+        locale: &str,
+    ) -> QueryResult<bool> {
+        diesel::update(self.held())
+            .set((
+                mail_outbox::user_id.eq(user_id),
+                mail_outbox::to_address.eq(address),
+                mail_outbox::locale.eq(locale),
+            ))
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
+    }
+
+    /// Records that the mail server has accepted the mail, if this lease still holds.
+    pub(crate) fn record_sent(
+        &self,
+        tx: &mut Writing<'_>,
+        now: NaiveDateTime,
+        reply: &str,
+    ) -> QueryResult<()> {
+        diesel::update(self.held())
+            .set((
+                mail_outbox::sent_at.eq(now),
+                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
+                mail_outbox::last_reply.eq(cut(reply)),
+            ))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Releases the lease, if it still holds, until the next try.
+    pub(crate) fn postpone(
+        &self,
+        tx: &mut Writing<'_>,
+        next_at: NaiveDateTime,
+        reply: &str,
+    ) -> QueryResult<()> {
+        diesel::update(self.held())
+            .set((
+                mail_outbox::next_at.eq(next_at),
+                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
+                mail_outbox::last_reply.eq(cut(reply)),
+            ))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Releases the lease, if it still holds, as if the try had not begun.
+    pub(crate) fn return_untried(
+        &self,
+        tx: &mut Writing<'_>,
+        next_at: NaiveDateTime,
+    ) -> QueryResult<()> {
+        diesel::update(self.held())
+            .set((
+                mail_outbox::next_at.eq(next_at),
+                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
+                mail_outbox::attempts.eq(mail_outbox::attempts - 1),
+            ))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Records that the mail will not be sent, if this lease still holds.
+    pub(crate) fn record_failed(
+        &self,
+        tx: &mut Writing<'_>,
+        now: NaiveDateTime,
+        reply: &str,
+    ) -> QueryResult<()> {
+        diesel::update(self.held())
+            .set((
+                mail_outbox::failed_at.eq(now),
+                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
+                mail_outbox::last_reply.eq(cut(reply)),
+            ))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Deletes a mail that has lost its reason.
+    pub(crate) fn discard(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
+        diesel::delete(mail_outbox::table.find(self.id))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Deletes the waiting mails of a user with these purposes, except the mail `kept`.
+    pub(crate) fn discard_of_user(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        purposes: &[&str],
+        kept: Option<i64>,
+    ) -> QueryResult<()> {
+        let waiting = mail_outbox::table
+            .filter(mail_outbox::user_id.eq(user_id))
+            .filter(mail_outbox::purpose.eq_any(purposes))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null())
+            // No mail has the id 0.
+            .filter(mail_outbox::id.ne(kept.unwrap_or(0)));
+        diesel::delete(waiting).execute(tx.conn()).map(drop)
+    }
+
+    /// Deletes all waiting mails.
+    pub(crate) fn discard_all(tx: &mut Writing<'_>) -> QueryResult<()> {
+        let waiting = mail_outbox::table
+            // The bound is always true; with it, the index is searched.
+            .filter(mail_outbox::next_at.gt(NaiveDateTime::default()))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null());
+        diesel::delete(waiting).execute(tx.conn()).map(drop)
+    }
+
+    /// The mails in this state before the id `before`, the last ones first: at most `limit`.
+    pub(crate) fn list(
+        conn: &mut StoreConnection,
+        state: Option<MailState>,
+        before: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        let page = mail_outbox::table
+            .filter(mail_outbox::id.lt(before))
+            .order(mail_outbox::id.desc())
+            .limit(limit)
+            .select(MAIL_COLUMNS);
+        let waits = mail_outbox::sent_at.is_null();
+        match state {
+            None => page.load(conn),
+            Some(MailState::Sent) => page.filter(mail_outbox::sent_at.is_not_null()).load(conn),
+            Some(MailState::Failed) => page
+                .filter(waits)
+                .filter(mail_outbox::failed_at.is_not_null())
+                .load(conn),
+            Some(MailState::Waiting) => page
+                .filter(waits)
+                .filter(mail_outbox::failed_at.is_null())
+                .load(conn),
+        }
+    }
+
+    /// Queues a failed mail again at `now`. Returns it, if there is a failed mail with this id.
+    pub(crate) fn retry(
+        tx: &mut Writing<'_>,
+        id: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<Self>> {
+        let failed = mail_outbox::table
+            .find(id)
+            .filter(mail_outbox::failed_at.is_not_null());
+        diesel::update(failed)
+            .set((
+                mail_outbox::failed_at.eq(None::<NaiveDateTime>),
+                mail_outbox::queued_at.eq(now),
+                mail_outbox::next_at.eq(now),
+            ))
+            .returning(MAIL_COLUMNS)
+            .get_result(tx.conn())
+            .optional()
+    }
+
+    /// Counts the mails that wait and those that have failed.
+    pub(crate) fn count(conn: &mut StoreConnection) -> QueryResult<MailCounts> {
+        let waiting = mail_outbox::table
+            // The bound is always true; with it, the index is searched.
+            .filter(mail_outbox::next_at.gt(NaiveDateTime::default()))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null())
+            .count()
+            .get_result(conn)?;
+        let failed = mail_outbox::table
+            .filter(mail_outbox::failed_at.is_not_null())
+            .count()
+            .get_result(conn)?;
+        Ok(MailCounts { waiting, failed })
+    }
+
+    /// Deletes at most `limit` mails that were sent or have failed long before `now`. Returns how many.
+    pub(crate) fn prune(
+        tx: &mut Writing<'_>,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let Some(before) = now.checked_sub_signed(KEPT) else {
+            return Ok(0);
+        };
+        let mut old: Vec<i64> = mail_outbox::table
+            .filter(mail_outbox::sent_at.is_not_null())
+            .filter(mail_outbox::sent_at.le(before))
+            .order(mail_outbox::sent_at)
+            .limit(limit)
+            .select(mail_outbox::id)
+            .load(tx.conn())?;
+        if old.is_empty() {
+            old = mail_outbox::table
+                .filter(mail_outbox::failed_at.is_not_null())
+                .filter(mail_outbox::failed_at.le(before))
+                .order(mail_outbox::failed_at)
+                .limit(limit)
+                .select(mail_outbox::id)
+                .load(tx.conn())?;
+        }
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let these = mail_outbox::table.filter(mail_outbox::id.eq_any(old));
+        diesel::delete(these).execute(tx.conn())
+    }
+}
+
+/// The part of a reply that is kept.
+fn cut(reply: &str) -> &str {
+    let mut end = reply.len().min(MAX_REPLY);
+    while !reply.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reply[..end]
+}

@@ -1,0 +1,9 @@
+//! What is done by mail: resetting a password, verifying an address, and the outbox behind it.
+
+mod inbox;
+mod outbox;
+mod reset;
+mod smtp_server;
+mod verification;
+
+pub use inbox::{Inbox, Mail};
