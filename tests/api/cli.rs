@@ -449,6 +449,7 @@ fn every_command_honours_the_json_option() {
         ("backup", &[copy.as_str()]),
         ("user delete", &[carol]),
         ("doctor", &[]),
+        ("mail test", &[carol]),
         ("man", &[pages.as_str()]),
         ("restore", &[copy.as_str()]),
         ("after-restore", &[]),
@@ -458,6 +459,10 @@ fn every_command_honours_the_json_option() {
         let mut command = app.program(&all);
         if name.ends_with("restore") {
             command.env("DATABASE_URL", &restored);
+        }
+        if name == "mail test" {
+            command.env("TOKENHOUSE_MAIL", "log");
+            command.env("TOKENHOUSE_PUBLIC_URL", "https://auth.example");
         }
         let output = run_with_input(&mut command, "mulberry-Tram-71");
         // The wrong password of `verify` and a finding of `doctor` are results as well.
