@@ -158,7 +158,11 @@ impl TestAuth {
 
 /// The settings of tests, with these in addition.
 fn test_config<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> io::Result<Config> {
-    let all = dev::SETTINGS.into_iter().chain(SETTINGS).chain(settings);
+    let all = dev::SETTINGS
+        .iter()
+        .copied()
+        .chain(SETTINGS)
+        .chain(settings);
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     // The later of two values counts.
     let vars: BTreeMap<_, _> = all.map(owned).collect();

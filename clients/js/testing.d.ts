@@ -29,6 +29,22 @@ export interface TestUser {
   disabled: boolean;
 }
 
+/** A mail. `links` and `codes` are as they were made; nothing is to be decoded. */
+export interface Mail {
+  id: number;
+  to: string;
+  /** What it is for, such as `reset-password`. */
+  purpose: string;
+  locale: string;
+  sent_at: string;
+  message_id: string;
+  subject: string;
+  text: string;
+  html: string;
+  links: string[];
+  codes: string[];
+}
+
 export interface TestServer {
   /** For `connectTokenhouse` in another process. Contains secrets of this server. */
   announcement: Announcement;
@@ -59,6 +75,25 @@ export interface TestServer {
     advance(seconds: number): Promise<Date>;
     /** Sets the clock, which then stands unless it is `ticking`. */
     set(time: Date, options?: { ticking?: boolean }): Promise<Date>;
+  };
+
+  /** The mails of the server, which sends none. */
+  mailbox: {
+    /** The id of the latest mail, for `after`. */
+    mark(): Promise<number>;
+    /** The mails that match, oldest first. */
+    mails(wanted?: { to?: string; purpose?: string; after?: number }): Promise<Mail[]>;
+    /** Waits for a mail to an address, 5 seconds by default, and returns the latest one. Name the purpose,
+     * because a notice may arrive first, and a mark from before the request if the address has earlier
+     * mails.
+     *
+     * @throws Error with the mails that have arrived, if there is none. */
+    waitFor(
+      to: string,
+      options?: { purpose?: string; after?: number; timeout?: number },
+    ): Promise<Mail>;
+    /** Removes the mails to an address, or all. */
+    clear(to?: string): Promise<void>;
   };
 
   /** Back to the state after the start: the users of the seed, no tokens, the clock. With a domain,

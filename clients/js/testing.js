@@ -79,6 +79,26 @@ export function connectTokenhouse(announcement, { domain } = {}) {
     return new Date(answer.now);
   };
 
+  /** @param {Record<string, string | number | undefined>} wanted */
+  const mails = (wanted) => control("GET", `/_dev/mail${query(wanted)}`);
+
+  /** @type {TestServer["mailbox"]} */
+  const mailbox = {
+    mark: async () => (await mails({ to: "" })).latest,
+    mails: async (wanted = {}) => (await mails(wanted)).mails,
+    waitFor: async (to, { purpose, after, timeout = 5 } = {}) => {
+      const wait = Math.min(timeout, RESPONSE_TIMEOUT / 1_000 - 1);
+      const { mails: found } = await mails({ to, purpose, after, wait });
+      if (found.length > 0) return found.at(-1);
+      const all = (await mails({})).mails.map(
+        (/** @type {import("./testing.js").Mail} */ mail) => `${mail.purpose} to ${mail.to}`,
+      );
+      const arrived = all.join(", ") || "none";
+      throw new Error(`no ${purpose ?? ""} mail to ${to} in ${wait} s; arrived: ${arrived}`);
+    },
+    clear: (to) => control("DELETE", `/_dev/mail${query({ to })}`),
+  };
+
   /** @type {TestServer["signIn"]} */
   const signIn = async (user, { scope, amr } = {}) => {
     const email = typeof user === "string" ? user : user.email;
@@ -102,6 +122,7 @@ export function connectTokenhouse(announcement, { domain } = {}) {
       advance: (seconds) => clock({ advance: seconds }),
       set: (time, { ticking = false } = {}) => clock({ set: time.toISOString(), ticking }),
     },
+    mailbox,
     reset: () => control("POST", "/_dev/reset", domain === undefined ? {} : { domain }),
     failDatabase: (milliseconds) =>
       control("POST", "/_dev/fault", { database: "down", for_ms: milliseconds }),
@@ -131,6 +152,13 @@ export function fixtures(options = {}) {
       await use(tokenhouseServer);
     },
   };
+}
+
+/** @param {Record<string, string | number | undefined>} parameters */
+function query(parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
 }
 
 /** @param {ServerOptions} options */

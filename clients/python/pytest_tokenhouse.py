@@ -7,7 +7,8 @@
     def test_orders(client, auth_headers):
         assert client.get("/orders", headers=auth_headers(scopes="orders:read")).status_code == 200
 
-Fixtures: `tokenhouse`, `tokenhouse_server`, `tokenhouse_user`, `auth_headers` and `tokenhouse_clock`.
+Fixtures: `tokenhouse`, `tokenhouse_server`, `tokenhouse_user`, `auth_headers`, `tokenhouse_clock` and
+`mailbox`.
 Each process has its own server, so pytest-xdist needs no setting. Needs the program `tokenhouse`:
 from TEST_TOKENHOUSE_BINARY or the PATH. Uses only the standard library.
 """
@@ -29,7 +30,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Clock", "Tokenhouse", "TokenhouseError", "User"]
+__all__ = ["Clock", "Mail", "Mailbox", "Tokenhouse", "TokenhouseError", "User"]
 
 _START_TIMEOUT = 10  # seconds
 _STOP_TIMEOUT = 5
@@ -52,6 +53,23 @@ class User:
     password: str
     name: str
     scopes: str
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail of the server. `links` and `codes` are as they were made; nothing is to be decoded."""
+
+    id: int
+    to: str
+    purpose: str
+    locale: str
+    sent_at: datetime
+    message_id: str
+    subject: str
+    text: str
+    html: str
+    links: list[str]
+    codes: list[str]
 
 
 class Tokenhouse:
@@ -84,6 +102,7 @@ class Tokenhouse:
             raise TokenhouseError(f"{' '.join(command)} did not start:\n{log}") from None
         self.pid = self._process.pid
         self.clock = Clock(self)
+        self.mailbox = Mailbox(self)
         self._address = urllib.parse.urlsplit(self.url)
 
     def create_user(self, email: str | None = None, *, scopes: str = "", **fields: Any) -> User:
@@ -205,6 +224,53 @@ class Clock:
         return datetime.fromisoformat(self._server.control(method, "/_dev/clock", change)["now"])
 
 
+class Mailbox:
+    """The mails of the server, which sends none."""
+
+    def __init__(self, server: Tokenhouse) -> None:
+        self._server = server
+
+    def mark(self) -> int:
+        """Returns the id of the latest mail, for `after`."""
+        return self._get(to="")["latest"]
+
+    def mails(self, to: str | None = None, purpose: str | None = None, *, after: int = 0) -> list[Mail]:
+        """Returns the mails to an address, such as `"reset-password"`, that were sent after the mail with
+        this id; oldest first."""
+        return [_mail(mail) for mail in self._get(to=to, purpose=purpose, after=after)["mails"]]
+
+    def wait_for(
+        self, to: str, purpose: str | None = None, *, after: int = 0, timeout: float = 5
+    ) -> Mail:
+        """Waits for a mail to an address and returns the latest one. Name the purpose, because a notice
+        may arrive first, and a mark from before the request if the address has earlier mails.
+
+        Raises TokenhouseError after `timeout` seconds, with the mails that have arrived."""
+        wait = min(timeout, _RESPONSE_TIMEOUT - 1)
+        found = self._get(to=to, purpose=purpose, after=after, wait=wait)["mails"]
+        if not found:
+            others = [(mail.id, mail.to, mail.purpose) for mail in self.mails()]
+            wanted = " ".join(filter(None, [purpose, "mail"]))
+            raise TokenhouseError(f"no {wanted} to {to} after {after} in {wait} s; arrived: {others}")
+        return _mail(found[-1])
+
+    def clear(self, to: str | None = None) -> None:
+        """Removes the mails to an address, or all."""
+        self._server.control("DELETE", f"/_dev/mail{_query(to=to)}")
+
+    def _get(self, **wanted: Any) -> dict:
+        return self._server.control("GET", f"/_dev/mail{_query(**wanted)}")
+
+
+def _query(**parameters: Any) -> str:
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return f"?{urllib.parse.urlencode(given)}" if given else ""
+
+
+def _mail(fields: dict) -> Mail:
+    return Mail(**{**fields, "sent_at": datetime.fromisoformat(fields["sent_at"])})
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("tokenhouse_args", "arguments for `tokenhouse dev`", type="args", default=[])
 
@@ -253,6 +319,12 @@ def auth_headers(tokenhouse: Tokenhouse) -> Callable[..., dict[str, str]]:
 def tokenhouse_clock(tokenhouse: Tokenhouse) -> Clock:
     """The clock of the server. `tokenhouse` puts it back."""
     return tokenhouse.clock
+
+
+@pytest.fixture
+def mailbox(tokenhouse: Tokenhouse) -> Mailbox:
+    """The mails of the server; none at the start of a test."""
+    return tokenhouse.mailbox
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

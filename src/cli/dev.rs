@@ -133,7 +133,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     let vars = vars(args.settings)?;
     let static_key = vars[STATIC_KEY].clone();
     let config = Config::from_vars(vars);
-    let config = config.map_err(|errors| Failure::bad_input(errors.to_string()))?;
+    let mut config = config.map_err(|errors| Failure::bad_input(errors.to_string()))?;
     start_log(&config, output);
     let control_key = args.control_key.map_or_else(random_key, Ok)?;
     let seed = args.seed.as_deref().map(Seed::read).transpose();
@@ -145,6 +145,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
     let listener = TcpListener::bind(bind)
         .map_err(|error| format!("cannot listen on {bind}: {}", error.kind()))?;
     let url = url_of(&listener).map_err(|error| error.to_string())?;
+    config.link_to(&url).map_err(|error| error.to_string())?;
     let clock_start = args.clock.map_or(ClockStart::Now, ClockStart::At);
     let (stop, stopped) = unbounded_channel();
     watch_parent(parent, stop.clone()).map_err(|error| error.to_string())?;
@@ -190,7 +191,7 @@ pub(super) fn run(env_file: Option<&Path>, args: DevArgs, output: Output) -> Res
 /// The settings: those of `tokenhouse dev`, then those of the command line.
 fn vars(settings: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    let mut vars: BTreeMap<_, _> = dev::SETTINGS.map(owned).into();
+    let mut vars: BTreeMap<_, _> = dev::SETTINGS.iter().copied().map(owned).collect();
     vars.extend(
         [
             (STATIC_KEY, random_key()?.as_str()),

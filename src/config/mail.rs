@@ -10,6 +10,9 @@ use super::smtp::SmtpServer;
 use super::values::Values;
 use super::{Colour, ConfigError, PagesConfig, PublicUrl};
 
+/// The setting that links begin with.
+const PUBLIC_URL: &str = "TOKENHOUSE_PUBLIC_URL";
+
 /// The longest name of a sender, in characters.
 const MAX_SENDER_NAME: usize = 80;
 
@@ -48,7 +51,7 @@ pub enum MailTransport {
     Folder(PathBuf),
     /// To a mail server.
     Smtp(SmtpServer),
-    /// Into the memory of the process, for tests of apps. Not a setting.
+    /// Into the memory of the process, for tests of apps.
     Memory,
 }
 
@@ -123,9 +126,15 @@ impl MailConfig {
         let Some(transport) = transport(values)? else {
             return Ok(None);
         };
-        let problem = "set it as well: links in mails begin with it";
-        let public_url =
-            public_url.ok_or_else(|| ConfigError::new("TOKENHOUSE_PUBLIC_URL", problem))?;
+        let public_url = match (public_url, &transport) {
+            (Some(url), _) => url.clone(),
+            // Until `Config::link_to` names the address of a server for tests.
+            (None, MailTransport::Memory) => parse_public_url("http://localhost")?,
+            (None, _) => {
+                let problem = "set it as well: links in mails begin with it";
+                return Err(ConfigError::new(PUBLIC_URL, problem));
+            }
+        };
         let name = "TOKENHOUSE_MAIL_FROM";
         let from = match address(values, name)? {
             Some(from) => from,
@@ -148,11 +157,16 @@ impl MailConfig {
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
             locales: locales(values)?,
-            public_url: public_url.clone(),
+            public_url,
             brand_name: pages.brand_name.clone(),
             brand_colour: pages.brand_colour,
         }))
     }
+}
+
+/// The URL that links begin with.
+pub(super) fn parse_public_url(text: &str) -> Result<PublicUrl, ConfigError> {
+    PublicUrl::parse(text).map_err(|problem| ConfigError::new(PUBLIC_URL, problem))
 }
 
 /// The sender of mails that reach nobody.
@@ -182,6 +196,7 @@ fn transport(values: &Values) -> Result<Option<MailTransport>, ConfigError> {
         ("smtp", None) => Err(ConfigError::new(name, format!("set {url_name} as well"))),
         ("off", _) => Ok(None),
         ("log", _) => Ok(Some(MailTransport::Log)),
+        ("memory", _) => Ok(Some(MailTransport::Memory)),
         (mode, _) => match mode.strip_prefix("file:") {
             Some(folder) if !folder.is_empty() => Ok(Some(MailTransport::Folder(folder.into()))),
             _ => Err(ConfigError::new(

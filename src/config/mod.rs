@@ -142,6 +142,23 @@ impl Config {
         Self::build(&vars.into_iter().map(given).collect(), Vec::new())
     }
 
+    /// Lets the links in mails lead to this URL, unless `TOKENHOUSE_PUBLIC_URL` is set: a server for tests
+    /// knows its address when it listens.
+    ///
+    /// # Errors
+    /// When it is no URL.
+    #[cfg(all(feature = "mail", any(feature = "cli", feature = "testing")))]
+    pub(crate) fn link_to(&mut self, url: &str) -> Result<(), ConfigError> {
+        if self.server.public_url.is_none() {
+            let url = mail::parse_public_url(url)?;
+            self.auth.public_url = Some(url.clone());
+            for config in [&mut self.mail, &mut self.auth.mail].into_iter().flatten() {
+                config.public_url = url.clone();
+            }
+        }
+        Ok(())
+    }
+
     /// Finds all errors: replaces each invalid setting with its default and validates again, until
     /// the rest is valid.
     fn build(vars: &Variables, mut errors: Vec<ConfigError>) -> Result<Self, ConfigErrors> {

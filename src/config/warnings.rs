@@ -18,6 +18,10 @@ impl Config {
                  smtps or STARTTLS, and tls-host if the certificate has another name",
             ),
             (
+                matches!(transport, Some(MailTransport::Memory)),
+                "TOKENHOUSE_MAIL: memory is for tokenhouse dev; here, mails reach nobody",
+            ),
+            (
                 matches!(
                     transport,
                     Some(MailTransport::Log | MailTransport::Folder(_))

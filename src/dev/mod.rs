@@ -11,6 +11,8 @@ mod control;
 mod database;
 mod folder;
 #[cfg(feature = "cli")]
+mod mail;
+#[cfg(feature = "cli")]
 mod refusal;
 #[cfg(feature = "cli")]
 mod routes;
@@ -25,8 +27,10 @@ pub(crate) use service::{ClockStart, Service};
 #[cfg(feature = "cli")]
 pub(crate) use {abandoned::remove_abandoned, control::ControlKey, routes::serve};
 
-/// The settings that differ from the defaults of the service: hashes are cheap.
-pub(crate) const SETTINGS: [(&str, &str); 2] = [
+/// The settings that differ from the defaults of the service: hashes are cheap, and mails reach nobody.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("TOKENHOUSE_BCRYPT_COST", "4"),
     ("TOKENHOUSE_HASH_LOW_PRIORITY", "false"),
+    #[cfg(feature = "mail")]
+    ("TOKENHOUSE_MAIL", "memory"),
 ];

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Service;
 use super::amr::Amr;
 use super::control::{Control, ControlKey};
+use super::mail;
 use super::refusal::{Input, Refusal};
 use crate::auth::{Administrator, Auth, Precondition};
 use crate::error::Error;
@@ -54,6 +55,11 @@ fn control_routes(app: &mut web::ServiceConfig, auth: &Auth) {
             metrics,
             "/_dev/clock",
             get(read_clock).post(set_clock),
+        ))
+        .service(resource(
+            metrics,
+            "/_dev/mail",
+            get(mail::list).delete(mail::clear),
         ))
         .service(resource(metrics, "/_dev/reset", post(reset)))
         .service(resource(metrics, "/_dev/fault", post(cause_fault)));

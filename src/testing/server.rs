@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use chrono::{DateTime, Utc};
+#[cfg(feature = "mail")]
+use tokio::time::timeout;
 
 use super::{TestUser, test_config};
 use crate::auth::Auth;
@@ -15,6 +17,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dev::{ClockStart, Databases, Folder, Service};
 use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::{Kind, MailFilter, Mailbox, ReceivedMail};
+
+/// How long a test waits for a mail.
+#[cfg(feature = "mail")]
+const MAIL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The whole service on a free port of 127.0.0.1, in this process and on a temporary database. Dropping
 /// it ends both. Requires the feature `server`, which is on by default.
@@ -80,6 +88,12 @@ impl TestServer {
         let config = test_config([("TOKENHOUSE_WORKERS", "1")].into_iter().chain(settings))?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let url = format!("http://{}", listener.local_addr()?);
+        #[cfg(feature = "mail")]
+        let config = {
+            let mut config = config;
+            config.link_to(&url).map_err(io::Error::other)?;
+            config
+        };
         let (send, receive) = mpsc::channel();
         let run = move || {
             actix_web::rt::System::new().block_on(async {
@@ -141,6 +155,29 @@ impl TestServer {
     /// Makes the database fail for this long from now, so that everything is refused with 503.
     pub fn stop_database(&self, time: Duration) {
         self.service.auth().store().stop_for(time);
+    }
+
+    /// The mails of the service until the next [`Self::reset`], which reach nobody; `None` if the settings
+    /// say where mails go.
+    #[cfg(feature = "mail")]
+    pub fn mailbox(&self) -> Option<Mailbox> {
+        let auth = self.service.auth();
+        let mailer = auth.mailer()?;
+        mailer.mailbox().cloned()
+    }
+
+    /// The latest mail of this kind to an address; waits up to 5 s for one. Each has the link and the code as
+    /// they were made.
+    #[cfg(feature = "mail")]
+    pub async fn wait_for_mail(&self, to: &str, kind: Kind) -> Option<ReceivedMail> {
+        let wanted = MailFilter {
+            to: Some(to.to_owned()),
+            purpose: Some(kind.name().to_owned()),
+            after: 0,
+        };
+        let mailbox = self.mailbox()?;
+        let found = timeout(MAIL_TIMEOUT, mailbox.wait_for(&wanted)).await;
+        found.ok()?.pop()
     }
 
     /// Removes all users and credentials, and starts with a new clock and new limits. Requests in

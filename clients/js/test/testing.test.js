@@ -51,6 +51,26 @@ test("methods of a sign-in", async (t) => {
   assert.equal((await answer.json()).sessions[0].amr, "otp pwd");
 });
 
+test("mails by recipient and purpose", async (t) => {
+  const server = await started(t);
+  const [ada, bob] = [await server.user({ email: "ada+tag@example.com" }), await server.user()];
+  const after = await server.mailbox.mark();
+  for (const { email } of [bob, ada]) {
+    const body = JSON.stringify({ email });
+    const headers = { "content-type": "application/json" };
+    const asked = await fetch(`${server.url}/forgot-password`, { method: "POST", headers, body });
+    assert.equal(asked.status, 202);
+  }
+  const mail = await server.mailbox.waitFor(ada.email, { purpose: "reset-password", after });
+  assert.equal(mail.to, ada.email);
+  assert.ok(mail.links[0].startsWith(`${server.url}/`) && mail.text.includes(mail.links[0]));
+  await server.mailbox.waitFor(bob.email, { purpose: "reset-password" });
+  await server.mailbox.clear(ada.email);
+  assert.equal((await server.mailbox.mails({ to: ada.email })).length, 0);
+  const late = server.mailbox.waitFor(ada.email, { purpose: "reset-password", timeout: 0.1 });
+  await assert.rejects(late, /arrived: .*reset-password/);
+});
+
 test("an outage of the database", async (t) => {
   const server = await started(t);
   const headers = await server.headers(await server.user());

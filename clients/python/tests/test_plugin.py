@@ -177,3 +177,28 @@ def test_seed(tokenhouse, tokenhouse_clock):
     assert tokenhouse_clock.now().isoformat() == "2026-01-01T00:00:00+00:00"
 """)
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def forget(server: Tokenhouse, email: str) -> None:
+    body = json.dumps({"email": email}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{server.url}/forgot-password", body, headers)
+    with urllib.request.urlopen(request) as response:
+        assert response.status == 202
+
+
+def test_mails_are_found_by_recipient_and_purpose(tokenhouse, mailbox):
+    ada, bob = tokenhouse.create_user("ada+tag@example.com"), tokenhouse.create_user()
+    mark = mailbox.mark()
+    forget(tokenhouse, bob.email)
+    forget(tokenhouse, ada.email)
+    mail = mailbox.wait_for(ada.email, "reset-password", after=mark)
+    assert mail.to == ada.email and mail.links[0].startswith(f"{tokenhouse.url}/")
+    assert mail.links[0] in mail.text and mail.codes[0] in mail.html
+    mailbox.wait_for(bob.email, "reset-password")
+    mailbox.clear(ada.email)
+    assert not mailbox.mails(ada.email) and mailbox.mails(bob.email)
+    with pytest.raises(TokenhouseError, match="arrived: .*reset-password"):
+        mailbox.wait_for(ada.email, "reset-password", timeout=0.1)
+    with pytest.raises(TokenhouseError, match="expected one of"):
+        mailbox.mails(ada.email, "reset-pasword")

@@ -43,7 +43,7 @@ impl MailState {
 
 impl Auth {
     /// What sends mails; `None` if mail is off.
-    fn mailer(&self) -> Option<&Arc<Mailer>> {
+    pub(crate) fn mailer(&self) -> Option<&Arc<Mailer>> {
         self.0.mail.mailer.as_ref()
     }
 

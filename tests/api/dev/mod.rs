@@ -4,6 +4,7 @@ mod containers;
 mod control;
 mod in_process;
 mod lifetime;
+mod mail;
 mod postgres;
 
 use std::fs;

@@ -335,6 +335,7 @@ pub const CONTROL_ROUTES: &[Route] = &[
     control("/_dev/sign-in", r#"{"email":"nobody@example.com"}"#, 404),
     get("/_dev/clock", Guard::Control),
     control("/_dev/clock", r#"{"advance":0}"#, 200),
+    get("/_dev/mail", Guard::Control),
     control("/_dev/reset", r#"{"domain":"nobody.example.com"}"#, 200),
     control("/_dev/fault", r#"{"database":"down","for_ms":0}"#, 204),
 ];
