@@ -53,6 +53,7 @@ CONSOLE = {
     "user-new": "/console/users/new",
     "console-events": "/console/events",
     "apps": "/console/apps",
+    "mail": "/console/mail?kind=invitation&locale=de",
     "settings": "/console/settings",
     "health": "/console/health",
 }
@@ -290,6 +291,7 @@ def main():
         settings = {
             "DATABASE_URL": f"sqlite://{database}",
             "TOKENHOUSE_SESSIONS_PER_USER": "9",
+            "TOKENHOUSE_MAIL": "memory",
         }
         with running(options.binary, **settings) as base, sync_playwright() as playwright:
             console.fill(base, database)

@@ -50,7 +50,10 @@ pub(in crate::http) fn complete<B: MessageBody>(
         None => response,
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
+        // The preview of a mail has a policy of its own.
+        if !response.headers().contains_key(&name) {
+            response.headers_mut().insert(name, value);
+        }
     }
     if let Some(NewCookie(cookie)) = request.extensions_mut().remove() {
         response.headers_mut().append(header::SET_COOKIE, cookie);

@@ -5,6 +5,8 @@ mod confirm;
 mod event_row;
 mod events;
 mod health;
+#[cfg(feature = "mail")]
+mod mail;
 mod new_user;
 mod overview;
 mod settings;
@@ -15,6 +17,8 @@ pub(crate) use apps::AppsPage;
 pub(crate) use confirm::ConfirmPage;
 pub(crate) use events::{BadFilter, ChainState, EventFilters, EventsPage};
 pub(crate) use health::{HealthChecks, HealthPage};
+#[cfg(feature = "mail")]
+pub(crate) use mail::MailPage;
 pub(crate) use new_user::{NewUserPage, Typed};
 pub(crate) use overview::{OverviewPage, PERIODS};
 pub(crate) use settings::SettingsPage;
@@ -36,16 +40,20 @@ pub(crate) enum Section {
     Users,
     Events,
     Apps,
+    #[cfg(feature = "mail")]
+    Mail,
     Settings,
     Health,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: &[Self] = &[
         Self::Overview,
         Self::Users,
         Self::Events,
         Self::Apps,
+        #[cfg(feature = "mail")]
+        Self::Mail,
         Self::Settings,
         Self::Health,
     ];
@@ -57,6 +65,8 @@ impl Section {
             Self::Users => "/console/users",
             Self::Events => "/console/events",
             Self::Apps => "/console/apps",
+            #[cfg(feature = "mail")]
+            Self::Mail => "/console/mail",
             Self::Settings => "/console/settings",
             Self::Health => "/console/health",
         }
@@ -69,6 +79,8 @@ impl Section {
             Self::Users => t.users,
             Self::Events => t.events,
             Self::Apps => t.apps,
+            #[cfg(feature = "mail")]
+            Self::Mail => t.mail,
             Self::Settings => t.settings,
             Self::Health => t.health,
         }
@@ -79,6 +91,8 @@ impl Section {
         match self {
             Self::Overview => None,
             Self::Users | Self::Apps | Self::Settings | Self::Health => Some(scope::USERS_READ),
+            #[cfg(feature = "mail")]
+            Self::Mail => Some(scope::USERS_READ),
             Self::Events => Some(scope::EVENTS_READ),
         }
     }
@@ -104,7 +118,7 @@ impl ConsoleHead {
         };
         Self {
             section,
-            sections: Section::ALL.into_iter().filter(is_open).collect(),
+            sections: Section::ALL.iter().copied().filter(is_open).collect(),
             problem: None,
             notice: None,
         }

@@ -8,6 +8,8 @@ pub(crate) mod account;
 pub(crate) mod common;
 pub(crate) mod console;
 pub(crate) mod console_events;
+#[cfg(feature = "mail")]
+pub(crate) mod console_mail;
 pub(crate) mod console_overview;
 pub(crate) mod console_system;
 pub(crate) mod console_user;
@@ -62,6 +64,8 @@ mod tests {
             events::EventTexts::rows(),
             console::ConsoleTexts::rows(),
             console_events::EventsTexts::rows(),
+            #[cfg(feature = "mail")]
+            console_mail::MailTexts::rows(),
             console_overview::OverviewTexts::rows(),
             console_system::SystemTexts::rows(),
             console_user::UserTexts::rows(),

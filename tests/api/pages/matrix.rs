@@ -121,6 +121,8 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     console("GET", "/console/events"),
     console("POST", "/console/events/verify"),
     console("GET", "/console/apps"),
+    console("GET", "/console/mail"),
+    console("GET", "/console/mail/html"),
     console("GET", "/console/settings"),
     console("GET", "/console/health"),
 ];
@@ -156,6 +158,7 @@ fn every_page_has_a_declared_guard() {
 
 fn only_the_cookie_opens_a_page(backend: Backend) {
     let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_MAIL", "memory")
         .setting("API_KEY_TOKEN_PREVIOUS", credential::PREVIOUS_STATIC_KEY)
         .start();
     let (kinds, _) = credential::all(&app);

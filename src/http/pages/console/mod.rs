@@ -5,6 +5,8 @@ mod apps;
 mod events;
 mod forms;
 mod guard;
+#[cfg(feature = "mail")]
+mod mail;
 mod overview;
 mod system;
 mod user;
@@ -50,4 +52,7 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         .service(page("/console/apps", get(apps::list)))
         .service(page("/console/settings", get(system::settings)))
         .service(page("/console/health", get(system::health)));
+    #[cfg(feature = "mail")]
+    app.service(page("/console/mail", get(mail::preview)))
+        .service(page("/console/mail/html", get(mail::preview_html)));
 }

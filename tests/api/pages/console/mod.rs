@@ -2,6 +2,7 @@
 
 mod access;
 mod events;
+mod mail;
 mod overview;
 mod search;
 mod user;
