@@ -440,8 +440,8 @@ export interface Routes {
     } };
     response: unknown;
   };
-  /** Ordered by id; with `search`, those whose address, name or surname contains it, ordered by address.
-   * A page of a search can be shorter than `limit`, even empty, and have a next one. */
+  /** Ordered by id; with `search`, those whose address, name or surname contains it. A page of a search
+   * can be shorter than `limit`, even empty, and have a next one. */
   "GET /admin/users": {
     input: { query?: {
       search?: string;

@@ -35,7 +35,7 @@ pub(super) struct ListArgs {
     /// The maximum number of users
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
-    /// Start after this user: the last id of the previous page, or with --search the last address
+    /// Start after the user with this id: the last one of the previous page
     #[arg(long)]
     after: Option<String>,
 }

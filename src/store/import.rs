@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use super::connection::is_lost;
+use super::folded_names::folded_names;
 use super::limits::{check_external_id, check_texts};
 use super::schema::{access_tokens, deleted_users, retired_ids, spent_tokens, usernames, users};
 use super::timestamp::{serialize_optional_time, serialize_time};
@@ -46,18 +47,19 @@ pub struct BulkUser {
 }
 
 const SQLITE_USERS: &str = "INSERT INTO users (id, external_id, name, surname, email, email_key, \
-     website, hashed_password, created_at, disabled_at) \
+     website, hashed_password, created_at, disabled_at, folded_names) \
      SELECT value->>'id', value->>'external_id', value->>'name', value->>'surname', value->>'email', value->>'email_key', \
-     value->>'website', value->>'hashed_password', value->>'created_at', value->>'disabled_at' \
+     value->>'website', value->>'hashed_password', value->>'created_at', value->>'disabled_at', \
+     value->>'folded_names' \
      FROM json_each(?) WHERE true ON CONFLICT DO NOTHING RETURNING id, email_key";
 
 const POSTGRES_USERS: &str = "INSERT INTO users (id, external_id, name, surname, email, email_key, \
-     website, hashed_password, created_at, disabled_at) \
+     website, hashed_password, created_at, disabled_at, folded_names) \
      SELECT COALESCE(id, nextval(pg_get_serial_sequence('users', 'id'))), external_id, name, surname, \
-     email, email_key, website, hashed_password, created_at, disabled_at \
+     email, email_key, website, hashed_password, created_at, disabled_at, folded_names \
      FROM json_to_recordset($1::json) AS r(id bigint, external_id text, name text, surname text, email text, \
      email_key text, website text, hashed_password text, created_at timestamp, \
-     disabled_at timestamp) ON CONFLICT DO NOTHING RETURNING id, email_key";
+     disabled_at timestamp, folded_names text) ON CONFLICT DO NOTHING RETURNING id, email_key";
 
 const SQLITE_SPENT: &str = "INSERT INTO spent_tokens (access_token) \
      SELECT value->>'access_token' FROM json_each(?) WHERE true ON CONFLICT DO NOTHING";
@@ -73,6 +75,23 @@ const SQLITE_USERNAMES: &str = "INSERT INTO usernames (username_key, user_id) \
 const POSTGRES_USERNAMES: &str = "INSERT INTO usernames (username_key, user_id) \
      SELECT * FROM json_to_recordset($1::json) AS r(username_key text, user_id bigint) \
      ON CONFLICT DO NOTHING";
+
+/// A user as the statements expand it.
+#[derive(Serialize)]
+struct BulkRow<'a> {
+    #[serde(flatten)]
+    user: &'a BulkUser,
+    folded_names: Option<String>,
+}
+
+impl<'a> BulkRow<'a> {
+    fn of(user: &'a BulkUser) -> Self {
+        Self {
+            user,
+            folded_names: folded_names(&user.name, &user.surname),
+        }
+    }
+}
 
 #[derive(QueryableByName)]
 struct Inserted {
@@ -165,7 +184,8 @@ fn insert_part(conn: &mut StoreConnection, users: &[BulkUser]) -> QueryResult<Ve
         ])?;
         check_external_id(user.external_id.as_deref())?;
     }
-    let rows = to_json(users)?;
+    let rows: Vec<BulkRow<'_>> = users.iter().map(BulkRow::of).collect();
+    let rows = to_json(&rows)?;
     let inserted: Vec<Inserted> = match conn {
         StoreConnection::Postgres(conn) => diesel::sql_query(POSTGRES_USERS)
             .bind::<Text, _>(rows)

@@ -5,8 +5,8 @@ use diesel::migration::CREATE_MIGRATIONS_TABLE;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::StoreError;
 use super::connection::StoreConnection;
+use super::{StoreError, search_index};
 
 /// One migration of both databases.
 struct Migration {
@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-29-000050_sessions",
     "2026-11-29-000060_guarded_hosts",
     "2026-11-29-000070_hourly_stats",
+    "2026-11-30-000010_user_search",
     "2026-11-30-000020_mail",
 ];
 
@@ -136,6 +137,7 @@ fn run_locked(conn: &mut StoreConnection) -> Result<Vec<String>, StoreError> {
         migration.run(conn, statements)?;
         run.push(version);
     }
+    search_index::ensure(conn)?;
     Ok(run)
 }
 

@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod execute;
 mod file_watch;
+pub(crate) mod folded_names;
 #[cfg(feature = "pages")]
 mod hourly_stat;
 #[cfg(feature = "cli")]
@@ -42,6 +43,7 @@ mod restore;
 mod savepoint;
 mod schema;
 mod schema_check;
+mod search_index;
 mod sequence;
 mod session;
 mod session_kind;
@@ -104,8 +106,8 @@ pub(crate) use shared::{Claims, Shared, users_of};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{SignInCode, prune_sign_in_codes};
 pub use status::{
-    DatabaseState, PostgresExposure, PostgresServer, find_damage, inspect, inspect_exposure,
-    inspect_server,
+    DatabaseState, PostgresExposure, PostgresServer, find_damage, has_search_index, inspect,
+    inspect_exposure, inspect_server,
 };
 #[cfg(feature = "cli")]
 pub(crate) use temporary_schemas::TemporarySchemas;

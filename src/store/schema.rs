@@ -25,6 +25,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What the search for users reads of `users`: diesel has tables of 16 columns at most.
+    #[sql_name = "users"]
+    user_names (id) {
+        id -> BigInt,
+        name -> Text,
+        surname -> Text,
+        folded_names -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     access_tokens (session_id, slot) {
         user_id -> BigInt,
         access_token -> Text,

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::connection::StoreConnection;
-use super::{StoreError, migrations, recognition};
+use super::{StoreError, migrations, recognition, search_index};
 use crate::config::DatabaseConfig;
 
 /// The result of comparing a schema with what its migrations create.
@@ -122,10 +122,14 @@ fn postgres_objects(conn: &mut StoreConnection) -> Result<FoundAndExpected, Stor
     diesel::sql_query(USE_OUR_SCHEMA).execute(conn)?;
     let versions: Vec<Version> = diesel::sql_query(VERSIONS).load(conn)?;
     let found = diesel::sql_query(POSTGRES_OBJECTS).load(conn)?;
+    let has_search_index = search_index::exists(conn)?;
     for statement in USE_NEW_SCHEMA {
         diesel::sql_query(statement).execute(conn)?;
     }
     migrations::run_on_empty_postgres(conn, &names(versions))?;
+    if has_search_index {
+        search_index::ensure_in(conn)?;
+    }
     let expected = diesel::sql_query(POSTGRES_OBJECTS).load(conn)?;
     Ok((found, expected))
 }

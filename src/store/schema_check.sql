@@ -12,7 +12,11 @@ SELECT CASE relkind WHEN 'r' THEN 'table ' WHEN 'i' THEN 'index ' WHEN 'S' THEN 
        concat_ws(' ', relkind, relpersistence, relrowsecurity, relforcerowsecurity, relispartition,
            (SELECT string_agg(i.inhparent::regclass::text, ' ') FROM pg_inherits i WHERE i.inhrelid = oid),
            CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid, true) END,
-           CASE WHEN relkind IN ('i', 'I') THEN pg_get_indexdef(oid, 0, true) END) AS definition
+           CASE WHEN relkind IN ('i', 'I') THEN
+               -- Named with its schema where the search path does not find it.
+               replace(pg_get_indexdef(oid, 0, true), COALESCE((
+                   SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'
+               ), '') || '.gin_trgm_ops', 'gin_trgm_ops') END) AS definition
     FROM relations
 UNION ALL
 SELECT 'column ' || c.relname || '.' || a.attname,

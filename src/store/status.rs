@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Text};
 
 use super::connection::{Manager, StoreConnection, connect_read_only};
 use super::recognition::{self, Contents};
-use super::{StoreError, migrations};
+use super::{StoreError, migrations, search_index};
 use crate::config::DatabaseConfig;
 
 /// The state of a database.
@@ -45,6 +45,18 @@ pub fn inspect(config: &DatabaseConfig) -> Result<DatabaseState, StoreError> {
         is_empty: contents == Contents::Empty,
         pending: migrations::difference(&mut conn)?.pending()?,
     })
+}
+
+/// Whether searches for users of the configured database have an index. Blocks.
+///
+/// # Errors
+/// As for [`compare_schema`](super::compare_schema).
+pub fn has_search_index(config: &DatabaseConfig) -> Result<bool, StoreError> {
+    let (_manager, mut conn) = recognition::open_existing(config)?;
+    match &mut conn {
+        StoreConnection::Postgres(conn) => Ok(search_index::exists(conn)?),
+        StoreConnection::Sqlite(_) => Ok(true),
+    }
 }
 
 /// Searches an SQLite file for damage, as SQLite does with `PRAGMA quick_check`. Returns what is found,

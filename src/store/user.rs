@@ -7,6 +7,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool};
 
+use super::folded_names;
 use super::limits::{Row, Slice, check_texts};
 use super::prepared::{Columns, ListedRow, RowList, prepared};
 use super::schema::{administrators_lock, deleted_users, users};
@@ -110,10 +111,12 @@ impl NewUser {
             &self.scopes,
             &self.locale,
         ])?;
-        diesel::insert_into(users::table)
+        let user: User = diesel::insert_into(users::table)
             .values(self)
             .returning(USER_COLUMNS)
-            .get_result(tx.conn())
+            .get_result(tx.conn())?;
+        folded_names::store(tx, user.id, &user.name, &user.surname)?;
+        Ok(user)
     }
 }
 
@@ -252,11 +255,17 @@ impl User {
             &changes.scopes,
         ];
         check_texts(texts.map(|text| text.as_deref().unwrap_or_default()))?;
-        diesel::update(users::table.find(id))
+        let updated: Option<Self> = diesel::update(users::table.find(id))
             .set(changes)
             .returning(USER_COLUMNS)
             .get_result(tx.conn())
-            .optional()
+            .optional()?;
+        if let Some(user) = &updated
+            && (changes.name.is_some() || changes.surname.is_some())
+        {
+            folded_names::store(tx, id, &user.name, &user.surname)?;
+        }
+        Ok(updated)
     }
 
     /// Deletes a user with all tokens and keys, and stores the keyed digest of the address under

@@ -32,6 +32,9 @@ const STATISTICS_INTERVAL: Duration = Duration::from_secs(60);
 #[cfg(feature = "mail")]
 const MAIL_COUNT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often names that another program has written are folded for the search.
+const FOLD_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often the keys that end soon are counted and reported.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -104,6 +107,13 @@ pub(super) const JOBS: &[Job] = &[
         interval: MAIL_COUNT_INTERVAL,
         max_interval: MAIL_COUNT_INTERVAL,
         run: |context, _| Box::pin(async { context.auth.count_mails().await.is_ok() }),
+    },
+    Job {
+        name: "fold-names",
+        delay: FLUSH_INTERVAL,
+        interval: FOLD_INTERVAL,
+        max_interval: FOLD_INTERVAL,
+        run: |context, _| Box::pin(async { context.auth.fold_names().await.is_ok() }),
     },
     Job {
         name: "warn-of-expiring-keys",

@@ -14,12 +14,17 @@ use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
 use crate::error::{Error, FieldError, InvalidField};
 use crate::store::user::address_digest;
+use crate::store::user_search::{self, Found};
 use crate::store::{
-    Account, Ends, Revoking, Slice, StoreError, User, record_deleted_user, user_search as search,
+    Account, Ends, Revoking, Slice, StoreConnection, StoreError, User, Writing, folded_names,
+    record_deleted_user,
 };
 
 /// The longest text to search for, in bytes.
 pub const MAX_SEARCH: usize = 500;
+
+/// The number of users whose names a transaction folds, during which others wait.
+const FOLD_BATCH: i64 = 200;
 
 /// A page of users.
 #[derive(Debug)]
@@ -50,23 +55,18 @@ impl Auth {
         let search = search.map(check_search).transpose()?;
         let event = Event::new(Action::UserRead).with("limit", limit);
         self.record(&admin.context, event).await?;
-        let after = after.unwrap_or_default().to_owned();
-        let (users, next) = match search {
-            Some(text) => {
-                let list = move |conn: &mut _| search::page(conn, &text, &after, limit);
-                let found = self.0.store.read(list).await?;
-                (found.users, found.next)
-            }
+        // A cursor that this service did not issue yields the first page.
+        let after = after.and_then(|after| after.parse().ok()).unwrap_or(0);
+        let list = move |conn: &mut StoreConnection| match &search {
+            Some(text) => user_search::page(conn, text, after, limit),
             None => {
-                // A cursor that this service did not issue yields the first page.
-                let after = after.parse().unwrap_or(0);
-                let list = move |conn: &mut _| User::page_after(conn, after, limit);
-                let Slice { rows, has_more } = self.0.store.read(list).await?;
-                let next = rows.last().filter(|_| has_more);
-                let next = next.map(|user| user.id.to_string());
-                (rows, next)
+                let Slice { rows, has_more } = User::page_after(conn, after, limit)?;
+                let next = rows.last().filter(|_| has_more).map(|user| user.id);
+                Ok(Found { users: rows, next })
             }
         };
+        let Found { users, next } = self.0.store.read(list).await?;
+        let next = next.map(|id| id.to_string());
         Ok(UserPage { users, next })
     }
 
@@ -76,6 +76,22 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn count_users(&self) -> Result<i64, Error> {
         Ok(self.0.store.read(User::count).await?)
+    }
+
+    /// Folds the names that the search cannot look up yet: those that are not ASCII and that another
+    /// program, or a version before the search had an index, has written.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn fold_names(&self) -> Result<(), Error> {
+        let mut after = Some(0);
+        while let Some(id) = after {
+            let fold = move |tx: &mut Writing<'_>| -> Result<_, Error> {
+                Ok(folded_names::fold_next(tx, id, FOLD_BATCH)?)
+            };
+            after = self.0.store.writing(fold).await?;
+        }
+        Ok(())
     }
 
     /// Whether an enabled user holds `users:write`.

@@ -120,6 +120,15 @@ pub(super) fn check_schema(config: &Config) -> Vec<Finding> {
     }
 }
 
+/// Whether searches for users have an index.
+pub(super) fn check_search(config: &Config) -> Option<Finding> {
+    if !matches!(store::has_search_index(&config.database), Ok(false)) {
+        return None;
+    }
+    let message = "a search for users reads all of them, because the role may not create the extension                    pg_trgm: run CREATE EXTENSION pg_trgm SCHEMA public as a superuser, then tokenhouse                    migrate as the owner of the tables";
+    Some(finding(Level::Warning, "search", message))
+}
+
 /// Whether other roles of the Postgres server have access.
 pub(super) fn check_postgres(config: &Config) -> Vec<Finding> {
     match store::inspect_exposure(&config.database) {

@@ -205,6 +205,7 @@ fn database(config: &Config, is_deep: bool) -> Vec<Finding> {
         };
         findings.push(finding(level, subject, message));
     } else {
+        findings.extend(database::check_search(config));
         findings.extend(environment::check_proxies(config));
         match contents(config) {
             Ok(found) => findings.extend(found),

@@ -133,8 +133,8 @@ fn with_etag(mut response: HttpResponseBuilder, user: &User) -> HttpResponse {
 
 /// List users
 ///
-/// Ordered by id; with `search`, those whose address, name or surname contains it, ordered by address.
-/// A page of a search can be shorter than `limit`, even empty, and have a next one.
+/// Ordered by id; with `search`, those whose address, name or surname contains it. A page of a search
+/// can be shorter than `limit`, even empty, and have a next one.
 #[utoipa::path(
     get,
     path = "/admin/users",
