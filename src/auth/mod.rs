@@ -68,9 +68,9 @@ use introspect::IntrospectionClients;
 use session_uses::SessionUses;
 use static_key::StaticKeyUses;
 #[cfg(feature = "pages")]
-use statistics::StoredHashes;
+use statistics::StoredCounts;
 #[cfg(feature = "pages")]
-pub(crate) use statistics::{HASHES, SESSIONS, Statistics, USERS};
+pub(crate) use statistics::{HASHES, LIMITS, SESSIONS, Statistics, USERS};
 
 pub use crate::audit::AuditContext;
 #[cfg(feature = "pages")]
@@ -134,7 +134,7 @@ struct Inner {
     #[cfg(feature = "mail")]
     mail: mail::MailState,
     #[cfg(feature = "pages")]
-    stored_hashes: StoredHashes,
+    stored_counts: StoredCounts,
 }
 
 impl Auth {
@@ -219,7 +219,7 @@ impl Auth {
             #[cfg(feature = "mail")]
             mail,
             #[cfg(feature = "pages")]
-            stored_hashes: StoredHashes::default(),
+            stored_counts: StoredCounts::default(),
         })))
     }
 

@@ -20,8 +20,14 @@ pub(crate) const USERS: &str = "users";
 /// microseconds.
 pub(crate) const HASHES: &str = "hash";
 
-/// All names.
-const NAMES: [&str; 6] = [SIGN_INS, REFUSALS, ADDRESSES, SESSIONS, USERS, HASHES];
+/// The names of which each hour is shown.
+const PLOTTED: [&str; 4] = [SIGN_INS, SESSIONS, USERS, HASHES];
+
+/// The names of which the sums are shown: an hour has up to a hundred addresses.
+const SUMMED: [&str; 3] = [REFUSALS, LIMITS, ADDRESSES];
+
+/// The most sums that are shown of a name.
+const MAX_SUMS: i64 = 8;
 
 /// The most values that are read under a name.
 const MAX_VALUES: i64 = 100_000;
@@ -29,9 +35,12 @@ const MAX_VALUES: i64 = 100_000;
 /// How many transactions count events before others have a turn.
 const MAX_BATCHES: usize = 20;
 
-/// The hashes that this process has stored, by bucket.
+/// Requests that a limit has refused, by the name of the limit.
+pub(crate) const LIMITS: &str = "limit";
+
+/// What this process has stored of its own counters, by name and label.
 #[derive(Default)]
-pub(super) struct StoredHashes(Mutex<BTreeMap<u64, u64>>);
+pub(super) struct StoredCounts(Mutex<BTreeMap<(&'static str, String), u64>>);
 
 /// Values of some hours.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +51,8 @@ pub(crate) struct Statistics {
     pub(crate) hours: usize,
     /// By name, label and hour.
     values: BTreeMap<String, BTreeMap<String, BTreeMap<NaiveDateTime, i64>>>,
+    /// By name: the labels with the largest sums, the largest first.
+    sums: BTreeMap<&'static str, Vec<(String, u64)>>,
 }
 
 impl Statistics {
@@ -55,20 +66,15 @@ impl Statistics {
         (0..self.hours).map(value).collect()
     }
 
-    /// The labels under a name with the sums of all hours, the largest first.
-    pub(crate) fn sums(&self, name: &str) -> Vec<(&str, u64)> {
+    /// The labels under a name of which each hour is shown.
+    pub(crate) fn labels(&self, name: &str) -> impl Iterator<Item = &str> {
         let labels = self.values.get(name).into_iter().flatten();
-        let sum = |values: &BTreeMap<_, i64>| {
-            let sum = values
-                .values()
-                .fold(0_i64, |sum, value| sum.saturating_add(*value));
-            u64::try_from(sum).unwrap_or(0)
-        };
-        let mut sums: Vec<_> = labels
-            .map(|(label, values)| (label.as_str(), sum(values)))
-            .collect();
-        sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
-        sums
+        labels.map(|(label, _values)| label.as_str())
+    }
+
+    /// The labels under a name with the largest sums of all hours, the largest first.
+    pub(crate) fn largest(&self, name: &str) -> &[(String, u64)] {
+        self.sums.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The latest value under a name, of any label.
@@ -86,12 +92,12 @@ impl Statistics {
 
 impl Auth {
     /// Stores what has happened since the last time. Several processes may do it: an event is counted
-    /// once, and each process adds its own hashes. Returns whether everything is counted.
+    /// once, and each process adds its own counters. Returns whether everything is counted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub(crate) async fn store_statistics(&self) -> Result<bool, Error> {
-        self.store_hashes().await?;
+    pub async fn store_statistics(&self) -> Result<bool, Error> {
+        self.store_counts().await?;
         for _ in 0..MAX_BATCHES {
             if !self.0.audit.count_next().await? {
                 return Ok(true);
@@ -116,20 +122,26 @@ impl Auth {
         self.0.store.writing(set).await
     }
 
-    async fn store_hashes(&self) -> Result<(), Error> {
-        let counted: BTreeMap<u64, u64> = self.0.metrics.hashes.counts().collect();
+    /// Adds what the counters of this process have counted since the last time.
+    async fn store_counts(&self) -> Result<(), Error> {
+        let metrics = &self.0.metrics;
+        let hashes = metrics.hashes.counts();
+        let hashes = hashes.map(|(bound, count)| ((HASHES, bound.to_string()), count));
+        let limits = metrics.throttled_counts();
+        let limits = limits.map(|(limit, count)| ((LIMITS, limit.to_owned()), count));
+        let counted: BTreeMap<_, u64> = hashes.chain(limits).collect();
         let stored = {
-            let stored = self.0.stored_hashes.0.lock();
+            let stored = self.0.stored_counts.0.lock();
             stored.unwrap_or_else(PoisonError::into_inner).clone()
         };
         let hour = hour_of(self.0.clock.now());
         let new: Vec<HourlyStat> = counted
             .iter()
-            .map(|(bound, count)| (bound, count - stored.get(bound).unwrap_or(&0)))
+            .map(|(key, count)| (key, count - stored.get(key).unwrap_or(&0)))
             .filter(|(_, count)| *count > 0)
-            .map(|(bound, count)| {
+            .map(|((name, label), count)| {
                 let count = i64::try_from(count).unwrap_or(i64::MAX);
-                stat(HASHES, hour, &bound.to_string(), count)
+                stat(name, hour, label, count)
             })
             .collect();
         if new.is_empty() {
@@ -139,7 +151,7 @@ impl Auth {
             Ok(new.iter().try_for_each(|stat| stat.add(tx))?)
         };
         self.0.store.writing(add).await?;
-        let mut stored = self.0.stored_hashes.0.lock();
+        let mut stored = self.0.stored_counts.0.lock();
         if let Ok(stored) = &mut stored {
             **stored = counted;
         }
@@ -156,21 +168,30 @@ impl Auth {
         let back = TimeDelta::try_hours(back).unwrap_or(TimeDelta::zero());
         let start = now.checked_sub_signed(back).unwrap_or(now);
         let read = move |conn: &mut StoreConnection| {
-            let mut all = Vec::new();
-            for name in NAMES {
-                all.extend(HourlyStat::list_since(conn, name, start, MAX_VALUES)?);
+            let (mut values, mut sums) = (Vec::new(), Vec::new());
+            for name in PLOTTED {
+                values.extend(HourlyStat::list_since(conn, name, start, MAX_VALUES)?);
             }
-            Ok(all)
+            for name in SUMMED {
+                sums.push((name, HourlyStat::sum_since(conn, name, start, MAX_SUMS)?));
+            }
+            Ok((values, sums))
         };
         let mut statistics = Statistics {
             start,
             hours,
             ..Statistics::default()
         };
-        for stat in self.0.store.read(read).await? {
+        let (values, sums) = self.0.store.read(read).await?;
+        for stat in values {
             let labels = statistics.values.entry(stat.name).or_default();
             let values = labels.entry(stat.label).or_default();
             values.insert(stat.hour, stat.value);
+        }
+        for (name, sums) in sums {
+            let sums = sums.into_iter();
+            let sums = sums.map(|sum| (sum.label, u64::try_from(sum.value).unwrap_or(0)));
+            statistics.sums.insert(name, sums.collect());
         }
         Ok(statistics)
     }
@@ -180,7 +201,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub(crate) async fn prune_statistics(&self) -> Result<(), Error> {
+    pub async fn prune_statistics(&self) -> Result<(), Error> {
         if !self.check_clock().await? {
             return Ok(());
         }
@@ -188,7 +209,7 @@ impl Auth {
             return Ok(());
         };
         let prune = move |tx: &mut Writing<'_>| -> Result<(), Error> {
-            for name in NAMES {
+            for name in PLOTTED.into_iter().chain(SUMMED) {
                 HourlyStat::prune(tx, name, before)?;
             }
             Ok(())

@@ -181,6 +181,13 @@ impl Metrics {
         self.mails[outcome as usize].inc();
     }
 
+    /// How many requests each limit has refused, by the name of the limit.
+    #[cfg(feature = "pages")]
+    pub(crate) fn throttled_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.throttled.iter().map(Counter::get);
+        BUDGETS.into_iter().map(|[budget]| budget).zip(counts)
+    }
+
     /// Counts an account that starts to refuse attempts: for the first time, or for the longest time.
     pub fn account_waits(&self, is_longest: bool) {
         self.account_waits[usize::from(is_longest)].inc();

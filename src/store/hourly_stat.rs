@@ -21,6 +21,19 @@ const SET: &str = "INSERT INTO hourly_stats (name, hour, label, value) VALUES ($
      ON CONFLICT (name, hour, label) DO UPDATE SET value = excluded.value \
      RETURNING name, hour, label, value";
 
+const SUM: &str = "SELECT label, CAST(SUM(value) AS BIGINT) AS value FROM hourly_stats \
+     WHERE name = $1 AND hour >= $2 GROUP BY label ORDER BY SUM(value) DESC, label LIMIT $3";
+
+/// The sum of the values of a label.
+#[derive(QueryableByName)]
+#[diesel(table_name = hourly_stats)]
+pub(crate) struct LabelSum {
+    /// Of which kind.
+    pub(crate) label: String,
+    /// How much.
+    pub(crate) value: i64,
+}
+
 /// A value of an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName)]
 #[diesel(table_name = hourly_stats)]
@@ -113,6 +126,20 @@ impl HourlyStat {
             .filter(hourly_stats::hour.ge(hour))
             .order(hourly_stats::hour)
             .limit(limit)
+            .load(conn)
+    }
+
+    /// The sums of the values under a name from an hour on by label, the largest first: at most `limit`.
+    pub(crate) fn sum_since(
+        conn: &mut StoreConnection,
+        name: &str,
+        hour: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<Vec<LabelSum>> {
+        prepared(SUM)
+            .bind::<Text, _>(name)
+            .bind::<Timestamp, _>(hour)
+            .bind::<BigInt, _>(limit)
             .load(conn)
     }
 

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::audit::statistics::{ADDRESSES, OTHERS, REFUSALS, SIGN_INS};
-use crate::auth::{HASHES, SESSIONS, Statistics, USERS};
+use crate::auth::{HASHES, LIMITS, SESSIONS, Statistics, USERS};
 use crate::pages::Frame;
 use crate::pages::language::fill;
 use crate::pages::plot::{Plot, Series, short};
@@ -11,9 +11,6 @@ use crate::pages::texts::console::ConsoleTexts;
 use crate::pages::texts::console_overview::OverviewTexts;
 
 use super::{ConsoleHead, Section};
-
-/// The most rows of a list.
-const MAX_ROWS: usize = 8;
 
 /// A day, and a week.
 pub(crate) const PERIODS: [usize; 2] = [24, 168];
@@ -121,14 +118,21 @@ impl OverviewPage {
                 "refusals",
                 t.refusals,
                 t.reason,
-                &statistics.sums(REFUSALS),
+                statistics.largest(REFUSALS),
                 |label| reason(t, label),
+            ),
+            list(
+                "limits",
+                t.limits,
+                t.limit,
+                statistics.largest(LIMITS),
+                |label| limit(t, label),
             ),
             list(
                 "addresses",
                 t.addresses,
                 t.address,
-                &statistics.sums(ADDRESSES),
+                statistics.largest(ADDRESSES),
                 |label| (label == OTHERS).then_some(t.others),
             ),
         ];
@@ -168,11 +172,11 @@ fn list(
     id: &'static str,
     title: &'static str,
     label: &'static str,
-    sums: &[(&str, u64)],
+    sums: &[(String, u64)],
     name: impl Fn(&str) -> Option<&'static str>,
 ) -> ListView {
     let most = sums.first().map_or(1, |(_, count)| (*count).max(1));
-    let row = |(label, count): &(&str, u64)| ListRow {
+    let row = |(label, count): &(String, u64)| ListRow {
         label: name(label).unwrap_or(label).to_owned(),
         is_code: name(label).is_none(),
         count: *count,
@@ -185,7 +189,7 @@ fn list(
         id,
         title,
         label,
-        rows: sums.iter().take(MAX_ROWS).map(row).collect(),
+        rows: sums.iter().map(row).collect(),
     }
 }
 
@@ -203,13 +207,25 @@ fn reason(t: &OverviewTexts, label: &str) -> Option<&'static str> {
     })
 }
 
+/// What a limit of the metrics is called.
+fn limit(t: &OverviewTexts, label: &str) -> Option<&'static str> {
+    Some(match label {
+        "account" => t.limit_account,
+        "address" => t.limit_address,
+        "registrations" => t.limit_registrations,
+        "changes" => t.limit_changes,
+        "keys" => t.limit_keys,
+        "sign-ins" => t.limit_sign_ins,
+        _ => return None,
+    })
+}
+
 /// For each hour the time in milliseconds within which 99 of 100 passwords were checked, rounded up to the
 /// bound of a bucket.
 fn slowest(statistics: &Statistics) -> Vec<Option<u64>> {
     let mut buckets: Vec<(u64, Vec<Option<u64>>)> = statistics
-        .sums(HASHES)
-        .into_iter()
-        .filter_map(|(bound, _)| {
+        .labels(HASHES)
+        .filter_map(|bound| {
             let values = statistics.series(HASHES, bound);
             Some((bound.parse().ok()?, values))
         })

@@ -16,6 +16,21 @@ texts! {
     ok: "Signed in", "Angemeldet", "Con éxito", "Réussies";
     refused: "Refused", "Abgelehnt", "Rechazados", "Refusées";
     refusals: "Refusals by reason", "Ablehnungen nach Grund", "Rechazos por motivo", "Refus par motif";
+    limits: "Requests refused by a limit", "Von einer Grenze abgelehnte Anfragen",
+        "Peticiones rechazadas por un límite", "Requêtes refusées par une limite";
+    limit: "Limit", "Grenze", "Límite", "Limite";
+    limit_account: "Failed attempts at an account", "Fehlversuche an einem Konto",
+        "Intentos fallidos en una cuenta", "Échecs sur un compte";
+    limit_address: "Failed attempts from an address", "Fehlversuche von einer Adresse",
+        "Intentos fallidos desde una dirección", "Échecs depuis une adresse";
+    limit_registrations: "Registrations from an address", "Registrierungen von einer Adresse",
+        "Registros desde una dirección", "Inscriptions depuis une adresse";
+    limit_changes: "Changes by a user", "Änderungen durch ein Konto",
+        "Cambios de un usuario", "Modifications par un compte";
+    limit_keys: "New API keys of a user", "Neue API-Schlüssel eines Kontos",
+        "Claves de API nuevas de un usuario", "Nouvelles clés d’API d’un compte";
+    limit_sign_ins: "Sign-ins to an account", "Anmeldungen an einem Konto",
+        "Inicios de sesión en una cuenta", "Connexions à un compte";
     addresses: "Addresses refused most", "Am häufigsten abgelehnte Adressen",
         "Direcciones más rechazadas", "Adresses les plus refusées";
     sessions: "Live sessions", "Laufende Sitzungen", "Sesiones activas", "Sessions en cours";

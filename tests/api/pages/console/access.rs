@@ -139,3 +139,43 @@ fn console_is_part_of_all_pages_only() {
         assert_eq!(browser.get(path).status, 404, "{path}");
     }
 }
+
+/// N24 for the console: everything is below the path of the public URL.
+#[test]
+fn console_is_below_the_path_of_the_public_url() {
+    let app = TestApp::builder(Backend::Sqlite)
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://example.com/auth")
+        .start();
+    let admin = app.register_with("admin", ALL);
+    let ada = app.register("ada");
+    let mut browser = Browser::new(&app).with("X-Forwarded-Prefix", "//evil.example");
+    assert_eq!(browser.sign_in(&admin).status, 303);
+    let id = id_of(&app, &ada);
+    let user = format!("/console/users/{id}");
+    for path in [
+        "/console",
+        "/console?hours=168",
+        "/console/users",
+        "/console/users?q=nobody",
+        "/console/users/new",
+        &user,
+        "/console/events",
+        "/console/apps",
+        "/console/settings",
+        "/console/health",
+    ] {
+        let page = browser.page(path);
+        assert!(!page.contains("evil"), "{path}");
+        for attribute in ["href=\"", "action=\"", "src=\""] {
+            for link in page.split(attribute).skip(1) {
+                let is_below = link.starts_with("/auth/") || link.starts_with('#');
+                assert!(is_below, "{path}: {link:.60}");
+            }
+        }
+    }
+    let disabled = browser.submit(&user, &format!("{user}/disable"), &[]);
+    assert!(location(&disabled).starts_with(&format!("/auth{user}")));
+    // With the path, too, if the proxy does not remove it.
+    assert_eq!(browser.get(&format!("/auth{user}")).status, 200);
+    assert_eq!(browser.get("/auth/console/none").status, 404);
+}

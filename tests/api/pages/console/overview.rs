@@ -3,10 +3,18 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::administrator;
-use crate::harness::{Backend, TestApp, on_both_databases};
+use tokenhouse::auth::SignIn;
+use tokenhouse::{AuditContext, Auth};
 
-on_both_databases!(events_are_counted_once_by_several_processes);
+use super::administrator;
+use crate::harness::{Backend, TestApp, on_both_databases, runtime};
+
+on_both_databases!(
+    events_are_counted_once_by_several_processes,
+    hour_keeps_a_hundred_addresses_and_the_largest_are_shown,
+    refusals_by_limits_are_shown,
+    values_are_kept_for_90_days,
+);
 
 fn events_are_counted_once_by_several_processes(backend: Backend) {
     let app = TestApp::start(backend);
@@ -53,5 +61,99 @@ fn events_are_counted_once_by_several_processes(backend: Backend) {
     assert!(page.contains("Wrong password") && page.contains("127.0.0.1"));
     assert!(
         page.contains(r#"<path class="one" d="M"#) && page.contains(r#"<path class="two" d="M"#)
+    );
+}
+
+fn hour_keeps_a_hundred_addresses_and_the_largest_are_shown(backend: Backend) {
+    let app = TestApp::builder(backend)
+        .setting("TOKENHOUSE_TRUSTED_PROXIES", "127.0.0.1")
+        .start();
+    let refused = |address: &str| {
+        let form = [("username", "nobody@example.com"), ("password", "wrong")];
+        let request = app.post("/token").header("X-Forwarded-For", address);
+        assert_eq!(request.form(&form).send().status, 401);
+    };
+    // The first of the hour, so that it has a row of its own.
+    (0..3).for_each(|_| refused("198.51.100.7"));
+    (1..=110).for_each(|number| refused(&format!("192.0.2.{number}")));
+    let auth = Auth::open(&app.config()).unwrap();
+    while !runtime().block_on(auth.store_statistics()).unwrap() {}
+    let addresses = "hourly_stats WHERE name = 'address'";
+    let hours = app
+        .database()
+        .count("(SELECT DISTINCT hour FROM hourly_stats WHERE name = 'address') AS hours");
+    let rows = app.database().count(addresses);
+    // If the hour has just changed, there are two.
+    assert!(
+        rows <= 101 * hours && rows >= 100,
+        "{rows} rows in {hours} hours"
+    );
+    let sum = app.database().texts(&format!(
+        "SELECT CAST(SUM(value) AS TEXT) AS text FROM {addresses}"
+    ));
+    assert_eq!(sum, ["113"]);
+    let (_, mut browser) = administrator(&app);
+    let page = browser.page("/console");
+    assert!(page.contains("198.51.100.7"), "{page}");
+    if hours == 1 {
+        assert!(page.contains("Other addresses"), "{page}");
+    }
+    // The largest only: each of the others has one refusal.
+    assert!(page.matches("192.0.2.").count() <= 8, "{page}");
+}
+
+fn refusals_by_limits_are_shown(backend: Backend) {
+    let app = TestApp::start(backend);
+    let ada = app.register("ada");
+    let auth = Auth::open(&app.config_with(&[("TOKENHOUSE_LIMITS", "on")])).unwrap();
+    let runtime = runtime();
+    let context = AuditContext::operator();
+    for _ in 0..12 {
+        let request = SignIn::new(&ada.email, "wrong".to_owned().into());
+        assert!(runtime.block_on(auth.sign_in(&context, request)).is_err());
+    }
+    let (_, mut browser) = administrator(&app);
+    let of_account = "Failed attempts at an account";
+    assert!(!browser.page("/console").contains(of_account));
+    for _ in 0..2 {
+        runtime.block_on(auth.store_statistics()).unwrap();
+    }
+    let stored = app.database().texts(
+        "SELECT CAST(value AS TEXT) AS text FROM hourly_stats
+         WHERE name = 'limit' AND label = 'account'",
+    );
+    let count: i64 = stored.iter().map(|text| text.parse::<i64>().unwrap()).sum();
+    assert!((1..=12).contains(&count), "{stored:?}");
+    let page = browser.page("/console");
+    assert!(page.contains(of_account), "{page}");
+    assert!(page.contains("Requests refused by a limit"), "{page}");
+}
+
+fn values_are_kept_for_90_days(backend: Backend) {
+    let app = TestApp::start(backend);
+    app.register("ada").sign_in();
+    let auth = Auth::open(&app.config()).unwrap();
+    runtime().block_on(auth.store_statistics()).unwrap();
+    let now = chrono::Utc::now();
+    for (label, days) in [("old", 91), ("young", 89)] {
+        for name in [
+            "sign-in", "refusal", "limit", "address", "sessions", "users", "hash",
+        ] {
+            let hour = (now - chrono::TimeDelta::days(days)).format("%Y-%m-%d %H:00:00");
+            app.database().execute(&format!(
+                "INSERT INTO hourly_stats (name, hour, label, value) VALUES ('{name}', '{hour}', '{label}', 1)"
+            ));
+        }
+    }
+    runtime().block_on(auth.prune_statistics()).unwrap();
+    assert_eq!(app.database().count("hourly_stats WHERE label = 'old'"), 0);
+    assert_eq!(
+        app.database().count("hourly_stats WHERE label = 'young'"),
+        7
+    );
+    // What is counted stays so, or everything would be counted once more.
+    assert_eq!(
+        app.database().count("hourly_stats WHERE name = 'cursor'"),
+        1
     );
 }

@@ -6,7 +6,11 @@ use super::administrator;
 use crate::harness::{Backend, TestApp, on_both_databases};
 use crate::pages::browser::{Browser, title};
 
-on_both_databases!(search_finds_what_is_typed, every_user_is_on_one_page,);
+on_both_databases!(
+    search_finds_what_is_typed,
+    every_user_is_on_one_page,
+    three_thousand_equals_are_on_one_page_each,
+);
 
 /// The ids of the users on a page, in its order.
 fn ids(page: &str) -> Vec<i64> {
@@ -110,6 +114,59 @@ fn walk(app: &TestApp, browser: &mut Browser, search: &str) -> BTreeMap<i64, usi
         match next(&page) {
             Some(next) => query = next,
             None => return seen,
+        }
+    }
+}
+
+/// N27: everything that could order them is the same, and each page is followed by changes.
+fn three_thousand_equals_are_on_one_page_each(backend: Backend) {
+    let app = TestApp::start(backend);
+    let (_, mut browser) = administrator(&app);
+    app.database().execute(
+        "INSERT INTO users (id, name, surname, email, email_key, website, hashed_password, created_at)
+         WITH RECURSIVE n(i) AS (SELECT 1001 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+         SELECT i, 'Same Name', '', 'same' || (i * 7919 % 3001) || '@x.org',
+             'same' || (i * 7919 % 3001) || '@x.org', '', '!', '2026-01-01 00:00:00'
+         FROM n",
+    );
+    let mut added = 10_000;
+    for search in ["", "q=same"] {
+        let (mut seen, mut deleted) = (BTreeMap::new(), Vec::new());
+        let mut query = search.to_owned();
+        loop {
+            let path = format!("/console/users?{query}");
+            let page = browser.page(&path);
+            let found = ids(&page);
+            assert!(found.len() <= 50 && !found.is_empty());
+            for id in found {
+                *seen.entry(id).or_insert(0) += 1;
+            }
+            let Some(next) = next(&page) else { break };
+            query = next;
+            added += 1;
+            insert(&app, added, &format!("added{added}@x.org"), "Added Later");
+            // Near the beginning and near the end in turn.
+            let number = 100 * search.len() as i64 + deleted.len() as i64;
+            let id = if number % 2 == 0 {
+                1_001 + number
+            } else {
+                4_000 - number
+            };
+            app.database()
+                .execute(&format!("DELETE FROM users WHERE id = {id}"));
+            deleted.push(id);
+        }
+        let left = app.database().count("users WHERE id BETWEEN 1001 AND 4000");
+        assert!(left > 2_800, "{left}");
+        let texts = app
+            .database()
+            .texts("SELECT CAST(id AS TEXT) AS text FROM users WHERE id BETWEEN 1001 AND 4000");
+        for id in texts {
+            assert_eq!(
+                seen.get(&id.parse().unwrap()),
+                Some(&1),
+                "{id} with {search:?}"
+            );
         }
     }
 }
