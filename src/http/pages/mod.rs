@@ -121,6 +121,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 "/account/sessions/end-others",
                 post(sessions::end_others),
             ))
+            .service(page(
+                "/account/sessions/{id}/rename",
+                post(sessions::rename),
+            ))
             .service(page("/account/sessions/{id}/end", post(sessions::end)))
             .service(page("/account/keys", get(keys::list).post(keys::create)))
             .service(page("/account/keys/{id}/revoke", post(keys::revoke)))

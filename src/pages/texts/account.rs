@@ -29,6 +29,11 @@ texts! {
     end: "End", "Beenden", "Cerrar", "Fermer";
     end_named: "End the session “{name}”", "Sitzung „{name}“ beenden",
         "Cerrar la sesión «{name}»", "Fermer la session « {name} »";
+    rename: "Rename", "Umbenennen", "Renombrar", "Renommer";
+    rename_named: "Rename the session “{name}”", "Sitzung „{name}“ umbenennen",
+        "Renombrar la sesión «{name}»", "Renommer la session « {name} »";
+    renamed: "The session has its new name.", "Die Sitzung hat ihren neuen Namen.",
+        "La sesión tiene su nuevo nombre.", "La session porte son nouveau nom.";
     end_others: "End all other sessions", "Alle anderen Sitzungen beenden",
         "Cerrar todas las demás sesiones", "Fermer toutes les autres sessions";
     ended: "The session has ended.", "Die Sitzung ist beendet.",

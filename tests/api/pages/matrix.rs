@@ -45,6 +45,12 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     signed_in("POST", "/account/sessions/end-others"),
     (
         "POST",
+        "/account/sessions/{id}/rename",
+        "/account/sessions/999/rename",
+        Guard::SignedIn,
+    ),
+    (
+        "POST",
         "/account/sessions/{id}/end",
         "/account/sessions/999/end",
         Guard::SignedIn,

@@ -1,9 +1,9 @@
 //! The page of the sessions.
 
-use super::browser::{Browser, location};
+use super::browser::{Browser, location, title};
 use crate::harness::{Backend, TestApp, on_both_databases};
 
-on_both_databases!(sessions_are_shown_and_ended);
+on_both_databases!(sessions_are_shown_and_ended, session_gets_another_name);
 
 fn sessions_are_shown_and_ended(backend: Backend) {
     let app = TestApp::builder(backend)
@@ -57,4 +57,45 @@ fn sessions_of_others_stay() {
     let response = ada.submit("/account", &format!("/account/sessions/{}/end", id[0]), &[]);
     assert_eq!(location(&response), "/account/sessions?ended");
     assert!(ada.is_signed_in() && bob.is_signed_in());
+}
+
+fn session_gets_another_name(backend: Backend) {
+    let app = TestApp::start(backend);
+    let mut ada = Browser::of(&app.register("ada"));
+    let mut bob = Browser::of(&app.register("bob"));
+    let own = "SELECT CAST(MIN(id) AS TEXT) AS text FROM sessions";
+    let id = app.database().texts(own).remove(0);
+    let path = format!("/account/sessions/{id}/rename");
+    let renamed = ada.submit(
+        "/account/sessions",
+        &path,
+        &[("name", " My <b>laptop</b> ")],
+    );
+    assert_eq!(location(&renamed), "/account/sessions?renamed");
+    let page = ada.page("/account/sessions?renamed");
+    assert!(page.contains("The session has its new name."), "{page}");
+    assert!(
+        page.contains("<bdi>My &#60;b&#62;laptop&#60;/b&#62;</bdi>"),
+        "{page}"
+    );
+    assert!(ada.is_signed_in());
+
+    let refused = ada.submit("/account/sessions", &path, &[("name", "  ")]);
+    assert_eq!(refused.status, 422);
+    let text = refused.text();
+    assert!(text.contains(r#"aria-invalid="true""#), "{text}");
+    assert!(
+        text.contains("<details class=\"sure rename\" open>"),
+        "{text}"
+    );
+    assert!(title(text).starts_with("Error: "), "{text}");
+    // The session of another user keeps its name, and its id tells nothing.
+    let other = bob.submit("/account/sessions", &path, &[("name", "Bob's")]);
+    assert_eq!(location(&other), "/account/sessions");
+    assert!(ada.page("/account/sessions").contains("laptop"));
+    assert_eq!(
+        app.database()
+            .count("audit_events WHERE action = 'session.rename' AND result = 'ok'"),
+        1
+    );
 }
