@@ -200,6 +200,23 @@ mod tests {
         std::env::var("TOKENHOUSE_TEST_TOKENS").map_or(20_000, |number| number.parse().unwrap())
     }
 
+    #[cfg(feature = "pages")]
+    #[test]
+    fn secret_has_another_digest_at_every_host() {
+        let secret = generate_token().unwrap();
+        let secret = secret.expose().as_bytes();
+        let hosts = ["", "app.example", "app.example:8443", "other.example"];
+        let mut digests: HashSet<String> = hosts
+            .into_iter()
+            .map(|host| TokenDigest::for_host(secret, host).to_hex())
+            .collect();
+        assert!(digests.insert(TokenDigest::new(secret).to_hex()));
+        // What a client would present to have the same digest where no host is meant.
+        let joined = [secret, b"\0app.example"].concat();
+        assert!(digests.insert(TokenDigest::new(&joined).to_hex()));
+        assert_eq!(digests.len(), 6);
+    }
+
     #[test]
     fn tokens_have_the_form_of_pythons_and_never_repeat() {
         let mut seen = HashSet::new();

@@ -47,6 +47,16 @@ pub(super) enum Lead {
     Stopped,
 }
 
+/// A return of a browser to a host.
+enum Return {
+    /// Counted in this cookie.
+    Counted(HeaderValue),
+    /// It does not count here.
+    NotCounted,
+    /// There were too many in a short time.
+    InVain,
+}
+
 impl ReturnTo {
     /// The way back that the query names. Leads nowhere but to hosts in `TOKENHOUSE_SIGNIN_HOSTS`, and tells
     /// the operator which entry is missing.
@@ -107,8 +117,10 @@ impl ReturnTo {
         page: &Page,
         session: &BrowserSession,
     ) -> Result<Lead, DomainError> {
-        let Some(cookie) = self.count(request, page, now(auth))? else {
-            return Ok(Lead::Stopped);
+        let cookie = match self.count(request, page, now(auth))? {
+            Return::Counted(cookie) => Some(cookie),
+            Return::NotCounted => None,
+            Return::InVain => return Ok(Lead::Stopped),
         };
         let nonce = self.nonce.clone().filter(|_| !self.host.shares_cookie());
         let Some(nonce_digest) = nonce else {
@@ -130,19 +142,13 @@ impl ReturnTo {
         }
     }
 
-    /// Counts the returns of this browser to the host, in a cookie of our own. `None` if there are too many in
-    /// a short time; the cookie itself is `None` if this one does not count.
-    fn count(
-        &self,
-        request: &HttpRequest,
-        page: &Page,
-        now: i64,
-    ) -> Result<Option<Option<HeaderValue>>, DomainError> {
+    /// Counts the returns of this browser to the host, in a cookie of our own.
+    fn count(&self, request: &HttpRequest, page: &Page, now: i64) -> Result<Return, DomainError> {
         let shares_cookie = self.host.shares_cookie();
         let (nonce, max) = match &self.nonce {
             Some(nonce) if !shares_cookie => (nonce.as_str(), MAX_NONCES),
             _ if shares_cookie => ("", MAX_ROUNDS),
-            _ => return Ok(Some(None)),
+            _ => return Ok(Return::NotCounted),
         };
         let (here, host) = (GuardedHost::of_site(page.site()), self.host.audience());
         let known = here.rounds(request);
@@ -152,15 +158,15 @@ impl ReturnTo {
                 .is_some_and(|known| known.are_at(host, nonce))
         {
             // The host counts these itself.
-            return Ok(Some(None));
+            return Ok(Return::NotCounted);
         }
         let known = known.and_then(|known| known.at(host, nonce));
         let rounds = known.unwrap_or_else(|| Rounds::begin_at(host, nonce));
         if rounds.are_in_vain(now, max) {
-            return Ok(None);
+            return Ok(Return::InVain);
         }
         let cookie = here.set_rounds(&rounds.counted(now));
-        cookie.map(Some).map(Some).ok_or(DomainError::Internal)
+        cookie.map(Return::Counted).ok_or(DomainError::Internal)
     }
 }
 
