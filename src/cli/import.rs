@@ -49,6 +49,12 @@ const MAP_HELP: &str = "Write old_id, new_id and email of all users of the sourc
 const RENUMBER_HELP: &str = "Give new ids to users who cannot keep those of the source, because other \
      users have or had them, or because they are not integers from 1 on";
 
+/// See `max_rows`, without the option.
+const MAX_ROWS: u64 = 10_000_000;
+
+/// See `batch`, without the option.
+const BATCH: usize = 1_000;
+
 /// The longest lifetime of tokens, in seconds: a hundred years.
 const MAX_LIFETIME: i64 = 3_155_760_000;
 
@@ -82,21 +88,17 @@ pub(super) struct ImportArgs {
     #[arg(long, requires = "map", help = RENUMBER_HELP)]
     renumber: bool,
     /// The maximum number of rows of a table in the source, as a view may be endless
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 10_000_000,
-        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000)
-    )]
-    max_rows: u64,
+    /// [default: 10000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    max_rows: Option<u64>,
     /// Time zone of timestamps that have no offset, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_timezone)]
     timezone: Tz,
     #[arg(long, value_name = "TIME", help = LIFETIME_HELP, value_parser = parse_lifetime)]
     token_lifetime: Option<TimeDelta>,
-    /// Users per transaction
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = parse_batch)]
-    batch: usize,
+    /// Users per transaction [default: 1000]
+    #[arg(long, value_name = "N", value_parser = parse_batch)]
+    batch: Option<usize>,
 }
 
 /// What happens to a user whose values cannot be read.
@@ -159,6 +161,9 @@ impl ImportArgs {
             || self.map.is_some()
             || self.token_lifetime.is_some()
             || self.timezone != Tz::UTC
+            || self.renumber
+            || self.max_rows.is_some()
+            || self.batch.is_some()
     }
 
     fn options(&self, config: &Config) -> Options {
@@ -182,8 +187,8 @@ impl ImportArgs {
                 renumber: self.renumber,
                 sessions: config.auth.sessions.per_user,
             },
-            max_rows: self.max_rows,
-            batch: self.batch,
+            max_rows: self.max_rows.unwrap_or(MAX_ROWS),
+            batch: self.batch.unwrap_or(BATCH),
         }
     }
 }

@@ -143,7 +143,12 @@ fn seed_file_with_a_wrong_user_changes_nothing(backend: Backend) {
         assert!(!error.contains("a-Password"), "{name}: {error}");
     }
     let file = scratch.file("users.json", JSON);
-    for option in [["--token-lifetime", "1h"], ["--usernames", "example.com"]] {
+    for option in [
+        ["--token-lifetime", "1h"],
+        ["--usernames", "example.com"],
+        ["--batch", "1000"],
+        ["--max-rows", "10000000"],
+    ] {
         let (code, error) = app.run(&["import", &file, option[0], option[1]]);
         assert_eq!(code, Some(2), "{error}");
     }
