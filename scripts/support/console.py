@@ -63,5 +63,7 @@ def a_week(users):
             yield "hash", text, bound, share * max(1, sign_ins) // 50
         for reason, most in (("wrong-password", 3), ("unknown-user", 2), ("throttled", 1)):
             yield "refusal", text, reason, random.randint(0, most)
+        for limit, most in (("account", 2), ("changes", 1), ("registrations", 1)):
+            yield "limit", text, limit, random.randint(0, most)
         for address, most in (("198.51.100.4", 2), ("2001:db8:85a3::8a2e:370:7334", 3), ("203.0.113.99", 1)):
             yield "address", text, address, random.randint(0, most)
