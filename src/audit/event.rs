@@ -117,6 +117,14 @@ pub enum Action {
     PasswordResetLink,
     /// A user verified the address with a link or code, a client tried to, or an operator declared it.
     EmailVerify,
+    /// A user asked for another address, or a client tried to.
+    EmailChangeRequest,
+    /// A user withdrew such a request.
+    EmailChangeWithdraw,
+    /// A user confirmed another address with a link, or a client tried to.
+    EmailChange,
+    /// A change of the address was undone with the link in the mail to the old one, or a client tried to.
+    EmailChangeUndo,
 }
 
 impl Action {
@@ -176,6 +184,10 @@ impl Action {
         Self::PasswordReset,
         Self::PasswordResetLink,
         Self::EmailVerify,
+        Self::EmailChangeRequest,
+        Self::EmailChangeWithdraw,
+        Self::EmailChange,
+        Self::EmailChangeUndo,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -235,6 +247,10 @@ impl Action {
             Self::PasswordReset => "password.reset",
             Self::PasswordResetLink => "password.reset-link",
             Self::EmailVerify => "email.verify",
+            Self::EmailChangeRequest => "email.change-request",
+            Self::EmailChangeWithdraw => "email.change-withdraw",
+            Self::EmailChange => "email.change",
+            Self::EmailChangeUndo => "email.change-undo",
         }
     }
 }

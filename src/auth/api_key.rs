@@ -341,7 +341,7 @@ impl KeyUses {
 }
 
 /// Whether the user has recently entered the password for this credential.
-fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
+pub(super) fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
     match credential {
         Credential::LoginToken(token) => token
             .authenticated_at

@@ -3,8 +3,8 @@
 use diesel::QueryResult;
 
 use crate::credential::mail_token::MailPurpose;
-use crate::mail::Kind;
-use crate::store::{MailToken, OutboxMail, Writing};
+use crate::mail::{Kind, Notice};
+use crate::store::{MailToken, OutboxMail, PendingEmail, Writing};
 
 /// Ends the links that reset the password of a user: after another password was set.
 pub(super) fn end_resets(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
@@ -16,9 +16,34 @@ pub(super) fn end_verifications(tx: &mut Writing<'_>, user_id: i64) -> QueryResu
     end(tx, user_id, &[MailPurpose::Verify])
 }
 
-/// Ends every link of a user: after the address was changed, or the user was disabled.
+/// Ends the links that confirm another address of a user, and what is pending. Returns whether something was.
+pub(super) fn end_change(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<bool> {
+    end(tx, user_id, &[MailPurpose::Change])?;
+    PendingEmail::clear(tx, user_id)
+}
+
+/// Ends the links that lead a user back to an earlier address: after an operator has set another one.
+pub(super) fn end_undos(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
+    end(tx, user_id, &[MailPurpose::Undo])
+}
+
+/// Ends the links that lead back to addresses which the user got after the one of `undo`: their boxes may be
+/// those of the client that has made the change.
+pub(super) fn end_later_undos(
+    tx: &mut Writing<'_>,
+    user_id: i64,
+    undo: &MailToken,
+) -> QueryResult<()> {
+    undo.end_later(tx, user_id)?;
+    let kind = kind_with(MailPurpose::Undo);
+    OutboxMail::discard_of_user(tx, user_id, &[kind.name()], None)
+}
+
+/// Ends every link of a user except those that lead back to an earlier address, and the change that is
+/// pending: after the address was changed, or the user was disabled.
 pub(super) fn end_all(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
-    end(tx, user_id, &[MailPurpose::Reset, MailPurpose::Verify])
+    end(tx, user_id, &[MailPurpose::Reset, MailPurpose::Verify])?;
+    end_change(tx, user_id).map(drop)
 }
 
 /// Ends every link of every user, and every mail that waits to be sent.
@@ -39,5 +64,7 @@ fn kind_with(purpose: MailPurpose) -> Kind {
     match purpose {
         MailPurpose::Reset => Kind::ResetPassword,
         MailPurpose::Verify => Kind::VerifyAddress,
+        MailPurpose::Change => Kind::ConfirmChange,
+        MailPurpose::Undo => Kind::Notice(Notice::AddressChanged),
     }
 }

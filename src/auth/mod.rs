@@ -11,6 +11,8 @@ mod api_key;
 mod caller;
 mod device_name;
 #[cfg(feature = "mail")]
+mod email_change;
+#[cfg(feature = "mail")]
 mod email_verification;
 mod introspect;
 #[cfg(feature = "mail")]
@@ -48,6 +50,8 @@ pub use after_restore::{Restore, Restored};
 pub use api_key::IssuedKey;
 #[cfg(feature = "cli")]
 pub(crate) use api_key::time_left;
+#[cfg(feature = "mail")]
+pub use email_change::EmailChange;
 #[cfg(feature = "mail")]
 pub use mail::{PrintedLink, ProofInput};
 #[cfg(feature = "mail")]

@@ -17,6 +17,8 @@ use crate::config::Registration;
 use crate::error::{Error, FieldError, InvalidField};
 #[cfg(feature = "mail")]
 use crate::mail::Kind;
+#[cfg(feature = "mail")]
+use crate::store::MailToken;
 use crate::store::{Account, Claims, NewUser, StoreError, User, Writing};
 
 impl Auth {
@@ -230,8 +232,12 @@ impl Auth {
 /// Stores a user.
 ///
 /// # Errors
-/// [`Error::EmailTaken`]; [`Error::Unavailable`].
+/// [`Error::EmailTaken`], also while another user can return to the address; [`Error::Unavailable`].
 pub(super) fn insert_user(tx: &mut Writing<'_>, user: &NewUser) -> Result<User, Error> {
+    #[cfg(feature = "mail")]
+    if MailToken::is_reserved(tx, None, &user.email_key, user.created_at)? {
+        return Err(Error::EmailTaken);
+    }
     user.insert(tx)
         .map_err(|error| match StoreError::from(error) {
             StoreError::Conflict => Error::EmailTaken,

@@ -22,6 +22,10 @@ pub enum MailPurpose {
     Reset,
     /// To confirm the address of an account.
     Verify,
+    /// To confirm another address for an account.
+    Change,
+    /// To return to the address before a change.
+    Undo,
 }
 
 impl MailPurpose {
@@ -30,6 +34,8 @@ impl MailPurpose {
         match self {
             Self::Reset => "reset",
             Self::Verify => "verify",
+            Self::Change => "change",
+            Self::Undo => "undo",
         }
     }
 
@@ -38,6 +44,8 @@ impl MailPurpose {
         match self {
             Self::Reset => "/reset-password",
             Self::Verify => "/verify-email",
+            Self::Change => "/change-email",
+            Self::Undo => "/change-email/undo",
         }
     }
 }

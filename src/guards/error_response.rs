@@ -164,7 +164,7 @@ impl Error {
             Self::UserRequired => "Only a user may do this, not an app",
             Self::KeyWithoutScopes => "An API key without scopes does not allow this",
             Self::RecentSignInRequired => {
-                "Send current_password, or sign in again: the last sign-in is too long ago"
+                "Send the current password, or sign in again: the last sign-in is too long ago"
             }
             Self::LastAdministrator => "The last administrator who can sign in cannot be removed",
             Self::PreconditionRequired => {

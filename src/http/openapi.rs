@@ -13,7 +13,7 @@ use super::routes::{
     register, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
-use super::routes::{admin_mail, email_verification, password_reset};
+use super::routes::{admin_mail, email_change, email_verification, password_reset};
 use crate::config::AuthConfig;
 use crate::scope;
 
@@ -142,6 +142,10 @@ struct Document;
         password_reset::send_link,
         email_verification::request,
         email_verification::verify,
+        email_change::request,
+        email_change::withdraw,
+        email_change::confirm,
+        email_change::undo,
         admin_mail::list,
         admin_mail::retry,
     ),

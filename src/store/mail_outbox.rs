@@ -28,6 +28,8 @@ pub(crate) struct OutboxMail {
     pub(crate) locale: String,
     /// The address of the client that has caused it; empty if it is unknown.
     pub(crate) ip: String,
+    /// What a notice tells, as JSON; empty for other mails.
+    pub(crate) detail: String,
     /// The part of the header `Message-ID` before the at sign. It is the same on every try.
     pub(crate) message_id: String,
     /// UTC; when the mail was queued, or queued again by hand.
@@ -53,6 +55,7 @@ type MailColumns = (
     mail_outbox::to_address,
     mail_outbox::locale,
     mail_outbox::ip,
+    mail_outbox::detail,
     mail_outbox::message_id,
     mail_outbox::queued_at,
     mail_outbox::next_at,
@@ -71,6 +74,7 @@ const MAIL_COLUMNS: MailColumns = (
     mail_outbox::to_address,
     mail_outbox::locale,
     mail_outbox::ip,
+    mail_outbox::detail,
     mail_outbox::message_id,
     mail_outbox::queued_at,
     mail_outbox::next_at,
@@ -91,6 +95,8 @@ pub(crate) struct NewOutboxMail {
     pub(crate) to_address: String,
     pub(crate) locale: String,
     pub(crate) ip: String,
+    /// See [`OutboxMail::detail`].
+    pub(crate) detail: String,
     pub(crate) message_id: String,
     pub(crate) queued_at: NaiveDateTime,
     pub(crate) next_at: NaiveDateTime,
@@ -99,7 +105,13 @@ pub(crate) struct NewOutboxMail {
 impl NewOutboxMail {
     /// Queues the mail.
     pub(crate) fn insert(&self, tx: &mut Writing<'_>) -> QueryResult<()> {
-        check_texts([&self.purpose, &self.to_address, &self.locale, &self.ip])?;
+        check_texts([
+            &self.purpose,
+            &self.to_address,
+            &self.locale,
+            &self.ip,
+            &self.detail,
+        ])?;
         diesel::insert_into(mail_outbox::table)
             .values(self)
             .execute(tx.conn())

@@ -20,9 +20,13 @@ pub(crate) struct MailToken {
     pub(crate) id: i64,
     /// The account that it is for; `None` for an invitation.
     pub(crate) user_id: Option<i64>,
-    /// The address that the mail went to, in the form of [`NewUser::email_key`](super::NewUser::email_key).
+    /// The address that the mail went to, as displayed.
+    pub(crate) address: String,
+    /// The same in the form of [`NewUser::email_key`](super::NewUser::email_key).
     pub(crate) address_key: String,
     code_hash: Option<String>,
+    /// UTC; when the first of its links was made.
+    created_at: NaiveDateTime,
     /// UTC.
     expires_at: NaiveDateTime,
     /// UTC.
@@ -105,6 +109,53 @@ impl MailToken {
             .filter(mail_tokens::purpose.eq_any(names))
             .filter(mail_tokens::used_at.is_null());
         diesel::delete(good).execute(tx.conn()).map(drop)
+    }
+
+    /// Whether a user can return to this address, in the form of
+    /// [`NewUser::email_key`](super::NewUser::email_key).
+    pub(crate) fn can_undo(
+        conn: &mut StoreConnection,
+        user_id: i64,
+        address_key: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        Ok(Self::users_who_can_return(conn, address_key, now)?.contains(&user_id))
+    }
+
+    /// Whether a user other than `user_id` can return to this address: nobody else gets it until then.
+    pub(crate) fn is_reserved(
+        conn: &mut StoreConnection,
+        user_id: Option<i64>,
+        address_key: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let users = Self::users_who_can_return(conn, address_key, now)?;
+        Ok(users.into_iter().any(|id| Some(id) != user_id))
+    }
+
+    fn users_who_can_return(
+        conn: &mut StoreConnection,
+        address_key: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Vec<i64>> {
+        mail_tokens::table
+            .filter(mail_tokens::address_key.eq(address_key))
+            .filter(mail_tokens::purpose.eq(MailPurpose::Undo.name()))
+            .filter(mail_tokens::used_at.is_null())
+            .filter(mail_tokens::expires_at.gt(now))
+            .filter(mail_tokens::user_id.is_not_null())
+            .select(mail_tokens::user_id.assume_not_null())
+            .load(conn)
+    }
+
+    /// Ends the tokens of a user with the purpose [`MailPurpose::Undo`] that are not older than this one.
+    pub(crate) fn end_later(&self, tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
+        let later = mail_tokens::table
+            .filter(mail_tokens::user_id.eq(user_id))
+            .filter(mail_tokens::purpose.eq(MailPurpose::Undo.name()))
+            .filter(mail_tokens::created_at.ge(self.created_at))
+            .filter(mail_tokens::used_at.is_null());
+        diesel::delete(later).execute(tx.conn()).map(drop)
     }
 
     /// Ends all tokens.
@@ -190,23 +241,26 @@ impl NewMailToken {
     /// stays good: its mail may have arrived, although the mail server did not say so.
     pub(crate) fn store(mut self, tx: &mut Writing<'_>, keeps_previous: bool) -> QueryResult<()> {
         check_texts([&self.address, &self.address_key, &self.digest])?;
-        let ended = self.end_current(tx)?;
-        self.previous_digest = ended.filter(|_| keeps_previous);
+        if let Some((digest, created_at)) = self.end_current(tx)? {
+            self.previous_digest = keeps_previous.then_some(digest);
+            // The mail is sent late, and again: what counts is when there was a reason for it.
+            self.created_at = created_at;
+        }
         diesel::insert_into(mail_tokens::table)
             .values(self)
             .execute(tx.conn())
             .map(drop)
     }
 
-    /// Ends the token that this one replaces, and returns its digest.
-    fn end_current(&self, tx: &mut Writing<'_>) -> QueryResult<Option<String>> {
+    /// Ends the token that this one replaces, and returns its digest, and when it was created.
+    fn end_current(&self, tx: &mut Writing<'_>) -> QueryResult<Option<(String, NaiveDateTime)>> {
         let good = mail_tokens::table
             .filter(mail_tokens::user_id.eq(self.user_id))
             .filter(mail_tokens::purpose.eq(self.purpose))
             .filter(mail_tokens::address_key.eq(&self.address_key))
             .filter(mail_tokens::used_at.is_null());
         diesel::delete(good)
-            .returning(mail_tokens::digest)
+            .returning((mail_tokens::digest, mail_tokens::created_at))
             .get_result(tx.conn())
             .optional()
     }

@@ -33,6 +33,8 @@ mod maintenance;
 mod migrations;
 mod new_session;
 mod outage;
+#[cfg(feature = "mail")]
+mod pending_email;
 mod postgres_connection;
 mod prepared;
 mod principal;
@@ -94,6 +96,8 @@ pub(crate) use mail_outbox::{MailState, NewOutboxMail, OutboxMail};
 pub(crate) use mail_token::{MailToken, NewMailToken};
 pub use maintenance::backup;
 pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
+#[cfg(feature = "mail")]
+pub(crate) use pending_email::PendingEmail;
 pub use principal::{Credential, Principal, UsedKey};
 pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};

@@ -128,7 +128,7 @@ fn key_scopes_are_limited_to_the_creating_tokens_scopes(backend: Backend) {
 }
 
 const STALE: &str =
-    r#"{"detail":"Send current_password, or sign in again: the last sign-in is too long ago"}"#;
+    r#"{"detail":"Send the current password, or sign in again: the last sign-in is too long ago"}"#;
 
 fn key_creation_requires_password_or_recent_sign_in(backend: Backend) {
     let clock = clock();

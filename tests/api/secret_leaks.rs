@@ -169,7 +169,9 @@ fn mail_requests(client: &Client, email: &str) -> Vec<Request> {
             json!({ "password": secret, "end_keys": "x" }),
         ] {
             requests.push(client.post("/reset-password").json(&body));
-            requests.push(client.post("/verify-email").json(&body));
+            for path in ["/verify-email", "/change-email", "/change-email/undo"] {
+                requests.push(client.post(path).json(&body));
+            }
         }
     }
     for body in unreadable_bodies() {

@@ -5,6 +5,8 @@ use pydantic_email::{EmailAddress, fold};
 
 use super::Administrator;
 use super::administration::LockFirst;
+#[cfg(feature = "mail")]
+use crate::audit::AuditContext;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
 #[cfg(feature = "mail")]
@@ -182,6 +184,8 @@ impl Auth {
             false => LockFirst::Nothing,
         };
         let (auth, ends) = (self.clone(), Ends::Users(vec![id]));
+        #[cfg(feature = "mail")]
+        let context = admin.context.clone();
         self.administer_if(admin, id, ends, lock_first, move |tx, events, locked| {
             let mut changes = locked.changes(tx, &patch, now)?;
             let old = fold(&locked.user.email);
@@ -189,7 +193,7 @@ impl Auth {
                 // Nobody has shown yet that the user reads the mail of the new address.
                 changes.email_verified_at = Some(None);
                 #[cfg(feature = "mail")]
-                mail_tokens::end_all(tx, id)?;
+                auth.end_links_to_old_address(tx, &context, locked.user, changes.email.as_deref())?;
             }
             record_changes(events, locked.user, &changes);
             if let Some(new) = &changes.email_key {
@@ -212,9 +216,29 @@ impl Auth {
         .await
     }
 
+    /// Ends the links to the address of a user whom an administrator gives another one, and tells the old
+    /// box of it. That cannot be undone from there: the administrator may have a reason to distrust the box.
+    #[cfg(feature = "mail")]
+    fn end_links_to_old_address(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        user: &User,
+        new_address: Option<&str>,
+    ) -> Result<(), Error> {
+        mail_tokens::end_all(tx, user.id)?;
+        mail_tokens::end_undos(tx, user.id)?;
+        self.tell_old_address(tx, context, user, new_address)
+    }
+
     /// Moves what is stored under the address of a user to a new one; both in the form of
     /// [`NewUser::email_key`](crate::store::NewUser::email_key).
-    fn move_account(&self, tx: &mut Revoking<'_>, old: &str, new: &str) -> Result<(), Error> {
+    pub(in crate::auth) fn move_account(
+        &self,
+        tx: &mut Revoking<'_>,
+        old: &str,
+        new: &str,
+    ) -> Result<(), Error> {
         if old == new {
             return Ok(());
         }

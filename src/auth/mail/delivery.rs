@@ -7,15 +7,15 @@ use chrono::{NaiveDateTime, TimeDelta};
 use pydantic_email::{EmailAddress, fold};
 use tokio::task::spawn_blocking;
 
-use super::kind::{lifetime_of, purpose_of, use_of};
+use super::kind::{purpose_of, use_of};
 use super::link::MailedLink;
+use super::notice::NoticeDetail;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
-use crate::credential::mail_token::MailPurpose;
 use crate::error::Error;
-use crate::mail::{Details, Kind, Letter, Outcome};
+use crate::mail::{Details, Kind, Letter, Notice, Outcome};
 use crate::metrics::MailOutcome;
-use crate::store::{Account, OutboxMail, StoreError, User, Writing};
+use crate::store::{Account, MailToken, OutboxMail, PendingEmail, StoreError, User, Writing};
 
 /// How long a worker has a mail to itself: longer than a try may take.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -138,15 +138,15 @@ impl Auth {
             let Some(user) = user else {
                 return auth.prepare_for_stranger(tx, &mail, kind);
             };
-            if kind == Kind::VerifyAddress && user.email_verified_at.is_some() {
+            let Some(to) = addressee(tx, &mail, kind, &user)? else {
                 mail.discard(tx)?;
                 return Ok(Preparation::Nothing);
-            }
+            };
             let locale = match mail.locale.as_str() {
                 "" => User::locale(tx, user.id)?,
                 locale => locale.to_owned(),
             };
-            if !mail.address_to(tx, Some(user.id), &user.email, &locale)? {
+            if !mail.address_to(tx, Some(user.id), &to, &locale)? {
                 return Ok(Preparation::Nothing);
             }
             let is_first = mail.attempts <= 1;
@@ -154,14 +154,13 @@ impl Auth {
                 let event = Event::new(Action::MailRequest).on_user(user.id);
                 events.record(event.with("mail", kind.name()));
             }
-            let purpose = purpose_of(kind);
+            let link = auth.link_for(tx, kind, &user, &to, link)?;
             if let Some(link) = &link {
                 let same = [kind.name()];
                 OutboxMail::discard_of_user(tx, user.id, &same, Some(mail.id))?;
-                let address = (user.email.as_str(), fold(&user.email));
-                link.store(tx, &auth, user.id, (address.0, &address.1), !is_first)?;
+                link.store(tx, &auth, user.id, (&to, &fold(&to)), !is_first)?;
             }
-            auth.ready(kind, &user, locale, link.as_ref(), purpose)
+            auth.ready(kind, (user.name, to), locale, link.as_ref())
         };
         self.0.audit.writing(&context, prepare).await
     }
@@ -192,24 +191,39 @@ impl Auth {
         })))
     }
 
+    /// The link that the mail has. A notice about another address has one only if the change can be undone.
+    fn link_for(
+        &self,
+        tx: &mut Writing<'_>,
+        kind: Kind,
+        user: &User,
+        to: &str,
+        link: Option<MailedLink>,
+    ) -> Result<Option<MailedLink>, StoreError> {
+        if kind == Kind::Notice(Notice::AddressChanged)
+            && !MailToken::can_undo(tx, user.id, &fold(to), self.0.clock.now())?
+        {
+            return Ok(None);
+        }
+        Ok(link)
+    }
+
     fn ready(
         &self,
         kind: Kind,
-        user: &User,
+        (name, to): (String, String),
         locale: String,
         link: Option<&MailedLink>,
-        purpose: Option<MailPurpose>,
     ) -> Result<Preparation, Error> {
         let url = link.map(|link| link.url(self)).transpose()?;
-        let flows = &self.0.config.flows;
         Ok(Preparation::Ready(Box::new(Prepared {
             kind,
-            to: user.email.clone(),
-            name: user.name.clone(),
+            to,
+            name,
             locale,
             link: url,
-            code: link.and_then(|link| link.code()).map(str::to_owned),
-            lifetime: purpose.map(|purpose| lifetime_of(purpose, flows)),
+            code: link.and_then(MailedLink::code).map(str::to_owned),
+            lifetime: link.map(|link| link.lifetime(self)),
         })))
     }
 
@@ -222,10 +236,12 @@ impl Auth {
         let (message_id, ip) = (mail.message_id.clone(), mail.ip.parse().ok());
         let code_lifetime = Some(self.0.config.flows.code_lifetime);
         let queued_at = mail.queued_at.and_utc();
+        let told = NoticeDetail::parse(&mail.detail);
         let sending = spawn_blocking(move || {
             let details = Details {
                 time: Some(queued_at),
                 ip,
+                new_address: told.new_address.as_deref(),
                 ..Details::default()
             };
             let letter = Letter {
@@ -311,6 +327,24 @@ fn find_user(tx: &mut Writing<'_>, address: &str) -> Result<Option<i64>, StoreEr
     };
     let account = Account::find_by_email_key(tx, &email.key())?;
     Ok(account.map(|account| account.user.id))
+}
+
+/// Where a mail about a user goes; `None` if it has lost its reason.
+fn addressee(
+    tx: &mut Writing<'_>,
+    mail: &OutboxMail,
+    kind: Kind,
+    user: &User,
+) -> Result<Option<String>, StoreError> {
+    Ok(match kind {
+        Kind::VerifyAddress if user.email_verified_at.is_some() => None,
+        Kind::ConfirmChange => PendingEmail::find(tx, user.id)?
+            .map(|pending| pending.email)
+            .filter(|email| *email == mail.to_address),
+        // To the address before the change.
+        Kind::Notice(Notice::AddressChanged) => Some(mail.to_address.clone()),
+        _ => Some(user.email.clone()),
+    })
 }
 
 /// The client that has asked for the mail.

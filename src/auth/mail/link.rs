@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 
-use super::kind::lifetime_of;
+use super::kind::{has_code, lifetime_of};
 use crate::auth::Auth;
 use crate::credential::mail_token::{MailPurpose, generate_mail_code, generate_mail_token};
 use crate::credential::token::PlainToken;
@@ -29,7 +29,7 @@ impl fmt::Debug for PrintedLink {
     }
 }
 
-/// A link, and in a mail a code, before it is stored.
+/// A link, and in some mails a code, before it is stored.
 pub(in crate::auth) struct MailedLink {
     purpose: MailPurpose,
     token: PlainToken,
@@ -65,7 +65,7 @@ impl MailedLink {
         keeps_previous: bool,
     ) -> Result<NaiveDateTime, StoreError> {
         let (now, flows) = (auth.0.clock.now(), &auth.0.config.flows);
-        let expires_at = now + lifetime_of(self.purpose, flows);
+        let expires_at = now + self.lifetime(auth);
         let digest = self.token.digest().to_hex();
         let times = (now, expires_at);
         let mut new = NewMailToken::new(user_id, self.purpose, address, digest, times);
@@ -75,6 +75,11 @@ impl MailedLink {
         }
         new.store(tx, keeps_previous)?;
         Ok(expires_at)
+    }
+
+    /// How long the link is good.
+    pub(super) fn lifetime(&self, auth: &Auth) -> TimeDelta {
+        lifetime_of(self.purpose, &auth.0.config.flows)
     }
 
     /// The link.
@@ -90,12 +95,15 @@ impl MailedLink {
 }
 
 impl Auth {
-    /// Generates a link, and a code with its hash.
+    /// Generates a link and, for the purposes that have one, a code with its hash.
     ///
     /// # Errors
     /// [`Error::Busy`] if the queue of passwords to hash is full; [`Error::Internal`].
     pub(super) async fn generate_link(&self, purpose: MailPurpose) -> Result<MailedLink, Error> {
         let mut link = MailedLink::generate(purpose)?;
+        if !has_code(purpose) {
+            return Ok(link);
+        }
         let code = generate_mail_code()?;
         let secret = code.expose().to_owned().into();
         let hash = self.0.hasher.hash(Network::default(), &secret).await;

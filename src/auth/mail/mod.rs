@@ -3,6 +3,7 @@
 mod delivery;
 mod kind;
 mod link;
+mod notice;
 mod proof;
 mod queue;
 
@@ -11,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::NaiveDateTime;
 use tokio::sync::Notify;
 
+pub(in crate::auth) use kind::lifetime_of;
 pub(in crate::auth) use link::MailedLink;
 pub use link::PrintedLink;
+pub(in crate::auth) use notice::NoticeDetail;
 pub use proof::ProofInput;
 pub(in crate::auth) use proof::Proven;
 pub(in crate::auth) use queue::MailRequest;

@@ -45,21 +45,36 @@ impl Auth {
         context: &AuditContext,
         mail: MailRequest<'_>,
     ) -> Result<(), Error> {
+        match self.new_mail(context, mail)? {
+            Some(row) => Ok(row.insert(tx)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The row of a mail; `None` if mail is off.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the random generator fails.
+    pub(super) fn new_mail(
+        &self,
+        context: &AuditContext,
+        mail: MailRequest<'_>,
+    ) -> Result<Option<NewOutboxMail>, Error> {
         let Some(mailer) = self.mailer() else {
-            return Ok(());
+            return Ok(None);
         };
         let now = self.0.clock.now();
-        let row = NewOutboxMail {
+        Ok(Some(NewOutboxMail {
             purpose: mail.kind.name().to_owned(),
             user_id: mail.user_id,
             to_address: mail.to.to_owned(),
             locale: context.locale().to_owned(),
             ip: context.ip(),
+            detail: String::new(),
             message_id: mailer.message_id().map_err(|_error| Error::Internal)?,
             queued_at: now,
             next_at: now,
-        };
-        Ok(row.insert(tx)?)
+        }))
     }
 
     /// Queues a mail that a client has asked for in a transaction of its own, unless the addressee or the

@@ -7,6 +7,8 @@ pub(super) mod admin_mail;
 pub(super) mod admin_users;
 pub(super) mod docs;
 #[cfg(feature = "mail")]
+pub(super) mod email_change;
+#[cfg(feature = "mail")]
 pub(super) mod email_verification;
 pub(super) mod events;
 pub(super) mod forward_auth;
@@ -138,6 +140,12 @@ fn mail_routes<R: HttpServiceFactory + 'static>(
             post(email_verification::request),
         ))
         .service(resource("/verify-email", post(email_verification::verify)))
+        .service(resource(
+            "/users/me/email",
+            post(email_change::request).delete(email_change::withdraw),
+        ))
+        .service(resource("/change-email", post(email_change::confirm)))
+        .service(resource("/change-email/undo", post(email_change::undo)))
         .service(resource(
             "/admin/users/{id}/reset",
             post(password_reset::send_link),

@@ -187,8 +187,11 @@ fn routes_for_mail_are_documented_only_with_mail() {
             "/admin/mail",
             "/admin/mail/{id}/retry",
             "/admin/users/{id}/reset",
+            "/change-email",
+            "/change-email/undo",
             "/forgot-password",
             "/reset-password",
+            "/users/me/email",
             "/verify-email",
             "/verify-email/request",
         ]

@@ -103,6 +103,8 @@ const WRONG_PASSWORDS: Body =
 
 /// No user has the address, so no mail is sent.
 const NOBODY: Body = Body::Json(r#"{"email":"nobody@example.com"}"#);
+const NO_ADDRESS: Body = Body::Json(r#"{"email":"none"}"#);
+const WRONG_TOKEN: Body = Body::Json(r#"{"token":"wrong"}"#);
 const WRONG_LINK: Body = Body::Json(r#"{"token":"wrong","password":"mulberry-Tram-71"}"#);
 
 /// Every route with every method that it accepts; `HEAD` goes with `GET`.
@@ -122,6 +124,10 @@ pub const ROUTES: &[Route] = &[
         202,
     ),
     route("POST", "/verify-email", Guard::Optional, WRONG_LINK, 400),
+    route("POST", "/users/me/email", Guard::Login, NO_ADDRESS, 422),
+    route("DELETE", "/users/me/email", Guard::Login, Body::None, 204),
+    route("POST", "/change-email", Guard::Open, WRONG_TOKEN, 400),
+    route("POST", "/change-email/undo", Guard::Open, WRONG_TOKEN, 400),
     // The user's own account.
     get("/users/me", Guard::User),
     route("PATCH", "/users/me", Guard::Login, Body::Json("{}"), 200),
