@@ -125,6 +125,15 @@ pub enum Error {
     /// No failed mail has this id.
     #[error("no such mail")]
     MailNotFound,
+    /// An invitation to this address can be accepted.
+    #[error("an invitation to this address is open")]
+    InvitationOpen,
+    /// No invitation has this id.
+    #[error("no such invitation")]
+    InvitationNotFound,
+    /// The invitation cannot be accepted any more: it has this state.
+    #[error("the invitation is {0}")]
+    InvitationOver(&'static str),
     /// The settings do not allow this address to register.
     #[error("registration is not open")]
     RegistrationRefused,

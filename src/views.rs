@@ -9,7 +9,7 @@ use crate::auth::IssuedKey;
 use crate::config::{AuthConfig, Verification};
 use crate::store::{ApiKey, AuditEvent, Session, User};
 #[cfg(feature = "mail")]
-use crate::store::{MailState, OutboxMail};
+use crate::store::{Invitation, MailState, OutboxMail};
 
 /// A user as shown to themselves; no other column is ever shown.
 #[derive(Serialize, ToSchema)]
@@ -207,6 +207,61 @@ impl<'a> SessionRead<'a> {
             amr: &session.amr,
             current: current == Some(session.id),
         }
+    }
+}
+
+/// An invitation, as administrators see it.
+#[cfg(feature = "mail")]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+pub(crate) struct InvitationRead<'a> {
+    #[schema(example = 7)]
+    pub(crate) id: i64,
+    #[schema(format = "email", example = "andres@example.com")]
+    pub(crate) email: &'a str,
+    #[schema(example = "Andres Cruz")]
+    name: &'a str,
+    #[schema(example = "")]
+    scopes: &'a str,
+    /// `pending`, `expired`, `accepted` or `revoked`.
+    #[schema(example = "pending")]
+    state: &'a str,
+    /// The id of the administrator; null for an operator.
+    #[schema(example = 1)]
+    invited_by: Option<i64>,
+    #[schema(format = "date-time")]
+    created_at: String,
+    #[schema(format = "date-time")]
+    pub(crate) expires_at: String,
+    #[schema(format = "date-time")]
+    accepted_at: Option<String>,
+    /// The link, only in the answer to a request with `deliver: false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) url: Option<&'a str>,
+}
+
+#[cfg(feature = "mail")]
+impl<'a> InvitationRead<'a> {
+    /// An invitation, at `now`.
+    pub(crate) fn new(invitation: &'a Invitation, now: NaiveDateTime) -> Self {
+        Self {
+            id: invitation.id,
+            email: &invitation.email,
+            name: &invitation.name,
+            scopes: &invitation.scopes,
+            state: invitation.state(now).name(),
+            invited_by: invitation.invited_by,
+            created_at: utc(invitation.created_at),
+            expires_at: utc(invitation.expires_at),
+            accepted_at: invitation.accepted_at.map(utc),
+            url: None,
+        }
+    }
+
+    /// With the link to it.
+    pub(crate) fn with_url(self, url: Option<&'a str>) -> Self {
+        Self { url, ..self }
     }
 }
 

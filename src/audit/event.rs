@@ -125,6 +125,16 @@ pub enum Action {
     EmailChange,
     /// A change of the address was undone with the link in the mail to the old one, or a client tried to.
     EmailChangeUndo,
+    /// An administrator or operator invited the reader of an address.
+    InvitationCreate,
+    /// An administrator mailed an invitation again.
+    InvitationResend,
+    /// An administrator revoked an invitation.
+    InvitationRevoke,
+    /// An administrator read the invitations.
+    InvitationRead,
+    /// A user was created by accepting an invitation, or a client tried to.
+    InvitationAccept,
 }
 
 impl Action {
@@ -188,6 +198,11 @@ impl Action {
         Self::EmailChangeWithdraw,
         Self::EmailChange,
         Self::EmailChangeUndo,
+        Self::InvitationCreate,
+        Self::InvitationResend,
+        Self::InvitationRevoke,
+        Self::InvitationRead,
+        Self::InvitationAccept,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -251,6 +266,11 @@ impl Action {
             Self::EmailChangeWithdraw => "email.change-withdraw",
             Self::EmailChange => "email.change",
             Self::EmailChangeUndo => "email.change-undo",
+            Self::InvitationCreate => "invitation.create",
+            Self::InvitationResend => "invitation.resend",
+            Self::InvitationRevoke => "invitation.revoke",
+            Self::InvitationRead => "invitation.read",
+            Self::InvitationAccept => "invitation.accept",
         }
     }
 }

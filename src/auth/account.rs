@@ -127,7 +127,8 @@ impl Auth {
         self.0.throttle.or_release(attempt, deleted.await).await
     }
 
-    /// Deletes a user with all tokens and keys in the transaction of the request, and records it. A
+    /// Deletes a user with all tokens and keys in the transaction of the request, revokes the user's
+    /// invitations, and records it. A
     /// keyed digest of the address remains, so that an import skips the user.
     pub(super) fn delete_in(
         &self,
@@ -136,6 +137,8 @@ impl Auth {
         id: i64,
     ) -> QueryResult<()> {
         let key = self.deletion_key().get(tx)?;
+        #[cfg(feature = "mail")]
+        crate::store::Invitation::revoke_of_inviter(tx, id, self.0.clock.now())?;
         if User::delete(tx, id, &key, self.0.clock.now())? {
             events.record(Event::new(Action::UserDelete).on_user(id));
         }

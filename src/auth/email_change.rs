@@ -19,8 +19,8 @@ use crate::credential::mail_token::MailPurpose;
 use crate::error::{Error, ErrorCollector};
 use crate::mail::{Kind, Notice};
 use crate::store::{
-    Account, Ends, MailToken, PendingEmail, Principal, Revoking, StoreError, User, UserChanges,
-    Writing,
+    Account, Ends, MailToken, PendingEmail, Principal, Revoking, StoreError, TokenOwner, User,
+    UserChanges, Writing,
 };
 
 /// How long a client waits that has had too many mails sent to one address.
@@ -341,7 +341,13 @@ impl Auth {
             // this token is in no mail: that of the mail replaces it.
             let reserved = (user.email.as_str(), fold(&user.email));
             let link = MailedLink::generate(MailPurpose::Undo)?;
-            link.store(tx, self, user.id, (reserved.0, &reserved.1), false)?;
+            link.store(
+                tx,
+                self,
+                TokenOwner::User(user.id),
+                (reserved.0, &reserved.1),
+                false,
+            )?;
         }
         self.tell_old_address(tx, context, user, Some(new_address))
     }

@@ -66,5 +66,6 @@ fn kind_with(purpose: MailPurpose) -> Kind {
         MailPurpose::Verify => Kind::VerifyAddress,
         MailPurpose::Change => Kind::ConfirmChange,
         MailPurpose::Undo => Kind::Notice(Notice::AddressChanged),
+        MailPurpose::Invite => Kind::Invitation,
     }
 }

@@ -16,6 +16,8 @@ mod email_change;
 mod email_verification;
 mod introspect;
 #[cfg(feature = "mail")]
+mod invitations;
+#[cfg(feature = "mail")]
 mod mail;
 #[cfg(feature = "mail")]
 mod mail_tokens;
@@ -52,6 +54,8 @@ pub use api_key::IssuedKey;
 pub(crate) use api_key::time_left;
 #[cfg(feature = "mail")]
 pub use email_change::EmailChange;
+#[cfg(feature = "mail")]
+pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 #[cfg(feature = "mail")]
 pub use mail::{PrintedLink, ProofInput};
 #[cfg(feature = "mail")]

@@ -13,7 +13,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::credential::mail_token::MailPurpose;
 use crate::error::{Error, ErrorCollector};
 use crate::mail::Kind;
-use crate::store::{Account, Ends, User};
+use crate::store::{Account, Ends, TokenOwner, User};
 
 /// A new password, and the proof that the account may get it.
 pub struct ResetInput {
@@ -149,7 +149,13 @@ impl Auth {
             }
             let address = (user.email.as_str(), fold(&user.email));
             mail_tokens::end_resets(tx, id)?;
-            let expires_at = link.store(tx, &auth, id, (address.0, &address.1), false)?;
+            let expires_at = link.store(
+                tx,
+                &auth,
+                TokenOwner::User(id),
+                (address.0, &address.1),
+                false,
+            )?;
             events.record(
                 Event::new(Action::PasswordResetLink)
                     .on_user(id)

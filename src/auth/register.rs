@@ -163,6 +163,7 @@ impl Auth {
             scopes,
             created_at: self.0.clock.now(),
             locale: context.locale().to_owned(),
+            email_verified_at: None,
         })
     }
 

@@ -210,7 +210,7 @@ pub(super) fn optional<T, U>(
 
 /// Refuses U+0000, which Postgres does not store, and texts that do not fit into a column: no
 /// request body is that large, but a command-line argument may be.
-fn check_text(field: &'static str, text: String) -> Field<String> {
+pub(super) fn check_text(field: &'static str, text: String) -> Field<String> {
     if text.contains('\0') {
         return Err(FieldError::new(field, InvalidField::NulCharacter).with_value(text));
     }

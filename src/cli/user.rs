@@ -8,19 +8,22 @@ use super::output::{Output, note};
 use super::prompt::{YesArgs, is_interactive, read_new_password};
 use super::user_list::{ListArgs, export, list, print_user, print_users};
 use crate::auth::{
-    Administrator, Auth, Precondition, ProfileInput, RegistrationInput, RevokedCredentials,
-    UserPatch,
+    Administrator, Auth, InvitationInput, Precondition, ProfileInput, RegistrationInput,
+    RevokedCredentials, UserPatch,
 };
 use crate::config::Config;
 use crate::error::{FieldError, InvalidField};
 use crate::store::User;
-use crate::views::{AdminUser, utc};
+use crate::views::{AdminUser, InvitationRead, utc};
 
 /// The commands for users.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Create a user, even when registration is closed. The password is read from standard input.
     Create(CreateArgs),
+    /// Invite the reader of an address: print a link with which they create the user, even when registration
+    /// is closed.
+    Invite(InviteArgs),
     /// List users ordered by id, with --search by address: id, address, name, state and scopes.
     List(ListArgs),
     /// Show a user: id, address, name, state and scopes.
@@ -64,6 +67,21 @@ pub(super) struct CreateArgs {
     /// A scope of the user, such as users:read; can be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InviteArgs {
+    /// The address that is invited
+    email: String,
+    /// The name of the user, unless they choose another one
+    #[arg(long)]
+    name: Option<String>,
+    /// A scope of the user, such as users:read; can be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// Send a mail instead of printing the link
+    #[arg(long)]
+    send: bool,
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +215,7 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::Disable(args) => set_disabled(&auth, &operator, &args, true, output).await,
             UserCommand::Enable(args) => set_disabled(&auth, &operator, &args, false, output).await,
             UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
+            UserCommand::Invite(args) => invite(&auth, &operator, args, output).await,
             UserCommand::ResetLink(args) => print_reset_link(&auth, &operator, &args, output).await,
             UserCommand::Verify(args) => verify(&auth, &operator, &args, output).await,
             UserCommand::Unlock(args) => unlock(&auth, &operator, &args, output).await,
@@ -353,6 +372,35 @@ async fn unlock(
         false => format!("{email} was not locked"),
     };
     output.confirm(&Unlocked { id, unlocked }, &sentence);
+    Ok(())
+}
+
+async fn invite(
+    auth: &Auth,
+    operator: &Administrator,
+    args: InviteArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let input = InvitationInput {
+        email: Ok(args.email),
+        name: Ok(args.name),
+        scopes: Ok(Some(check_scopes(&args.scopes)?)),
+        expires_in: Ok(None),
+        deliver: Ok(Some(args.send)),
+    };
+    let invited = auth.invite(operator, input).await?;
+    let read = InvitationRead::new(&invited.invitation, auth.clock().now());
+    let read = read.with_url(invited.url.as_deref());
+    let (email, expires_at) = (read.email, &read.expires_at);
+    match read.url {
+        Some(url) => {
+            note(&format!(
+                "{email} can create the user with this link, once, until {expires_at}"
+            ));
+            output.print(&read, &[url]);
+        }
+        None => output.confirm(&read, &format!("a mail to {email} is queued")),
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The settings of what is done by mail: resetting a password, verifying an address and changing it.
+//! The settings of what is done by mail: resetting a password, verifying an address, changing it, inviting.
 
 use chrono::TimeDelta;
 
@@ -19,6 +19,8 @@ pub struct FlowConfig {
     pub verify_lifetime: TimeDelta,
     /// `TOKENHOUSE_CHANGE_LIFETIME`: the same for one that confirms another address.
     pub change_lifetime: TimeDelta,
+    /// `TOKENHOUSE_INVITE_LIFETIME`: the same for an invitation.
+    pub invite_lifetime: TimeDelta,
     /// `TOKENHOUSE_CODE_LIFETIME`: how long a code is good that is typed instead.
     pub code_lifetime: TimeDelta,
     /// `TOKENHOUSE_MAIL_PER_HOUR`: how many mails are sent per hour.
@@ -72,6 +74,7 @@ impl FlowConfig {
             reset_lifetime: lifetime("TOKENHOUSE_RESET_LIFETIME", DAY)?,
             verify_lifetime: lifetime("TOKENHOUSE_VERIFY_LIFETIME", 30 * DAY)?,
             change_lifetime: lifetime("TOKENHOUSE_CHANGE_LIFETIME", DAY)?,
+            invite_lifetime: lifetime("TOKENHOUSE_INVITE_LIFETIME", 30 * DAY)?,
             code_lifetime: lifetime("TOKENHOUSE_CODE_LIFETIME", 3_600)?,
             mails_per_hour: values.number("TOKENHOUSE_MAIL_PER_HOUR", 1, 1_000_000)?,
             mails_unknown: values.flag("TOKENHOUSE_MAIL_UNKNOWN")?,

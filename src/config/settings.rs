@@ -252,6 +252,11 @@ pub const SETTINGS: &[Setting] = &[
         "How long a link to confirm another address is good: 1h or a number of seconds; at most 1d",
     ),
     plain(
+        "TOKENHOUSE_INVITE_LIFETIME",
+        "604800",
+        "How long an invitation can be accepted: 7d or a number of seconds; at most 30d",
+    ),
+    plain(
         "TOKENHOUSE_CODE_LIFETIME",
         "600",
         "How long the code in a mail is good, which can be typed instead: 10m or a number of seconds; at most 1h",

@@ -26,6 +26,8 @@ pub enum MailPurpose {
     Change,
     /// To return to the address before a change.
     Undo,
+    /// To create the account that somebody else has offered.
+    Invite,
 }
 
 impl MailPurpose {
@@ -36,6 +38,7 @@ impl MailPurpose {
             Self::Verify => "verify",
             Self::Change => "change",
             Self::Undo => "undo",
+            Self::Invite => "invite",
         }
     }
 
@@ -46,6 +49,7 @@ impl MailPurpose {
             Self::Verify => "/verify-email",
             Self::Change => "/change-email",
             Self::Undo => "/change-email/undo",
+            Self::Invite => "/invitations/accept",
         }
     }
 }

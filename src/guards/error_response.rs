@@ -49,8 +49,11 @@ impl ResponseError for Error {
             | Self::SessionNotFound
             | Self::AppNotFound
             | Self::MailNotFound
+            | Self::InvitationNotFound
             | Self::MailOff => StatusCode::NOT_FOUND,
+            Self::InvitationOver(_) => StatusCode::GONE,
             Self::EmailTaken
+            | Self::InvitationOpen
             | Self::AppTaken
             | Self::TooManyKeys
             | Self::Disabled
@@ -143,6 +146,7 @@ impl Error {
                      /verify-email/request";
                 oauth_error(&description.into(), "email_not_verified", description)
             }
+            Self::InvitationOver(state) => json!({ "detail": self.detail(), "state": state }),
             Self::TwoCredentials => {
                 let description = "Two different credentials in one request";
                 oauth_error(&description.into(), "invalid_request", description)
@@ -184,7 +188,12 @@ impl Error {
             | Self::SessionNotFound
             | Self::AppNotFound
             | Self::MailNotFound
+            | Self::InvitationNotFound
             | Self::MailOff => "Not Found",
+            Self::InvitationOpen => {
+                "An invitation to this address is open: send it again, or revoke it"
+            }
+            Self::InvitationOver(_) => "The invitation cannot be accepted any more",
             Self::NoPublicUrl => "The service has no TOKENHOUSE_PUBLIC_URL, which links need",
             Self::Busy(_) => "Too many sign-ins at the moment",
             Self::TooManyAttempts { .. } => "Too many attempts",

@@ -210,6 +210,21 @@ pub(crate) struct NotFound(#[expect(dead_code, reason = "schema")] ErrorBody);
 #[cfg(feature = "mail")]
 pub(crate) struct BadMailToken(#[expect(dead_code, reason = "schema")] OAuthError);
 
+/// The invitation has expired, or was accepted or revoked, as `state` tells
+#[derive(IntoResponses)]
+#[response(
+    status = 410,
+    example = json!({ "detail": "The invitation cannot be accepted any more", "state": "expired" })
+)]
+#[cfg(feature = "mail")]
+pub(crate) struct InvitationOver(#[expect(dead_code, reason = "schema")] ErrorBody);
+
+/// A user has the address, an invitation to it is open, or the service does not know its own URL
+#[derive(IntoResponses)]
+#[response(status = 409, example = json!({ "detail": "User email already exist" }))]
+#[cfg(feature = "mail")]
+pub(crate) struct InvitationRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The user is disabled, or the service does not know its own URL
 #[derive(IntoResponses)]
 #[response(status = 409, example = json!({ "detail": "The user is disabled" }))]

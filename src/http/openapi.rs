@@ -13,7 +13,7 @@ use super::routes::{
     register, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
-use super::routes::{admin_mail, email_change, email_verification, password_reset};
+use super::routes::{admin_mail, email_change, email_verification, invitations, password_reset};
 use crate::config::AuthConfig;
 use crate::scope;
 
@@ -146,6 +146,12 @@ struct Document;
         email_change::withdraw,
         email_change::confirm,
         email_change::undo,
+        invitations::create,
+        invitations::list,
+        invitations::resend,
+        invitations::revoke,
+        invitations::show,
+        invitations::accept,
         admin_mail::list,
         admin_mail::retry,
     ),

@@ -21,8 +21,9 @@ pub(crate) struct OutboxMail {
     pub(crate) id: i64,
     /// What the mail is, as a name that the domain defines.
     pub(crate) purpose: String,
-    /// The user whom it concerns; `None` until a worker has looked for one.
+    /// The user whom it concerns; `None` until a worker has looked for one, and for an invitation.
     pub(crate) user_id: Option<i64>,
+    pub(crate) invitation_id: Option<i64>,
     pub(crate) to_address: String,
     /// The language that the client or user prefers, as a BCP 47 tag; empty for the default.
     pub(crate) locale: String,
@@ -52,6 +53,7 @@ type MailColumns = (
     mail_outbox::id,
     mail_outbox::purpose,
     mail_outbox::user_id,
+    mail_outbox::invitation_id,
     mail_outbox::to_address,
     mail_outbox::locale,
     mail_outbox::ip,
@@ -71,6 +73,7 @@ const MAIL_COLUMNS: MailColumns = (
     mail_outbox::id,
     mail_outbox::purpose,
     mail_outbox::user_id,
+    mail_outbox::invitation_id,
     mail_outbox::to_address,
     mail_outbox::locale,
     mail_outbox::ip,
@@ -92,6 +95,7 @@ pub(crate) struct NewOutboxMail {
     /// See [`OutboxMail::purpose`].
     pub(crate) purpose: String,
     pub(crate) user_id: Option<i64>,
+    pub(crate) invitation_id: Option<i64>,
     pub(crate) to_address: String,
     pub(crate) locale: String,
     pub(crate) ip: String,
@@ -326,6 +330,18 @@ impl OutboxMail {
             .filter(mail_outbox::failed_at.is_null())
             // No mail has the id 0.
             .filter(mail_outbox::id.ne(kept.unwrap_or(0)));
+        diesel::delete(waiting).execute(tx.conn()).map(drop)
+    }
+
+    /// Deletes the waiting mails of an invitation.
+    pub(crate) fn discard_of_invitation(
+        tx: &mut Writing<'_>,
+        invitation_id: i64,
+    ) -> QueryResult<()> {
+        let waiting = mail_outbox::table
+            .filter(mail_outbox::invitation_id.eq(invitation_id))
+            .filter(mail_outbox::sent_at.is_null())
+            .filter(mail_outbox::failed_at.is_null());
         diesel::delete(waiting).execute(tx.conn()).map(drop)
     }
 

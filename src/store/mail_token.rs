@@ -13,6 +13,25 @@ use crate::password::StoredHash;
 /// How long a used or expired token is kept, so that a link that is opened again is recognised.
 const KEPT_AFTER_EXPIRY: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
+/// Whose a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenOwner {
+    /// The user with this id.
+    User(i64),
+    /// The invitation with this id.
+    Invitation(i64),
+}
+
+impl TokenOwner {
+    /// The values of the two columns.
+    fn columns(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::User(id) => (Some(id), None),
+            Self::Invitation(id) => (None, Some(id)),
+        }
+    }
+}
+
 /// A stored link and code. It holds only a digest and a hash of them.
 #[derive(Clone, Queryable, Selectable)]
 #[diesel(table_name = mail_tokens)]
@@ -20,6 +39,8 @@ pub(crate) struct MailToken {
     pub(crate) id: i64,
     /// The account that it is for; `None` for an invitation.
     pub(crate) user_id: Option<i64>,
+    /// The same for the invitation.
+    pub(crate) invitation_id: Option<i64>,
     /// The address that the mail went to, as displayed.
     pub(crate) address: String,
     /// The same in the form of [`NewUser::email_key`](super::NewUser::email_key).
@@ -111,6 +132,14 @@ impl MailToken {
         diesel::delete(good).execute(tx.conn()).map(drop)
     }
 
+    /// Ends the token of an invitation.
+    pub(crate) fn end_of_invitation(tx: &mut Writing<'_>, invitation_id: i64) -> QueryResult<()> {
+        let good = mail_tokens::table
+            .filter(mail_tokens::invitation_id.eq(invitation_id))
+            .filter(mail_tokens::used_at.is_null());
+        diesel::delete(good).execute(tx.conn()).map(drop)
+    }
+
     /// Whether a user can return to this address, in the form of
     /// [`NewUser::email_key`](super::NewUser::email_key).
     pub(crate) fn can_undo(
@@ -192,7 +221,8 @@ impl MailToken {
 #[derive(Insertable)]
 #[diesel(table_name = mail_tokens)]
 pub(crate) struct NewMailToken {
-    user_id: i64,
+    user_id: Option<i64>,
+    invitation_id: Option<i64>,
     purpose: &'static str,
     address: String,
     address_key: String,
@@ -208,14 +238,16 @@ impl NewMailToken {
     /// A link for the address `address`, whose key is `address_key`. `digest` is the hex SHA-256 of its
     /// token.
     pub(crate) fn new(
-        user_id: i64,
+        owner: TokenOwner,
         purpose: MailPurpose,
         (address, address_key): (&str, &str),
         digest: String,
         (created_at, expires_at): (NaiveDateTime, NaiveDateTime),
     ) -> Self {
+        let (user_id, invitation_id) = owner.columns();
         Self {
             user_id,
+            invitation_id,
             purpose: purpose.name(),
             address: address.to_owned(),
             address_key: address_key.to_owned(),
@@ -255,13 +287,18 @@ impl NewMailToken {
     /// Ends the token that this one replaces, and returns its digest, and when it was created.
     fn end_current(&self, tx: &mut Writing<'_>) -> QueryResult<Option<(String, NaiveDateTime)>> {
         let good = mail_tokens::table
-            .filter(mail_tokens::user_id.eq(self.user_id))
             .filter(mail_tokens::purpose.eq(self.purpose))
             .filter(mail_tokens::address_key.eq(&self.address_key))
             .filter(mail_tokens::used_at.is_null());
-        diesel::delete(good)
-            .returning((mail_tokens::digest, mail_tokens::created_at))
-            .get_result(tx.conn())
-            .optional()
+        let returned = (mail_tokens::digest, mail_tokens::created_at);
+        let ended = match (self.user_id, self.invitation_id) {
+            (Some(id), _) => diesel::delete(good.filter(mail_tokens::user_id.eq(id)))
+                .returning(returned)
+                .get_result(tx.conn()),
+            (None, id) => diesel::delete(good.filter(mail_tokens::invitation_id.eq(id)))
+                .returning(returned)
+                .get_result(tx.conn()),
+        };
+        ended.optional()
     }
 }

@@ -23,6 +23,8 @@ pub mod import;
 #[cfg(feature = "cli")]
 mod import_target;
 mod instance_key;
+#[cfg(feature = "mail")]
+mod invitation;
 mod limits;
 mod locked_counters;
 #[cfg(feature = "mail")]
@@ -87,13 +89,15 @@ pub use import::{BulkUser, NewUsername};
 #[cfg(feature = "cli")]
 pub use import_target::{ImportTarget, open_import_target};
 pub(crate) use instance_key::InstanceKey;
+#[cfg(feature = "mail")]
+pub(crate) use invitation::{Invitation, InvitationState, NewInvitation};
 pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
 #[cfg(feature = "mail")]
 pub(crate) use mail_outbox::{MailState, NewOutboxMail, OutboxMail};
 #[cfg(feature = "mail")]
-pub(crate) use mail_token::{MailToken, NewMailToken};
+pub(crate) use mail_token::{MailToken, NewMailToken, TokenOwner};
 pub use maintenance::backup;
 pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
 #[cfg(feature = "mail")]

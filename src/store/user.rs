@@ -96,6 +96,8 @@ pub struct NewUser {
     pub created_at: NaiveDateTime,
     /// The language for mails, as a BCP 47 tag; empty if it is unknown.
     pub locale: String,
+    /// See [`User::email_verified_at`].
+    pub email_verified_at: Option<NaiveDateTime>,
 }
 
 impl NewUser {

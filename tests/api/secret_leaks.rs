@@ -169,7 +169,12 @@ fn mail_requests(client: &Client, email: &str) -> Vec<Request> {
             json!({ "password": secret, "end_keys": "x" }),
         ] {
             requests.push(client.post("/reset-password").json(&body));
-            for path in ["/verify-email", "/change-email", "/change-email/undo"] {
+            for path in [
+                "/verify-email",
+                "/change-email",
+                "/change-email/undo",
+                "/invitations/accept",
+            ] {
                 requests.push(client.post(path).json(&body));
             }
         }

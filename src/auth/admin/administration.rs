@@ -75,7 +75,7 @@ impl Auth {
     }
 
     /// Records a denial when the administrator lacks a scope.
-    pub(super) async fn record_if_denied<T>(
+    pub(in crate::auth) async fn record_if_denied<T>(
         &self,
         admin: &Administrator,
         outcome: Result<T, Error>,

@@ -15,7 +15,10 @@ use crate::auth::Auth;
 use crate::error::Error;
 use crate::mail::{Details, Kind, Letter, Notice, Outcome};
 use crate::metrics::MailOutcome;
-use crate::store::{Account, MailToken, OutboxMail, PendingEmail, StoreError, User, Writing};
+use crate::store::{
+    Account, Invitation, InvitationState, MailToken, OutboxMail, PendingEmail, StoreError,
+    TokenOwner, User, Writing,
+};
 
 /// How long a worker has a mail to itself: longer than a try may take.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -40,6 +43,8 @@ struct Prepared {
     link: Option<String>,
     code: Option<String>,
     lifetime: Option<TimeDelta>,
+    /// Who invites.
+    inviter: Option<String>,
 }
 
 /// What became of the mail before it was sent.
@@ -126,6 +131,9 @@ impl Auth {
         let (auth, mail) = (self.clone(), mail.clone());
         let context = requester(&mail);
         let prepare = move |tx: &mut Writing<'_>, events: &mut Events| {
+            if kind == Kind::Invitation {
+                return auth.prepare_invitation(tx, &mail, link);
+            }
             let user_id = match mail.user_id {
                 Some(id) => Some(id),
                 None => find_user(tx, &mail.to_address)?,
@@ -158,9 +166,15 @@ impl Auth {
             if let Some(link) = &link {
                 let same = [kind.name()];
                 OutboxMail::discard_of_user(tx, user.id, &same, Some(mail.id))?;
-                link.store(tx, &auth, user.id, (&to, &fold(&to)), !is_first)?;
+                link.store(
+                    tx,
+                    &auth,
+                    TokenOwner::User(user.id),
+                    (&to, &fold(&to)),
+                    !is_first,
+                )?;
             }
-            auth.ready(kind, (user.name, to), locale, link.as_ref())
+            auth.ready(kind, (user.name, to), locale, (link.as_ref(), None))
         };
         self.0.audit.writing(&context, prepare).await
     }
@@ -188,7 +202,52 @@ impl Auth {
             link: None,
             code: None,
             lifetime: None,
+            inviter: None,
         })))
+    }
+
+    /// Stores the link of an invitation that can be accepted.
+    fn prepare_invitation(
+        &self,
+        tx: &mut Writing<'_>,
+        mail: &OutboxMail,
+        link: Option<MailedLink>,
+    ) -> Result<Preparation, Error> {
+        let now = self.0.clock.now();
+        let invitation = match mail.invitation_id {
+            Some(id) => Invitation::lock(tx, id)?,
+            None => None,
+        };
+        let invitation = invitation.filter(|it| it.state(now) == InvitationState::Pending);
+        let (Some(invitation), Some(link)) = (invitation, link) else {
+            mail.discard(tx)?;
+            return Ok(Preparation::Nothing);
+        };
+        if !mail.address_to(tx, None, &invitation.email, &mail.locale)? {
+            return Ok(Preparation::Nothing);
+        }
+        let is_first = mail.attempts <= 1;
+        // The time in the queue does not count, so the mail tells the lifetime that was chosen.
+        let expires_at = match is_first {
+            true => now + (invitation.expires_at - mail.queued_at),
+            false => invitation.expires_at,
+        };
+        Invitation::set_expiry(tx, invitation.id, expires_at)?;
+        let link = link.good_until(expires_at);
+        let address = (&*invitation.email, &*invitation.email_key);
+        let owner = TokenOwner::Invitation(invitation.id);
+        link.store(tx, self, owner, address, !is_first)?;
+        let inviter = match invitation.invited_by {
+            Some(id) => User::find(tx, id)?.map(name_of),
+            None => None,
+        };
+        let to = (invitation.name, invitation.email);
+        self.ready(
+            Kind::Invitation,
+            to,
+            mail.locale.clone(),
+            (Some(&link), inviter),
+        )
     }
 
     /// The link that the mail has. A notice about another address has one only if the change can be undone.
@@ -213,7 +272,7 @@ impl Auth {
         kind: Kind,
         (name, to): (String, String),
         locale: String,
-        link: Option<&MailedLink>,
+        (link, inviter): (Option<&MailedLink>, Option<String>),
     ) -> Result<Preparation, Error> {
         let url = link.map(|link| link.url(self)).transpose()?;
         Ok(Preparation::Ready(Box::new(Prepared {
@@ -224,6 +283,7 @@ impl Auth {
             link: url,
             code: link.and_then(MailedLink::code).map(str::to_owned),
             lifetime: link.map(|link| link.lifetime(self)),
+            inviter,
         })))
     }
 
@@ -241,6 +301,7 @@ impl Auth {
             let details = Details {
                 time: Some(queued_at),
                 ip,
+                inviter: prepared.inviter.as_deref(),
                 new_address: told.new_address.as_deref(),
                 ..Details::default()
             };
@@ -327,6 +388,14 @@ fn find_user(tx: &mut Writing<'_>, address: &str) -> Result<Option<i64>, StoreEr
     };
     let account = Account::find_by_email_key(tx, &email.key())?;
     Ok(account.map(|account| account.user.id))
+}
+
+/// How a user is called: by the address without a name.
+fn name_of(user: User) -> String {
+    match user.name.is_empty() {
+        true => user.email,
+        false => user.name,
+    }
 }
 
 /// Where a mail about a user goes; `None` if it has lost its reason.

@@ -18,6 +18,7 @@ pub(super) fn purpose_of(kind: Kind) -> Option<MailPurpose> {
         Kind::ResetPassword => Some(MailPurpose::Reset),
         Kind::VerifyAddress => Some(MailPurpose::Verify),
         Kind::ConfirmChange => Some(MailPurpose::Change),
+        Kind::Invitation => Some(MailPurpose::Invite),
         Kind::Notice(Notice::AddressChanged) => Some(MailPurpose::Undo),
         _ => None,
     }
@@ -27,7 +28,7 @@ pub(super) fn purpose_of(kind: Kind) -> Option<MailPurpose> {
 pub(super) fn has_code(purpose: MailPurpose) -> bool {
     match purpose {
         MailPurpose::Reset | MailPurpose::Verify => true,
-        MailPurpose::Change | MailPurpose::Undo => false,
+        MailPurpose::Change | MailPurpose::Undo | MailPurpose::Invite => false,
     }
 }
 
@@ -38,6 +39,7 @@ pub(in crate::auth) fn lifetime_of(purpose: MailPurpose, config: &FlowConfig) ->
         MailPurpose::Verify => config.verify_lifetime,
         MailPurpose::Change => config.change_lifetime,
         MailPurpose::Undo => UNDO_LIFETIME,
+        MailPurpose::Invite => config.invite_lifetime,
     }
 }
 

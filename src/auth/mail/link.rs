@@ -11,7 +11,7 @@ use crate::credential::token::PlainToken;
 use crate::error::Error;
 use crate::network::Network;
 use crate::password::HashError;
-use crate::store::{NewMailToken, StoreError, Writing};
+use crate::store::{NewMailToken, StoreError, TokenOwner, Writing};
 
 /// A link that an administrator or operator passes on, in place of a mail.
 pub struct PrintedLink {
@@ -34,6 +34,8 @@ pub(in crate::auth) struct MailedLink {
     purpose: MailPurpose,
     token: PlainToken,
     code: Option<(PlainToken, String)>,
+    /// UTC; when the settings do not say how long it is good.
+    expires_at: Option<NaiveDateTime>,
 }
 
 impl MailedLink {
@@ -46,7 +48,16 @@ impl MailedLink {
             purpose,
             token: generate_mail_token()?,
             code: None,
+            expires_at: None,
         })
+    }
+
+    /// The same link, which is good until this time, UTC.
+    pub(in crate::auth) fn good_until(self, expires_at: NaiveDateTime) -> Self {
+        Self {
+            expires_at: Some(expires_at),
+            ..self
+        }
     }
 
     /// The code, if there is one.
@@ -60,15 +71,15 @@ impl MailedLink {
         &self,
         tx: &mut Writing<'_>,
         auth: &Auth,
-        user_id: i64,
+        owner: TokenOwner,
         address: (&str, &str),
         keeps_previous: bool,
     ) -> Result<NaiveDateTime, StoreError> {
         let (now, flows) = (auth.0.clock.now(), &auth.0.config.flows);
-        let expires_at = now + self.lifetime(auth);
+        let expires_at = self.expires_at.unwrap_or(now + self.lifetime(auth));
         let digest = self.token.digest().to_hex();
         let times = (now, expires_at);
-        let mut new = NewMailToken::new(user_id, self.purpose, address, digest, times);
+        let mut new = NewMailToken::new(owner, self.purpose, address, digest, times);
         if let Some((_, hash)) = &self.code {
             new = new.with_code(hash.clone(), now + flows.code_lifetime);
             auth.0.throttle.begin_code(tx, self.purpose, address.1)?;
@@ -79,7 +90,10 @@ impl MailedLink {
 
     /// How long the link is good.
     pub(super) fn lifetime(&self, auth: &Auth) -> TimeDelta {
-        lifetime_of(self.purpose, &auth.0.config.flows)
+        match self.expires_at {
+            Some(expires_at) => expires_at - auth.0.clock.now(),
+            None => lifetime_of(self.purpose, &auth.0.config.flows),
+        }
     }
 
     /// The link.

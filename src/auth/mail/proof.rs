@@ -115,7 +115,7 @@ impl Auth {
         Ok(Error::BadMailToken)
     }
 
-    async fn find_by_link(
+    pub(in crate::auth) async fn find_by_link(
         &self,
         purpose: MailPurpose,
         token: &SecretString,

@@ -7,7 +7,7 @@ use crate::audit::AuditContext;
 use crate::auth::Auth;
 use crate::error::Error;
 use crate::mail::Kind;
-use crate::store::{NewOutboxMail, Writing};
+use crate::store::{Invitation, NewOutboxMail, Writing};
 
 /// A mail to queue.
 #[derive(Clone, Copy)]
@@ -15,6 +15,8 @@ pub(in crate::auth) struct MailRequest<'a> {
     pub(in crate::auth) kind: Kind,
     /// The user whom it concerns; `None` if a worker has to look for one.
     pub(in crate::auth) user_id: Option<i64>,
+    /// The invitation that it is about.
+    pub(in crate::auth) invitation_id: Option<i64>,
     pub(in crate::auth) to: &'a str,
 }
 
@@ -32,7 +34,16 @@ impl<'a> MailRequest<'a> {
         Self {
             kind,
             user_id: None,
+            invitation_id: None,
             to,
+        }
+    }
+
+    /// The mail of an invitation.
+    pub(in crate::auth) fn invitation(invitation: &'a Invitation) -> Self {
+        Self {
+            invitation_id: Some(invitation.id),
+            ..Self::asked(Kind::Invitation, &invitation.email)
         }
     }
 }
@@ -67,6 +78,7 @@ impl Auth {
         Ok(Some(NewOutboxMail {
             purpose: mail.kind.name().to_owned(),
             user_id: mail.user_id,
+            invitation_id: mail.invitation_id,
             to_address: mail.to.to_owned(),
             locale: context.locale().to_owned(),
             ip: context.ip(),

@@ -13,6 +13,8 @@ pub(super) mod email_verification;
 pub(super) mod events;
 pub(super) mod forward_auth;
 pub(super) mod health;
+#[cfg(feature = "mail")]
+pub(super) mod invitations;
 pub(super) mod keys;
 pub(super) mod oauth;
 pub(super) mod oauth_metadata;
@@ -150,6 +152,21 @@ fn mail_routes<R: HttpServiceFactory + 'static>(
             "/admin/users/{id}/reset",
             post(password_reset::send_link),
         ))
+        .service(resource(
+            "/admin/invitations",
+            get(invitations::list).post(invitations::create),
+        ))
+        .service(resource(
+            "/admin/invitations/{id}",
+            delete(invitations::revoke),
+        ))
+        .service(resource(
+            "/admin/invitations/{id}/resend",
+            post(invitations::resend),
+        ))
+        // Before the route with a token.
+        .service(resource("/invitations/accept", post(invitations::accept)))
+        .service(resource("/invitations/{token}", get(invitations::show)))
         .service(resource("/admin/mail", get(admin_mail::list)))
         .service(resource("/admin/mail/{id}/retry", post(admin_mail::retry)));
 }

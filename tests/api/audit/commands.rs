@@ -60,7 +60,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 31] = [
+const WITH_EVENT: [(&str, &[&str], &str); 32] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -71,6 +71,7 @@ const WITH_EVENT: [(&str, &[&str], &str); 31] = [
     ("user unlock", &[ADDRESS], "user.unlock"),
     ("user verify", &[ADDRESS], "email.verify"),
     ("user reset-link", &[ADDRESS], "password.reset-link"),
+    ("user invite", &["dora@example.com"], "invitation.create"),
     ("token issue", &[ADDRESS], "token.issue"),
     ("token list", &[], "user.read"),
     ("token revoke", &[ADDRESS], "token.revoke"),

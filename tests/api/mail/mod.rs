@@ -2,6 +2,7 @@
 
 mod email_change;
 mod inbox;
+mod invitations;
 mod outbox;
 mod reset;
 mod smtp_server;

@@ -184,12 +184,17 @@ fn routes_for_mail_are_documented_only_with_mail() {
     assert_eq!(
         only_with,
         [
+            "/admin/invitations",
+            "/admin/invitations/{id}",
+            "/admin/invitations/{id}/resend",
             "/admin/mail",
             "/admin/mail/{id}/retry",
             "/admin/users/{id}/reset",
             "/change-email",
             "/change-email/undo",
             "/forgot-password",
+            "/invitations/accept",
+            "/invitations/{token}",
             "/reset-password",
             "/users/me/email",
             "/verify-email",

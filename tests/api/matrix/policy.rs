@@ -105,6 +105,8 @@ const WRONG_PASSWORDS: Body =
 const NOBODY: Body = Body::Json(r#"{"email":"nobody@example.com"}"#);
 const NO_ADDRESS: Body = Body::Json(r#"{"email":"none"}"#);
 const WRONG_TOKEN: Body = Body::Json(r#"{"token":"wrong"}"#);
+const NO_INVITATION: Body =
+    Body::Json(r#"{"token":"wrong","surname":"","password":"mulberry-Tram-71"}"#);
 const WRONG_LINK: Body = Body::Json(r#"{"token":"wrong","password":"mulberry-Tram-71"}"#);
 
 /// Every route with every method that it accepts; `HEAD` goes with `GET`.
@@ -255,6 +257,45 @@ pub const ROUTES: &[Route] = &[
             Body::Json("{}"),
             404,
         ),
+    ),
+    get("/admin/invitations", USERS_READ),
+    route(
+        "POST",
+        "/admin/invitations",
+        USERS_WRITE_BY_LOGIN,
+        NO_ADDRESS,
+        422,
+    ),
+    at(
+        "/admin/invitations/999999/resend",
+        route(
+            "POST",
+            "/admin/invitations/{id}/resend",
+            USERS_WRITE_BY_LOGIN,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/invitations/999999",
+        route(
+            "DELETE",
+            "/admin/invitations/{id}",
+            USERS_WRITE_BY_LOGIN,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/invitations/wrong",
+        route("GET", "/invitations/{token}", Guard::Open, Body::None, 400),
+    ),
+    route(
+        "POST",
+        "/invitations/accept",
+        Guard::Open,
+        NO_INVITATION,
+        400,
     ),
     get("/admin/mail", USERS_READ),
     at(
