@@ -81,6 +81,12 @@ export interface Schemas {
     /** Accepted for clients that send it, and ignored. */
     token_type_hint?: string;
   };
+  /** Another address. */
+  EmailUpdate: {
+    email: string;
+    /** The current password; not needed within 15 minutes of the sign-in. */
+    password?: string;
+  };
   /** The token of the link, or the address and the code. */
   EmailVerification: {
     /** From the link. */
@@ -174,6 +180,56 @@ export interface Schemas {
     /** How the user signed in (RFC 8176). */
     amr?: Array<string>;
   };
+  /** An invitation, as administrators see it. */
+  Invitation: {
+    id: number;
+    email: string;
+    name: string;
+    scopes: string;
+    /** `pending`, `expired`, `accepted` or `revoked`. */
+    state: string;
+    /** The id of the administrator; null for an operator. */
+    invited_by?: number | null;
+    created_at: string;
+    expires_at: string;
+    accepted_at?: string | null;
+    /** The link, only in the answer to a request with `deliver: false`. */
+    url?: string;
+  };
+  /** The account that an invitation offers. */
+  InvitationAcceptance: {
+    /** From the link. */
+    token: string;
+    /** That of the invitation if it is missing. */
+    name?: string;
+    surname: string;
+    password: string;
+  };
+  /** An invitation to make. */
+  InvitationCreate: {
+    email: string;
+    /** The name of the user, unless they choose another one. */
+    name?: string;
+    /** What the user may do, separated by spaces. */
+    scopes?: string;
+    /** For how many seconds the invitation can be accepted. */
+    expires_in?: number;
+    /** `true`, the default, sends a mail; `false` returns the link, to be passed on. */
+    deliver?: boolean;
+  };
+  /** A page of invitations. */
+  InvitationList: {
+    invitations: Array<Schemas["Invitation"]>;
+    /** The path and query of the next page; null after the last one. */
+    next?: string | null;
+  };
+  /** An invitation, as its reader sees it. */
+  InvitationShown: {
+    email: string;
+    /** May be empty. */
+    name: string;
+    expires_at: string;
+  };
   /** `true`, `false` or a list of ids. */
   KeepKeys: boolean | Array<number>;
   /** A new API key. */
@@ -239,6 +295,10 @@ export interface Schemas {
     /** The path and query of the next page; null after the last one. */
     next?: string | null;
   };
+  /** The token of a link. */
+  MailToken: {
+    token: string;
+  };
   /** The metadata of the authorization server. */
   Metadata: {
     issuer: string;
@@ -289,6 +349,12 @@ export interface Schemas {
     new_password: string;
     /** The API keys that stay: `true` for all, or their ids. The others end with the old password. */
     keep_keys?: Schemas["KeepKeys"];
+  };
+  /** A change that waits for its confirmation. */
+  PendingEmail: {
+    pending_email: string;
+    /** How long the link in the mail is good, in seconds. */
+    expires_in: number;
   };
   /** What a user wants to change; missing fields stay unchanged. */
   ProfileUpdate: {
@@ -423,6 +489,35 @@ export interface Routes {
     } };
     response: Schemas["EventList"];
   };
+  /** The last ones first. */
+  "GET /admin/invitations": {
+    input: { query?: {
+      state?: string;
+      before?: number;
+      limit?: number;
+    } };
+    response: Schemas["InvitationList"];
+  };
+  /** Even when registration is closed. Administrators can grant the scopes that they hold and those that the
+   * settings list. API keys cannot invite. */
+  "POST /admin/invitations": {
+    input: { body: Schemas["InvitationCreate"] };
+    response: Schemas["Invitation"];
+  };
+  /** Revoke an invitation */
+  "DELETE /admin/invitations/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** With another link; the one before ends. It can be accepted for as long as the settings say, from now on. */
+  "POST /admin/invitations/{id}/resend": {
+    input: { path: {
+      id: number;
+    } };
+    response: unknown;
+  };
   /** The last ones first. Sent and failed mails are listed for 30 days. No mail is stored: only to whom it
    * went, and what the mail server said. */
   "GET /admin/mail": {
@@ -531,6 +626,16 @@ export interface Routes {
     } };
     response: undefined;
   };
+  /** The old box gets a mail with a link that leads back within seven days. */
+  "POST /change-email": {
+    input: { body: Schemas["MailToken"] };
+    response: Schemas["User"];
+  };
+  /** With the token of the mail to the old box, within seven days. Ends all sessions and API keys, and mails a link to reset the password. */
+  "POST /change-email/undo": {
+    input: { body: Schemas["MailToken"] };
+    response: Schemas["User"];
+  };
   /** The answer is the same whether or not a user has the address. The mail has a link to a page and a code
    * that can be typed instead. An address gets one mail a minute, and five an hour. */
   "POST /forgot-password": {
@@ -553,6 +658,18 @@ export interface Routes {
   "POST /introspect": {
     input: { form: Schemas["CredentialRequest"] };
     response: Schemas["Introspection"];
+  };
+  /** The address of the new user is verified. Does not sign in. */
+  "POST /invitations/accept": {
+    input: { body: Schemas["InvitationAcceptance"] };
+    response: Schemas["User"];
+  };
+  /** Spends nothing. */
+  "GET /invitations/{token}": {
+    input: { path: {
+      token: string;
+    } };
+    response: Schemas["InvitationShown"];
   };
   /** Ends the session, or with `all=true` all sessions of the user. The tokens are rejected everywhere
    * once this responds. API keys stay. */
@@ -617,6 +734,17 @@ export interface Routes {
   "PATCH /users/me": {
     input: { body: Schemas["ProfileUpdate"] };
     response: Schemas["User"];
+  };
+  /** Needs the password, or a sign-in within the last 15 minutes. A mail with a link goes to the new address; the old one stays until the link is used. Another spelling of
+   * the same address takes effect at once: then the answer is 200 with the user. */
+  "POST /users/me/email": {
+    input: { body: Schemas["EmailUpdate"] };
+    response: Schemas["PendingEmail"] | Schemas["User"];
+  };
+  /** Withdraw a change of my address */
+  "DELETE /users/me/email": {
+    input: {};
+    response: undefined;
   };
   /** The events by you and on your account, newest first. Not for API keys without scopes. */
   "GET /users/me/events": {

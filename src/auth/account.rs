@@ -8,10 +8,14 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::caller::lock_caller;
+#[cfg(feature = "mail")]
+use super::mail::NoticeDetail;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
 use crate::scope;
 use crate::store::{
     ApiKey, Credential, Ends, Principal, Revoking, Sessions, User, UserChanges, Writing,
@@ -72,6 +76,8 @@ impl Auth {
         let ends = Ends::Users(vec![principal.user.id]);
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
+        #[cfg(feature = "mail")]
+        let by = context.clone();
         let changed = self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
             if !account.replace_hash(tx, &hashed)? {
@@ -90,6 +96,14 @@ impl Auth {
             };
             let event = Event::new(action).on_user(user.id);
             events.record(event.with("keys", ended));
+            #[cfg(feature = "mail")]
+            auth.queue_notice(
+                tx,
+                &by,
+                Notice::PasswordChanged,
+                &user,
+                NoticeDetail::default(),
+            )?;
             Ok(())
         });
         self.0.throttle.or_release(attempt, changed.await).await

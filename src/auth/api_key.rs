@@ -9,11 +9,15 @@ use secrecy::SecretString;
 #[cfg(feature = "pages")]
 use super::TWIN_INTERVAL;
 use super::caller::lock_caller;
+#[cfg(feature = "mail")]
+use super::mail::NoticeDetail;
 use super::validation::KeyInput;
 use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
 use crate::scope;
 use crate::store::{
     ApiKey, Credential, Ends, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing,
@@ -95,6 +99,8 @@ impl Auth {
         };
         let (auth, principal) = (self.clone(), Arc::clone(principal));
         let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
+        #[cfg(feature = "mail")]
+        let by = context.clone();
         let stored = self.add(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
             if let Some(VerifiedAccount { account, attempt }) = verified {
@@ -105,7 +111,10 @@ impl Auth {
             }
             auth.0.throttle.check_keys_of_day(tx, owner.id, now)?;
             let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
-            insert_key(tx, events, &held, &new)
+            let key = insert_key(tx, events, &held, &new)?;
+            #[cfg(feature = "mail")]
+            auth.tell_of_key(tx, &by, &owner, &key)?;
+            Ok(key)
         });
         let stored = stored.await;
         let key = match attempt {
@@ -113,6 +122,22 @@ impl Auth {
             None => stored?,
         };
         Ok(IssuedKey { secret, key })
+    }
+
+    /// Tells a user of a new key by mail.
+    #[cfg(feature = "mail")]
+    pub(super) fn tell_of_key(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        owner: &User,
+        key: &ApiKey,
+    ) -> Result<(), Error> {
+        let detail = NoticeDetail {
+            key: Some(key.name.clone()),
+            ..NoticeDetail::default()
+        };
+        self.queue_notice(tx, context, Notice::KeyCreated, owner, detail)
     }
 
     /// Generates a random key, and returns it with the row to store.

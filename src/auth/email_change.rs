@@ -14,7 +14,7 @@ use super::revoked_credentials::RevokedCredentials;
 use super::validation::{Field, check_email};
 use super::{Auth, VerifiedAccount, mail_tokens};
 use crate::audit::{Action, AuditContext, Event, Events};
-use crate::config::{RegisterAnswer, Verification};
+use crate::config::RegisterAnswer;
 use crate::credential::mail_token::MailPurpose;
 use crate::error::{Error, ErrorCollector};
 use crate::mail::{Kind, Notice};
@@ -336,18 +336,12 @@ impl Auth {
         user: &User,
         new_address: &str,
     ) -> Result<(), Error> {
-        if self.is_mail_to_user(user) {
+        if self.sends(Notice::AddressChanged, user) {
             // From now on, and not only when the mail is sent, nobody else gets the old address. The link of
             // this token is in no mail: that of the mail replaces it.
-            let reserved = (user.email.as_str(), fold(&user.email));
             let link = MailedLink::generate(MailPurpose::Undo)?;
-            link.store(
-                tx,
-                self,
-                TokenOwner::User(user.id),
-                (reserved.0, &reserved.1),
-                false,
-            )?;
+            let owner = TokenOwner::User(user.id);
+            link.store(tx, self, owner, (&user.email, &fold(&user.email)), false)?;
         }
         self.tell_old_address(tx, context, user, Some(new_address))
     }
@@ -360,20 +354,11 @@ impl Auth {
         user: &User,
         new_address: Option<&str>,
     ) -> Result<(), Error> {
-        if !self.is_mail_to_user(user) {
-            return Ok(());
-        }
         let detail = NoticeDetail {
             new_address: new_address.map(str::to_owned),
+            ..NoticeDetail::default()
         };
-        let to = (user.id, user.email.as_str());
-        self.queue_notice(tx, context, Notice::AddressChanged, to, &detail)
-    }
-
-    /// Whether the address counts as that of the user. Where addresses are verified, one that was not may be
-    /// a stranger's, who must neither learn of the account nor get it.
-    fn is_mail_to_user(&self, user: &User) -> bool {
-        self.0.config.flows.verification == Verification::Off || user.email_verified_at.is_some()
+        self.queue_notice(tx, context, Notice::AddressChanged, user, detail)
     }
 }
 

@@ -172,7 +172,7 @@ impl Auth {
                 Some(link) => {
                     let address = (&*invitation.email, &*invitation.email_key);
                     let owner = TokenOwner::Invitation(invitation.id);
-                    let link = link.good_until(invitation.expires_at);
+                    let link = link.good_for(lifetime);
                     link.store(tx, &auth, owner, address, false)?;
                 }
                 None => auth.queue_mail(tx, &context, MailRequest::invitation(&invitation))?,

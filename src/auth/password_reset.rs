@@ -5,14 +5,14 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::admin::Administrator;
-use super::mail::{MailRequest, MailedLink, PrintedLink, ProofInput, Proven};
+use super::mail::{MailRequest, MailedLink, NoticeDetail, PrintedLink, ProofInput, Proven};
 use super::revoked_credentials::RevokedCredentials;
 use super::validation::{Field, check_email, check_password};
 use super::{Auth, mail_tokens};
 use crate::audit::{Action, AuditContext, Event};
 use crate::credential::mail_token::MailPurpose;
 use crate::error::{Error, ErrorCollector};
-use crate::mail::Kind;
+use crate::mail::{Kind, Notice};
 use crate::store::{Account, Ends, TokenOwner, User};
 
 /// A new password, and the proof that the account may get it.
@@ -75,7 +75,7 @@ impl Auth {
         };
         let hashed = self.hash_reset_password(context, &password, &user).await?;
         let keeps_keys = end_keys == Some(false);
-        let (auth, by) = (self.clone(), context.by_mail(user_id));
+        let (auth, by, client) = (self.clone(), context.by_mail(user_id), context.clone());
         let ends = Ends::Users(vec![user_id]);
         let reset = self.change(&by, ends, move |tx, events| {
             let user = User::lock(tx, user_id)?.filter(|user| user.disabled_at.is_none());
@@ -91,6 +91,8 @@ impl Auth {
             };
             mail_tokens::end_resets(tx, user_id)?;
             events.record(ended.add_to(Event::new(action).on_user(user_id)));
+            let notice = Notice::PasswordChanged;
+            auth.queue_notice(tx, &client, notice, &user, NoticeDetail::default())?;
             Ok(())
         });
         match reset.await {

@@ -8,6 +8,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use super::device_name::device_name;
+#[cfg(feature = "mail")]
+use super::mail::NoticeDetail;
 use super::session::{IssuedToken, Refreshable, claim_if_needed, end_after};
 use super::session_uses::is_unused;
 use super::sign_in::choose_session_scopes;
@@ -15,6 +17,8 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::PlainToken;
 use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
 use crate::store::{
     Ends, NextTokens, Revoking, Sessions, StoreError, StoredRefresh, User, Writing,
 };
@@ -126,7 +130,7 @@ impl Auth {
         // As everything that ends credentials of the user: the user first.
         let user = User::lock_owner(tx, user_id)?.filter(|user| user.disabled_at.is_none());
         let stored = StoredRefresh::lock(tx, refresh.presented.session_id)?;
-        let (Some(_), Some(stored)) = (user, stored) else {
+        let (Some(user), Some(stored)) = (user, stored) else {
             return Ok(Some(Outcome::Refused));
         };
         if stored.has_ended(refresh.now) {
@@ -149,11 +153,19 @@ impl Auth {
         if !may_end {
             return Ok(None);
         }
-        Sessions::end(tx, user_id, stored.session_id)?;
+        Sessions::end(tx, user.id, stored.session_id)?;
         let event = Event::refused(Action::SessionRefreshReuse).on_user(user_id);
         // Not by the user: either this client or an earlier one is a thief.
         let event = event.with("session", stored.session_id);
         events.record_by(refresh.context.clone(), event);
+        #[cfg(feature = "mail")]
+        self.queue_notice(
+            tx,
+            &refresh.context,
+            Notice::RefreshReuse,
+            &user,
+            NoticeDetail::default(),
+        )?;
         Ok(Some(Outcome::Reused))
     }
 

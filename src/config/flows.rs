@@ -21,6 +21,8 @@ pub struct FlowConfig {
     pub change_lifetime: TimeDelta,
     /// `TOKENHOUSE_INVITE_LIFETIME`: the same for an invitation.
     pub invite_lifetime: TimeDelta,
+    /// `TOKENHOUSE_NOTICES`: what users are told of by mail.
+    pub notices: Notices,
     /// `TOKENHOUSE_CODE_LIFETIME`: how long a code is good that is typed instead.
     pub code_lifetime: TimeDelta,
     /// `TOKENHOUSE_MAIL_PER_HOUR`: how many mails are sent per hour.
@@ -58,6 +60,35 @@ pub enum RegisterAnswer {
     Uniform,
 }
 
+/// The names of what users can be told of: those of the templates.
+pub(crate) const NOTICE_NAMES: [&str; 5] = [
+    "password-changed",
+    "address-changed",
+    "key-created",
+    "new-device",
+    "refresh-reuse",
+];
+
+/// What users are told of by mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notices {
+    /// Everything.
+    All,
+    /// What has these names.
+    Only(Vec<String>),
+}
+
+impl Notices {
+    /// Whether users are told of what has this name.
+    pub fn include(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|one| one == name),
+        }
+    }
+}
+
 impl FlowConfig {
     pub(super) fn from_values(
         values: &Values,
@@ -75,6 +106,7 @@ impl FlowConfig {
             verify_lifetime: lifetime("TOKENHOUSE_VERIFY_LIFETIME", 30 * DAY)?,
             change_lifetime: lifetime("TOKENHOUSE_CHANGE_LIFETIME", DAY)?,
             invite_lifetime: lifetime("TOKENHOUSE_INVITE_LIFETIME", 30 * DAY)?,
+            notices: notices(values)?,
             code_lifetime: lifetime("TOKENHOUSE_CODE_LIFETIME", 3_600)?,
             mails_per_hour: values.number("TOKENHOUSE_MAIL_PER_HOUR", 1, 1_000_000)?,
             mails_unknown: values.flag("TOKENHOUSE_MAIL_UNKNOWN")?,
@@ -86,6 +118,25 @@ impl FlowConfig {
             register_answer: register_answer(values, is_mail_on)?,
         })
     }
+}
+
+fn notices(values: &Values) -> Result<Notices, ConfigError> {
+    let name = "TOKENHOUSE_NOTICES";
+    let text = values.text(name);
+    match text.as_str() {
+        "all" => return Ok(Notices::All),
+        "none" => return Ok(Notices::Only(Vec::new())),
+        _ => {}
+    }
+    let names: Vec<String> = text.split(',').map(|one| one.trim().to_owned()).collect();
+    if names.iter().all(|one| NOTICE_NAMES.contains(&one.as_str())) {
+        return Ok(Notices::Only(names));
+    }
+    Err(ConfigError::new(
+        name,
+        "expected all, none or some of password-changed, address-changed, key-created, new-device and \
+         refresh-reuse, separated by commas",
+    ))
 }
 
 fn verification(values: &Values) -> Result<Verification, ConfigError> {

@@ -31,7 +31,9 @@ use std::fmt;
 
 pub use colour::Colour;
 pub use env_file::{EnvFile, ReadFile};
-pub use flows::{FlowConfig, RegisterAnswer, Verification};
+#[cfg(all(test, feature = "mail"))]
+pub(crate) use flows::NOTICE_NAMES;
+pub use flows::{FlowConfig, Notices, RegisterAnswer, Verification};
 pub use mail::{MailAddress, MailConfig, MailTransport};
 pub use pages::{Logo, PagesConfig, PagesMode};
 pub(crate) use postgres_url::PostgresUrl;

@@ -237,6 +237,11 @@ pub const SETTINGS: &[Setting] = &[
         "Answer by mail who wants to reset a password and has no account",
     ),
     plain(
+        "TOKENHOUSE_NOTICES",
+        "all",
+        "What users are told of by mail: all, none or some of password-changed, address-changed, key-created, new-device and refresh-reuse, separated by commas",
+    ),
+    plain(
         "TOKENHOUSE_RESET_LIFETIME",
         "1800",
         "How long a link to reset the password is good: 30m or a number of seconds; at most 1d",

@@ -26,7 +26,7 @@ pub enum MailPurpose {
     Change,
     /// To return to the address before a change.
     Undo,
-    /// To create the account that somebody else has offered.
+    /// To create the account that an administrator has offered.
     Invite,
 }
 

@@ -298,6 +298,26 @@ impl AuditEvent {
         })
     }
 
+    /// The user agents of the clients that have last succeeded with this action on this target, newest first:
+    /// at most `limit`.
+    #[cfg(feature = "mail")]
+    pub(crate) fn user_agents(
+        conn: &mut StoreConnection,
+        target: &str,
+        action: &str,
+        limit: i64,
+    ) -> QueryResult<Vec<String>> {
+        audit_events::table
+            .filter(audit_events::target.eq(target))
+            // Not by equality: the index of the actions has far more events than that of the targets.
+            .filter(audit_events::action.like(action))
+            .filter(audit_events::result.eq("ok"))
+            .order(audit_events::id.desc())
+            .limit(limit)
+            .select(audit_events::user_agent)
+            .load(conn)
+    }
+
     /// The matching events of these ids, newest first, at most `limit`. The caller bounds the ids, as
     /// all of them are read.
     pub(crate) fn list_matching(

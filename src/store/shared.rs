@@ -7,6 +7,8 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use super::locked_counters::SavedCounters;
+#[cfg(feature = "mail")]
+use super::mail_outbox::NewOutboxMail;
 use super::new_session::OfUser;
 use super::user::LockedUser;
 use super::{Account, CounterKey, LockedCounters, LockedSessions, Revoking};
@@ -36,12 +38,17 @@ pub(crate) struct Shared {
     pub(crate) counters: LockedCounters,
     /// The sessions of the users who get one.
     pub(crate) sessions: LockedSessions,
+    /// The mails to queue.
+    #[cfg(feature = "mail")]
+    pub(crate) mails: Vec<NewOutboxMail>,
 }
 
 /// What one operation may have changed, to return to.
 pub(crate) struct Saved {
     counters: SavedCounters,
     sessions: Option<(i64, OfUser)>,
+    #[cfg(feature = "mail")]
+    mails: usize,
 }
 
 /// The users of these claims whose credentials may end, sorted.
@@ -77,6 +84,8 @@ impl Shared {
             accounts,
             counters,
             sessions: LockedSessions::read(tx, &beginning, may_end)?,
+            #[cfg(feature = "mail")]
+            mails: Vec::new(),
         })
     }
 
@@ -97,6 +106,8 @@ impl Shared {
         Saved {
             counters: self.counters.save(&claims.counters),
             sessions: user.and_then(|user| Some((user, self.sessions.save(user)?))),
+            #[cfg(feature = "mail")]
+            mails: self.mails.len(),
         }
     }
 
@@ -106,11 +117,17 @@ impl Shared {
         if let Some((user, sessions)) = saved.sessions {
             self.sessions.restore(user, sessions);
         }
+        #[cfg(feature = "mail")]
+        self.mails.truncate(saved.mails);
     }
 
     /// Stores what has changed.
     pub(crate) fn store(self, tx: &mut Revoking<'_>) -> QueryResult<()> {
         self.sessions.store(tx)?;
+        #[cfg(feature = "mail")]
+        for mail in &self.mails {
+            mail.insert(tx)?;
+        }
         self.counters.store(tx)
     }
 }

@@ -179,6 +179,7 @@ fn mail_requests(client: &Client, email: &str) -> Vec<Request> {
             }
         }
     }
+    requests.push(client.get("/invitations/Canary-token"));
     for body in unreadable_bodies() {
         requests.push(post(client, "/reset-password", "application/json", body));
     }

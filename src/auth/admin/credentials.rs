@@ -8,6 +8,8 @@ use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
 #[cfg(feature = "mail")]
+use crate::auth::mail::NoticeDetail;
+#[cfg(feature = "mail")]
 use crate::auth::mail_tokens;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::session::{Authentication, Beginning};
@@ -15,6 +17,8 @@ use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, Device, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
 #[cfg(feature = "pages")]
 use crate::store::prune_sign_in_codes;
 use crate::store::{
@@ -67,6 +71,8 @@ impl Auth {
             .hash_new_password(&admin.context, &password, &user)
             .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
+        #[cfg(feature = "mail")]
+        let by = admin.context.clone();
         let changed = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
@@ -77,6 +83,14 @@ impl Auth {
                 false => RevokedCredentials::all_of_user(tx, id, now)?,
             };
             events.record(ended.add_to(Event::new(Action::PasswordChange).on_user(id)));
+            #[cfg(feature = "mail")]
+            auth.queue_notice(
+                tx,
+                &by,
+                Notice::PasswordChanged,
+                user,
+                NoticeDetail::default(),
+            )?;
             Ok(ended)
         });
         changed.await
@@ -221,6 +235,8 @@ impl Auth {
         input: KeyInput,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(id, input)?;
+        #[cfg(feature = "mail")]
+        let (auth, by) = (self.clone(), admin.context.clone());
         let created = self.administer(
             admin,
             id,
@@ -229,7 +245,10 @@ impl Auth {
                 if user.disabled_at.is_some() {
                     return Err(Error::Disabled);
                 }
-                insert_key(tx, events, &user.scopes, &new)
+                let key = insert_key(tx, events, &user.scopes, &new)?;
+                #[cfg(feature = "mail")]
+                auth.tell_of_key(tx, &by, user, &key)?;
+                Ok(key)
             },
         );
         let key = created.await?;

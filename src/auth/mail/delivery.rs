@@ -164,8 +164,11 @@ impl Auth {
             }
             let link = auth.link_for(tx, kind, &user, &to, link)?;
             if let Some(link) = &link {
-                let same = [kind.name()];
-                OutboxMail::discard_of_user(tx, user.id, &same, Some(mail.id))?;
+                // Notices about other changes of the address go to other boxes.
+                if kind != Kind::Notice(Notice::AddressChanged) {
+                    let same = [kind.name()];
+                    OutboxMail::discard_of_user(tx, user.id, &same, Some(mail.id))?;
+                }
                 link.store(
                     tx,
                     &auth,
@@ -228,15 +231,15 @@ impl Auth {
         }
         let is_first = mail.attempts <= 1;
         // The time in the queue does not count, so the mail tells the lifetime that was chosen.
-        let expires_at = match is_first {
-            true => now + (invitation.expires_at - mail.queued_at),
-            false => invitation.expires_at,
+        let lifetime = match is_first {
+            true => whole_minutes(invitation.expires_at - mail.queued_at),
+            false => invitation.expires_at - now,
         };
-        Invitation::set_expiry(tx, invitation.id, expires_at)?;
-        let link = link.good_until(expires_at);
+        let link = link.good_for(lifetime);
         let address = (&*invitation.email, &*invitation.email_key);
         let owner = TokenOwner::Invitation(invitation.id);
-        link.store(tx, self, owner, address, !is_first)?;
+        let expires_at = link.store(tx, self, owner, address, !is_first)?;
+        Invitation::set_expiry(tx, invitation.id, expires_at)?;
         let inviter = match invitation.invited_by {
             Some(id) => User::find(tx, id)?.map(name_of),
             None => None,
@@ -274,7 +277,11 @@ impl Auth {
         locale: String,
         (link, inviter): (Option<&MailedLink>, Option<String>),
     ) -> Result<Preparation, Error> {
-        let url = link.map(|link| link.url(self)).transpose()?;
+        let url = match (link, kind) {
+            (Some(link), _) => Some(link.url(self)?),
+            (None, Kind::Notice(notice)) => self.remedy(notice),
+            (None, _) => None,
+        };
         Ok(Preparation::Ready(Box::new(Prepared {
             kind,
             to,
@@ -302,6 +309,8 @@ impl Auth {
                 time: Some(queued_at),
                 ip,
                 inviter: prepared.inviter.as_deref(),
+                device: told.device.as_deref(),
+                key: told.key.as_deref(),
                 new_address: told.new_address.as_deref(),
                 ..Details::default()
             };
@@ -390,6 +399,13 @@ fn find_user(tx: &mut Writing<'_>, address: &str) -> Result<Option<i64>, StoreEr
     Ok(account.map(|account| account.user.id))
 }
 
+/// A lifetime, rounded up: the mail was queued a little after the lifetime had begun.
+fn whole_minutes(lifetime: TimeDelta) -> TimeDelta {
+    let begun = i64::from(lifetime.subsec_nanos() > 0);
+    let seconds = (lifetime.num_seconds() + begun).max(0).cast_unsigned();
+    TimeDelta::minutes(seconds.div_ceil(60).cast_signed())
+}
+
 /// How a user is called: by the address without a name.
 fn name_of(user: User) -> String {
     match user.name.is_empty() {
@@ -410,8 +426,8 @@ fn addressee(
         Kind::ConfirmChange => PendingEmail::find(tx, user.id)?
             .map(|pending| pending.email)
             .filter(|email| *email == mail.to_address),
-        // To the address before the change.
-        Kind::Notice(Notice::AddressChanged) => Some(mail.to_address.clone()),
+        // To the address when it happened: the one of now may be that of a thief.
+        Kind::Notice(_) => Some(mail.to_address.clone()),
         _ => Some(user.email.clone()),
     })
 }

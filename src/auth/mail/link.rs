@@ -34,8 +34,8 @@ pub(in crate::auth) struct MailedLink {
     purpose: MailPurpose,
     token: PlainToken,
     code: Option<(PlainToken, String)>,
-    /// UTC; when the settings do not say how long it is good.
-    expires_at: Option<NaiveDateTime>,
+    /// How long it is good, if the settings do not say that.
+    lifetime: Option<TimeDelta>,
 }
 
 impl MailedLink {
@@ -48,14 +48,14 @@ impl MailedLink {
             purpose,
             token: generate_mail_token()?,
             code: None,
-            expires_at: None,
+            lifetime: None,
         })
     }
 
-    /// The same link, which is good until this time, UTC.
-    pub(in crate::auth) fn good_until(self, expires_at: NaiveDateTime) -> Self {
+    /// The same link, which is good for this long.
+    pub(in crate::auth) fn good_for(self, lifetime: TimeDelta) -> Self {
         Self {
-            expires_at: Some(expires_at),
+            lifetime: Some(lifetime),
             ..self
         }
     }
@@ -76,7 +76,7 @@ impl MailedLink {
         keeps_previous: bool,
     ) -> Result<NaiveDateTime, StoreError> {
         let (now, flows) = (auth.0.clock.now(), &auth.0.config.flows);
-        let expires_at = self.expires_at.unwrap_or(now + self.lifetime(auth));
+        let expires_at = now + self.lifetime(auth);
         let digest = self.token.digest().to_hex();
         let times = (now, expires_at);
         let mut new = NewMailToken::new(owner, self.purpose, address, digest, times);
@@ -90,10 +90,9 @@ impl MailedLink {
 
     /// How long the link is good.
     pub(super) fn lifetime(&self, auth: &Auth) -> TimeDelta {
-        match self.expires_at {
-            Some(expires_at) => expires_at - auth.0.clock.now(),
-            None => lifetime_of(self.purpose, &auth.0.config.flows),
-        }
+        let flows = &auth.0.config.flows;
+        self.lifetime
+            .unwrap_or_else(|| lifetime_of(self.purpose, flows))
     }
 
     /// The link.

@@ -15,6 +15,8 @@ use crate::config::{RefreshMode, Verification};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::scope;
+#[cfg(feature = "mail")]
+use crate::store::NewOutboxMail;
 use crate::store::{AccessToken, Claims, NewSession, SessionKind};
 
 /// The scope with which a client asks for a refresh token (section 11 of `OpenID` Connect Core). No user
@@ -56,6 +58,14 @@ enum Stored {
     AccountChanged,
     /// No token, because the account has reached its limit of sign-ins, for this long.
     TooManySignIns(TimeDelta),
+}
+
+/// What a sign-in stores.
+struct NewSignIn {
+    session: NewSession,
+    /// The notice of a new device.
+    #[cfg(feature = "mail")]
+    notice: Option<NewOutboxMail>,
 }
 
 impl Auth {
@@ -185,10 +195,17 @@ impl Auth {
             refresh,
         };
         let (secret, session) = self.new_session(&context, beginning, now)?;
+        #[cfg(feature = "mail")]
+        let notice = self.notice_of_device(&context, &account.user).await?;
         // A single session always replaces another one, and that of a device usually does.
         let replaces = self.0.config.sessions.per_user == 1 || device.id.is_some();
         let store = async |ends_another| {
-            self.store_session(&context, verified, session.clone(), ends_another)
+            let beginning = NewSignIn {
+                session: session.clone(),
+                #[cfg(feature = "mail")]
+                notice: notice.clone(),
+            };
+            self.store_session(&context, verified, beginning, ends_another)
                 .await
         };
         let stored = claim_if_needed(replaces, store).await;
@@ -221,9 +238,10 @@ impl Auth {
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
-        session: NewSession,
+        beginning: NewSignIn,
         ends_another: bool,
     ) -> Result<Option<Stored>, Error> {
+        let session = beginning.session;
         let VerifiedAccount { account, attempt } = verified.clone();
         let user_id = account.user.id;
         let claims = Claims {
@@ -254,6 +272,8 @@ impl Auth {
             });
             let (token, evicted) = shared.sessions.begin(session, limit)?;
             auth.record_evicted(events, user_id, &evicted);
+            #[cfg(feature = "mail")]
+            shared.mails.extend(beginning.notice);
             Ok(Some(Stored::Token(token)))
         });
         stored.await

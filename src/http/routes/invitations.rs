@@ -59,7 +59,7 @@ impl FromMembers for InvitationInput {
     }
 }
 
-/// Invite somebody
+/// Invite a user
 ///
 /// Even when registration is closed. Administrators can grant the scopes that they hold and those that the
 /// settings list. API keys cannot invite.

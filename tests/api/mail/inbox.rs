@@ -46,6 +46,8 @@ impl Inbox {
                 &format!("file:{}", self.path().display()),
             )
             .setting("TOKENHOUSE_PUBLIC_URL", PUBLIC_URL)
+            // The others would be among the mails that a test counts.
+            .setting("TOKENHOUSE_NOTICES", "address-changed")
     }
 
     pub fn path(&self) -> &Path {

@@ -3,6 +3,7 @@
 mod email_change;
 mod inbox;
 mod invitations;
+mod notices;
 mod outbox;
 mod reset;
 mod smtp_server;

@@ -172,7 +172,11 @@ fn answer_is_the_same_for_every_address(backend: Backend) {
 fn link_dies_with_its_reason(backend: Backend) {
     let inbox = Inbox::new();
     let clock = Clock::manual(Utc::now());
-    let app = inbox.app(backend).clock(clock.clone()).start();
+    let app = inbox
+        .app(backend)
+        .setting("TOKENHOUSE_NOTICES", "none")
+        .clock(clock.clone())
+        .start();
     let alice = app.register("alice");
     let mut number = 0;
     let mut link = || {
