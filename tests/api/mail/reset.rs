@@ -68,7 +68,7 @@ fn link_resets_the_password_once_and_ends_everything(backend: Backend) {
         (mail.to.as_str(), mail.code.len()),
         ("alice@example.com", 8)
     );
-    assert!(mail.text.contains("within 30 minutes"), "{mail:?}");
+    assert!(mail.text.contains("30 minutes"), "{mail:?}");
     // Neither a look at the link nor a use as another credential spends it.
     for method in ["GET", "HEAD"] {
         let path = format!("/reset-password?t={}", mail.token);
