@@ -35,7 +35,6 @@ impl Auth {
     ) -> Result<(), Error> {
         let checked = self.check_registration(context, input).await?;
         let address = checked.email.to_string();
-        self.check_capacity(context.network())?;
         // Also if the address is taken, so that it takes as long.
         let user = self.hash_new_user(context, checked, String::new()).await?;
         let may_mail = self.0.throttle.take_mail(context, &user.email_key).await?;

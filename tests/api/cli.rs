@@ -396,7 +396,10 @@ fn leaf_commands(command: &clap::Command, name: &str, found: &mut BTreeSet<Strin
 
 #[test]
 fn every_command_honours_the_json_option() {
-    let app = TestApp::start(Backend::Sqlite);
+    let app = TestApp::builder(Backend::Sqlite)
+        // For the links.
+        .setting("TOKENHOUSE_PUBLIC_URL", "https://auth.example.com")
+        .start();
     let folder = ScratchDir::new("json-option");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (source, copy, pages) = (file("users.jsonl"), file("copy.db"), file("pages"));
@@ -424,6 +427,9 @@ fn every_command_honours_the_json_option() {
         ("user update", &[carol, "--surname", "X"]),
         ("user grant", &[carol, "a:b"]),
         ("user unlock", &[carol]),
+        ("user reset-link", &[carol]),
+        ("user verify", &[carol]),
+        ("user invite", &["erin@example.com"]),
         ("token issue", &[carol]),
         ("token list", &[]),
         ("session list", &[carol]),

@@ -11,6 +11,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
+#[cfg(feature = "server")]
 use crate::network::Network;
 use crate::password::{HashError, StoredHash};
 use crate::store::{Account, Principal, StoreError, stored_hash_classes, username_key};
@@ -35,6 +36,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::Busy`] if it is full.
+    #[cfg(feature = "server")]
     pub(crate) fn check_capacity(&self, network: Network) -> Result<(), Error> {
         Ok(self.0.hasher.check_capacity(network)?)
     }

@@ -30,7 +30,9 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, Resource, web};
 
 use super::log_limit::LogLimit;
-use super::method_router::{Methods, delete, get, patch, post, resource};
+#[cfg(feature = "mail")]
+use super::method_router::Methods;
+use super::method_router::{delete, get, patch, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
 use crate::metrics::Metrics;

@@ -4,7 +4,6 @@ use askama::Template;
 
 use crate::mail::{Kind, Rendered};
 use crate::pages::Frame;
-use crate::pages::texts::console::ConsoleTexts;
 use crate::pages::texts::console_mail::MailTexts;
 
 use super::{ConsoleHead, Section};
@@ -15,7 +14,6 @@ use super::{ConsoleHead, Section};
 pub(crate) struct MailPage {
     frame: Frame,
     t: &'static MailTexts,
-    c: &'static ConsoleTexts,
     head: ConsoleHead,
     locales: Vec<String>,
     kind: Kind,
@@ -28,7 +26,6 @@ impl MailPage {
     pub(crate) fn new(frame: Frame, scopes: &str) -> Self {
         Self {
             t: MailTexts::of(frame.language),
-            c: ConsoleTexts::of(frame.language),
             head: ConsoleHead::new(Section::Mail, scopes),
             locales: Vec::new(),
             kind: Kind::ResetPassword,

@@ -31,6 +31,8 @@ use crate::scope;
 use super::language::fill;
 use super::problem::problem;
 use super::texts::console::ConsoleTexts;
+#[cfg(feature = "mail")]
+use super::texts::console_mail::MailTexts;
 use super::{Frame, Language};
 
 /// The sections of the console.
@@ -80,7 +82,7 @@ impl Section {
             Self::Events => t.events,
             Self::Apps => t.apps,
             #[cfg(feature = "mail")]
-            Self::Mail => t.mail,
+            Self::Mail => MailTexts::of(frame.language).heading,
             Self::Settings => t.settings,
             Self::Health => t.health,
         }

@@ -11,7 +11,6 @@ texts! {
     users: "Users", "Konten", "Usuarios", "Utilisateurs";
     events: "Events", "Ereignisse", "Eventos", "Événements";
     apps: "Apps and keys", "Apps und Schlüssel", "Aplicaciones y claves", "Applications et clés";
-    mail: "Mails", "E-Mails", "Correos", "E-mails";
     settings: "Settings", "Einstellungen", "Configuración", "Paramètres";
     health: "Health", "Zustand", "Estado", "État";
     // The list of the users.

@@ -5,6 +5,7 @@ use super::texts;
 texts! {
     /// The texts of the page of mails.
     MailTexts
+    heading: "Mails", "E-Mails", "Correos", "E-mails";
     hint: "What mails look like, with sample data.", "So sehen die E-Mails aus, mit Beispieldaten.",
         "Así son los correos, con datos de ejemplo.", "L’aspect des e-mails, avec des données d’exemple.";
     kind: "Mail", "E-Mail", "Correo", "E-mail";
