@@ -16,8 +16,6 @@ fn control_key_alone_opens_the_control_routes_and_only_these() {
         format!("API_KEY_TOKEN={STATIC_KEY}"),
         format!("API_KEY_TOKEN_PREVIOUS={previous}"),
         "TOKENHOUSE_LIMITS=off".to_owned(),
-        "TOKENHOUSE_MAIL=log".to_owned(),
-        "TOKENHOUSE_PUBLIC_URL=http://localhost".to_owned(),
     ];
     let dev = Dev::start(
         &settings
