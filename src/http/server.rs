@@ -151,6 +151,12 @@ impl WholeService {
         routes(app, metrics, self.with_docs, |resource| resource);
         #[cfg(feature = "pages")]
         pages::routes(app, metrics, &self.pages, |resource| resource);
+        #[cfg(feature = "mail")]
+        {
+            #[cfg(feature = "pages")]
+            pages::mail_routes(app, metrics, &self.pages, |resource| resource);
+            mail_routes(app, metrics, |resource| resource);
+        }
         other_paths(app);
     }
 }
@@ -210,6 +216,16 @@ pub fn configure(
         pages::routes(app, auth.metrics(), &pages, |resource| {
             resource.wrap(from_fn(around_route))
         });
+        #[cfg(feature = "mail")]
+        {
+            #[cfg(feature = "pages")]
+            pages::mail_routes(app, auth.metrics(), &pages, |resource| {
+                resource.wrap(from_fn(around_route))
+            });
+            mail_routes(app, auth.metrics(), |resource| {
+                resource.wrap(from_fn(around_route))
+            });
+        }
     }
 }
 

@@ -8,6 +8,8 @@ pub(crate) mod console;
 mod field;
 pub(crate) mod guarded;
 mod language;
+#[cfg(feature = "mail")]
+pub(crate) mod mail_step;
 mod message;
 mod plot;
 mod problem;

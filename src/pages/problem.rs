@@ -20,6 +20,8 @@ pub(crate) fn problem(error: &Error, language: Language) -> String {
         }
         Error::Busy(busy) => fill(t.busy, "wait", &wait(busy.retry_after, language)),
         Error::EmailTaken => t.email_taken.to_owned(),
+        Error::BadMailToken | Error::InvitationOver(_) => t.bad_link.to_owned(),
+        Error::AlreadyVerified => t.already_verified.to_owned(),
         Error::RegistrationRefused => t.registration_refused.to_owned(),
         Error::TooManyKeys => t.too_many_keys.to_owned(),
         Error::LastAdministrator => t.last_administrator.to_owned(),

@@ -26,6 +26,8 @@ pub(crate) struct SignInPage {
     query: String,
     /// Whether everybody may create an account.
     pub(crate) can_sign_up: bool,
+    /// Whether a mail helps a user who has forgotten the password.
+    pub(crate) can_reset: bool,
 }
 
 impl SignInPage {
@@ -42,6 +44,7 @@ impl SignInPage {
             next: None,
             query: String::new(),
             can_sign_up: false,
+            can_reset: false,
         }
     }
 

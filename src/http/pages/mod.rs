@@ -28,6 +28,8 @@ mod files;
 mod forms;
 mod guarded;
 mod keys;
+#[cfg(feature = "mail")]
+mod mail_steps;
 mod page;
 mod password;
 mod profile;
@@ -45,6 +47,8 @@ use actix_web::{Resource, web};
 
 pub(super) use complete::complete;
 use forms::{OwnForm, SignedForm};
+#[cfg(feature = "mail")]
+pub(super) use mail_steps::routes as mail_routes;
 use page::Page;
 use respond::{back_to, refused_form, see_other, show, show_as};
 

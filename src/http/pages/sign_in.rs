@@ -17,6 +17,8 @@ use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::Refusal;
+#[cfg(feature = "mail")]
+use crate::pages::mail_step::MailStep;
 use crate::pages::sign_in::{SignInPage, SignedInPage};
 
 /// The query of the sign-in page after a sign-out.
@@ -94,6 +96,13 @@ pub(super) async fn form(
     } else if says(&request, DELETED) {
         form = form.after_deletion();
     }
+    #[cfg(feature = "mail")]
+    if let Some(step) = MailStep::FINAL
+        .into_iter()
+        .find(|step| says(&request, step.done()))
+    {
+        form.notice = Some(step.notice(page.language()).to_owned());
+    }
     show(&leading(form.before(next.map(str::to_owned)), to.as_ref()))
 }
 
@@ -108,6 +117,10 @@ fn leading(form: SignInPage, to: Option<&ReturnTo>) -> SignInPage {
 fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
     let mut form = SignInPage::new(page.frame());
     form.can_sign_up = can_sign_up(auth, page);
+    #[cfg(feature = "mail")]
+    {
+        form.can_reset = auth.is_mail_on();
+    }
     form
 }
 

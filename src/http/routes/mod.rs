@@ -30,8 +30,6 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, Resource, web};
 
 use super::log_limit::LogLimit;
-#[cfg(feature = "mail")]
-use super::method_router::Methods;
 use super::method_router::{delete, get, patch, post, resource};
 use super::normalize_path;
 use super::request_error::RequestError;
@@ -119,8 +117,6 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     .service(resource("/health/ready", get(health::ready)))
     .service(resource("/readyz", get(health::ready)))
     .service(resource("/metrics", get(health::metrics)));
-    #[cfg(feature = "mail")]
-    mail_routes(app, &resource);
     if with_docs {
         app.app_data(web::Data::new(docs::Document::default()))
             .service(resource("/docs", get(docs::swagger_ui)))
@@ -133,10 +129,12 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
 
 /// What is done by mail. Links that were printed work without mail too.
 #[cfg(feature = "mail")]
-fn mail_routes<R: HttpServiceFactory + 'static>(
+pub(super) fn mail_routes<R: HttpServiceFactory + 'static>(
     app: &mut web::ServiceConfig,
-    resource: &impl Fn(&'static str, Methods) -> R,
+    metrics: &Metrics,
+    finish: impl Fn(Resource) -> R,
 ) {
+    let resource = |path, methods| finish(resource(metrics, path, methods));
     app.service(resource("/forgot-password", post(password_reset::forgot)))
         .service(resource("/reset-password", post(password_reset::reset)))
         .service(resource(

@@ -15,6 +15,8 @@ pub(crate) mod console_system;
 pub(crate) mod console_user;
 pub(crate) mod events;
 pub(crate) mod guarded;
+#[cfg(feature = "mail")]
+pub(crate) mod mail_steps;
 pub(crate) mod problems;
 pub(crate) mod sign_in;
 
@@ -70,6 +72,8 @@ mod tests {
             console_system::SystemTexts::rows(),
             console_user::UserTexts::rows(),
             guarded::GuardedTexts::rows(),
+            #[cfg(feature = "mail")]
+            mail_steps::MailStepTexts::rows(),
             problems::ProblemTexts::rows(),
             sign_in::SignInTexts::rows(),
         ]

@@ -11,6 +11,12 @@ texts! {
         "Diese Seite gibt es nicht, oder was sie zeigte, ist nicht mehr da.",
         "Esta página no existe, o lo que mostraba ya no está.",
         "Cette page n’existe pas, ou ce qu’elle affichait n’est plus là.";
+    bad_link: "The link or code is not valid any more. Ask for another mail.",
+        "Der Link oder Code gilt nicht mehr. Fordern Sie eine neue E-Mail an.",
+        "El enlace o el código ya no es válido. Pide otro correo.",
+        "Le lien ou le code n’est plus valable. Demandez un autre e-mail.";
+    already_verified: "This address is confirmed already.", "Diese Adresse ist schon bestätigt.",
+        "Esta dirección ya está confirmada.", "Cette adresse est déjà confirmée.";
     unavailable: "Please try again", "Bitte noch einmal versuchen", "Vuelve a intentarlo", "Veuillez réessayer";
     unavailable_text: "The service cannot answer at the moment. Try again in a few seconds.",
         "Der Dienst kann gerade nicht antworten. Versuchen Sie es in ein paar Sekunden noch einmal.",

@@ -14,6 +14,7 @@ texts! {
         "Durante 30 días. No en un equipo compartido.",
         "Pendant 30 jours. À éviter sur un appareil partagé.";
     submit: "Sign in", "Anmelden", "Iniciar sesión", "Se connecter";
+    forgot: "Forgot your password?", "Passwort vergessen?", "¿Has olvidado la contraseña?", "Mot de passe oublié ?";
     no_account: "No account yet?", "Noch kein Konto?", "¿Aún no tienes cuenta?", "Pas encore de compte ?";
     sign_up: "Create one", "Konto anlegen", "Crear una", "Créer un compte";
     already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";

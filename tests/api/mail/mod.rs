@@ -5,6 +5,7 @@ mod inbox;
 mod invitations;
 mod notices;
 mod outbox;
+mod pages;
 mod reset;
 mod smtp_server;
 mod verification;
