@@ -43,6 +43,18 @@ ACCOUNT = {
     "delete": "/account/delete",
 }
 
+# Where mails lead.
+MAIL_STEPS = {
+    "forgot": "/forgot-password",
+    "reset": "/reset-password?t=tke_x",
+    "reset-code": "/reset-password?sent",
+    "verify": "/verify-email?t=tke_x",
+    "verify-code-de": "/verify-email?lang=de",
+    "change": "/change-email?t=tke_x&lang=en",
+    "undo": "/change-email/undo?t=tke_x",
+    "invitation": "/invitations/accept?t=tke_x",
+}
+
 # Pages of the console. The second user has sessions, the third a long name.
 CONSOLE = {
     "overview": "/console",
@@ -171,6 +183,9 @@ def visit(pages, email):
     pages.look("password-refused")
     pages.press("Sign out")
     pages.look("signed-out")
+    for name, path in MAIL_STEPS.items():
+        pages.open(path)
+        pages.look(name)
     pages.expected_status = 401
     pages.sign_in(email, "wrong")
     pages.look("sign-in-refused")
