@@ -7,7 +7,7 @@ use rand::rngs::SysRng;
 use crate::credential::token::{NoRandomness, PlainToken, generate_token, is_token_shaped};
 
 /// The prefix of every token. No header accepts a credential with it.
-pub const PREFIX: &str = "tkm_";
+pub const PREFIX: &str = "tke_";
 
 /// The number of characters of a code: 40 bits.
 const CODE_CHARACTERS: usize = 8;

@@ -20,6 +20,8 @@ use super::middleware::{AccessLog, around_route, around_service};
 #[cfg(feature = "pages")]
 use super::pages::{self, Pages};
 use super::refusal_pace::RefusalPace;
+#[cfg(feature = "mail")]
+use super::routes::mail_routes;
 use super::routes::{metrics_routes, other_paths, routes};
 use super::shutdown::Shutdown;
 use crate::auth::Auth;

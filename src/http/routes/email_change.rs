@@ -140,7 +140,6 @@ impl FromMembers for TokenInput {
     const REQUIRES_HASH: bool = false;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["token"])?;
         Ok(Self(parse_proof(members)))
     }
 }

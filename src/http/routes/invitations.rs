@@ -281,7 +281,6 @@ impl FromMembers for AcceptanceInput {
     const REQUIRES_HASH: bool = true;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["token", "name", "surname", "password"])?;
         Ok(Self {
             token: members.secret("token"),
             name: members.optional_text("name"),

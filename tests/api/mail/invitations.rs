@@ -250,7 +250,7 @@ fn state_is_told_when_it_is_over(backend: Backend) {
             );
         }
     }
-    let unknown = format!("tkm_{}", "A".repeat(43));
+    let unknown = format!("tke_{}", "A".repeat(43));
     for wrong in ["wrong", unknown.as_str(), &short[4..]] {
         assert_eq!(show(&app, wrong).status, 400, "{wrong}");
         assert_eq!(accept(&app, wrong).status, 400, "{wrong}");

@@ -322,7 +322,7 @@ fn database_holds_no_usable_link_or_code(backend: Backend) {
     );
     assert_eq!(stored.len(), 2);
     for digest in stored {
-        for presented in [digest.clone(), format!("tkm_{}", &digest[..43])] {
+        for presented in [digest.clone(), format!("tke_{}", &digest[..43])] {
             assert_eq!(reset(&app, &presented), 400);
         }
     }

@@ -69,7 +69,7 @@ fn link_verifies_once_and_says_so_afterwards(backend: Backend) {
     assert_refused(&by_token(&app, &mail.token), "already_verified");
     for other in [
         "",
-        "tkm_",
+        "tke_",
         "a",
         &format!("{}A", mail.token),
         &mail.token[4..],
