@@ -157,7 +157,9 @@ fn routes_respond_as_in_the_service(backend: Backend) {
                     assert_eq!(response.json()["issuer"], issuer.as_str());
                 }
             } else if response.status != 200 {
-                assert_eq!(response.text(), expected.text(), "{shown}");
+                // The links of a page begin with the path of the service.
+                let text = response.text().replace("=\"/auth/", "=\"/");
+                assert_eq!(text, expected.text(), "{shown}");
             }
             compared += 1;
         }
