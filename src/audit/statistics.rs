@@ -1,6 +1,7 @@
 //! Counts per hour, made from the trail: each event is counted once, whichever process does it, and also
 //! after a crash.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta, Timelike};
@@ -93,9 +94,12 @@ fn counts(events: &[AuditEvent], oldest: Option<NaiveDateTime>) -> Counts {
     counts
 }
 
-/// Adds the counts. An hour that has enough addresses gets the new ones under one label.
+/// Adds the counts, the largest first. An hour that has enough addresses gets the new ones under one label.
 fn store(tx: &mut Writing<'_>, counts: Counts) -> QueryResult<()> {
     let mut known: BTreeMap<NaiveDateTime, usize> = BTreeMap::new();
+    // Otherwise the addresses that are first in the alphabet would take the rows of the hour.
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, value)| Reverse(*value));
     for ((hour, name, label), value) in counts {
         let mut stat = HourlyStat {
             name: name.to_owned(),

@@ -73,7 +73,7 @@ fn hour_keeps_a_hundred_addresses_and_the_largest_are_shown(backend: Backend) {
         let request = app.post("/token").header("X-Forwarded-For", address);
         assert_eq!(request.form(&form).send().status, 401);
     };
-    // The first of the hour, so that it has a row of its own.
+    // The largest, so it has a row of its own, also if all are counted at once.
     (0..3).for_each(|_| refused("198.51.100.7"));
     (1..=110).for_each(|number| refused(&format!("192.0.2.{number}")));
     let auth = Auth::open(&app.config()).unwrap();
