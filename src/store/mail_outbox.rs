@@ -2,7 +2,7 @@
 //! time, and kept for a while after they were sent or have failed. No row has a link or a code.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::dsl::{Eq, Filter, Find};
+use diesel::dsl::{Eq, Filter, Find, IsNull, auto_type};
 use diesel::prelude::*;
 
 use super::limits::check_texts;
@@ -156,6 +156,24 @@ impl MailState {
 type Held =
     Filter<Find<mail_outbox::table, i64>, Eq<mail_outbox::lease_until, Option<NaiveDateTime>>>;
 
+/// How a try has ended. What is `None` stays.
+#[derive(AsChangeset, Default)]
+#[diesel(table_name = mail_outbox)]
+struct TryEnd<'a> {
+    next_at: Option<NaiveDateTime>,
+    attempts: Option<i64>,
+    sent_at: Option<NaiveDateTime>,
+    failed_at: Option<NaiveDateTime>,
+    last_reply: Option<&'a str>,
+}
+
+/// Whether a mail was neither sent nor has failed: the condition of the index of due mails.
+#[auto_type(no_type_alias)]
+fn is_waiting() -> _ {
+    let is_unsent: IsNull<mail_outbox::sent_at> = mail_outbox::sent_at.is_null();
+    is_unsent.and(mail_outbox::failed_at.is_null())
+}
+
 /// The numbers of mails that are not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MailCounts {
@@ -182,8 +200,7 @@ impl OutboxMail {
         let is_free = mail_outbox::lease_until.is_null();
         mail_outbox::table
             .filter(mail_outbox::next_at.le(now))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_waiting())
             .filter(is_free.or(mail_outbox::lease_until.le(now)))
             .order((mail_outbox::next_at, mail_outbox::id))
             .limit(limit)
@@ -203,8 +220,7 @@ impl OutboxMail {
         let due = mail_outbox::table
             .find(id)
             .filter(mail_outbox::next_at.le(now))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_waiting())
             .filter(is_free.or(mail_outbox::lease_until.le(now)));
         diesel::update(due)
             .set((
@@ -249,14 +265,12 @@ impl OutboxMail {
         now: NaiveDateTime,
         reply: &str,
     ) -> QueryResult<()> {
-        diesel::update(self.held())
-            .set((
-                mail_outbox::sent_at.eq(now),
-                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
-                mail_outbox::last_reply.eq(cut(reply)),
-            ))
-            .execute(tx.conn())
-            .map(drop)
+        let end = TryEnd {
+            sent_at: Some(now),
+            last_reply: Some(cut(reply)),
+            ..TryEnd::default()
+        };
+        self.release(tx, end)
     }
 
     /// Releases the lease, if it still holds, until the next try.
@@ -266,14 +280,12 @@ impl OutboxMail {
         next_at: NaiveDateTime,
         reply: &str,
     ) -> QueryResult<()> {
-        diesel::update(self.held())
-            .set((
-                mail_outbox::next_at.eq(next_at),
-                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
-                mail_outbox::last_reply.eq(cut(reply)),
-            ))
-            .execute(tx.conn())
-            .map(drop)
+        let end = TryEnd {
+            next_at: Some(next_at),
+            last_reply: Some(cut(reply)),
+            ..TryEnd::default()
+        };
+        self.release(tx, end)
     }
 
     /// Releases the lease, if it still holds, as if the try had not begun.
@@ -282,14 +294,12 @@ impl OutboxMail {
         tx: &mut Writing<'_>,
         next_at: NaiveDateTime,
     ) -> QueryResult<()> {
-        diesel::update(self.held())
-            .set((
-                mail_outbox::next_at.eq(next_at),
-                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
-                mail_outbox::attempts.eq(mail_outbox::attempts - 1),
-            ))
-            .execute(tx.conn())
-            .map(drop)
+        let end = TryEnd {
+            next_at: Some(next_at),
+            attempts: Some(self.attempts - 1),
+            ..TryEnd::default()
+        };
+        self.release(tx, end)
     }
 
     /// Records that the mail will not be sent, if this lease still holds.
@@ -299,12 +309,18 @@ impl OutboxMail {
         now: NaiveDateTime,
         reply: &str,
     ) -> QueryResult<()> {
+        let end = TryEnd {
+            failed_at: Some(now),
+            last_reply: Some(cut(reply)),
+            ..TryEnd::default()
+        };
+        self.release(tx, end)
+    }
+
+    /// Releases the lease, if it still holds, and records how the try has ended.
+    fn release(&self, tx: &mut Writing<'_>, end: TryEnd<'_>) -> QueryResult<()> {
         diesel::update(self.held())
-            .set((
-                mail_outbox::failed_at.eq(now),
-                mail_outbox::lease_until.eq(None::<NaiveDateTime>),
-                mail_outbox::last_reply.eq(cut(reply)),
-            ))
+            .set((end, mail_outbox::lease_until.eq(None::<NaiveDateTime>)))
             .execute(tx.conn())
             .map(drop)
     }
@@ -326,8 +342,7 @@ impl OutboxMail {
         let waiting = mail_outbox::table
             .filter(mail_outbox::user_id.eq(user_id))
             .filter(mail_outbox::purpose.eq_any(purposes))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_waiting())
             // No mail has the id 0.
             .filter(mail_outbox::id.ne(kept.unwrap_or(0)));
         diesel::delete(waiting).execute(tx.conn()).map(drop)
@@ -340,8 +355,7 @@ impl OutboxMail {
     ) -> QueryResult<()> {
         let waiting = mail_outbox::table
             .filter(mail_outbox::invitation_id.eq(invitation_id))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null());
+            .filter(is_waiting());
         diesel::delete(waiting).execute(tx.conn()).map(drop)
     }
 
@@ -350,8 +364,7 @@ impl OutboxMail {
         let waiting = mail_outbox::table
             // The bound is always true; with it, the index is searched.
             .filter(mail_outbox::next_at.gt(NaiveDateTime::default()))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null());
+            .filter(is_waiting());
         diesel::delete(waiting).execute(tx.conn()).map(drop)
     }
 
@@ -367,18 +380,14 @@ impl OutboxMail {
             .order(mail_outbox::id.desc())
             .limit(limit)
             .select(MAIL_COLUMNS);
-        let waits = mail_outbox::sent_at.is_null();
         match state {
             None => page.load(conn),
             Some(MailState::Sent) => page.filter(mail_outbox::sent_at.is_not_null()).load(conn),
             Some(MailState::Failed) => page
-                .filter(waits)
+                .filter(mail_outbox::sent_at.is_null())
                 .filter(mail_outbox::failed_at.is_not_null())
                 .load(conn),
-            Some(MailState::Waiting) => page
-                .filter(waits)
-                .filter(mail_outbox::failed_at.is_null())
-                .load(conn),
+            Some(MailState::Waiting) => page.filter(is_waiting()).load(conn),
         }
     }
 
@@ -407,8 +416,7 @@ impl OutboxMail {
         let waiting = mail_outbox::table
             // The bound is always true; with it, the index is searched.
             .filter(mail_outbox::next_at.gt(NaiveDateTime::default()))
-            .filter(mail_outbox::sent_at.is_null())
-            .filter(mail_outbox::failed_at.is_null())
+            .filter(is_waiting())
             .count()
             .get_result(conn)?;
         let failed = mail_outbox::table
