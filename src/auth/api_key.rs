@@ -6,28 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::SecretString;
 
+use super::Auth;
 #[cfg(feature = "pages")]
 use super::TWIN_INTERVAL;
 use super::caller::lock_caller;
 #[cfg(feature = "mail")]
 use super::mail::NoticeDetail;
 use super::validation::KeyInput;
-use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
 #[cfg(feature = "mail")]
 use crate::mail::Notice;
 use crate::scope;
-use crate::store::{
-    ApiKey, Credential, Ends, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing,
-};
+use crate::store::{ApiKey, Ends, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing};
 
 /// Maximum number of keys per user.
 const MAX_KEYS: i64 = 100;
-
-/// How long after a sign-in an operation does not require the current password.
-pub const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
 /// The shortest time between two recorded uses of a key.
 const USE_INTERVAL: TimeDelta = TimeDelta::minutes(1);
@@ -89,26 +84,16 @@ impl Auth {
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(principal.user.id, input)?;
         let now = self.0.clock.now();
-        let verified = match current_password {
-            Some(password) => Some(
-                self.reauthenticate(context, principal, &password, Action::KeyCreate)
-                    .await?,
-            ),
-            None if is_recent_sign_in(&principal.credential, now) => None,
-            None => return Err(Error::RecentSignInRequired),
-        };
+        let proven = self
+            .prove_owner(context, principal, current_password, Action::KeyCreate)
+            .await?;
         let (auth, principal) = (self.clone(), Arc::clone(principal));
-        let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
+        let attempt = proven.attempt();
         #[cfg(feature = "mail")]
         let by = context.clone();
         let stored = self.add(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
-            if let Some(VerifiedAccount { account, attempt }) = verified {
-                if !account.lock_if_unchanged(tx)? {
-                    return Err(Error::InvalidToken);
-                }
-                attempt.succeed(tx, now)?;
-            }
+            proven.confirm_in(tx, now)?;
             auth.0.throttle.check_keys_of_day(tx, owner.id, now)?;
             let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
             let key = insert_key(tx, events, &held, &new)?;
@@ -116,11 +101,7 @@ impl Auth {
             auth.tell_of_key(tx, &by, &owner, &key)?;
             Ok(key)
         });
-        let stored = stored.await;
-        let key = match attempt {
-            Some(attempt) => self.0.throttle.or_release(attempt, stored).await?,
-            None => stored?,
-        };
+        let key = self.decide_proof(attempt, stored.await).await?;
         Ok(IssuedKey { secret, key })
     }
 
@@ -192,13 +173,6 @@ impl Auth {
             Ok(())
         })
         .await
-    }
-
-    /// Whether the user has entered the password for this session recently, so that
-    /// [`Self::create_key`] does not require it.
-    #[cfg(feature = "pages")]
-    pub(crate) fn is_recently_signed_in(&self, principal: &Principal) -> bool {
-        is_recent_sign_in(&principal.credential, self.0.clock.now())
     }
 
     /// Revokes older keys with the same name that were made within a minute before this one and never
@@ -362,15 +336,5 @@ pub(crate) fn time_left(key: &ApiKey, now: NaiveDateTime) -> String {
 impl KeyUses {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i64, Use>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether the user has recently entered the password for this credential.
-pub(super) fn is_recent_sign_in(credential: &Credential, now: NaiveDateTime) -> bool {
-    match credential {
-        Credential::LoginToken(token) => token
-            .authenticated_at
-            .is_some_and(|at| at <= now && now - at <= RECENT_SIGN_IN_TIMEOUT),
-        Credential::ApiKey(_) => false,
     }
 }

@@ -7,12 +7,12 @@ use chrono::{NaiveDateTime, TimeDelta};
 use pydantic_email::{EmailAddress, fold};
 use secrecy::SecretString;
 
-use super::api_key::is_recent_sign_in;
 use super::caller::lock_caller;
 use super::mail::{MailRequest, MailedLink, NoticeDetail, ProofInput, Proven, lifetime_of};
+use super::owner::ProvenOwner;
 use super::revoked_credentials::RevokedCredentials;
 use super::validation::{Field, check_email};
-use super::{Auth, VerifiedAccount, mail_tokens};
+use super::{Auth, mail_tokens};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::config::RegisterAnswer;
 use crate::credential::mail_token::MailPurpose;
@@ -65,22 +65,14 @@ impl Auth {
         let (Some(email), Some(password)) = (email, password) else {
             return Err(errors.into());
         };
-        let verified = match password {
-            Some(password) => Some(
-                self.reauthenticate(context, principal, &password, Action::EmailChangeRequest)
-                    .await?,
-            ),
-            None if is_recent_sign_in(&principal.credential, self.0.clock.now()) => None,
-            None => return Err(Error::RecentSignInRequired),
-        };
-        let attempt = verified.as_ref().map(|verified| verified.attempt.clone());
+        let proven = self
+            .prove_owner(context, principal, password, Action::EmailChangeRequest)
+            .await?;
+        let attempt = proven.attempt();
         let requested = self
-            .store_email_request(context, principal, verified, email)
+            .store_email_request(context, principal, proven, email)
             .await;
-        let change = match attempt {
-            Some(attempt) => self.0.throttle.or_release(attempt, requested).await?,
-            None => requested?,
-        };
+        let change = self.decide_proof(attempt, requested).await?;
         self.wake_mail();
         Ok(change)
     }
@@ -89,7 +81,7 @@ impl Auth {
         &self,
         context: &AuditContext,
         principal: &Arc<Principal>,
-        verified: Option<VerifiedAccount>,
+        proven: ProvenOwner,
         email: EmailAddress,
     ) -> Result<EmailChange, Error> {
         let is_same = email.key() == fold(&principal.user.email);
@@ -102,12 +94,7 @@ impl Auth {
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         let requested = self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
-            if let Some(VerifiedAccount { account, attempt }) = verified {
-                if !account.lock_if_unchanged(tx)? {
-                    return Err(Error::InvalidToken);
-                }
-                attempt.succeed(tx, now)?;
-            }
+            proven.confirm_in(tx, now)?;
             let new = PendingEmail {
                 email: email.to_string(),
                 key: email.key(),
@@ -199,8 +186,11 @@ impl Auth {
         if let Err(Error::EmailTaken) = confirmed {
             self.end_refused_change(context, user_id, key).await?;
         }
-        self.finish_email_change(context, action, user_id, confirmed)
-            .await
+        let user = self
+            .or_refuse_proof(context, action, user_id, confirmed)
+            .await;
+        self.wake_mail();
+        user
     }
 
     /// Ends a change that cannot be made any more, because another user has the address.
@@ -255,43 +245,11 @@ impl Auth {
             auth.queue_mail(tx, &client, mail)?;
             Ok(user)
         });
-        let undone = undone.await;
-        self.finish_email_change(context, action, user_id, undone)
-            .await
-    }
-
-    /// The token of a proof, which is recorded as a refusal of `action` if it is none.
-    async fn find_by_proof(
-        &self,
-        context: &AuditContext,
-        purpose: MailPurpose,
-        proof: ProofInput,
-        action: Action,
-    ) -> Result<Proven, Error> {
-        let mut errors = ErrorCollector::new();
-        match proof.check_with(&mut errors) {
-            Some(proof) => self.find_proven(context, purpose, proof, action).await,
-            None => Err(errors.into()),
-        }
-    }
-
-    /// Sends what the transaction has queued, or records that it has refused the link.
-    async fn finish_email_change(
-        &self,
-        context: &AuditContext,
-        action: Action,
-        user_id: i64,
-        outcome: Result<User, Error>,
-    ) -> Result<User, Error> {
-        match outcome {
-            Err(Error::BadMailToken) => {
-                Err(self.refuse_proof(context, action, Some(user_id)).await?)
-            }
-            outcome => {
-                self.wake_mail();
-                outcome
-            }
-        }
+        let user = self
+            .or_refuse_proof(context, action, user_id, undone.await)
+            .await;
+        self.wake_mail();
+        user
     }
 
     /// Gives a user the address that the token was sent to, and ends the links to the one before.

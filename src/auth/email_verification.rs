@@ -12,7 +12,7 @@ use super::{Auth, mail_tokens};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::config::Verification;
 use crate::credential::mail_token::MailPurpose;
-use crate::error::{Error, ErrorCollector};
+use crate::error::Error;
 use crate::mail::Kind;
 use crate::store::{Ends, Principal, Revoking, User, UserChanges, Writing};
 
@@ -55,13 +55,9 @@ impl Auth {
         caller: Option<Arc<Principal>>,
         proof: ProofInput,
     ) -> Result<User, Error> {
-        let mut errors = ErrorCollector::new();
-        let Some(proof) = proof.check_with(&mut errors) else {
-            return Err(errors.into());
-        };
         let action = Action::EmailVerify;
         let Proven { token, user_id } = self
-            .find_proven(context, MailPurpose::Verify, proof, action)
+            .find_by_proof(context, MailPurpose::Verify, proof, action)
             .await?;
         let is_own =
             caller.is_some_and(|caller| caller.user.id == user_id && caller.session().is_some());
@@ -84,12 +80,8 @@ impl Auth {
             };
             mark_verified(tx, events, &user, ended, now)
         });
-        match verified.await {
-            Err(Error::BadMailToken) => {
-                Err(self.refuse_proof(context, action, Some(user_id)).await?)
-            }
-            verified => verified,
-        }
+        self.or_refuse_proof(context, action, user_id, verified.await)
+            .await
     }
 
     /// Declares the address of a user verified, for an operator who knows it. Returns whether it was not

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::Auth;
 use super::admin::{AdminGrant, Administrator};
 use super::mail::{MailRequest, MailedLink};
+use super::paging::split_page;
 use super::register::insert_user;
 use super::validation::{
     Field, RegistrationInput, check_email, check_optional_scopes, check_text, optional,
@@ -218,10 +219,7 @@ impl Auth {
         self.record(&admin.context, event).await?;
         let (now, before) = (self.0.clock.now(), before.unwrap_or(i64::MAX));
         let list = move |conn: &mut _| Invitation::list(conn, state, now, before, limit + 1);
-        let mut invitations = self.0.store.read(list).await?;
-        let limit = usize::try_from(limit).unwrap_or(0);
-        let has_more = invitations.len() > limit;
-        invitations.truncate(limit);
+        let (invitations, has_more) = split_page(self.0.store.read(list).await?, limit);
         let next = invitations.last().filter(|_| has_more).map(|last| last.id);
         Ok(InvitationPage { invitations, next })
     }

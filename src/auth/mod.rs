@@ -22,6 +22,8 @@ mod mail;
 #[cfg(feature = "mail")]
 mod mail_tokens;
 mod own_sessions;
+mod owner;
+mod paging;
 #[cfg(feature = "mail")]
 mod password_reset;
 mod refresh;

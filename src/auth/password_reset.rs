@@ -95,12 +95,8 @@ impl Auth {
             auth.queue_notice(tx, &client, notice, &user, NoticeDetail::default())?;
             Ok(())
         });
-        match reset.await {
-            Err(Error::BadMailToken) => {
-                Err(self.refuse_proof(context, action, Some(user_id)).await?)
-            }
-            reset => reset,
-        }
+        self.or_refuse_proof(context, action, user_id, reset.await)
+            .await
     }
 
     /// Queues a mail with a link to reset the password of a user.

@@ -25,6 +25,7 @@ mod tail;
 mod token;
 mod usage;
 mod user;
+mod user_access;
 mod user_list;
 
 use std::path::{Path, PathBuf};

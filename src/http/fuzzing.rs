@@ -185,7 +185,7 @@ pub(crate) fn target(input: &[u8]) {
     assert!(request.path() == before || request.path().bytes().all(is_plain));
 
     let mut query = Query::from_request(request.request());
-    let limit = query.limit(50, 500);
+    let limit = query.limit();
     let texts = [query.text("search"), query.text("after")];
     let _ = (
         query.number("after"),

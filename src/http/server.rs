@@ -5,13 +5,13 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
 #[cfg(any(feature = "cli", feature = "testing"))]
 use actix_web::dev::{Extensions, ServiceRequest};
+use actix_web::dev::{HttpServiceFactory, Server};
 #[cfg(any(feature = "cli", feature = "testing"))]
 use actix_web::middleware::Next;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer, Resource, web};
 use socket2::SockRef;
 
 use super::cors::Cors;
@@ -125,9 +125,43 @@ struct WholeService {
     public_url: web::Data<Option<PublicUrl>>,
     cors: web::Data<Cors>,
     trusted_proxies: TrustedProxies,
+    routes: AllRoutes,
+}
+
+/// What decides which routes there are.
+#[derive(Clone)]
+struct AllRoutes {
     with_docs: bool,
     #[cfg(feature = "pages")]
     pages: Pages,
+}
+
+impl AllRoutes {
+    fn new(config: &ServerConfig) -> Self {
+        Self {
+            with_docs: config.docs,
+            #[cfg(feature = "pages")]
+            pages: Pages::new(&config.pages),
+        }
+    }
+
+    /// Adds the routes, each as `finish` completes it. The router tries them in this order.
+    fn add<R: HttpServiceFactory + 'static>(
+        &self,
+        app: &mut web::ServiceConfig,
+        metrics: &Metrics,
+        finish: impl Fn(Resource) -> R + Copy,
+    ) {
+        routes(app, metrics, self.with_docs, finish);
+        #[cfg(feature = "pages")]
+        pages::routes(app, metrics, &self.pages, finish);
+        #[cfg(feature = "mail")]
+        {
+            #[cfg(feature = "pages")]
+            pages::mail_routes(app, metrics, &self.pages, finish);
+            mail_routes(app, metrics, finish);
+        }
+    }
 }
 
 impl WholeService {
@@ -137,9 +171,7 @@ impl WholeService {
             public_url: web::Data::new(config.public_url.clone()),
             cors: cors(config),
             trusted_proxies: config.trusted_proxies.clone(),
-            with_docs: config.docs,
-            #[cfg(feature = "pages")]
-            pages: Pages::new(&config.pages),
+            routes: AllRoutes::new(config),
         }
     }
 
@@ -150,15 +182,7 @@ impl WholeService {
             .app_data(RefusalPace::default())
             .app_data(self.trusted_proxies.clone())
             .app_data(metrics.route("unknown"));
-        routes(app, metrics, self.with_docs, |resource| resource);
-        #[cfg(feature = "pages")]
-        pages::routes(app, metrics, &self.pages, |resource| resource);
-        #[cfg(feature = "mail")]
-        {
-            #[cfg(feature = "pages")]
-            pages::mail_routes(app, metrics, &self.pages, |resource| resource);
-            mail_routes(app, metrics, |resource| resource);
-        }
+        self.routes.add(app, metrics, |resource| resource);
         other_paths(app);
     }
 }
@@ -167,7 +191,7 @@ impl WholeService {
 /// bodies, headers, CORS and metrics:
 ///
 /// ```no_run
-/// use actix_web::{App, HttpServer, web};
+/// use actix_web::{App, HttpServer, Resource, web};
 /// use tokenhouse::{Auth, Config, Worker, http};
 ///
 /// #[actix_web::main]
@@ -203,31 +227,16 @@ pub fn configure(
     config: &ServerConfig,
 ) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (auth, config) = (auth.clone(), config.clone());
-    #[cfg(feature = "pages")]
-    let pages = Pages::new(&config.pages);
+    let routes = AllRoutes::new(&config);
     move |app| {
         app.app_data(auth.clone())
             .app_data(config.trusted_proxies.clone())
             .app_data(cors(&config))
             .app_data(RefusalPace::default())
             .app_data(web::Data::new(config.public_url.clone()));
-        routes(app, auth.metrics(), config.docs, |resource| {
+        routes.add(app, auth.metrics(), |resource| {
             resource.wrap(from_fn(around_route))
         });
-        #[cfg(feature = "pages")]
-        pages::routes(app, auth.metrics(), &pages, |resource| {
-            resource.wrap(from_fn(around_route))
-        });
-        #[cfg(feature = "mail")]
-        {
-            #[cfg(feature = "pages")]
-            pages::mail_routes(app, auth.metrics(), &pages, |resource| {
-                resource.wrap(from_fn(around_route))
-            });
-            mail_routes(app, auth.metrics(), |resource| {
-                resource.wrap(from_fn(around_route))
-            });
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::auth::api_key::insert_key;
 use crate::auth::mail::NoticeDetail;
 #[cfg(feature = "mail")]
 use crate::auth::mail_tokens;
+use crate::auth::paging::split_page;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::session::{Authentication, Beginning};
 use crate::auth::sign_in::choose_scopes;
@@ -343,12 +344,4 @@ impl Auth {
         }
         Ok(pruned)
     }
-}
-
-/// Removes the row beyond the limit, and returns whether there was one.
-fn split_page<T>(mut rows: Vec<T>, limit: i64) -> (Vec<T>, bool) {
-    let limit = usize::try_from(limit).unwrap_or(0);
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    (rows, has_more)
 }

@@ -3,6 +3,7 @@
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
+use crate::auth::paging::split_page;
 use crate::error::Error;
 use crate::store::{MailState, MailToken, OutboxMail, Writing};
 
@@ -32,10 +33,7 @@ impl Auth {
         self.record(&admin.context, event).await?;
         let before = before.unwrap_or(i64::MAX);
         let list = move |conn: &mut _| OutboxMail::list(conn, state, before, limit + 1);
-        let mut mails = self.0.store.read(list).await?;
-        let limit = usize::try_from(limit).unwrap_or(0);
-        let has_more = mails.len() > limit;
-        mails.truncate(limit);
+        let (mails, has_more) = split_page(self.0.store.read(list).await?, limit);
         let next = mails.last().filter(|_| has_more).map(|mail| mail.id);
         Ok(MailPage { mails, next })
     }

@@ -59,7 +59,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::MailOff`]
-    pub(in crate::auth) fn require_mail(&self) -> Result<(), Error> {
+    pub(crate) fn require_mail(&self) -> Result<(), Error> {
         match self.is_mail_on() {
             true => Ok(()),
             false => Err(Error::MailOff),

@@ -96,6 +96,43 @@ impl Auth {
         }
     }
 
+    /// Like [`Self::find_proven`], for a proof whose fields were not checked.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] with every invalid field; otherwise the same.
+    pub(in crate::auth) async fn find_by_proof(
+        &self,
+        context: &AuditContext,
+        purpose: MailPurpose,
+        proof: ProofInput,
+        action: Action,
+    ) -> Result<Proven, Error> {
+        let mut errors = ErrorCollector::new();
+        match proof.check_with(&mut errors) {
+            Some(proof) => self.find_proven(context, purpose, proof, action).await,
+            None => Err(errors.into()),
+        }
+    }
+
+    /// Returns the outcome of a transaction unchanged, and records a link or code that it has refused.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(in crate::auth) async fn or_refuse_proof<T>(
+        &self,
+        context: &AuditContext,
+        action: Action,
+        user_id: i64,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        match outcome {
+            Err(Error::BadMailToken) => {
+                Err(self.refuse_proof(context, action, Some(user_id)).await?)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Records that a link or code was refused, and returns the error for it.
     ///
     /// # Errors

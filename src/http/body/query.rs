@@ -8,6 +8,12 @@ use chrono::{DateTime, NaiveDateTime};
 use crate::http::error_details::ErrorDetails;
 use crate::http::request_error::RequestError;
 
+/// The results on a page, unless the client asks for another number.
+const PAGE_SIZE: i64 = 50;
+
+/// The most results on a page.
+const MAX_PAGE_SIZE: i64 = 500;
+
 /// The parameters of a query. Errors are collected until [`check`](Query::check).
 pub(crate) struct Query {
     path: String,
@@ -78,11 +84,11 @@ impl Query {
         })
     }
 
-    /// The maximum number of results: from 1 to `max`, or `default`.
-    pub(crate) fn limit(&mut self, default: i64, max: i64) -> i64 {
-        let limit = self.number("limit").unwrap_or(default);
-        if !(1..=max).contains(&limit) {
-            let message = format!("Input should be from 1 to {max}");
+    /// The maximum number of results on a page.
+    pub(crate) fn limit(&mut self) -> i64 {
+        let limit = self.number("limit").unwrap_or(PAGE_SIZE);
+        if !(1..=MAX_PAGE_SIZE).contains(&limit) {
+            let message = format!("Input should be from 1 to {MAX_PAGE_SIZE}");
             let error = ErrorDetails::new("limit", "value_error", message);
             self.errors.push(error.with_input(limit));
         }

@@ -124,7 +124,7 @@ pub(in crate::http) fn routes<R: HttpServiceFactory + 'static>(
 }
 
 async fn forgot_form(auth: Auth, page: Page) -> Result<HttpResponse, Error> {
-    check_mail(&auth)?;
+    auth.require_mail()?;
     show(&empty_form(&auth, &page, MailStep::Forgot, None))
 }
 
@@ -167,14 +167,6 @@ fn empty_form(auth: &Auth, page: &Page, step: MailStep, token: Option<String>) -
     MailStepPage::new(page.frame(), step, token, min_length)
 }
 
-/// There is no such page without mail.
-fn check_mail(auth: &Auth) -> Result<(), Error> {
-    match auth.is_mail_on() {
-        true => Ok(()),
-        false => Err(RequestError::NotFound.into()),
-    }
-}
-
 /// Asks for a mail, and shows where its code is entered.
 async fn forgot(
     auth: Auth,
@@ -182,7 +174,7 @@ async fn forgot(
     page: Page,
     form: OwnForm<StepForm>,
 ) -> Result<HttpResponse, Error> {
-    check_mail(&auth)?;
+    auth.require_mail()?;
     let OwnForm(form) = form;
     match auth.request_reset(&context, form.email()).await {
         Ok(()) => {

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use super::path_id;
 use crate::auth::{AuditContext, Auth};
-use crate::error::Error as DomainError;
 use crate::guards::Authorized;
 use crate::http::body::query::Query;
 use crate::http::error_responses;
@@ -14,12 +13,6 @@ use crate::http::extractors::{UsersRead, UsersWrite};
 use crate::http::request_error::Error;
 use crate::store::MailState;
 use crate::views::MailRead;
-
-/// Mails per page, unless the client asks for another number.
-const PAGE_SIZE: i64 = 50;
-
-/// The most mails per page.
-const MAX_PAGE_SIZE: i64 = 500;
 
 /// A page of mails.
 #[derive(Serialize, ToSchema)]
@@ -62,12 +55,9 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let state = query.one_of("state", &MailState::NAMES);
-    let (before, limit) = (
-        query.number("before"),
-        query.limit(PAGE_SIZE, MAX_PAGE_SIZE),
-    );
+    let (before, limit) = (query.number("before"), query.limit());
     query.check()?;
-    require_mail(&auth)?;
+    auth.require_mail()?;
     let page = auth
         .list_mails(
             &caller.administrator(context),
@@ -106,16 +96,8 @@ pub(crate) async fn retry(
     caller: Authorized<UsersWrite>,
     context: AuditContext,
 ) -> Result<HttpResponse, Error> {
-    require_mail(&auth)?;
+    auth.require_mail()?;
     auth.retry_mail(&caller.administrator(context), path_id(&request)?)
         .await?;
     Ok(HttpResponse::Accepted().json(()))
-}
-
-/// Without mail there is no such route.
-fn require_mail(auth: &Auth) -> Result<(), DomainError> {
-    match auth.is_mail_on() {
-        true => Ok(()),
-        false => Err(DomainError::MailOff),
-    }
 }

@@ -20,12 +20,6 @@ use crate::http::request_error::Error;
 use crate::store::User;
 use crate::views::AdminUser;
 
-/// The default number of users on a page.
-const PAGE_SIZE: i64 = 50;
-
-/// The maximum number of users on a page.
-const MAX_PAGE_SIZE: i64 = 500;
-
 /// A new user, created by an administrator.
 #[derive(ToSchema)]
 #[schema(as = AdminUserCreate)]
@@ -164,7 +158,7 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let (search, after) = (query.text_up_to("search", MAX_SEARCH), query.text("after"));
-    let limit = query.limit(PAGE_SIZE, MAX_PAGE_SIZE);
+    let limit = query.limit();
     query.check()?;
     let page = auth
         .list_users(

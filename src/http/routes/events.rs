@@ -22,12 +22,6 @@ use crate::http::request_error::Error;
 use crate::store::EventFilter;
 use crate::views::EventRead;
 
-/// The default number of events on a page.
-const PAGE_SIZE: i64 = 50;
-
-/// The maximum number of events on a page.
-const MAX_PAGE_SIZE: i64 = 500;
-
 /// A page of events.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EventList<'a> {
@@ -65,10 +59,7 @@ pub(crate) async fn own(
     caller: Scoped,
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
-    let (before, limit) = (
-        query.number("before"),
-        query.limit(PAGE_SIZE, MAX_PAGE_SIZE),
-    );
+    let (before, limit) = (query.number("before"), query.limit());
     query.check()?;
     let page = auth
         .audit()
@@ -121,7 +112,7 @@ pub(crate) async fn all(
         until: query.time("until"),
         ..EventFilter::default()
     };
-    let limit = query.limit(PAGE_SIZE, MAX_PAGE_SIZE);
+    let limit = query.limit();
     query.check()?;
     let context = context.by(&caller, EventsRead::SCOPE);
     let page = auth.list_events(&context, filter, limit).await?;

@@ -17,12 +17,6 @@ use crate::http::request_error::Error;
 use crate::store::InvitationState;
 use crate::views::{InvitationRead, UserRead, utc};
 
-/// Invitations per page, unless the client asks for another number.
-const PAGE_SIZE: i64 = 50;
-
-/// The most invitations per page.
-const MAX_PAGE_SIZE: i64 = 500;
-
 /// An invitation to make.
 #[derive(ToSchema)]
 #[schema(as = InvitationCreate)]
@@ -135,10 +129,7 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, Error> {
     let mut query = Query::from_request(&request);
     let state = query.one_of("state", &InvitationState::NAMES);
-    let (before, limit) = (
-        query.number("before"),
-        query.limit(PAGE_SIZE, MAX_PAGE_SIZE),
-    );
+    let (before, limit) = (query.number("before"), query.limit());
     query.check()?;
     let state = state.and_then(InvitationState::of_name);
     let page = auth
