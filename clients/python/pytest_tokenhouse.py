@@ -57,7 +57,7 @@ class User:
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail of the server. `links` and `codes` are as they were made; nothing is to be decoded."""
+    """A mail of the server. `links` and `codes` are already decoded."""
 
     id: int
     to: str
