@@ -1,6 +1,7 @@
 //! The fixture of a race: two processes on one database, an administrator, and users with a login token
 //! and an API key.
 
+use std::cmp::Reverse;
 use std::path::Path;
 use std::time::Instant;
 
@@ -149,12 +150,26 @@ impl RaceFixture {
         Ok(keys.as_array().ok_or("no list of keys")?.len())
     }
 
-    /// The latest events in the audit trail, the last first.
-    pub(super) fn last_events(&mut self) -> Result<Vec<Value>, String> {
-        let request = Request::get("/admin/events?limit=20").bearer(&self.admin);
-        let response = self.api.send_with_retry(0, &request, &[200])?;
-        let events = member(&response, "events")?;
-        Ok(events.as_array().ok_or("no list of events")?.clone())
+    /// The latest events by a user and on that user, the last first. The latest of all may be others:
+    /// each minute the service records sums of what it has refused, one event for each user.
+    pub(super) fn last_events(&mut self, user: &User) -> Result<Vec<Value>, String> {
+        let user = user.id.unwrap_or_default();
+        let mut found = Vec::new();
+        for role in ["actor", "target"] {
+            let path = format!("/admin/events?limit=20&{role}=user:{user}");
+            let request = Request::get(&path).bearer(&self.admin);
+            let response = self.api.send_with_retry(0, &request, &[200])?;
+            let events = member(&response, "events")?;
+            found.extend(
+                events
+                    .as_array()
+                    .ok_or("no list of events")?
+                    .iter()
+                    .cloned(),
+            );
+        }
+        found.sort_by_key(|event| Reverse(event["id"].as_i64()));
+        Ok(found)
     }
 }
 

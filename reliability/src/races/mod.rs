@@ -149,6 +149,19 @@ impl Round {
         }
     }
 
+    /// Adds the events of the user to the findings, if there are any.
+    fn explain(&mut self, number: usize, events: &[Value]) {
+        let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let summary = |event: &Value| {
+            let words = ["action", "result", "target"].map(|name| text(event, name));
+            format!("{} {}", event["id"], words.join(" "))
+        };
+        let events: Vec<String> = events.iter().map(summary).collect();
+        let events = events.join(", ");
+        self.findings
+            .push(format!("round {number}, the last event first: {events}"));
+    }
+
     fn add_stale(&mut self, count: usize, what: &str) {
         if count > 0 {
             self.stale += count;
@@ -225,26 +238,11 @@ impl Races {
                 (_, None) => rounds::run_hot(fixture, kind, number)?,
                 (end, Some(change)) => rounds::run_barrier(fixture, &change, end, number)?,
             };
-            if let Some(mut round) = round {
-                if round.stale > 0 {
-                    let events = fixture.last_events()?;
-                    let events: Vec<String> = events.iter().map(summary).collect();
-                    round.findings.push(format!(
-                        "round {number}, events from the last on: {}",
-                        events.join(", ")
-                    ));
-                }
+            if let Some(round) = round {
                 tally.rounds += 1;
                 tally.sum = tally.sum.plus(round);
             }
         }
         Err("too many rounds stayed without a response".to_owned())
     }
-}
-
-/// An event in one word or two: its id, what was done, and to whom.
-fn summary(event: &Value) -> String {
-    let text = |name: &str| event[name].as_str().unwrap_or_default();
-    let (action, result, target) = (text("action"), text("result"), text("target"));
-    format!("{} {action} {result} {target}", event["id"])
 }

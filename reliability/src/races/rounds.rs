@@ -82,9 +82,12 @@ pub(super) fn run_hot(
         (end, sum)
     });
     fixture.keep_connections(connections);
-    let round = round?;
+    let mut round = round?;
     match end? {
-        Reply::Acknowledged(_) => Ok(Some(round)),
+        Reply::Acknowledged(_) => {
+            explain(fixture, &user, &mut round, number)?;
+            Ok(Some(round))
+        }
         Reply::Refused => Err("the caller is not signed in".to_owned()),
         Reply::Unknown => Ok(None),
     }
@@ -182,7 +185,11 @@ pub(super) fn run_barrier(
     };
     match (end?, issued) {
         (Reply::Unknown, _) => Ok(None),
-        (Reply::Acknowledged(_), issued) => judge(fixture, &mut user, change, kind, issued),
+        (Reply::Acknowledged(_), issued) => {
+            let mut round = judge(fixture, &mut user, change, kind, issued)?;
+            explain(fixture, &user, &mut round, number)?;
+            Ok(Some(round))
+        }
         // The sign-in came first and ended the token of the other request.
         (Reply::Refused, Some(token)) if *change == Change::Login => {
             let refusing = PROCESSES - fixture.api.count_accepting(&token)?;
@@ -213,7 +220,7 @@ fn judge(
     change: &Change,
     kind: Kind,
     issued: Option<String>,
-) -> Result<Option<Round>, String> {
+) -> Result<Round, String> {
     let mut round = Round::default();
     let mut ended = ended_by(kind, user);
     if let Some(secret) = issued {
@@ -237,7 +244,21 @@ fn judge(
         let keys = fixture.count_keys(user)?;
         round.add_stale(keys, "keys are left after the user was enabled again");
     }
-    Ok(Some(round))
+    Ok(round)
+}
+
+/// Adds what the trail has on the user to a round that found something.
+fn explain(
+    fixture: &mut RaceFixture,
+    user: &User,
+    round: &mut Round,
+    number: usize,
+) -> Result<(), String> {
+    if round.stale > 0 {
+        let events = fixture.last_events(user)?;
+        round.explain(number, &events);
+    }
+    Ok(())
 }
 
 impl Round {
@@ -267,12 +288,10 @@ fn is_end_last(fixture: &mut RaceFixture, user: &User, kind: Kind) -> Result<boo
         Kind::Delete => "user.delete",
         _ => "user.disable",
     };
-    let user = format!("user:{}", user.id.unwrap_or_default());
-    let events = fixture.last_events()?;
+    let events = fixture.last_events(user)?;
     let last = events.iter().find(|event| {
-        let is_by_or_on = event["actor"] == *user || event["target"] == *user;
         let action = &event["action"];
-        is_by_or_on && (action == end || action == "login" || action == "key.create")
+        action == end || action == "login" || action == "key.create"
     });
     Ok(last.is_some_and(|event| event["action"] == end))
 }
