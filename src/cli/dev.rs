@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::common::Failure;
 use super::output::{Output, announce_json, start_log};
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, DatabaseUrl, parse_address};
 use crate::credential::token::generate_token;
 use crate::dev::{self, ClockStart, ControlKey, Databases, Folder, Service};
 use crate::seed::{Seed, SeedUser};
@@ -56,7 +56,8 @@ pub(super) struct DevArgs {
         long,
         value_name = "ADDRESS",
         conflicts_with = "port",
-        requires = "control_key"
+        requires = "control_key",
+        value_parser = parse_address
     )]
     listen: Option<SocketAddr>,
     /// The key of the control routes, 16 characters or more; a random one by default

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 ///
 /// # Errors
 /// What is expected, without the value.
-pub(super) fn parse(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn parse(text: &str) -> Result<SocketAddr, &'static str> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }

@@ -29,6 +29,8 @@ mod warnings;
 
 use std::fmt;
 
+#[cfg(feature = "cli")]
+pub(crate) use address::parse as parse_address;
 pub use colour::Colour;
 pub use env_file::{EnvFile, ReadFile};
 #[cfg(all(test, feature = "mail"))]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -179,6 +180,30 @@ fn other_addresses_than_loopback_require_a_control_key() {
     let client = Client::new(address);
     let status = |key: &str| client.get("/_dev/clock").bearer(key).send().status;
     assert_eq!((status(key), status("another-key-of-nobody")), (200, 401));
+}
+
+/// N13: a name may stand for an address of the other family, where nobody listens.
+#[test]
+fn url_has_an_address_that_answers_and_never_a_name() {
+    let key = "a-key-of-the-test-runner";
+    let mut listened = vec![("localhost:0", "http://127.0.0.1:")];
+    // Not every machine has IPv6.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        listened.extend([("[::1]:0", "http://[::1]:"), ("[::]:0", "http://[::1]:")]);
+    }
+    for (listen, expected) in listened {
+        let dev = Dev::start(&["--listen", listen, "--control-key", key]);
+        let url = dev.text("url");
+        assert!(url.starts_with(expected), "{listen}: {url}");
+        assert_eq!(
+            dev.client.get("/health/live").send().status,
+            200,
+            "{listen}"
+        );
+    }
+    let (code, error) = refused(&["--listen", "example.com:0", "--control-key", key]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("of names only localhost"), "{error}");
 }
 
 #[test]
