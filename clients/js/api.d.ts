@@ -528,6 +528,13 @@ export interface Routes {
     } };
     response: Schemas["MailList"];
   };
+  /** Delete a failed mail */
+  "DELETE /admin/mail/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
   /** Send a failed mail again */
   "POST /admin/mail/{id}/retry": {
     input: { path: {

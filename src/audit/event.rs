@@ -111,6 +111,8 @@ pub enum Action {
     MailRead,
     /// An administrator or operator queued a mail again that has failed.
     MailRetry,
+    /// An administrator or operator deleted a mail that has failed.
+    MailDrop,
     /// A user set another password with a link or code, or a client tried to.
     PasswordReset,
     /// An administrator or operator made a link to reset a user's password, or had it mailed.
@@ -191,6 +193,7 @@ impl Action {
         Self::MailRequest,
         Self::MailRead,
         Self::MailRetry,
+        Self::MailDrop,
         Self::PasswordReset,
         Self::PasswordResetLink,
         Self::EmailVerify,
@@ -259,6 +262,7 @@ impl Action {
             Self::MailRequest => "mail.request",
             Self::MailRead => "mail.read",
             Self::MailRetry => "mail.retry",
+            Self::MailDrop => "mail.drop",
             Self::PasswordReset => "password.reset",
             Self::PasswordResetLink => "password.reset-link",
             Self::EmailVerify => "email.verify",

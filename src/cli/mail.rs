@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::common::Failure;
+use super::mail_queue::{MailArgs, QueueArgs, delete, list, retry};
 use super::output::Output;
 use crate::clock::Clock;
 use crate::config::{Config, MailTransport, SmtpTls};
@@ -14,6 +15,13 @@ use crate::mail::{Kind, Mailer, Outcome};
 pub(super) enum MailCommand {
     /// Send a short mail to an address, and print how it was delivered or why it was not.
     Test(TestArgs),
+    /// List the mails that wait or have failed: id, state, address, kind, tries, when the last try failed or
+    /// the next one is due, and the last words of the mail server.
+    Queue(QueueArgs),
+    /// Send a failed mail again.
+    Retry(MailArgs),
+    /// Delete a failed mail.
+    Drop(MailArgs),
 }
 
 #[derive(Debug, Args)]
@@ -53,6 +61,9 @@ struct Tested<'a> {
 pub(super) fn run(config: &Config, command: &MailCommand, output: Output) -> Result<(), Failure> {
     match command {
         MailCommand::Test(args) => test(config, args, output),
+        MailCommand::Queue(args) => list(config, args, output),
+        MailCommand::Retry(args) => retry(config, args, output),
+        MailCommand::Drop(args) => delete(config, args, output),
     }
 }
 

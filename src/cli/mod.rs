@@ -13,6 +13,7 @@ mod import;
 mod import_seed;
 mod key;
 mod mail;
+mod mail_queue;
 mod migrate;
 mod output;
 mod password;
@@ -105,7 +106,7 @@ enum Command {
     /// Manage apps: programs that own keys without being people.
     #[command(subcommand)]
     App(app::AppCommand),
-    /// Check that mails can be sent.
+    /// Check that mails can be sent, and manage those that wait or have failed.
     #[command(subcommand)]
     Mail(mail::MailCommand),
     /// Read, verify and maintain the audit trail.

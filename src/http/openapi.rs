@@ -154,6 +154,7 @@ struct Document;
         invitations::accept,
         admin_mail::list,
         admin_mail::retry,
+        admin_mail::delete,
     ),
     tags((name = "mail", description = "What is done by mail: passwords and addresses")),
 )]

@@ -411,6 +411,17 @@ impl OutboxMail {
             .optional()
     }
 
+    /// Deletes a failed mail. Returns it, if there is a failed mail with this id.
+    pub(crate) fn drop_failed(tx: &mut Writing<'_>, id: i64) -> QueryResult<Option<Self>> {
+        let failed = mail_outbox::table
+            .find(id)
+            .filter(mail_outbox::failed_at.is_not_null());
+        diesel::delete(failed)
+            .returning(MAIL_COLUMNS)
+            .get_result(tx.conn())
+            .optional()
+    }
+
     /// Counts the mails that wait and those that have failed.
     pub(crate) fn count(conn: &mut StoreConnection) -> QueryResult<MailCounts> {
         let waiting = mail_outbox::table

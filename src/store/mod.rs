@@ -95,7 +95,7 @@ pub(crate) use limits::Slice;
 pub use limits::{MAX_EXTERNAL_ID, MAX_TEXT};
 pub(crate) use locked_counters::{CounterKey, LockedCounters};
 #[cfg(feature = "mail")]
-pub(crate) use mail_outbox::{MailState, NewOutboxMail, OutboxMail};
+pub(crate) use mail_outbox::{MailCounts, MailState, NewOutboxMail, OutboxMail};
 #[cfg(feature = "mail")]
 pub(crate) use mail_token::{MailToken, NewMailToken, TokenOwner};
 pub use maintenance::backup;

@@ -11,6 +11,7 @@ use tokenhouse::Clock;
 use tokenhouse::cli::Cli;
 
 use crate::harness::{Backend, ScratchDir, TestApp, on_both_databases, run_with_input};
+use crate::mail::FAILED_MAILS;
 
 on_both_databases!(
     operator_creates_users_and_grants_scopes,
@@ -400,6 +401,7 @@ fn every_command_honours_the_json_option() {
         // For the links.
         .setting("TOKENHOUSE_PUBLIC_URL", "https://auth.example.com")
         .start();
+    app.database().execute(FAILED_MAILS);
     let folder = ScratchDir::new("json-option");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (source, copy, pages) = (file("users.jsonl"), file("copy.db"), file("pages"));
@@ -443,6 +445,9 @@ fn every_command_honours_the_json_option() {
         ("app add-key", &["tasks"]),
         ("app list", &[]),
         ("app revoke", &["tasks"]),
+        ("mail queue", &[]),
+        ("mail retry", &["1"]),
+        ("mail drop", &["2"]),
         ("user sign-out", &[carol]),
         ("user disable", &[carol]),
         ("user enable", &[carol]),

@@ -1,11 +1,13 @@
 //! The outbox as administrators and operators see it.
 
+use diesel::QueryResult;
+
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
 use crate::auth::paging::split_page;
 use crate::error::Error;
-use crate::store::{MailState, MailToken, OutboxMail, Writing};
+use crate::store::{MailCounts, MailState, MailToken, OutboxMail, Writing};
 
 /// A page of mails, the last ones first.
 #[derive(Debug)]
@@ -44,33 +46,54 @@ impl Auth {
     /// [`Error::MailNotFound`] if no failed mail has this id; [`Error::InvalidToken`] and
     /// [`Error::InsufficientScope`] when the administrator has lost the authority; [`Error::Unavailable`].
     pub(crate) async fn retry_mail(&self, admin: &Administrator, id: i64) -> Result<(), Error> {
+        let now = self.0.clock.now();
+        let retry = move |tx: &mut Writing<'_>| OutboxMail::retry(tx, id, now);
+        self.change_mail(admin, Action::MailRetry, retry).await?;
+        self.wake_mail();
+        Ok(())
+    }
+
+    /// Deletes a mail that has failed.
+    ///
+    /// # Errors
+    /// The same as [`Self::retry_mail`].
+    pub(crate) async fn drop_mail(&self, admin: &Administrator, id: i64) -> Result<(), Error> {
+        let delete = move |tx: &mut Writing<'_>| OutboxMail::drop_failed(tx, id);
+        self.change_mail(admin, Action::MailDrop, delete).await
+    }
+
+    /// Makes a change of a mail, and records it.
+    async fn change_mail(
+        &self,
+        admin: &Administrator,
+        action: Action,
+        change: impl FnOnce(&mut Writing<'_>) -> QueryResult<Option<OutboxMail>> + Send + 'static,
+    ) -> Result<(), Error> {
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
-        let retried = self.add(&admin.context, move |tx, events| {
+        let changed = self.add(&admin.context, move |tx, events| {
             if let Some(grant) = &grant {
                 grant.lock(tx, now)?;
             }
-            let mail = OutboxMail::retry(tx, id, now)?.ok_or(Error::MailNotFound)?;
-            let event = Event::new(Action::MailRetry).with("mail", mail.id);
+            let mail = change(tx)?.ok_or(Error::MailNotFound)?;
+            let event = Event::new(action).with("mail", mail.id);
             events.record(match mail.user_id {
                 Some(user_id) => event.on_user(user_id),
                 None => event,
             });
             Ok(())
         });
-        self.record_if_denied(admin, retried.await).await?;
-        self.wake_mail();
-        Ok(())
+        self.record_if_denied(admin, changed.await).await
     }
 
-    /// Counts the mails that wait and those that have failed, for the metrics.
+    /// Counts the mails that wait and those that have failed, also for the metrics.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub(crate) async fn count_mails(&self) -> Result<(), Error> {
+    pub(crate) async fn count_mails(&self) -> Result<MailCounts, Error> {
         let counts = self.0.store.read(OutboxMail::count).await?;
         self.0.metrics.mails_waiting.set(counts.waiting);
         self.0.metrics.mails_failed.set(counts.failed);
-        Ok(())
+        Ok(counts)
     }
 
     /// Deletes mails and links that are long over. Deletes nothing while the clock is not trusted.

@@ -101,3 +101,33 @@ pub(crate) async fn retry(
         .await?;
     Ok(HttpResponse::Accepted().json(()))
 }
+
+/// Delete a failed mail
+#[utoipa::path(
+    delete,
+    path = "/admin/mail/{id}",
+    tag = "administration",
+    operation_id = "drop_mail",
+    params(("id" = i64, Path, description = "The id of the mail")),
+    security(("OAuth2PasswordBearer" = ["users:write"])),
+    responses(
+        (status = 204, description = "The mail is deleted"),
+        error_responses::NotAuthenticated,
+        error_responses::InsufficientScope,
+        error_responses::TwoCredentials,
+        error_responses::NotFound,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn delete(
+    request: HttpRequest,
+    auth: Auth,
+    caller: Authorized<UsersWrite>,
+    context: AuditContext,
+) -> Result<HttpResponse, Error> {
+    auth.require_mail()?;
+    auth.drop_mail(&caller.administrator(context), path_id(&request)?)
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

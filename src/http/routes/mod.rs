@@ -168,6 +168,7 @@ pub(super) fn mail_routes<R: HttpServiceFactory + 'static>(
         .service(resource("/invitations/accept", post(invitations::accept)))
         .service(resource("/invitations/{token}", get(invitations::show)))
         .service(resource("/admin/mail", get(admin_mail::list)))
+        .service(resource("/admin/mail/{id}", delete(admin_mail::delete)))
         .service(resource("/admin/mail/{id}/retry", post(admin_mail::retry)));
 }
 

@@ -18,7 +18,7 @@ pub(crate) use confirm::ConfirmPage;
 pub(crate) use events::{BadFilter, ChainState, EventFilters, EventsPage};
 pub(crate) use health::{HealthChecks, HealthPage};
 #[cfg(feature = "mail")]
-pub(crate) use mail::MailPage;
+pub(crate) use mail::{MailNotice, MailPage};
 pub(crate) use new_user::{NewUserPage, Typed};
 pub(crate) use overview::{OverviewPage, PERIODS};
 pub(crate) use settings::SettingsPage;

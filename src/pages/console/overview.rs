@@ -216,6 +216,7 @@ fn limit(t: &OverviewTexts, label: &str) -> Option<&'static str> {
         "changes" => t.limit_changes,
         "keys" => t.limit_keys,
         "sign-ins" => t.limit_sign_ins,
+        "mails" => t.limit_mails,
         _ => return None,
     })
 }

@@ -31,6 +31,7 @@ texts! {
         "Claves de API nuevas de un usuario", "Nouvelles clés d’API d’un compte";
     limit_sign_ins: "Sign-ins to an account", "Anmeldungen an einem Konto",
         "Inicios de sesión en una cuenta", "Connexions à un compte";
+    limit_mails: "Mails that were asked for", "Angeforderte E-Mails", "Correos solicitados", "E-mails demandés";
     addresses: "Addresses refused most", "Am häufigsten abgelehnte Adressen",
         "Direcciones más rechazadas", "Adresses les plus refusées";
     sessions: "Live sessions", "Laufende Sitzungen", "Sesiones activas", "Sessions en cours";

@@ -14,6 +14,7 @@ use super::{administrator, page, sign_in};
 use crate::harness::{
     Backend, Running, STATIC_KEY, ScratchDir, TestApp, on_both_databases, runtime,
 };
+use crate::mail::FAILED_MAILS;
 
 on_both_databases!(
     every_command_is_audited,
@@ -60,7 +61,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 32] = [
+const WITH_EVENT: [(&str, &[&str], &str); 35] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -85,6 +86,9 @@ const WITH_EVENT: [(&str, &[&str], &str); 32] = [
     ("app add-key", &["tasks"], "key.create"),
     ("app list", &[], "key.read"),
     ("app revoke", &["tasks"], "app.revoke"),
+    ("mail queue", &[], "mail.read"),
+    ("mail retry", &["1"], "mail.retry"),
+    ("mail drop", &["2"], "mail.drop"),
     ("user sign-out", &[ADDRESS], "user.sign-out"),
     ("user disable", &[ADDRESS], "user.disable"),
     ("user enable", &[ADDRESS], "user.enable"),
@@ -168,6 +172,7 @@ fn every_command_is_audited(backend: Backend) {
         .setting("TOKENHOUSE_PUBLIC_URL", "https://auth.example")
         .start();
     app.register("alice");
+    app.database().execute(FAILED_MAILS);
     for (command_name, arguments, action) in WITH_EVENT {
         if command_name == "migrate" {
             assert_eq!(events_after(&app, 0)[0].0, "register");

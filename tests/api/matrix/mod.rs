@@ -188,6 +188,7 @@ fn routes_for_mail_are_documented_only_with_mail() {
             "/admin/invitations/{id}",
             "/admin/invitations/{id}/resend",
             "/admin/mail",
+            "/admin/mail/{id}",
             "/admin/mail/{id}/retry",
             "/admin/users/{id}/reset",
             "/change-email",

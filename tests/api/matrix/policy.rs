@@ -299,6 +299,10 @@ pub const ROUTES: &[Route] = &[
     ),
     get("/admin/mail", USERS_READ),
     at(
+        "/admin/mail/999999",
+        route("DELETE", "/admin/mail/{id}", USERS_WRITE, Body::None, 404),
+    ),
+    at(
         "/admin/mail/999999/retry",
         route(
             "POST",

@@ -181,6 +181,18 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     console("GET", "/console/apps"),
     console("GET", "/console/mail"),
     console("GET", "/console/mail/html"),
+    (
+        "POST",
+        "/console/mail/{id}/retry",
+        "/console/mail/1/retry",
+        Guard::Console,
+    ),
+    (
+        "POST",
+        "/console/mail/{id}/delete",
+        "/console/mail/1/delete",
+        Guard::Console,
+    ),
     console("GET", "/console/settings"),
     console("GET", "/console/health"),
 ];

@@ -53,6 +53,8 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         .service(page("/console/settings", get(system::settings)))
         .service(page("/console/health", get(system::health)));
     #[cfg(feature = "mail")]
-    app.service(page("/console/mail", get(mail::preview)))
+    app.service(page("/console/mail", get(mail::overview)))
+        .service(page("/console/mail/{id}/retry", post(mail::retry)))
+        .service(page("/console/mail/{id}/delete", post(mail::delete)))
         .service(page("/console/mail/html", get(mail::preview_html)));
 }

@@ -124,9 +124,14 @@ fn refusals_by_limits_are_shown(backend: Backend) {
     );
     let count: i64 = stored.iter().map(|text| text.parse::<i64>().unwrap()).sum();
     assert!((1..=12).contains(&count), "{stored:?}");
+    let hour = chrono::Utc::now().format("%Y-%m-%d %H:00:00");
+    app.database().execute(&format!(
+        "INSERT INTO hourly_stats (name, hour, label, value) VALUES ('limit', '{hour}', 'mails', 1)"
+    ));
     let page = browser.page("/console");
     assert!(page.contains(of_account), "{page}");
     assert!(page.contains("Requests refused by a limit"), "{page}");
+    assert!(page.contains("Mails that were asked for"), "{page}");
 }
 
 fn values_are_kept_for_90_days(backend: Backend) {
