@@ -1,12 +1,15 @@
 //! Invitations: accounts that administrators offer to the readers of addresses. An address has at most one that
 //! is open.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 
 use super::limits::check_texts;
 use super::schema::invitations;
 use super::{StoreConnection, Writing};
+
+/// How long an invitation is listed after it could be accepted last.
+const KEPT_AFTER_EXPIRY: TimeDelta = TimeDelta::days(30);
 
 /// An invitation: all columns in their order.
 #[derive(Clone, Debug, Queryable)]
@@ -211,5 +214,28 @@ impl Invitation {
                 .filter(invitations::expires_at.le(now))
                 .load(conn),
         }
+    }
+
+    /// Deletes at most `limit` invitations that expired long before `now`, whatever has become of them, with
+    /// their links and mails. Returns how many.
+    pub(crate) fn prune(
+        tx: &mut Writing<'_>,
+        now: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let Some(before) = now.checked_sub_signed(KEPT_AFTER_EXPIRY) else {
+            return Ok(0);
+        };
+        let old: Vec<i64> = invitations::table
+            .filter(invitations::expires_at.le(before))
+            .order(invitations::expires_at)
+            .limit(limit)
+            .select(invitations::id)
+            .load(tx.conn())?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let these = invitations::table.filter(invitations::id.eq_any(old));
+        diesel::delete(these).execute(tx.conn())
     }
 }

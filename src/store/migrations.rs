@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-29-000070_hourly_stats",
     "2026-11-30-000010_user_search",
     "2026-11-30-000020_mail",
+    "2026-11-30-000030_invitation_expiry",
 ];
 
 impl Migration {

@@ -7,7 +7,7 @@ use crate::audit::{Action, Event};
 use crate::auth::Auth;
 use crate::auth::paging::split_page;
 use crate::error::Error;
-use crate::store::{MailCounts, MailState, MailToken, OutboxMail, Writing};
+use crate::store::{Invitation, MailCounts, MailState, MailToken, OutboxMail, Writing};
 
 /// A page of mails, the last ones first.
 #[derive(Debug)]
@@ -96,11 +96,12 @@ impl Auth {
         Ok(counts)
     }
 
-    /// Deletes mails and links that are long over. Deletes nothing while the clock is not trusted.
+    /// Deletes mails, links and invitations that are long over: 30 days after a mail was sent or has failed,
+    /// and after a link or an invitation has expired. Deletes nothing while the clock is not trusted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
-    pub(crate) async fn prune_mails(&self) -> Result<(), Error> {
+    pub async fn prune_mails(&self) -> Result<(), Error> {
         if !self.check_clock().await? {
             return Ok(());
         }
@@ -109,6 +110,8 @@ impl Auth {
         store.delete_in_batches(tokens, |_rows| ()).await?;
         let mails = move |tx: &mut Writing<'_>, limit| OutboxMail::prune(tx, now, limit);
         store.delete_in_batches(mails, |_rows| ()).await?;
+        let invitations = move |tx: &mut Writing<'_>, limit| Invitation::prune(tx, now, limit);
+        store.delete_in_batches(invitations, |_rows| ()).await?;
         Ok(())
     }
 }

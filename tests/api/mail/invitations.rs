@@ -2,12 +2,12 @@
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
-use tokenhouse::Clock;
+use tokenhouse::{Auth, Clock};
 
-use super::Inbox;
 use super::inbox::PUBLIC_URL;
+use super::{FAILED_MAILS, Inbox};
 use crate::harness::{
-    Backend, Client, OWN_SCOPES, Response, TestApp, concurrently, on_both_databases,
+    Backend, Client, OWN_SCOPES, Response, TestApp, concurrently, on_both_databases, runtime,
 };
 
 on_both_databases!(
@@ -369,6 +369,21 @@ fn invitations_are_listed(backend: Backend) {
             .status,
         422
     );
+
+    // What is long over is deleted: by its own age, or with its invitation.
+    app.database().execute(FAILED_MAILS);
+    let long_ago = "'2020-01-01 00:00:00'";
+    app.database().execute(&format!(
+        "UPDATE invitations SET expires_at = {long_ago} WHERE id < 3;
+         UPDATE mail_tokens SET expires_at = {long_ago} WHERE invitation_id = 3;
+         UPDATE mail_outbox SET failed_at = {long_ago} WHERE message_id = 'first'"
+    ));
+    assert_eq!(app.database().count("mail_tokens"), 3);
+    let auth = Auth::open(&app.config()).unwrap();
+    runtime().block_on(auth.prune_mails()).unwrap();
+    assert_eq!(list("").0, [3]);
+    assert_eq!(app.database().count("mail_tokens"), 0);
+    assert_eq!(app.database().count("mail_outbox"), 1);
 }
 
 fn operator_prints_a_link_while_registration_is_closed(backend: Backend) {
