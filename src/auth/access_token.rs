@@ -11,6 +11,7 @@ use crate::credential::{Candidates, Place};
 use crate::error::Error;
 use crate::store::{
     AccessToken, Claims, Credential, Principal, SessionKind, SessionState, Sessions, StoreError,
+    User,
 };
 
 impl Auth {
@@ -111,10 +112,7 @@ impl Auth {
             self.0.metrics.checks_refused.inc();
             return Err(Error::InvalidToken);
         }
-        if self.0.config.flows.verification == Verification::Scopes
-            && user.email_verified_at.is_none()
-            && !user.is_app
-        {
+        if self.withholds_scopes(user) {
             principal.withhold_scopes();
         }
         self.0.metrics.checks_ok.inc();
@@ -123,6 +121,13 @@ impl Auth {
             Credential::ApiKey(used) => self.record_key_use(&principal, used),
         }
         Ok(principal)
+    }
+
+    /// Whether the user holds no scopes, because the address is not verified.
+    pub(super) fn withholds_scopes(&self, user: &User) -> bool {
+        self.0.config.flows.verification == Verification::Scopes
+            && user.email_verified_at.is_none()
+            && !user.is_app
     }
 
     /// Ends the session of a login token. When this returns, no process on this database accepts a token

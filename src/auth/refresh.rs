@@ -143,12 +143,14 @@ impl Auth {
             if !may_end && stored.count_ending(tx, refresh.now)? > 0 {
                 return Ok(None);
             }
-            return Ok(Some(self.rotate(tx, &stored, refresh, scopes)?));
+            let issued = self.rotate(tx, &stored, refresh, scopes)?;
+            return Ok(Some(self.with_granted_scopes(&user, issued)));
         }
         let is_previous =
             refresh.presented.counter + 1 == stored.counter && digest == stored.previous_digest;
         if is_previous && self.may_repeat(&stored, refresh) {
-            return Ok(Some(self.repeat(tx, &stored, refresh)?));
+            let issued = self.repeat(tx, &stored, refresh)?;
+            return Ok(Some(self.with_granted_scopes(&user, issued)));
         }
         if !may_end {
             return Ok(None);
@@ -167,6 +169,16 @@ impl Auth {
             NoticeDetail::default(),
         )?;
         Ok(Some(Outcome::Reused))
+    }
+
+    /// Tells the client the scopes that the user holds now (RFC 6749 section 5.1); those of the session stay.
+    fn with_granted_scopes(&self, user: &User, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Issued(issued) = &mut outcome
+            && self.withholds_scopes(user)
+        {
+            issued.scopes.clear();
+        }
+        outcome
     }
 
     /// Gives the next tokens.

@@ -69,7 +69,8 @@ pub struct IssuedToken {
     pub secret: PlainToken,
     /// The id of the session.
     pub session_id: i64,
-    /// The scopes of the token, separated by spaces.
+    /// The scopes that the token allows now, separated by spaces; none while they are withheld from a user
+    /// whose address is not verified.
     pub scopes: String,
     /// When the token ends, UTC.
     pub expires_at: NaiveDateTime,

@@ -215,11 +215,12 @@ impl Auth {
         match stored?.ok_or(Error::Internal)? {
             Stored::Token(token) => {
                 self.0.metrics.sign_in(SignInOutcome::Ok);
-                Ok(Some(IssuedToken::of(
-                    secret,
-                    &token,
-                    session.refresh.as_ref(),
-                )))
+                let mut issued = IssuedToken::of(secret, &token, session.refresh.as_ref());
+                if self.withholds_scopes(&account.user) {
+                    // The client learns what it may do now (RFC 6749 section 5.1); the session keeps them.
+                    issued.scopes.clear();
+                }
+                Ok(Some(issued))
             }
             Stored::AccountChanged => Ok(None),
             Stored::TooManySignIns(wait) => Err(self
