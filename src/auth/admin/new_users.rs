@@ -91,7 +91,8 @@ impl Auth {
         }
     }
 
-    /// Creates a user with these scopes, even when registration is closed.
+    /// Creates a user with these scopes, even when registration is closed. Where addresses are verified, a
+    /// mail asks the user to verify this one.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field; [`Error::EmailTaken`];
@@ -112,6 +113,8 @@ impl Auth {
             .await?;
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
+        #[cfg(feature = "mail")]
+        let by = admin.context.clone();
         let created = self.add(&admin.context, move |tx, events| {
             if let Some(grant) = &grant {
                 let grantable = &auth.0.config.grantable_scopes;
@@ -121,9 +124,14 @@ impl Auth {
             let created = insert_user(tx, &user)?;
             let event = Event::new(Action::UserCreate).on_user(created.id);
             events.record(event.with("scopes", created.scopes.as_str()));
+            #[cfg(feature = "mail")]
+            auth.queue_first_verification(tx, &by, &created)?;
             Ok(created)
         });
-        self.record_if_denied(admin, created.await).await
+        let created = self.record_if_denied(admin, created.await).await?;
+        #[cfg(feature = "mail")]
+        self.wake_mail();
+        Ok(created)
     }
 
     /// The valid fields of a new user, and the scopes.

@@ -3,8 +3,14 @@
 use serde_json::{Value, json};
 use test_support::TestUser;
 
+use super::inbox::PUBLIC_URL;
 use super::{Inbox, Mail};
-use crate::harness::{Backend, OWN_SCOPES, Response, TestApp, concurrently, on_both_databases};
+use crate::harness::{
+    Backend, OWN_SCOPES, Response, TestApp, concurrently, on_both_databases, run_with_input,
+};
+use crate::pages::browser::Browser;
+
+const PASSWORD: &str = "mulberry-Tram-71";
 
 on_both_databases!(
     link_verifies_once_and_says_so_afterwards,
@@ -16,6 +22,7 @@ on_both_databases!(
     unverified_user_holds_no_scopes,
     unverified_user_cannot_sign_in,
     domains_require_verification,
+    users_whom_administrators_create_are_asked_to_verify,
     another_address_is_unverified,
     two_presses_are_one_event,
     registration_can_tell_nothing,
@@ -232,7 +239,18 @@ fn unverified_user_holds_no_scopes(backend: Backend) {
         .start();
     let alice = app.register_with("alice", OWN_SCOPES);
     let mail = inbox.wait_for(1);
-    let token = alice.sign_in();
+    // The answer names what was granted (RFC 6749 section 5.1).
+    let signed_in = alice.try_sign_in(&alice.password, "offline_access").json();
+    assert_eq!(signed_in["scope"], "");
+    let refresh = |refresh_token: &Value| {
+        let token = refresh_token.as_str().unwrap();
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        app.post("/token").form(&form).send().json()
+    };
+    let refreshed = refresh(&signed_in["refresh_token"]);
+    assert_eq!(refreshed["scope"], "");
+    assert_eq!(refresh(&signed_in["refresh_token"])["scope"], "");
+    let token = refreshed["access_token"].as_str().unwrap().to_owned();
     let key = app.create_key(&token, "users:read").secret;
     for credential in [&token, &key] {
         assert_eq!(app.status("/users/me", credential), 200);
@@ -251,6 +269,12 @@ fn unverified_user_holds_no_scopes(backend: Backend) {
     for credential in [&token, &key] {
         assert_eq!(app.status("/admin/users", credential), 200);
     }
+    let scope = &refresh(&refreshed["refresh_token"])["scope"];
+    assert_eq!(scope, OWN_SCOPES);
+    assert_eq!(
+        &alice.try_sign_in(&alice.password, "").json()["scope"],
+        scope
+    );
     // Apps have no address.
     let reader = app.create_app("reader", "users:read");
     assert_eq!(app.status("/admin/users", &reader), 200);
@@ -278,6 +302,53 @@ fn unverified_user_cannot_sign_in(backend: Backend) {
          ORDER BY id LIMIT 1",
     );
     assert_eq!(reasons, [r#"{"reason":"unverified"}"#]);
+}
+
+fn users_whom_administrators_create_are_asked_to_verify(backend: Backend) {
+    let inbox = Inbox::new();
+    let app = inbox
+        .app(backend)
+        .setting("TOKENHOUSE_VERIFICATION", "mark")
+        .start();
+    let admin = app.register_with("admin", OWN_SCOPES);
+    inbox.wait_for(1);
+    let user = json!({
+        "name": "Grace Hopper", "surname": "", "website": "", "email": "json@example.com",
+        "password": PASSWORD,
+    });
+    let token = admin.sign_in();
+    let created = app.post("/admin/users").bearer(&token).json(&user).send();
+    assert_eq!(created.status, 201, "{created:?}");
+    let by_json = inbox.wait_for(2);
+
+    let fields = [
+        ("name", "Grace Hopper"),
+        ("email", "page@example.com"),
+        ("password", PASSWORD),
+    ];
+    let mut browser = Browser::of(&admin);
+    let created = browser.submit("/console/users/new", "/console/users", &fields);
+    assert_eq!(created.status, 303, "{created:?}");
+    let by_page = inbox.wait_for(3);
+
+    let email = "shell@example.com";
+    let mut command = app.program(&["user", "create", email, "--name", "Grace Hopper"]);
+    command
+        .env(
+            "TOKENHOUSE_MAIL",
+            format!("file:{}", inbox.path().display()),
+        )
+        .env("TOKENHOUSE_PUBLIC_URL", PUBLIC_URL)
+        .env("TOKENHOUSE_VERIFICATION", "mark");
+    let created = run_with_input(&mut command, PASSWORD);
+    assert!(created.status.success(), "{created:?}");
+    let by_command = inbox.wait_for(4);
+
+    for (mail, name) in [(by_json, "json"), (by_page, "page"), (by_command, "shell")] {
+        assert_eq!(mail.purpose, "verify-address");
+        assert_eq!(mail.to, format!("{name}@example.com"));
+        assert_eq!(by_token(&app, &mail.token).status, 200);
+    }
 }
 
 fn domains_require_verification(backend: Backend) {
