@@ -31,6 +31,7 @@ from pathlib import Path
 
 from support.programs import program
 from support.server import argument_parser, enter_venv
+from support.smtp import PACKAGES, START_TIMEOUT, aiosmtpd, free_port
 
 KINDS = [
     "reset-password",
@@ -73,7 +74,6 @@ URL_CREDENTIALS = "ada%40example.com:p%40ss%3Aw%2Frd%25%20%C3%A9"
 
 # In seconds.
 WATCHDOG = 30
-START_TIMEOUT = 15
 
 
 class Failed(Exception):
@@ -237,12 +237,6 @@ def check_names(binary, folder):
 # Mail servers.
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Handler:
     """Answers as the recipient's name says, and keeps what arrives."""
 
@@ -286,39 +280,6 @@ class Handler:
         return "250 2.0.0 Queued as 4711"
 
 
-@contextlib.contextmanager
-def aiosmtpd(handler=None, *, tls=None, implicit=False, **options):
-    """Runs a server; yields its port and its handler."""
-    from aiosmtpd.controller import Controller
-    from aiosmtpd.smtp import SMTP
-
-    handler = handler or Handler()
-
-    class Server(Controller):
-        def factory(self):
-            context = None if implicit else tls
-            return SMTP(self.handler, tls_context=context, enable_SMTPUTF8=False, **options)
-
-        def _trigger_server(self):
-            """Connects once, without the checks of the certificate that its own method makes."""
-            client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-            with socket.create_connection((self.hostname, self.port), 1) as connection:
-                if implicit:
-                    connection = client.wrap_socket(connection)
-                connection.recv(1024)
-                connection.close()
-
-    port = free_port()
-    context = tls if implicit else None
-    server = Server(handler, hostname="127.0.0.1", port=port, ssl_context=context, ready_timeout=START_TIMEOUT)
-    server.start()
-    try:
-        yield port, handler
-    finally:
-        server.stop()
-
-
 def check_outcomes(binary, folder):
     """What a server answers decides whether a mail waits or has failed."""
     cases = [
@@ -331,7 +292,7 @@ def check_outcomes(binary, folder):
         ("spam", 1, "554 5.7.1 Refused as spam\n"),
         ("cut", 1, "the mail may have arrived\n"),
     ]
-    with aiosmtpd() as (port, handler):
+    with aiosmtpd(Handler()) as (port, handler):
         tokenhouse = smtp(binary, folder, f"smtp://127.0.0.1:{port}?tls=none")
         for name, expected, words in cases:
             code, output, _ = tokenhouse.test(f"{name}@example.com")
@@ -405,7 +366,7 @@ def check_stalls(binary, folder):
         check(code == 1 and words in output and took < seconds, talk, code, output, took)
 
     def silent_after_data():
-        with aiosmtpd() as (port, _):
+        with aiosmtpd(Handler()) as (port, _):
             tokenhouse = smtp(binary, folder, f"smtp://127.0.0.1:{port}?tls=none")
             code, output, took = tokenhouse.test("silent@example.com")
         check(code == 1 and "may have arrived" in output and took < WATCHDOG + 5, code, output, took)
@@ -454,7 +415,7 @@ def check_passwords(binary, folder, certificates):
     tls = certificates.context("localhost")
 
     def run(url, expected, words, **options):
-        with aiosmtpd(authenticator=authenticator, **options) as (port, handler):
+        with aiosmtpd(Handler(), authenticator=authenticator, **options) as (port, handler):
             code, output, _ = smtp(binary, folder, url.format(port), **trusted).test("ada@example.com")
             check(code == expected and words in output, url, code, output)
             return output, handler
@@ -520,7 +481,7 @@ def check_certificates(binary, folder, certificates):
     ]
     for tls, url, is_trusted, expected, words in cases:
         implicit = url.startswith("smtps")
-        with aiosmtpd(tls=tls, implicit=implicit) as (port, handler):
+        with aiosmtpd(Handler(), tls=tls, implicit=implicit) as (port, handler):
             settings = trusted if is_trusted else {}
             code, output, _ = smtp(binary, folder, url.format(port), **settings).test("ada@example.com")
         check(code == expected and words in output, url, code, output)
@@ -607,7 +568,7 @@ def exim(folder, certificates, sink):
 
 def check_exim(binary, folder, certificates):
     """A server that is used in earnest: TLS in both ways, AUTH, a queue."""
-    with aiosmtpd() as (sink, handler), exim(folder, certificates, sink) as (starttls, tls, log):
+    with aiosmtpd(Handler()) as (sink, handler), exim(folder, certificates, sink) as (starttls, tls, log):
         settings = {"SSL_CERT_FILE": str(certificates.file)}
         login = "ada:mulberry-Tram-71@127.0.0.1"
         host = "tls-host=mail.example.com"
@@ -670,5 +631,5 @@ def main():
     sys.exit(failed)
 
 
-enter_venv("mail", ["aiosmtpd==1.4.6", "trustme==1.2.1"])
+enter_venv("mail", PACKAGES)
 main()

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Uses the pages in Chromium like a person: without JavaScript, by keyboard, on a phone.
 
-    scripts/pages-test.py [--binary PATH] [--save]
+    scripts/pages-test.py [--binary PATH] [--save] [--scan MAILS]
 
 Signs up, in and out, and changes what an account page can change. Checks that no page sends a request to
 another host, writes an error to the console, violates its content security policy or scrolls
 sideways; that axe-core finds nothing on any page, in light and dark, on a phone and a desktop; that
-nothing private is shown after a sign-out; and how heavy the sign-in page and the console are. Saves
+nothing private is shown after a sign-out; that a scanner of mails, which opens and renders every link, spends
+none; and how heavy the sign-in page and the console are. Saves
 screenshots of all pages in target/screenshots, and with --save those of the README in docs/images.
 Installs Debian's chromium if it is missing and the user is root; the first run installs playwright
 into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
@@ -21,7 +22,7 @@ import traceback
 from pathlib import Path
 from urllib.parse import urlencode
 
-from support import console
+from support import console, mail_scanner
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
 from support.programs import program
 from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
@@ -79,6 +80,9 @@ WEIGHT = "performance.getEntries().reduce((sum, entry) => sum + (entry.decodedBo
 
 # A host behind a proxy.
 GUARDED = "https://app.example.com"
+
+# The mails whose links a scanner opens, at least.
+SCANNED = 20
 
 # The screenshots of the README.
 IMAGES = ["sign-in", "overview"]
@@ -310,9 +314,9 @@ def weigh(browser, base, _axe):
     return pages.report("weight")
 
 
-def run_test(use, browser, base, axe):
+def run_test(use, *arguments):
     try:
-        return use(browser, base, axe)
+        return use(*arguments)
     except Exception:
         traceback.print_exc()
         return False
@@ -333,7 +337,11 @@ def main():
 
     parser = argument_parser(__doc__)
     parser.add_argument("--save", action="store_true", help="update the images of the README")
+    parser.add_argument("--scan", type=int, metavar="MAILS", help="only scan the links of this many mails")
     options = parser.parse_args()
+    if options.scan is not None:
+        with sync_playwright() as playwright:
+            sys.exit(not mail_scanner.scan_mails(launch(playwright), options.binary, options.scan))
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     axe = axe_source()
     with tempfile.TemporaryDirectory(prefix="tokenhouse-pages-") as folder:
@@ -356,6 +364,7 @@ def main():
                 weigh,
             )
             results = [run_test(use, browser, base, axe) for use in tests]
+            results.append(run_test(mail_scanner.scan_mails, browser, options.binary, SCANNED))
             browser.close()
     print(f"screenshots are in {SCREENSHOTS}")
     if options.save:

@@ -130,13 +130,16 @@ def sign_in(base, email, scope="", **fields):
     return send("POST", f"{base}/token", form)["access_token"]
 
 
-def send(method, url, body=None):
-    """Sends a form (a string) or JSON (anything else), and returns the JSON of the response."""
+def send(method, url, body=None, token=None):
+    """Sends a form (a string) or JSON (anything else), with a login token if there is one, and returns the
+    JSON of the response."""
     if isinstance(body, str):
         data, content_type = body.encode(), "application/x-www-form-urlencoded"
     else:
         data, content_type = json.dumps(body).encode(), "application/json"
     request = urllib.request.Request(url, method=method)
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
     if body is not None:
         request.data = data
         request.add_header("Content-Type", content_type)
