@@ -90,6 +90,28 @@ pub enum Error {
         /// When the client may try again.
         retry_after: Duration,
     },
+    /// The code of a second factor is wrong, or was used before.
+    #[error("the code is wrong")]
+    WrongCode {
+        /// How many codes the sign-in takes after this one, if it waits.
+        tries_left: Option<i64>,
+    },
+    /// The token of a sign-in that waits for a second factor is unknown, expired or used, or the user was
+    /// changed meanwhile (RFC 6749 section 5.2). The error does not say which.
+    #[error("the sign-in has ended")]
+    BadMfaToken,
+    /// The operation requires a session whose user has shown a second factor (RFC 9470 section 3).
+    #[error("a second factor is required")]
+    SecondFactorRequired,
+    /// The service offers no second factors.
+    #[error("second factors are off: set TOKENHOUSE_SECRET_KEY")]
+    FactorsOff,
+    /// The user has the maximum number of second factors.
+    #[error("the user has too many second factors")]
+    TooManyFactors,
+    /// The user has no such second factor.
+    #[error("no such second factor")]
+    FactorNotFound,
     /// The e-mail address belongs to another user.
     #[error("the e-mail address is taken")]
     EmailTaken,
@@ -241,6 +263,15 @@ pub enum InvalidField {
         /// The maximum.
         max: i64,
     },
+    /// The text is no code of a second factor.
+    #[error("must be a code of six digits")]
+    NoCode,
+    /// The text names no kind of second factor.
+    #[error("must be totp")]
+    UnknownFactor,
+    /// The text is no recovery code.
+    #[error("must be one recovery code, such as 3-ABCDE-FGHJK")]
+    NoRecoveryCode,
     /// The text contains U+0000, which Postgres does not store.
     #[error("must not contain the NUL character (U+0000)")]
     NulCharacter,

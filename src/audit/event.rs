@@ -137,6 +137,16 @@ pub enum Action {
     InvitationRead,
     /// A user was created by accepting an invitation, or a client tried to.
     InvitationAccept,
+    /// A user confirmed a second factor, or tried to.
+    FactorAdd,
+    /// A user removed a second factor.
+    FactorRemove,
+    /// An administrator or operator removed second factors of a user.
+    FactorReset,
+    /// A user made new recovery codes.
+    RecoveryCodes,
+    /// A user signed in with a recovery code.
+    RecoveryCodeUse,
 }
 
 impl Action {
@@ -206,6 +216,11 @@ impl Action {
         Self::InvitationRevoke,
         Self::InvitationRead,
         Self::InvitationAccept,
+        Self::FactorAdd,
+        Self::FactorRemove,
+        Self::FactorReset,
+        Self::RecoveryCodes,
+        Self::RecoveryCodeUse,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -275,6 +290,11 @@ impl Action {
             Self::InvitationRevoke => "invitation.revoke",
             Self::InvitationRead => "invitation.read",
             Self::InvitationAccept => "invitation.accept",
+            Self::FactorAdd => "factor.add",
+            Self::FactorRemove => "factor.remove",
+            Self::FactorReset => "factor.reset",
+            Self::RecoveryCodes => "factor.recovery-codes",
+            Self::RecoveryCodeUse => "factor.recovery-code-use",
         }
     }
 }

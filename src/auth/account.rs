@@ -63,7 +63,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let (current, new, kept) = input.check(self.0.config.password_policy)?;
         let action = Action::PasswordChange;
-        let VerifiedAccount { account, attempt } = self
+        let VerifiedAccount {
+            account, attempt, ..
+        } = self
             .reauthenticate(context, principal, &current, action)
             .await?;
         let hashed = match self.hash_new_password(context, &new, &principal.user).await {
@@ -122,7 +124,9 @@ impl Auth {
     ) -> Result<(), Error> {
         let current = current_password?;
         let action = Action::UserDelete;
-        let VerifiedAccount { account, attempt } = self
+        let VerifiedAccount {
+            account, attempt, ..
+        } = self
             .reauthenticate(context, principal, &current, action)
             .await?;
         let ends = Ends::Users(vec![principal.user.id]);

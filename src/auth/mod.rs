@@ -14,6 +14,7 @@ mod device_name;
 mod email_change;
 #[cfg(feature = "mail")]
 mod email_verification;
+mod factors;
 mod introspect;
 #[cfg(feature = "mail")]
 mod invitations;
@@ -56,6 +57,7 @@ pub use api_key::IssuedKey;
 pub(crate) use api_key::time_left;
 #[cfg(feature = "mail")]
 pub use email_change::EmailChange;
+pub use factors::{ConfirmedFactor, FactorInput, Factors, NewTotp};
 #[cfg(feature = "mail")]
 pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 #[cfg(feature = "mail")]
@@ -65,8 +67,10 @@ pub use password_reset::ResetInput;
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
+#[cfg(feature = "pages")]
+pub(crate) use session::is_multi_factor;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
-pub use sign_in::{SignIn, VerifiedAccount};
+pub use sign_in::{PendingSignIn, SignIn, SignInStep, VerifiedAccount};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};
 pub use timekeeping::TimeSeen;

@@ -28,7 +28,9 @@ impl ProvenOwner {
     /// # Errors
     /// [`Error::InvalidToken`] if it was changed, or the user disabled; [`Error::Unavailable`].
     pub(super) fn confirm_in(self, tx: &mut Writing<'_>, now: NaiveDateTime) -> Result<(), Error> {
-        let Some(VerifiedAccount { account, attempt }) = self.0 else {
+        let Some(VerifiedAccount {
+            account, attempt, ..
+        }) = self.0 else {
             return Ok(());
         };
         if !account.lock_if_unchanged(tx)? {

@@ -113,6 +113,24 @@ impl IssuedToken {
 /// The method of a user who has entered the password (RFC 8176 section 2).
 pub(crate) const BY_PASSWORD: &str = "pwd";
 
+/// The methods of a user who has entered the password and a code, be it that of an authenticator app or a
+/// recovery code.
+pub(super) const BY_TWO_FACTORS: &str = "pwd otp mfa";
+
+/// Whether these methods are more than one factor.
+pub(crate) fn is_multi_factor(methods: &str) -> bool {
+    methods.split(' ').any(|method| method == "mfa")
+}
+
+/// The methods of a session whose user has entered a code as well now.
+pub(super) fn with_second_factor(methods: &str) -> String {
+    let added = ["otp", "mfa"]
+        .into_iter()
+        .filter(|added| methods.split(' ').all(|method| method != *added));
+    let known = methods.split(' ').filter(|method| !method.is_empty());
+    known.chain(added).collect::<Vec<_>>().join(" ")
+}
+
 /// How the user of a session has authenticated.
 pub(super) struct Authentication<'a> {
     pub(super) at: NaiveDateTime,

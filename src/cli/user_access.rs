@@ -1,4 +1,4 @@
-//! `tokenhouse user invite`, `reset-link` and `verify`: what mails do for users, by hand.
+//! `tokenhouse user invite`, `reset-link`, `verify` and `reset-factors`: the ways back into an account, by hand.
 
 use clap::Args;
 use serde::Serialize;
@@ -103,5 +103,29 @@ pub(super) async fn verify(
         false => format!("{email} was verified already"),
     };
     output.confirm(&Verified { id, verified: true }, &sentence);
+    Ok(())
+}
+
+/// The user whose second factors were removed.
+#[derive(Serialize)]
+struct FactorsReset {
+    id: i64,
+    factors: usize,
+}
+
+pub(super) async fn reset_factors(
+    auth: &Auth,
+    operator: &Administrator,
+    args: &UserArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let User { id, email, .. } = auth.find_user_by_address(&args.email).await?;
+    let factors = auth.reset_factors(operator, id, None).await?;
+    let sentence = match factors {
+        0 => format!("{email} had no second factor, and is signed out"),
+        1 => format!("{email} has no second factor any more, and is signed out"),
+        several => format!("{email} has lost {several} second factors, and is signed out"),
+    };
+    output.confirm(&FactorsReset { id, factors }, &sentence);
     Ok(())
 }

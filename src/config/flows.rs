@@ -61,12 +61,16 @@ pub enum RegisterAnswer {
 }
 
 /// The names of what users can be told of: those of the templates.
-pub(crate) const NOTICE_NAMES: [&str; 5] = [
+pub(crate) const NOTICE_NAMES: [&str; 9] = [
     "password-changed",
     "address-changed",
     "key-created",
     "new-device",
     "refresh-reuse",
+    "factor-added",
+    "factor-removed",
+    "recovery-codes-made",
+    "recovery-code-used",
 ];
 
 /// What users are told of by mail.
@@ -134,8 +138,9 @@ fn notices(values: &Values) -> Result<Notices, ConfigError> {
     }
     Err(ConfigError::new(
         name,
-        "expected all, none or some of password-changed, address-changed, key-created, new-device and \
-         refresh-reuse, separated by commas",
+        "expected all, none or some of password-changed, address-changed, key-created, new-device, \
+         refresh-reuse, factor-added, factor-removed, recovery-codes-made and recovery-code-used, separated by \
+         commas",
     ))
 }
 

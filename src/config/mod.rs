@@ -5,6 +5,7 @@ mod address;
 mod colour;
 mod dotenv;
 mod env_file;
+mod factors;
 mod flows;
 mod log_filter;
 mod mail;
@@ -33,6 +34,7 @@ use std::fmt;
 pub(crate) use address::parse as parse_address;
 pub use colour::Colour;
 pub use env_file::{EnvFile, ReadFile};
+pub use factors::{FactorConfig, MfaMode};
 #[cfg(all(test, feature = "mail"))]
 pub(crate) use flows::NOTICE_NAMES;
 pub use flows::{FlowConfig, Notices, RegisterAnswer, Verification};

@@ -102,7 +102,7 @@ fn mode(values: &Values) -> Result<PagesMode, ConfigError> {
     }
 }
 
-fn brand_name(values: &Values) -> Result<String, ConfigError> {
+pub(super) fn brand_name(values: &Values) -> Result<String, ConfigError> {
     let name = "TOKENHOUSE_BRAND_NAME";
     let text = values.text(name);
     if text.chars().count() > MAX_BRAND_NAME || text.chars().any(char::is_control) {

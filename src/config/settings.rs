@@ -239,7 +239,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_NOTICES",
         "all",
-        "What users are told of by mail: all, none or some of password-changed, address-changed, key-created, new-device and refresh-reuse, separated by commas",
+        "What users are told of by mail: all, none or some of password-changed, address-changed, key-created, new-device, refresh-reuse, factor-added, factor-removed, recovery-codes-made and recovery-code-used, separated by commas",
     ),
     plain(
         "TOKENHOUSE_RESET_LIFETIME",
@@ -354,6 +354,26 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "true",
         "Let /token refuse with RFC 6749's 400 instead of FastAPI's 401 and 422",
+    ),
+    plain(
+        "TOKENHOUSE_MFA",
+        "optional",
+        "Second factors: optional (users may add one, and their sign-ins ask for it) or off (no sign-in asks)",
+    ),
+    secret(
+        "TOKENHOUSE_SECRET_KEY",
+        "",
+        "The key that seals the seeds of authenticator apps, 32 characters or more; without it, users cannot add one",
+    ),
+    secret(
+        "TOKENHOUSE_SECRET_KEY_PREVIOUS",
+        "",
+        "The key before it, which still opens what it has sealed",
+    ),
+    plain(
+        "TOKENHOUSE_OTP_IN_PASSWORD",
+        "false",
+        "For clients with two fields: if a user has a second factor, the last six digits of the password are the code",
     ),
     secret(
         "TOKENHOUSE_AUDIT_KEY",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::ConfigError;
+use super::factors::FactorConfig;
 use super::flows::FlowConfig;
 use super::mail::MailConfig;
 use super::pages::PagesConfig;
@@ -109,6 +110,8 @@ pub struct AuthConfig {
     pub mail: Option<MailConfig>,
     /// The settings of what is done by mail.
     pub flows: FlowConfig,
+    /// The settings of second factors.
+    pub factors: FactorConfig,
 }
 
 /// The settings of sessions.
@@ -215,6 +218,7 @@ impl AuthConfig {
             static_keys: values.static_keys()?,
             flows: FlowConfig::from_values(values, &registration, is_mail_on)?,
             registration,
+            factors: FactorConfig::from_values(values)?,
             public_url: values.public_url()?,
             mail: None,
             token_lifetime: values.time(

@@ -13,7 +13,7 @@ pub const PREFIX: &str = "tke_";
 const CODE_CHARACTERS: usize = 8;
 
 /// Crockford's base32: without I, L, O and U, which are read as other characters, or spell words.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+pub(super) const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What a token or code allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,14 +90,19 @@ pub fn normalise_mail_code(typed: &str) -> Option<String> {
     // One more than a code has, so that a longer text is none.
     let code: String = typed
         .take(CODE_CHARACTERS + 1)
-        .map(|c| match c.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        })
+        .map(read_character)
         .collect();
     let is_code = code.len() == CODE_CHARACTERS && code.bytes().all(|b| ALPHABET.contains(&b));
     is_code.then_some(code)
+}
+
+/// The character of [`ALPHABET`] that is meant: in capitals, and a digit for a letter that is read as such.
+pub(super) fn read_character(typed: char) -> char {
+    match typed.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,17 @@ pub(crate) mod browser_cookie;
 pub(crate) mod hex;
 pub(crate) mod keyed_digest;
 pub mod mail_token;
+pub(crate) mod otpauth;
+pub(crate) mod pending_sign_in;
+pub mod recovery_code;
 pub(crate) mod refresh_token;
+pub mod sealed;
 pub mod token;
+pub mod totp;
 
 use crate::credential::browser_cookie::is_browser_cookie_shaped;
 use crate::credential::mail_token::is_mail_token_shaped;
+use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::credential::refresh_token::is_refresh_token_shaped;
 use crate::credential::token::{TokenDigest, is_foreign_token_shaped, is_token_shaped};
 
@@ -34,12 +40,13 @@ pub struct CredentialDigest {
 
 impl CredentialDigest {
     /// Digests a credential from a header. Returns `None` for a malformed API key (mistyped or
-    /// truncated), for a refresh token, for the secret of a browser's cookie and for the token of a
-    /// mail, which authenticate nobody there and need no database query.
+    /// truncated), for a refresh token, for the secret of a browser's cookie, for the token of a mail and
+    /// for that of a pending sign-in, which authenticate nobody there and need no database query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
         if is_refresh_token_shaped(presented)
             || is_browser_cookie_shaped(presented)
             || is_mail_token_shaped(presented)
+            || is_pending_token_shaped(presented)
         {
             return None;
         }

@@ -16,6 +16,9 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 /// The challenge when a credential was sent and is not valid.
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tokenhouse", error="invalid_token""#;
 
+/// The challenge when the user must show a second factor (RFC 9470 section 3).
+const CHALLENGE_STEP_UP: &str = r#"Bearer realm="tokenhouse", error="insufficient_user_authentication", acr_values="mfa""#;
+
 /// The challenge when a valid credential does not allow the request (RFC 6750 section 3.1).
 const CHALLENGE_INSUFFICIENT: &str = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
 
@@ -30,10 +33,12 @@ impl ResponseError for Error {
             | Self::InvalidGrant
             | Self::RefreshTokenReused
             | Self::BadMailToken
+            | Self::BadMfaToken
             | Self::AlreadyVerified => StatusCode::BAD_REQUEST,
-            Self::NotAuthenticated | Self::InvalidToken | Self::BadCredentials => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::NotAuthenticated
+            | Self::InvalidToken
+            | Self::BadCredentials
+            | Self::SecondFactorRequired => StatusCode::UNAUTHORIZED,
             Self::StaticKeyMissing
             | Self::StaticKeyWrong
             | Self::RegistrationRefused
@@ -43,10 +48,12 @@ impl ResponseError for Error {
             | Self::KeyWithoutScopes
             | Self::RecentSignInRequired
             | Self::WrongPassword
+            | Self::WrongCode { .. }
             | Self::EmailNotVerified => StatusCode::FORBIDDEN,
             Self::UserNotFound
             | Self::KeyNotFound
             | Self::SessionNotFound
+            | Self::FactorNotFound
             | Self::AppNotFound
             | Self::MailNotFound
             | Self::InvitationNotFound
@@ -56,6 +63,8 @@ impl ResponseError for Error {
             | Self::InvitationOpen
             | Self::AppTaken
             | Self::TooManyKeys
+            | Self::TooManyFactors
+            | Self::FactorsOff
             | Self::Disabled
             | Self::LastAdministrator
             | Self::NoPublicUrl => StatusCode::CONFLICT,
@@ -84,6 +93,9 @@ impl Error {
         match self {
             Self::NotAuthenticated | Self::BadCredentials => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
+            }
+            Self::SecondFactorRequired => {
+                response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_STEP_UP));
             }
             Self::InvalidToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INVALID));
@@ -146,6 +158,18 @@ impl Error {
                      /verify-email/request";
                 oauth_error(&description.into(), "email_not_verified", description)
             }
+            Self::BadMfaToken => {
+                let description = "The mfa_token is not valid: sign in again";
+                oauth_error(&description.into(), "invalid_grant", description)
+            }
+            Self::WrongCode { tries_left } => {
+                let description = "The code is wrong, or was used before";
+                let mut body = oauth_error(&description.into(), "invalid_otp", description);
+                if let Some(left) = tries_left {
+                    body["tries_left"] = (*left).into();
+                }
+                body
+            }
             Self::InvitationOver(state) => json!({ "detail": self.detail(), "state": state }),
             Self::TwoCredentials => {
                 let description = "Two different credentials in one request";
@@ -177,6 +201,9 @@ impl Error {
             }
             Self::PreconditionFailed => "The user was changed meanwhile",
             Self::WrongPassword => "Incorrect password",
+            Self::SecondFactorRequired => "A second factor is required: sign in with it",
+            Self::FactorsOff => "The service offers no second factors: it has no TOKENHOUSE_SECRET_KEY",
+            Self::TooManyFactors => "The maximum number of second factors is reached",
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "The maximum number of API keys is reached",
             // The tutorial's words, which its clients may compare.
@@ -186,6 +213,7 @@ impl Error {
             Self::UserNotFound
             | Self::KeyNotFound
             | Self::SessionNotFound
+            | Self::FactorNotFound
             | Self::AppNotFound
             | Self::MailNotFound
             | Self::InvitationNotFound

@@ -149,6 +149,16 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
                 .with("reason", reason.to_string())
         }
         InvalidField::Scopes(error) => value_error(format!("Value error, {error}")),
+        InvalidField::NoCode => value_error(
+            "Value error, a code has six digits, as the authenticator app shows them".to_owned(),
+        ),
+        InvalidField::UnknownFactor => {
+            ErrorDetails::new(field, "literal_error", "Input should be 'totp'")
+                .with("expected", "'totp'")
+        }
+        InvalidField::NoRecoveryCode => value_error(
+            "Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned(),
+        ),
         // These messages contain no numbers.
         InvalidField::NulCharacter => value_error(
             "Value error, the NUL character (U+0000) cannot be stored: leave it out".to_owned(),

@@ -125,6 +125,26 @@ pub(crate) struct ScopesRequired(#[expect(dead_code, reason = "schema")] ErrorBo
 #[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
 pub(crate) struct ProofRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
+/// The code is wrong, or was used before
+#[derive(IntoResponses)]
+#[response(
+    status = 403,
+    example = json!({
+        "detail": "The code is wrong, or was used before",
+        "error": "invalid_otp",
+        "error_description": "The code is wrong, or was used before",
+    })
+)]
+pub(crate) struct WrongCode(#[expect(dead_code, reason = "schema")] OAuthError);
+
+/// The service offers no second factors, or the user has the maximum number of them
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    example = json!({ "detail": "The maximum number of second factors is reached" })
+)]
+pub(crate) struct FactorConflict(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The user is the last administrator who can sign in
 #[derive(IntoResponses)]
 #[response(

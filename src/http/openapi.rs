@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
 use super::routes::{
-    account, admin_access, admin_users, events, forward_auth, health, keys, oauth, oauth_metadata,
+    account, admin_access, admin_users, events, factors, forward_auth, health, keys, oauth, oauth_metadata,
     register, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
@@ -84,6 +84,11 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         sessions::rename,
         sessions::end,
         sessions::end_all,
+        factors::list,
+        factors::create,
+        factors::confirm,
+        factors::remove,
+        factors::create_recovery_codes,
         events::own,
         oauth::revoke,
         oauth::introspect,
@@ -99,6 +104,8 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         sessions::end_all_of_user,
         sessions::end_of_user,
         admin_access::unlock,
+        factors::reset,
+        factors::reset_one,
         events::all,
         tutorial::page,
         tutorial::protected_route,
@@ -111,6 +118,7 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         (name = "users", description = "Registration, and users' own accounts"),
         (name = "keys", description = "API keys, for the user's programs"),
         (name = "sessions", description = "Where a user is signed in"),
+        (name = "second factors", description = "What a sign-in asks for besides the password"),
         (name = "OAuth2", description = "Revocation, introspection, metadata"),
         (name = "reverse proxies", description = "Forward-auth"),
         (name = "administration", description = "Accounts of other users"),

@@ -39,11 +39,19 @@ pub enum Notice {
     NewDevice,
     /// A refresh token was used twice, so its session has ended.
     RefreshReuse,
+    /// It has a new second factor.
+    FactorAdded,
+    /// A second factor was removed, by the user or by an administrator.
+    FactorRemoved,
+    /// It has new recovery codes.
+    RecoveryCodes,
+    /// A recovery code was used.
+    RecoveryCodeUsed,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::ResetPassword,
         Self::VerifyAddress,
         Self::ConfirmChange,
@@ -55,6 +63,10 @@ impl Kind {
         Self::Notice(Notice::KeyCreated),
         Self::Notice(Notice::NewDevice),
         Self::Notice(Notice::RefreshReuse),
+        Self::Notice(Notice::FactorAdded),
+        Self::Notice(Notice::FactorRemoved),
+        Self::Notice(Notice::RecoveryCodes),
+        Self::Notice(Notice::RecoveryCodeUsed),
     ];
 
     /// The name of its templates, as in `reset-password.en.txt`.
@@ -71,6 +83,10 @@ impl Kind {
             Self::Notice(Notice::KeyCreated) => "key-created",
             Self::Notice(Notice::NewDevice) => "new-device",
             Self::Notice(Notice::RefreshReuse) => "refresh-reuse",
+            Self::Notice(Notice::FactorAdded) => "factor-added",
+            Self::Notice(Notice::FactorRemoved) => "factor-removed",
+            Self::Notice(Notice::RecoveryCodes) => "recovery-codes-made",
+            Self::Notice(Notice::RecoveryCodeUsed) => "recovery-code-used",
         }
     }
 

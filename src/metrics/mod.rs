@@ -31,6 +31,10 @@ pub enum SignInOutcome {
     Scope,
     /// The user has not verified the address.
     Unverified,
+    /// The password is right, and a code of a second factor is missing.
+    CodeRequired,
+    /// The code of a second factor is wrong.
+    WrongCode,
 }
 
 impl SignInOutcome {
@@ -44,6 +48,8 @@ impl SignInOutcome {
             Self::Throttled => "throttled",
             Self::Scope => "scope",
             Self::Unverified => "unverified",
+            Self::CodeRequired => "code-required",
+            Self::WrongCode => "wrong-code",
         }
     }
 
@@ -55,6 +61,8 @@ impl SignInOutcome {
             Self::UnknownUser | Self::WrongPassword | Self::Disabled | Self::Throttled => 1,
             Self::Scope => 2,
             Self::Unverified => 3,
+            Self::CodeRequired => 4,
+            Self::WrongCode => 5,
         }
     }
 }
@@ -90,11 +98,13 @@ pub enum MailOutcome {
 }
 
 /// The values of the labels `result` and `reason`, by [`SignInOutcome::series`].
-const SIGN_INS: [[&str; 2]; 4] = [
+const SIGN_INS: [[&str; 2]; 6] = [
     ["ok", ""],
     ["refused", "credentials"],
     ["refused", "scope"],
     ["refused", "unverified"],
+    ["refused", "code-required"],
+    ["refused", "wrong-code"],
 ];
 
 /// The values of the label `by`, in the order of the variants of [`Budget`].

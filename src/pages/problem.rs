@@ -15,6 +15,8 @@ pub(crate) fn problem(error: &Error, language: Language) -> String {
     match error {
         Error::BadCredentials => t.bad_credentials.to_owned(),
         Error::WrongPassword => t.wrong_password.to_owned(),
+        Error::WrongCode { .. } => t.wrong_code.to_owned(),
+        Error::BadMfaToken => t.sign_in_over.to_owned(),
         Error::TooManyAttempts { retry_after } => {
             fill(t.too_many, "wait", &wait(*retry_after, language))
         }
@@ -46,6 +48,7 @@ pub(crate) fn field_problem(reason: &InvalidField, language: Language) -> String
         InvalidField::TooManyBytes { .. }
         | InvalidField::Password(PolicyViolation::TooLong { .. }) => t.too_many_bytes.to_owned(),
         InvalidField::Email(_) => t.bad_email.to_owned(),
+        InvalidField::NoCode => t.no_code.to_owned(),
         InvalidField::Password(PolicyViolation::Common) => t.common_password.to_owned(),
         _ => t.bad_value.to_owned(),
     }

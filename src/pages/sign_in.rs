@@ -80,6 +80,56 @@ impl SignInPage {
     }
 }
 
+/// The form with the code of a second factor, after the right password.
+#[derive(Template)]
+#[template(path = "second_factor.html")]
+pub(crate) struct SecondFactorPage {
+    frame: Frame,
+    t: &'static SignInTexts,
+    problem: Option<String>,
+    /// What the form repeats: the sign-in, which the code continues.
+    token: String,
+    code: FieldView,
+    is_kept: bool,
+    next: Option<String>,
+    /// The query of the form, with the URL of another host to go to.
+    query: String,
+    /// Whether the sign-in takes no code any more.
+    is_over: bool,
+}
+
+impl SecondFactorPage {
+    /// The form of the sign-in with this token.
+    pub(crate) fn new(frame: Frame, token: &str, is_kept: bool) -> Self {
+        Self {
+            t: SignInTexts::of(frame.language),
+            frame,
+            problem: None,
+            token: token.to_owned(),
+            code: FieldView::default(),
+            is_kept,
+            next: None,
+            query: String::new(),
+            is_over: false,
+        }
+    }
+
+    /// The same form for a user who wants to see another page, or comes from a guarded host.
+    pub(crate) fn leading(mut self, next: Option<String>, query: Option<&str>) -> Self {
+        self.next = next;
+        self.query = query.map_or_else(String::new, |query| format!("?{query}"));
+        self
+    }
+
+    /// The same after a code that was refused.
+    pub(crate) fn refused(mut self, refusal: Refusal, is_over: bool) -> Self {
+        self.code = refusal.secret("code");
+        self.problem = Some(refusal.problem);
+        self.is_over = is_over;
+        self
+    }
+}
+
 /// Says who is signed in, where there is nothing else to show.
 #[derive(Template)]
 #[template(path = "signed_in.html")]

@@ -2,11 +2,12 @@
 //! an index on their prefixes, which covers hashes from any source and drops a class together with
 //! its last hash.
 
+use diesel::dsl::{Eq, Filter, IsNotNull, exists};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use pydantic_email::fold;
 
-use super::schema::{usernames, users};
+use super::schema::{factors, usernames, users};
 use super::user::{USER_COLUMNS, User};
 use super::{StoreConnection, Writing};
 use crate::password::{HashClass, StoredHash};
@@ -32,6 +33,23 @@ pub struct Account {
     /// In one of passlib's formats.
     #[diesel(deserialize_as = String)]
     pub hashed_password: StoredHash,
+    /// Whether the user has confirmed a second factor.
+    pub has_factor: bool,
+}
+
+type HasFactor = exists<
+    Filter<
+        Filter<factors::table, Eq<factors::user_id, users::id>>,
+        IsNotNull<factors::confirmed_at>,
+    >,
+>;
+
+/// Whether the user of a query has confirmed a second factor.
+fn has_factor() -> HasFactor {
+    let confirmed = factors::table
+        .filter(factors::user_id.eq(users::id))
+        .filter(factors::confirmed_at.is_not_null());
+    exists(confirmed)
 }
 
 impl Account {
@@ -43,7 +61,7 @@ impl Account {
         users::table
             .filter(users::email_key.eq(key))
             .filter(users::is_app.eq(false))
-            .select((USER_COLUMNS, users::hashed_password))
+            .select((USER_COLUMNS, users::hashed_password, has_factor()))
             .get_result(conn)
             .optional()
     }
@@ -56,7 +74,7 @@ impl Account {
         users::table
             .filter(users::email_key.eq_any(email_keys))
             .filter(users::is_app.eq(false))
-            .select((users::email_key, (USER_COLUMNS, users::hashed_password)))
+            .select((users::email_key, (USER_COLUMNS, users::hashed_password, has_factor())))
             .load(conn)
     }
 
@@ -79,7 +97,7 @@ impl Account {
         users::table
             .find(id)
             .filter(users::is_app.eq(false))
-            .select((USER_COLUMNS, users::hashed_password))
+            .select((USER_COLUMNS, users::hashed_password, has_factor()))
             .get_result(conn)
             .optional()
     }

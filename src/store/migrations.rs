@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-30-000010_user_search",
     "2026-11-30-000020_mail",
     "2026-11-30-000030_invitation_expiry",
+    "2026-11-30-000040_factors",
 ];
 
 impl Migration {

@@ -10,10 +10,12 @@ mod account;
 pub mod api_key;
 pub(crate) mod app;
 pub mod audit_event;
+mod challenge;
 pub(crate) mod clock_mark;
 mod connection;
 mod error;
 mod execute;
+mod factor;
 mod file_watch;
 pub(crate) mod folded_names;
 #[cfg(feature = "pages")]
@@ -42,6 +44,7 @@ mod prepared;
 mod principal;
 mod principal_cache;
 mod recognition;
+mod recovery_code;
 mod refresh;
 mod restore;
 mod savepoint;
@@ -80,8 +83,10 @@ pub(crate) use account::{stored_hash_classes, username_key};
 pub use api_key::{ApiKey, NewApiKey};
 pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
+pub(crate) use challenge::Challenge;
 pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
+pub use factor::Factor;
 #[cfg(feature = "pages")]
 pub(crate) use hourly_stat::HourlyStat;
 #[cfg(feature = "cli")]
@@ -103,6 +108,8 @@ pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
 #[cfg(feature = "mail")]
 pub(crate) use pending_email::PendingEmail;
 pub use principal::{Credential, Principal, UsedKey};
+pub use recovery_code::RecoveryCodesLeft;
+pub(crate) use recovery_code::RecoveryCodes;
 pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};

@@ -293,6 +293,43 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    factors (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        kind -> Text,
+        name -> Text,
+        created_at -> Timestamp,
+        confirmed_at -> Nullable<Timestamp>,
+        last_used_at -> Nullable<Timestamp>,
+        secret_sealed -> Text,
+        key_id -> Text,
+        last_step -> BigInt,
+    }
+}
+
+diesel::table! {
+    recovery_codes (user_id, slot) {
+        user_id -> BigInt,
+        slot -> BigInt,
+        hash -> Text,
+        created_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    challenges (digest) {
+        digest -> Text,
+        user_id -> Nullable<BigInt>,
+        purpose -> Text,
+        state -> Text,
+        tries -> BigInt,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(access_tokens -> sessions (session_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));
@@ -303,6 +340,7 @@ diesel::joinable!(usernames -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
     api_keys,
+    factors,
     refresh_tokens,
     sessions,
     sign_in_codes,

@@ -220,6 +220,36 @@ impl Sessions {
         diesel::delete(others).execute(tx.conn())
     }
 
+    /// Sets how the user of a session has authenticated: see [`SessionState::amr`].
+    pub(crate) fn set_amr(
+        tx: &mut Revoking<'_>,
+        user_id: i64,
+        id: i64,
+        amr: &str,
+    ) -> QueryResult<()> {
+        tx.require(user_id)?;
+        let this = sessions::table
+            .find(id)
+            .filter(sessions::user_id.eq(user_id));
+        diesel::update(this)
+            .set(sessions::amr.eq(amr))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// Lets no session of a user count as one with several factors any more: sets
+    /// [`SessionState::amr`] of those that do.
+    pub(crate) fn lower_amr(tx: &mut Revoking<'_>, user_id: i64, amr: &str) -> QueryResult<()> {
+        tx.require(user_id)?;
+        let these = sessions::table
+            .filter(sessions::user_id.eq(user_id))
+            .filter(sessions::amr.like("%mfa%"));
+        diesel::update(these)
+            .set(sessions::amr.eq(amr))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
     /// Records the last use of sessions, in the order of their ids: see
     /// [`SessionState::last_used_at`].
     pub(crate) fn record_uses(

@@ -272,6 +272,27 @@ pub(super) fn count(
     }))
 }
 
+/// The attempt of a sign-in whose password was right in an earlier request. It was counted then, in the
+/// budget that is found here.
+pub(super) fn resume(
+    counters: &LockedCounters,
+    subjects: Subjects,
+    now: NaiveDateTime,
+) -> QueryResult<Attempt> {
+    let exact = find_known(counters, subjects.exact.as_deref(), now)?;
+    let nearby = find_known(counters, subjects.nearby.as_deref(), now)?;
+    let used = match (exact, nearby) {
+        (Some(_), _) => Used::Exact,
+        (None, Some(_)) => Used::Nearby,
+        (None, None) => Used::Strangers,
+    };
+    Ok(Attempt {
+        subjects: Some(subjects),
+        used,
+        ..Attempt::uncounted()
+    })
+}
+
 /// The budget of an address or network from which the owner has signed in.
 fn find_known(
     counters: &LockedCounters,

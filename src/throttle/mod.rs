@@ -10,6 +10,7 @@
 mod addresses;
 mod attempt;
 mod changes;
+mod factors;
 #[cfg(feature = "mail")]
 mod mail;
 mod passwords;

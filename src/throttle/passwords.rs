@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use pydantic_email::fold;
 
 use super::addresses::{AddressBudget, per_minute, subjects_of};
-use super::attempt::{Attempt, Counted, Subjects, count};
+use super::attempt::{Attempt, Counted, Subjects, count, resume};
 use super::rate::{Alert, Rate};
 use super::{Throttle, too_many};
 use crate::audit::{Action, AuditContext, Event};
@@ -60,26 +60,11 @@ impl Throttle {
             };
             return Ok((Attempt::uncounted(), found));
         }
-        let (address, network) = (context.address(), context.network());
-        // Many clients share the address: it identifies none of them, and has no budget.
-        let is_shared = context.is_shared();
-        let budgets = if is_shared {
-            Vec::new()
-        } else {
-            AddressBudget::all("sign-in", address, per_minute(limits.address))
-        };
+        let budgets = self.address_budgets(context);
         self.check_blocked(&budgets, self.0.clock.now(), Budget::Address)?;
-        let key = self.key().await?;
-        let from = |network: String| key.digest(&["pair", name, &network]);
-        let subjects = Subjects {
-            account: key.digest(&["account", name]),
-            exact: (!is_shared).then(|| from(network.to_string())),
-            nearby: neighbourhood(address).filter(|_| !is_shared).map(from),
-            addresses: subjects_of(&key, &budgets),
-            sign_ins: sign_ins_per_minute(limits.sign_ins),
-        };
+        let subjects = self.subjects(context, name, &budgets).await?;
         claims.counters = subjects.counters();
-        let mut turn = self.0.waiting.wait(name, network).await?;
+        let mut turn = self.0.waiting.wait(name, context.network()).await?;
         loop {
             let now = self.0.clock.now();
             let (throttle, subjects, find) = (self.clone(), subjects.clone(), find.clone());
@@ -103,6 +88,62 @@ impl Throttle {
                 }
             }
         }
+    }
+
+    /// The budgets of the address of a client.
+    fn address_budgets(&self, context: &AuditContext) -> Vec<AddressBudget> {
+        // Many clients share the address: it identifies none of them, and has no budget.
+        match context.is_shared() {
+            true => Vec::new(),
+            false => AddressBudget::all(
+                "sign-in",
+                context.address(),
+                per_minute(self.0.limits.address),
+            ),
+        }
+    }
+
+    /// What an attempt of a client at this account is counted under.
+    async fn subjects(
+        &self,
+        context: &AuditContext,
+        name: &str,
+        budgets: &[AddressBudget],
+    ) -> Result<Subjects, Error> {
+        let key = self.key().await?;
+        let is_shared = context.is_shared();
+        let from = |network: String| key.digest(&["pair", name, &network]);
+        Ok(Subjects {
+            account: key.digest(&["account", name]),
+            exact: (!is_shared).then(|| from(context.network().to_string())),
+            nearby: neighbourhood(context.address())
+                .filter(|_| !is_shared)
+                .map(from),
+            addresses: subjects_of(&key, budgets),
+            sign_ins: sign_ins_per_minute(self.0.limits.sign_ins),
+        })
+    }
+
+    /// The attempt of a sign-in to this account whose password was right in an earlier request, which
+    /// counted it, and whose second factor has passed now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub(crate) async fn resume_attempt(
+        &self,
+        context: &AuditContext,
+        name: &str,
+    ) -> Result<Attempt, Error> {
+        if !self.0.limits.on {
+            return Ok(Attempt::uncounted());
+        }
+        let budgets = self.address_budgets(context);
+        let subjects = self.subjects(context, name, &budgets).await?;
+        let now = self.0.clock.now();
+        let resumed = self.0.audit.count(subjects.counters(), move |counters| {
+            resume(counters, subjects, now)
+        });
+        Ok(resumed.await?)
     }
 
     /// Decides an attempt whose password was wrong, or not compared, and records whether the

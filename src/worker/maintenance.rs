@@ -174,6 +174,7 @@ async fn prune(context: &JobContext) -> Result<(), Error> {
     let auth = &context.auth;
     auth.prune_tokens().await?;
     auth.prune_keys().await?;
+    auth.prune_factors().await?;
     auth.audit().prune().await?;
     auth.throttle().prune().await?;
     #[cfg(feature = "mail")]

@@ -289,7 +289,8 @@ impl Auth {
             id,
             Ends::Users(Vec::new()),
             move |tx, events, user| {
-                let were_any = auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
+                let mut were_any = auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
+                were_any |= auth.0.throttle.clear_factor_tries(tx, user.id)?;
                 events.record(Event::new(Action::UserUnlock).on_user(id));
                 Ok(were_any)
             },

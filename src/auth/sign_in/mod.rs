@@ -1,6 +1,7 @@
 //! Signing in: the password is verified, then a login token is issued.
 
 mod password;
+mod second_factor;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -8,7 +9,8 @@ use secrecy::SecretString;
 #[cfg(feature = "mail")]
 pub(super) use self::password::REFUSAL_DELAY;
 pub use self::password::VerifiedAccount;
-use super::session::{Authentication, BY_PASSWORD, Beginning, SignInKind, claim_if_needed};
+pub use self::second_factor::{PendingSignIn, SignInStep};
+use super::session::{Authentication, Beginning, SignInKind, claim_if_needed, is_multi_factor};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::{RefreshMode, Verification};
@@ -36,6 +38,8 @@ pub struct SignIn {
     pub device: Device,
     /// Which kind of session begins.
     pub kind: SignInKind,
+    /// The code of a second factor, as the user typed it; ignored for a user who has none.
+    pub otp: Option<SecretString>,
 }
 
 impl SignIn {
@@ -47,6 +51,7 @@ impl SignIn {
             scope: None,
             device: Device::default(),
             kind: SignInKind::default(),
+            otp: None,
         }
     }
 }
@@ -70,29 +75,33 @@ struct NewSignIn {
 
 impl Auth {
     /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::create_access_token`], then renews
-    /// the password hash if necessary.
+    /// the password hash if necessary. If the user has a second factor, and the request no code of it,
+    /// the sign-in waits for [`Auth::continue_sign_in`].
     ///
     /// # Errors
-    /// The same as both.
+    /// The same as both; [`Error::WrongCode`] for a request with a wrong code.
     pub async fn sign_in(
         &self,
         context: &AuditContext,
         request: SignIn,
-    ) -> Result<IssuedToken, Error> {
-        let (verified, issued) = self.try_sign_in(context, &request).await?;
-        let (verified, issued) = match issued {
-            Some(issued) => (verified, issued),
+    ) -> Result<SignInStep, Error> {
+        let (verified, step) = self.try_sign_in(context, &request).await?;
+        let (verified, step) = match step {
+            Some(step) => (verified, step),
             // The user was changed since the password was verified, perhaps only by a concurrent sign-in
             // that renewed the hash. The result of the second attempt is final.
             None => {
                 self.0.throttle.withdraw(&verified.attempt).await;
-                let (verified, issued) = self.try_sign_in(context, &request).await?;
-                (verified, issued.ok_or(Error::BadCredentials)?)
+                let (verified, step) = self.try_sign_in(context, &request).await?;
+                (verified, step.ok_or(Error::BadCredentials)?)
             }
         };
-        self.renew_hash(context, verified.account, request.password)
-            .await;
-        Ok(issued)
+        // A sign-in that waits ends when the hash changes.
+        if let SignInStep::Done(_) = step {
+            let password = verified.password(request.password);
+            self.renew_hash(context, verified.account, password).await;
+        }
+        Ok(step)
     }
 
     /// One pass through the steps of a sign-in.
@@ -100,15 +109,27 @@ impl Auth {
         &self,
         context: &AuditContext,
         request: &SignIn,
-    ) -> Result<(VerifiedAccount, Option<IssuedToken>), Error> {
+    ) -> Result<(VerifiedAccount, Option<SignInStep>), Error> {
         let SignIn { name, password, .. } = request;
-        let verified = self.authenticate(context, name, password).await?;
+        let may_split = self.0.config.factors.otp_in_password && request.otp.is_none();
+        let mut verified = self
+            .verify_account(context, name, password, may_split)
+            .await?;
         self.require_verified(context, &verified).await?;
-        // A second factor belongs here: the password is verified, and there is no token yet.
+        if self.asks_for_factor(&verified.account) {
+            let code = request.otp.as_ref().or(verified.appended_code.as_ref());
+            let Some(code) = code.cloned() else {
+                self.check_scopes(context, &verified, request.scope.as_deref())
+                    .await?;
+                let waiting = self.await_factor(context, &verified, request).await?;
+                return Ok((verified, Some(SignInStep::SecondFactor(waiting))));
+            };
+            verified = self.pass_at_once(context, verified, &code).await?;
+        }
         let issued = self
             .create_access_token(context, &verified, request)
             .await?;
-        Ok((verified, issued))
+        Ok((verified, issued.map(SignInStep::Done)))
     }
 
     /// Refuses a user with the right password who has to verify the address first.
@@ -140,8 +161,8 @@ impl Auth {
     /// read: a sign-in that starts before such a change must not finish after it.
     ///
     /// # Errors
-    /// [`Error::InvalidScope`] for a scope that the user does not have; [`Error::TooManyAttempts`] if the
-    /// account has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
+    /// [`Error::InvalidScope`] for a scope that the user does not have; [`Error::SecondFactorRequired`] for a
+    /// user who has a second factor that was not checked; [`Error::TooManyAttempts`] if the account has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
     /// [`Error::Unavailable`] if the database does not respond.
     pub async fn create_access_token(
         &self,
@@ -149,7 +170,10 @@ impl Auth {
         verified: &VerifiedAccount,
         request: &SignIn,
     ) -> Result<Option<IssuedToken>, Error> {
-        let VerifiedAccount { account, attempt } = verified;
+        let account = &verified.account;
+        if self.asks_for_factor(account) && !is_multi_factor(verified.methods) {
+            return Err(Error::SecondFactorRequired);
+        }
         let SignIn {
             scope,
             device,
@@ -157,23 +181,9 @@ impl Auth {
             ..
         } = request;
         let context = context.by_password(account.user.id);
-        let (scopes, is_refresh_requested) =
-            match choose_session_scopes(&account.user.scopes, scope.as_deref()) {
-                Ok(chosen) => chosen,
-                Err(error) => {
-                    let event = Event::refused(Action::Login).on_user(account.user.id);
-                    self.0.metrics.sign_in(SignInOutcome::Scope);
-                    self.0
-                        .audit
-                        .record_denial(
-                            &context,
-                            event.with("reason", SignInOutcome::Scope.reason()),
-                        )
-                        .await?;
-                    self.0.throttle.release(attempt.clone()).await?;
-                    return Err(error);
-                }
-            };
+        let (scopes, is_refresh_requested) = self
+            .check_scopes(&context, verified, scope.as_deref())
+            .await?;
         let refresh = match self.0.config.sessions.refresh {
             _ if *kind != SignInKind::Client => None,
             RefreshMode::Always => Some(self.new_refresh().await?),
@@ -190,7 +200,7 @@ impl Auth {
             device,
             authentication: Some(Authentication {
                 at: now,
-                methods: BY_PASSWORD,
+                methods: verified.methods,
             }),
             refresh,
         };
@@ -243,7 +253,9 @@ impl Auth {
         ends_another: bool,
     ) -> Result<Option<Stored>, Error> {
         let session = beginning.session;
-        let VerifiedAccount { account, attempt } = verified.clone();
+        let VerifiedAccount {
+            account, attempt, ..
+        } = verified.clone();
         let user_id = account.user.id;
         let claims = Claims {
             users: Vec::from_iter(ends_another.then_some(user_id)),
@@ -267,6 +279,10 @@ impl Auth {
             }
             let event = Event::new(Action::Login).on_user(user_id);
             let event = event.with("scopes", session.scopes.as_str());
+            let event = match is_multi_factor(&session.amr) {
+                true => event.with("amr", session.amr.as_str()),
+                false => event,
+            };
             events.record(match session.kind {
                 SessionKind::Browser => event.with("kind", "browser"),
                 _ => event,

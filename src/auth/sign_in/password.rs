@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use pydantic_email::{EmailAddress, fold};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
+use crate::auth::session::BY_PASSWORD;
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 #[cfg(feature = "server")]
@@ -29,6 +30,41 @@ pub struct VerifiedAccount {
     /// The account.
     pub account: Account,
     pub(in crate::auth) attempt: Attempt,
+    /// How the user has authenticated: values of RFC 8176 section 2, separated by spaces.
+    pub(in crate::auth) methods: &'static str,
+    /// The code that was read from the end of the password.
+    pub(in crate::auth) appended_code: Option<SecretString>,
+}
+
+impl VerifiedAccount {
+    fn new(account: Account, attempt: Attempt) -> Self {
+        Self {
+            account,
+            attempt,
+            methods: BY_PASSWORD,
+            appended_code: None,
+        }
+    }
+
+    /// The password, of what the user has typed.
+    pub(super) fn password(&self, typed: SecretString) -> SecretString {
+        match (&self.appended_code, split_code(&typed)) {
+            (Some(_), Some((password, _code))) => password,
+            _ => typed,
+        }
+    }
+}
+
+/// Digits of a code at the end of a password.
+const CODE_DIGITS: usize = 6;
+
+/// A password with the code of a second factor at its end (`TOKENHOUSE_OTP_IN_PASSWORD`); `None` for one that
+/// does not end in one.
+fn split_code(password: &SecretString) -> Option<(SecretString, SecretString)> {
+    let text = password.expose_secret();
+    let (before, code) = text.split_at_checked(text.len().checked_sub(CODE_DIGITS)?)?;
+    let is_code = code.bytes().all(|byte| byte.is_ascii_digit());
+    is_code.then(|| (before.into(), code.into()))
 }
 
 impl Auth {
@@ -57,6 +93,18 @@ impl Auth {
         name: &str,
         password: &SecretString,
     ) -> Result<VerifiedAccount, Error> {
+        self.verify_account(context, name, password, false).await
+    }
+
+    /// Like [`Self::authenticate`]. With `may_split`, the last six digits of the password of a user with a
+    /// second factor are a code, and only the rest is verified.
+    pub(super) async fn verify_account(
+        &self,
+        context: &AuditContext,
+        name: &str,
+        password: &SecretString,
+        may_split: bool,
+    ) -> Result<VerifiedAccount, Error> {
         let place = self.0.hasher.reserve(context.network())?;
         let email = EmailAddress::parse(name).ok();
         let username = username_key(name).filter(|_| email.is_none());
@@ -77,12 +125,17 @@ impl Auth {
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
         drop(place);
-        let matches = self.verify_password(context, password, hash).await;
+        let is_split = may_split && account.is_some_and(|account| self.asks_for_factor(account));
+        let (password, appended_code) = match split_code(password).filter(|_| is_split) {
+            Some((before, code)) => (before, Some(code)),
+            None => (password.clone(), None),
+        };
+        let matches = self.verify_password(context, &password, hash).await;
         let matches = self.0.throttle.or_withdraw(&attempt, matches).await?;
         match account.filter(|_| matches) {
             Some(account) => Ok(VerifiedAccount {
-                account: account.clone(),
-                attempt,
+                appended_code,
+                ..VerifiedAccount::new(account.clone(), attempt)
             }),
             None => {
                 let outcome = refusal(found.as_ref(), &attempt);
@@ -133,7 +186,7 @@ impl Auth {
         drop(place);
         let matches = self.verify_password(context, password, hash).await;
         if self.0.throttle.or_withdraw(&attempt, matches).await? {
-            return Ok(VerifiedAccount { account, attempt });
+            return Ok(VerifiedAccount::new(account, attempt));
         }
         let outcome = if attempt.is_allowed {
             SignInOutcome::WrongPassword

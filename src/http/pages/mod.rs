@@ -35,6 +35,7 @@ mod password;
 mod profile;
 mod respond;
 mod return_to;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;
@@ -106,6 +107,7 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         app.app_data(pages.guarded.clone())
             .app_data(LogLimit::default());
         app.service(page("/signin", get(sign_in::form).post(sign_in::sign_in)))
+            .service(page("/signin/factor", post(second_factor::check)))
             .service(page("/signin/continue", get(sign_in::go_on)))
             .service(page("/signin/stopped", get(guarded::stopped)))
             .service(page("/signin/denied", get(guarded::denied)))

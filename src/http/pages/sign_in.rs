@@ -8,8 +8,8 @@ use super::forms::NoFields;
 use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
 use super::return_to::ReturnTo;
-use super::{OwnForm, Page, SignedForm, cookies, refused_form, see_other, show};
-use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind};
+use super::{OwnForm, Page, SignedForm, cookies, refused_form, second_factor, see_other, show};
+use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
 use crate::config::Registration;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::{BrowserError, BrowserSession, MaybeBrowserSession};
@@ -140,8 +140,8 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page);
-    let issued = match attempt(&request, &auth, &context, &form).await {
-        Ok(issued) => issued,
+    let step = match attempt(&request, &auth, &context, &form).await {
+        Ok(step) => step,
         Err(Error::Domain(error)) => {
             return refused_form(error, |error| {
                 show(&leading(refused(&auth, &page, &form, error), to.as_ref()))
@@ -154,7 +154,12 @@ pub(super) async fn sign_in(
         next: form.next,
         to: to.as_ref().map(ReturnTo::query),
     };
-    signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+    match step {
+        SignInStep::Done(issued) => {
+            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+        }
+        SignInStep::SecondFactor(pending) => second_factor::ask(&page, &pending, &onward),
+    }
 }
 
 /// What follows a sign-in.
@@ -197,24 +202,23 @@ async fn attempt(
     auth: &Auth,
     context: &AuditContext,
     form: &SignInForm,
-) -> Result<IssuedToken, Error> {
+) -> Result<SignInStep, Error> {
     form.check()?;
     refuse_while_busy(request).await?;
-    let begun = begin_session(auth, context, &form.email, &form.password, form.is_kept);
-    Ok(begun.await?)
+    let sign_in = SignIn::new(&form.email, form.password.clone());
+    Ok(begin_session(auth, context, sign_in, form.is_kept).await?)
 }
 
 /// Signs a user in to a session of a browser.
 pub(super) async fn begin_session(
     auth: &Auth,
     context: &AuditContext,
-    email: &str,
-    password: &SecretString,
+    sign_in: SignIn,
     is_kept: bool,
-) -> Result<IssuedToken, DomainError> {
+) -> Result<SignInStep, DomainError> {
     let sign_in = SignIn {
         kind: SignInKind::Browser { is_kept },
-        ..SignIn::new(email, password.clone())
+        ..sign_in
     };
     // Boxed, or every connection that is still reading its form would reserve the space.
     Box::pin(auth.sign_in(context, sign_in)).await

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, begin_session, can_sign_up, signed_in};
 use super::{OwnForm, Page, refused_form, see_other, show};
-use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput};
+use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput, SignIn, SignInStep};
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
@@ -121,10 +121,11 @@ async fn register_once(
         Err(taken @ DomainError::EmailTaken) => Some(taken),
         Err(error) => return Err(error.into()),
     };
-    let begun = begin_session(auth, context, &form.email, &form.password, false);
+    let sign_in = SignIn::new(&form.email, form.password.clone());
+    let begun = begin_session(auth, context, sign_in, false);
     match (begun.await, taken) {
-        (Ok(issued), _) => Ok(Some(issued)),
-        (Err(_refused), Some(taken)) => Err(taken.into()),
-        (Err(_refused), None) => Ok(None),
+        (Ok(SignInStep::Done(issued)), _) => Ok(Some(issued)),
+        (_refused, Some(taken)) => Err(taken.into()),
+        (_refused, None) => Ok(None),
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod email_change;
 #[cfg(feature = "mail")]
 pub(super) mod email_verification;
 pub(super) mod events;
+pub(super) mod factors;
 pub(super) mod forward_auth;
 pub(super) mod health;
 #[cfg(feature = "mail")]
@@ -71,6 +72,19 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             patch(sessions::rename).delete(sessions::end),
         ))
         .service(resource("/users/me/events", get(events::own)))
+        .service(resource(
+            "/users/me/factors",
+            get(factors::list).post(factors::create),
+        ))
+        .service(resource("/users/me/factors/{id}", delete(factors::remove)))
+        .service(resource(
+            "/users/me/factors/{id}/confirm",
+            post(factors::confirm),
+        ))
+        .service(resource(
+            "/users/me/recovery-codes",
+            post(factors::create_recovery_codes),
+        ))
         // For clients with the static key.
         .service(resource("/page", get(tutorial::page)))
         .service(resource("/protected", get(tutorial::protected_route)))
@@ -109,6 +123,14 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     .service(resource(
         "/admin/users/{id}/unlock",
         post(admin_access::unlock),
+    ))
+    .service(resource(
+        "/admin/users/{id}/factors",
+        delete(factors::reset),
+    ))
+    .service(resource(
+        "/admin/users/{id}/factors/{factor}",
+        delete(factors::reset_one),
     ))
     .service(resource("/admin/events", get(events::all)))
     // For operations.

@@ -2,13 +2,18 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{AuditContext, Auth, Device, IssuedToken, SignIn, SignInKind};
+use crate::auth::{
+    AuditContext, Auth, Device, FactorInput, PendingSignIn, SignIn, SignInKind, SignInStep,
+};
 use crate::config::RefreshMode;
-use crate::error::{Error as DomainError, ErrorCollector};
+use crate::credential::recovery_code::RecoveryCode;
+use crate::credential::totp::OtpCode;
+use crate::error::{Error as DomainError, ErrorCollector, FieldError, InvalidField};
 use crate::guards::SignedIn;
 use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::body::query::Query;
@@ -24,7 +29,7 @@ pub(crate) struct TokenRequest {
     /// Defaults to `password` when it is missing or empty.
     #[schema(
         nullable = false,
-        pattern = "^(password|refresh_token)?$",
+        pattern = "^(password|refresh_token|(urn:tokenhouse:|http://auth0.com/oauth/)grant-type[:/]mfa-(otp|recovery-code))?$",
         example = "password"
     )]
     grant_type: Option<String>,
@@ -37,6 +42,15 @@ pub(crate) struct TokenRequest {
     /// Required for `refresh_token`.
     #[schema(nullable = false, format = "password", example = "")]
     refresh_token: Option<String>,
+    /// What the 403 `mfa_required` has returned; required for the grants of second factors.
+    #[schema(nullable = false, format = "password", example = "")]
+    mfa_token: Option<String>,
+    /// The code of the authenticator app, for `…:mfa-otp`, or together with the password.
+    #[schema(nullable = false, format = "password", example = "")]
+    otp: Option<String>,
+    /// For `…:mfa-recovery-code`.
+    #[schema(nullable = false, format = "password", example = "")]
+    recovery_code: Option<String>,
     /// The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
     /// for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
     /// answer has a refresh token, and the access token is short-lived.
@@ -58,11 +72,14 @@ pub(crate) struct TokenRequest {
 }
 
 /// The parameters of [`TokenRequest`], which must not be repeated.
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 12] = [
     "grant_type",
     "username",
     "password",
     "refresh_token",
+    "mfa_token",
+    "otp",
+    "recovery_code",
     "scope",
     "client_id",
     "client_secret",
@@ -73,6 +90,23 @@ const PARAMETERS: [&str; 9] = [
 /// What the body of a refresh contains, unless it is written in an unusual way.
 const REFRESH_GRANT: &[u8] = b"grant_type=refresh_token";
 
+/// What the body of the second step with a code contains, which needs no hash either.
+const OTP_GRANT: &[u8] = b"mfa-otp&";
+
+/// The grants of second factors: ours, and those of Auth0, which many clients know.
+const FACTOR_GRANTS: [(&str, Grant); 4] = [
+    ("urn:tokenhouse:grant-type:mfa-otp", Grant::Otp),
+    ("http://auth0.com/oauth/grant-type/mfa-otp", Grant::Otp),
+    (
+        "urn:tokenhouse:grant-type:mfa-recovery-code",
+        Grant::RecoveryCode,
+    ),
+    (
+        "http://auth0.com/oauth/grant-type/mfa-recovery-code",
+        Grant::RecoveryCode,
+    ),
+];
+
 /// A parsed [`TokenRequest`].
 pub(crate) enum TokenForm {
     /// FastAPI's `OAuth2PasswordRequestForm`.
@@ -82,15 +116,19 @@ pub(crate) enum TokenForm {
         token: SecretString,
         scope: Option<String>,
     },
+    /// The second step of a sign-in.
+    Factor {
+        token: SecretString,
+        input: FactorInput,
+    },
 }
 
 impl FromFields for TokenForm {
-    /// A refresh needs none: a flood of sign-ins must not sign out those who are signed in. A password
+    /// A refresh needs none, nor does a code: a flood of sign-ins must not sign out those who are signed in. A password
     /// in such a body is refused later.
     fn requires_hash(body: &[u8]) -> bool {
-        !body
-            .windows(REFRESH_GRANT.len())
-            .any(|part| part == REFRESH_GRANT)
+        let has = |grant: &[u8]| body.windows(grant.len()).any(|part| part == grant);
+        !has(REFRESH_GRANT) && !has(OTP_GRANT)
     }
 
     /// Reports every invalid field.
@@ -106,26 +144,66 @@ impl FromFields for TokenForm {
                 _ => Err(RequestError::InvalidForm(errors.into())),
             };
         }
+        if let Some(grant @ (Grant::Otp | Grant::RecoveryCode)) = grant {
+            let token = errors.take(fields.required("mfa_token").map(SecretString::from));
+            let input = errors.take(factor_input(grant, &mut fields));
+            return match (token, input) {
+                (Some(token), Some(input)) => Ok(Self::Factor { token, input }),
+                _ => Err(RequestError::InvalidForm(errors.into())),
+            };
+        }
         let name = errors.take(fields.required("username"));
         let password = errors.take(fields.required("password").map(SecretString::from));
         let scope = errors.take(fields.optional("scope"));
         let device_id = errors.take(fields.optional("device_id"));
         let device_name = errors.take(fields.optional("device_name"));
-        match (grant, name, password, scope, device_id, device_name) {
-            (Some(_), Some(name), Some(password), Some(scope), Some(id), Some(device_name)) => {
-                Ok(Self::Password(SignIn {
-                    name,
-                    password,
-                    scope,
-                    device: Device {
-                        id,
-                        name: device_name,
-                    },
-                    kind: SignInKind::Client,
-                }))
-            }
+        let otp = errors.take(optional_otp(&mut fields));
+        match (grant, name, password, scope, device_id, device_name, otp) {
+            (
+                Some(_),
+                Some(name),
+                Some(password),
+                Some(scope),
+                Some(id),
+                Some(device_name),
+                Some(otp),
+            ) => Ok(Self::Password(SignIn {
+                name,
+                password,
+                scope,
+                device: Device {
+                    id,
+                    name: device_name,
+                },
+                kind: SignInKind::Client,
+                otp,
+            })),
             _ => Err(RequestError::InvalidForm(errors.into())),
         }
+    }
+}
+
+/// The code of a second step. A malformed one costs no try.
+fn factor_input(grant: Grant, fields: &mut Fields) -> Result<FactorInput, ErrorDetails> {
+    let (field, reason) = match grant {
+        Grant::RecoveryCode => ("recovery_code", InvalidField::NoRecoveryCode),
+        _ => ("otp", InvalidField::NoCode),
+    };
+    let typed = Zeroizing::new(fields.required(field)?);
+    let input = match grant {
+        Grant::RecoveryCode => RecoveryCode::parse(&typed).map(FactorInput::RecoveryCode),
+        _ => OtpCode::parse(&typed).map(FactorInput::Otp),
+    };
+    input.ok_or_else(|| ErrorDetails::from(&FieldError::new(field, reason)))
+}
+
+/// The code beside the password.
+fn optional_otp(fields: &mut Fields) -> Result<Option<SecretString>, ErrorDetails> {
+    match fields.optional("otp")? {
+        Some(typed) if OtpCode::parse(&typed).is_none() => Err(ErrorDetails::from(
+            &FieldError::new("otp", InvalidField::NoCode),
+        )),
+        typed => Ok(typed.map(SecretString::from)),
     }
 }
 
@@ -134,12 +212,17 @@ impl FromFields for TokenForm {
 enum Grant {
     Password,
     Refresh,
+    Otp,
+    RecoveryCode,
 }
 
 fn check_grant_type(fields: &mut Fields) -> Result<Grant, ErrorDetails> {
     match fields.optional("grant_type")? {
         Some(grant) if grant == "refresh_token" => Ok(Grant::Refresh),
-        Some(other) if other != "password" => Err(unknown_grant(other)),
+        Some(grant) if grant != "password" => {
+            let known = FACTOR_GRANTS.into_iter().find(|(name, _)| *name == grant);
+            known.map(|(_, grant)| grant).ok_or_else(|| unknown_grant(grant))
+        }
         _ => Ok(Grant::Password),
     }
 }
@@ -179,6 +262,36 @@ pub(crate) struct TokenResponse<'a> {
     refresh_expires_in: Option<i64>,
 }
 
+/// The password is right, and a second factor is missing (as Auth0 answers it).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MfaRequired<'a> {
+    #[schema(example = "Second factor required")]
+    detail: &'static str,
+    #[schema(example = "mfa_required")]
+    error: &'static str,
+    error_description: &'static str,
+    /// 47 characters, to send back with a code.
+    mfa_token: &'a str,
+    /// Seconds.
+    #[schema(example = 300)]
+    expires_in: i64,
+    /// What it takes: `totp`, `recovery_code`.
+    methods: &'a [&'static str],
+}
+
+impl<'a> From<&'a PendingSignIn> for MfaRequired<'a> {
+    fn from(pending: &'a PendingSignIn) -> Self {
+        Self {
+            detail: "Second factor required",
+            error: "mfa_required",
+            error_description: "The password is right: send mfa_token with a code of a second factor",
+            mfa_token: pending.secret.expose(),
+            expires_in: pending.lifetime.num_seconds(),
+            methods: &pending.methods,
+        }
+    }
+}
+
 /// Sign in
 ///
 /// Begins a session with a new access token for the OAuth2 password form. It replaces the session of
@@ -194,6 +307,11 @@ pub(crate) struct TokenResponse<'a> {
         (status = 200, description = "A new access token", body = TokenResponse),
         error_responses::BadForm,
         error_responses::BadCredentials,
+        (
+            status = 403,
+            description = "A second factor is required (`mfa_required`), or its code is wrong (`invalid_otp`)",
+            body = MfaRequired,
+        ),
         error_responses::BodyTimeout,
         error_responses::BodyTooLarge,
         error_responses::InvalidForm,
@@ -207,7 +325,12 @@ pub(crate) async fn create_token(
     form: Result<FormBody<TokenForm>, Error>,
 ) -> Result<HttpResponse, Error> {
     let issued = match issue(&auth, &context, form).await {
-        Ok(issued) => issued,
+        Ok(SignInStep::Done(issued)) => issued,
+        Ok(SignInStep::SecondFactor(pending)) => {
+            return Ok(HttpResponse::Forbidden()
+                .insert_header((header::PRAGMA, "no-cache"))
+                .json(MfaRequired::from(&pending)));
+        }
         Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
         Err(error) => return Err(error),
     };
@@ -231,11 +354,17 @@ async fn issue(
     auth: &Auth,
     context: &AuditContext,
     form: Result<FormBody<TokenForm>, Error>,
-) -> Result<IssuedToken, Error> {
+) -> Result<SignInStep, Error> {
     let FormBody(form) = form?;
     // Boxed, or every connection that is still reading its form would reserve the space.
     let issued = match form {
-        TokenForm::Password(request) => Box::pin(auth.sign_in(context, request)).await,
+        TokenForm::Password(request) => {
+            return Ok(Box::pin(auth.sign_in(context, request)).await?);
+        }
+        TokenForm::Factor { token, input } => {
+            let token = token.expose_secret();
+            Box::pin(auth.continue_sign_in(context, token, &input, false)).await
+        }
         TokenForm::Refresh { .. } if auth.config().sessions.refresh == RefreshMode::Off => {
             let error = unknown_grant("refresh_token".to_owned());
             return Err(RequestError::InvalidForm(vec![error]).into());
@@ -245,7 +374,7 @@ async fn issue(
             Box::pin(auth.refresh(context, token, scope.as_deref())).await
         }
     };
-    Ok(issued?)
+    Ok(SignInStep::Done(issued?))
 }
 
 /// The status 400 of RFC 6749 section 5.2, where FastAPI responds with 401 or 422.

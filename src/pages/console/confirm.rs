@@ -17,12 +17,20 @@ pub(crate) struct ConfirmPage {
     path: String,
     fields: Vec<(String, String)>,
     confirm: FieldView,
+    /// Whether it asks for the code of a second factor too.
+    asks_for_code: bool,
+    code: FieldView,
 }
 
 impl ConfirmPage {
     /// The page before the form with these fields is sent to `path`. It must not have a secret among
     /// them.
-    pub(crate) fn new(frame: Frame, path: String, fields: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(
+        frame: Frame,
+        path: String,
+        fields: Vec<(String, String)>,
+        asks_for_code: bool,
+    ) -> Self {
         Self {
             t: ConsoleTexts::of(frame.language),
             frame,
@@ -30,6 +38,16 @@ impl ConfirmPage {
             path,
             fields,
             confirm: FieldView::default(),
+            asks_for_code,
+            code: FieldView::default(),
+        }
+    }
+
+    /// The same with the field for a code.
+    pub(crate) fn with_code(self) -> Self {
+        Self {
+            asks_for_code: true,
+            ..self
         }
     }
 

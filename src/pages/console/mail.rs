@@ -146,7 +146,7 @@ impl MailPage {
         self
     }
 
-    fn kinds(&self) -> [Kind; 11] {
+    fn kinds(&self) -> [Kind; 15] {
         Kind::ALL
     }
 }

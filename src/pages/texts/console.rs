@@ -65,6 +65,8 @@ texts! {
     signed_in_as: "You are signed in as {email}.", "Sie sind als {email} angemeldet.",
         "Has iniciado sesión como {email}.", "Vous êtes connecté en tant que {email}.";
     your_password: "Your password", "Ihr Passwort", "Tu contraseña", "Votre mot de passe";
+    your_code: "Code of your app, or a recovery code", "Code Ihrer App oder ein Wiederherstellungscode",
+        "Código de tu aplicación o un código de recuperación", "Code de votre application ou un code de secours";
     go_on: "Continue", "Fortfahren", "Continuar", "Continuer";
     // Why a change was refused.
     last_administrator: "This is the last administrator who can sign in. Give another user the permission users:write first. On the server, “tokenhouse user” can do it in any case.",

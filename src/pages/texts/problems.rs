@@ -78,6 +78,16 @@ texts! {
         "L’adresse e-mail ou le mot de passe est incorrect.";
     wrong_password: "The password is wrong.", "Das Passwort ist falsch.",
         "La contraseña no es correcta.", "Le mot de passe est incorrect.";
+    wrong_code: "The code is wrong, or was used before.", "Der Code ist falsch oder wurde schon benutzt.",
+        "El código es incorrecto o ya se ha usado.", "Le code est incorrect ou a déjà été utilisé.";
+    sign_in_over: "This sign-in has ended. Sign in from the start.",
+        "Diese Anmeldung ist beendet. Melden Sie sich noch einmal von vorn an.",
+        "Este inicio de sesión ha terminado. Empieza de nuevo.",
+        "Cette connexion est terminée. Recommencez depuis le début.";
+    no_code: "Enter the six digits of the app, or one recovery code.",
+        "Geben Sie die sechs Ziffern der App ein oder einen Wiederherstellungscode.",
+        "Escribe los seis dígitos de la aplicación o un código de recuperación.",
+        "Saisissez les six chiffres de l’application ou un code de secours.";
     too_many: "Too many attempts. Try again in {wait}.",
         "Zu viele Versuche. Versuchen Sie es in {wait} noch einmal.",
         "Demasiados intentos. Vuelve a intentarlo en {wait}.",

@@ -17,6 +17,13 @@ texts! {
     forgot: "Forgot your password?", "Passwort vergessen?", "¿Has olvidado la contraseña?", "Mot de passe oublié ?";
     no_account: "No account yet?", "Noch kein Konto?", "¿Aún no tienes cuenta?", "Pas encore de compte ?";
     sign_up: "Create one", "Konto anlegen", "Crear una", "Créer un compte";
+    code_title: "Enter your code", "Geben Sie Ihren Code ein", "Escribe tu código", "Saisissez votre code";
+    code_hint: "The password was right. Enter the code of your authenticator app, or one of your recovery codes.",
+        "Das Passwort war richtig. Geben Sie den Code aus Ihrer Authenticator-App ein oder einen Ihrer Wiederherstellungscodes.",
+        "La contraseña era correcta. Escribe el código de tu aplicación de autenticación o uno de tus códigos de recuperación.",
+        "Le mot de passe était correct. Saisissez le code de votre application d’authentification ou l’un de vos codes de secours.";
+    code: "Code", "Code", "Código", "Code";
+    start_again: "Sign in from the start", "Noch einmal von vorn anmelden", "Empezar de nuevo", "Recommencer la connexion";
     already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";
     already: "You are signed in as {email}.",
         "Sie sind als {email} angemeldet.",

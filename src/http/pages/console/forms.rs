@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::guard::{administrator, require};
-use crate::auth::{Administrator, Auth, IssuedToken};
+use crate::auth::{Administrator, Auth, IssuedToken, SignIn, SignInStep, is_multi_factor};
 use crate::credential::Candidates;
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::audit_context;
@@ -28,8 +28,11 @@ use crate::scope;
 /// The field with the password of the caller.
 const CONFIRM: &str = "confirm";
 
+/// The field with the code of a second factor.
+const CODE: &str = "confirm-code";
+
 /// What a page that is shown again does not repeat: secrets, and the fields of its own.
-const NOT_REPEATED: [&str; 3] = ["user", CONFIRM, "password"];
+const NOT_REPEATED: [&str; 4] = ["user", CONFIRM, CODE, "password"];
 
 /// A form with which an administrator changes another user: as [`SignedForm`], from a caller who holds
 /// `users:write` and has signed in within 15 minutes.
@@ -73,6 +76,7 @@ impl<T: FromFields + 'static> FromRequest for AdminForm<T> {
 struct Repeatable<T> {
     form: T,
     confirm: SecretString,
+    code: SecretString,
     fields: Vec<(String, String)>,
 }
 
@@ -83,12 +87,14 @@ impl<T: FromFields> FromFields for Repeatable<T> {
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         let confirm = fields.text(CONFIRM).into();
+        let code = fields.text(CODE).into();
         let repeated = fields
             .iter()
             .filter(|(name, _)| !NOT_REPEATED.contains(name));
         let repeated = repeated.map(|(name, text)| (name.to_owned(), text.to_owned()));
         Ok(Self {
             confirm,
+            code,
             fields: repeated.collect(),
             form: T::from_fields(fields)?,
         })
@@ -108,14 +114,19 @@ async fn confirmed<T>(
     let page = Page::extract(request).await?;
     let asking = || {
         let frame = page.frame_for(&session);
-        ConfirmPage::new(frame, page.address(), form.fields.clone())
+        let asks_for_code = is_multi_factor(&session.token().session.amr);
+        ConfirmPage::new(frame, page.address(), form.fields.clone(), asks_for_code)
     };
     if form.confirm.expose_secret().is_empty() {
         let page = show_as(StatusCode::FORBIDDEN, &asking())?;
         return Err(unconfirmed(page));
     }
-    match sign_in_again(request, auth, &session, &form.confirm).await {
-        Ok((issued, is_kept)) => replace(request, auth, &page, session, &issued, is_kept).await,
+    match sign_in_again(request, auth, &session, form).await {
+        Ok((SignInStep::SecondFactor(_), _)) => {
+            let page = show_as(StatusCode::FORBIDDEN, &asking().with_code())?;
+            Err(unconfirmed(page))
+        }
+        Ok((SignInStep::Done(issued), is_kept)) => replace(request, auth, &page, session, &issued, is_kept).await,
         Err(Error::Domain(error)) => {
             let page = refused_form(error, |error| show(&asking().refused(error)))?;
             Err(unconfirmed(page))
@@ -125,19 +136,24 @@ async fn confirmed<T>(
 }
 
 /// Signs the user of a session in once more, into a session that lasts as long.
-async fn sign_in_again(
+async fn sign_in_again<T>(
     request: &HttpRequest,
     auth: &Auth,
     session: &BrowserSession,
-    password: &SecretString,
-) -> Result<(IssuedToken, bool), Error> {
+    form: &Repeatable<T>,
+) -> Result<(SignInStep, bool), Error> {
     refuse_while_busy(request).await?;
     let token = session.token();
     let lifetime = (token.session.expires_at - token.created_at).to_std();
     let usual = auth.config().sessions.browser_lifetime;
     let is_kept = lifetime.is_ok_and(|lifetime| lifetime > usual);
     let context = audit_context(request);
-    let begun = begin_session(auth, &context, &session.user.email, password, is_kept);
+    let code = Some(form.code.clone()).filter(|code| !code.expose_secret().is_empty());
+    let sign_in = SignIn {
+        otp: code,
+        ..SignIn::new(&session.user.email, form.confirm.clone())
+    };
+    let begun = begin_session(auth, &context, sign_in, is_kept);
     Ok((begun.await?, is_kept))
 }
 

@@ -1,0 +1,205 @@
+//! Checks the code of a sign-in: counted before it is compared, and used up once it is right.
+
+use super::FactorInput;
+use crate::audit::{Action, AuditContext, Event, Events};
+use crate::auth::Auth;
+#[cfg(feature = "mail")]
+use crate::auth::mail::NoticeDetail;
+use crate::credential::totp::{OtpCode, last_step_at};
+use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
+use crate::metrics::SignInOutcome;
+use crate::password::StoredHash;
+use crate::store::{Account, Challenge, Factor, RecoveryCodes, Writing};
+
+/// A right code, and what is used up with it.
+enum Right {
+    Step { factor: i64, step: i64 },
+    RecoveryCode { slot: u8, hash: StoredHash },
+}
+
+/// The sign-in that a code is for.
+#[derive(Clone)]
+pub(in crate::auth) struct Waiting {
+    /// The digest of its token.
+    pub(in crate::auth) digest: String,
+    /// How many codes it takes after this one.
+    pub(in crate::auth) tries_left: i64,
+}
+
+impl Auth {
+    /// Checks the code of a user whose password was verified, and uses it up: it counts once, whatever is
+    /// done at the same time. `waiting` is the sign-in that waited for it, and ends.
+    ///
+    /// # Errors
+    /// [`Error::WrongCode`], also for a code that was used; [`Error::TooManyAttempts`];
+    /// [`Error::BadMfaToken`] if the sign-in has ended, or the password was changed in the meantime;
+    /// [`Error::Busy`] and [`Error::Unavailable`].
+    pub(in crate::auth) async fn pass_factor(
+        &self,
+        context: &AuditContext,
+        account: &Account,
+        input: &FactorInput,
+        waiting: Option<Waiting>,
+    ) -> Result<(), Error> {
+        let user_id = account.user.id;
+        let taken = self.0.throttle.take_factor_try(context, user_id).await;
+        let compared = match taken {
+            Ok(()) => self.compare(context, user_id, input).await,
+            Err(error) => Err(error),
+        };
+        let right = match compared {
+            Ok(right) => right,
+            Err(error) => {
+                if let Some(Waiting { digest, .. }) = waiting {
+                    let back = move |tx: &mut Writing<'_>| {
+                        Ok::<_, Error>(Challenge::return_try(tx, &digest)?)
+                    };
+                    self.0.store.writing(back).await?;
+                }
+                return Err(error);
+            }
+        };
+        let tries_left = waiting.as_ref().map(|waiting| waiting.tries_left);
+        let passed = match right {
+            Some(right) => self.use_up(context, account, right, waiting).await,
+            None => Err(Error::WrongCode { tries_left }),
+        };
+        if let Err(Error::WrongCode { .. }) = passed {
+            self.refuse_code(context, user_id, input).await?;
+            return Err(Error::WrongCode { tries_left });
+        }
+        passed
+    }
+
+    /// What a code is right for; `None` if for nothing.
+    async fn compare(
+        &self,
+        context: &AuditContext,
+        user_id: i64,
+        input: &FactorInput,
+    ) -> Result<Option<Right>, Error> {
+        match input {
+            FactorInput::Otp(code) => {
+                let now = self.0.clock.now();
+                let factors = self.confirmed_factors(user_id).await?;
+                Ok(factors.iter().find_map(|factor| {
+                    let step = self.open_seed(factor)?.find_step(code, now)?;
+                    Some(Right::Step {
+                        factor: factor.id,
+                        step,
+                    })
+                }))
+            }
+            FactorInput::RecoveryCode(code) => {
+                let slot = code.slot();
+                let find = move |conn: &mut _| RecoveryCodes::find(conn, user_id, slot);
+                let hash = self.0.store.read(find).await?;
+                let secret = code.secret();
+                let matches = self.0.hasher.verify(context.network(), &secret, hash.as_ref());
+                let matches = matches.await?;
+                let hash = hash.filter(|_| matches);
+                Ok(hash.map(|hash| Right::RecoveryCode { slot, hash }))
+            }
+        }
+    }
+
+    async fn confirmed_factors(&self, user_id: i64) -> Result<Vec<Factor>, Error> {
+        let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
+        let mut factors = self.0.store.read(list).await?;
+        factors.retain(|factor| factor.confirmed_at.is_some());
+        Ok(factors)
+    }
+
+    /// Uses up a right code in one transaction, and forgets the wrong ones before it.
+    async fn use_up(
+        &self,
+        context: &AuditContext,
+        account: &Account,
+        right: Right,
+        waiting: Option<Waiting>,
+    ) -> Result<(), Error> {
+        let (auth, account, now) = (self.clone(), account.clone(), self.0.clock.now());
+        let context = context.by_password(account.user.id);
+        #[cfg(feature = "mail")]
+        let by = context.clone();
+        let work = move |tx: &mut Writing<'_>, events: &mut Events| {
+            let user = &account.user;
+            // First, as in every transaction that locks the row of a user.
+            if !account.lock_if_unchanged(tx)? {
+                return Err(Error::BadMfaToken);
+            }
+            if let Some(Waiting { digest, .. }) = &waiting
+                && !Challenge::end(tx, digest)?
+            {
+                return Err(Error::BadMfaToken);
+            }
+            let is_unused = match &right {
+                Right::Step { factor, step } => {
+                    Factor::use_step(tx, *factor, *step, last_step_at(now), now)?
+                }
+                Right::RecoveryCode { slot, hash } => {
+                    RecoveryCodes::spend(tx, user.id, *slot, hash, now)?
+                }
+            };
+            if !is_unused {
+                return Err(Error::WrongCode { tries_left: None });
+            }
+            auth.0.throttle.clear_factor_tries(tx, user.id)?;
+            if let Right::RecoveryCode { .. } = right {
+                let left = RecoveryCodes::left(tx, user.id)?.map_or(0, |codes| codes.left);
+                let event = Event::new(Action::RecoveryCodeUse).on_user(user.id);
+                events.record(event.with("left", left));
+                #[cfg(feature = "mail")]
+                auth.queue_notice(
+                    tx,
+                    &by,
+                    Notice::RecoveryCodeUsed,
+                    user,
+                    NoticeDetail::default(),
+                )?;
+            }
+            Ok(())
+        };
+        self.0.audit.writing(&context, work).await
+    }
+
+    /// Records a wrong code. If it would be right at another time, the event and the log say so, because a
+    /// wrong clock locks out everybody at once; the client learns nothing of that.
+    async fn refuse_code(
+        &self,
+        context: &AuditContext,
+        user_id: i64,
+        input: &FactorInput,
+    ) -> Result<(), Error> {
+        let outcome = SignInOutcome::WrongCode;
+        self.0.metrics.sign_in(outcome);
+        let event = Event::refused(Action::Login).on_user(user_id);
+        let event = event.with("reason", outcome.reason());
+        let away = match input {
+            FactorInput::Otp(code) => self.seconds_away(user_id, code).await?,
+            FactorInput::RecoveryCode(_) => None,
+        };
+        let event = match away {
+            Some(seconds) => {
+                log::warn!(
+                    "user {user_id}: the code fits {seconds} seconds away; the clock of the app or of \
+                     this machine is wrong, or the code was used"
+                );
+                event.with("seconds_away", seconds)
+            }
+            None => event,
+        };
+        let context = context.by_password(user_id);
+        self.0.audit.record_denial(&context, event).await
+    }
+
+    async fn seconds_away(&self, user_id: i64, code: &OtpCode) -> Result<Option<i64>, Error> {
+        let now = self.0.clock.now();
+        let factors = self.confirmed_factors(user_id).await?;
+        Ok(factors
+            .iter()
+            .find_map(|factor| self.open_seed(factor)?.seconds_away(code, now)))
+    }
+}

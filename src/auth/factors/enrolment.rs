@@ -1,0 +1,237 @@
+//! Users add authenticator apps, and get recovery codes.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use super::{check_level, is_pending, place_of};
+use crate::audit::{Action, AuditContext, Event};
+use crate::auth::Auth;
+use crate::auth::caller::lock_caller;
+#[cfg(feature = "mail")]
+use crate::auth::mail::NoticeDetail;
+use crate::auth::session::{session_name, with_second_factor};
+use crate::auth::validation::Field;
+use crate::credential::otpauth::{otpauth_uri, qr_svg};
+use crate::credential::recovery_code::{RecoveryCode, SLOTS};
+use crate::credential::totp::{OtpCode, Seed};
+use crate::error::Error;
+#[cfg(feature = "mail")]
+use crate::mail::Notice;
+use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions};
+
+/// The maximum number of factors of a user.
+const MAX_FACTORS: usize = 10;
+
+/// An authenticator app that its user has to confirm, with the seed, which is shown only now.
+pub struct NewTotp {
+    /// The id of the factor.
+    pub id: i64,
+    /// The seed, to type it in.
+    pub secret: Zeroizing<String>,
+    /// The URI, for the device that shows it.
+    pub uri: Zeroizing<String>,
+    /// The same as a QR code, in SVG.
+    pub qr_svg: Zeroizing<String>,
+}
+
+/// A factor that counts from now on.
+pub struct ConfirmedFactor {
+    /// The factor.
+    pub id: i64,
+    /// The recovery codes, if it is the only one: they are shown only now.
+    pub recovery_codes: Option<Vec<RecoveryCode>>,
+}
+
+impl Auth {
+    /// Begins to add an authenticator app for the principal's user. It counts once it is confirmed, and is
+    /// forgotten otherwise.
+    ///
+    /// # Errors
+    /// [`Error::FactorsOff`]; [`Error::InvalidInput`]; [`Error::TooManyFactors`];
+    /// [`Error::SecondFactorRequired`] if the user has another factor that the session has not shown;
+    /// otherwise the same as [`Auth::create_key`].
+    pub async fn begin_totp(
+        &self,
+        context: &AuditContext,
+        principal: &Arc<Principal>,
+        name: Field<Option<String>>,
+        current_password: Option<SecretString>,
+    ) -> Result<NewTotp, Error> {
+        let key = self.sealing_keys()?.current().clone();
+        let name = session_name(&name?.unwrap_or_default());
+        let name = match name.is_empty() {
+            true => "Authenticator app".to_owned(),
+            false => name,
+        };
+        let proven = self
+            .prove_owner(context, principal, current_password, Action::FactorAdd)
+            .await?;
+        let (seed, now) = (Seed::generate()?, self.0.clock.now());
+        let (stored_seed, caller) = (seed.clone(), Arc::clone(principal));
+        let attempt = proven.attempt();
+        let stored = self.add(context, move |tx, _events| {
+            let owner = lock_caller(tx, &caller, now)?;
+            proven.confirm_in(tx, now)?;
+            let factors = check_level(tx, &caller)?;
+            for old in factors.iter().filter(|factor| {
+                factor.confirmed_at.is_none() && !is_pending(factor, now)
+            }) {
+                Factor::delete(tx, owner.id, old.id)?;
+            }
+            let is_kept = |factor: &&Factor| factor.confirmed_at.is_some() || is_pending(factor, now);
+            if factors.iter().filter(is_kept).count() >= MAX_FACTORS {
+                return Err(Error::TooManyFactors);
+            }
+            let id = Factor::insert(tx, owner.id, &name, now)?;
+            let sealed = key.seal(&place_of(id), stored_seed.as_bytes())?;
+            Factor::set_secret(tx, id, &sealed, key.id())?;
+            Ok(id)
+        });
+        let id = self.decide_proof(attempt, stored.await).await?;
+        let uri = otpauth_uri(&self.0.config.factors.issuer, &principal.user.email, &seed);
+        Ok(NewTotp {
+            id,
+            secret: seed.to_base32(),
+            qr_svg: Zeroizing::new(qr_svg(&uri).ok_or(Error::Internal)?),
+            uri: Zeroizing::new(uri),
+        })
+    }
+
+    /// Confirms an authenticator app with its current code, which counts only here. From now on sign-ins ask
+    /// for it, and the session of the principal has shown it. With `ends_others`, the other sessions end.
+    ///
+    /// # Errors
+    /// [`Error::FactorNotFound`] for one that does not wait; [`Error::WrongCode`];
+    /// [`Error::SecondFactorRequired`] as in [`Auth::begin_totp`]; [`Error::InvalidToken`] when the
+    /// credential has become invalid in the meantime; [`Error::TooManyAttempts`]; [`Error::Busy`] and
+    /// [`Error::Unavailable`].
+    pub async fn confirm_totp(
+        &self,
+        context: &AuditContext,
+        principal: &Arc<Principal>,
+        id: i64,
+        code: &OtpCode,
+        ends_others: bool,
+    ) -> Result<ConfirmedFactor, Error> {
+        self.sealing_keys()?;
+        self.0.throttle.check_changes(context)?;
+        let (user_id, now) = (principal.user.id, self.0.clock.now());
+        let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
+        let factors = self.0.store.read(list).await?;
+        let is_this = |factor: &&Factor| factor.id == id && is_pending(factor, now);
+        let factor = factors.iter().find(is_this).ok_or(Error::FactorNotFound)?;
+        let seed = self.open_seed(factor).ok_or(Error::FactorsOff)?;
+        let Some(step) = seed.find_step(code, now) else {
+            let event = Event::refused(Action::FactorAdd).on_user(user_id);
+            let event = event.with("reason", "wrong-code");
+            self.0.audit.record_denial(context, event).await?;
+            return Err(Error::WrongCode { tries_left: None });
+        };
+        let is_first = factors.iter().all(|factor| factor.confirmed_at.is_none());
+        let (codes, hashes) = match is_first {
+            true => self.new_recovery_codes(context).await?,
+            false => (Vec::new(), Vec::new()),
+        };
+        let (auth, caller) = (self.clone(), Arc::clone(principal));
+        #[cfg(feature = "mail")]
+        let by = context.clone();
+        let ends = Ends::Users(vec![user_id]);
+        let confirmed = self.change(context, ends, move |tx, events| {
+            let user = lock_caller(tx, &caller, now)?;
+            check_level(tx, &caller)?;
+            if !Factor::confirm(tx, user.id, id, step, now)? {
+                return Err(Error::FactorNotFound);
+            }
+            if !hashes.is_empty() {
+                RecoveryCodes::replace(tx, user.id, &hashes, now)?;
+            }
+            if let Credential::LoginToken(token) = &caller.credential {
+                let amr = with_second_factor(&token.session.amr);
+                Sessions::set_amr(tx, user.id, token.session.id, &amr)?;
+                if ends_others {
+                    Sessions::end_others(tx, user.id, token.session.id)?;
+                }
+            }
+            auth.0.throttle.clear_factor_tries(tx, user.id)?;
+            let event = Event::new(Action::FactorAdd).on_user(user.id);
+            events.record(event.with("factor", id).with("kind", "totp"));
+            #[cfg(feature = "mail")]
+            auth.queue_notice(tx, &by, Notice::FactorAdded, &user, NoticeDetail::default())?;
+            Ok(())
+        });
+        confirmed.await?;
+        Ok(ConfirmedFactor {
+            id,
+            recovery_codes: is_first.then_some(codes),
+        })
+    }
+
+    /// Makes new recovery codes for the principal's user. Those from before count no more.
+    ///
+    /// # Errors
+    /// [`Error::FactorNotFound`] for a user without a second factor; otherwise the same as
+    /// [`Auth::begin_totp`].
+    pub async fn replace_recovery_codes(
+        &self,
+        context: &AuditContext,
+        principal: &Arc<Principal>,
+        current_password: Option<SecretString>,
+    ) -> Result<Vec<RecoveryCode>, Error> {
+        let action = Action::RecoveryCodes;
+        let proven = self
+            .prove_owner(context, principal, current_password, action)
+            .await?;
+        let attempt = proven.attempt();
+        let made = match self.new_recovery_codes(context).await {
+            Ok((codes, hashes)) => {
+                let (auth, caller) = (self.clone(), Arc::clone(principal));
+                let now = self.0.clock.now();
+                #[cfg(feature = "mail")]
+                let by = context.clone();
+                let stored = self.add(context, move |tx, events| {
+                    let user = lock_caller(tx, &caller, now)?;
+                    proven.confirm_in(tx, now)?;
+                    let factors = check_level(tx, &caller)?;
+                    if factors.iter().all(|factor| factor.confirmed_at.is_none()) {
+                        return Err(Error::FactorNotFound);
+                    }
+                    RecoveryCodes::replace(tx, user.id, &hashes, now)?;
+                    events.record(Event::new(action).on_user(user.id));
+                    #[cfg(feature = "mail")]
+                    auth.queue_notice(
+                        tx,
+                        &by,
+                        Notice::RecoveryCodes,
+                        &user,
+                        NoticeDetail::default(),
+                    )?;
+                    #[cfg(not(feature = "mail"))]
+                    let _ = auth;
+                    Ok(())
+                });
+                stored.await.map(|()| codes)
+            }
+            Err(error) => Err(error),
+        };
+        self.decide_proof(attempt, made).await
+    }
+
+    /// A code for each slot, with the hashes to store.
+    async fn new_recovery_codes(
+        &self,
+        context: &AuditContext,
+    ) -> Result<(Vec<RecoveryCode>, Vec<String>), Error> {
+        let codes: Vec<RecoveryCode> = (0..SLOTS)
+            .map(RecoveryCode::generate)
+            .collect::<Result<_, _>>()?;
+        let secrets: Vec<SecretString> = codes.iter().map(RecoveryCode::secret).collect();
+        let hash = secrets
+            .iter()
+            .map(|secret| self.hash_password(context, secret));
+        let hashes = try_join_all(hash).await?;
+        Ok((codes, hashes))
+    }
+}

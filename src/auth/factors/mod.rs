@@ -1,0 +1,126 @@
+//! Second factors: what a sign-in asks for besides the password.
+
+mod check;
+mod enrolment;
+mod removal;
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+pub(super) use self::check::Waiting;
+pub use self::enrolment::{ConfirmedFactor, NewTotp};
+use super::Auth;
+use super::session::is_multi_factor;
+use crate::config::MfaMode;
+use crate::credential::recovery_code::RecoveryCode;
+use crate::credential::sealed::SealingKeys;
+use crate::credential::totp::{OtpCode, Seed};
+use crate::error::Error;
+use crate::store::{
+    Account, Credential, Factor, Principal, RecoveryCodes, RecoveryCodesLeft, Writing,
+};
+
+/// How long a new factor waits for its confirmation.
+const UNCONFIRMED_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// The second factors of a user.
+#[derive(Clone)]
+pub struct Factors {
+    /// Those that count, oldest first.
+    pub confirmed: Vec<Factor>,
+    /// The recovery codes; `None` for a user who never had any.
+    pub recovery_codes: Option<RecoveryCodesLeft>,
+}
+
+/// A code that a user has typed.
+#[derive(Clone, Debug)]
+pub enum FactorInput {
+    /// That of an authenticator app.
+    Otp(OtpCode),
+    /// A recovery code.
+    RecoveryCode(RecoveryCode),
+}
+
+impl FactorInput {
+    /// The code in a field that takes both kinds; `None` for a text that is neither.
+    pub fn parse(typed: &str) -> Option<Self> {
+        let otp = OtpCode::parse(typed).map(Self::Otp);
+        otp.or_else(|| RecoveryCode::parse(typed).map(Self::RecoveryCode))
+    }
+}
+
+impl Auth {
+    /// Lists the second factors of a user.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn list_factors(&self, user_id: i64) -> Result<Factors, Error> {
+        let list = move |conn: &mut _| {
+            let mut confirmed = Factor::list_of_user(conn, user_id)?;
+            confirmed.retain(|factor| factor.confirmed_at.is_some());
+            Ok(Factors {
+                confirmed,
+                recovery_codes: RecoveryCodes::left(conn, user_id)?,
+            })
+        };
+        Ok(self.0.store.read(list).await?)
+    }
+
+    /// Whether a sign-in to this account asks for a second factor.
+    pub(super) fn asks_for_factor(&self, account: &Account) -> bool {
+        self.0.config.factors.mode != MfaMode::Off && account.has_factor
+    }
+
+    /// The keys that seal seeds.
+    ///
+    /// # Errors
+    /// [`Error::FactorsOff`] without a key, or where no sign-in asks for second factors.
+    fn sealing_keys(&self) -> Result<&SealingKeys, Error> {
+        let factors = &self.0.config.factors;
+        let keys = factors.keys.as_ref();
+        keys.filter(|_| factors.mode != MfaMode::Off)
+            .ok_or(Error::FactorsOff)
+    }
+
+    /// The seed of an authenticator app; `None` without its key.
+    fn open_seed(&self, factor: &Factor) -> Option<Seed> {
+        let keys = self.0.config.factors.keys.as_ref()?;
+        let place = place_of(factor.id);
+        let opened = keys.open(&factor.key_id, &place, &factor.secret_sealed);
+        if opened.is_none() {
+            log::error!(
+                "factor {}: TOKENHOUSE_SECRET_KEY is not the key that sealed it, or it was altered",
+                factor.id
+            );
+        }
+        Seed::from_bytes(&opened?)
+    }
+}
+
+/// Where a seed can be opened: in its own row only.
+fn place_of(factor_id: i64) -> String {
+    format!("factor {factor_id}")
+}
+
+/// Checks in the transaction of a change of second factors that the caller has shown one, if the user has any:
+/// a stolen password or an old session must not remove them. Returns all factors of the user, whose row is
+/// locked.
+///
+/// # Errors
+/// [`Error::SecondFactorRequired`]; [`Error::Unavailable`].
+fn check_level(tx: &mut Writing<'_>, principal: &Principal) -> Result<Vec<Factor>, Error> {
+    let factors = Factor::list_of_user(tx, principal.user.id)?;
+    let has_any = factors.iter().any(|factor| factor.confirmed_at.is_some());
+    let has_shown = match &principal.credential {
+        Credential::LoginToken(token) => is_multi_factor(&token.session.amr),
+        Credential::ApiKey(_) => false,
+    };
+    match has_any && !has_shown {
+        true => Err(Error::SecondFactorRequired),
+        false => Ok(factors),
+    }
+}
+
+/// Whether a factor can be confirmed at `now`.
+fn is_pending(factor: &Factor, now: NaiveDateTime) -> bool {
+    factor.confirmed_at.is_none() && now < factor.created_at + UNCONFIRMED_LIFETIME
+}

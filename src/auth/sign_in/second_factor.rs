@@ -1,0 +1,242 @@
+//! A sign-in in two steps: the client gets a token for the right password, and sends it back with a code.
+
+use chrono::{NaiveDateTime, TimeDelta};
+use pydantic_email::fold;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::password::VerifiedAccount;
+use super::{SignIn, choose_session_scopes};
+use crate::audit::{Action, AuditContext, Event};
+use crate::auth::factors::{FactorInput, Waiting};
+use crate::auth::session::{BY_TWO_FACTORS, Device, IssuedToken, SignInKind};
+use crate::auth::Auth;
+use crate::credential::pending_sign_in::{generate_pending_token, is_pending_token_shaped};
+use crate::credential::token::{PlainToken, TokenDigest};
+use crate::error::Error;
+use crate::metrics::SignInOutcome;
+use crate::store::{Account, Challenge, Writing};
+
+/// How long a sign-in waits for its second factor.
+const WAITING_LIFETIME: TimeDelta = TimeDelta::minutes(5);
+
+/// How many codes it takes.
+const MAX_TRIES: i64 = 5;
+
+/// A sign-in with the right password that waits for a second factor.
+#[derive(Debug)]
+pub struct PendingSignIn {
+    /// What the client sends back with the code, and the service returns only once.
+    pub secret: PlainToken,
+    /// How long it waits.
+    pub lifetime: TimeDelta,
+    /// What it takes: `totp`, `recovery_code`.
+    pub methods: Vec<&'static str>,
+}
+
+/// How far a sign-in has come.
+#[derive(Debug)]
+pub enum SignInStep {
+    /// The user is signed in.
+    Done(IssuedToken),
+    /// The password is right, and a second factor is missing.
+    SecondFactor(PendingSignIn),
+}
+
+/// What the client has asked for with the password, as it is stored. It holds no secret.
+#[derive(Serialize, Deserialize)]
+struct State {
+    scope: Option<String>,
+    device_id: Option<String>,
+    device_name: Option<String>,
+    /// Whether the session is that of a browser, and if so, whether it is kept.
+    browser: Option<bool>,
+    /// The digest of the hash of the password, which must not change meanwhile.
+    password: String,
+}
+
+impl State {
+    fn new(account: &Account, request: &SignIn) -> Self {
+        Self {
+            scope: request.scope.clone(),
+            device_id: request.device.id.clone(),
+            device_name: request.device.name.clone(),
+            browser: match request.kind {
+                SignInKind::Client => None,
+                SignInKind::Browser { is_kept } => Some(is_kept),
+            },
+            password: digest_of_hash(account),
+        }
+    }
+
+    fn into_request(self) -> SignIn {
+        SignIn {
+            scope: self.scope,
+            device: Device {
+                id: self.device_id,
+                name: self.device_name,
+            },
+            kind: match self.browser {
+                None => SignInKind::Client,
+                Some(is_kept) => SignInKind::Browser { is_kept },
+            },
+            ..SignIn::new("", SecretString::default())
+        }
+    }
+}
+
+fn digest_of_hash(account: &Account) -> String {
+    TokenDigest::new(account.hashed_password.as_str().as_bytes()).to_hex()
+}
+
+impl Auth {
+    /// Checks the code that came with the password.
+    ///
+    /// # Errors
+    /// The same as [`Auth::continue_sign_in`].
+    pub(super) async fn pass_at_once(
+        &self,
+        context: &AuditContext,
+        verified: VerifiedAccount,
+        typed: &SecretString,
+    ) -> Result<VerifiedAccount, Error> {
+        let VerifiedAccount {
+            account, attempt, ..
+        } = &verified;
+        let passed = match FactorInput::parse(typed.expose_secret()) {
+            Some(input) => self.pass_factor(context, account, &input, None).await,
+            None => Err(Error::WrongCode { tries_left: None }),
+        };
+        if let Err(error) = passed {
+            // The password stays counted until the second factor passes.
+            let user_id = account.user.id;
+            self.0.throttle.fail(context, attempt, Some(user_id)).await?;
+            return Err(error);
+        }
+        Ok(VerifiedAccount {
+            methods: BY_TWO_FACTORS,
+            ..verified
+        })
+    }
+
+    /// Lets a sign-in with the right password wait for a second factor. The attempt at the password stays
+    /// counted until that passes, so that the password alone resets no count.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the random generator fails; [`Error::Unavailable`].
+    pub(super) async fn await_factor(
+        &self,
+        context: &AuditContext,
+        verified: &VerifiedAccount,
+        request: &SignIn,
+    ) -> Result<PendingSignIn, Error> {
+        let VerifiedAccount {
+            account, attempt, ..
+        } = verified;
+        let user_id = account.user.id;
+        let secret = generate_pending_token()?;
+        let state = serde_json::to_string(&State::new(account, request))
+            .map_err(|_error| Error::Internal)?;
+        let (digest, now) = (secret.digest().to_hex(), self.0.clock.now());
+        let times = (now, now + WAITING_LIFETIME);
+        let store = move |tx: &mut Writing<'_>| {
+            Ok::<_, Error>(Challenge::insert(tx, &digest, user_id, &state, times)?)
+        };
+        self.0.store.writing(store).await?;
+        self.0.throttle.fail(context, attempt, Some(user_id)).await?;
+        let outcome = SignInOutcome::CodeRequired;
+        self.0.metrics.sign_in(outcome);
+        let event = Event::refused(Action::Login).on_user(user_id);
+        let event = event.with("reason", outcome.reason());
+        let context = context.by_password(user_id);
+        self.0.audit.record_denial(&context, event).await?;
+        Ok(PendingSignIn {
+            secret,
+            lifetime: WAITING_LIFETIME,
+            methods: vec!["totp", "recovery_code"],
+        })
+    }
+
+    /// Continues the sign-in of this token, in a browser if it began there: the code is checked, and a session
+    /// begins as it was asked for with the password.
+    ///
+    /// # Errors
+    /// [`Error::BadMfaToken`] if the token is unknown, expired or used, has had too many codes, or the user
+    /// was changed meanwhile; [`Error::WrongCode`]; [`Error::TooManyAttempts`]; otherwise the same as
+    /// [`Auth::create_access_token`].
+    pub async fn continue_sign_in(
+        &self,
+        context: &AuditContext,
+        token: &str,
+        input: &FactorInput,
+        is_browser: bool,
+    ) -> Result<IssuedToken, Error> {
+        if !is_pending_token_shaped(token.as_bytes()) {
+            return Err(Error::BadMfaToken);
+        }
+        let digest = TokenDigest::new(token.as_bytes()).to_hex();
+        let now = self.0.clock.now();
+        let waiting = self.take_try(&digest, now).await?;
+        let user_id = waiting.user_id;
+        let state: State =
+            serde_json::from_str(&waiting.state).map_err(|_error| Error::BadMfaToken)?;
+        let find = move |conn: &mut _| Account::find(conn, user_id);
+        let account = self.0.store.read(find).await?.ok_or(Error::BadMfaToken)?;
+        if account.user.disabled_at.is_some()
+            || digest_of_hash(&account) != state.password
+            || !self.asks_for_factor(&account)
+            || state.browser.is_some() != is_browser
+        {
+            return Err(Error::BadMfaToken);
+        }
+        let waiting = Waiting {
+            digest,
+            tries_left: MAX_TRIES - waiting.tries,
+        };
+        self.pass_factor(context, &account, input, Some(waiting))
+            .await?;
+        let name = fold(&account.user.email);
+        let verified = VerifiedAccount {
+            attempt: self.0.throttle.resume_attempt(context, &name).await?,
+            account,
+            methods: BY_TWO_FACTORS,
+            appended_code: None,
+        };
+        let request = state.into_request();
+        let issued = self.create_access_token(context, &verified, &request);
+        issued.await?.ok_or(Error::BadMfaToken)
+    }
+
+    async fn take_try(&self, digest: &str, now: NaiveDateTime) -> Result<Challenge, Error> {
+        let digest = digest.to_owned();
+        let take = move |tx: &mut Writing<'_>| {
+            Ok::<_, Error>(Challenge::take_try(tx, &digest, MAX_TRIES, now)?)
+        };
+        self.0.store.writing(take).await?.ok_or(Error::BadMfaToken)
+    }
+
+    /// Refuses scopes that the user does not hold, and records that.
+    ///
+    /// # Errors
+    /// [`Error::InvalidScope`]; [`Error::Unavailable`].
+    pub(super) async fn check_scopes(
+        &self,
+        context: &AuditContext,
+        verified: &VerifiedAccount,
+        scope: Option<&str>,
+    ) -> Result<(String, bool), Error> {
+        let user = &verified.account.user;
+        match choose_session_scopes(&user.scopes, scope) {
+            Ok(chosen) => Ok(chosen),
+            Err(error) => {
+                let outcome = SignInOutcome::Scope;
+                self.0.metrics.sign_in(outcome);
+                let event = Event::refused(Action::Login).on_user(user.id);
+                let event = event.with("reason", outcome.reason());
+                self.0.audit.record_denial(context, event).await?;
+                self.0.throttle.release(verified.attempt.clone()).await?;
+                Err(error)
+            }
+        }
+    }
+}

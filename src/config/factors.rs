@@ -1,0 +1,73 @@
+//! The settings of second factors.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::ConfigError;
+use super::pages::brand_name;
+use super::values::Values;
+use crate::credential::sealed::SealingKeys;
+
+/// The minimum length of the key that seals, in characters.
+const MIN_KEY_LENGTH: usize = 32;
+
+/// The settings of second factors.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FactorConfig {
+    /// `TOKENHOUSE_MFA`: whether sign-ins ask for second factors.
+    pub mode: MfaMode,
+    /// `TOKENHOUSE_SECRET_KEY` and, during a rotation, `TOKENHOUSE_SECRET_KEY_PREVIOUS`; without it, users
+    /// cannot add an authenticator app.
+    pub keys: Option<SealingKeys>,
+    /// `TOKENHOUSE_BRAND_NAME`: what authenticator apps call the service.
+    pub issuer: String,
+    /// `TOKENHOUSE_OTP_IN_PASSWORD`: whether the last six digits of the password of a user with an
+    /// authenticator app are its code.
+    pub otp_in_password: bool,
+}
+
+/// Whether sign-ins ask for second factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MfaMode {
+    /// No sign-in does, and no user can add one.
+    Off,
+    /// Those of users who have one do.
+    Optional,
+}
+
+impl FactorConfig {
+    pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let name = "TOKENHOUSE_MFA";
+        let mode = match values.text(name).as_str() {
+            "off" => MfaMode::Off,
+            "optional" => MfaMode::Optional,
+            _ => return Err(ConfigError::new(name, "expected off or optional")),
+        };
+        let current = key(values, "TOKENHOUSE_SECRET_KEY")?;
+        let previous_name = "TOKENHOUSE_SECRET_KEY_PREVIOUS";
+        let previous = key(values, previous_name)?;
+        if previous.is_some() && current.is_none() {
+            return Err(ConfigError::new(
+                previous_name,
+                "set TOKENHOUSE_SECRET_KEY as well: the previous key only opens",
+            ));
+        }
+        Ok(Self {
+            mode,
+            keys: current.map(|current| SealingKeys::new(current, previous)),
+            issuer: brand_name(values)?,
+            otp_in_password: values.flag("TOKENHOUSE_OTP_IN_PASSWORD")?,
+        })
+    }
+}
+
+fn key(values: &Values, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
+    match values.secret(name) {
+        Some(key) if key.expose_secret().chars().count() < MIN_KEY_LENGTH => {
+            let problem = format!("expected {MIN_KEY_LENGTH} characters or more");
+            Err(ConfigError::new(name, problem))
+        }
+        key => Ok(key.cloned()),
+    }
+}

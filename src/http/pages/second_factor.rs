@@ -1,0 +1,88 @@
+//! The second step of a sign-in: the code of a second factor.
+
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::page::own_path;
+use super::return_to::ReturnTo;
+use super::sign_in::{Onward, signed_in};
+use super::{OwnForm, Page, refused_form, show};
+use crate::auth::{AuditContext, Auth, FactorInput, PendingSignIn};
+use crate::error::{Error as DomainError, FieldError, InvalidField};
+use crate::guards::MaybeBrowserSession;
+use crate::http::body::form::{Fields, FromFields};
+use crate::http::request_error::{Error, RequestError};
+use crate::pages::Refusal;
+use crate::pages::sign_in::SecondFactorPage;
+
+/// What the page sends.
+pub(super) struct SecondFactorForm {
+    token: SecretString,
+    code: SecretString,
+    is_kept: bool,
+    next: Option<String>,
+}
+
+impl FromFields for SecondFactorForm {
+    /// A full queue is reported on the page.
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        let next = fields.text("next");
+        Ok(Self {
+            token: fields.text("mfa_token").into(),
+            code: fields.text("code").into(),
+            is_kept: fields.text("keep") == "yes",
+            next: own_path(&next).map(str::to_owned),
+        })
+    }
+}
+
+/// Asks for the code, after the right password.
+pub(super) fn ask(
+    page: &Page,
+    pending: &PendingSignIn,
+    onward: &Onward,
+) -> Result<HttpResponse, Error> {
+    let token = pending.secret.expose();
+    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept);
+    show(&form.leading(onward.next.clone(), onward.to.as_deref()))
+}
+
+/// Checks the code, and leads on.
+pub(super) async fn check(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    earlier: MaybeBrowserSession,
+    form: OwnForm<SecondFactorForm>,
+) -> Result<HttpResponse, Error> {
+    let OwnForm(form) = form;
+    let to = ReturnTo::of(&request, &page).map(|to| to.query());
+    let token = form.token.expose_secret();
+    let issued = match FactorInput::parse(form.code.expose_secret()) {
+        // Boxed, or every connection that is still reading its form would reserve the space.
+        Some(input) => Box::pin(auth.continue_sign_in(&context, token, &input, true)).await,
+        // Costs no try.
+        None => Err(FieldError::new("code", InvalidField::NoCode).into()),
+    };
+    match issued {
+        Ok(issued) => {
+            let onward = Onward {
+                is_kept: form.is_kept,
+                next: form.next,
+                to,
+            };
+            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+        }
+        Err(error) => refused_form(error, |error| {
+            let shown = SecondFactorPage::new(page.frame(), token, form.is_kept);
+            let shown = shown.leading(form.next.clone(), to.as_deref());
+            let is_over = matches!(error, DomainError::BadMfaToken);
+            show(&shown.refused(Refusal::new(error, page.language()), is_over))
+        }),
+    }
+}

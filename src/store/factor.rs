@@ -1,0 +1,189 @@
+//! The second factors of users.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::limits::check_texts;
+use super::schema::factors;
+use super::{StoreConnection, Writing};
+
+/// A second factor: all columns in their order.
+#[derive(Clone, Queryable)]
+#[non_exhaustive]
+pub struct Factor {
+    /// Never assigned again.
+    pub id: i64,
+    /// The user.
+    pub user_id: i64,
+    /// What it is: `totp`.
+    pub kind: String,
+    /// What the user calls it.
+    pub name: String,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+    /// UTC; it counts from then on.
+    pub confirmed_at: Option<NaiveDateTime>,
+    /// UTC.
+    pub last_used_at: Option<NaiveDateTime>,
+    pub(crate) secret_sealed: String,
+    pub(crate) key_id: String,
+    last_step: i64,
+}
+
+/// The kind of an authenticator app.
+const TOTP: &str = "totp";
+
+impl Factor {
+    /// Stores an unconfirmed authenticator app without its seed, and returns its id.
+    pub(crate) fn insert(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        name: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<i64> {
+        check_texts([name])?;
+        diesel::insert_into(factors::table)
+            .values((
+                factors::user_id.eq(user_id),
+                factors::kind.eq(TOTP),
+                factors::name.eq(name),
+                factors::created_at.eq(now),
+                factors::secret_sealed.eq(""),
+                factors::key_id.eq(""),
+                factors::last_step.eq(0),
+            ))
+            .returning(factors::id)
+            .get_result(tx.conn())
+    }
+
+    /// Stores the seed of an app, sealed with the key of this id.
+    pub(crate) fn set_secret(
+        tx: &mut Writing<'_>,
+        id: i64,
+        sealed: &str,
+        key_id: &str,
+    ) -> QueryResult<()> {
+        check_texts([sealed, key_id])?;
+        diesel::update(factors::table.find(id))
+            .set((
+                factors::secret_sealed.eq(sealed),
+                factors::key_id.eq(key_id),
+            ))
+            .execute(tx.conn())
+            .map(drop)
+    }
+
+    /// The factors of a user, confirmed or not, oldest first. A user has a few.
+    pub(crate) fn list_of_user(
+        conn: &mut StoreConnection,
+        user_id: i64,
+    ) -> QueryResult<Vec<Self>> {
+        factors::table
+            .filter(factors::user_id.eq(user_id))
+            .order(factors::id)
+            .select(factors::all_columns)
+            .load(conn)
+    }
+
+    /// Any factor that was sealed, to try the key: the one stored last.
+    #[cfg(feature = "cli")]
+    pub(crate) fn find_last(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
+        factors::table
+            .order(factors::id.desc())
+            .select(factors::all_columns)
+            .first(conn)
+            .optional()
+    }
+
+    /// Confirms a factor of a user with the code of a step, which counts no more. Returns whether it was
+    /// there and unconfirmed.
+    pub(crate) fn confirm(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        id: i64,
+        step: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let unconfirmed = factors::table
+            .find(id)
+            .filter(factors::user_id.eq(user_id))
+            .filter(factors::confirmed_at.is_null());
+        diesel::update(unconfirmed)
+            .set((
+                factors::confirmed_at.eq(Some(now)),
+                factors::last_step.eq(step),
+            ))
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
+    }
+
+    /// Uses up the code of a step, and those of earlier steps. Of several concurrent calls for a step, only one
+    /// returns true. A used step after `furthest` is one of a clock that was ahead, and does not count.
+    pub(crate) fn use_step(
+        tx: &mut Writing<'_>,
+        id: i64,
+        step: i64,
+        furthest: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let unused = factors::table
+            .find(id)
+            .filter(factors::confirmed_at.is_not_null())
+            .filter(
+                factors::last_step
+                    .lt(step)
+                    .or(factors::last_step.gt(furthest)),
+            );
+        diesel::update(unused)
+            .set((
+                factors::last_step.eq(step),
+                factors::last_used_at.eq(Some(now)),
+            ))
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
+    }
+
+    /// Removes a factor of a user. Returns it, if the user had it.
+    pub(crate) fn delete(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        id: i64,
+    ) -> QueryResult<Option<Self>> {
+        let this = factors::table
+            .find(id)
+            .filter(factors::user_id.eq(user_id));
+        diesel::delete(this)
+            .returning(factors::all_columns)
+            .get_result(tx.conn())
+            .optional()
+    }
+
+    /// Removes all factors of a user. Returns how many counted.
+    pub(crate) fn delete_all(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<usize> {
+        let of_user = factors::table.filter(factors::user_id.eq(user_id));
+        let confirmed: Vec<Option<NaiveDateTime>> = diesel::delete(of_user)
+            .returning(factors::confirmed_at)
+            .get_results(tx.conn())?;
+        Ok(confirmed.into_iter().flatten().count())
+    }
+
+    /// Deletes at most `limit` factors that were stored before this time and never confirmed. Returns how
+    /// many.
+    pub(crate) fn prune(
+        tx: &mut Writing<'_>,
+        before: NaiveDateTime,
+        limit: i64,
+    ) -> QueryResult<usize> {
+        let old = factors::table
+            .filter(factors::confirmed_at.is_null())
+            .filter(factors::created_at.lt(before))
+            .order(factors::created_at)
+            .limit(limit)
+            .select(factors::id);
+        let ids: Vec<i64> = old.load(tx.conn())?;
+        let unconfirmed = factors::table
+            .filter(factors::id.eq_any(ids))
+            .filter(factors::confirmed_at.is_null());
+        diesel::delete(unconfirmed).execute(tx.conn())
+    }
+}
