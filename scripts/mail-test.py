@@ -45,6 +45,10 @@ KINDS = [
     "key-created",
     "new-device",
     "refresh-reuse",
+    "factor-added",
+    "factor-removed",
+    "recovery-codes-made",
+    "recovery-code-used",
 ]
 WITH_CODE = KINDS[:3]
 LANGUAGES = ["en", "de", "es", "fr"]

@@ -30,7 +30,8 @@ impl ProvenOwner {
     pub(super) fn confirm_in(self, tx: &mut Writing<'_>, now: NaiveDateTime) -> Result<(), Error> {
         let Some(VerifiedAccount {
             account, attempt, ..
-        }) = self.0 else {
+        }) = self.0
+        else {
             return Ok(());
         };
         if !account.lock_if_unchanged(tx)? {

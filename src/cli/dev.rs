@@ -196,6 +196,7 @@ fn vars(settings: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Fai
     vars.extend(
         [
             (STATIC_KEY, random_key()?.as_str()),
+            ("TOKENHOUSE_SECRET_KEY", random_key()?.as_str()),
             ("RUST_LOG", "warn"),
             ("TOKENHOUSE_DATABASE_POOL_SIZE", "4"),
             ("TOKENHOUSE_WORKERS", "2"),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::common::{Failure, and_ended, check_scopes, counted, find_id, with_auth_creating};
 use super::output::Output;
 use super::prompt::{YesArgs, is_interactive, read_new_password};
-use super::user_access::{InviteArgs, invite, print_reset_link, verify};
+use super::user_access::{InviteArgs, invite, print_reset_link, reset_factors, verify};
 use super::user_list::{ListArgs, export, list, print_user, print_users};
 use crate::auth::{
     Administrator, Auth, Precondition, ProfileInput, RegistrationInput, RevokedCredentials,
@@ -44,6 +44,8 @@ pub(super) enum UserCommand {
     Unlock(UserArgs),
     /// Print a link with which a user can set another password. It replaces links in mails.
     ResetLink(UserArgs),
+    /// Remove all second factors and recovery codes of a user who has lost them. All sessions end.
+    ResetFactors(UserArgs),
     /// Declare the address of a user verified.
     Verify(UserArgs),
     /// Grant scopes to a user, or revoke them, also from all the user's tokens and keys.
@@ -188,6 +190,7 @@ pub(super) fn run(config: &Config, command: UserCommand, output: Output) -> Resu
             UserCommand::Grant(args) => grant(&auth, &operator, &args, output).await,
             UserCommand::Invite(args) => invite(&auth, &operator, args, output).await,
             UserCommand::ResetLink(args) => print_reset_link(&auth, &operator, &args, output).await,
+            UserCommand::ResetFactors(args) => reset_factors(&auth, &operator, &args, output).await,
             UserCommand::Verify(args) => verify(&auth, &operator, &args, output).await,
             UserCommand::Unlock(args) => unlock(&auth, &operator, &args, output).await,
             UserCommand::SignOut(args) => sign_out(&auth, &operator, &args, output).await,

@@ -86,10 +86,7 @@ mod tests {
     #[test]
     fn code_is_recognised_as_people_type_it() {
         let code = RecoveryCode::parse("3-AB0DE-FG1JK").unwrap();
-        assert_eq!(
-            (code.slot(), code.show().as_str()),
-            (3, "3-AB0DE-FG1JK")
-        );
+        assert_eq!((code.slot(), code.show().as_str()), (3, "3-AB0DE-FG1JK"));
         for typed in [
             "3-ab0de-fg1jk",
             "3 AB0DE FG1JK",

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use secrecy::zeroize::Zeroizing;
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::credential::hex;
 use crate::credential::keyed_digest::DigestKey;
@@ -36,16 +36,6 @@ impl SealingKey {
         let mut id = secret.digest(&["seal", "id"]);
         id.truncate(ID_CHARACTERS);
         Self { id, key }
-    }
-
-    /// A random key.
-    ///
-    /// # Errors
-    /// [`NoRandomness`] when the system's generator fails.
-    #[cfg(feature = "cli")]
-    pub(crate) fn random_secret() -> Result<SecretString, NoRandomness> {
-        let token = crate::credential::token::generate_token()?;
-        Ok(token.expose().into())
     }
 
     /// The id of the key.
@@ -164,14 +154,19 @@ mod tests {
         );
         let rotated = SealingKeys::new(secret("two"), Some(secret("one")));
         assert_eq!(*rotated.open(&id, "factor 1", &sealed).unwrap(), b"seed");
-        assert!(SealingKeys::new(secret("two"), None)
-            .open(&id, "factor 1", &sealed)
-            .is_none());
+        assert!(
+            SealingKeys::new(secret("two"), None)
+                .open(&id, "factor 1", &sealed)
+                .is_none()
+        );
     }
 
     #[test]
     fn debug_output_hides_the_key() {
         let printed = format!("{:?}", SealingKey::new(secret("hush")));
-        assert!(!printed.contains("hush") && printed.len() == 28, "{printed}");
+        assert!(
+            !printed.contains("hush") && printed.len() == 28,
+            "{printed}"
+        );
     }
 }

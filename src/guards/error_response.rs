@@ -17,7 +17,8 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tokenhouse", error="invalid_token""#;
 
 /// The challenge when the user must show a second factor (RFC 9470 section 3).
-const CHALLENGE_STEP_UP: &str = r#"Bearer realm="tokenhouse", error="insufficient_user_authentication", acr_values="mfa""#;
+const CHALLENGE_STEP_UP: &str =
+    r#"Bearer realm="tokenhouse", error="insufficient_user_authentication", acr_values="mfa""#;
 
 /// The challenge when a valid credential does not allow the request (RFC 6750 section 3.1).
 const CHALLENGE_INSUFFICIENT: &str = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;
@@ -202,7 +203,9 @@ impl Error {
             Self::PreconditionFailed => "The user was changed meanwhile",
             Self::WrongPassword => "Incorrect password",
             Self::SecondFactorRequired => "A second factor is required: sign in with it",
-            Self::FactorsOff => "The service offers no second factors: it has no TOKENHOUSE_SECRET_KEY",
+            Self::FactorsOff => {
+                "The service offers no second factors: it has no TOKENHOUSE_SECRET_KEY"
+            }
             Self::TooManyFactors => "The maximum number of second factors is reached",
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "The maximum number of API keys is reached",

@@ -156,9 +156,9 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
             ErrorDetails::new(field, "literal_error", "Input should be 'totp'")
                 .with("expected", "'totp'")
         }
-        InvalidField::NoRecoveryCode => value_error(
-            "Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned(),
-        ),
+        InvalidField::NoRecoveryCode => {
+            value_error("Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned())
+        }
         // These messages contain no numbers.
         InvalidField::NulCharacter => value_error(
             "Value error, the NUL character (U+0000) cannot be stored: leave it out".to_owned(),

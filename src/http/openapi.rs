@@ -9,8 +9,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
 use super::routes::{
-    account, admin_access, admin_users, events, factors, forward_auth, health, keys, oauth, oauth_metadata,
-    register, sessions, token, tutorial,
+    account, admin_access, admin_users, events, factors, forward_auth, health, keys, oauth,
+    oauth_metadata, register, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
 use super::routes::{admin_mail, email_change, email_verification, invitations, password_reset};

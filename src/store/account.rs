@@ -74,7 +74,10 @@ impl Account {
         users::table
             .filter(users::email_key.eq_any(email_keys))
             .filter(users::is_app.eq(false))
-            .select((users::email_key, (USER_COLUMNS, users::hashed_password, has_factor())))
+            .select((
+                users::email_key,
+                (USER_COLUMNS, users::hashed_password, has_factor()),
+            ))
             .load(conn)
     }
 

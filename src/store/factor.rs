@@ -7,7 +7,7 @@ use super::limits::check_texts;
 use super::schema::factors;
 use super::{StoreConnection, Writing};
 
-/// A second factor: all columns in their order.
+/// A second factor: the columns in their order.
 #[derive(Clone, Queryable)]
 #[non_exhaustive]
 pub struct Factor {
@@ -27,8 +27,30 @@ pub struct Factor {
     pub last_used_at: Option<NaiveDateTime>,
     pub(crate) secret_sealed: String,
     pub(crate) key_id: String,
-    last_step: i64,
 }
+
+/// The columns of a [`Factor`], in the order of its fields.
+const FACTOR_COLUMNS: (
+    factors::id,
+    factors::user_id,
+    factors::kind,
+    factors::name,
+    factors::created_at,
+    factors::confirmed_at,
+    factors::last_used_at,
+    factors::secret_sealed,
+    factors::key_id,
+) = (
+    factors::id,
+    factors::user_id,
+    factors::kind,
+    factors::name,
+    factors::created_at,
+    factors::confirmed_at,
+    factors::last_used_at,
+    factors::secret_sealed,
+    factors::key_id,
+);
 
 /// The kind of an authenticator app.
 const TOTP: &str = "totp";
@@ -74,14 +96,11 @@ impl Factor {
     }
 
     /// The factors of a user, confirmed or not, oldest first. A user has a few.
-    pub(crate) fn list_of_user(
-        conn: &mut StoreConnection,
-        user_id: i64,
-    ) -> QueryResult<Vec<Self>> {
+    pub(crate) fn list_of_user(conn: &mut StoreConnection, user_id: i64) -> QueryResult<Vec<Self>> {
         factors::table
             .filter(factors::user_id.eq(user_id))
             .order(factors::id)
-            .select(factors::all_columns)
+            .select(FACTOR_COLUMNS)
             .load(conn)
     }
 
@@ -90,7 +109,7 @@ impl Factor {
     pub(crate) fn find_last(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
         factors::table
             .order(factors::id.desc())
-            .select(factors::all_columns)
+            .select(FACTOR_COLUMNS)
             .first(conn)
             .optional()
     }
@@ -144,16 +163,10 @@ impl Factor {
     }
 
     /// Removes a factor of a user. Returns it, if the user had it.
-    pub(crate) fn delete(
-        tx: &mut Writing<'_>,
-        user_id: i64,
-        id: i64,
-    ) -> QueryResult<Option<Self>> {
-        let this = factors::table
-            .find(id)
-            .filter(factors::user_id.eq(user_id));
+    pub(crate) fn delete(tx: &mut Writing<'_>, user_id: i64, id: i64) -> QueryResult<Option<Self>> {
+        let this = factors::table.find(id).filter(factors::user_id.eq(user_id));
         diesel::delete(this)
-            .returning(factors::all_columns)
+            .returning(FACTOR_COLUMNS)
             .get_result(tx.conn())
             .optional()
     }

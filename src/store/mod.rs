@@ -108,8 +108,8 @@ pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
 #[cfg(feature = "mail")]
 pub(crate) use pending_email::PendingEmail;
 pub use principal::{Credential, Principal, UsedKey};
-pub use recovery_code::RecoveryCodesLeft;
 pub(crate) use recovery_code::RecoveryCodes;
+pub use recovery_code::RecoveryCodesLeft;
 pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};

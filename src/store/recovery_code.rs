@@ -52,9 +52,10 @@ impl RecoveryCodes {
             .select((recovery_codes::created_at, recovery_codes::used_at))
             .load(conn)?;
         let left = rows.iter().filter(|(_, used_at)| used_at.is_none()).count();
-        Ok(rows
-            .first()
-            .map(|(made_at, _)| RecoveryCodesLeft { left, made_at: *made_at }))
+        Ok(rows.first().map(|(made_at, _)| RecoveryCodesLeft {
+            left,
+            made_at: *made_at,
+        }))
     }
 
     /// The hash in a slot, if its code was not used.

@@ -44,9 +44,10 @@ impl Throttle {
         let subject = self.key().await?.digest(&["factors", &user_id.to_string()]);
         let now = self.0.clock.now();
         let keys = vec![CounterKey::of_account(&subject)];
-        let counted = self.0.audit.count(keys, move |counters| {
-            count(counters, &subject, now)
-        });
+        let counted = self
+            .0
+            .audit
+            .count(keys, move |counters| count(counters, &subject, now));
         match counted.await? {
             Counted::Allowed => Ok(()),
             Counted::Refused { wait, is_new } => {

@@ -431,6 +431,7 @@ fn every_command_honours_the_json_option() {
         ("user unlock", &[carol]),
         ("user reset-link", &[carol]),
         ("user verify", &[carol]),
+        ("user reset-factors", &[carol]),
         ("user invite", &["erin@example.com"]),
         ("token issue", &[carol]),
         ("token list", &[]),

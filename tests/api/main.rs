@@ -24,6 +24,7 @@ mod dev;
 mod doctor;
 mod env_file;
 mod envelope;
+mod factors;
 mod foreign_database;
 mod foreign_hashes;
 mod forward_auth;

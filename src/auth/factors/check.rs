@@ -73,7 +73,8 @@ impl Auth {
         passed
     }
 
-    /// What a code is right for; `None` if for nothing.
+    /// What a code is right for; `None` if for nothing. Apps go by the time of the day, and so does this: the
+    /// time of the service may be ahead of it for a while, after the clock was.
     async fn compare(
         &self,
         context: &AuditContext,
@@ -82,7 +83,7 @@ impl Auth {
     ) -> Result<Option<Right>, Error> {
         match input {
             FactorInput::Otp(code) => {
-                let now = self.0.clock.now();
+                let now = self.0.clock.machine_time();
                 let factors = self.confirmed_factors(user_id).await?;
                 Ok(factors.iter().find_map(|factor| {
                     let step = self.open_seed(factor)?.find_step(code, now)?;
@@ -97,7 +98,10 @@ impl Auth {
                 let find = move |conn: &mut _| RecoveryCodes::find(conn, user_id, slot);
                 let hash = self.0.store.read(find).await?;
                 let secret = code.secret();
-                let matches = self.0.hasher.verify(context.network(), &secret, hash.as_ref());
+                let matches = self
+                    .0
+                    .hasher
+                    .verify(context.network(), &secret, hash.as_ref());
                 let matches = matches.await?;
                 let hash = hash.filter(|_| matches);
                 Ok(hash.map(|hash| Right::RecoveryCode { slot, hash }))
@@ -121,6 +125,7 @@ impl Auth {
         waiting: Option<Waiting>,
     ) -> Result<(), Error> {
         let (auth, account, now) = (self.clone(), account.clone(), self.0.clock.now());
+        let furthest = last_step_at(self.0.clock.machine_time());
         let context = context.by_password(account.user.id);
         #[cfg(feature = "mail")]
         let by = context.clone();
@@ -137,7 +142,7 @@ impl Auth {
             }
             let is_unused = match &right {
                 Right::Step { factor, step } => {
-                    Factor::use_step(tx, *factor, *step, last_step_at(now), now)?
+                    Factor::use_step(tx, *factor, *step, furthest, now)?
                 }
                 Right::RecoveryCode { slot, hash } => {
                     RecoveryCodes::spend(tx, user.id, *slot, hash, now)?
@@ -196,7 +201,7 @@ impl Auth {
     }
 
     async fn seconds_away(&self, user_id: i64, code: &OtpCode) -> Result<Option<i64>, Error> {
-        let now = self.0.clock.now();
+        let now = self.0.clock.machine_time();
         let factors = self.confirmed_factors(user_id).await?;
         Ok(factors
             .iter()

@@ -76,12 +76,14 @@ impl Auth {
             let owner = lock_caller(tx, &caller, now)?;
             proven.confirm_in(tx, now)?;
             let factors = check_level(tx, &caller)?;
-            for old in factors.iter().filter(|factor| {
-                factor.confirmed_at.is_none() && !is_pending(factor, now)
-            }) {
+            for old in factors
+                .iter()
+                .filter(|factor| factor.confirmed_at.is_none() && !is_pending(factor, now))
+            {
                 Factor::delete(tx, owner.id, old.id)?;
             }
-            let is_kept = |factor: &&Factor| factor.confirmed_at.is_some() || is_pending(factor, now);
+            let is_kept =
+                |factor: &&Factor| factor.confirmed_at.is_some() || is_pending(factor, now);
             if factors.iter().filter(is_kept).count() >= MAX_FACTORS {
                 return Err(Error::TooManyFactors);
             }
@@ -124,7 +126,7 @@ impl Auth {
         let is_this = |factor: &&Factor| factor.id == id && is_pending(factor, now);
         let factor = factors.iter().find(is_this).ok_or(Error::FactorNotFound)?;
         let seed = self.open_seed(factor).ok_or(Error::FactorsOff)?;
-        let Some(step) = seed.find_step(code, now) else {
+        let Some(step) = seed.find_step(code, self.0.clock.machine_time()) else {
             let event = Event::refused(Action::FactorAdd).on_user(user_id);
             let event = event.with("reason", "wrong-code");
             self.0.audit.record_denial(context, event).await?;

@@ -65,6 +65,16 @@ impl Auth {
         Ok(self.0.store.read(list).await?)
     }
 
+    /// Whether the settings have the key of the factor that was stored last; `None` if there is no factor.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn can_open_seeds(&self) -> Result<Option<bool>, Error> {
+        let last = self.0.store.read(Factor::find_last).await?;
+        Ok(last.map(|factor| self.open_seed(&factor).is_some()))
+    }
+
     /// Whether a sign-in to this account asks for a second factor.
     pub(super) fn asks_for_factor(&self, account: &Account) -> bool {
         self.0.config.factors.mode != MfaMode::Off && account.has_factor

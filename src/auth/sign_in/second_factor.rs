@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::password::VerifiedAccount;
 use super::{SignIn, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
+use crate::auth::Auth;
 use crate::auth::factors::{FactorInput, Waiting};
 use crate::auth::session::{BY_TWO_FACTORS, Device, IssuedToken, SignInKind};
-use crate::auth::Auth;
 use crate::credential::pending_sign_in::{generate_pending_token, is_pending_token_shaped};
 use crate::credential::token::{PlainToken, TokenDigest};
 use crate::error::Error;
@@ -110,7 +110,10 @@ impl Auth {
         if let Err(error) = passed {
             // The password stays counted until the second factor passes.
             let user_id = account.user.id;
-            self.0.throttle.fail(context, attempt, Some(user_id)).await?;
+            self.0
+                .throttle
+                .fail(context, attempt, Some(user_id))
+                .await?;
             return Err(error);
         }
         Ok(VerifiedAccount {
@@ -143,7 +146,10 @@ impl Auth {
             Ok::<_, Error>(Challenge::insert(tx, &digest, user_id, &state, times)?)
         };
         self.0.store.writing(store).await?;
-        self.0.throttle.fail(context, attempt, Some(user_id)).await?;
+        self.0
+            .throttle
+            .fail(context, attempt, Some(user_id))
+            .await?;
         let outcome = SignInOutcome::CodeRequired;
         self.0.metrics.sign_in(outcome);
         let event = Event::refused(Action::Login).on_user(user_id);

@@ -235,6 +235,7 @@ fn contents(config: &Config) -> Result<Vec<Finding>, String> {
             service::check_administrators(&auth).await?,
         ];
         findings.extend(service::check_keys(&auth).await?);
+        findings.push(service::check_factors(&auth).await?);
         Ok::<_, Error>(findings)
     };
     runtime

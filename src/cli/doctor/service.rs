@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use super::{Finding, Level, finding};
 use crate::auth::{Auth, time_left};
 use crate::cli::healthcheck::{query, reachable};
-use crate::config::Config;
+use crate::config::{Config, MfaMode};
 use crate::error::Error;
 
 /// The maximum number of keys to list.
@@ -95,4 +95,27 @@ pub(super) async fn check_keys(auth: &Auth) -> Result<Vec<Finding>, Error> {
         ));
     }
     Ok(findings)
+}
+
+/// Whether users can have second factors, and the settings have the key to those that they have.
+pub(super) async fn check_factors(auth: &Auth) -> Result<Finding, Error> {
+    let subject = "second factors";
+    let factors = &auth.config().factors;
+    let opens = auth.can_open_seeds().await?;
+    Ok(match (opens, &factors.keys) {
+        (Some(false), _) => finding(
+            Level::Problem,
+            subject,
+            "TOKENHOUSE_SECRET_KEY is not the key that sealed the authenticator apps, so their users can sign \
+             in with recovery codes only: set the earlier key back, or as TOKENHOUSE_SECRET_KEY_PREVIOUS",
+        ),
+        _ if factors.mode == MfaMode::Off => finding(Level::Ok, subject, "off"),
+        (_, None) => finding(
+            Level::Ok,
+            subject,
+            "not offered: users can add authenticator apps once TOKENHOUSE_SECRET_KEY is set",
+        ),
+        (Some(true), Some(_)) => finding(Level::Ok, subject, "the key opens them"),
+        (None, Some(_)) => finding(Level::Ok, subject, "offered, and no user has one"),
+    })
 }

@@ -221,7 +221,9 @@ fn check_grant_type(fields: &mut Fields) -> Result<Grant, ErrorDetails> {
         Some(grant) if grant == "refresh_token" => Ok(Grant::Refresh),
         Some(grant) if grant != "password" => {
             let known = FACTOR_GRANTS.into_iter().find(|(name, _)| *name == grant);
-            known.map(|(_, grant)| grant).ok_or_else(|| unknown_grant(grant))
+            known
+                .map(|(_, grant)| grant)
+                .ok_or_else(|| unknown_grant(grant))
         }
         _ => Ok(Grant::Password),
     }

@@ -61,7 +61,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 35] = [
+const WITH_EVENT: [(&str, &[&str], &str); 36] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -72,6 +72,7 @@ const WITH_EVENT: [(&str, &[&str], &str); 35] = [
     ("user unlock", &[ADDRESS], "user.unlock"),
     ("user verify", &[ADDRESS], "email.verify"),
     ("user reset-link", &[ADDRESS], "password.reset-link"),
+    ("user reset-factors", &[ADDRESS], "factor.reset"),
     ("user invite", &["dora@example.com"], "invitation.create"),
     ("token issue", &[ADDRESS], "token.issue"),
     ("token list", &[], "user.read"),

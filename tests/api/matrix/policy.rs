@@ -191,6 +191,41 @@ pub const ROUTES: &[Route] = &[
         ),
     ),
     get("/users/me/events", Guard::ScopedUser),
+    get("/users/me/factors", Guard::Login),
+    route(
+        "POST",
+        "/users/me/factors",
+        Guard::Login,
+        Body::Json(r#"{"kind":"none"}"#),
+        422,
+    ),
+    at(
+        "/users/me/factors/999999",
+        route(
+            "DELETE",
+            "/users/me/factors/{id}",
+            Guard::Login,
+            WRONG_PASSWORD,
+            403,
+        ),
+    ),
+    at(
+        "/users/me/factors/999999/confirm",
+        route(
+            "POST",
+            "/users/me/factors/{id}/confirm",
+            Guard::Login,
+            Body::Json(r#"{"otp":"none"}"#),
+            422,
+        ),
+    ),
+    route(
+        "POST",
+        "/users/me/recovery-codes",
+        Guard::Login,
+        WRONG_PASSWORD,
+        403,
+    ),
     // OAuth2.
     route(
         "POST",
@@ -352,6 +387,26 @@ pub const ROUTES: &[Route] = &[
             "POST",
             "/admin/users/{id}/unlock",
             USERS_WRITE,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/users/999999/factors",
+        route(
+            "DELETE",
+            "/admin/users/{id}/factors",
+            USERS_WRITE_BY_LOGIN,
+            Body::None,
+            404,
+        ),
+    ),
+    at(
+        "/admin/users/1/factors/999999",
+        route(
+            "DELETE",
+            "/admin/users/{id}/factors/{factor}",
+            USERS_WRITE_BY_LOGIN,
             Body::None,
             404,
         ),

@@ -24,6 +24,7 @@ enum Guard {
 const PAGES: &[(&str, &str, &str, Guard)] = &[
     ("GET", "/signin", "/signin", Guard::Open),
     ("POST", "/signin", "/signin", Guard::Open),
+    ("POST", "/signin/factor", "/signin/factor", Guard::Open),
     ("GET", "/signin/continue", "/signin/continue", Guard::Open),
     ("GET", "/signin/stopped", "/signin/stopped", Guard::Open),
     ("GET", "/signin/denied", "/signin/denied", Guard::Open),

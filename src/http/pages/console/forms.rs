@@ -126,7 +126,9 @@ async fn confirmed<T>(
             let page = show_as(StatusCode::FORBIDDEN, &asking().with_code())?;
             Err(unconfirmed(page))
         }
-        Ok((SignInStep::Done(issued), is_kept)) => replace(request, auth, &page, session, &issued, is_kept).await,
+        Ok((SignInStep::Done(issued), is_kept)) => {
+            replace(request, auth, &page, session, &issued, is_kept).await
+        }
         Err(Error::Domain(error)) => {
             let page = refused_form(error, |error| show(&asking().refused(error)))?;
             Err(unconfirmed(page))

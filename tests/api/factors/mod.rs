@@ -1,0 +1,7 @@
+//! Second factors: authenticator apps, recovery codes, and sign-ins that ask for them.
+
+mod app;
+mod enrolment;
+mod guessing;
+mod recovery;
+mod sign_in;
