@@ -61,6 +61,12 @@ export interface Schemas {
     password: string;
     /** Required for `refresh_token`. */
     refresh_token?: string;
+    /** What the 403 `mfa_required` has returned; required for the grants of second factors. */
+    mfa_token?: string;
+    /** The code of the authenticator app, for `…:mfa-otp`, or together with the password. */
+    otp?: string;
+    /** For `…:mfa-recovery-code`. */
+    recovery_code?: string;
     /** The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
      * for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
      * answer has a refresh token, and the access token is short-lived. */
@@ -132,6 +138,59 @@ export interface Schemas {
     client_request_id: string;
     /** Details of the action. */
     detail: unknown;
+  };
+  /** A second factor. */
+  Factor: {
+    id: number;
+    /** `totp`: an authenticator app. */
+    kind: string;
+    name: string;
+    created_at: string;
+    /** Null for one that was never used. */
+    last_used_at?: string | null;
+  };
+  /** The code of a new authenticator app. */
+  FactorConfirm: {
+    /** The code that the app shows: a text, which may begin with zeros. */
+    otp: string;
+    /** Whether the other sessions end. */
+    end_other_sessions?: boolean;
+  };
+  /** A factor that counts from now on. */
+  FactorConfirmed: {
+    id: number;
+    /** Ten codes for a user without the app, each for one sign-in; only with the first factor, and shown only
+     * once. */
+    recovery_codes?: Array<string>;
+  };
+  /** A new authenticator app. */
+  FactorCreate: {
+    /** Always `totp`. */
+    kind: string;
+    /** A name for you to recognise it, shortened to 100 characters. */
+    name?: string;
+    /** Your password; not required within 15 minutes of a sign-in. */
+    current_password?: string;
+  };
+  /** An authenticator app to confirm, with its seed. */
+  FactorCreated: {
+    id: number;
+    /** The seed in base32, to type it in; shown only once. */
+    secret: string;
+    /** The seed for an app on the same device. */
+    otpauth_uri: string;
+    /** The same as a picture in SVG, to scan. */
+    qr_svg: string;
+  };
+  /** All second factors of a user. */
+  FactorList: {
+    factors: Array<Schemas["Factor"]>;
+    recovery_codes?: Schemas["RecoveryCodesLeft"] | null;
+  };
+  /** The password of a user who changes second factors. */
+  FactorProof: {
+    /** Your password; not required within 15 minutes of a sign-in. */
+    current_password?: string;
   };
   /** Who has forgotten the password. */
   ForgottenPassword: {
@@ -314,6 +373,18 @@ export interface Schemas {
     introspection_endpoint_auth_methods_supported: Array<string>;
     scopes_supported: Array<string>;
   };
+  /** The password is right, and a second factor is missing (as Auth0 answers it). */
+  MfaRequired: {
+    detail: string;
+    error: string;
+    error_description: string;
+    /** 47 characters, to send back with a code. */
+    mfa_token: string;
+    /** Seconds. */
+    expires_in: number;
+    /** What it takes: `totp`, `recovery_code`. */
+    methods: Array<string>;
+  };
   /** An error with its OAuth2 code (RFC 6749 section 5.2). */
   OAuthError: {
     detail: string;
@@ -361,6 +432,16 @@ export interface Schemas {
     name?: string;
     surname?: string;
     website?: string;
+  };
+  /** New recovery codes. */
+  RecoveryCodesCreated: {
+    /** Ten codes, each for one sign-in; shown only once. */
+    recovery_codes: Array<string>;
+  };
+  /** How many recovery codes are left. */
+  RecoveryCodesLeft: {
+    left: number;
+    made_at: string;
   };
   /** A link to pass on. */
   ResetLink: {
@@ -590,6 +671,21 @@ export interface Routes {
     }; body: Schemas["AdminUserUpdate"] };
     response: Schemas["AdminUser"];
   };
+  /** For a user who has lost them: removes all factors and recovery codes, and ends all sessions of the user. */
+  "DELETE /admin/users/{id}/factors": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
+  /** Ends all sessions of the user. */
+  "DELETE /admin/users/{id}/factors/{factor}": {
+    input: { path: {
+      id: number;
+      factor: number;
+    } };
+    response: undefined;
+  };
   /** The administrator never learns the password. API keys cannot do this. */
   "POST /admin/users/{id}/reset": {
     input: { path: {
@@ -761,6 +857,31 @@ export interface Routes {
     } };
     response: Schemas["EventList"];
   };
+  /** Those that were confirmed, oldest first. */
+  "GET /users/me/factors": {
+    input: {};
+    response: Schemas["FactorList"];
+  };
+  /** It counts once it is confirmed, within 10 minutes. Requires the password, or a sign-in with it in the
+   * last 15 minutes; and for a user who has a second factor, a sign-in with it. */
+  "POST /users/me/factors": {
+    input: { body: Schemas["FactorCreate"] };
+    response: Schemas["FactorCreated"];
+  };
+  /** With the last one, the recovery codes end. Requires the same as adding one. */
+  "DELETE /users/me/factors/{id}": {
+    input: { path: {
+      id: number;
+    }; body: Schemas["FactorProof"] };
+    response: undefined;
+  };
+  /** From now on a sign-in asks for it. The code does not count again. */
+  "POST /users/me/factors/{id}/confirm": {
+    input: { path: {
+      id: number;
+    }; body: Schemas["FactorConfirm"] };
+    response: Schemas["FactorConfirmed"];
+  };
   /** All keys that are not revoked, oldest first. */
   "GET /users/me/keys": {
     input: {};
@@ -783,6 +904,11 @@ export interface Routes {
   "POST /users/me/password": {
     input: { body: Schemas["PasswordUpdate"] };
     response: undefined;
+  };
+  /** Those from before count no more. Requires the same as adding a factor. */
+  "POST /users/me/recovery-codes": {
+    input: { body: Schemas["FactorProof"] };
+    response: Schemas["RecoveryCodesCreated"];
   };
   /** Each sign-in is one. The one used last comes first. */
   "GET /users/me/sessions": {
