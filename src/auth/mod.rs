@@ -57,7 +57,7 @@ pub use api_key::IssuedKey;
 pub(crate) use api_key::time_left;
 #[cfg(feature = "mail")]
 pub use email_change::EmailChange;
-pub use factors::{ConfirmedFactor, FactorInput, Factors, NewTotp};
+pub use factors::{ConfirmedFactor, Factors, NewTotp};
 #[cfg(feature = "mail")]
 pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 #[cfg(feature = "mail")]
@@ -70,7 +70,7 @@ pub(crate) use session::BY_PASSWORD;
 #[cfg(feature = "pages")]
 pub(crate) use session::is_multi_factor;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
-pub use sign_in::{PendingSignIn, SignIn, SignInStep, VerifiedAccount};
+pub use sign_in::{FactorInput, PendingSignIn, SignIn, SignInStep, VerifiedAccount};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};
 pub use timekeeping::TimeSeen;

@@ -217,10 +217,11 @@ fn list(output: Output) {
 
 fn init(args: &InitArgs, output: Output) -> Result<(), Failure> {
     let random = || generate_token().map_err(|error| Failure::from(error.to_string()));
-    let (static_key, audit_key) = (random()?, random()?);
+    let (static_key, audit_key, secret_key) = (random()?, random()?, random()?);
     let given = [
         ("API_KEY_TOKEN", static_key.expose()),
         ("TOKENHOUSE_AUDIT_KEY", audit_key.expose()),
+        ("TOKENHOUSE_SECRET_KEY", secret_key.expose()),
     ];
     let profile = match args.profile {
         ProfileName::Tutorial => Profile::Tutorial,

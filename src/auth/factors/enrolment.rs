@@ -10,8 +10,6 @@ use super::{check_level, is_pending, place_of};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::caller::lock_caller;
-#[cfg(feature = "mail")]
-use crate::auth::mail::NoticeDetail;
 use crate::auth::session::{session_name, with_second_factor};
 use crate::auth::validation::Field;
 use crate::credential::otpauth::{otpauth_uri, qr_svg};
@@ -161,7 +159,7 @@ impl Auth {
             let event = Event::new(Action::FactorAdd).on_user(user.id);
             events.record(event.with("factor", id).with("kind", "totp"));
             #[cfg(feature = "mail")]
-            auth.queue_notice(tx, &by, Notice::FactorAdded, &user, NoticeDetail::default())?;
+            auth.queue_bare_notice(tx, &by, Notice::FactorAdded, &user)?;
             Ok(())
         });
         confirmed.await?;
@@ -203,13 +201,7 @@ impl Auth {
                     RecoveryCodes::replace(tx, user.id, &hashes, now)?;
                     events.record(Event::new(action).on_user(user.id));
                     #[cfg(feature = "mail")]
-                    auth.queue_notice(
-                        tx,
-                        &by,
-                        Notice::RecoveryCodes,
-                        &user,
-                        NoticeDetail::default(),
-                    )?;
+                    auth.queue_bare_notice(tx, &by, Notice::RecoveryCodes, &user)?;
                     #[cfg(not(feature = "mail"))]
                     let _ = auth;
                     Ok(())

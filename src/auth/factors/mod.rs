@@ -1,19 +1,16 @@
 //! Second factors: what a sign-in asks for besides the password.
 
-mod check;
 mod enrolment;
 mod removal;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-pub(super) use self::check::Waiting;
 pub use self::enrolment::{ConfirmedFactor, NewTotp};
 use super::Auth;
 use super::session::is_multi_factor;
 use crate::config::MfaMode;
-use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::sealed::SealingKeys;
-use crate::credential::totp::{OtpCode, Seed};
+use crate::credential::totp::Seed;
 use crate::error::Error;
 use crate::store::{
     Account, Credential, Factor, Principal, RecoveryCodes, RecoveryCodesLeft, Writing,
@@ -29,23 +26,6 @@ pub struct Factors {
     pub confirmed: Vec<Factor>,
     /// The recovery codes; `None` for a user who never had any.
     pub recovery_codes: Option<RecoveryCodesLeft>,
-}
-
-/// A code that a user has typed.
-#[derive(Clone, Debug)]
-pub enum FactorInput {
-    /// That of an authenticator app.
-    Otp(OtpCode),
-    /// A recovery code.
-    RecoveryCode(RecoveryCode),
-}
-
-impl FactorInput {
-    /// The code in a field that takes both kinds; `None` for a text that is neither.
-    pub fn parse(typed: &str) -> Option<Self> {
-        let otp = OtpCode::parse(typed).map(Self::Otp);
-        otp.or_else(|| RecoveryCode::parse(typed).map(Self::RecoveryCode))
-    }
 }
 
 impl Auth {
@@ -92,7 +72,7 @@ impl Auth {
     }
 
     /// The seed of an authenticator app; `None` without its key.
-    fn open_seed(&self, factor: &Factor) -> Option<Seed> {
+    pub(super) fn open_seed(&self, factor: &Factor) -> Option<Seed> {
         let keys = self.0.config.factors.keys.as_ref()?;
         let place = place_of(factor.id);
         let opened = keys.open(&factor.key_id, &place, &factor.secret_sealed);

@@ -10,8 +10,6 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::admin::Administrator;
 use crate::auth::caller::lock_caller;
-#[cfg(feature = "mail")]
-use crate::auth::mail::NoticeDetail;
 use crate::auth::session::BY_PASSWORD;
 use crate::error::Error;
 #[cfg(feature = "mail")]
@@ -56,13 +54,7 @@ impl Auth {
             }
             events.record(Event::new(action).on_user(user.id).with("factor", id));
             #[cfg(feature = "mail")]
-            auth.queue_notice(
-                tx,
-                &by,
-                Notice::FactorRemoved,
-                &user,
-                NoticeDetail::default(),
-            )?;
+            auth.queue_bare_notice(tx, &by, Notice::FactorRemoved, &user)?;
             #[cfg(not(feature = "mail"))]
             let _ = auth;
             Ok(())
@@ -107,8 +99,7 @@ impl Auth {
             });
             #[cfg(feature = "mail")]
             if removed > 0 {
-                let detail = NoticeDetail::default();
-                auth.queue_notice(tx, &by, Notice::FactorRemoved, user, detail)?;
+                auth.queue_bare_notice(tx, &by, Notice::FactorRemoved, user)?;
             }
             Ok(removed)
         });

@@ -55,6 +55,20 @@ impl Auth {
         }
     }
 
+    /// Like [`Self::queue_notice`], for a notice without details of its own.
+    ///
+    /// # Errors
+    /// The same.
+    pub(in crate::auth) fn queue_bare_notice(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        notice: Notice,
+        user: &User,
+    ) -> Result<(), Error> {
+        self.queue_notice(tx, context, notice, user, NoticeDetail::default())
+    }
+
     /// The notice of a sign-in, if the user has signed in before, but with no such device.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Signing in: the password is verified, then a login token is issued.
 
+mod factor_check;
 mod password;
 mod second_factor;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+pub use self::factor_check::FactorInput;
 #[cfg(feature = "mail")]
 pub(super) use self::password::REFUSAL_DELAY;
 pub use self::password::VerifiedAccount;

@@ -5,11 +5,11 @@ use pydantic_email::fold;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::factor_check::{FactorInput, Waiting};
 use super::password::VerifiedAccount;
 use super::{SignIn, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
-use crate::auth::factors::{FactorInput, Waiting};
 use crate::auth::session::{BY_TWO_FACTORS, Device, IssuedToken, SignInKind};
 use crate::credential::pending_sign_in::{generate_pending_token, is_pending_token_shaped};
 use crate::credential::token::{PlainToken, TokenDigest};

@@ -1,10 +1,8 @@
 //! Checks the code of a sign-in: counted before it is compared, and used up once it is right.
 
-use super::FactorInput;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
-#[cfg(feature = "mail")]
-use crate::auth::mail::NoticeDetail;
+use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::{OtpCode, last_step_at};
 use crate::error::Error;
 #[cfg(feature = "mail")]
@@ -12,6 +10,23 @@ use crate::mail::Notice;
 use crate::metrics::SignInOutcome;
 use crate::password::StoredHash;
 use crate::store::{Account, Challenge, Factor, RecoveryCodes, Writing};
+
+/// A code that a user has typed.
+#[derive(Clone, Debug)]
+pub enum FactorInput {
+    /// That of an authenticator app.
+    Otp(OtpCode),
+    /// A recovery code.
+    RecoveryCode(RecoveryCode),
+}
+
+impl FactorInput {
+    /// The code in a field that takes both kinds; `None` for a text that is neither.
+    pub fn parse(typed: &str) -> Option<Self> {
+        let otp = OtpCode::parse(typed).map(Self::Otp);
+        otp.or_else(|| RecoveryCode::parse(typed).map(Self::RecoveryCode))
+    }
+}
 
 /// A right code, and what is used up with it.
 enum Right {
@@ -21,11 +36,11 @@ enum Right {
 
 /// The sign-in that a code is for.
 #[derive(Clone)]
-pub(in crate::auth) struct Waiting {
+pub(super) struct Waiting {
     /// The digest of its token.
-    pub(in crate::auth) digest: String,
+    pub(super) digest: String,
     /// How many codes it takes after this one.
-    pub(in crate::auth) tries_left: i64,
+    pub(super) tries_left: i64,
 }
 
 impl Auth {
@@ -36,7 +51,7 @@ impl Auth {
     /// [`Error::WrongCode`], also for a code that was used; [`Error::TooManyAttempts`];
     /// [`Error::BadMfaToken`] if the sign-in has ended, or the password was changed in the meantime;
     /// [`Error::Busy`] and [`Error::Unavailable`].
-    pub(in crate::auth) async fn pass_factor(
+    pub(super) async fn pass_factor(
         &self,
         context: &AuditContext,
         account: &Account,
@@ -157,13 +172,7 @@ impl Auth {
                 let event = Event::new(Action::RecoveryCodeUse).on_user(user.id);
                 events.record(event.with("left", left));
                 #[cfg(feature = "mail")]
-                auth.queue_notice(
-                    tx,
-                    &by,
-                    Notice::RecoveryCodeUsed,
-                    user,
-                    NoticeDetail::default(),
-                )?;
+                auth.queue_bare_notice(tx, &by, Notice::RecoveryCodeUsed, user)?;
             }
             Ok(())
         };
