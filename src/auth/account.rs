@@ -8,14 +8,10 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::caller::lock_caller;
-#[cfg(feature = "mail")]
-use super::mail::NoticeDetail;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
-use super::{Auth, VerifiedAccount};
+use super::{Auth, VerifiedAccount, mail_tokens};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::scope;
 use crate::store::{
     ApiKey, Credential, Ends, Principal, Revoking, Sessions, User, UserChanges, Writing,
@@ -78,7 +74,6 @@ impl Auth {
         let ends = Ends::Users(vec![principal.user.id]);
         let (auth, principal, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
         let succeeding = attempt.clone();
-        #[cfg(feature = "mail")]
         let by = context.clone();
         let changed = self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
@@ -87,8 +82,7 @@ impl Auth {
             }
             succeeding.succeed(tx, now)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
-            #[cfg(feature = "mail")]
-            super::mail_tokens::end_resets(tx, user.id)?;
+            mail_tokens::end_resets(tx, user.id)?;
             if let Credential::LoginToken(token) = &principal.credential {
                 Sessions::end_others(tx, user.id, token.session.id)?;
             }
@@ -98,14 +92,7 @@ impl Auth {
             };
             let event = Event::new(action).on_user(user.id);
             events.record(event.with("keys", ended));
-            #[cfg(feature = "mail")]
-            auth.queue_notice(
-                tx,
-                &by,
-                Notice::PasswordChanged,
-                &user,
-                NoticeDetail::default(),
-            )?;
+            auth.tell_of_password(tx, &by, &user)?;
             Ok(())
         });
         self.0.throttle.or_release(attempt, changed.await).await
@@ -155,8 +142,7 @@ impl Auth {
         id: i64,
     ) -> QueryResult<()> {
         let key = self.deletion_key().get(tx)?;
-        #[cfg(feature = "mail")]
-        crate::store::Invitation::revoke_of_inviter(tx, id, self.0.clock.now())?;
+        mail_tokens::revoke_invitations_of(tx, id, self.0.clock.now())?;
         if User::delete(tx, id, &key, self.0.clock.now())? {
             events.record(Event::new(Action::UserDelete).on_user(id));
         }

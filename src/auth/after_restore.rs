@@ -63,7 +63,6 @@ impl Auth {
                 next_ids,
             };
             // They count again in the copy, although they may have been used since.
-            #[cfg(feature = "mail")]
             super::mail_tokens::end_everyones(tx)?;
             let mut events = Events::default();
             events.record(event(&restore, &restored));

@@ -10,14 +10,10 @@ use super::Auth;
 #[cfg(feature = "pages")]
 use super::TWIN_INTERVAL;
 use super::caller::lock_caller;
-#[cfg(feature = "mail")]
-use super::mail::NoticeDetail;
 use super::validation::KeyInput;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::api_key::{PlainKey, generate_api_key};
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::scope;
 use crate::store::{ApiKey, Ends, NewApiKey, Principal, StoreConnection, UsedKey, User, Writing};
 
@@ -89,7 +85,6 @@ impl Auth {
             .await?;
         let (auth, principal) = (self.clone(), Arc::clone(principal));
         let attempt = proven.attempt();
-        #[cfg(feature = "mail")]
         let by = context.clone();
         let stored = self.add(context, move |tx, events| {
             let owner = lock_caller(tx, &principal, now)?;
@@ -97,28 +92,11 @@ impl Auth {
             auth.0.throttle.check_keys_of_day(tx, owner.id, now)?;
             let held = scope::intersection(principal.credential.scopes(), &owner.scopes);
             let key = insert_key(tx, events, &held, &new)?;
-            #[cfg(feature = "mail")]
             auth.tell_of_key(tx, &by, &owner, &key)?;
             Ok(key)
         });
         let key = self.decide_proof(attempt, stored.await).await?;
         Ok(IssuedKey { secret, key })
-    }
-
-    /// Tells a user of a new key by mail.
-    #[cfg(feature = "mail")]
-    pub(super) fn tell_of_key(
-        &self,
-        tx: &mut Writing<'_>,
-        context: &AuditContext,
-        owner: &User,
-        key: &ApiKey,
-    ) -> Result<(), Error> {
-        let detail = NoticeDetail {
-            key: Some(key.name.clone()),
-            ..NoticeDetail::default()
-        };
-        self.queue_notice(tx, context, Notice::KeyCreated, owner, detail)
     }
 
     /// Generates a random key, and returns it with the row to store.

@@ -304,6 +304,20 @@ impl Auth {
         self.tell_old_address(tx, context, user, Some(new_address))
     }
 
+    /// Ends the links to the address of a user whom an administrator gives another one, and tells the old
+    /// box of it. That cannot be undone from there: the administrator may have a reason to distrust the box.
+    pub(super) fn end_links_to_old_address(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        user: &User,
+        new_address: Option<&str>,
+    ) -> Result<(), Error> {
+        mail_tokens::end_all(tx, user.id)?;
+        mail_tokens::end_undos(tx, user.id)?;
+        self.tell_old_address(tx, context, user, new_address)
+    }
+
     /// Tells the box of the address that a user has had.
     pub(super) fn tell_old_address(
         &self,

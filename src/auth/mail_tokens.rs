@@ -1,10 +1,11 @@
 //! The ends of links and codes that have lost their reason, with the mails that would bring new ones.
 
+use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use crate::credential::mail_token::MailPurpose;
 use crate::mail::{Kind, Notice};
-use crate::store::{MailToken, OutboxMail, PendingEmail, Writing};
+use crate::store::{Invitation, MailToken, OutboxMail, PendingEmail, Writing};
 
 /// Ends the links that reset the password of a user: after another password was set.
 pub(super) fn end_resets(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
@@ -44,6 +45,25 @@ pub(super) fn end_later_undos(
 pub(super) fn end_all(tx: &mut Writing<'_>, user_id: i64) -> QueryResult<()> {
     end(tx, user_id, &[MailPurpose::Reset, MailPurpose::Verify])?;
     end_change(tx, user_id).map(drop)
+}
+
+/// Revokes the invitations of a user that are open: after the user was deleted.
+pub(super) fn revoke_invitations_of(
+    tx: &mut Writing<'_>,
+    user_id: i64,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    Invitation::revoke_of_inviter(tx, user_id, now)
+}
+
+/// Whether a user can return to this address, in the form of
+/// [`NewUser::email_key`](crate::store::NewUser::email_key): no other user gets it until then.
+pub(super) fn is_reserved(
+    tx: &mut Writing<'_>,
+    email_key: &str,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    MailToken::is_reserved(tx, None, email_key, now)
 }
 
 /// Ends every link of every user, and every mail that waits to be sent.

@@ -41,6 +41,8 @@ mod statistics;
 mod timekeeping;
 mod user_patch;
 mod validation;
+#[cfg(not(feature = "mail"))]
+mod without_mail;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +87,8 @@ use static_key::StaticKeyUses;
 use statistics::StoredCounts;
 #[cfg(feature = "pages")]
 pub(crate) use statistics::{HASHES, LIMITS, SESSIONS, Statistics, USERS};
+#[cfg(not(feature = "mail"))]
+use without_mail::mail_tokens;
 
 pub use crate::audit::AuditContext;
 #[cfg(feature = "pages")]

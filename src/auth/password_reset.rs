@@ -5,14 +5,14 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::admin::Administrator;
-use super::mail::{MailRequest, MailedLink, NoticeDetail, PrintedLink, ProofInput, Proven};
+use super::mail::{MailRequest, MailedLink, PrintedLink, ProofInput, Proven};
 use super::revoked_credentials::RevokedCredentials;
 use super::validation::{Field, check_email, check_password};
 use super::{Auth, mail_tokens};
 use crate::audit::{Action, AuditContext, Event};
 use crate::credential::mail_token::MailPurpose;
 use crate::error::{Error, ErrorCollector};
-use crate::mail::{Kind, Notice};
+use crate::mail::Kind;
 use crate::store::{Account, Ends, TokenOwner, User};
 
 /// A new password, and the proof that the account may get it.
@@ -91,9 +91,7 @@ impl Auth {
             };
             mail_tokens::end_resets(tx, user_id)?;
             events.record(ended.add_to(Event::new(action).on_user(user_id)));
-            let notice = Notice::PasswordChanged;
-            auth.queue_notice(tx, &client, notice, &user, NoticeDetail::default())?;
-            Ok(())
+            auth.tell_of_password(tx, &client, &user)
         });
         self.or_refuse_proof(context, action, user_id, reset.await)
             .await

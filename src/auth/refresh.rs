@@ -8,8 +8,6 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use super::device_name::device_name;
-#[cfg(feature = "mail")]
-use super::mail::NoticeDetail;
 use super::session::{IssuedToken, Refreshable, claim_if_needed, end_after};
 use super::session_uses::is_unused;
 use super::sign_in::choose_session_scopes;
@@ -17,8 +15,6 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::PlainToken;
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::store::{
     Ends, NextTokens, Revoking, Sessions, StoreError, StoredRefresh, User, Writing,
 };
@@ -160,14 +156,7 @@ impl Auth {
         // Not by the user: either this client or an earlier one is a thief.
         let event = event.with("session", stored.session_id);
         events.record_by(refresh.context.clone(), event);
-        #[cfg(feature = "mail")]
-        self.queue_notice(
-            tx,
-            &refresh.context,
-            Notice::RefreshReuse,
-            &user,
-            NoticeDetail::default(),
-        )?;
+        self.tell_of_reuse(tx, &refresh.context, &user)?;
         Ok(Some(Outcome::Reused))
     }
 

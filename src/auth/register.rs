@@ -6,19 +6,17 @@ use secrecy::{ExposeSecret, SecretString};
 #[cfg(feature = "mail")]
 use tokio::time::sleep;
 
-use super::Auth;
 #[cfg(feature = "mail")]
 use super::mail::MailRequest;
 #[cfg(feature = "mail")]
 use super::sign_in::REFUSAL_DELAY;
 use super::validation::{CheckedRegistration, RegistrationInput};
+use super::{Auth, mail_tokens};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::Registration;
 use crate::error::{Error, FieldError, InvalidField};
 #[cfg(feature = "mail")]
 use crate::mail::Kind;
-#[cfg(feature = "mail")]
-use crate::store::MailToken;
 use crate::store::{Account, Claims, NewUser, StoreError, User, Writing};
 
 impl Auth {
@@ -111,17 +109,14 @@ impl Auth {
             unique: user.email_key.clone(),
             ..Claims::default()
         };
-        #[cfg(feature = "mail")]
         let (auth, by) = (self.clone(), context.clone());
         let registered = self.change_in_group(context, claims, move |tx, events| {
             let user = insert_user(tx, &user)?;
             events.record(Event::new(Action::Register).on_user(user.id));
-            #[cfg(feature = "mail")]
             auth.queue_first_verification(tx, &by, &user)?;
             Ok(user)
         });
         let user = registered.await?;
-        #[cfg(feature = "mail")]
         self.wake_mail();
         Ok(user)
     }
@@ -234,8 +229,7 @@ impl Auth {
 /// # Errors
 /// [`Error::EmailTaken`], also while another user can return to the address; [`Error::Unavailable`].
 pub(super) fn insert_user(tx: &mut Writing<'_>, user: &NewUser) -> Result<User, Error> {
-    #[cfg(feature = "mail")]
-    if MailToken::is_reserved(tx, None, &user.email_key, user.created_at)? {
+    if mail_tokens::is_reserved(tx, &user.email_key, user.created_at)? {
         return Err(Error::EmailTaken);
     }
     user.insert(tx)

@@ -52,7 +52,6 @@ impl RevokedCredentials {
             return Ok(Self::default());
         }
         let revoked = Self::all_of_user(tx, user.id, now)?;
-        #[cfg(feature = "mail")]
         super::mail_tokens::end_all(tx, user.id)?;
         let action = match disabled {
             true => Action::UserDisable,

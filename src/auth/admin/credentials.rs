@@ -7,9 +7,6 @@ use secrecy::SecretString;
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::api_key::insert_key;
-#[cfg(feature = "mail")]
-use crate::auth::mail::NoticeDetail;
-#[cfg(feature = "mail")]
 use crate::auth::mail_tokens;
 use crate::auth::paging::split_page;
 use crate::auth::revoked_credentials::RevokedCredentials;
@@ -18,8 +15,6 @@ use crate::auth::sign_in::choose_scopes;
 use crate::auth::validation::check_password;
 use crate::auth::{Auth, Device, IssuedKey, IssuedToken, KeyInput};
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 #[cfg(feature = "pages")]
 use crate::store::prune_sign_in_codes;
 use crate::store::{
@@ -72,26 +67,17 @@ impl Auth {
             .hash_new_password(&admin.context, &password, &user)
             .await?;
         let (auth, now) = (self.clone(), self.0.clock.now());
-        #[cfg(feature = "mail")]
         let by = admin.context.clone();
         let changed = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             Account::set_hash(tx, id, &hashed)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
-            #[cfg(feature = "mail")]
             mail_tokens::end_resets(tx, id)?;
             let ended = match keep_keys {
                 true => RevokedCredentials::sessions_of_user(tx, id)?,
                 false => RevokedCredentials::all_of_user(tx, id, now)?,
             };
             events.record(ended.add_to(Event::new(Action::PasswordChange).on_user(id)));
-            #[cfg(feature = "mail")]
-            auth.queue_notice(
-                tx,
-                &by,
-                Notice::PasswordChanged,
-                user,
-                NoticeDetail::default(),
-            )?;
+            auth.tell_of_password(tx, &by, user)?;
             Ok(ended)
         });
         changed.await
@@ -236,7 +222,6 @@ impl Auth {
         input: KeyInput,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(id, input)?;
-        #[cfg(feature = "mail")]
         let (auth, by) = (self.clone(), admin.context.clone());
         let created = self.administer(
             admin,
@@ -247,7 +232,6 @@ impl Auth {
                     return Err(Error::Disabled);
                 }
                 let key = insert_key(tx, events, &user.scopes, &new)?;
-                #[cfg(feature = "mail")]
                 auth.tell_of_key(tx, &by, user, &key)?;
                 Ok(key)
             },

@@ -113,7 +113,6 @@ impl Auth {
             .await?;
         let (grant, now) = (admin.grant.clone(), self.0.clock.now());
         let auth = self.clone();
-        #[cfg(feature = "mail")]
         let by = admin.context.clone();
         let created = self.add(&admin.context, move |tx, events| {
             if let Some(grant) = &grant {
@@ -124,12 +123,10 @@ impl Auth {
             let created = insert_user(tx, &user)?;
             let event = Event::new(Action::UserCreate).on_user(created.id);
             events.record(event.with("scopes", created.scopes.as_str()));
-            #[cfg(feature = "mail")]
             auth.queue_first_verification(tx, &by, &created)?;
             Ok(created)
         });
         let created = self.record_if_denied(admin, created.await).await?;
-        #[cfg(feature = "mail")]
         self.wake_mail();
         Ok(created)
     }

@@ -5,12 +5,8 @@ use pydantic_email::{EmailAddress, fold};
 
 use super::Administrator;
 use super::administration::LockFirst;
-#[cfg(feature = "mail")]
-use crate::audit::AuditContext;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
-#[cfg(feature = "mail")]
-use crate::auth::mail_tokens;
 use crate::auth::revoked_credentials::RevokedCredentials;
 use crate::auth::user_patch::Precondition;
 use crate::auth::user_patch::{UserPatch, record_changes};
@@ -184,7 +180,6 @@ impl Auth {
             false => LockFirst::Nothing,
         };
         let (auth, ends) = (self.clone(), Ends::Users(vec![id]));
-        #[cfg(feature = "mail")]
         let context = admin.context.clone();
         self.administer_if(admin, id, ends, lock_first, move |tx, events, locked| {
             let mut changes = locked.changes(tx, &patch, now)?;
@@ -192,7 +187,6 @@ impl Auth {
             if changes.email_key.as_ref().is_some_and(|new| *new != old) {
                 // Nobody has shown yet that the user reads the mail of the new address.
                 changes.email_verified_at = Some(None);
-                #[cfg(feature = "mail")]
                 auth.end_links_to_old_address(tx, &context, locked.user, changes.email.as_deref())?;
             }
             record_changes(events, locked.user, &changes);
@@ -214,21 +208,6 @@ impl Auth {
             Ok((user, revoked))
         })
         .await
-    }
-
-    /// Ends the links to the address of a user whom an administrator gives another one, and tells the old
-    /// box of it. That cannot be undone from there: the administrator may have a reason to distrust the box.
-    #[cfg(feature = "mail")]
-    fn end_links_to_old_address(
-        &self,
-        tx: &mut Writing<'_>,
-        context: &AuditContext,
-        user: &User,
-        new_address: Option<&str>,
-    ) -> Result<(), Error> {
-        mail_tokens::end_all(tx, user.id)?;
-        mail_tokens::end_undos(tx, user.id)?;
-        self.tell_old_address(tx, context, user, new_address)
     }
 
     /// Moves what is stored under the address of a user to a new one; both in the form of

@@ -9,7 +9,7 @@ use crate::auth::device_name::device_name;
 use crate::config::Verification;
 use crate::error::Error;
 use crate::mail::{Kind, Notice};
-use crate::store::{AuditEvent, NewOutboxMail, User, Writing};
+use crate::store::{ApiKey, AuditEvent, NewOutboxMail, User, Writing};
 
 /// How many of the last sign-ins tell the devices of a user.
 const KNOWN_SIGN_INS: i64 = 100;
@@ -67,6 +67,50 @@ impl Auth {
         user: &User,
     ) -> Result<(), Error> {
         self.queue_notice(tx, context, notice, user, NoticeDetail::default())
+    }
+
+    /// Tells a user of another password.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], as for all notices.
+    pub(in crate::auth) fn tell_of_password(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        user: &User,
+    ) -> Result<(), Error> {
+        self.queue_bare_notice(tx, context, Notice::PasswordChanged, user)
+    }
+
+    /// Tells a user of a new key.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], as for all notices.
+    pub(in crate::auth) fn tell_of_key(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        owner: &User,
+        key: &ApiKey,
+    ) -> Result<(), Error> {
+        let detail = NoticeDetail {
+            key: Some(key.name.clone()),
+            ..NoticeDetail::default()
+        };
+        self.queue_notice(tx, context, Notice::KeyCreated, owner, detail)
+    }
+
+    /// Tells a user that an old refresh token was used.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], as for all notices.
+    pub(in crate::auth) fn tell_of_reuse(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        user: &User,
+    ) -> Result<(), Error> {
+        self.queue_bare_notice(tx, context, Notice::RefreshReuse, user)
     }
 
     /// The notice of a sign-in, if the user has signed in before, but with no such device.
