@@ -37,6 +37,11 @@ pub enum MfaMode {
 }
 
 impl FactorConfig {
+    /// Whether users may add second factors.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.mode != MfaMode::Off && self.keys.is_some()
+    }
+
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
         let name = "TOKENHOUSE_MFA";
         let mode = match values.text(name).as_str() {

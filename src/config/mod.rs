@@ -236,6 +236,7 @@ impl Config {
             auth: AuthConfig::from_values(values)?,
         };
         config.auth.mail.clone_from(&config.mail);
+        config.server.pages.offers_factors = config.auth.factors.is_offered();
         config.server.pages.effective = config.effective.as_slice().into();
         config.server.pages.warnings = config.all_warnings().into();
         Ok(config)

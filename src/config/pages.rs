@@ -29,6 +29,8 @@ pub struct PagesConfig {
     pub brand_logo: Option<Logo>,
     /// `TOKENHOUSE_BRAND_COLOUR`: the colour of buttons and links.
     pub brand_colour: Colour,
+    /// Whether users may add second factors ([`super::FactorConfig`]).
+    pub(crate) offers_factors: bool,
     /// All settings, as the console shows them.
     pub(crate) effective: Arc<[EffectiveSetting]>,
     /// What the console warns of.
@@ -86,6 +88,7 @@ impl PagesConfig {
             brand_name: brand_name(values)?,
             brand_logo: brand_logo(values)?,
             brand_colour: brand_colour(values)?,
+            offers_factors: false,
             effective: Arc::default(),
             warnings: Arc::default(),
         })

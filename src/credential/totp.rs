@@ -70,6 +70,23 @@ impl Seed {
         text
     }
 
+    /// The seed that [`Self::to_base32`] has written; `None` for every other text.
+    #[cfg(feature = "pages")]
+    pub(crate) fn from_base32(text: &str) -> Option<Self> {
+        let (mut bits, mut held) = (0_u32, 0_u32);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(SEED_BYTES));
+        for byte in text.bytes().take(SEED_BYTES * 8 / 5 + 1) {
+            let value = BASE32.iter().position(|digit| *digit == byte)?;
+            bits = (bits << 5) | u32::try_from(value).ok()?;
+            held += 5;
+            if held >= 8 {
+                held -= 8;
+                bytes.push((bits >> held).to_le_bytes()[0]);
+            }
+        }
+        Self::from_bytes(&bytes)
+    }
+
     /// The code of a step (RFC 4226 section 5.3).
     fn code(&self, step: i64) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.as_bytes());

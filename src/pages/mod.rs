@@ -39,6 +39,8 @@ pub(crate) struct Frame {
     pub(crate) here: String,
     /// Whether there is more than the pages for signing in and out.
     pub(crate) has_account: bool,
+    /// Whether users may add second factors.
+    pub(crate) offers_factors: bool,
     /// Who is signed in.
     pub(crate) user: Option<Viewer>,
 }

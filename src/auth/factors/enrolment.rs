@@ -91,11 +91,27 @@ impl Auth {
             Ok(id)
         });
         let id = self.decide_proof(attempt, stored.await).await?;
-        let uri = otpauth_uri(&self.0.config.factors.issuer, &principal.user.email, &seed);
-        Ok(NewTotp {
+        self.new_totp(principal, id, &seed).ok_or(Error::Internal)
+    }
+
+    /// Shows an app to confirm again, after a wrong code: with the seed that the browser has sent back, so that
+    /// it appears only where it was seen before. `None` for a text that is no seed.
+    #[cfg(feature = "pages")]
+    pub(crate) fn show_totp_again(
+        &self,
+        principal: &Principal,
+        id: i64,
+        secret: &str,
+    ) -> Option<NewTotp> {
+        self.new_totp(principal, id, &Seed::from_base32(secret)?)
+    }
+
+    fn new_totp(&self, principal: &Principal, id: i64, seed: &Seed) -> Option<NewTotp> {
+        let uri = otpauth_uri(&self.0.config.factors.issuer, &principal.user.email, seed);
+        Some(NewTotp {
             id,
             secret: seed.to_base32(),
-            qr_svg: Zeroizing::new(qr_svg(&uri).ok_or(Error::Internal)?),
+            qr_svg: Zeroizing::new(qr_svg(&uri)?),
             uri: Zeroizing::new(uri),
         })
     }

@@ -24,6 +24,7 @@ mod console;
 mod cookies;
 mod delete;
 mod events;
+mod factors;
 mod files;
 mod forms;
 mod guarded;
@@ -64,6 +65,7 @@ use crate::pages::Assets;
 #[derive(Clone)]
 pub(super) struct Pages {
     mode: PagesMode,
+    offers_factors: bool,
     assets: Arc<Assets>,
     last_verification: console::LastVerification,
     settings: Arc<[EffectiveSetting]>,
@@ -77,6 +79,7 @@ impl Pages {
     pub(super) fn new(config: &PagesConfig) -> Self {
         Self {
             mode: config.mode,
+            offers_factors: config.offers_factors,
             assets: Arc::new(Assets::new(config)),
             last_verification: console::LastVerification::default(),
             settings: Arc::clone(&config.effective),
@@ -132,6 +135,19 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 post(sessions::rename),
             ))
             .service(page("/account/sessions/{id}/end", post(sessions::end)))
+            .service(page(
+                "/account/factors",
+                get(factors::list).post(factors::begin),
+            ))
+            .service(page(
+                "/account/factors/{id}/confirm",
+                post(factors::confirm),
+            ))
+            .service(page("/account/factors/{id}/remove", post(factors::remove)))
+            .service(page(
+                "/account/recovery-codes",
+                post(factors::replace_codes),
+            ))
             .service(page("/account/keys", get(keys::list).post(keys::create)))
             .service(page("/account/keys/{id}/revoke", post(keys::revoke)))
             .service(page("/account/events", get(events::list)))

@@ -26,6 +26,7 @@ pub(crate) struct Page {
     language: Language,
     assets: Arc<Assets>,
     mode: PagesMode,
+    offers_factors: bool,
     here: String,
 }
 
@@ -38,6 +39,7 @@ impl Page {
             base: self.site.base().to_owned(),
             here: self.here.clone(),
             has_account: self.has_account(),
+            offers_factors: self.offers_factors,
             user: None,
         }
     }
@@ -101,6 +103,7 @@ fn of(request: &HttpRequest) -> Result<Page, BrowserError> {
         language: language(request),
         assets: Arc::clone(&pages.assets),
         mode: pages.mode,
+        offers_factors: pages.offers_factors,
         here: here(request, &site),
         site,
     })
@@ -119,6 +122,7 @@ pub(super) fn bare_frame(request: &HttpRequest) -> Option<Frame> {
             None => format!("?{LANG}="),
         },
         has_account: false,
+        offers_factors: false,
         user: None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod delete;
 mod events;
+mod factors;
 mod keys;
 mod password;
 mod profile;
@@ -9,11 +10,13 @@ mod sessions;
 
 pub(crate) use delete::DeletePage;
 pub(crate) use events::EventsPage;
+pub(crate) use factors::{FactorsNotice, FactorsPage, NewFactorPage, RecoveryCodesPage};
 pub(crate) use keys::{KeysPage, LIFETIMES, NewKeyView};
 pub(crate) use password::PasswordPage;
 pub(crate) use profile::ProfilePage;
 pub(crate) use sessions::{SessionsNotice, SessionsPage};
 
+use super::Frame;
 use super::texts::account::AccountTexts;
 
 /// The sections of the account.
@@ -21,15 +24,17 @@ use super::texts::account::AccountTexts;
 pub(crate) enum Section {
     Profile,
     Password,
+    Factors,
     Sessions,
     Keys,
     Events,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Profile,
         Self::Password,
+        Self::Factors,
         Self::Sessions,
         Self::Keys,
         Self::Events,
@@ -40,6 +45,7 @@ impl Section {
         match self {
             Self::Profile => "/account",
             Self::Password => "/account/password",
+            Self::Factors => "/account/factors",
             Self::Sessions => "/account/sessions",
             Self::Keys => "/account/keys",
             Self::Events => "/account/events",
@@ -50,6 +56,7 @@ impl Section {
         match self {
             Self::Profile => t.profile,
             Self::Password => t.password,
+            Self::Factors => t.factors,
             Self::Sessions => t.sessions,
             Self::Keys => t.keys,
             Self::Events => t.events,
@@ -75,7 +82,10 @@ impl AccountHead {
         }
     }
 
-    fn sections(&self) -> &'static [Section] {
-        &Section::ALL
+    /// The sections that the user may open.
+    fn sections(&self, frame: &Frame) -> impl Iterator<Item = Section> {
+        let offers_factors = frame.offers_factors;
+        let all = Section::ALL.into_iter();
+        all.filter(move |section| offers_factors || *section != Section::Factors)
     }
 }

@@ -70,6 +70,7 @@ texts! {
         "Ihr Passwort ist geändert. Alle anderen Sitzungen sind beendet.",
         "La contraseña se ha cambiado. Las demás sesiones se han cerrado.",
         "Votre mot de passe est modifié. Toutes les autres sessions sont fermées.";
+    factors: "Two-step sign-in", "Zweistufige Anmeldung", "Inicio de sesión en dos pasos", "Connexion en deux étapes";
     keys: "API keys", "API-Schlüssel", "Claves de API", "Clés d’API";
     keys_hint: "For programs that act on your behalf. A key is shown only once.",
         "Für Programme, die in Ihrem Namen handeln. Ein Schlüssel wird nur einmal angezeigt.",

@@ -14,6 +14,7 @@ pub(crate) mod console_overview;
 pub(crate) mod console_system;
 pub(crate) mod console_user;
 pub(crate) mod events;
+pub(crate) mod factors;
 pub(crate) mod guarded;
 #[cfg(feature = "mail")]
 pub(crate) mod mail_steps;
@@ -62,6 +63,7 @@ mod tests {
     fn rows() -> Vec<(&'static str, [&'static str; 4])> {
         [
             account::AccountTexts::rows(),
+            factors::FactorTexts::rows(),
             common::CommonTexts::rows(),
             events::EventTexts::rows(),
             console::ConsoleTexts::rows(),

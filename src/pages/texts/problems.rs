@@ -78,6 +78,14 @@ texts! {
         "L’adresse e-mail ou le mot de passe est incorrect.";
     wrong_password: "The password is wrong.", "Das Passwort ist falsch.",
         "La contraseña no es correcta.", "Le mot de passe est incorrect.";
+    code_required: "You signed in without a code. Sign out, sign in with your code, and try again.",
+        "Sie haben sich ohne Code angemeldet. Melden Sie sich ab und mit Ihrem Code wieder an, und versuchen Sie es noch einmal.",
+        "Has iniciado sesión sin código. Cierra la sesión, entra con tu código y vuelve a intentarlo.",
+        "Vous vous êtes connecté sans code. Déconnectez-vous, connectez-vous avec votre code, puis réessayez.";
+    too_many_factors: "You have ten apps. Remove one first.", "Sie haben zehn Apps. Entfernen Sie zuerst eine.",
+        "Tienes diez aplicaciones. Quita antes una.", "Vous avez dix applications. Retirez-en une d’abord.";
+    factor_over: "You have waited too long. Begin again.", "Sie haben zu lange gewartet. Beginnen Sie noch einmal.",
+        "Has esperado demasiado. Empieza de nuevo.", "Vous avez attendu trop longtemps. Recommencez.";
     wrong_code: "The code is wrong, or was used before.", "Der Code ist falsch oder wurde schon benutzt.",
         "El código es incorrecto o ya se ha usado.", "Le code est incorrect ou a déjà été utilisé.";
     sign_in_over: "This sign-in has ended. Sign in from the start.",

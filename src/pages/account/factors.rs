@@ -1,0 +1,194 @@
+//! The pages of two-step sign-in.
+
+use askama::Template;
+use chrono::NaiveDateTime;
+
+use super::{AccountHead, Section};
+use crate::pages::language::fill;
+use crate::pages::texts::account::AccountTexts;
+use crate::pages::texts::factors::FactorTexts;
+use crate::pages::time::{ago, date_time};
+use crate::pages::{FieldView, Frame, Refusal};
+use crate::store::{Factor, RecoveryCodesLeft};
+
+/// How many characters of a key stand together, so that it can be typed.
+const KEY_GROUP: usize = 4;
+
+/// The apps, the recovery codes, and a form for another app.
+#[derive(Template)]
+#[template(path = "factors.html")]
+pub(crate) struct FactorsPage {
+    frame: Frame,
+    t: &'static AccountTexts,
+    f: &'static FactorTexts,
+    head: AccountHead,
+    factors: Vec<FactorView>,
+    /// How many recovery codes are left, as a sentence.
+    codes_left: Option<String>,
+    name: FieldView,
+    /// The password in the form that was refused.
+    current_password: FieldView,
+    /// Whether the last sign-in was too long ago.
+    needs_password: bool,
+}
+
+/// An app, as its user sees it.
+struct FactorView {
+    id: i64,
+    name: String,
+    added: String,
+    used: String,
+    remove_label: String,
+}
+
+/// What has happened on the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FactorsNotice {
+    Added,
+    Removed,
+}
+
+impl FactorsPage {
+    /// The page at `now`.
+    pub(crate) fn new(
+        frame: Frame,
+        factors: &[Factor],
+        codes: Option<RecoveryCodesLeft>,
+        needs_password: bool,
+        now: NaiveDateTime,
+    ) -> Self {
+        let language = frame.language;
+        let (t, f) = (AccountTexts::of(language), FactorTexts::of(language));
+        let view = |factor: &Factor| FactorView {
+            id: factor.id,
+            name: factor.name.clone(),
+            added: fill(f.added_on, "when", &date_time(factor.created_at)),
+            used: match factor.last_used_at {
+                Some(at) => fill(t.last_used, "when", &ago(at, now, language)),
+                None => f.never_used.to_owned(),
+            },
+            remove_label: fill(f.remove_named, "name", &factor.name),
+        };
+        let left = |codes: RecoveryCodesLeft| {
+            let text = language.count(f.codes_left, codes.left as u64);
+            fill(&text, "when", &date_time(codes.made_at))
+        };
+        Self {
+            factors: factors.iter().map(view).collect(),
+            codes_left: codes.map(left),
+            name: FieldView::new(f.name_example),
+            current_password: FieldView::default(),
+            head: AccountHead::new(Section::Factors),
+            needs_password,
+            frame,
+            t,
+            f,
+        }
+    }
+
+    /// The same after a change.
+    pub(crate) fn after(mut self, notice: Option<FactorsNotice>) -> Self {
+        let f = self.f;
+        self.head.notice = notice.map(|notice| match notice {
+            FactorsNotice::Added => f.added,
+            FactorsNotice::Removed => f.removed,
+        });
+        self
+    }
+
+    /// The same after a refusal.
+    pub(crate) fn refused(mut self, refusal: Refusal, name: Option<&str>) -> Self {
+        if let Some(name) = name {
+            self.name = refusal.field("name", name);
+        }
+        self.current_password = refusal.secret("current_password");
+        self.head.problem = Some(refusal.problem);
+        self
+    }
+}
+
+/// An app to scan and confirm.
+#[derive(Template)]
+#[template(path = "factor_new.html")]
+pub(crate) struct NewFactorPage {
+    frame: Frame,
+    t: &'static AccountTexts,
+    f: &'static FactorTexts,
+    head: AccountHead,
+    id: i64,
+    secret: String,
+    uri: String,
+    qr_svg: String,
+    code: FieldView,
+    ends_others: bool,
+}
+
+impl NewFactorPage {
+    /// The page of the factor with this id: its seed in base32, the URI of it, and the picture.
+    pub(crate) fn new(frame: Frame, id: i64, secret: &str, uri: &str, qr_svg: &str) -> Self {
+        let language = frame.language;
+        Self {
+            t: AccountTexts::of(language),
+            f: FactorTexts::of(language),
+            head: AccountHead::new(Section::Factors),
+            id,
+            secret: secret.to_owned(),
+            uri: uri.to_owned(),
+            qr_svg: qr_svg.to_owned(),
+            code: FieldView::default(),
+            ends_others: true,
+            frame,
+        }
+    }
+
+    /// The same after a code that was refused.
+    pub(crate) fn refused(mut self, refusal: Refusal, ends_others: bool) -> Self {
+        self.code = refusal.secret("otp");
+        self.ends_others = ends_others;
+        self.head.problem = Some(refusal.problem);
+        self
+    }
+
+    /// The seed in groups, to type it.
+    fn groups(&self) -> Vec<&str> {
+        let mut rest = self.secret.as_str();
+        let mut groups = Vec::new();
+        while let Some((group, after)) = rest.split_at_checked(KEY_GROUP) {
+            groups.push(group);
+            rest = after;
+        }
+        groups.extend(Some(rest).filter(|rest| !rest.is_empty()));
+        groups
+    }
+}
+
+/// New recovery codes, shown only once.
+#[derive(Template)]
+#[template(path = "recovery_codes.html")]
+pub(crate) struct RecoveryCodesPage {
+    frame: Frame,
+    t: &'static AccountTexts,
+    f: &'static FactorTexts,
+    head: AccountHead,
+    codes: Vec<String>,
+}
+
+impl RecoveryCodesPage {
+    /// The page with these codes.
+    pub(crate) fn new(frame: Frame, codes: Vec<String>) -> Self {
+        let language = frame.language;
+        Self {
+            t: AccountTexts::of(language),
+            f: FactorTexts::of(language),
+            head: AccountHead::new(Section::Factors),
+            codes,
+            frame,
+        }
+    }
+
+    /// The same after an app was added.
+    pub(crate) fn after_app(mut self) -> Self {
+        self.head.notice = Some(self.f.added);
+        self
+    }
+}
