@@ -13,11 +13,15 @@ Installs Debian's chromium if it is missing and the user is root; the first run 
 into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
 """
 
+import base64
+import hmac
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 from urllib.parse import urlencode
@@ -38,6 +42,7 @@ SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 ACCOUNT = {
     "profile": "/account",
     "password": "/account/password",
+    "factors": "/account/factors",
     "sessions": "/account/sessions",
     "keys": "/account/keys",
     "events": "/account/events",
@@ -182,6 +187,7 @@ def visit(pages, email):
     pages.look("key-created")
     pages.open("/account/keys")
     pages.look("keys-filled")
+    look_at_factors(pages, email)
     pages.open("/account/password")
     pages.press("Change password")
     pages.look("password-refused")
@@ -203,6 +209,48 @@ def visit(pages, email):
     pages.open("/signin?lang=en")
     pages.look("sign-in")
     look_at_way_back(pages, email)
+
+
+def look_at_factors(pages, email):
+    """An authenticator app is added, used and removed."""
+    pages.open("/account/factors")
+    pages.press("Continue")
+    secret = pages.page.locator("input[name=secret]").get_attribute("value")
+    pages.look("factor-new")
+    pages.expected_status = 422
+    pages.page.fill("#otp", "no code")
+    pages.press("Turn on")
+    pages.page.locator("[aria-invalid]").wait_for()
+    pages.look("factor-refused")
+    pages.expected_status = None
+    pages.page.fill("#otp", totp(secret))
+    pages.press("Turn on")
+    pages.page.locator(".codes").wait_for()
+    pages.look("recovery-codes")
+    pages.page.get_by_role("link", name="I have kept them").click()
+    pages.look("factors-filled")
+    pages.press("Sign out")
+    pages.sign_in(email)
+    pages.page.locator("#code").wait_for()
+    pages.look("second-factor")
+    # That of the present step has been used.
+    pages.page.fill("#code", totp(secret, 1))
+    pages.page.locator("main button").first.click()
+    pages.page.wait_for_url("**/account")
+    pages.open("/account/factors")
+    pages.page.locator(".rename summary").click()
+    pages.look("factor-remove")
+    pages.press("Remove for good")
+    pages.page.get_by_text("The app is removed.").wait_for()
+
+
+def totp(secret, steps=0):
+    """The code that an app shows (RFC 6238), or will show after so many steps."""
+    key = base64.b32decode(secret)
+    step = int(time.time()) // 30 + steps
+    digest = hmac.digest(key, struct.pack(">q", step), "sha1")
+    (number,) = struct.unpack_from(">I", digest, digest[-1] & 15)
+    return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 def look_at_way_back(pages, email):
@@ -351,6 +399,7 @@ def main():
             "TOKENHOUSE_SESSIONS_PER_USER": "9",
             "TOKENHOUSE_MAIL": "memory",
             "TOKENHOUSE_SIGNIN_HOSTS": "app.example.com",
+            "TOKENHOUSE_SECRET_KEY": "the secret key of the pages that are tested",
         }
         with running(options.binary, **settings) as base, sync_playwright() as playwright:
             console.fill(base, database)

@@ -38,12 +38,17 @@ pub(super) fn refused_form(
     }
     let mut shown = page(&error)?;
     let mut head = HttpResponse::build(error.status_code());
-    error.add_headers(&mut head);
+    // The challenge is one to clients of the API, and no browser can answer it.
+    if !matches!(error, DomainError::SecondFactorRequired) {
+        error.add_headers(&mut head);
+    }
     let head = head.finish();
-    *shown.status_mut() = match head.status() {
+    *shown.status_mut() = match (&error, head.status()) {
         // What was typed is refused, not who has sent it.
-        StatusCode::FORBIDDEN => StatusCode::UNPROCESSABLE_ENTITY,
-        status => status,
+        (DomainError::SecondFactorRequired, _) | (_, StatusCode::FORBIDDEN) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        (_, status) => status,
     };
     for (name, value) in head.headers() {
         shown.headers_mut().insert(name.clone(), value.clone());

@@ -1,6 +1,6 @@
 //! Second factors: authenticator apps, recovery codes, and sign-ins that ask for them.
 
-mod app;
+pub mod app;
 mod enrolment;
 mod guessing;
 mod recovery;

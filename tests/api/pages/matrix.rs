@@ -108,6 +108,21 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
         "/account/sessions/999/end",
         Guard::SignedIn,
     ),
+    signed_in("GET", "/account/factors"),
+    signed_in("POST", "/account/factors"),
+    (
+        "POST",
+        "/account/factors/{id}/confirm",
+        "/account/factors/999/confirm",
+        Guard::SignedIn,
+    ),
+    (
+        "POST",
+        "/account/factors/{id}/remove",
+        "/account/factors/999/remove",
+        Guard::SignedIn,
+    ),
+    signed_in("POST", "/account/recovery-codes"),
     signed_in("GET", "/account/keys"),
     signed_in("POST", "/account/keys"),
     (

@@ -3,6 +3,7 @@
 pub mod browser;
 mod console;
 mod events;
+mod factors;
 mod guarded;
 mod keys;
 mod matrix;
