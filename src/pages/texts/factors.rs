@@ -5,9 +5,9 @@ use super::texts;
 texts! {
     /// The texts of the pages for second factors.
     FactorTexts
-    lead: "After your password, a sign-in also asks for a code from your phone. A stolen password alone is then worth nothing.",
-        "Nach dem Passwort fragt die Anmeldung auch nach einem Code von Ihrem Telefon. Ein gestohlenes Passwort allein nützt dann nichts.",
-        "Después de la contraseña se pide también un código de tu teléfono. Así, una contraseña robada no sirve por sí sola.",
+    lead: "After your password, a sign-in also asks for a code from your phone. A stolen password alone is then not enough.",
+        "Nach dem Passwort fragt die Anmeldung auch nach einem Code von Ihrem Telefon. Ein gestohlenes Passwort allein genügt dann nicht.",
+        "Después de la contraseña se pide también un código de tu teléfono. Así, una contraseña robada no basta por sí sola.",
         "Après le mot de passe, la connexion demande aussi un code de votre téléphone. Un mot de passe volé ne suffit alors plus.";
     not_offered: "Two-step sign-in is not set up here. Ask your administrator.",
         "Die zweistufige Anmeldung ist hier nicht eingerichtet. Fragen Sie Ihre Verwaltung.",
@@ -35,7 +35,8 @@ texts! {
         "Jede App, die sechsstellige Codes anzeigt, ist geeignet, zum Beispiel die Ihres Passwortmanagers.",
         "Sirve cualquier aplicación que muestre códigos de seis cifras, por ejemplo la de tu gestor de contraseñas.",
         "Toute application qui affiche des codes à six chiffres convient, par exemple celle de votre gestionnaire de mots de passe.";
-    name: "Where is the app?", "Wo ist die App?", "¿Dónde está la aplicación?", "Où se trouve l’application ?";
+    name: "Which device is the app on?", "Auf welchem Gerät ist die App?",
+        "¿En qué dispositivo está la aplicación?", "Sur quel appareil se trouve l’application ?";
     name_example: "Phone", "Telefon", "Teléfono", "Téléphone";
     go_on: "Continue", "Weiter", "Continuar", "Continuer";
     scan: "Scan this code", "Scannen Sie diesen Code", "Escanea este código", "Scannez ce code";
@@ -45,7 +46,7 @@ texts! {
         "Scannez l’image avec votre application, puis saisissez le code qu’elle affiche.";
     picture: "The picture with the key of your app", "Das Bild mit dem Schlüssel Ihrer App",
         "La imagen con la clave de tu aplicación", "L’image avec la clé de votre application";
-    cannot_scan: "You cannot scan it?", "Sie können es nicht scannen?",
+    cannot_scan: "Can’t scan it?", "Sie können es nicht scannen?",
         "¿No puedes escanearla?", "Vous ne pouvez pas la scanner ?";
     by_hand: "Enter this key in your app:", "Geben Sie diesen Schlüssel in Ihrer App ein:",
         "Introduce esta clave en tu aplicación:", "Saisissez cette clé dans votre application :";
@@ -54,10 +55,10 @@ texts! {
     code: "Code from the app", "Code aus der App", "Código de la aplicación", "Code de l’application";
     end_others: "Sign out everywhere else", "Überall sonst abmelden",
         "Cerrar sesión en los demás sitios", "Se déconnecter partout ailleurs";
-    end_others_hint: "Those sessions have begun with the password only.",
-        "Jene Sitzungen haben nur mit dem Passwort begonnen.",
-        "Esas sesiones se iniciaron solo con la contraseña.",
-        "Ces sessions ont commencé avec le mot de passe seul.";
+    end_others_hint: "Your other sessions were started with the password only.",
+        "Ihre anderen Sitzungen haben nur mit dem Passwort begonnen.",
+        "Tus demás sesiones se iniciaron solo con la contraseña.",
+        "Vos autres sessions ont commencé avec le mot de passe seul.";
     confirm: "Turn on", "Einschalten", "Activar", "Activer";
     added: "The app is added. From now on sign-ins ask for its code.",
         "Die App ist hinzugefügt. Ab jetzt fragt die Anmeldung nach ihrem Code.",
@@ -75,10 +76,10 @@ texts! {
     new_codes: "Make new codes", "Neue Codes erstellen", "Crear códigos nuevos", "Créer de nouveaux codes";
     new_codes_sure: "Replace the old codes", "Alte Codes ersetzen",
         "Reemplazar los códigos anteriores", "Remplacer les anciens codes";
-    keep_codes: "Keep these codes", "Bewahren Sie diese Codes auf", "Guarda estos códigos", "Conservez ces codes";
-    keep_codes_hint: "Print them, or keep them in your password manager. They are not shown again, and older ones no longer count.",
+    keep_codes: "Save these codes", "Bewahren Sie diese Codes auf", "Guarda estos códigos", "Conservez ces codes";
+    keep_codes_hint: "Print them, or save them in your password manager. They are not shown again, and older ones no longer count.",
         "Drucken Sie sie aus, oder legen Sie sie in Ihrem Passwortmanager ab. Sie werden nicht noch einmal angezeigt, und ältere gelten nicht mehr.",
         "Imprímelos o guárdalos en tu gestor de contraseñas. No se volverán a mostrar y los anteriores ya no valen.",
         "Imprimez-les ou conservez-les dans votre gestionnaire de mots de passe. Ils ne seront plus affichés, et les anciens ne valent plus.";
-    codes_kept: "I have kept them", "Ich habe sie aufbewahrt", "Ya los he guardado", "Je les ai conservés";
+    codes_kept: "I have saved them", "Ich habe sie aufbewahrt", "Ya los he guardado", "Je les ai conservés";
 }

@@ -92,10 +92,10 @@ texts! {
         "Diese Anmeldung ist beendet. Melden Sie sich noch einmal von vorn an.",
         "Este inicio de sesión ha terminado. Empieza de nuevo.",
         "Cette connexion est terminée. Recommencez depuis le début.";
-    no_code: "Enter the six digits of the app, or one recovery code.",
-        "Geben Sie die sechs Ziffern der App ein oder einen Wiederherstellungscode.",
-        "Escribe los seis dígitos de la aplicación o un código de recuperación.",
-        "Saisissez les six chiffres de l’application ou un code de secours.";
+    no_code: "This is not a code. Enter it as it is shown.",
+        "Das ist kein Code. Geben Sie ihn so ein, wie er angezeigt wird.",
+        "Esto no es un código. Escríbelo tal como se muestra.",
+        "Ce n’est pas un code. Saisissez-le tel qu’il est affiché.";
     too_many: "Too many attempts. Try again in {wait}.",
         "Zu viele Versuche. Versuchen Sie es in {wait} noch einmal.",
         "Demasiados intentos. Vuelve a intentarlo en {wait}.",

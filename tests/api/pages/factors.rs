@@ -53,7 +53,7 @@ fn app_is_added_used_and_removed(backend: Backend) {
     let now = || clock.now().and_utc();
     let phone = Authenticator::scan(&secret);
     for (typed, sentence) in [
-        ("12", "Enter the six digits of the app"),
+        ("12", "This is not a code."),
         ("000000", "The code is wrong"),
     ] {
         // The picture stays, so that it need not be scanned again.
