@@ -103,6 +103,9 @@ pub enum Error {
     /// The operation requires a session whose user has shown a second factor (RFC 9470 section 3).
     #[error("a second factor is required")]
     SecondFactorRequired,
+    /// The operation requires a sign-in at most this many seconds ago (RFC 9470 section 3).
+    #[error("a sign-in within {0} s is required")]
+    FreshSignInRequired(u32),
     /// The service offers no second factors.
     #[error("second factors are off: set TOKENHOUSE_SECRET_KEY")]
     FactorsOff,

@@ -282,7 +282,8 @@ pub use credential::token::generate_token;
 pub use error::Error;
 #[doc(inline)]
 pub use guards::{
-    Authenticated, Authorized, MaybeAuthenticated, RequiredScope, SignedIn, StaticKey,
+    Authenticated, Authorized, Fresh, MaybeAuthenticated, RequiredScope, SecondFactor, SignedIn,
+    StaticKey,
 };
 #[doc(inline)]
 pub use password::{Cost, PasswordError, hash_password, verify_password};

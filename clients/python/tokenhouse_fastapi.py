@@ -2,6 +2,7 @@
 
     def notes(user: Annotated[User, Depends(current_user)]): ...
     def orders(user: Annotated[User, Depends(requires("orders:read"))]): ...
+    def refunds(user: Annotated[User, Depends(requires("refunds", mfa=True, max_age=300))]): ...
     def orders(user: Annotated[User, Security(current_user, scopes=["orders:read"])]): ...
 
 TOKENHOUSE_URL is the server. TOKENHOUSE_CLIENT_KEY is an API key with the scope `introspect`.
@@ -13,6 +14,7 @@ import json
 import logging
 import os
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 from contextlib import closing
@@ -27,6 +29,7 @@ _SERVER = urllib.parse.urlsplit(_URL)
 _CLIENT_KEY = os.environ["TOKENHOUSE_CLIENT_KEY"].strip()
 _TIMEOUT = 5  # seconds; longer than the server's database timeout of 3
 _MAX_RESPONSE = 64 * 1024  # bytes
+_MAX_SKEW = 60  # seconds between the clocks of this machine and of the server
 _MAX_FORM = 8 * 1024  # bytes; the server accepts no longer ones
 # As the server. Other systems use the scheme `Token` too, with parameters: only what has the form of a
 # login token, an API key or a token of Django (which ends in 32 hexadecimal digits or more) counts.
@@ -57,6 +60,8 @@ class User(BaseModel):
     sid: str | None = None
     # When the user entered the password, in seconds since 1970.
     auth_time: int | None = None
+    # "mfa" if the user has signed in with a second factor.
+    acr: str | None = None
 
 
 def current_user(
@@ -80,15 +85,29 @@ def current_user(
     return user
 
 
-def requires(*scopes: str) -> Callable[[User], User]:
-    """Returns a dependency that requires these scopes of both the user and the credential."""
+def requires(
+    *scopes: str, mfa: bool = False, max_age: int | None = None
+) -> Callable[[User], User]:
+    """Returns a dependency that requires these scopes of both the user and the credential; with `mfa`, a
+    sign-in with a second factor; with `max_age`, one at most so many seconds ago. A request whose sign-in
+    does not suffice gets 401 (RFC 9470). An API key fulfils neither."""
     # Offers them in the "Authorize" dialog of /docs.
     _oauth2.model.flows.password.scopes.update(dict.fromkeys(scopes, ""))
 
     def authorized(user: Annotated[User, Security(current_user, scopes=scopes)]) -> User:
+        if mfa and user.acr != "mfa":
+            raise _step_up('acr_values="mfa"')
+        age = None if user.auth_time is None else time.time() - user.auth_time
+        if max_age is not None and (age is None or not -_MAX_SKEW <= age <= max_age):
+            raise _step_up(f'max_age="{max_age}"')
         return user
 
     return authorized
+
+
+def _step_up(required: str) -> HTTPException:
+    challenge = f'{_CHALLENGE}, error="insufficient_user_authentication", {required}'
+    return HTTPException(401, "Sign in again", {"WWW-Authenticate": challenge})
 
 
 def _find_credential(request: Request) -> str:

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
+use super::session::is_multi_factor;
 use super::{Auth, session_uses};
 use crate::audit::{Action, AuditContext, Event};
 use crate::config::Verification;
@@ -114,6 +115,14 @@ impl Auth {
         }
         if self.withholds_scopes(user) {
             principal.withhold_scopes();
+        }
+        let withheld = &self.0.config.factors.scopes;
+        if !withheld.is_empty()
+            && principal
+                .session()
+                .is_some_and(|session| !is_multi_factor(&session.amr))
+        {
+            principal.withhold_these(withheld);
         }
         self.0.metrics.checks_ok.inc();
         match &principal.credential {

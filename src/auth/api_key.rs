@@ -68,6 +68,7 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidInput`] with every invalid field, [`Error::ScopeNotHeld`],
     /// [`Error::TooManyKeys`]; [`Error::TooManyAttempts`] when the user has created too many today;
+    /// [`Error::SecondFactorRequired`] for a scope that the session has only with a second factor;
     /// [`Error::RecentSignInRequired`] without a password or a recent sign-in; for a wrong
     /// password, the same as [`Auth::change_password`]; [`Error::InvalidToken`] when the credential
     /// has become invalid in the meantime; [`Error::Unavailable`].
@@ -79,6 +80,10 @@ impl Auth {
         current_password: Option<SecretString>,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(principal.user.id, input)?;
+        // A key acts without a second factor, so whoever makes it has to show one.
+        if scope::names(&new.scopes).any(|name| principal.withholds(name)) {
+            return Err(Error::SecondFactorRequired);
+        }
         let now = self.0.clock.now();
         let proven = self
             .prove_owner(context, principal, current_password, Action::KeyCreate)

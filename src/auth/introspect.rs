@@ -66,7 +66,8 @@ impl Auth {
         Ok(())
     }
 
-    /// Records that a principal lacks a scope, and returns the error for it. Neither repeats a text
+    /// Records that a principal lacks a scope, and returns the error for it:
+    /// [`Error::SecondFactorRequired`] if a session with a second factor would have the scope. Neither repeats a text
     /// that is not a scope name.
     pub(crate) async fn refuse_scope(
         &self,
@@ -82,6 +83,7 @@ impl Auth {
         let context = context.clone().by(principal, scope);
         let event = Event::refused(Action::ScopeRefused);
         match self.0.audit.record_denial(&context, event).await {
+            Ok(()) if principal.withholds(scope) => Error::SecondFactorRequired,
             Ok(()) => Error::InsufficientScope(scope.to_owned()),
             Err(error) => error,
         }

@@ -38,6 +38,7 @@ mod sign_in_code;
 mod static_key;
 #[cfg(feature = "pages")]
 mod statistics;
+mod step_up;
 mod timekeeping;
 mod user_patch;
 mod validation;
@@ -69,12 +70,12 @@ pub use password_reset::ResetInput;
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
-#[cfg(feature = "pages")]
-pub(crate) use session::is_multi_factor;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
+pub(crate) use session::{MULTI_FACTOR, is_multi_factor};
 pub use sign_in::{FactorInput, PendingSignIn, SignIn, SignInStep, VerifiedAccount};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};
+pub(crate) use step_up::StepUp;
 pub use timekeeping::TimeSeen;
 pub use user_patch::{Precondition, UserPatch, version};
 pub use validation::{Field, KeptKeys, KeyInput, PasswordInput, ProfileInput, RegistrationInput};

@@ -117,14 +117,18 @@ pub(crate) const BY_PASSWORD: &str = "pwd";
 /// recovery code.
 pub(super) const BY_TWO_FACTORS: &str = "pwd otp mfa";
 
+/// Multiple-factor authentication, as a method (RFC 8176 section 2) and as the context class of a session
+/// (`acr`, RFC 9470).
+pub(crate) const MULTI_FACTOR: &str = "mfa";
+
 /// Whether these methods are more than one factor.
 pub(crate) fn is_multi_factor(methods: &str) -> bool {
-    methods.split(' ').any(|method| method == "mfa")
+    methods.split(' ').any(|method| method == MULTI_FACTOR)
 }
 
 /// The methods of a session whose user has entered a code as well now.
 pub(super) fn with_second_factor(methods: &str) -> String {
-    let added = ["otp", "mfa"]
+    let added = ["otp", MULTI_FACTOR]
         .into_iter()
         .filter(|added| methods.split(' ').all(|method| method != *added));
     let known = methods.split(' ').filter(|method| !method.is_empty());

@@ -1,11 +1,14 @@
 //! The settings of second factors.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ConfigError;
 use super::pages::brand_name;
 use super::values::Values;
 use crate::credential::sealed::SealingKeys;
+use crate::scope;
 
 /// The minimum length of the key that seals, in characters.
 const MIN_KEY_LENGTH: usize = 32;
@@ -19,6 +22,8 @@ pub struct FactorConfig {
     /// `TOKENHOUSE_SECRET_KEY` and, during a rotation, `TOKENHOUSE_SECRET_KEY_PREVIOUS`; without it, users
     /// cannot add an authenticator app.
     pub keys: Option<SealingKeys>,
+    /// `TOKENHOUSE_MFA_SCOPES`: the scopes that a session has only with a second factor, separated by spaces.
+    pub scopes: Arc<str>,
     /// `TOKENHOUSE_BRAND_NAME`: what authenticator apps call the service.
     pub issuer: String,
     /// `TOKENHOUSE_OTP_IN_PASSWORD`: whether the last six digits of the password of a user with an
@@ -58,13 +63,34 @@ impl FactorConfig {
                 "set TOKENHOUSE_SECRET_KEY as well: the previous key only opens",
             ));
         }
+        let scopes = scopes(values)?;
+        if !scopes.is_empty() && (current.is_none() || mode == MfaMode::Off) {
+            return Err(ConfigError::new(
+                SCOPES,
+                "needs TOKENHOUSE_SECRET_KEY, and TOKENHOUSE_MFA=optional: otherwise nobody could use them",
+            ));
+        }
         Ok(Self {
             mode,
+            scopes,
             keys: current.map(|current| SealingKeys::new(current, previous)),
             issuer: brand_name(values)?,
             otp_in_password: values.flag("TOKENHOUSE_OTP_IN_PASSWORD")?,
         })
     }
+}
+
+/// The setting of the scopes that need a second factor.
+const SCOPES: &str = "TOKENHOUSE_MFA_SCOPES";
+
+fn scopes(values: &Values) -> Result<Arc<str>, ConfigError> {
+    let names = values.list(SCOPES).join(" ");
+    scope::normalise(&names).map(Arc::from).map_err(|_invalid| {
+        ConfigError::new(
+            SCOPES,
+            "expected scopes such as users:write, separated by commas",
+        )
+    })
 }
 
 fn key(values: &Values, name: &'static str) -> Result<Option<SecretString>, ConfigError> {

@@ -360,6 +360,11 @@ pub const SETTINGS: &[Setting] = &[
         "optional",
         "Second factors: optional (users may add one, and their sign-ins ask for it) or off (no sign-in asks)",
     ),
+    plain(
+        "TOKENHOUSE_MFA_SCOPES",
+        "",
+        "Scopes that a session has only with a second factor, separated by commas: users:write, users:read, events:read",
+    ),
     secret(
         "TOKENHOUSE_SECRET_KEY",
         "",

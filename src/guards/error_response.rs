@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 
+use crate::auth::MULTI_FACTOR;
 use crate::error::Error;
 use crate::password::Busy;
 use crate::scope;
@@ -39,7 +40,8 @@ impl ResponseError for Error {
             Self::NotAuthenticated
             | Self::InvalidToken
             | Self::BadCredentials
-            | Self::SecondFactorRequired => StatusCode::UNAUTHORIZED,
+            | Self::SecondFactorRequired
+            | Self::FreshSignInRequired(_) => StatusCode::UNAUTHORIZED,
             Self::StaticKeyMissing
             | Self::StaticKeyWrong
             | Self::RegistrationRefused
@@ -96,7 +98,12 @@ impl Error {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
             }
             Self::SecondFactorRequired => {
-                response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_STEP_UP));
+                let challenge = format!(r#"{CHALLENGE_STEP_UP}, acr_values="{MULTI_FACTOR}""#);
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::FreshSignInRequired(seconds) => {
+                let challenge = format!(r#"{CHALLENGE_STEP_UP}, max_age="{seconds}""#);
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
             Self::InvalidToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE_INVALID));
@@ -203,6 +210,7 @@ impl Error {
             Self::PreconditionFailed => "The user was changed meanwhile",
             Self::WrongPassword => "Incorrect password",
             Self::SecondFactorRequired => "A second factor is required: sign in with it",
+            Self::FreshSignInRequired(_) => "The sign-in is too long ago: sign in again",
             Self::FactorsOff => {
                 "The service offers no second factors: it has no TOKENHOUSE_SECRET_KEY"
             }

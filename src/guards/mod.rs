@@ -20,6 +20,7 @@ pub(crate) mod presented;
 #[cfg(feature = "pages")]
 pub(crate) mod site;
 mod static_key;
+mod step_up;
 
 use std::future::{Ready, ready};
 
@@ -40,6 +41,7 @@ pub(crate) use guarded_host::{GuardedHost, MAX_ROUNDS, Rounds};
 #[cfg(feature = "pages")]
 pub(crate) use site::{PageRoute, Site, SiteProblem, guarded_hosts};
 pub use static_key::StaticKey;
+pub use step_up::{Fresh, SecondFactor};
 
 use crate::auth::Auth;
 use crate::error::Error;

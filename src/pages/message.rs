@@ -24,6 +24,8 @@ pub(crate) enum Message {
         scope: String,
         email: Option<String>,
     },
+    /// The page needs a sign-in with a second factor.
+    SecondFactor,
     Unreadable,
 }
 
@@ -58,6 +60,7 @@ impl MessagePage {
                 let sentences = who.into_iter().chain([text]).collect::<Vec<_>>();
                 (t.forbidden, sentences.join(" "))
             }
+            Message::SecondFactor => (t.second_factor, t.second_factor_text.to_owned()),
             Message::Unreadable => (t.unreadable, t.unreadable_text.to_owned()),
         };
         let leads_on = !matches!(message, Message::NoPublicUrl | Message::PlainHttp);

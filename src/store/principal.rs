@@ -1,8 +1,7 @@
 //! The principal of a request, as stored: the user, and the credential that was presented.
 
-#[cfg(feature = "server")]
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "server")]
 use bytes::Bytes;
@@ -29,6 +28,8 @@ pub struct Principal {
     used_at: AtomicI64,
     /// See [`Self::withhold_scopes`].
     is_withheld: AtomicBool,
+    /// See [`Self::withhold_these`].
+    withheld: OnceLock<Arc<str>>,
     /// See [`Self::prepared`].
     #[cfg(feature = "server")]
     prepared: OnceLock<Bytes>,
@@ -46,6 +47,7 @@ impl Principal {
             credential,
             used_at: AtomicI64::new(used_at),
             is_withheld: AtomicBool::new(false),
+            withheld: OnceLock::new(),
             #[cfg(feature = "server")]
             prepared: OnceLock::new(),
         }
@@ -87,9 +89,22 @@ impl Principal {
         self.is_withheld.store(true, Ordering::Relaxed);
     }
 
+    /// Withholds these scopes, separated by spaces, until the user shows more. Decided as
+    /// [`Self::withhold_scopes`] is.
+    pub(crate) fn withhold_these(&self, scopes: &Arc<str>) {
+        self.withheld.get_or_init(|| Arc::clone(scopes));
+    }
+
+    /// Whether this scope is one of [`Self::withhold_these`].
+    pub(crate) fn withholds(&self, name: &str) -> bool {
+        let withheld = self.withheld.get();
+        withheld.is_some_and(|withheld| scope::contains(withheld, name))
+    }
+
     /// Whether the user and the credential both hold this scope now.
     pub fn has_scope(&self, name: &str) -> bool {
         !self.is_withheld.load(Ordering::Relaxed)
+            && !self.withholds(name)
             && scope::contains(&self.user.scopes, name)
             && scope::contains(self.credential.scopes(), name)
     }
@@ -103,7 +118,13 @@ impl Principal {
     pub fn scopes(&self) -> String {
         match self.is_withheld.load(Ordering::Relaxed) {
             true => String::new(),
-            false => scope::intersection(self.credential.scopes(), &self.user.scopes),
+            false => {
+                let held = scope::intersection(self.credential.scopes(), &self.user.scopes);
+                match self.withheld.get() {
+                    Some(withheld) => scope::difference(&held, withheld),
+                    None => held,
+                }
+            }
         }
     }
 

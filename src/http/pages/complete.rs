@@ -102,6 +102,7 @@ fn instead_of_error<B>(request: &HttpRequest, response: &ServiceResponse<B>) -> 
             scope: scope.clone(),
             email: excluded(request),
         },
+        (_, Some(DomainError::SecondFactorRequired)) => Message::SecondFactor,
         _ => by_status(request, response.status()),
     };
     let page = MessagePage::new(bare_frame(request)?, &message);

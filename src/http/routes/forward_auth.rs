@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::auth::{AuditContext, Credential, Principal, require_user};
+use crate::auth::{AuditContext, Credential, MULTI_FACTOR, Principal, StepUp, require_user};
 use crate::config::AuthConfig;
 use crate::error::Error as DomainError;
 use crate::guards::{UserOrApp, auth};
@@ -28,6 +28,12 @@ const SCOPE: &str = "scope";
 /// The parameter that sends browsers to the sign-in page.
 const REDIRECT: &str = "redirect";
 
+/// The parameter with how the user has signed in (RFC 9470).
+const ACR: &str = "acr";
+
+/// The parameter with how many seconds ago the user has signed in at most.
+const MAX_AGE: &str = "max_age";
+
 /// The maximum length of a parameter's name in the log, in characters.
 const MAX_LOGGED_NAME: usize = 40;
 
@@ -41,6 +47,9 @@ const MAX_NAME: usize = 200;
 /// other than these, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
 /// no address, and has the method `app`.
 ///
+/// With `acr=mfa` or `max_age`, an API key or another sign-in than required gets 401 with the challenge
+/// `insufficient_user_authentication` (RFC 9470).
+///
 /// With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
 /// it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
 /// an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
@@ -53,6 +62,8 @@ const MAX_NAME: usize = 200;
     operation_id = "verify",
     params(
         ("scope" = Option<String>, Query, description = "The required scopes: `a+b`"),
+        ("acr" = Option<String>, Query, description = "`mfa`: the user has signed in with a second factor"),
+        ("max_age" = Option<u32>, Query, description = "How many seconds ago the user has signed in at most"),
         ("redirect" = Option<String>, Query, description = "`true` or `401`: send browsers to the sign-in page"),
     ),
     security(("OAuth2PasswordBearer" = [])),
@@ -94,12 +105,12 @@ pub(crate) async fn verify(
             Err(DomainError::NotAuthenticated) => browser.find_caller(&request).await,
             caller => caller.map(|UserOrApp(principal)| principal),
         };
-        let admitted = admit(&request, &context, caller, &query.scopes).await;
+        let admitted = admit(&request, &context, caller, query).await;
         return admitted.or_else(|error| browser.refuse(&request, error));
     }
     let caller = caller.map(|UserOrApp(principal)| principal);
     match query {
-        Ok(query) => admit(&request, &context, caller, &query.scopes).await,
+        Ok(query) => admit(&request, &context, caller, &query).await,
         Err(problem) => Err(match caller {
             Err(error) if !problem.is_about_browsers => for_proxy(error).into(),
             // Where browsers are meant, no client has a credential before the operator has read the line.
@@ -113,8 +124,9 @@ async fn admit(
     request: &HttpRequest,
     context: &AuditContext,
     caller: Result<Arc<Principal>, DomainError>,
-    required: &str,
+    query: &ForwardAuthQuery,
 ) -> Result<HttpResponse, Error> {
+    let required = query.scopes.as_str();
     let mut principal = caller.map_err(for_proxy)?;
     if names(required).next().is_none() {
         // Without a scope the proxy asks for any user, and an app is none.
@@ -130,7 +142,9 @@ async fn admit(
         let refused = auth.refuse_scope(context, &principal, &missing);
         return Err(refused.await.into());
     }
-    Ok(identity(&principal, auth(request)?.config())?)
+    let auth = auth(request)?;
+    auth.check_step_up(&principal, query.step_up)?;
+    Ok(identity(&principal, auth.config())?)
 }
 
 /// The response that describes the caller to the proxy.
@@ -175,6 +189,8 @@ fn identity(principal: &Principal, config: &AuthConfig) -> Result<HttpResponse, 
 struct ForwardAuthQuery {
     /// The required scopes, separated by spaces.
     scopes: String,
+    /// What else is required of the sign-in.
+    step_up: StepUp,
     /// With the parameter `redirect`.
     #[cfg(feature = "pages")]
     browser: Option<GuardedBrowser>,
@@ -210,6 +226,7 @@ impl ForwardAuthQuery {
         };
         Ok(Self {
             scopes: required.join(" "),
+            step_up: step_up(&query)?,
             #[cfg(feature = "pages")]
             browser: match query.all(REDIRECT).as_slice() {
                 [] => None,
@@ -220,8 +237,32 @@ impl ForwardAuthQuery {
     }
 }
 
+/// What `acr` and `max_age` require. Both are fixed in the proxy's settings too.
+fn step_up(query: &Query) -> Result<StepUp, QueryProblem> {
+    let problem = |text: &str| QueryProblem {
+        text: text.to_owned(),
+        is_about_browsers: false,
+    };
+    Ok(StepUp {
+        second_factor: match query.all(ACR).as_slice() {
+            [] => false,
+            [value] if *value == MULTI_FACTOR => true,
+            _ => return Err(problem("another acr than mfa")),
+        },
+        max_age: match query.all(MAX_AGE).as_slice() {
+            [] => None,
+            [value] => Some(
+                value
+                    .parse()
+                    .map_err(|_error| problem("a max_age that is no number of seconds"))?,
+            ),
+            _ => return Err(problem("the parameter max_age twice")),
+        },
+    })
+}
+
 fn is_known(parameter: &str) -> bool {
-    parameter == SCOPE || (cfg!(feature = "pages") && parameter == REDIRECT)
+    [SCOPE, ACR, MAX_AGE].contains(&parameter) || (cfg!(feature = "pages") && parameter == REDIRECT)
 }
 
 /// Refuses a query, with a line in the log for the operator, since a client cannot fix it.

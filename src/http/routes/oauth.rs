@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::auth::{AuditContext, Auth, Principal};
+use crate::auth::{AuditContext, Auth, MULTI_FACTOR, Principal, is_multi_factor};
 use crate::config::AuthConfig;
 use crate::guards::MaybeAuthenticated;
 use crate::http::body::form::{Fields, FormBody, FromFields};
@@ -134,6 +134,10 @@ pub(crate) struct Introspection<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     auth_time: Option<i64>,
+    /// `mfa` if the user has shown a second factor (RFC 9470 section 6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "mfa")]
+    acr: Option<&'static str>,
     /// How the user signed in (RFC 8176).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(example = json!(["pwd"]))]
@@ -158,6 +162,9 @@ impl<'a> Introspection<'a> {
             email_verified: principal.email_verified(config),
             sid: session.map(|session| session.id.to_string()),
             auth_time: principal.authenticated_at(),
+            acr: session
+                .filter(|session| is_multi_factor(&session.amr))
+                .map(|_session| MULTI_FACTOR),
             amr: session.map_or(Vec::new(), |session| {
                 session.amr.split_whitespace().collect()
             }),

@@ -65,6 +65,12 @@ texts! {
         "Dafür ist die Berechtigung {scope} nötig, die Ihr Konto nicht hat.",
         "Requiere el permiso {scope}, que tu cuenta no tiene.",
         "Elle exige l’autorisation {scope}, que votre compte n’a pas.";
+    second_factor: "This page needs a second factor", "Diese Seite verlangt einen zweiten Faktor",
+        "Esta página exige un segundo factor", "Cette page exige un second facteur";
+    second_factor_text: "Sign out, and sign in again with the code of your authenticator app. If you have none yet, add it first.",
+        "Melden Sie sich ab und mit dem Code Ihrer Authenticator-App wieder an. Wenn Sie noch keine haben, fügen Sie sie zuerst hinzu.",
+        "Cierra la sesión y vuelve a iniciarla con el código de tu aplicación de autenticación. Si aún no tienes ninguna, añádela primero.",
+        "Déconnectez-vous, puis reconnectez-vous avec le code de votre application d’authentification. Si vous n’en avez pas encore, ajoutez-la d’abord.";
     unreadable: "The form could not be read", "Das Formular war nicht lesbar",
         "No se pudo leer el formulario", "Le formulaire n’a pas pu être lu";
     unreadable_text: "Nothing has changed. Go back and send it again.",

@@ -5,3 +5,4 @@ mod enrolment;
 mod guessing;
 mod recovery;
 mod sign_in;
+mod step_up;
