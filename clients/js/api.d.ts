@@ -236,6 +236,8 @@ export interface Schemas {
     sid?: string;
     /** When the user entered the password, in seconds since 1970 (RFC 9470 section 6.2). */
     auth_time?: number;
+    /** `mfa` if the user has shown a second factor (RFC 9470 section 6.2). */
+    acr?: string;
     /** How the user signed in (RFC 8176). */
     amr?: Array<string>;
   };
@@ -941,6 +943,9 @@ export interface Routes {
    * other than these, or a `scope` without a name, is refused with 403. An app passes only with a scope, has
    * no address, and has the method `app`.
    *
+   * With `acr=mfa` or `max_age`, an API key or another sign-in than required gets 401 with the challenge
+   * `insufficient_user_authentication` (RFC 9470).
+   *
    * With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
    * it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
    * an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
@@ -949,6 +954,8 @@ export interface Routes {
   "GET /verify": {
     input: { query?: {
       scope?: string;
+      acr?: string;
+      max_age?: number;
       redirect?: string;
     } };
     response: undefined;
