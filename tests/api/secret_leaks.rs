@@ -198,6 +198,16 @@ fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
         "username=a&password=Canary&password=Canary".to_owned(),
         format!("username={email}&password={PASSWORD}&scope=Canary"),
         "username=a&password=b&client_id=Canary&client_secret=Canary".to_owned(),
+        "username=a&password=b&otp=Canary".to_owned(),
+        format!("username={email}&password={PASSWORD}&otp=Canary"),
+        "grant_type=urn:tokenhouse:grant-type:mfa-otp&mfa_token=tkm_Canary&otp=Canary".to_owned(),
+        format!(
+            "grant_type=urn:tokenhouse:grant-type:mfa-otp&mfa_token=tkm_{:A<43}&otp=123456",
+            "Canary"
+        ),
+        "grant_type=urn:tokenhouse:grant-type:mfa-recovery-code&mfa_token=Canary\
+         &recovery_code=Canary"
+            .to_owned(),
         "Canary=Canary&Canary".to_owned(),
         "%43anary=%43anary&password=%43anary".to_owned(),
         large,
@@ -242,6 +252,19 @@ fn account_requests(client: &Client, token: &str) -> Vec<Request> {
             let method = if path == "/users/me" { "PATCH" } else { "POST" };
             let body = json!({ "password": password, "secret": password, "Canary": 1 });
             requests.push(client.request(method, path).bearer(token).json(&body));
+        }
+        for (path, body) in [
+            (
+                "/users/me/factors",
+                json!({ "kind": "totp", "current_password": password }),
+            ),
+            ("/users/me/factors/1/confirm", json!({ "otp": password })),
+            (
+                "/users/me/recovery-codes",
+                json!({ "current_password": password }),
+            ),
+        ] {
+            requests.push(client.post(path).bearer(token).json(&body));
         }
         let body = json!({ "current_password": password, "Canary": password });
         requests.push(
@@ -325,6 +348,8 @@ fn page_requests(client: &Client) -> Vec<Request> {
         requests.push(client.post("/signin").form(fields).host("localhost"));
         requests.push(client.post("/signin").form(fields));
     }
+    let fields = [("mfa_token", "tkm_Canary"), ("code", "Canary")];
+    requests.push(of_page(client.post("/signin/factor").form(&fields)));
     for cookie in [
         "tokenhouse=Canary",
         "tokenhouse=tkb_Canary-canary-canary-canary-canary-canary-cana",
