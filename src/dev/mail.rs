@@ -127,7 +127,8 @@ pub(super) async fn clear(control: Control, wanted: Wanted) -> Result<HttpRespon
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn mailbox(control: &Control) -> Result<Mailbox, Refusal> {
+/// The mailbox of the service.
+pub(super) fn mailbox(control: &Control) -> Result<Mailbox, Refusal> {
     let auth = control.service.auth();
     let mailbox = auth.mailer().and_then(|mailer| mailer.mailbox()).cloned();
     let problem =

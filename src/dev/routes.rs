@@ -17,6 +17,7 @@ use super::refusal::{Input, Refusal};
 use crate::auth::{Administrator, Auth, Precondition};
 use crate::error::Error;
 use crate::http::{get, post, resource};
+use crate::mail::MailRefusal;
 use crate::seed::SeedUser;
 use crate::store::User;
 use crate::views::utc;
@@ -230,12 +231,15 @@ async fn reset_domain(service: &Service, domain: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// What fails.
+/// What fails: the database for a time, or mails.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fault {
-    database: DatabaseFault,
-    for_ms: u64,
+    database: Option<DatabaseFault>,
+    for_ms: Option<u64>,
+    /// The reply that the next mails get: 450 or 550.
+    mail: Option<u16>,
+    times: Option<u32>,
 }
 
 /// How the database fails.
@@ -248,18 +252,29 @@ enum DatabaseFault {
 
 async fn cause_fault(
     control: Control,
-    Input(Fault { database, for_ms }): Input<Fault>,
+    Input(fault): Input<Fault>,
 ) -> Result<HttpResponse, Refusal> {
     control.require_own()?;
-    if for_ms > MAX_OUTAGE_MS {
-        return Err(Refusal::Body(format!(
-            "for_ms must be at most {MAX_OUTAGE_MS}"
-        )));
-    }
-    match database {
-        DatabaseFault::Down => {
+    let refused = |problem: String| Err(Refusal::Body(problem));
+    match (fault.database, fault.for_ms, fault.mail, fault.times) {
+        (Some(DatabaseFault::Down), Some(for_ms), None, None) => {
+            if for_ms > MAX_OUTAGE_MS {
+                return refused(format!("for_ms must be at most {MAX_OUTAGE_MS}"));
+            }
             let store = control.service.auth().store().clone();
             store.stop_for(Duration::from_millis(for_ms));
+        }
+        (None, None, Some(reply), Some(times)) => {
+            let refusal = match reply {
+                450 => MailRefusal::Temporary,
+                550 => MailRefusal::Permanent,
+                _ => return refused("mail must be 450 or 550".to_owned()),
+            };
+            mail::mailbox(&control)?.refuse_next(refusal, times);
+        }
+        _ => {
+            let expected = "Expected database and for_ms, or mail and times";
+            return refused(expected.to_owned());
         }
     }
     Ok(HttpResponse::NoContent().finish())

@@ -66,6 +66,24 @@ impl MailFilter {
     }
 }
 
+/// How a mailbox refuses mails, as a mail server might.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailRefusal {
+    /// For now, by a reply 450 (RFC 5321 section 4.2.1): the service tries again.
+    Temporary,
+    /// For good, by a reply 550: the mail has failed.
+    Permanent,
+}
+
+impl MailRefusal {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Temporary => Outcome::Temporary("450 4.2.0 refused by the test".to_owned()),
+            Self::Permanent => Outcome::Permanent("550 5.1.1 refused by the test".to_owned()),
+        }
+    }
+}
+
 /// A mailbox. Clones share their mails.
 #[derive(Clone, Debug)]
 pub struct Mailbox(Arc<Inner>);
@@ -73,6 +91,8 @@ pub struct Mailbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     mails: Mutex<VecDeque<ReceivedMail>>,
+    /// How the next mails are refused, and how many.
+    refusal: Mutex<Option<(MailRefusal, u32)>>,
     /// Told of every mail.
     arrived: watch::Sender<()>,
 }
@@ -81,14 +101,24 @@ impl Default for Mailbox {
     fn default() -> Self {
         Self(Arc::new(Inner {
             mails: Mutex::default(),
+            refusal: Mutex::default(),
             arrived: watch::Sender::new(()),
         }))
     }
 }
 
 impl Mailbox {
-    /// Keeps a mail; the oldest one is dropped if there are too many.
+    /// Refuses the next `count` mails in this way; 0 ends it.
+    pub fn refuse_next(&self, refusal: MailRefusal, count: u32) {
+        *self.refusal() = Some((refusal, count));
+    }
+
+    /// Keeps a mail, unless it is to be refused; the oldest one is dropped if there are too many.
     pub(super) fn receive(&self, letter: &Letter, text: Rendered, now: DateTime<Utc>) -> Outcome {
+        if let Some((refusal, left @ 1..)) = &mut *self.refusal() {
+            *left -= 1;
+            return refusal.outcome();
+        }
         let mut mails = self.mails();
         let id = LATEST.fetch_add(1, Ordering::Relaxed) + 1;
         let owned = |text: Option<&str>| text.map(str::to_owned).into_iter().collect();
@@ -148,6 +178,11 @@ impl Mailbox {
         let is_kept =
             |mail: &ReceivedMail| to.as_ref().is_some_and(|to| *to != mail.to.to_lowercase());
         self.mails().retain(is_kept);
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<(MailRefusal, u32)>> {
+        let refusal = self.0.refusal.lock();
+        refusal.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mails(&self) -> MutexGuard<'_, VecDeque<ReceivedMail>> {

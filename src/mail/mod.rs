@@ -22,7 +22,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use letter::{Details, Kind, Letter, MAX_REPLY, Notice, Outcome, Rendered};
-pub use mailbox::{MailFilter, Mailbox, ReceivedMail};
+pub use mailbox::{MailFilter, MailRefusal, Mailbox, ReceivedMail};
 pub use smtp::Delivery;
 
 use crate::config::{Config, MailConfig, MailTransport};

@@ -130,3 +130,52 @@ fn server_in_the_process_keeps_mails() {
     runtime.block_on(server.reset()).unwrap();
     assert_eq!(server.mailbox().unwrap().find(&Default::default()).len(), 0);
 }
+
+#[test]
+fn next_mails_are_refused_as_by_a_mail_server() {
+    let dev = Dev::start(&["--clock", "2026-01-01T00:00:00Z"]);
+    let wanted = |email: &str, wait: &str| {
+        let query = format!("to={email}&purpose=reset-password&wait={wait}");
+        found(&dev, &query).0.len()
+    };
+    for email in ["ada@example.com", "bob@example.com", "carol@example.com"] {
+        dev.create(email);
+    }
+    let admin = json!({ "email": "admin@example.com", "scopes": "users:read" });
+    dev.command("/_dev/users", &admin);
+    let token = dev.sign_in("admin@example.com");
+    let is_listed = |state: &str, to: &str, reply: &str| {
+        let path = format!("/admin/mail?state={state}");
+        let listed = dev.client.get(&path).bearer(&token).send().json();
+        let mails = listed["mails"].as_array().unwrap();
+        let is_it = |mail: &Value| mail["to"] == to && text(&mail["last_reply"]).starts_with(reply);
+        mails.iter().any(is_it)
+    };
+    dev.command("/_dev/fault", &json!({ "mail": 450, "times": 1 }));
+    forget(&dev, "ada@example.com");
+    super::wait_until("the mail waits", || {
+        is_listed("waiting", "ada@example.com", "450")
+    });
+    assert_eq!(wanted("ada@example.com", "0"), 0);
+    dev.command("/_dev/clock", &json!({ "advance": 60 }));
+    assert_eq!(wanted("ada@example.com", "10"), 1);
+
+    dev.command("/_dev/fault", &json!({ "mail": 550, "times": 1 }));
+    forget(&dev, "bob@example.com");
+    super::wait_until("the mail has failed", || {
+        is_listed("failed", "bob@example.com", "550")
+    });
+    assert_eq!(wanted("bob@example.com", "0"), 0);
+    // Only that one.
+    forget(&dev, "carol@example.com");
+    assert_eq!(wanted("carol@example.com", "10"), 1);
+
+    for wrong in [
+        json!({ "mail": 451, "times": 1 }),
+        json!({ "mail": 450 }),
+        json!({ "mail": 450, "times": 1, "database": "down", "for_ms": 1 }),
+        json!({}),
+    ] {
+        assert_eq!(dev.control("/_dev/fault", &wrong).status, 422, "{wrong}");
+    }
+}
