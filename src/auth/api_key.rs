@@ -80,7 +80,7 @@ impl Auth {
         current_password: Option<SecretString>,
     ) -> Result<IssuedKey, Error> {
         let (secret, new) = self.new_key(principal.user.id, input)?;
-        // A key acts without a second factor, so whoever makes it has to show one.
+        // A key acts without a second factor, so the user who makes it has to show one.
         if scope::names(&new.scopes).any(|name| principal.withholds(name)) {
             return Err(Error::SecondFactorRequired);
         }
