@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -111,6 +113,10 @@ class Tokenhouse(Contestant):
         }
         return Command([str(binary(setup)), "serve"], settings)
 
+    def insert(self, setup: Setup, table: str, rows: list[tuple]) -> None:
+        """Replaces the rows of a table."""
+        raise NotImplementedError
+
     def seed_anew(self, setup: Setup) -> None:
         """Replaces what is in the database with `setup.rows` users."""
         raise NotImplementedError
@@ -174,6 +180,12 @@ class TokenhouseSqlite(Tokenhouse):
         }
         databases.fill_sqlite(path, setup.rows, inserts)
 
+    def insert(self, setup: Setup, table: str, rows: list[tuple]) -> None:
+        places = ",".join("?" * len(rows[0]))
+        with closing(sqlite3.connect(self.path(setup), timeout=30)) as connection, connection:
+            connection.execute(f"DELETE FROM {table}")
+            connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+
     def database_bytes(self, setup: Setup) -> int:
         path = self.path(setup)
         wal = path.with_name(path.name + "-wal")
@@ -215,6 +227,12 @@ class TokenhousePostgres(Tokenhouse):
         cluster.query("VACUUM ANALYZE", database)
         cluster.query("CHECKPOINT", database)
         self._marker(setup).touch()
+
+    def insert(self, setup: Setup, table: str, rows: list[tuple]) -> None:
+        cluster, database = setup.cluster(), self.database(setup)
+        cluster.query(f"DELETE FROM {table}", database)
+        lines = ("\t".join(map(str, row)) + "\n" for row in rows)
+        cluster.copy(database, table, lines)
 
     def _marker(self, setup: Setup) -> Path:
         return DATA / f"postgres-{self.database(setup)}"

@@ -15,6 +15,7 @@ from ..machine import LOGS, ROOT, WORK, BenchmarkError, Memory, Stopwatch, quant
 from ..report import Result, Table, format_mebibytes, format_number
 from ..tokenhouse import Tokenhouse
 from ..tokenhouse import run as run_command
+from . import console
 
 GROWTH_STARTS = 3
 REQUESTS = 300
@@ -26,6 +27,9 @@ COST = 4
 # Each user signs in twice, and ends the second session by the first.
 TWO_SESSIONS = {"TOKENHOUSE_SESSIONS_PER_USER": "2"}
 
+# Administrators may search so many times in a minute, which is not what is measured.
+NO_LIMITS = {"TOKENHOUSE_LIMITS": "off"}
+
 # No session cache, so that checks query the database at every size.
 NO_CACHE = {"TOKENHOUSE_SESSION_CACHE_MB": "0"}
 
@@ -35,7 +39,7 @@ GROWTH_COLUMNS = (
     "start ms", "database MiB", "RSS MiB",
 )
 
-# The column and the key of each request about sessions, if this version has sessions.
+# The column and the key of each request about sessions.
 SESSION_COLUMNS = {
     "list sessions: CPU us": "list_sessions_cpu",
     "list sessions: p50 ms": "list_sessions_p50",
@@ -55,19 +59,23 @@ def growth(setup: Setup, contestants: list[Tokenhouse], sizes: list[int], second
     require_wrk()
     rows = []
     commands = {name: each for name, each in COMMANDS.items() if _has(setup, each)}
-    sessions = SESSION_COLUMNS if _has(setup, ["session", "list"]) else {}
+    has_sessions = _has(setup, ["session", "list"])
+    more = SESSION_COLUMNS | console.COLUMNS if has_sessions else {}
     for size in sizes:
         sized = replace(setup, rows=size)
         for contestant in contestants:
             contestant.seed(sized)
             row = _measure_growth(sized, contestant, commands, seconds)
-            if sessions:
+            if has_sessions:
                 row |= _sessions(sized, contestant)
+                settings, cores = CHEAP_HASHES | NO_LIMITS, sized.layout.servers
+                with contestant.running(sized, cores, settings) as server:
+                    row |= console.measure(sized, contestant, server, COST)
             rows.append(row)
             print(f"growth  {contestant.name:22} {size:>10,} users: done", flush=True)
     rows.sort(key=lambda row: row["name"], reverse=True)
-    heads = [*GROWTH_COLUMNS, *sessions, *commands]
-    cells = [_growth_cells(row, sessions, commands) for row in rows]
+    heads = [*GROWTH_COLUMNS, *more, *commands]
+    cells = [_growth_cells(row, more, commands) for row in rows]
     return Result(
         name="growth",
         title="Growth",
@@ -192,7 +200,7 @@ def _command_milliseconds(setup: Setup, contestant: Tokenhouse, command: list[st
 
 
 def _growth_cells(
-    row: dict, sessions: dict[str, str], commands: dict[str, list[str]]
+    row: dict, more: dict[str, str], commands: dict[str, list[str]]
 ) -> list[str]:
     return [
         row["title"],
@@ -207,7 +215,7 @@ def _growth_cells(
         format_number(row["start_ms"]),
         format_mebibytes(row["bytes"]),
         format_mebibytes(row["resident"]),
-        *(format_number(row[key]) for key in sessions.values()),
+        *(format_number(row[key]) for key in more.values()),
         *(format_number(row["commands"][name]) for name in commands),
     ]
 
@@ -222,6 +230,7 @@ def _growth_method(setup: Setup, seconds: float) -> list[str]:
         f"{REQUESTS} registrations and {REQUESTS} sign-ins one after another, with hashes of "
         f"cost {COST}, so that the database dominates. Each is durable when it is acknowledged.",
         f"Sessions: {REQUESTS} users with two sessions each list them, then end one.",
+        *console.METHOD,
         f"Start: from the start of the process to its first response, median of {GROWTH_STARTS}.",
     ]
 
