@@ -147,6 +147,8 @@ pub enum Action {
     RecoveryCodes,
     /// A user signed in with a recovery code.
     RecoveryCodeUse,
+    /// An operator had the seeds of authenticator apps sealed with another key.
+    KeysRotate,
 }
 
 impl Action {
@@ -221,6 +223,7 @@ impl Action {
         Self::FactorReset,
         Self::RecoveryCodes,
         Self::RecoveryCodeUse,
+        Self::KeysRotate,
     ];
 
     /// The name of the action in the trail, which never changes.
@@ -295,6 +298,7 @@ impl Action {
             Self::FactorReset => "factor.reset",
             Self::RecoveryCodes => "factor.recovery-codes",
             Self::RecoveryCodeUse => "factor.recovery-code-use",
+            Self::KeysRotate => "keys.rotate",
         }
     }
 }

@@ -12,6 +12,7 @@ mod healthcheck;
 mod import;
 mod import_seed;
 mod key;
+mod keys;
 mod mail;
 mod mail_queue;
 mod migrate;
@@ -103,6 +104,9 @@ enum Command {
     /// Manage API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Rotate the keys of the service.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Manage apps: programs that own keys without being people.
     #[command(subcommand)]
     App(app::AppCommand),
@@ -173,6 +177,9 @@ impl Cli {
             }
             Command::Key(command) => {
                 run_with(file, output, |config| key::run(config, command, output))
+            }
+            Command::Keys(command) => {
+                run_with(file, output, |config| keys::run(config, &command, output))
             }
             Command::App(command) => {
                 run_with(file, output, |config| app::run(config, command, output))

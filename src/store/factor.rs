@@ -104,6 +104,24 @@ impl Factor {
             .load(conn)
     }
 
+    /// The factors after this id that another key than this one has sealed, in the order of their ids, at
+    /// most `limit`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn list_sealed_otherwise(
+        conn: &mut StoreConnection,
+        key_id: &str,
+        after: i64,
+        limit: i64,
+    ) -> QueryResult<Vec<Self>> {
+        factors::table
+            .filter(factors::id.gt(after))
+            .filter(factors::key_id.ne(key_id))
+            .order(factors::id)
+            .limit(limit)
+            .select(FACTOR_COLUMNS)
+            .load(conn)
+    }
+
     /// Any factor that was sealed, to try the key: the one stored last.
     #[cfg(feature = "cli")]
     pub(crate) fn find_last(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {

@@ -446,6 +446,7 @@ fn every_command_honours_the_json_option() {
         ("app add-key", &["tasks"]),
         ("app list", &[]),
         ("app revoke", &["tasks"]),
+        ("keys rotate", &[]),
         ("mail queue", &[]),
         ("mail retry", &["1"]),
         ("mail drop", &["2"]),

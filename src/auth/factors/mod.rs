@@ -2,6 +2,8 @@
 
 mod enrolment;
 mod removal;
+#[cfg(feature = "cli")]
+mod rotation;
 
 use chrono::{NaiveDateTime, TimeDelta};
 

@@ -61,7 +61,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 36] = [
+const WITH_EVENT: [(&str, &[&str], &str); 37] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -87,6 +87,7 @@ const WITH_EVENT: [(&str, &[&str], &str); 36] = [
     ("app add-key", &["tasks"], "key.create"),
     ("app list", &[], "key.read"),
     ("app revoke", &["tasks"], "app.revoke"),
+    ("keys rotate", &[], "keys.rotate"),
     ("mail queue", &[], "mail.read"),
     ("mail retry", &["1"], "mail.retry"),
     ("mail drop", &["2"], "mail.drop"),

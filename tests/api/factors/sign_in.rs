@@ -224,6 +224,31 @@ fn lost_key_leaves_recovery_codes(backend: Backend) {
         .setting("TOKENHOUSE_SECRET_KEY_PREVIOUS", super::app::SECRET_KEY);
     let rotated = rotated.clock(clock.clone()).start();
     access_token(&password_with(&rotated, &ada.person, &[("otp", &code)]));
+    // Once the seeds are sealed with the new key, the old one is not needed.
+    let run = |previous: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = app.program(arguments);
+        command.env("TOKENHOUSE_SECRET_KEY", other);
+        let output = command.envs(previous.iter().copied()).output().unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(printed).unwrap())
+    };
+    let (is_done, printed) = run(&[], &["keys", "rotate"]);
+    assert!(
+        !is_done && printed.contains("1 seed cannot be opened"),
+        "{printed}"
+    );
+    assert!(
+        run(&[], &["doctor"])
+            .1
+            .contains("is not the key that sealed")
+    );
+    let previous = [("TOKENHOUSE_SECRET_KEY_PREVIOUS", super::app::SECRET_KEY)];
+    let (is_done, printed) = run(&previous, &["keys", "rotate"]);
+    assert!(is_done && printed.contains("1 seed sealed"), "{printed}");
+    assert!(run(&[], &["doctor"]).1.contains("the key opens them"));
+    clock.advance(TimeDelta::seconds(30));
+    let code = ada.app.code(clock.now().and_utc());
+    access_token(&password_with(&lost, &ada.person, &[("otp", &code)]));
 }
 
 fn clock_that_was_ahead_locks_nobody_out(backend: Backend) {
