@@ -11,8 +11,8 @@ use crate::config::Config;
 /// The commands for the keys of the service.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Seal the seeds of all authenticator apps with TOKENHOUSE_SECRET_KEY. Afterwards
-    /// TOKENHOUSE_SECRET_KEY_PREVIOUS is not needed any more.
+    /// Seal the seeds of all authenticator apps with the current key in the settings. Afterwards the
+    /// previous one is not needed any more.
     Rotate,
 }
 

@@ -8,6 +8,7 @@ use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
 use super::{OwnForm, Page, refused_form, show};
 use crate::auth::{AuditContext, Auth, FactorInput, PendingSignIn};
+use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
@@ -63,7 +64,10 @@ pub(super) async fn check(
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page).map(|to| to.query());
     let token = form.token.expose_secret();
+    let is_token = is_pending_token_shaped(token.as_bytes());
     let issued = match FactorInput::parse(form.code.expose_secret()) {
+        // The page repeats no other text.
+        _ if !is_token => Err(DomainError::BadMfaToken),
         // Boxed, or every connection that is still reading its form would reserve the space.
         Some(input) => Box::pin(auth.continue_sign_in(&context, token, &input, true)).await,
         // Costs no try.
