@@ -10,6 +10,7 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::config::Verification;
 use crate::credential::{Candidates, Place};
 use crate::error::Error;
+use crate::scope;
 use crate::store::{
     AccessToken, Claims, Credential, Principal, SessionKind, SessionState, Sessions, StoreError,
     User,
@@ -116,12 +117,8 @@ impl Auth {
         if self.withholds_scopes(user) {
             principal.withhold_scopes();
         }
-        let withheld = &self.0.config.factors.scopes;
-        if !withheld.is_empty()
-            && principal
-                .session()
-                .is_some_and(|session| !is_multi_factor(&session.amr))
-        {
+        let session = principal.session();
+        if let Some(withheld) = session.and_then(|session| self.withheld_from(&session.amr)) {
             principal.withhold_these(withheld);
         }
         self.0.metrics.checks_ok.inc();
@@ -130,6 +127,22 @@ impl Auth {
             Credential::ApiKey(used) => self.record_key_use(&principal, used),
         }
         Ok(principal)
+    }
+
+    /// What the client of a session learns of its scopes: those that the user may use now (RFC 6749 section
+    /// 5.1). `amr` says how the user has signed in. The session keeps the others.
+    pub(super) fn usable_scopes(&self, user: &User, amr: &str, scopes: String) -> String {
+        match self.withheld_from(amr) {
+            _ if self.withholds_scopes(user) => String::new(),
+            Some(withheld) => scope::difference(&scopes, withheld),
+            None => scopes,
+        }
+    }
+
+    /// The scopes that sessions with these methods lack; `None` if none, as after a second factor.
+    fn withheld_from(&self, amr: &str) -> Option<&Arc<str>> {
+        let withheld = &self.0.config.factors.scopes;
+        (!withheld.is_empty() && !is_multi_factor(amr)).then_some(withheld)
     }
 
     /// Whether the user holds no scopes, because the address is not verified.

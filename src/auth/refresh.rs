@@ -140,13 +140,13 @@ impl Auth {
                 return Ok(None);
             }
             let issued = self.rotate(tx, &stored, refresh, scopes)?;
-            return Ok(Some(self.with_granted_scopes(&user, issued)));
+            return Ok(Some(self.with_usable_scopes(&user, &stored.amr, issued)));
         }
         let is_previous =
             refresh.presented.counter + 1 == stored.counter && digest == stored.previous_digest;
         if is_previous && self.may_repeat(&stored, refresh) {
             let issued = self.repeat(tx, &stored, refresh)?;
-            return Ok(Some(self.with_granted_scopes(&user, issued)));
+            return Ok(Some(self.with_usable_scopes(&user, &stored.amr, issued)));
         }
         if !may_end {
             return Ok(None);
@@ -160,12 +160,11 @@ impl Auth {
         Ok(Some(Outcome::Reused))
     }
 
-    /// Tells the client the scopes that the user holds now (RFC 6749 section 5.1); those of the session stay.
-    fn with_granted_scopes(&self, user: &User, mut outcome: Outcome) -> Outcome {
-        if let Outcome::Issued(issued) = &mut outcome
-            && self.withholds_scopes(user)
-        {
-            issued.scopes.clear();
+    /// Tells the client the scopes that the user may use now; those of the session stay.
+    fn with_usable_scopes(&self, user: &User, amr: &str, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Issued(issued) = &mut outcome {
+            let scopes = std::mem::take(&mut issued.scopes);
+            issued.scopes = self.usable_scopes(user, amr, scopes);
         }
         outcome
     }

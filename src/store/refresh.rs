@@ -31,6 +31,8 @@ pub(crate) struct StoredRefresh {
     pub(crate) is_received: bool,
     /// The user.
     pub(crate) user_id: i64,
+    /// See [`super::SessionState::amr`].
+    pub(crate) amr: String,
     /// See [`super::Session::scopes`].
     pub(crate) scopes: String,
     /// See [`super::SessionState::expires_at`].
@@ -78,6 +80,7 @@ impl StoredRefresh {
                 refresh_tokens::rotated_at,
                 refresh_tokens::is_received,
                 sessions::user_id,
+                sessions::amr,
                 sessions::scopes,
                 sessions::expires_at,
                 sessions::authenticated_at,

@@ -228,10 +228,7 @@ impl Auth {
             Stored::Token(token) => {
                 self.0.metrics.sign_in(SignInOutcome::Ok);
                 let mut issued = IssuedToken::of(secret, &token, session.refresh.as_ref());
-                if self.withholds_scopes(&account.user) {
-                    // The client learns what it may do now (RFC 6749 section 5.1); the session keeps them.
-                    issued.scopes.clear();
-                }
+                issued.scopes = self.usable_scopes(&account.user, verified.methods, issued.scopes);
                 Ok(Some(issued))
             }
             Stored::AccountChanged => Ok(None),

@@ -33,6 +33,11 @@ fn scopes_are_withheld_without_a_second_factor(backend: Backend) {
         .start();
     let admin = app.register_with("admin", "users:read users:write events:read");
     let (token, other) = (admin.sign_in(), admin.sign_in());
+    // The client learns what it may do.
+    assert_eq!(
+        password_with(&app, &admin, &[]).json()["scope"],
+        "events:read"
+    );
     let get = |token: &str, path: &str| app.get(path).bearer(token).send();
     assert_challenge(&get(&token, "/admin/users"), r#"acr_values="mfa""#);
     assert_challenge(
@@ -62,7 +67,12 @@ fn scopes_are_withheld_without_a_second_factor(backend: Backend) {
     assert_challenge(&get(&other, "/admin/users"), r#"acr_values="mfa""#);
     clock.advance(TimeDelta::seconds(30));
     let code = authenticator.code(clock.now().and_utc());
-    let fresh = access_token(&password_with(&app, &admin, &[("otp", &code)]));
+    let signed_in = password_with(&app, &admin, &[("otp", &code)]);
+    assert_eq!(
+        signed_in.json()["scope"],
+        "users:read users:write events:read"
+    );
+    let fresh = access_token(&signed_in);
     assert_eq!(get(&fresh, "/admin/users").status, 200);
     // They are gone with the factor.
     let path = format!("/users/me/factors/{id}");
