@@ -336,7 +336,8 @@ fn check(route: &Route, end: &str, response: &Response) {
     if THIRD_PARTY.contains(&route.path) {
         return;
     }
-    let body = String::from_utf8_lossy(&response.body);
+    // Auth0's grants are names, not links.
+    let body = String::from_utf8_lossy(&response.body).replace("http://auth0.com/oauth/", "");
     if let Some(at) = body.find("http://") {
         panic!(
             "{what}: {}",
