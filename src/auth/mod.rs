@@ -14,6 +14,7 @@ mod device_name;
 mod email_change;
 #[cfg(feature = "mail")]
 mod email_verification;
+mod factor_change;
 mod factors;
 mod introspect;
 #[cfg(feature = "mail")]

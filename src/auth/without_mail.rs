@@ -2,6 +2,7 @@
 //! has the name of the one that it stands for in `mail/` and `mail_tokens.rs`.
 
 use super::Auth;
+use super::factor_change::FactorChange;
 use crate::audit::AuditContext;
 use crate::error::Error;
 use crate::store::{ApiKey, User, Writing};
@@ -67,6 +68,16 @@ impl Auth {
         _context: &AuditContext,
         _owner: &User,
         _key: &ApiKey,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub(super) fn tell_of_factor(
+        &self,
+        _tx: &mut Writing<'_>,
+        _context: &AuditContext,
+        _user: &User,
+        _change: FactorChange,
     ) -> Result<(), Error> {
         Ok(())
     }

@@ -10,14 +10,13 @@ use super::{check_level, is_pending, place_of};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::caller::lock_caller;
+use crate::auth::factor_change::FactorChange;
 use crate::auth::session::{session_name, with_second_factor};
 use crate::auth::validation::Field;
 use crate::credential::otpauth::{otpauth_uri, qr_svg};
 use crate::credential::recovery_code::{RecoveryCode, SLOTS};
 use crate::credential::totp::{OtpCode, Seed};
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions};
 
 /// The maximum number of factors of a user.
@@ -152,7 +151,6 @@ impl Auth {
             false => (Vec::new(), Vec::new()),
         };
         let (auth, caller) = (self.clone(), Arc::clone(principal));
-        #[cfg(feature = "mail")]
         let by = context.clone();
         let ends = Ends::Users(vec![user_id]);
         let confirmed = self.change(context, ends, move |tx, events| {
@@ -174,8 +172,7 @@ impl Auth {
             auth.0.throttle.clear_factor_tries(tx, user.id)?;
             let event = Event::new(Action::FactorAdd).on_user(user.id);
             events.record(event.with("factor", id).with("kind", "totp"));
-            #[cfg(feature = "mail")]
-            auth.queue_bare_notice(tx, &by, Notice::FactorAdded, &user)?;
+            auth.tell_of_factor(tx, &by, &user, FactorChange::Added)?;
             Ok(())
         });
         confirmed.await?;
@@ -205,7 +202,6 @@ impl Auth {
             Ok((codes, hashes)) => {
                 let (auth, caller) = (self.clone(), Arc::clone(principal));
                 let now = self.0.clock.now();
-                #[cfg(feature = "mail")]
                 let by = context.clone();
                 let stored = self.add(context, move |tx, events| {
                     let user = lock_caller(tx, &caller, now)?;
@@ -216,10 +212,7 @@ impl Auth {
                     }
                     RecoveryCodes::replace(tx, user.id, &hashes, now)?;
                     events.record(Event::new(action).on_user(user.id));
-                    #[cfg(feature = "mail")]
-                    auth.queue_bare_notice(tx, &by, Notice::RecoveryCodes, &user)?;
-                    #[cfg(not(feature = "mail"))]
-                    let _ = auth;
+                    auth.tell_of_factor(tx, &by, &user, FactorChange::NewCodes)?;
                     Ok(())
                 });
                 stored.await.map(|()| codes)

@@ -10,10 +10,9 @@ use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::admin::Administrator;
 use crate::auth::caller::lock_caller;
+use crate::auth::factor_change::FactorChange;
 use crate::auth::session::BY_PASSWORD;
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::store::{
     Challenge, Ends, Factor, Principal, RecoveryCodes, Revoking, Sessions, Writing,
 };
@@ -37,7 +36,6 @@ impl Auth {
             .await?;
         let attempt = proven.attempt();
         let (auth, caller, now) = (self.clone(), Arc::clone(principal), self.0.clock.now());
-        #[cfg(feature = "mail")]
         let by = context.clone();
         let ends = Ends::Users(vec![principal.user.id]);
         let removed = self.change(context, ends, move |tx, events| {
@@ -53,10 +51,7 @@ impl Auth {
                 Sessions::lower_amr(tx, user.id, BY_PASSWORD)?;
             }
             events.record(Event::new(action).on_user(user.id).with("factor", id));
-            #[cfg(feature = "mail")]
-            auth.queue_bare_notice(tx, &by, Notice::FactorRemoved, &user)?;
-            #[cfg(not(feature = "mail"))]
-            let _ = auth;
+            auth.tell_of_factor(tx, &by, &user, FactorChange::Removed)?;
             Ok(())
         });
         self.decide_proof(attempt, removed.await).await
@@ -75,7 +70,6 @@ impl Auth {
     ) -> Result<usize, Error> {
         admin.check_is_not_key()?;
         let auth = self.clone();
-        #[cfg(feature = "mail")]
         let by = admin.context().clone();
         let reset = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
             let removed = match factor {
@@ -97,9 +91,8 @@ impl Auth {
                 Some(factor) => event.with("factor", factor),
                 None => event,
             });
-            #[cfg(feature = "mail")]
             if removed > 0 {
-                auth.queue_bare_notice(tx, &by, Notice::FactorRemoved, user)?;
+                auth.tell_of_factor(tx, &by, user, FactorChange::Removed)?;
             }
             Ok(removed)
         });

@@ -6,6 +6,7 @@ use super::queue::MailRequest;
 use crate::audit::{Action, AuditContext, Named};
 use crate::auth::Auth;
 use crate::auth::device_name::device_name;
+use crate::auth::factor_change::FactorChange;
 use crate::config::Verification;
 use crate::error::Error;
 use crate::mail::{Kind, Notice};
@@ -59,7 +60,7 @@ impl Auth {
     ///
     /// # Errors
     /// The same.
-    pub(in crate::auth) fn queue_bare_notice(
+    fn queue_bare_notice(
         &self,
         tx: &mut Writing<'_>,
         context: &AuditContext,
@@ -80,6 +81,26 @@ impl Auth {
         user: &User,
     ) -> Result<(), Error> {
         self.queue_bare_notice(tx, context, Notice::PasswordChanged, user)
+    }
+
+    /// Tells a user of a change of second factors.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], as for all notices.
+    pub(in crate::auth) fn tell_of_factor(
+        &self,
+        tx: &mut Writing<'_>,
+        context: &AuditContext,
+        user: &User,
+        change: FactorChange,
+    ) -> Result<(), Error> {
+        let notice = match change {
+            FactorChange::Added => Notice::FactorAdded,
+            FactorChange::Removed => Notice::FactorRemoved,
+            FactorChange::NewCodes => Notice::RecoveryCodes,
+            FactorChange::CodeUsed => Notice::RecoveryCodeUsed,
+        };
+        self.queue_bare_notice(tx, context, notice, user)
     }
 
     /// Tells a user of a new key.

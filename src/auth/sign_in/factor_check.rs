@@ -2,11 +2,10 @@
 
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
+use crate::auth::factor_change::FactorChange;
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::{OtpCode, last_step_at};
 use crate::error::Error;
-#[cfg(feature = "mail")]
-use crate::mail::Notice;
 use crate::metrics::SignInOutcome;
 use crate::password::StoredHash;
 use crate::store::{Account, Challenge, Factor, RecoveryCodes, Writing};
@@ -142,7 +141,6 @@ impl Auth {
         let (auth, account, now) = (self.clone(), account.clone(), self.0.clock.now());
         let furthest = last_step_at(self.0.clock.machine_time());
         let context = context.by_password(account.user.id);
-        #[cfg(feature = "mail")]
         let by = context.clone();
         let work = move |tx: &mut Writing<'_>, events: &mut Events| {
             let user = &account.user;
@@ -171,8 +169,7 @@ impl Auth {
                 let left = RecoveryCodes::left(tx, user.id)?.map_or(0, |codes| codes.left);
                 let event = Event::new(Action::RecoveryCodeUse).on_user(user.id);
                 events.record(event.with("left", left));
-                #[cfg(feature = "mail")]
-                auth.queue_bare_notice(tx, &by, Notice::RecoveryCodeUsed, user)?;
+                auth.tell_of_factor(tx, &by, user, FactorChange::CodeUsed)?;
             }
             Ok(())
         };

@@ -1,0 +1,14 @@
+//! Changes of second factors, as notices tell of them.
+
+/// What users are told of their second factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FactorChange {
+    /// One counts from now on.
+    Added,
+    /// One, or all, count no more.
+    Removed,
+    /// There are new recovery codes.
+    NewCodes,
+    /// A recovery code was used.
+    CodeUsed,
+}
