@@ -71,8 +71,10 @@ pub use password_reset::ResetInput;
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
+pub(crate) use session::MULTI_FACTOR;
+#[cfg(feature = "server")]
+pub(crate) use session::is_multi_factor;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
-pub(crate) use session::{MULTI_FACTOR, is_multi_factor};
 pub use sign_in::{FactorInput, PendingSignIn, SignIn, SignInStep, VerifiedAccount};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};
