@@ -122,6 +122,21 @@ impl Factor {
             .load(conn)
     }
 
+    /// Those that count, oldest first.
+    pub(crate) fn list_confirmed(
+        conn: &mut StoreConnection,
+        user_id: i64,
+    ) -> QueryResult<Vec<Self>> {
+        let mut factors = Self::list_of_user(conn, user_id)?;
+        factors.retain(Self::is_confirmed);
+        Ok(factors)
+    }
+
+    /// Whether it counts.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed_at.is_some()
+    }
+
     /// Any factor that was sealed, to try the key: the one stored last.
     #[cfg(feature = "cli")]
     pub(crate) fn find_last(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {

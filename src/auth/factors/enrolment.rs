@@ -75,12 +75,11 @@ impl Auth {
             let factors = check_level(tx, &caller)?;
             for old in factors
                 .iter()
-                .filter(|factor| factor.confirmed_at.is_none() && !is_pending(factor, now))
+                .filter(|factor| !factor.is_confirmed() && !is_pending(factor, now))
             {
                 Factor::delete(tx, owner.id, old.id)?;
             }
-            let is_kept =
-                |factor: &&Factor| factor.confirmed_at.is_some() || is_pending(factor, now);
+            let is_kept = |factor: &&Factor| factor.is_confirmed() || is_pending(factor, now);
             if factors.iter().filter(is_kept).count() >= MAX_FACTORS {
                 return Err(Error::TooManyFactors);
             }
@@ -145,7 +144,7 @@ impl Auth {
             self.0.audit.record_denial(context, event).await?;
             return Err(Error::WrongCode { tries_left: None });
         };
-        let is_first = factors.iter().all(|factor| factor.confirmed_at.is_none());
+        let is_first = !factors.iter().any(Factor::is_confirmed);
         let (codes, hashes) = match is_first {
             true => self.new_recovery_codes(context).await?,
             false => (Vec::new(), Vec::new()),
@@ -207,7 +206,7 @@ impl Auth {
                     let user = lock_caller(tx, &caller, now)?;
                     proven.confirm_in(tx, now)?;
                     let factors = check_level(tx, &caller)?;
-                    if factors.iter().all(|factor| factor.confirmed_at.is_none()) {
+                    if !factors.iter().any(Factor::is_confirmed) {
                         return Err(Error::FactorNotFound);
                     }
                     RecoveryCodes::replace(tx, user.id, &hashes, now)?;

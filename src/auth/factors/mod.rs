@@ -37,10 +37,8 @@ impl Auth {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn list_factors(&self, user_id: i64) -> Result<Factors, Error> {
         let list = move |conn: &mut _| {
-            let mut confirmed = Factor::list_of_user(conn, user_id)?;
-            confirmed.retain(|factor| factor.confirmed_at.is_some());
             Ok(Factors {
-                confirmed,
+                confirmed: Factor::list_confirmed(conn, user_id)?,
                 recovery_codes: RecoveryCodes::left(conn, user_id)?,
             })
         };
@@ -101,7 +99,7 @@ fn place_of(factor_id: i64) -> String {
 /// [`Error::SecondFactorRequired`]; [`Error::Unavailable`].
 fn check_level(tx: &mut Writing<'_>, principal: &Principal) -> Result<Vec<Factor>, Error> {
     let factors = Factor::list_of_user(tx, principal.user.id)?;
-    let has_any = factors.iter().any(|factor| factor.confirmed_at.is_some());
+    let has_any = factors.iter().any(Factor::is_confirmed);
     let has_shown = match &principal.credential {
         Credential::LoginToken(token) => is_multi_factor(&token.session.amr),
         Credential::ApiKey(_) => false,
@@ -114,5 +112,5 @@ fn check_level(tx: &mut Writing<'_>, principal: &Principal) -> Result<Vec<Factor
 
 /// Whether a factor can be confirmed at `now`.
 fn is_pending(factor: &Factor, now: NaiveDateTime) -> bool {
-    factor.confirmed_at.is_none() && now < factor.created_at + UNCONFIRMED_LIFETIME
+    !factor.is_confirmed() && now < factor.created_at + UNCONFIRMED_LIFETIME
 }

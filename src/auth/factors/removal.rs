@@ -43,7 +43,7 @@ impl Auth {
             proven.confirm_in(tx, now)?;
             check_level(tx, &caller)?;
             let removed = Factor::delete(tx, user.id, id)?.ok_or(Error::FactorNotFound)?;
-            if removed.confirmed_at.is_none() {
+            if !removed.is_confirmed() {
                 return Ok(());
             }
             if is_last(tx, user.id)? {
@@ -77,7 +77,7 @@ impl Auth {
                 Some(factor) => {
                     let removed = Factor::delete(tx, user.id, factor)?;
                     let removed = removed.ok_or(Error::FactorNotFound)?;
-                    usize::from(removed.confirmed_at.is_some())
+                    usize::from(removed.is_confirmed())
                 }
             };
             if is_last(tx, user.id)? {
@@ -121,8 +121,7 @@ impl Auth {
 
 /// Whether a user, one of whose factors was removed, has no other one that counts.
 fn is_last(tx: &mut Revoking<'_>, user_id: i64) -> Result<bool, Error> {
-    let left = Factor::list_of_user(tx, user_id)?;
-    Ok(left.iter().all(|factor| factor.confirmed_at.is_none()))
+    Ok(Factor::list_confirmed(tx, user_id)?.is_empty())
 }
 
 /// Ends what has no meaning without a second factor.

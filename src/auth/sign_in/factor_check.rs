@@ -124,10 +124,8 @@ impl Auth {
     }
 
     async fn confirmed_factors(&self, user_id: i64) -> Result<Vec<Factor>, Error> {
-        let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
-        let mut factors = self.0.store.read(list).await?;
-        factors.retain(|factor| factor.confirmed_at.is_some());
-        Ok(factors)
+        let list = move |conn: &mut _| Factor::list_confirmed(conn, user_id);
+        Ok(self.0.store.read(list).await?)
     }
 
     /// Uses up a right code in one transaction, and forgets the wrong ones before it.
