@@ -41,7 +41,7 @@ pub struct CredentialDigest {
 impl CredentialDigest {
     /// Digests a credential from a header. Returns `None` for a malformed API key (mistyped or
     /// truncated), for a refresh token, for the secret of a browser's cookie, for the token of a mail and
-    /// for that of a pending sign-in, which authenticate nobody there and need no database query.
+    /// for that of a pending sign-in, which authenticate no user there and need no database query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
         if is_refresh_token_shaped(presented)
             || is_browser_cookie_shaped(presented)

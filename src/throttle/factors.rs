@@ -1,5 +1,5 @@
 //! Tries at the second factors of a user: one budget for all factors and sign-ins, wherever they come from.
-//! Only somebody with the password, or a session, can use it up, so it protects the owner from nobody else.
+//! Only a client with the password, or a session, can use it up, so others cannot lock the owner out with it.
 
 use chrono::{NaiveDateTime, TimeDelta};
 

@@ -11,6 +11,7 @@ pub(super) mod email_change;
 #[cfg(feature = "mail")]
 pub(super) mod email_verification;
 pub(super) mod events;
+mod factor_bodies;
 pub(super) mod factors;
 pub(super) mod forward_auth;
 pub(super) mod health;
@@ -126,11 +127,11 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
     ))
     .service(resource(
         "/admin/users/{id}/factors",
-        delete(factors::reset),
+        delete(admin_access::reset_factors),
     ))
     .service(resource(
         "/admin/users/{id}/factors/{factor}",
-        delete(factors::reset_one),
+        delete(admin_access::reset_factor),
     ))
     .service(resource("/admin/events", get(events::all)))
     // For operations.

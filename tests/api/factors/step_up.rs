@@ -106,7 +106,7 @@ fn proxy_requires_a_second_factor_and_a_recent_sign_in(backend: Backend) {
         let refused = verify(&key, query);
         assert_eq!(refused.status, 401, "{query}: {refused:?}");
     }
-    // What an operator cannot mean admits nobody.
+    // A query that no operator can mean is refused.
     for query in [
         "acr=pwd",
         "acr=",
