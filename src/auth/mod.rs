@@ -61,7 +61,7 @@ pub use api_key::IssuedKey;
 pub(crate) use api_key::time_left;
 #[cfg(feature = "mail")]
 pub use email_change::EmailChange;
-pub use factors::{ConfirmedFactor, Factors, NewTotp};
+pub use factors::{ConfirmedFactor, Enroller, Factors, NewTotp};
 #[cfg(feature = "mail")]
 pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 #[cfg(feature = "mail")]
@@ -75,7 +75,9 @@ pub(crate) use session::MULTI_FACTOR;
 #[cfg(feature = "server")]
 pub(crate) use session::is_multi_factor;
 pub use session::{Device, IssuedToken, Refreshable, SignInKind};
-pub use sign_in::{FactorInput, PendingSignIn, SignIn, SignInStep, VerifiedAccount};
+pub use sign_in::{
+    FactorInput, PendingEnrolment, PendingSignIn, SignIn, SignInStep, VerifiedAccount,
+};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};
 pub(crate) use step_up::StepUp;

@@ -18,6 +18,11 @@ const RECENT_SIGN_IN_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 pub(super) struct ProvenOwner(Option<VerifiedAccount>);
 
 impl ProvenOwner {
+    /// A caller who has entered the password for a sign-in that is not finished.
+    pub(super) fn by_pending_sign_in() -> Self {
+        Self(None)
+    }
+
     /// The attempt at the password, to decide after the change; see [`Auth::decide_proof`].
     pub(super) fn attempt(&self) -> Option<Attempt> {
         self.0.as_ref().map(|verified| verified.attempt.clone())

@@ -39,6 +39,8 @@ pub enum MfaMode {
     Off,
     /// Those of users who have one do.
     Optional,
+    /// All do: a user without one adds one at the next sign-in.
+    Required,
 }
 
 impl FactorConfig {
@@ -52,9 +54,14 @@ impl FactorConfig {
         let mode = match values.text(name).as_str() {
             "off" => MfaMode::Off,
             "optional" => MfaMode::Optional,
-            _ => return Err(ConfigError::new(name, "expected off or optional")),
+            "required" => MfaMode::Required,
+            _ => return Err(ConfigError::new(name, "expected off, optional or required")),
         };
         let current = key(values, "TOKENHOUSE_SECRET_KEY")?;
+        if mode == MfaMode::Required && current.is_none() {
+            let problem = "required needs TOKENHOUSE_SECRET_KEY: otherwise nobody could sign in";
+            return Err(ConfigError::new(name, problem));
+        }
         let previous_name = "TOKENHOUSE_SECRET_KEY_PREVIOUS";
         let previous = key(values, previous_name)?;
         if previous.is_some() && current.is_none() {
@@ -67,7 +74,7 @@ impl FactorConfig {
         if !scopes.is_empty() && (current.is_none() || mode == MfaMode::Off) {
             return Err(ConfigError::new(
                 SCOPES,
-                "needs TOKENHOUSE_SECRET_KEY, and TOKENHOUSE_MFA=optional: otherwise nobody could use them",
+                "needs TOKENHOUSE_SECRET_KEY, and TOKENHOUSE_MFA=optional or required: otherwise nobody could use them",
             ));
         }
         Ok(Self {

@@ -358,7 +358,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_MFA",
         "optional",
-        "Second factors: optional (users may add one, and their sign-ins ask for it) or off (no sign-in asks)",
+        "Second factors: optional (users may add one, and their sign-ins ask for it), required (who has none adds one at the next sign-in) or off (no sign-in asks)",
     ),
     plain(
         "TOKENHOUSE_MFA_SCOPES",

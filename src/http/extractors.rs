@@ -1,5 +1,5 @@
-//! Handler parameters of this service's own routes: scopes of administrators, users with some scope, and
-//! the version that a change applies to.
+//! Handler parameters of this service's own routes: scopes of administrators, users with some scope, users who
+//! add a second factor, and the version that a change applies to.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -9,10 +9,12 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{EntityTag, Header, IF_MATCH, IfMatch};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use secrecy::zeroize::Zeroizing;
 
-use crate::auth::{Administrator, AuditContext, Credential, Precondition, Principal};
+use crate::auth::{Administrator, AuditContext, Credential, Enroller, Precondition, Principal};
+use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::Error;
-use crate::guards::{Authenticated, Authorized, RequiredScope};
+use crate::guards::{Authenticated, Authorized, RequiredScope, SignedIn, auth, presented};
 use crate::scope;
 
 crate::scope!(pub UsersRead = scope::USERS_READ);
@@ -57,6 +59,38 @@ impl FromRequest for Scoped {
             }
         })
     }
+}
+
+/// A user who adds a second factor: with a login token, or with the token of a sign-in that waits for it, in
+/// the same place.
+///
+/// Refuses as [`SignedIn`] does, and the token of any other sign-in that waits as an invalid one.
+impl FromRequest for Enroller {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let pending = presented::find(request).ok().and_then(pending_token);
+        let signed_in = SignedIn::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let Some(token) = pending else {
+                return Ok(Self::from(signed_in.await?.principal()));
+            };
+            match auth(&request)?.find_enrolment(&token, false).await {
+                Ok(pending) => Ok(Self::Pending(Arc::new(pending))),
+                Err(Error::BadMfaToken) => Err(Error::InvalidToken),
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+/// The token of a sign-in that waits, if the credential is one.
+fn pending_token(presented: &[u8]) -> Option<Zeroizing<String>> {
+    let token = Some(presented).filter(|token| is_pending_token_shaped(token));
+    let token = token.and_then(|token| str::from_utf8(token).ok());
+    token.map(|token| Zeroizing::new(token.to_owned()))
 }
 
 /// The header `If-Match` (RFC 9110 section 13.1.1). Weak and malformed tags match no version, so the

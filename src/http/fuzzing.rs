@@ -51,9 +51,11 @@ pub(crate) fn form(input: &[u8]) {
     };
     match fields().and_then(TokenForm::from_fields) {
         Ok(TokenForm::Password(request)) => assert!(!request.name.is_empty()),
-        Ok(TokenForm::Refresh { token, .. } | TokenForm::Factor { token, .. }) => {
-            assert!(!token.expose_secret().is_empty())
-        }
+        Ok(
+            TokenForm::Refresh { token, .. }
+            | TokenForm::Factor { token, .. }
+            | TokenForm::Enrolled { token },
+        ) => assert!(!token.expose_secret().is_empty()),
         Err(error) => blames_client(error),
     }
     if let Err(error) = fields().and_then(CredentialForm::from_fields) {

@@ -35,6 +35,8 @@ pub enum SignInOutcome {
     CodeRequired,
     /// The code of a second factor is wrong.
     WrongCode,
+    /// The password is right, and the user has to add a second factor.
+    FactorRequired,
 }
 
 impl SignInOutcome {
@@ -50,6 +52,7 @@ impl SignInOutcome {
             Self::Unverified => "unverified",
             Self::CodeRequired => "code-required",
             Self::WrongCode => "wrong-code",
+            Self::FactorRequired => "factor-required",
         }
     }
 
@@ -63,6 +66,7 @@ impl SignInOutcome {
             Self::Unverified => 3,
             Self::CodeRequired => 4,
             Self::WrongCode => 5,
+            Self::FactorRequired => 6,
         }
     }
 }
@@ -98,13 +102,14 @@ pub enum MailOutcome {
 }
 
 /// The values of the labels `result` and `reason`, by [`SignInOutcome::series`].
-const SIGN_INS: [[&str; 2]; 6] = [
+const SIGN_INS: [[&str; 2]; 7] = [
     ["ok", ""],
     ["refused", "credentials"],
     ["refused", "scope"],
     ["refused", "unverified"],
     ["refused", "code-required"],
     ["refused", "wrong-code"],
+    ["refused", "factor-required"],
 ];
 
 /// The values of the label `by`, in the order of the variants of [`Budget`].

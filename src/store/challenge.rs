@@ -1,14 +1,33 @@
-//! Sign-ins with the right password that wait for a second factor.
+//! Sign-ins with the right password that wait: for a code, or for their users to add a second factor.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::Writing;
 use super::limits::check_texts;
 use super::schema::challenges;
+use super::{StoreConnection, Writing};
 
-/// The purpose of a sign-in that waits for a second factor.
-const SIGN_IN: &str = "sign-in";
+/// What a sign-in waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// The code of a second factor.
+    Code,
+    /// A first second factor, which its user has to add.
+    Factor,
+}
+
+impl Awaited {
+    /// The purpose of the challenge.
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::Code => "sign-in",
+            Self::Factor => "enrolment",
+        }
+    }
+}
+
+/// The purpose of a sign-in whose user has added a factor.
+const ENROLLED: &str = "enrolled";
 
 /// A sign-in that waits.
 pub(crate) struct Challenge {
@@ -25,6 +44,7 @@ impl Challenge {
         tx: &mut Writing<'_>,
         digest: &str,
         user_id: i64,
+        awaited: Awaited,
         state: &str,
         (now, expires_at): (NaiveDateTime, NaiveDateTime),
     ) -> QueryResult<()> {
@@ -33,7 +53,7 @@ impl Challenge {
             .values((
                 challenges::digest.eq(digest),
                 challenges::user_id.eq(Some(user_id)),
-                challenges::purpose.eq(SIGN_IN),
+                challenges::purpose.eq(awaited.purpose()),
                 challenges::state.eq(state),
                 challenges::tries.eq(0),
                 challenges::created_at.eq(now),
@@ -43,7 +63,7 @@ impl Challenge {
             .map(drop)
     }
 
-    /// Counts a try, and returns the sign-in; `None` if there is none, or it has had `limit` tries. The
+    /// Counts a try at the code of a sign-in, and returns that; `None` if there is none, or it has had `limit` tries. The
     /// count is complete before any code is compared, so that concurrent guesses are not free.
     pub(crate) fn take_try(
         tx: &mut Writing<'_>,
@@ -53,7 +73,7 @@ impl Challenge {
     ) -> QueryResult<Option<Self>> {
         let open = challenges::table
             .find(digest)
-            .filter(challenges::purpose.eq(SIGN_IN))
+            .filter(challenges::purpose.eq_any([Awaited::Code.purpose(), ENROLLED]))
             .filter(challenges::expires_at.gt(now))
             .filter(challenges::tries.lt(limit));
         let taken: Option<(Option<i64>, String, i64)> = diesel::update(open)
@@ -61,13 +81,65 @@ impl Challenge {
             .returning((challenges::user_id, challenges::state, challenges::tries))
             .get_result(tx.conn())
             .optional()?;
-        Ok(taken.and_then(|(user_id, state, tries)| {
-            Some(Self {
-                user_id: user_id?,
-                state,
-                tries,
-            })
-        }))
+        Ok(taken.and_then(Self::from_row))
+    }
+
+    /// The sign-in whose user has to add a factor.
+    pub(crate) fn find_enrolment(
+        conn: &mut StoreConnection,
+        digest: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<Self>> {
+        let open = challenges::table
+            .find(digest)
+            .filter(challenges::purpose.eq(Awaited::Factor.purpose()))
+            .filter(challenges::expires_at.gt(now));
+        let found: Option<(Option<i64>, String, i64)> = open
+            .select((challenges::user_id, challenges::state, challenges::tries))
+            .get_result(conn)
+            .optional()?;
+        Ok(found.and_then(Self::from_row))
+    }
+
+    /// Records that the user of a sign-in has added a factor. Returns whether it waited for that.
+    pub(crate) fn enrol(
+        tx: &mut Writing<'_>,
+        digest: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<bool> {
+        let open = challenges::table
+            .find(digest)
+            .filter(challenges::purpose.eq(Awaited::Factor.purpose()))
+            .filter(challenges::expires_at.gt(now));
+        diesel::update(open)
+            .set(challenges::purpose.eq(ENROLLED))
+            .execute(tx.conn())
+            .map(|rows| rows == 1)
+    }
+
+    /// Ends a sign-in whose user has added a factor, and returns it. Of several concurrent calls, only one does.
+    pub(crate) fn take_enrolled(
+        tx: &mut Writing<'_>,
+        digest: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<Self>> {
+        let enrolled = challenges::table
+            .find(digest)
+            .filter(challenges::purpose.eq(ENROLLED))
+            .filter(challenges::expires_at.gt(now));
+        let taken: Option<(Option<i64>, String, i64)> = diesel::delete(enrolled)
+            .returning((challenges::user_id, challenges::state, challenges::tries))
+            .get_result(tx.conn())
+            .optional()?;
+        Ok(taken.and_then(Self::from_row))
+    }
+
+    fn from_row((user_id, state, tries): (Option<i64>, String, i64)) -> Option<Self> {
+        Some(Self {
+            user_id: user_id?,
+            state,
+            tries,
+        })
     }
 
     /// Gives a try back, because nothing was compared.

@@ -83,7 +83,7 @@ pub(crate) use account::{stored_hash_classes, username_key};
 pub use api_key::{ApiKey, NewApiKey};
 pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
-pub(crate) use challenge::Challenge;
+pub(crate) use challenge::{Awaited, Challenge};
 pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
 pub use factor::Factor;

@@ -205,6 +205,7 @@ fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
             "grant_type=urn:tokenhouse:grant-type:mfa-otp&mfa_token=tkm_{:A<43}&otp=123456",
             "Canary"
         ),
+        "grant_type=urn:tokenhouse:grant-type:mfa-enrollment&mfa_token=tkm_Canary".to_owned(),
         "grant_type=urn:tokenhouse:grant-type:mfa-recovery-code&mfa_token=Canary\
          &recovery_code=Canary"
             .to_owned(),
@@ -350,6 +351,12 @@ fn page_requests(client: &Client) -> Vec<Request> {
     }
     let fields = [("mfa_token", "tkm_Canary"), ("code", "Canary")];
     requests.push(of_page(client.post("/signin/factor").form(&fields)));
+    let fields = [
+        ("mfa_token", "tkm_Canary"),
+        ("otp", "Canary"),
+        ("secret", "CANARY"),
+    ];
+    requests.push(of_page(client.post("/signin/enrol").form(&fields)));
     for cookie in [
         "tokenhouse=Canary",
         "tokenhouse=tkb_Canary-canary-canary-canary-canary-canary-cana",

@@ -6,18 +6,19 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::{check_level, is_pending, place_of};
+use super::{Enroller, check_level, is_pending, place_of};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::caller::lock_caller;
 use crate::auth::factor_change::FactorChange;
+use crate::auth::owner::ProvenOwner;
 use crate::auth::session::{session_name, with_second_factor};
 use crate::auth::validation::Field;
 use crate::credential::otpauth::{otpauth_uri, qr_svg};
 use crate::credential::recovery_code::{RecoveryCode, SLOTS};
 use crate::credential::totp::{OtpCode, Seed};
 use crate::error::Error;
-use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions};
+use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions, User};
 
 /// The maximum number of factors of a user.
 const MAX_FACTORS: usize = 10;
@@ -43,17 +44,17 @@ pub struct ConfirmedFactor {
 }
 
 impl Auth {
-    /// Begins to add an authenticator app for the principal's user. It counts once it is confirmed, and is
-    /// forgotten otherwise.
+    /// Begins to add an authenticator app. It counts once it is confirmed, and is forgotten otherwise. A user
+    /// whose sign-in waits has just entered the password, and need not send it.
     ///
     /// # Errors
     /// [`Error::FactorsOff`]; [`Error::InvalidInput`]; [`Error::TooManyFactors`];
     /// [`Error::SecondFactorRequired`] if the user has another factor that the session has not shown;
-    /// otherwise the same as [`Auth::create_key`].
+    /// [`Error::BadMfaToken`] if the sign-in that waits has ended meanwhile; otherwise the same as [`Auth::create_key`].
     pub async fn begin_totp(
         &self,
         context: &AuditContext,
-        principal: &Arc<Principal>,
+        enroller: &Enroller,
         name: Field<Option<String>>,
         current_password: Option<SecretString>,
     ) -> Result<NewTotp, Error> {
@@ -63,16 +64,19 @@ impl Auth {
             true => "Authenticator app".to_owned(),
             false => name,
         };
-        let proven = self
-            .prove_owner(context, principal, current_password, Action::FactorAdd)
-            .await?;
+        let proven = match enroller {
+            Enroller::SignedIn(principal) => {
+                self.prove_owner(context, principal, current_password, Action::FactorAdd)
+                    .await?
+            }
+            Enroller::Pending(_) => ProvenOwner::by_pending_sign_in(),
+        };
         let (seed, now) = (Seed::generate()?, self.0.clock.now());
-        let (stored_seed, caller) = (seed.clone(), Arc::clone(principal));
+        let (stored_seed, caller) = (seed.clone(), enroller.clone());
         let attempt = proven.attempt();
         let stored = self.add(context, move |tx, _events| {
-            let owner = lock_caller(tx, &caller, now)?;
+            let (owner, factors) = caller.lock(tx, now)?;
             proven.confirm_in(tx, now)?;
-            let factors = check_level(tx, &caller)?;
             for old in factors
                 .iter()
                 .filter(|factor| !factor.is_confirmed() && !is_pending(factor, now))
@@ -89,23 +93,19 @@ impl Auth {
             Ok(id)
         });
         let id = self.decide_proof(attempt, stored.await).await?;
-        self.new_totp(principal, id, &seed).ok_or(Error::Internal)
+        self.new_totp(&enroller.user().email, id, &seed)
+            .ok_or(Error::Internal)
     }
 
     /// Shows an app to confirm again, after a wrong code: with the seed that the browser has sent back, so that
     /// it appears only where it was seen before. `None` for a text that is no seed.
     #[cfg(feature = "pages")]
-    pub(crate) fn show_totp_again(
-        &self,
-        principal: &Principal,
-        id: i64,
-        secret: &str,
-    ) -> Option<NewTotp> {
-        self.new_totp(principal, id, &Seed::from_base32(secret)?)
+    pub(crate) fn show_totp_again(&self, user: &User, id: i64, secret: &str) -> Option<NewTotp> {
+        self.new_totp(&user.email, id, &Seed::from_base32(secret)?)
     }
 
-    fn new_totp(&self, principal: &Principal, id: i64, seed: &Seed) -> Option<NewTotp> {
-        let uri = otpauth_uri(&self.0.config.factors.issuer, &principal.user.email, seed);
+    fn new_totp(&self, email: &str, id: i64, seed: &Seed) -> Option<NewTotp> {
+        let uri = otpauth_uri(&self.0.config.factors.issuer, email, seed);
         Some(NewTotp {
             id,
             secret: seed.to_base32(),
@@ -115,24 +115,25 @@ impl Auth {
     }
 
     /// Confirms an authenticator app with its current code, which counts only here. From now on sign-ins ask
-    /// for it, and the session of the principal has shown it. With `ends_others`, the other sessions end.
+    /// for it, and the session of the principal has shown it; a sign-in that waits for it can be finished
+    /// ([`Auth::finish_enrolment`]). With `ends_others`, the other sessions end.
     ///
     /// # Errors
     /// [`Error::FactorNotFound`] for one that does not wait; [`Error::WrongCode`];
-    /// [`Error::SecondFactorRequired`] as in [`Auth::begin_totp`]; [`Error::InvalidToken`] when the
+    /// [`Error::SecondFactorRequired`] and [`Error::BadMfaToken`] as in [`Auth::begin_totp`]; [`Error::InvalidToken`] when the
     /// credential has become invalid in the meantime; [`Error::TooManyAttempts`]; [`Error::Busy`] and
     /// [`Error::Unavailable`].
     pub async fn confirm_totp(
         &self,
         context: &AuditContext,
-        principal: &Arc<Principal>,
+        enroller: &Enroller,
         id: i64,
         code: &OtpCode,
         ends_others: bool,
     ) -> Result<ConfirmedFactor, Error> {
         self.sealing_keys()?;
         self.0.throttle.check_changes(context)?;
-        let (user_id, now) = (principal.user.id, self.0.clock.now());
+        let (user_id, now) = (enroller.user().id, self.0.clock.now());
         let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
         let factors = self.0.store.read(list).await?;
         let is_this = |factor: &&Factor| factor.id == id && is_pending(factor, now);
@@ -149,23 +150,32 @@ impl Auth {
             true => self.new_recovery_codes(context).await?,
             false => (Vec::new(), Vec::new()),
         };
-        let (auth, caller) = (self.clone(), Arc::clone(principal));
+        let (auth, caller) = (self.clone(), enroller.clone());
         let by = context.clone();
         let ends = Ends::Users(vec![user_id]);
         let confirmed = self.change(context, ends, move |tx, events| {
-            let user = lock_caller(tx, &caller, now)?;
-            check_level(tx, &caller)?;
+            let (user, _factors) = caller.lock(tx, now)?;
             if !Factor::confirm(tx, user.id, id, step, now)? {
                 return Err(Error::FactorNotFound);
             }
             if !hashes.is_empty() {
                 RecoveryCodes::replace(tx, user.id, &hashes, now)?;
             }
-            if let Credential::LoginToken(token) = &caller.credential {
-                let amr = with_second_factor(&token.session.amr);
-                Sessions::set_amr(tx, user.id, token.session.id, &amr)?;
-                if ends_others {
-                    Sessions::end_others(tx, user.id, token.session.id)?;
+            match &caller {
+                Enroller::SignedIn(principal) => {
+                    if let Credential::LoginToken(token) = &principal.credential {
+                        let amr = with_second_factor(&token.session.amr);
+                        Sessions::set_amr(tx, user.id, token.session.id, &amr)?;
+                        if ends_others {
+                            Sessions::end_others(tx, user.id, token.session.id)?;
+                        }
+                    }
+                }
+                Enroller::Pending(pending) => {
+                    pending.pass(tx, now)?;
+                    if ends_others {
+                        Sessions::end_of_user(tx, user.id)?;
+                    }
                 }
             }
             auth.0.throttle.clear_factor_tries(tx, user.id)?;

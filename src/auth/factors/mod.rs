@@ -1,5 +1,6 @@
 //! Second factors: what a sign-in asks for besides the password.
 
+mod enroller;
 mod enrolment;
 mod removal;
 #[cfg(feature = "cli")]
@@ -7,6 +8,7 @@ mod rotation;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+pub use self::enroller::Enroller;
 pub use self::enrolment::{ConfirmedFactor, NewTotp};
 use super::Auth;
 use super::session::is_multi_factor;
@@ -55,8 +57,13 @@ impl Auth {
         Ok(last.map(|factor| self.open_seed(&factor).is_some()))
     }
 
-    /// Whether a sign-in to this account asks for a second factor.
+    /// Whether a session of this account begins only with a second factor.
     pub(super) fn asks_for_factor(&self, account: &Account) -> bool {
+        self.asks_for_code(account) || self.0.config.factors.mode == MfaMode::Required
+    }
+
+    /// Whether a sign-in to this account asks for a code.
+    pub(super) fn asks_for_code(&self, account: &Account) -> bool {
         self.0.config.factors.mode != MfaMode::Off && account.has_factor
     }
 

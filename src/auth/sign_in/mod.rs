@@ -1,5 +1,6 @@
 //! Signing in: the password is verified, then a login token is issued.
 
+mod enrolment;
 mod factor_check;
 mod password;
 mod second_factor;
@@ -7,6 +8,7 @@ mod second_factor;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+pub use self::enrolment::PendingEnrolment;
 pub use self::factor_check::FactorInput;
 #[cfg(feature = "mail")]
 pub(super) use self::password::REFUSAL_DELAY;
@@ -78,7 +80,8 @@ struct NewSignIn {
 impl Auth {
     /// Signs a user in: calls [`Auth::authenticate`] and [`Auth::create_access_token`], then renews
     /// the password hash if necessary. If the user has a second factor, and the request no code of it,
-    /// the sign-in waits for [`Auth::continue_sign_in`].
+    /// the sign-in waits for [`Auth::continue_sign_in`]; if the user must have one, for
+    /// [`Auth::find_enrolment`].
     ///
     /// # Errors
     /// The same as both; [`Error::WrongCode`] for a request with a wrong code.
@@ -120,11 +123,12 @@ impl Auth {
         self.require_verified(context, &verified).await?;
         if self.asks_for_factor(&verified.account) {
             let code = request.otp.as_ref().or(verified.appended_code.as_ref());
-            let Some(code) = code.cloned() else {
+            // Without a factor, there is nothing that a code could be right for.
+            let Some(code) = code.cloned().filter(|_| verified.account.has_factor) else {
                 self.check_scopes(context, &verified, request.scope.as_deref())
                     .await?;
                 let waiting = self.await_factor(context, &verified, request).await?;
-                return Ok((verified, Some(SignInStep::SecondFactor(waiting))));
+                return Ok((verified, Some(waiting)));
             };
             verified = self.pass_at_once(context, verified, &code).await?;
         }
@@ -164,7 +168,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidScope`] for a scope that the user does not have; [`Error::SecondFactorRequired`] for a
-    /// user who has a second factor that was not checked; [`Error::TooManyAttempts`] if the account has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
+    /// user who has or must have a second factor, and has shown none; [`Error::TooManyAttempts`] if the account
+    /// has reached its limit of sign-ins; [`Error::Internal`] if the random generator fails;
     /// [`Error::Unavailable`] if the database does not respond.
     pub async fn create_access_token(
         &self,

@@ -125,7 +125,7 @@ impl Auth {
             .filter(|account| account.user.disabled_at.is_none() && attempt.is_allowed);
         let hash = account.map(|account| &account.hashed_password);
         drop(place);
-        let is_split = may_split && account.is_some_and(|account| self.asks_for_factor(account));
+        let is_split = may_split && account.is_some_and(|account| self.asks_for_code(account));
         let (password, appended_code) = match split_code(password).filter(|_| is_split) {
             Some((before, code)) => (before, Some(code)),
             None => (password.clone(), None),

@@ -1,24 +1,29 @@
-//! A sign-in in two steps: the client gets a token for the right password, and sends it back with a code.
+//! A sign-in in two steps: the client gets a token for the right password, and sends it back with a code, or
+//! after its user has added a second factor.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use pydantic_email::fold;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::enrolment::digest_of;
 use super::factor_check::{FactorInput, Waiting};
 use super::password::VerifiedAccount;
 use super::{SignIn, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::session::{BY_TWO_FACTORS, Device, IssuedToken, SignInKind};
-use crate::credential::pending_sign_in::{generate_pending_token, is_pending_token_shaped};
+use crate::credential::pending_sign_in::generate_pending_token;
 use crate::credential::token::{PlainToken, TokenDigest};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
-use crate::store::{Account, Challenge, Writing};
+use crate::store::{Account, Awaited, Challenge, Writing};
 
 /// How long a sign-in waits for its second factor.
 const WAITING_LIFETIME: TimeDelta = TimeDelta::minutes(5);
+
+/// How long it waits for a user who has to install an app.
+const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 /// How many codes it takes.
 const MAX_TRIES: i64 = 5;
@@ -30,7 +35,7 @@ pub struct PendingSignIn {
     pub secret: PlainToken,
     /// How long it waits.
     pub lifetime: TimeDelta,
-    /// What it takes: `totp`, `recovery_code`.
+    /// What it takes: `totp`, `recovery_code`; or what its user may add: `totp`.
     pub methods: Vec<&'static str>,
 }
 
@@ -39,13 +44,15 @@ pub struct PendingSignIn {
 pub enum SignInStep {
     /// The user is signed in.
     Done(IssuedToken),
-    /// The password is right, and a second factor is missing.
+    /// The password is right, and a code of a second factor is missing: see [`Auth::continue_sign_in`].
     SecondFactor(PendingSignIn),
+    /// The password is right, and the user has to add a second factor: see [`Auth::find_enrolment`].
+    Enrolment(PendingSignIn),
 }
 
 /// What the client has asked for with the password, as it is stored. It holds no secret.
 #[derive(Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
     scope: Option<String>,
     device_id: Option<String>,
     device_name: Option<String>,
@@ -122,7 +129,7 @@ impl Auth {
         })
     }
 
-    /// Lets a sign-in with the right password wait for a second factor. The attempt at the password stays
+    /// Lets a sign-in with the right password wait for a code, or for a user without a second factor to add one. The attempt at the password stays
     /// counted until that passes, so that the password alone resets no count.
     ///
     /// # Errors
@@ -132,7 +139,7 @@ impl Auth {
         context: &AuditContext,
         verified: &VerifiedAccount,
         request: &SignIn,
-    ) -> Result<PendingSignIn, Error> {
+    ) -> Result<SignInStep, Error> {
         let VerifiedAccount {
             account, attempt, ..
         } = verified;
@@ -141,25 +148,37 @@ impl Auth {
         let state = serde_json::to_string(&State::new(account, request))
             .map_err(|_error| Error::Internal)?;
         let (digest, now) = (secret.digest().to_hex(), self.0.clock.now());
-        let times = (now, now + WAITING_LIFETIME);
+        let (awaited, lifetime, outcome) = match account.has_factor {
+            true => (Awaited::Code, WAITING_LIFETIME, SignInOutcome::CodeRequired),
+            false => (
+                Awaited::Factor,
+                ENROLMENT_LIFETIME,
+                SignInOutcome::FactorRequired,
+            ),
+        };
+        let times = (now, now + lifetime);
         let store = move |tx: &mut Writing<'_>| {
-            Ok::<_, Error>(Challenge::insert(tx, &digest, user_id, &state, times)?)
+            let inserted = Challenge::insert(tx, &digest, user_id, awaited, &state, times);
+            Ok::<_, Error>(inserted?)
         };
         self.0.store.writing(store).await?;
         self.0
             .throttle
             .fail(context, attempt, Some(user_id))
             .await?;
-        let outcome = SignInOutcome::CodeRequired;
         self.0.metrics.sign_in(outcome);
         let event = Event::refused(Action::Login).on_user(user_id);
         let event = event.with("reason", outcome.reason());
         let context = context.by_password(user_id);
         self.0.audit.record_denial(&context, event).await?;
-        Ok(PendingSignIn {
+        let pending = |methods| PendingSignIn {
             secret,
-            lifetime: WAITING_LIFETIME,
-            methods: vec!["totp", "recovery_code"],
+            lifetime,
+            methods,
+        };
+        Ok(match awaited {
+            Awaited::Code => SignInStep::SecondFactor(pending(vec!["totp", "recovery_code"])),
+            Awaited::Factor => SignInStep::Enrolment(pending(vec!["totp"])),
         })
     }
 
@@ -177,30 +196,53 @@ impl Auth {
         input: &FactorInput,
         is_browser: bool,
     ) -> Result<IssuedToken, Error> {
-        if !is_pending_token_shaped(token.as_bytes()) {
+        let digest = digest_of(token)?;
+        let waiting = self.take_try(&digest, self.0.clock.now()).await?;
+        let tries_left = MAX_TRIES - waiting.tries;
+        let (account, state) = self.resume(waiting, is_browser).await?;
+        if !self.asks_for_code(&account) {
             return Err(Error::BadMfaToken);
         }
-        let digest = TokenDigest::new(token.as_bytes()).to_hex();
-        let now = self.0.clock.now();
-        let waiting = self.take_try(&digest, now).await?;
-        let user_id = waiting.user_id;
-        let state: State =
-            serde_json::from_str(&waiting.state).map_err(|_error| Error::BadMfaToken)?;
-        let find = move |conn: &mut _| Account::find(conn, user_id);
-        let account = self.0.store.read(find).await?.ok_or(Error::BadMfaToken)?;
-        if account.user.disabled_at.is_some()
-            || digest_of_hash(&account) != state.password
-            || !self.asks_for_factor(&account)
-            || state.browser.is_some() != is_browser
-        {
-            return Err(Error::BadMfaToken);
-        }
-        let waiting = Waiting {
-            digest,
-            tries_left: MAX_TRIES - waiting.tries,
-        };
+        let waiting = Waiting { digest, tries_left };
         self.pass_factor(context, &account, input, Some(waiting))
             .await?;
+        self.begin_waiting(context, account, state).await
+    }
+
+    /// The account of a sign-in that waits, and what was asked for with the password.
+    ///
+    /// # Errors
+    /// [`Error::BadMfaToken`] if the user was changed meanwhile, or the sign-in began elsewhere;
+    /// [`Error::Unavailable`].
+    pub(super) async fn resume(
+        &self,
+        waiting: Challenge,
+        is_browser: bool,
+    ) -> Result<(Account, State), Error> {
+        let Challenge { user_id, state, .. } = waiting;
+        let state: State = serde_json::from_str(&state).map_err(|_error| Error::BadMfaToken)?;
+        let find = move |conn: &mut _| Account::find(conn, user_id);
+        let account = self.0.store.read(find).await?.ok_or(Error::BadMfaToken)?;
+        let is_same = account.user.disabled_at.is_none()
+            && digest_of_hash(&account) == state.password
+            && state.browser.is_some() == is_browser;
+        match is_same {
+            true => Ok((account, state)),
+            false => Err(Error::BadMfaToken),
+        }
+    }
+
+    /// Begins the session of a sign-in whose second factor has passed.
+    ///
+    /// # Errors
+    /// [`Error::BadMfaToken`] if the user was changed meanwhile; otherwise the same as
+    /// [`Auth::create_access_token`].
+    pub(super) async fn begin_waiting(
+        &self,
+        context: &AuditContext,
+        account: Account,
+        state: State,
+    ) -> Result<IssuedToken, Error> {
         let name = fold(&account.user.email);
         let verified = VerifiedAccount {
             attempt: self.0.throttle.resume_attempt(context, &name).await?,

@@ -115,7 +115,16 @@ pub(super) async fn check_factors(auth: &Auth) -> Result<Finding, Error> {
             subject,
             "not offered: users can add authenticator apps once TOKENHOUSE_SECRET_KEY is set",
         ),
-        (Some(true), Some(_)) => finding(Level::Ok, subject, "the key opens them"),
-        (None, Some(_)) => finding(Level::Ok, subject, "offered, and no user has one"),
+        (_, Some(_)) => {
+            let offer = match factors.mode {
+                MfaMode::Required => "required of every user",
+                _ => "offered",
+            };
+            let state = match opens {
+                Some(_) => "the key opens them",
+                None => "no user has one",
+            };
+            finding(Level::Ok, subject, format!("{offer}, and {state}"))
+        }
     })
 }

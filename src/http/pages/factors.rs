@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::page::says;
 use super::{Page, SignedForm, back_to, refused_form, show};
-use crate::auth::{AuditContext, Auth, ConfirmedFactor, NewTotp};
+use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp};
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
@@ -14,10 +14,10 @@ use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::http::routes::path_id;
-use crate::pages::Refusal;
 use crate::pages::account::{
     FactorsNotice, FactorsPage, NewFactorPage, RecoveryCodesPage, Section,
 };
+use crate::pages::{Refusal, SeedView};
 
 /// The queries of the page after a change.
 const ADDED: &str = "added";
@@ -150,16 +150,22 @@ async fn begin_totp(
     form: &FactorForm,
 ) -> Result<NewTotp, Error> {
     let context = context.clone().by_owner(session);
+    let enroller = Enroller::from(session.principal());
     let name = Ok(Some(form.name.clone()));
     let password = form.password(request).await?;
-    let begun = auth.begin_totp(&context, session.principal(), name, password);
+    let begun = auth.begin_totp(&context, &enroller, name, password);
     // Boxed, or every connection that is still reading its form would reserve the space.
     Ok(Box::pin(begun).await?)
 }
 
 fn new_page(page: &Page, session: &BrowserSession, new: &NewTotp) -> NewFactorPage {
     let frame = page.frame_for(session);
-    NewFactorPage::new(frame, new.id, &new.secret, &new.uri, &new.qr_svg)
+    NewFactorPage::new(frame, new.id, seed_view(new))
+}
+
+/// What a user has to scan.
+pub(super) fn seed_view(new: &NewTotp) -> SeedView {
+    SeedView::new(&new.secret, &new.uri, &new.qr_svg)
 }
 
 /// Confirms an app. A wrong code keeps the picture.
@@ -187,7 +193,7 @@ pub(super) async fn confirm(
         }
         Err(error) => error,
     };
-    let again = auth.show_totp_again(session.principal(), id, form.secret.expose_secret());
+    let again = auth.show_totp_again(&session.user, id, form.secret.expose_secret());
     match (error, again) {
         (Error::Domain(error), Some(new)) if !matches!(error, DomainError::FactorNotFound) => {
             refused_form(error, |error| {
@@ -207,13 +213,18 @@ async fn confirm_totp(
     id: i64,
     form: &ConfirmForm,
 ) -> Result<ConfirmedFactor, Error> {
-    let code = OtpCode::parse(form.otp.expose_secret());
-    let code =
-        code.ok_or_else(|| DomainError::from(FieldError::new("otp", InvalidField::NoCode)))?;
+    let code = typed_code(&form.otp)?;
     refuse_while_busy(request).await?;
     let context = context.clone().by_owner(session);
-    let confirm = auth.confirm_totp(&context, session.principal(), id, &code, form.ends_others);
+    let enroller = Enroller::from(session.principal());
+    let confirm = auth.confirm_totp(&context, &enroller, id, &code, form.ends_others);
     Ok(Box::pin(confirm).await?)
+}
+
+/// The code in the form, as a user types it.
+pub(super) fn typed_code(typed: &SecretString) -> Result<OtpCode, DomainError> {
+    let code = OtpCode::parse(typed.expose_secret());
+    code.ok_or_else(|| FieldError::new("otp", InvalidField::NoCode).into())
 }
 
 async fn has_factor(auth: &Auth, session: &BrowserSession, id: i64) -> Result<bool, DomainError> {

@@ -23,6 +23,7 @@ mod complete;
 mod console;
 mod cookies;
 mod delete;
+mod enrolment;
 mod events;
 mod factors;
 mod files;
@@ -110,7 +111,14 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         app.app_data(pages.guarded.clone())
             .app_data(LogLimit::default());
         app.service(page("/signin", get(sign_in::form).post(sign_in::sign_in)))
-            .service(page("/signin/factor", post(second_factor::check)))
+            .service(page(
+                "/signin/factor",
+                get(sign_in::start_again).post(second_factor::check),
+            ))
+            .service(page(
+                "/signin/enrol",
+                get(sign_in::start_again).post(enrolment::confirm),
+            ))
             .service(page("/signin/continue", get(sign_in::go_on)))
             .service(page("/signin/stopped", get(guarded::stopped)))
             .service(page("/signin/denied", get(guarded::denied)))

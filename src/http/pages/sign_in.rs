@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,7 +8,9 @@ use super::forms::NoFields;
 use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
 use super::return_to::ReturnTo;
-use super::{OwnForm, Page, SignedForm, cookies, refused_form, second_factor, see_other, show};
+use super::{
+    OwnForm, Page, SignedForm, cookies, enrolment, refused_form, second_factor, see_other, show,
+};
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
 use crate::config::Registration;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
@@ -154,12 +156,32 @@ pub(super) async fn sign_in(
         next: form.next,
         to: to.as_ref().map(ReturnTo::query),
     };
+    go_a_step(&auth, &context, &page, earlier, &step, &onward).await
+}
+
+/// Shows what follows the password.
+pub(super) async fn go_a_step(
+    auth: &Auth,
+    context: &AuditContext,
+    page: &Page,
+    earlier: MaybeBrowserSession,
+    step: &SignInStep,
+    onward: &Onward,
+) -> Result<HttpResponse, Error> {
     match step {
-        SignInStep::Done(issued) => {
-            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+        SignInStep::Done(issued) => signed_in(auth, context, page, earlier, issued, onward).await,
+        SignInStep::SecondFactor(pending) => second_factor::ask(page, pending, onward),
+        SignInStep::Enrolment(pending) => {
+            enrolment::ask(auth, context, page, pending, onward).await
         }
-        SignInStep::SecondFactor(pending) => second_factor::ask(&page, &pending, &onward),
     }
+}
+
+/// Begins a sign-in again in place of one of its steps, which has no address of its own: another language was
+/// chosen, or the address was typed.
+pub(super) async fn start_again(request: HttpRequest, page: Page) -> HttpResponse {
+    let query = request.query_string();
+    see_other(page.link(&format!("/signin?{query}"))).finish()
 }
 
 /// What follows a sign-in.
@@ -182,6 +204,21 @@ pub(super) async fn signed_in(
     issued: &IssuedToken,
     onward: &Onward,
 ) -> Result<HttpResponse, Error> {
+    let (onward, cookie) = arrival(auth, context, page, earlier, issued, onward).await?;
+    Ok(see_other(onward)
+        .insert_header((header::SET_COOKIE, cookie))
+        .finish())
+}
+
+/// Where a sign-in leads, and the cookie. Ends the session that the browser had before.
+pub(super) async fn arrival(
+    auth: &Auth,
+    context: &AuditContext,
+    page: &Page,
+    earlier: MaybeBrowserSession,
+    issued: &IssuedToken,
+    onward: &Onward,
+) -> Result<(String, HeaderValue), DomainError> {
     if let MaybeBrowserSession(Some(earlier)) = earlier {
         end_earlier(auth, context, &earlier).await;
     }
@@ -192,9 +229,8 @@ pub(super) async fn signed_in(
             .append_pair("next", onward.next.as_deref().unwrap_or_default())
             .finish(),
     };
-    Ok(see_other(page.link(&format!("/signin/continue?{query}")))
-        .insert_header((header::SET_COOKIE, cookie.ok_or(DomainError::Internal)?))
-        .finish())
+    let location = page.link(&format!("/signin/continue?{query}"));
+    Ok((location, cookie.ok_or(DomainError::Internal)?))
 }
 
 async fn attempt(

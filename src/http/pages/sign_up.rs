@@ -4,9 +4,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, begin_session, can_sign_up, signed_in};
+use super::sign_in::{Onward, begin_session, can_sign_up, go_a_step};
 use super::{OwnForm, Page, refused_form, see_other, show};
-use crate::auth::{AuditContext, Auth, IssuedToken, RegistrationInput, SignIn, SignInStep};
+use crate::auth::{AuditContext, Auth, RegistrationInput, SignIn, SignInStep};
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
@@ -88,12 +88,12 @@ pub(super) async fn sign_up(
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page).map(|to| to.query());
     match register_once(&request, &auth, &context, &form).await {
-        Ok(Some(issued)) => {
+        Ok(Some(step)) => {
             let onward = Onward {
                 to,
                 ..Onward::default()
             };
-            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+            go_a_step(&auth, &context, &page, earlier, &step, &onward).await
         }
         // The account exists, and the sign-in page says what stands in the way.
         Ok(None) => Ok(see_other(page.link("/signin")).finish()),
@@ -114,7 +114,7 @@ async fn register_once(
     auth: &Auth,
     context: &AuditContext,
     form: &SignUpForm,
-) -> Result<Option<IssuedToken>, Error> {
+) -> Result<Option<SignInStep>, Error> {
     refuse_while_busy(request).await?;
     let taken = match Box::pin(auth.register(context, form.input())).await {
         Ok(_user) => None,
@@ -124,7 +124,7 @@ async fn register_once(
     let sign_in = SignIn::new(&form.email, form.password.clone());
     let begun = begin_session(auth, context, sign_in, false);
     match (begun.await, taken) {
-        (Ok(SignInStep::Done(issued)), _) => Ok(Some(issued)),
+        (Ok(step @ (SignInStep::Done(_) | SignInStep::Enrolment(_))), _) => Ok(Some(step)),
         (_refused, Some(taken)) => Err(taken.into()),
         (_refused, None) => Ok(None),
     }

@@ -7,7 +7,7 @@ use super::factor_bodies::{
     NewFactorRequest, ProofOfPassword, ProofRequest, RecoveryCodesCreated,
 };
 use super::path_id;
-use crate::auth::{AuditContext, Auth};
+use crate::auth::{AuditContext, Auth, Enroller};
 use crate::guards::SignedIn;
 use crate::http::body::json::JsonBody;
 use crate::http::error_responses;
@@ -38,7 +38,8 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
 /// Add an authenticator app
 ///
 /// It counts once it is confirmed, within 10 minutes. Requires the password, or a sign-in with it in the
-/// last 15 minutes; and for a user who has a second factor, a sign-in with it.
+/// last 15 minutes; and for a user who has a second factor, a sign-in with it. The `mfa_token` of a 403
+/// `mfa_enrollment_required` is accepted in place of a login token.
 #[utoipa::path(
     post,
     path = "/users/me/factors",
@@ -61,21 +62,22 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
 )]
 pub(crate) async fn create(
     auth: Auth,
-    caller: SignedIn,
+    caller: Enroller,
     context: AuditContext,
     input: JsonBody<NewFactorInput>,
 ) -> Result<HttpResponse, Error> {
-    let context = context.by_owner(&caller);
+    let context = caller.context(context);
     let (name, password) = input.0.check()?;
     let new = auth
-        .begin_totp(&context, caller.principal(), Ok(name), password)
+        .begin_totp(&context, &caller, Ok(name), password)
         .await?;
     Ok(HttpResponse::Created().json(FactorCreated::from(&new)))
 }
 
 /// Confirm an authenticator app
 ///
-/// From now on a sign-in asks for it. The code does not count again.
+/// From now on a sign-in asks for it. The code does not count again. A sign-in that waits for the app is finished
+/// at `/token`, with the grant `urn:tokenhouse:grant-type:mfa-enrollment`.
 #[utoipa::path(
     post,
     path = "/users/me/factors/{id}/confirm",
@@ -101,15 +103,15 @@ pub(crate) async fn create(
 pub(crate) async fn confirm(
     request: HttpRequest,
     auth: Auth,
-    caller: SignedIn,
+    caller: Enroller,
     context: AuditContext,
     input: JsonBody<ConfirmInput>,
 ) -> Result<HttpResponse, Error> {
-    let context = context.by_owner(&caller);
+    let context = caller.context(context);
     let id = path_id(&request)?;
     let (otp, ends_others) = input.0.check()?;
     let confirmed = auth
-        .confirm_totp(&context, caller.principal(), id, &otp, ends_others)
+        .confirm_totp(&context, &caller, id, &otp, ends_others)
         .await?;
     Ok(HttpResponse::Ok().json(FactorConfirmed::from(confirmed)))
 }

@@ -29,7 +29,7 @@ pub(crate) struct TokenRequest {
     /// Defaults to `password` when it is missing or empty.
     #[schema(
         nullable = false,
-        pattern = "^(password|refresh_token|(urn:tokenhouse:|http://auth0.com/oauth/)grant-type[:/]mfa-(otp|recovery-code))?$",
+        pattern = "^(password|refresh_token|(urn:tokenhouse:|http://auth0.com/oauth/)grant-type[:/]mfa-(otp|recovery-code|enrollment))?$",
         example = "password"
     )]
     grant_type: Option<String>,
@@ -42,7 +42,8 @@ pub(crate) struct TokenRequest {
     /// Required for `refresh_token`.
     #[schema(nullable = false, format = "password", example = "")]
     refresh_token: Option<String>,
-    /// What the 403 `mfa_required` has returned; required for the grants of second factors.
+    /// What the 403 `mfa_required` or `mfa_enrollment_required` has returned; required for the grants of second
+    /// factors.
     #[schema(nullable = false, format = "password", example = "")]
     mfa_token: Option<String>,
     /// The code of the authenticator app, for `…:mfa-otp`, or together with the password.
@@ -90,11 +91,12 @@ const PARAMETERS: [&str; 12] = [
 /// What the body of a refresh contains, unless it is written in an unusual way.
 const REFRESH_GRANT: &[u8] = b"grant_type=refresh_token";
 
-/// What the body of the second step with a code contains, which needs no hash either.
+/// What the body of the second step with a code contains, or after an enrolment, which need no hash either.
 const OTP_GRANT: &[u8] = b"mfa-otp&";
+const ENROLMENT_GRANT: &[u8] = b"mfa-enrollment&";
 
 /// The grants of second factors: ours, and those of Auth0, which many clients know.
-const FACTOR_GRANTS: [(&str, Grant); 4] = [
+const FACTOR_GRANTS: [(&str, Grant); 5] = [
     ("urn:tokenhouse:grant-type:mfa-otp", Grant::Otp),
     ("http://auth0.com/oauth/grant-type/mfa-otp", Grant::Otp),
     (
@@ -105,6 +107,7 @@ const FACTOR_GRANTS: [(&str, Grant); 4] = [
         "http://auth0.com/oauth/grant-type/mfa-recovery-code",
         Grant::RecoveryCode,
     ),
+    ("urn:tokenhouse:grant-type:mfa-enrollment", Grant::Enrolment),
 ];
 
 /// A parsed [`TokenRequest`].
@@ -121,6 +124,8 @@ pub(crate) enum TokenForm {
         token: SecretString,
         input: FactorInput,
     },
+    /// The last step of a sign-in whose user has added a second factor.
+    Enrolled { token: SecretString },
 }
 
 impl FromFields for TokenForm {
@@ -128,7 +133,9 @@ impl FromFields for TokenForm {
     /// in such a body is refused later.
     fn requires_hash(body: &[u8]) -> bool {
         let has = |grant: &[u8]| body.windows(grant.len()).any(|part| part == grant);
-        !has(REFRESH_GRANT) && !has(OTP_GRANT)
+        ![REFRESH_GRANT, OTP_GRANT, ENROLMENT_GRANT]
+            .into_iter()
+            .any(has)
     }
 
     /// Reports every invalid field.
@@ -151,6 +158,11 @@ impl FromFields for TokenForm {
                 (Some(token), Some(input)) => Ok(Self::Factor { token, input }),
                 _ => Err(RequestError::InvalidForm(errors.into())),
             };
+        }
+        if grant == Some(Grant::Enrolment) {
+            let token = errors.take(fields.required("mfa_token").map(SecretString::from));
+            let token = token.ok_or_else(|| RequestError::InvalidForm(errors.into()))?;
+            return Ok(Self::Enrolled { token });
         }
         let name = errors.take(fields.required("username"));
         let password = errors.take(fields.required("password").map(SecretString::from));
@@ -214,6 +226,7 @@ enum Grant {
     Refresh,
     Otp,
     RecoveryCode,
+    Enrolment,
 }
 
 fn check_grant_type(fields: &mut Fields) -> Result<Grant, ErrorDetails> {
@@ -264,25 +277,26 @@ pub(crate) struct TokenResponse<'a> {
     refresh_expires_in: Option<i64>,
 }
 
-/// The password is right, and a second factor is missing (as Auth0 answers it).
+/// The password is right, and a second factor is missing (as Auth0 answers it), or has to be added first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MfaRequired<'a> {
     #[schema(example = "Second factor required")]
     detail: &'static str,
+    /// `mfa_required` or `mfa_enrollment_required`.
     #[schema(example = "mfa_required")]
     error: &'static str,
     error_description: &'static str,
-    /// 47 characters, to send back with a code.
+    /// 47 characters, to send back with a code; or with which to add a factor.
     mfa_token: &'a str,
     /// Seconds.
     #[schema(example = 300)]
     expires_in: i64,
-    /// What it takes: `totp`, `recovery_code`.
+    /// What it takes: `totp`, `recovery_code`; or the kinds of factors that may be added.
     methods: &'a [&'static str],
 }
 
-impl<'a> From<&'a PendingSignIn> for MfaRequired<'a> {
-    fn from(pending: &'a PendingSignIn) -> Self {
+impl<'a> MfaRequired<'a> {
+    fn code(pending: &'a PendingSignIn) -> Self {
         Self {
             detail: "Second factor required",
             error: "mfa_required",
@@ -290,6 +304,16 @@ impl<'a> From<&'a PendingSignIn> for MfaRequired<'a> {
             mfa_token: pending.secret.expose(),
             expires_in: pending.lifetime.num_seconds(),
             methods: &pending.methods,
+        }
+    }
+
+    fn enrolment(pending: &'a PendingSignIn) -> Self {
+        Self {
+            detail: "A second factor has to be added",
+            error: "mfa_enrollment_required",
+            error_description: "The password is right: add a second factor at /users/me/factors with \
+                mfa_token as the bearer token",
+            ..Self::code(pending)
         }
     }
 }
@@ -311,7 +335,8 @@ impl<'a> From<&'a PendingSignIn> for MfaRequired<'a> {
         error_responses::BadCredentials,
         (
             status = 403,
-            description = "A second factor is required (`mfa_required`), or its code is wrong (`invalid_otp`)",
+            description = "A second factor is required (`mfa_required`), has to be added first \
+                (`mfa_enrollment_required`), or its code is wrong (`invalid_otp`)",
             body = MfaRequired,
         ),
         error_responses::BodyTimeout,
@@ -329,9 +354,10 @@ pub(crate) async fn create_token(
     let issued = match issue(&auth, &context, form).await {
         Ok(SignInStep::Done(issued)) => issued,
         Ok(SignInStep::SecondFactor(pending)) => {
-            return Ok(HttpResponse::Forbidden()
-                .insert_header((header::PRAGMA, "no-cache"))
-                .json(MfaRequired::from(&pending)));
+            return Ok(unfinished(&MfaRequired::code(&pending)));
+        }
+        Ok(SignInStep::Enrolment(pending)) => {
+            return Ok(unfinished(&MfaRequired::enrolment(&pending)));
         }
         Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
         Err(error) => return Err(error),
@@ -352,6 +378,13 @@ pub(crate) async fn create_token(
         }))
 }
 
+fn unfinished(body: &MfaRequired<'_>) -> HttpResponse {
+    let mut response = HttpResponse::Forbidden();
+    response
+        .insert_header((header::PRAGMA, "no-cache"))
+        .json(body)
+}
+
 async fn issue(
     auth: &Auth,
     context: &AuditContext,
@@ -366,6 +399,10 @@ async fn issue(
         TokenForm::Factor { token, input } => {
             let token = token.expose_secret();
             Box::pin(auth.continue_sign_in(context, token, &input, false)).await
+        }
+        TokenForm::Enrolled { token } => {
+            let token = token.expose_secret();
+            Box::pin(auth.finish_enrolment(context, token, false)).await
         }
         TokenForm::Refresh { .. } if auth.config().sessions.refresh == RefreshMode::Off => {
             let error = unknown_grant("refresh_token".to_owned());

@@ -8,11 +8,8 @@ use crate::pages::language::fill;
 use crate::pages::texts::account::AccountTexts;
 use crate::pages::texts::factors::FactorTexts;
 use crate::pages::time::{ago, date_time};
-use crate::pages::{FieldView, Frame, Refusal};
+use crate::pages::{FieldView, Frame, Refusal, SeedView};
 use crate::store::{Factor, RecoveryCodesLeft};
-
-/// How many characters of a key stand together, so that it can be typed.
-const KEY_GROUP: usize = 4;
 
 /// The apps, the recovery codes, and a form for another app.
 #[derive(Template)]
@@ -116,25 +113,21 @@ pub(crate) struct NewFactorPage {
     f: &'static FactorTexts,
     head: AccountHead,
     id: i64,
-    secret: String,
-    uri: String,
-    qr_svg: String,
+    seed: SeedView,
     code: FieldView,
     ends_others: bool,
 }
 
 impl NewFactorPage {
-    /// The page of the factor with this id: its seed in base32, the URI of it, and the picture.
-    pub(crate) fn new(frame: Frame, id: i64, secret: &str, uri: &str, qr_svg: &str) -> Self {
+    /// The page of the factor with this id.
+    pub(crate) fn new(frame: Frame, id: i64, seed: SeedView) -> Self {
         let language = frame.language;
         Self {
             t: AccountTexts::of(language),
             f: FactorTexts::of(language),
             head: AccountHead::new(Section::Factors),
             id,
-            secret: secret.to_owned(),
-            uri: uri.to_owned(),
-            qr_svg: qr_svg.to_owned(),
+            seed,
             code: FieldView::default(),
             ends_others: true,
             frame,
@@ -147,18 +140,6 @@ impl NewFactorPage {
         self.ends_others = ends_others;
         self.head.problem = Some(refusal.problem);
         self
-    }
-
-    /// The seed in groups, to type it.
-    fn groups(&self) -> Vec<&str> {
-        let mut rest = self.secret.as_str();
-        let mut groups = Vec::new();
-        while let Some((group, after)) = rest.split_at_checked(KEY_GROUP) {
-            groups.push(group);
-            rest = after;
-        }
-        groups.extend(Some(rest).filter(|rest| !rest.is_empty()));
-        groups
     }
 }
 

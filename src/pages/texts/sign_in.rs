@@ -23,6 +23,12 @@ texts! {
         "La contraseña era correcta. Escribe el código de tu aplicación de autenticación o uno de tus códigos de recuperación.",
         "Le mot de passe était correct. Saisissez le code de votre application d’authentification ou l’un de vos codes de secours.";
     code: "Code", "Code", "Código", "Code";
+    enrol_title: "Set up two-step sign-in", "Zweistufige Anmeldung einrichten",
+        "Configura el inicio de sesión en dos pasos", "Configurez la connexion en deux étapes";
+    enrol_hint: "The password was right. Sign-ins here also need a code from your phone: scan the picture with an authenticator app, and enter the code that the app shows.",
+        "Das Passwort war richtig. Die Anmeldung braucht hier auch einen Code von Ihrem Telefon: Scannen Sie das Bild mit einer Authenticator-App, und geben Sie den Code ein, den die App anzeigt.",
+        "La contraseña era correcta. Aquí también se necesita un código de tu teléfono: escanea la imagen con una aplicación de autenticación y escribe el código que muestre.",
+        "Le mot de passe était correct. La connexion demande ici aussi un code de votre téléphone : scannez l’image avec une application d’authentification, puis saisissez le code qu’elle affiche.";
     start_again: "Sign in from the start", "Noch einmal von vorn anmelden", "Empezar de nuevo", "Recommencer la connexion";
     already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";
     already: "You are signed in as {email}.",

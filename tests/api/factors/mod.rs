@@ -4,5 +4,6 @@ pub mod app;
 mod enrolment;
 mod guessing;
 mod recovery;
+mod required;
 mod sign_in;
 mod step_up;

@@ -7,7 +7,8 @@ use tokenhouse::credential::token::TokenDigest;
 use tokenhouse::generate_token;
 
 use super::policy::{Body, Presented, Route};
-use crate::harness::{Client, OWN_SCOPES, Person, Request, STATIC_KEY, TestApp};
+use crate::factors::app::{password, with_settings};
+use crate::harness::{Client, OWN_SCOPES, Person, Request, STATIC_KEY, TestApp, text};
 use crate::pages::browser::Browser;
 
 pub const PREVIOUS_STATIC_KEY: &str = "the key before, long enough";
@@ -28,6 +29,8 @@ pub enum Standing {
     StaticKey,
     /// The key of the control routes of `tokenhouse dev`.
     ControlKey,
+    /// The token of a sign-in that waits for its user to add a second factor.
+    Enrolment,
     Login(Scopes),
     Key(Scopes),
     /// The key of an app.
@@ -51,6 +54,10 @@ impl Kind {
 
     pub fn is_control_key(&self) -> bool {
         matches!(self.standing, Standing::ControlKey)
+    }
+
+    pub fn is_enrolment(&self) -> bool {
+        matches!(self.standing, Standing::Enrolment)
     }
 
     /// Whether it authenticates a user or an app.
@@ -160,6 +167,7 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
         Standing::Bad,
     );
     add("the digest of such a token", &digest(&link), Standing::Bad);
+    add_waiting(app, &mut add);
     add_browsers(app, &mut add);
     add_apps(app, &mut add);
     add_revoked(app, &mut add);
@@ -170,6 +178,55 @@ pub fn all(app: &TestApp) -> (Vec<Kind>, Kind) {
         standing: Standing::Login(OWN_SCOPES),
     };
     (kinds, other)
+}
+
+/// Tokens of sign-ins that wait for a second factor. The users have every scope.
+fn add_waiting(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)) {
+    let requiring = with_settings(app.sibling()).setting("TOKENHOUSE_MFA", "required");
+    let requiring = requiring.start();
+    let waiting = |name: &str| {
+        let person = app.register_with(name, OWN_SCOPES);
+        let refused = password(&requiring, &person);
+        assert_eq!(refused.status, 403, "{refused:?}");
+        text(&refused.json()["mfa_token"])
+    };
+    let token = waiting("newcomer1");
+    add(
+        "the token of a sign-in that waits for a factor",
+        &token,
+        Standing::Enrolment,
+    );
+    add(
+        "such a token without its prefix",
+        &token[4..],
+        Standing::Bad,
+    );
+    let set = |name: &str, change: &str| {
+        let token = waiting(name);
+        app.database().execute(&format!(
+            "UPDATE challenges SET {change} WHERE user_id =
+             (SELECT id FROM users WHERE email = '{name}@example.com')"
+        ));
+        token
+    };
+    let token = set("newcomer2", "purpose = 'sign-in'");
+    add(
+        "the token of a sign-in that waits for a code",
+        &token,
+        Standing::Bad,
+    );
+    let token = set("newcomer3", "purpose = 'enrolled'");
+    add(
+        "the token of a sign-in whose user has added a factor",
+        &token,
+        Standing::Bad,
+    );
+    let token = set("newcomer4", "expires_at = '2020-01-01 00:00:00'");
+    add(
+        "the token of a sign-in that waits no longer",
+        &token,
+        Standing::Bad,
+    );
 }
 
 /// Secrets of cookies, which no route of the API accepts in any place. The users have every scope.

@@ -295,7 +295,7 @@ fn document_describes_the_declared_guards() {
             Guard::Metrics => {
                 serde_json::json!([{ "APIKeyHeader": [] }, { "StaticKeyBasic": [] }])
             }
-            Guard::User | Guard::ScopedUser | Guard::Login | Guard::Proxy(_) => {
+            Guard::User | Guard::ScopedUser | Guard::Login | Guard::Enrolment | Guard::Proxy(_) => {
                 serde_json::json!([user(&[])])
             }
             Guard::Scope(name) | Guard::LoginScope(name) => {

@@ -17,6 +17,8 @@ pub enum Guard {
     ScopedUser,
     /// Users with a login token.
     Login,
+    /// The same, and users whose sign-in waits for them to add a second factor.
+    Enrolment,
     /// Users and apps that hold this scope, with a credential that has it.
     Scope(&'static str),
     /// As [`Guard::Scope`], with a login token.
@@ -195,7 +197,7 @@ pub const ROUTES: &[Route] = &[
     route(
         "POST",
         "/users/me/factors",
-        Guard::Login,
+        Guard::Enrolment,
         Body::Json(r#"{"kind":"none"}"#),
         422,
     ),
@@ -214,7 +216,7 @@ pub const ROUTES: &[Route] = &[
         route(
             "POST",
             "/users/me/factors/{id}/confirm",
-            Guard::Login,
+            Guard::Enrolment,
             Body::Json(r#"{"otp":"none"}"#),
             422,
         ),
@@ -503,6 +505,10 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
         Guard::User => for_users(&presented, by_user).unwrap_or(passed),
         Guard::ScopedUser => for_users(&presented, scoped).unwrap_or(passed),
         Guard::Login => for_users(&presented, by_login).unwrap_or(passed),
+        Guard::Enrolment => match presented {
+            Presented::One(kind) if kind.is_enrolment() => passed,
+            presented => for_users(&presented, by_login).unwrap_or(passed),
+        },
         Guard::LoginScope(name) => {
             let refusal = |kind: &Kind| with_scope(kind, name).or_else(|| by_login(kind));
             for_users(&presented, refusal).unwrap_or(passed)

@@ -24,7 +24,10 @@ enum Guard {
 const PAGES: &[(&str, &str, &str, Guard)] = &[
     ("GET", "/signin", "/signin", Guard::Open),
     ("POST", "/signin", "/signin", Guard::Open),
+    ("GET", "/signin/factor", "/signin/factor", Guard::Open),
     ("POST", "/signin/factor", "/signin/factor", Guard::Open),
+    ("GET", "/signin/enrol", "/signin/enrol", Guard::Open),
+    ("POST", "/signin/enrol", "/signin/enrol", Guard::Open),
     ("GET", "/signin/continue", "/signin/continue", Guard::Open),
     ("GET", "/signin/stopped", "/signin/stopped", Guard::Open),
     ("GET", "/signin/denied", "/signin/denied", Guard::Open),

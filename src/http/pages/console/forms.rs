@@ -126,6 +126,8 @@ async fn confirmed<T>(
             let page = show_as(StatusCode::FORBIDDEN, &asking().with_code())?;
             Err(unconfirmed(page))
         }
+        // The session is older than the setting that requires a second factor.
+        Ok((SignInStep::Enrolment(_), _)) => Err(DomainError::SecondFactorRequired.into()),
         Ok((SignInStep::Done(issued), is_kept)) => {
             replace(request, auth, &page, session, &issued, is_kept).await
         }
