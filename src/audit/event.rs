@@ -147,6 +147,8 @@ pub enum Action {
     RecoveryCodes,
     /// A user signed in with a recovery code.
     RecoveryCodeUse,
+    /// A signed-in user has shown once more who they are, or a client tried to.
+    SessionRenew,
     /// An operator had the seeds of authenticator apps sealed with another key.
     KeysRotate,
 }
@@ -223,6 +225,7 @@ impl Action {
         Self::FactorReset,
         Self::RecoveryCodes,
         Self::RecoveryCodeUse,
+        Self::SessionRenew,
         Self::KeysRotate,
     ];
 
@@ -298,6 +301,7 @@ impl Action {
             Self::FactorReset => "factor.reset",
             Self::RecoveryCodes => "factor.recovery-codes",
             Self::RecoveryCodeUse => "factor.recovery-code-use",
+            Self::SessionRenew => "session.renew",
             Self::KeysRotate => "keys.rotate",
         }
     }

@@ -30,6 +30,7 @@ mod paging;
 mod password_reset;
 mod refresh;
 mod register;
+mod renewal;
 mod revoked_credentials;
 mod session;
 mod session_uses;
@@ -68,6 +69,7 @@ pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 pub use mail::{PrintedLink, ProofInput};
 #[cfg(feature = "mail")]
 pub use password_reset::ResetInput;
+pub use renewal::{Proof, RenewedSession};
 pub use revoked_credentials::RevokedCredentials;
 #[cfg(any(feature = "cli", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;

@@ -46,6 +46,12 @@ impl ProvenOwner {
     }
 }
 
+impl From<Option<VerifiedAccount>> for ProvenOwner {
+    fn from(verified: Option<VerifiedAccount>) -> Self {
+        Self(verified)
+    }
+}
+
 impl Auth {
     /// Checks that the caller has signed in at most 15 minutes ago, or sends the password.
     ///

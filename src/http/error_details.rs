@@ -159,6 +159,9 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
         InvalidField::NoRecoveryCode => {
             value_error("Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned())
         }
+        InvalidField::CodeBesideOtp => {
+            value_error("Value error, recovery_code cannot be combined with otp".to_owned())
+        }
         // These messages contain no numbers.
         InvalidField::NulCharacter => value_error(
             "Value error, the NUL character (U+0000) cannot be stored: leave it out".to_owned(),

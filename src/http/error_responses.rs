@@ -125,6 +125,11 @@ pub(crate) struct ScopesRequired(#[expect(dead_code, reason = "schema")] ErrorBo
 #[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
 pub(crate) struct ProofRequired(#[expect(dead_code, reason = "schema")] ErrorBody);
 
+/// The password or the code is wrong, the code was used before, or an API key was sent
+#[derive(IntoResponses)]
+#[response(status = 403, example = json!({ "detail": "Incorrect password" }))]
+pub(crate) struct ProofRefused(#[expect(dead_code, reason = "schema")] ErrorBody);
+
 /// The code is wrong, or was used before
 #[derive(IntoResponses)]
 #[response(

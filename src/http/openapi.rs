@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::error_responses;
 use super::routes::{
     account, admin_access, admin_users, events, factors, forward_auth, health, keys, oauth,
-    oauth_metadata, register, sessions, token, tutorial,
+    oauth_metadata, register, renewal, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
 use super::routes::{admin_mail, email_change, email_verification, invitations, password_reset};
@@ -73,6 +73,7 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         register::register,
         token::create_token,
         token::logout,
+        renewal::reauthenticate,
         account::read,
         account::update,
         account::change_password,

@@ -4,6 +4,7 @@
 pub(crate) mod account;
 pub(crate) mod assets;
 mod colour;
+mod confirm;
 pub(crate) mod console;
 pub(crate) mod enrolment;
 mod field;
@@ -21,6 +22,7 @@ mod texts;
 mod time;
 
 pub(crate) use assets::Assets;
+pub(crate) use confirm::ConfirmPage;
 pub(crate) use field::{FieldView, Refusal};
 pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};

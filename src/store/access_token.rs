@@ -191,6 +191,48 @@ impl AccessToken {
             .get_result(conn)
     }
 
+    /// Replaces this token in its session by one with another digest, and ends the other tokens of the session,
+    /// those for guarded hosts aside: the user has authenticated once more, by all of these methods. Returns
+    /// when the session began; `None` if the token is not stored any more.
+    pub(crate) fn renew(
+        &self,
+        tx: &mut Revoking<'_>,
+        digest: &str,
+        amr: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<NaiveDateTime>> {
+        tx.require(self.user_id)?;
+        check_texts([digest, amr])?;
+        let of_session = || {
+            access_tokens::table
+                .filter(access_tokens::session_id.eq(self.session.id))
+                .filter(access_tokens::user_id.eq(self.user_id))
+        };
+        let this = of_session().filter(access_tokens::access_token.eq(&self.access_token));
+        let renewed = diesel::update(this)
+            .set((
+                access_tokens::access_token.eq(digest),
+                access_tokens::created_at.eq(now),
+                access_tokens::authenticated_at.eq(Some(now)),
+            ))
+            .execute(tx.conn())?;
+        if renewed == 0 {
+            return Ok(None);
+        }
+        let others = of_session()
+            .filter(access_tokens::audience.eq(""))
+            .filter(access_tokens::access_token.ne(digest));
+        diesel::delete(others).execute(tx.conn())?;
+        diesel::update(sessions::table.find(self.session.id))
+            .set((
+                sessions::authenticated_at.eq(Some(now)),
+                sessions::amr.eq(amr),
+            ))
+            .returning(sessions::created_at)
+            .get_result(tx.conn())
+            .optional()
+    }
+
     /// Deletes this token, and its session unless that has a refresh token. Returns whether the token
     /// existed.
     pub fn revoke(&self, tx: &mut Revoking<'_>) -> QueryResult<bool> {

@@ -261,6 +261,10 @@ fn account_requests(client: &Client, token: &str) -> Vec<Request> {
             ),
             ("/users/me/factors/1/confirm", json!({ "otp": password })),
             (
+                "/users/me/reauthenticate",
+                json!({ "password": password, "otp": password }),
+            ),
+            (
                 "/users/me/recovery-codes",
                 json!({ "current_password": password }),
             ),

@@ -35,7 +35,7 @@ enum Right {
 
 /// The sign-in that a code is for.
 #[derive(Clone)]
-pub(super) struct Waiting {
+pub(in crate::auth) struct Waiting {
     /// The digest of its token.
     pub(super) digest: String,
     /// How many codes it takes after this one.
@@ -43,18 +43,20 @@ pub(super) struct Waiting {
 }
 
 impl Auth {
-    /// Checks the code of a user whose password was verified, and uses it up: it counts once, whatever is
-    /// done at the same time. `waiting` is the sign-in that waited for it, and ends.
+    /// Checks the code of a user whose password was verified or who is signed in, and uses it up: it counts once,
+    /// whatever is done at the same time. `action` is what the user wants to do; `waiting` is the sign-in that
+    /// waited for the code, and ends.
     ///
     /// # Errors
     /// [`Error::WrongCode`], also for a code that was used; [`Error::TooManyAttempts`];
     /// [`Error::BadMfaToken`] if the sign-in has ended, or the password was changed in the meantime;
     /// [`Error::Busy`] and [`Error::Unavailable`].
-    pub(super) async fn pass_factor(
+    pub(in crate::auth) async fn pass_factor(
         &self,
         context: &AuditContext,
         account: &Account,
         input: &FactorInput,
+        action: Action,
         waiting: Option<Waiting>,
     ) -> Result<(), Error> {
         let user_id = account.user.id;
@@ -81,7 +83,7 @@ impl Auth {
             None => Err(Error::WrongCode { tries_left }),
         };
         if let Err(Error::WrongCode { .. }) = passed {
-            self.refuse_code(context, user_id, input).await?;
+            self.refuse_code(context, user_id, input, action).await?;
             return Err(Error::WrongCode { tries_left });
         }
         passed
@@ -181,10 +183,11 @@ impl Auth {
         context: &AuditContext,
         user_id: i64,
         input: &FactorInput,
+        action: Action,
     ) -> Result<(), Error> {
         let outcome = SignInOutcome::WrongCode;
         self.0.metrics.sign_in(outcome);
-        let event = Event::refused(Action::Login).on_user(user_id);
+        let event = Event::refused(action).on_user(user_id);
         let event = event.with("reason", outcome.reason());
         let away = match input {
             FactorInput::Otp(code) => self.seconds_away(user_id, code).await?,

@@ -111,7 +111,10 @@ impl Auth {
             account, attempt, ..
         } = &verified;
         let passed = match FactorInput::parse(typed.expose_secret()) {
-            Some(input) => self.pass_factor(context, account, &input, None).await,
+            Some(input) => {
+                self.pass_factor(context, account, &input, Action::Login, None)
+                    .await
+            }
             None => Err(Error::WrongCode { tries_left: None }),
         };
         if let Err(error) = passed {
@@ -204,7 +207,7 @@ impl Auth {
             return Err(Error::BadMfaToken);
         }
         let waiting = Waiting { digest, tries_left };
-        self.pass_factor(context, &account, input, Some(waiting))
+        self.pass_factor(context, &account, input, Action::Login, Some(waiting))
             .await?;
         self.begin_waiting(context, account, state).await
     }

@@ -8,8 +8,9 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use askama::Template;
 
-use super::console::{Excluded, NewCookie, PasswordRequired};
+use super::console::Excluded;
 use super::cookies;
+use super::fresh::{NewCookie, PasswordRequired};
 use super::page::{bare_frame, chosen_language};
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::request_id;

@@ -3,8 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::forms::NoFields;
 use super::page::says;
-use super::{Page, SignedForm, back_to, refused_form, show};
+use super::{FreshForm, Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp};
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
@@ -23,14 +24,12 @@ use crate::pages::{Refusal, SeedView};
 const ADDED: &str = "added";
 const REMOVED: &str = "removed";
 
-/// What the forms of the list send: the name of a new app, and the password if the page asked for it.
+/// The name of a new app.
 pub(super) struct FactorForm {
     name: String,
-    current: SecretString,
 }
 
 impl FromFields for FactorForm {
-    /// A full queue is reported on the page.
     fn requires_hash(_body: &[u8]) -> bool {
         false
     }
@@ -38,19 +37,7 @@ impl FromFields for FactorForm {
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         Ok(Self {
             name: fields.text("name"),
-            current: fields.text("current_password").into(),
         })
-    }
-}
-
-impl FactorForm {
-    /// The password, unless the field was absent or empty.
-    async fn password(&self, request: &HttpRequest) -> Result<Option<SecretString>, Error> {
-        if self.current.expose_secret().is_empty() {
-            return Ok(None);
-        }
-        refuse_while_busy(request).await?;
-        Ok(Some(self.current.clone()))
     }
 }
 
@@ -103,7 +90,6 @@ async fn factors_page(
         page.frame_for(session),
         &factors.confirmed,
         factors.recovery_codes,
-        !auth.is_recently_signed_in(session),
         auth.clock().now(),
     ))
 }
@@ -113,12 +99,9 @@ async fn refused(
     auth: &Auth,
     page: &Page,
     session: &BrowserSession,
-    error: Error,
+    error: DomainError,
     name: Option<&str>,
 ) -> Result<HttpResponse, Error> {
-    let Error::Domain(error) = error else {
-        return Err(error);
-    };
     let shown = factors_page(auth, page, session).await?;
     refused_form(error, |error| {
         let refusal = Refusal::new(error, page.language());
@@ -128,34 +111,20 @@ async fn refused(
 
 /// Begins to add an app, and shows its picture.
 pub(super) async fn begin(
-    request: HttpRequest,
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: SignedForm<FactorForm>,
+    form: FreshForm<FactorForm>,
 ) -> Result<HttpResponse, Error> {
-    let SignedForm { session, form } = form;
-    let begun = begin_totp(&request, &auth, &context, &session, &form).await;
-    match begun {
+    let FreshForm { session, form } = form;
+    let enroller = Enroller::from(session.principal());
+    let context = context.by_owner(&session);
+    let begun = auth.begin_totp(&context, &enroller, Ok(Some(form.name.clone())), None);
+    // Boxed, or every connection that is still reading its form would reserve the space.
+    match Box::pin(begun).await {
         Ok(new) => show(&new_page(&page, &session, &new)),
         Err(error) => refused(&auth, &page, &session, error, Some(&form.name)).await,
     }
-}
-
-async fn begin_totp(
-    request: &HttpRequest,
-    auth: &Auth,
-    context: &AuditContext,
-    session: &BrowserSession,
-    form: &FactorForm,
-) -> Result<NewTotp, Error> {
-    let context = context.clone().by_owner(session);
-    let enroller = Enroller::from(session.principal());
-    let name = Ok(Some(form.name.clone()));
-    let password = form.password(request).await?;
-    let begun = auth.begin_totp(&context, &enroller, name, password);
-    // Boxed, or every connection that is still reading its form would reserve the space.
-    Ok(Box::pin(begun).await?)
 }
 
 fn new_page(page: &Page, session: &BrowserSession, new: &NewTotp) -> NewFactorPage {
@@ -201,7 +170,8 @@ pub(super) async fn confirm(
                 show(&new_page(&page, &session, &new).refused(refusal, form.ends_others))
             })
         }
-        (error, _) => refused(&auth, &page, &session, error, None).await,
+        (Error::Domain(error), _) => refused(&auth, &page, &session, error, None).await,
+        (error, _) => Err(error),
     }
 }
 
@@ -238,20 +208,14 @@ pub(super) async fn remove(
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: SignedForm<FactorForm>,
+    form: FreshForm<NoFields>,
 ) -> Result<HttpResponse, Error> {
-    let SignedForm { session, form } = form;
+    let session = form.session;
     let id = path_id(&request)?;
     let context = context.by_owner(&session);
-    let removed = match form.password(&request).await {
-        Ok(password) => {
-            let remove = auth.remove_factor(&context, session.principal(), id, password);
-            Box::pin(remove).await.map_err(Error::from)
-        }
-        Err(error) => Err(error),
-    };
-    match removed {
-        Ok(()) | Err(Error::Domain(DomainError::FactorNotFound)) => {
+    let removed = auth.remove_factor(&context, session.principal(), id, None);
+    match Box::pin(removed).await {
+        Ok(()) | Err(DomainError::FactorNotFound) => {
             Ok(back_to(&page, Section::Factors.path(), REMOVED))
         }
         Err(error) => refused(&auth, &page, &session, error, None).await,
@@ -260,22 +224,15 @@ pub(super) async fn remove(
 
 /// Makes new recovery codes and shows them, this once.
 pub(super) async fn replace_codes(
-    request: HttpRequest,
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: SignedForm<FactorForm>,
+    form: FreshForm<NoFields>,
 ) -> Result<HttpResponse, Error> {
-    let SignedForm { session, form } = form;
+    let session = form.session;
     let context = context.by_owner(&session);
-    let made = match form.password(&request).await {
-        Ok(password) => {
-            let make = auth.replace_recovery_codes(&context, session.principal(), password);
-            Box::pin(make).await.map_err(Error::from)
-        }
-        Err(error) => Err(error),
-    };
-    match made {
+    let made = auth.replace_recovery_codes(&context, session.principal(), None);
+    match Box::pin(made).await {
         Ok(codes) => show(&codes_page(&page, &session, &codes)),
         Err(error) => refused(&auth, &page, &session, error, None).await,
     }

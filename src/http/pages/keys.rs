@@ -1,16 +1,14 @@
 //! The API keys of the signed-in user.
 
 use actix_web::{HttpRequest, HttpResponse};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::page::says;
-use super::{Page, SignedForm, back_to, refused_form, show};
+use super::{FreshForm, Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, IssuedKey, KeyInput};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
 use crate::http::body::form::{Fields, FromFields};
-use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::http::routes::path_id;
 use crate::pages::Refusal;
@@ -27,11 +25,9 @@ pub(super) struct KeyForm {
     name: String,
     scopes: String,
     days: i64,
-    current: SecretString,
 }
 
 impl FromFields for KeyForm {
-    /// A full queue is reported on the page.
     fn requires_hash(_body: &[u8]) -> bool {
         false
     }
@@ -44,7 +40,6 @@ impl FromFields for KeyForm {
             days: days
                 .filter(|days| LIFETIMES.contains(days))
                 .unwrap_or(DEFAULT_DAYS),
-            current: fields.text("current_password").into(),
         })
     }
 }
@@ -75,61 +70,47 @@ async fn keys_page(
         chosen: form.map(|form| form.scopes.clone()).unwrap_or_default(),
         days: form.map_or(DEFAULT_DAYS, |form| form.days),
     };
-    let needs_password = !auth.is_recently_signed_in(session);
     let now = auth.clock().now();
-    Ok(KeysPage::new(
-        page.frame_for(session),
-        &keys,
-        new,
-        needs_password,
-        now,
-    ))
+    Ok(KeysPage::new(page.frame_for(session), &keys, new, now))
 }
 
 /// Creates a key and shows it, this once.
 pub(super) async fn create(
-    request: HttpRequest,
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: SignedForm<KeyForm>,
+    form: FreshForm<KeyForm>,
 ) -> Result<HttpResponse, Error> {
-    let SignedForm { session, form } = form;
+    let FreshForm { session, form } = form;
     let context = context.by_owner(&session);
-    match create_once(&request, &auth, &context, &session, &form).await {
+    match create_once(&auth, &context, &session, &form).await {
         Ok(issued) => {
             let shown = keys_page(&auth, &page, &session, None).await?;
             show(&shown.created(issued.secret.expose()))
         }
-        Err(Error::Domain(error)) => {
+        Err(error) => {
             let shown = keys_page(&auth, &page, &session, Some(&form)).await?;
             refused_form(error, |error| {
                 let refusal = Refusal::new(error, page.language());
                 show(&shown.refused(refusal, &form.name))
             })
         }
-        Err(error) => Err(error),
     }
 }
 
 /// Creates a key. If the button was pressed twice, only the key that is shown last remains.
 async fn create_once(
-    request: &HttpRequest,
     auth: &Auth,
     context: &AuditContext,
     session: &BrowserSession,
     form: &KeyForm,
-) -> Result<IssuedKey, Error> {
+) -> Result<IssuedKey, DomainError> {
     let input = KeyInput {
         name: Ok(form.name.trim().to_owned()),
         scopes: Ok(Some(form.scopes.clone())),
         expires_in_days: Ok(Some(form.days)),
     };
-    let current = Some(&form.current).filter(|current| !current.expose_secret().is_empty());
-    if current.is_some() {
-        refuse_while_busy(request).await?;
-    }
-    let create = auth.create_key(context, session.principal(), input, current.cloned());
+    let create = auth.create_key(context, session.principal(), input, None);
     let issued = Box::pin(create).await?;
     auth.revoke_twins(context, session.principal(), &issued.key)
         .await?;

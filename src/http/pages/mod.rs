@@ -10,7 +10,7 @@
 //!    `pages/`. No `style` attribute and no script: the content security policy refuses both.
 //! 3. **Handler** here. [`Page`] builds the frame. The caller is a parameter: `BrowserSession` signed
 //!    in, `MaybeBrowserSession` perhaps. Whatever changes something is a `POST` and takes its form as
-//!    [`SignedForm`] (or [`OwnForm`] for browsers that are not signed in), which refuse what other sites send and
+//!    [`SignedForm`] (as [`FreshForm`] if it needs a recent sign-in, or [`OwnForm`] for browsers that are not signed in), which refuse what other sites send and
 //!    what another user's page sends. Success is [`see_other`], a refusal the form again by
 //!    [`refused_form`]; any other error is returned, and becomes a page in [`complete()`].
 //! 4. **Route** in [`routes`], by `page`, and a row in `tests/api/pages/matrix.rs`.
@@ -28,6 +28,7 @@ mod events;
 mod factors;
 mod files;
 mod forms;
+mod fresh;
 mod guarded;
 mod keys;
 #[cfg(feature = "mail")]
@@ -50,6 +51,7 @@ use actix_web::{Resource, web};
 
 pub(super) use complete::complete;
 use forms::{OwnForm, SignedForm};
+use fresh::FreshForm;
 #[cfg(feature = "mail")]
 pub(super) use mail_steps::routes as mail_routes;
 use page::Page;

@@ -15,7 +15,7 @@ use crate::pages::{Assets, Frame, Language, Viewer};
 use crate::scope;
 
 /// The parameter with a language.
-const LANG: &str = "lang";
+pub(super) const LANG: &str = "lang";
 
 /// The longest path that a sign-in returns to, in bytes.
 const MAX_NEXT: usize = 2_048;

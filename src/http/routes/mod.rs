@@ -23,6 +23,7 @@ pub(super) mod oauth_metadata;
 #[cfg(feature = "mail")]
 pub(super) mod password_reset;
 pub(super) mod register;
+pub(super) mod renewal;
 pub(super) mod sessions;
 pub(super) mod start_page;
 pub(super) mod token;
@@ -76,6 +77,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         .service(resource(
             "/users/me/factors",
             get(factors::list).post(factors::create),
+        ))
+        .service(resource(
+            "/users/me/reauthenticate",
+            post(renewal::reauthenticate),
         ))
         .service(resource("/users/me/factors/{id}", delete(factors::remove)))
         .service(resource(

@@ -8,7 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{
-    AuditContext, Auth, Device, FactorInput, PendingSignIn, SignIn, SignInKind, SignInStep,
+    AuditContext, Auth, Device, FactorInput, IssuedToken, PendingSignIn, SignIn, SignInKind,
+    SignInStep,
 };
 use crate::config::RefreshMode;
 use crate::credential::recovery_code::RecoveryCode;
@@ -362,9 +363,14 @@ pub(crate) async fn create_token(
         Err(error) if auth.config().oauth_strict_status => return with_strict_status(error),
         Err(error) => return Err(error),
     };
+    Ok(signed_in(&auth, &issued))
+}
+
+/// The response with a new access token.
+pub(super) fn signed_in(auth: &Auth, issued: &IssuedToken) -> HttpResponse {
     let refresh = issued.refresh.as_ref();
     let is_shown = auth.config().sessions.per_user > 1 || refresh.is_some();
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         // HTTP/1.0's no-store, which RFC 6749 section 5.1 requires as well.
         .insert_header((header::PRAGMA, "no-cache"))
         .json(TokenResponse {
@@ -375,7 +381,7 @@ pub(crate) async fn create_token(
             session_id: is_shown.then_some(issued.session_id),
             refresh_token: refresh.map(|refresh| refresh.token.expose()),
             refresh_expires_in: refresh.map(|refresh| refresh.lifetime.num_seconds()),
-        }))
+        })
 }
 
 fn unfinished(body: &MfaRequired<'_>) -> HttpResponse {

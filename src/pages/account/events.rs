@@ -76,6 +76,7 @@ fn name(t: &EventTexts, action: &str) -> Option<&'static str> {
         "session.end" => t.session_end,
         "session.rename" => t.session_rename,
         "session.evicted" => t.session_evicted,
+        "session.renew" => t.session_renew,
         "session.refresh_reuse" => t.session_refresh_reuse,
         "token.issue" => t.token_issue,
         "token.revoke" => t.token_revoke,

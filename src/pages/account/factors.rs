@@ -23,10 +23,6 @@ pub(crate) struct FactorsPage {
     /// How many recovery codes are left, as a sentence.
     codes_left: Option<String>,
     name: FieldView,
-    /// The password in the form that was refused.
-    current_password: FieldView,
-    /// Whether the last sign-in was too long ago.
-    needs_password: bool,
 }
 
 /// An app, as its user sees it.
@@ -51,7 +47,6 @@ impl FactorsPage {
         frame: Frame,
         factors: &[Factor],
         codes: Option<RecoveryCodesLeft>,
-        needs_password: bool,
         now: NaiveDateTime,
     ) -> Self {
         let language = frame.language;
@@ -74,9 +69,7 @@ impl FactorsPage {
             factors: factors.iter().map(view).collect(),
             codes_left: codes.map(left),
             name: FieldView::new(f.name_example),
-            current_password: FieldView::default(),
             head: AccountHead::new(Section::Factors),
-            needs_password,
             frame,
             t,
             f,
@@ -98,7 +91,6 @@ impl FactorsPage {
         if let Some(name) = name {
             self.name = refusal.field("name", name);
         }
-        self.current_password = refusal.secret("current_password");
         self.head.problem = Some(refusal.problem);
         self
     }

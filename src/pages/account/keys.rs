@@ -24,9 +24,6 @@ pub(crate) struct KeysPage {
     keys: Vec<KeyView>,
     new: NewKeyView,
     name: FieldView,
-    current_password: FieldView,
-    /// Whether the last sign-in was too long ago.
-    needs_password: bool,
     /// A new key, shown only once.
     secret: Option<String>,
 }
@@ -75,13 +72,7 @@ impl NewKeyView {
 
 impl KeysPage {
     /// The page at `now`.
-    pub(crate) fn new(
-        frame: Frame,
-        keys: &[ApiKey],
-        new: NewKeyView,
-        needs_password: bool,
-        now: NaiveDateTime,
-    ) -> Self {
+    pub(crate) fn new(frame: Frame, keys: &[ApiKey], new: NewKeyView, now: NaiveDateTime) -> Self {
         let (t, language) = (AccountTexts::of(frame.language), frame.language);
         let view = |key: &ApiKey| KeyView {
             id: key.id,
@@ -102,8 +93,6 @@ impl KeysPage {
             head: AccountHead::new(Section::Keys),
             new,
             name: FieldView::default(),
-            current_password: FieldView::default(),
-            needs_password,
             secret: None,
         }
     }
@@ -123,7 +112,6 @@ impl KeysPage {
     /// The same after a refusal.
     pub(crate) fn refused(mut self, refusal: Refusal, name: &str) -> Self {
         self.name = refusal.field("name", name);
-        self.current_password = refusal.secret("current_password");
         self.head.problem = Some(refusal.problem);
         self
     }

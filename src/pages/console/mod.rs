@@ -1,7 +1,6 @@
 //! The pages of the administration.
 
 mod apps;
-mod confirm;
 mod event_row;
 mod events;
 mod health;
@@ -14,7 +13,6 @@ mod user;
 mod users;
 
 pub(crate) use apps::AppsPage;
-pub(crate) use confirm::ConfirmPage;
 pub(crate) use events::{BadFilter, ChainState, EventFilters, EventsPage};
 pub(crate) use health::{HealthChecks, HealthPage};
 #[cfg(feature = "mail")]

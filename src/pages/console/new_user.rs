@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::error::Error;
+use crate::pages::texts::confirm::ConfirmTexts;
 use crate::pages::texts::console::ConsoleTexts;
 use crate::pages::{FieldView, Frame, Refusal};
 
@@ -14,6 +15,7 @@ use super::{ConsoleHead, Section, console_problem};
 pub(crate) struct NewUserPage {
     frame: Frame,
     t: &'static ConsoleTexts,
+    c: &'static ConfirmTexts,
     head: ConsoleHead,
     email: FieldView,
     name: FieldView,
@@ -40,6 +42,7 @@ impl NewUserPage {
     pub(crate) fn new(frame: Frame, scopes: &str, needs_confirmation: bool) -> Self {
         Self {
             t: ConsoleTexts::of(frame.language),
+            c: ConfirmTexts::of(frame.language),
             frame,
             head: ConsoleHead::new(Section::Users, scopes),
             email: FieldView::default(),

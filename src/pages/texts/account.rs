@@ -88,10 +88,6 @@ texts! {
         "Kopieren Sie den Schlüssel jetzt. Er wird nicht noch einmal angezeigt.",
         "Copia la clave ahora. No se volverá a mostrar.",
         "Copiez la clé maintenant. Elle ne sera plus affichée.";
-    password_needed: "Your sign-in was a while ago, so enter your password as well.",
-        "Ihre Anmeldung liegt eine Weile zurück. Geben Sie deshalb auch Ihr Passwort ein.",
-        "Iniciaste sesión hace un rato, así que introduce también tu contraseña.",
-        "Votre connexion date un peu : saisissez aussi votre mot de passe.";
     never_used: "Never used", "Nie benutzt", "Nunca usada", "Jamais utilisée";
     revoke: "Revoke", "Widerrufen", "Revocar", "Révoquer";
     revoke_named: "Revoke the key “{name}”", "Schlüssel „{name}“ widerrufen",

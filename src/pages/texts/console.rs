@@ -55,19 +55,6 @@ texts! {
         "Durch Leerzeichen getrennt; für die meisten keine.",
         "Separados por espacios; la mayoría no necesita ninguno.",
         "Séparées par des espaces ; aucune pour la plupart des personnes.";
-    // The password once more.
-    confirm: "Confirm that it is you", "Bestätigen Sie, dass Sie es sind",
-        "Confirma que eres tú", "Confirmez votre identité";
-    confirm_hint: "You signed in more than 15 minutes ago. Enter your password to go on; nothing has changed yet.",
-        "Ihre Anmeldung liegt mehr als 15 Minuten zurück. Geben Sie Ihr Passwort ein, um fortzufahren; bisher wurde nichts geändert.",
-        "Iniciaste sesión hace más de 15 minutos. Escribe tu contraseña para continuar; aún no se ha cambiado nada.",
-        "Vous vous êtes connecté il y a plus de 15 minutes. Saisissez votre mot de passe pour continuer ; rien n’a encore été modifié.";
-    signed_in_as: "You are signed in as {email}.", "Sie sind als {email} angemeldet.",
-        "Has iniciado sesión como {email}.", "Vous êtes connecté en tant que {email}.";
-    your_password: "Your password", "Ihr Passwort", "Tu contraseña", "Votre mot de passe";
-    your_code: "Code of your app, or a recovery code", "Code Ihrer App oder ein Wiederherstellungscode",
-        "Código de tu aplicación o un código de recuperación", "Code de votre application ou un code de secours";
-    go_on: "Continue", "Fortfahren", "Continuar", "Continuer";
     // Why a change was refused.
     last_administrator: "This is the last administrator who can sign in. Give another user the permission users:write first. On the server, “tokenhouse user” can do it in any case.",
         "Das ist das letzte Konto mit Verwaltungsrechten. Geben Sie zuerst einem anderen die Berechtigung users:write. Auf dem Server geht es mit „tokenhouse user“ in jedem Fall.",

@@ -12,6 +12,8 @@ texts! {
     session_rename: "Session renamed", "Sitzung umbenannt", "Sesión renombrada", "Session renommée";
     session_evicted: "Oldest session ended for a new one", "Älteste Sitzung für eine neue beendet",
         "Sesión más antigua cerrada por una nueva", "Session la plus ancienne remplacée par une nouvelle";
+    session_renew: "Password or code entered again", "Passwort oder Code noch einmal eingegeben",
+        "Contraseña o código introducidos de nuevo", "Mot de passe ou code saisi à nouveau";
     session_refresh_reuse: "Session ended because a token was copied",
         "Sitzung beendet, weil ein Token kopiert wurde",
         "Sesión cerrada porque se copió un token",

@@ -6,6 +6,7 @@
 
 pub(crate) mod account;
 pub(crate) mod common;
+pub(crate) mod confirm;
 pub(crate) mod console;
 pub(crate) mod console_events;
 #[cfg(feature = "mail")]
@@ -65,6 +66,7 @@ mod tests {
             account::AccountTexts::rows(),
             factors::FactorTexts::rows(),
             common::CommonTexts::rows(),
+            confirm::ConfirmTexts::rows(),
             events::EventTexts::rows(),
             console::ConsoleTexts::rows(),
             console_events::EventsTexts::rows(),

@@ -74,7 +74,11 @@ pub struct Enrolled {
 
 /// Registers a user with an app, and moves the clock on, so that the next code is a new one.
 pub fn enrol(app: &TestApp, clock: &Clock, name: &str) -> Enrolled {
-    let person = app.register(name);
+    enrol_as(app, clock, app.register(name))
+}
+
+/// The same for a user who is registered.
+pub fn enrol_as(app: &TestApp, clock: &Clock, person: Person) -> Enrolled {
     let token = person.sign_in();
     let (factor, authenticator) = begin(app, &token);
     let confirmed = confirm(

@@ -4,6 +4,7 @@ pub mod app;
 mod enrolment;
 mod guessing;
 mod recovery;
+mod renewal;
 mod required;
 mod sign_in;
 mod step_up;

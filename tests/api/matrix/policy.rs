@@ -193,6 +193,13 @@ pub const ROUTES: &[Route] = &[
         ),
     ),
     get("/users/me/events", Guard::ScopedUser),
+    route(
+        "POST",
+        "/users/me/reauthenticate",
+        Guard::Login,
+        Body::Json(r#"{"otp":"none"}"#),
+        422,
+    ),
     get("/users/me/factors", Guard::Login),
     route(
         "POST",

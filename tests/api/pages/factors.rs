@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::browser::{Browser, hidden, location};
+use super::browser::{Browser, hidden, location, title};
 use crate::factors::app::{Authenticator, builder};
 use crate::harness::{Backend, Response, TestApp, on_both_databases};
 
@@ -35,6 +35,16 @@ fn begin(browser: &mut Browser, name: &str) -> (String, String) {
 fn assert_refused(response: &Response, sentence: &str) {
     assert_eq!(response.status, 422, "{response:?}");
     assert!(response.text().contains(sentence), "{response:?}");
+}
+
+/// Checks that a page asks for the password and a code, and would send the form again.
+#[track_caller]
+fn assert_asks_for_code(response: &Response, path: &str) {
+    assert_eq!(response.status, 403, "{response:?}");
+    let page = response.text();
+    assert_eq!(title(page), "Confirm that it is you · Tokenhouse");
+    assert!(page.contains(r#"name="confirm-code""#) && page.contains(r#"name="confirm""#));
+    assert!(page.contains(&format!(r#"action="{path}""#)), "{page}");
 }
 
 fn app_is_added_used_and_removed(backend: Backend) {
@@ -84,18 +94,27 @@ fn app_is_added_used_and_removed(backend: Backend) {
     location(&other.post("/signin/factor", &fields));
     assert!(other.is_signed_in());
 
-    // Later, only with the password.
+    // Later, only with the password and a code.
     clock.advance(TimeDelta::minutes(16));
     let remove = action(&other.page(PAGE), "/account/factors/");
+    let password = ("confirm", ada.password.as_str());
     for path in [remove.as_str(), CODES, PAGE] {
-        let refused = other.submit(PAGE, path, &[]);
-        assert_refused(&refused, "Fill in this field.");
+        for typed in [&[][..], &[password]] {
+            let asked = other.submit(PAGE, path, typed);
+            assert_asks_for_code(&asked, path);
+        }
     }
-    let password = [("current_password", ada.password.as_str())];
-    let codes = other.submit(PAGE, CODES, &password);
+    let refused = other.submit(PAGE, CODES, &[password, ("confirm-code", "12")]);
+    assert_refused(&refused, "This is not a code.");
+    let refused = other.submit(PAGE, CODES, &[password, ("confirm-code", "000000")]);
+    assert_refused(&refused, "The code is wrong");
+    let code = phone.code(now());
+    let before = other.secret();
+    let codes = other.submit(PAGE, CODES, &[password, ("confirm-code", &code)]);
     assert_eq!(codes.text().matches("<li><code>").count(), 10, "{codes:?}");
+    assert_ne!(other.secret(), before);
     for _press in 0..2 {
-        let removed = other.submit(PAGE, &remove, &password);
+        let removed = other.submit(PAGE, &remove, &[]);
         assert_eq!(location(&removed), "/account/factors?removed");
     }
     assert!(Browser::of(&ada).page(PAGE).contains("password only"));
@@ -113,8 +132,8 @@ fn session_without_a_code_changes_nothing(backend: Backend) {
 
     let remove = action(&earlier.page(PAGE), "/account/factors/");
     for path in [remove.as_str(), CODES, PAGE] {
-        let refused = earlier.submit(PAGE, path, &[]);
-        assert_refused(&refused, "You signed in without a code.");
+        let asked = earlier.submit(PAGE, path, &[]);
+        assert_asks_for_code(&asked, path);
     }
     // Nor does another user.
     let mut bob = Browser::of(&app.register("bob"));

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use tokenhouse::Clock;
 
-use super::browser::{Browser, hidden, location};
+use super::browser::{Browser, hidden, location, title};
 use crate::harness::{Backend, Response, TestApp, concurrently, on_both_databases};
 
 on_both_databases!(
@@ -58,19 +58,25 @@ fn keys_are_made_shown_once_and_revoked(backend: Backend) {
     let foreign = browser.submit(PAGE, PAGE, &[("name", "x"), ("scope", "users:write")]);
     assert_eq!(foreign.status, 422);
 
-    // Later, only with the password.
+    // Later, only with the password; what was typed comes back.
     clock.advance(TimeDelta::minutes(16));
-    assert!(browser.page(PAGE).contains("enter your password as well"));
-    let without = browser.submit(PAGE, PAGE, &[("name", "later")]);
-    assert_eq!(without.status, 422);
-    assert!(
-        without
-            .text()
-            .contains(r#"id="current_password-error">Fill in this field."#)
-    );
-    let wrong = [("name", "later"), ("current_password", "wrong")];
+    let typed = [
+        ("name", "later"),
+        ("scope", "orders:read"),
+        ("scope", "orders:write"),
+        ("days", "7"),
+    ];
+    let asked = browser.submit(PAGE, PAGE, &typed);
+    assert_eq!(asked.status, 403, "{asked:?}");
+    let page = asked.text();
+    assert_eq!(title(page), "Confirm that it is you · Tokenhouse");
+    for (name, value) in &typed {
+        let field = format!(r#"name="{name}" value="{value}""#);
+        assert!(page.contains(&field), "{field}: {page}");
+    }
+    let wrong = [("name", "later"), ("confirm", "wrong")];
     assert_eq!(browser.submit(PAGE, PAGE, &wrong).status, 422);
-    let right = [("name", "later"), ("current_password", &*ada.password)];
+    let right = [("name", "later"), ("confirm", &*ada.password)];
     let later = secret(&browser.submit(PAGE, PAGE, &right));
 
     let page = browser.page(PAGE);

@@ -16,7 +16,6 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::web;
 
 pub(super) use events::LastVerification;
-pub(super) use forms::{NewCookie, PasswordRequired};
 pub(super) use guard::Excluded;
 
 use crate::http::method_router::{Methods, get, post};

@@ -85,7 +85,7 @@ fn password_is_asked_for_once_more_after_a_while(backend: Backend) {
         browser.post(&path, &fields)
     };
     let response = send(&mut browser, "wrong");
-    assert_eq!(response.status, 401, "{response:?}");
+    assert_eq!(response.status, 422, "{response:?}");
     let text = response.text();
     assert_eq!(title(text), "Error: Confirm that it is you · Tokenhouse");
     assert!(text.contains("The password is wrong.") && text.contains(r#"aria-invalid="true""#));
@@ -101,7 +101,8 @@ fn password_is_asked_for_once_more_after_a_while(backend: Backend) {
         app.database().count("users WHERE scopes = 'orders:read'"),
         1
     );
-    // A new secret, as after every sign-in; the earlier one is worth nothing.
+    // A new secret of the same session; the earlier one is worth nothing.
+    assert_eq!(app.database().count("sessions WHERE kind = 'browser'"), 1);
     assert_ne!(browser.secret(), before);
     let mut earlier = Browser::new(&app);
     earlier.set_cookie("tokenhouse", &before);

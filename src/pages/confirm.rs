@@ -1,20 +1,22 @@
-//! The page that asks for the password once more, before a change.
+//! The page that asks for the password once more, and for a code, before a change.
 
 use askama::Template;
 
+use super::language::fill;
+use super::texts::confirm::ConfirmTexts;
+use super::{FieldView, Frame, Refusal};
 use crate::error::Error;
-use crate::pages::language::fill;
-use crate::pages::texts::console::ConsoleTexts;
-use crate::pages::{FieldView, Frame, Refusal};
 
 /// Asks for the password, and repeats a form once it is right.
 #[derive(Template)]
-#[template(path = "console/confirm.html")]
+#[template(path = "confirm.html")]
 pub(crate) struct ConfirmPage {
     frame: Frame,
-    t: &'static ConsoleTexts,
+    t: &'static ConfirmTexts,
     problem: Option<String>,
     path: String,
+    /// Where the user goes instead.
+    cancel: String,
     fields: Vec<(String, String)>,
     confirm: FieldView,
     /// Whether it asks for the code of a second factor too.
@@ -23,19 +25,20 @@ pub(crate) struct ConfirmPage {
 }
 
 impl ConfirmPage {
-    /// The page before the form with these fields is sent to `path`. It must not have a secret among
-    /// them.
+    /// The page before the form with these fields is sent to `path`, or the user goes to `cancel`. It must not
+    /// have a secret among them.
     pub(crate) fn new(
         frame: Frame,
-        path: String,
+        (path, cancel): (String, String),
         fields: Vec<(String, String)>,
         asks_for_code: bool,
     ) -> Self {
         Self {
-            t: ConsoleTexts::of(frame.language),
+            t: ConfirmTexts::of(frame.language),
             frame,
             problem: None,
             path,
+            cancel,
             fields,
             confirm: FieldView::default(),
             asks_for_code,
@@ -43,22 +46,11 @@ impl ConfirmPage {
         }
     }
 
-    /// The same with the field for a code.
-    pub(crate) fn with_code(self) -> Self {
-        Self {
-            asks_for_code: true,
-            ..self
-        }
-    }
-
-    /// The same after a password that was refused.
+    /// The same after what was typed was refused.
     pub(crate) fn refused(mut self, error: &Error) -> Self {
-        let error = match error {
-            Error::BadCredentials => &Error::WrongPassword,
-            error => error,
-        };
         let refusal = Refusal::new(error, self.frame.language);
         self.confirm = refusal.secret("current_password");
+        self.code = refusal.secret("otp");
         self.problem = Some(refusal.problem);
         self
     }
@@ -66,5 +58,12 @@ impl ConfirmPage {
     fn who(&self) -> String {
         let email = self.frame.user.as_ref().map_or("", |user| &user.email);
         fill(self.t.signed_in_as, "email", email)
+    }
+
+    fn hint(&self) -> &'static str {
+        match self.asks_for_code {
+            true => self.t.code_hint,
+            false => self.t.password_hint,
+        }
     }
 }
