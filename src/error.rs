@@ -115,6 +115,9 @@ pub enum Error {
     /// The user has no such second factor.
     #[error("no such second factor")]
     FactorNotFound,
+    /// The user has no such trusted device.
+    #[error("no such device")]
+    DeviceNotFound,
     /// The e-mail address belongs to another user.
     #[error("the e-mail address is taken")]
     EmailTaken,

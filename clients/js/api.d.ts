@@ -61,12 +61,18 @@ export interface Schemas {
     password: string;
     /** Required for `refresh_token`. */
     refresh_token?: string;
-    /** What the 403 `mfa_required` has returned; required for the grants of second factors. */
+    /** What the 403 `mfa_required` or `mfa_enrollment_required` has returned; required for the grants of second
+     * factors. */
     mfa_token?: string;
     /** The code of the authenticator app, for `…:mfa-otp`, or together with the password. */
     otp?: string;
     /** For `…:mfa-recovery-code`. */
     recovery_code?: string;
+    /** Whether this device is trusted from now on, so that its next sign-ins need no code; for the grants with
+     * a code. */
+    remember_device?: boolean;
+    /** What a trusted device got, together with the password, in place of a code. */
+    device_token?: string;
     /** The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
      * for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
      * answer has a refresh token, and the access token is short-lived. */
@@ -86,6 +92,10 @@ export interface Schemas {
     token: string;
     /** Accepted for clients that send it, and ignored. */
     token_type_hint?: string;
+  };
+  /** All trusted devices of a user. */
+  DeviceList: {
+    devices: Array<Schemas["TrustedDevice"]>;
   };
   /** Another address. */
   EmailUpdate: {
@@ -375,16 +385,17 @@ export interface Schemas {
     introspection_endpoint_auth_methods_supported: Array<string>;
     scopes_supported: Array<string>;
   };
-  /** The password is right, and a second factor is missing (as Auth0 answers it). */
+  /** The password is right, and a second factor is missing (as Auth0 answers it), or has to be added first. */
   MfaRequired: {
     detail: string;
+    /** `mfa_required` or `mfa_enrollment_required`. */
     error: string;
     error_description: string;
-    /** 47 characters, to send back with a code. */
+    /** 47 characters, to send back with a code; or with which to add a factor. */
     mfa_token: string;
     /** Seconds. */
     expires_in: number;
-    /** What it takes: `totp`, `recovery_code`. */
+    /** What it takes: `totp`, `recovery_code`; or the kinds of factors that may be added. */
     methods: Array<string>;
   };
   /** An error with its OAuth2 code (RFC 6749 section 5.2). */
@@ -434,6 +445,14 @@ export interface Schemas {
     name?: string;
     surname?: string;
     website?: string;
+  };
+  /** What the user shows: the password, a code, or both. */
+  Reauthenticate: {
+    password?: string;
+    /** The code of an authenticator app. */
+    otp?: string;
+    /** In place of `otp`. */
+    recovery_code?: string;
   };
   /** New recovery codes. */
   RecoveryCodesCreated: {
@@ -509,6 +528,20 @@ export interface Schemas {
     refresh_token?: string;
     /** Until the session ends, in seconds. */
     refresh_expires_in?: number;
+    /** 47 characters, to send with the password in place of a code; only with `remember_device`, and shown only
+     * once. */
+    device_token?: string;
+    /** Until the device is trusted no longer, in seconds. */
+    device_expires_in?: number;
+  };
+  /** A device on which sign-ins need no code. */
+  TrustedDevice: {
+    id: number;
+    name: string;
+    created_at: string;
+    /** The last sign-in without a code; null if there was none. */
+    last_used_at?: string | null;
+    expires_at: string;
   };
   /** A user as shown to themselves; no other column is ever shown. */
   User: {
@@ -840,6 +873,23 @@ export interface Routes {
     input: { body: Schemas["ProfileUpdate"] };
     response: Schemas["User"];
   };
+  /** The newest first. */
+  "GET /users/me/devices": {
+    input: {};
+    response: Schemas["DeviceList"];
+  };
+  /** Forget all trusted devices */
+  "DELETE /users/me/devices": {
+    input: {};
+    response: undefined;
+  };
+  /** The next sign-in there asks for a code. Sessions stay. */
+  "DELETE /users/me/devices/{id}": {
+    input: { path: {
+      id: number;
+    } };
+    response: undefined;
+  };
   /** Needs the password, or a sign-in within the last 15 minutes. A mail with a link goes to the new address; the old one stays until the link is used. Another spelling of
    * the same address takes effect at once: then the answer is 200 with the user. */
   "POST /users/me/email": {
@@ -865,7 +915,8 @@ export interface Routes {
     response: Schemas["FactorList"];
   };
   /** It counts once it is confirmed, within 10 minutes. Requires the password, or a sign-in with it in the
-   * last 15 minutes; and for a user who has a second factor, a sign-in with it. */
+   * last 15 minutes; and for a user who has a second factor, a sign-in with it. The `mfa_token` of a 403
+   * `mfa_enrollment_required` is accepted in place of a login token. */
   "POST /users/me/factors": {
     input: { body: Schemas["FactorCreate"] };
     response: Schemas["FactorCreated"];
@@ -877,7 +928,8 @@ export interface Routes {
     }; body: Schemas["FactorProof"] };
     response: undefined;
   };
-  /** From now on a sign-in asks for it. The code does not count again. */
+  /** From now on a sign-in asks for it. The code does not count again. A sign-in that waits for the app is finished
+   * at `/token`, with the grant `urn:tokenhouse:grant-type:mfa-enrollment`. */
   "POST /users/me/factors/{id}/confirm": {
     input: { path: {
       id: number;
@@ -906,6 +958,14 @@ export interface Routes {
   "POST /users/me/password": {
     input: { body: Schemas["PasswordUpdate"] };
     response: undefined;
+  };
+  /** For a change that requires a recent sign-in, and to answer the challenge
+   * `insufficient_user_authentication` (RFC 9470). The session goes on with a new access token, whose time of
+   * authentication is now; with a code, it counts as one with a second factor. The presented token ends. A refresh
+   * token stays. */
+  "POST /users/me/reauthenticate": {
+    input: { body: Schemas["Reauthenticate"] };
+    response: Schemas["TokenResponse"];
   };
   /** Those from before count no more. Requires the same as adding a factor. */
   "POST /users/me/recovery-codes": {

@@ -149,6 +149,10 @@ pub enum Action {
     RecoveryCodeUse,
     /// A signed-in user has shown once more who they are, or a client tried to.
     SessionRenew,
+    /// A user had a device trusted, where sign-ins need the password only.
+    DeviceTrust,
+    /// A user ended the trust in devices.
+    DeviceEnd,
     /// An operator had the seeds of authenticator apps sealed with another key.
     KeysRotate,
 }
@@ -226,6 +230,8 @@ impl Action {
         Self::RecoveryCodes,
         Self::RecoveryCodeUse,
         Self::SessionRenew,
+        Self::DeviceTrust,
+        Self::DeviceEnd,
         Self::KeysRotate,
     ];
 
@@ -302,6 +308,8 @@ impl Action {
             Self::RecoveryCodes => "factor.recovery-codes",
             Self::RecoveryCodeUse => "factor.recovery-code-use",
             Self::SessionRenew => "session.renew",
+            Self::DeviceTrust => "device.trust",
+            Self::DeviceEnd => "device.end",
             Self::KeysRotate => "keys.rotate",
         }
     }

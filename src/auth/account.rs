@@ -8,14 +8,13 @@ use pydantic_email::fold;
 use secrecy::SecretString;
 
 use super::caller::lock_caller;
+use super::trusted_devices::end_everywhere;
 use super::validation::{Field, KeptKeys, PasswordInput, ProfileInput};
 use super::{Auth, VerifiedAccount, mail_tokens};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::error::Error;
 use crate::scope;
-use crate::store::{
-    ApiKey, Credential, Ends, Principal, Revoking, Sessions, User, UserChanges, Writing,
-};
+use crate::store::{ApiKey, Ends, Principal, Revoking, User, UserChanges, Writing};
 
 impl Auth {
     /// Changes the profile of the principal's user, and returns the changed user.
@@ -83,8 +82,8 @@ impl Auth {
             succeeding.succeed(tx, now)?;
             auth.0.throttle.clear_failures(tx, &fold(&user.email))?;
             mail_tokens::end_resets(tx, user.id)?;
-            if let Credential::LoginToken(token) = &principal.credential {
-                Sessions::end_others(tx, user.id, token.session.id)?;
+            if let Some(session) = principal.session() {
+                end_everywhere(tx, user.id, Some(session.id))?;
             }
             let ended = match &kept {
                 KeptKeys::All => Vec::new(),

@@ -3,7 +3,7 @@
 use super::{Administrator, Auth};
 use crate::audit::{Action, Event, Events};
 use crate::error::Error;
-use crate::store::{ApiKey, AuditHead, Revoking, Sequence, Sessions};
+use crate::store::{ApiKey, AuditHead, Revoking, Sequence, Sessions, TrustedDevices};
 
 /// How far ids skip ahead: more than can have been assigned since the copy was made.
 const ID_DISTANCE: i64 = 1_000_000;
@@ -64,6 +64,7 @@ impl Auth {
             };
             // They count again in the copy, although they may have been used since.
             super::mail_tokens::end_everyones(tx)?;
+            TrustedDevices::end_all(tx)?;
             let mut events = Events::default();
             events.record(event(&restore, &restored));
             auth.0.audit.append(tx, &context, events)?;

@@ -42,6 +42,7 @@ mod static_key;
 mod statistics;
 mod step_up;
 mod timekeeping;
+mod trusted_devices;
 mod user_patch;
 mod validation;
 #[cfg(not(feature = "mail"))]
@@ -76,9 +77,9 @@ pub(crate) use session::BY_PASSWORD;
 pub(crate) use session::MULTI_FACTOR;
 #[cfg(feature = "server")]
 pub(crate) use session::is_multi_factor;
-pub use session::{Device, IssuedToken, Refreshable, SignInKind};
+pub use session::{Device, DeviceSecret, IssuedToken, Refreshable, SignInKind};
 pub use sign_in::{
-    FactorInput, PendingEnrolment, PendingSignIn, SignIn, SignInStep, VerifiedAccount,
+    FactorInput, PendingEnrolment, PendingSignIn, SecondStep, SignIn, SignInStep, VerifiedAccount,
 };
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};

@@ -6,10 +6,11 @@ use super::Auth;
 use super::caller::lock_caller;
 use super::session::session_name;
 use super::session_uses::is_unused;
+use super::trusted_devices::end_everywhere;
 use super::validation::Field;
 use crate::audit::{Action, AuditContext, Event};
 use crate::error::{Error, FieldError, InvalidField};
-use crate::store::{Credential, Ends, Principal, Session, Sessions};
+use crate::store::{Ends, Principal, Session, Sessions};
 
 impl Auth {
     /// Lists the sessions of a user that have not ended, the one used last first.
@@ -78,7 +79,8 @@ impl Auth {
         .await
     }
 
-    /// Ends the sessions of the principal's user: all, or all but the principal's own. API keys stay.
+    /// Ends the sessions of the principal's user: all, or all but the principal's own, and the trust in devices.
+    /// API keys stay.
     ///
     /// # Errors
     /// The same as [`Auth::rename_session`].
@@ -92,12 +94,8 @@ impl Auth {
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         self.change(context, ends, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;
-            let ended = match &principal.credential {
-                Credential::LoginToken(token) if keeps_own => {
-                    Sessions::end_others(tx, user.id, token.session.id)?
-                }
-                _ => Sessions::end_of_user(tx, user.id)?,
-            };
+            let own = principal.session().map(|session| session.id);
+            let ended = end_everywhere(tx, user.id, own.filter(|_| keeps_own))?;
             let event = Event::new(Action::SessionEnd).on_user(user.id);
             events.record(event.with("sessions", ended));
             Ok(())

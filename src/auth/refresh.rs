@@ -111,6 +111,7 @@ impl Auth {
                 token: issued.next,
                 lifetime: left(session_end),
             }),
+            device: None,
         })
     }
 

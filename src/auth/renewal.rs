@@ -142,6 +142,7 @@ impl Auth {
                 expires_at,
                 lifetime: left(expires_at, now),
                 refresh: None,
+                device: None,
             },
         })
     }

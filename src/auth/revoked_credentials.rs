@@ -3,8 +3,9 @@
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
+use super::trusted_devices::end_everywhere;
 use crate::audit::{Action, Event, Events};
-use crate::store::{ApiKey, Revoking, Sessions, User};
+use crate::store::{ApiKey, Revoking, User};
 
 /// The credentials that were revoked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +25,7 @@ impl RevokedCredentials {
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
         Ok(Self {
-            sessions: Sessions::end_of_user(tx, user_id)?,
+            sessions: end_everywhere(tx, user_id, None)?,
             keys: ApiKey::revoke_all_of_user(tx, user_id, now)?,
         })
     }
@@ -32,7 +33,7 @@ impl RevokedCredentials {
     /// Ends the sessions of a user, and keeps the keys.
     pub(super) fn sessions_of_user(tx: &mut Revoking<'_>, user_id: i64) -> QueryResult<Self> {
         Ok(Self {
-            sessions: Sessions::end_of_user(tx, user_id)?,
+            sessions: end_everywhere(tx, user_id, None)?,
             keys: 0,
         })
     }

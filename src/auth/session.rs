@@ -78,6 +78,8 @@ pub struct IssuedToken {
     pub lifetime: TimeDelta,
     /// The refresh token, if the client asked for one.
     pub refresh: Option<Refreshable>,
+    /// The secret of the device, if the user asked for trust in it.
+    pub device: Option<DeviceSecret>,
 }
 
 /// A refresh token, which is returned only once.
@@ -86,6 +88,15 @@ pub struct Refreshable {
     /// The secret.
     pub token: RefreshToken,
     /// The remaining lifetime of the session.
+    pub lifetime: TimeDelta,
+}
+
+/// The secret of a device that is trusted from now on, which is returned only once.
+#[derive(Debug)]
+pub struct DeviceSecret {
+    /// What the device sends with the password.
+    pub secret: PlainToken,
+    /// For how long it is trusted.
     pub lifetime: TimeDelta,
 }
 
@@ -106,6 +117,7 @@ impl IssuedToken {
                 token: first.token(token.session.id),
                 lifetime: token.session.expires_at - token.created_at,
             }),
+            device: None,
         }
     }
 }

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ConfigError;
 use super::pages::brand_name;
+use super::time_span::TimeUnit;
 use super::values::Values;
 use crate::credential::sealed::SealingKeys;
 use crate::scope;
 
 /// The minimum length of the key that seals, in characters.
 const MIN_KEY_LENGTH: usize = 32;
+
+/// The longest time for which a device is trusted, in seconds: a year.
+const MAX_DEVICE_LIFETIME: u64 = 365 * 86_400;
 
 /// The settings of second factors.
 #[derive(Clone, Debug)]
@@ -24,6 +29,9 @@ pub struct FactorConfig {
     pub keys: Option<SealingKeys>,
     /// `TOKENHOUSE_MFA_SCOPES`: the scopes that a session has only with a second factor, separated by spaces.
     pub scopes: Arc<str>,
+    /// `TOKENHOUSE_DEVICE_LIFETIME`: how long a device is trusted on which a user has shown a second factor; zero
+    /// if none is.
+    pub device_lifetime: TimeDelta,
     /// `TOKENHOUSE_BRAND_NAME`: what authenticator apps call the service.
     pub issuer: String,
     /// `TOKENHOUSE_OTP_IN_PASSWORD`: whether the last six digits of the password of a user with an
@@ -77,9 +85,12 @@ impl FactorConfig {
                 "needs TOKENHOUSE_SECRET_KEY, and TOKENHOUSE_MFA=optional or required: otherwise nobody could use them",
             ));
         }
+        let name = "TOKENHOUSE_DEVICE_LIFETIME";
+        let device_lifetime = values.time(name, 0..=MAX_DEVICE_LIFETIME, TimeUnit::Second)?;
         Ok(Self {
             mode,
             scopes,
+            device_lifetime: TimeDelta::from_std(device_lifetime).unwrap_or(TimeDelta::MAX),
             keys: current.map(|current| SealingKeys::new(current, previous)),
             issuer: brand_name(values)?,
             otp_in_password: values.flag("TOKENHOUSE_OTP_IN_PASSWORD")?,

@@ -365,6 +365,11 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Scopes that a session has only with a second factor, separated by commas: users:write, users:read, events:read",
     ),
+    plain(
+        "TOKENHOUSE_DEVICE_LIFETIME",
+        "2592000",
+        "How long a device is trusted on which a user has entered a code and asked for that, so that sign-ins there need only the password: 30d or a number of seconds; at most 365d, 0 for never",
+    ),
     secret(
         "TOKENHOUSE_SECRET_KEY",
         "",

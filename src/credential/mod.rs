@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub(crate) mod browser_cookie;
+pub(crate) mod device_token;
 pub(crate) mod hex;
 pub(crate) mod keyed_digest;
 pub mod mail_token;
@@ -14,6 +15,7 @@ pub mod token;
 pub mod totp;
 
 use crate::credential::browser_cookie::is_browser_cookie_shaped;
+use crate::credential::device_token::is_device_token_shaped;
 use crate::credential::mail_token::is_mail_token_shaped;
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::credential::refresh_token::is_refresh_token_shaped;
@@ -40,13 +42,15 @@ pub struct CredentialDigest {
 
 impl CredentialDigest {
     /// Digests a credential from a header. Returns `None` for a malformed API key (mistyped or
-    /// truncated), for a refresh token, for the secret of a browser's cookie, for the token of a mail and
-    /// for that of a pending sign-in, which authenticate no user there and need no database query.
+    /// truncated), for a refresh token, for the secret of a browser's cookie or of a trusted device, for the
+    /// token of a mail and for that of a pending sign-in, which authenticate no user there and need no database
+    /// query.
     pub fn parse(presented: &[u8]) -> Option<Self> {
         if is_refresh_token_shaped(presented)
             || is_browser_cookie_shaped(presented)
             || is_mail_token_shaped(presented)
             || is_pending_token_shaped(presented)
+            || is_device_token_shaped(presented)
         {
             return None;
         }

@@ -209,7 +209,7 @@ pub(crate) fn sign_in_location(request: &HttpRequest) -> Result<String, BrowserE
 
 /// The value of the cookie with this name; `None` if there are two different ones, as the browser has one of
 /// them from another host.
-pub(super) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = cookies(headers, name);
     let first = values.next();
     first.filter(|first| values.all(|other| other == *first))

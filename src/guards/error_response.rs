@@ -57,6 +57,7 @@ impl ResponseError for Error {
             | Self::KeyNotFound
             | Self::SessionNotFound
             | Self::FactorNotFound
+            | Self::DeviceNotFound
             | Self::AppNotFound
             | Self::MailNotFound
             | Self::InvitationNotFound
@@ -225,6 +226,7 @@ impl Error {
             | Self::KeyNotFound
             | Self::SessionNotFound
             | Self::FactorNotFound
+            | Self::DeviceNotFound
             | Self::AppNotFound
             | Self::MailNotFound
             | Self::InvitationNotFound

@@ -9,8 +9,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::error_responses;
 use super::routes::{
-    account, admin_access, admin_users, events, factors, forward_auth, health, keys, oauth,
-    oauth_metadata, register, renewal, sessions, token, tutorial,
+    account, admin_access, admin_users, devices, events, factors, forward_auth, health, keys,
+    oauth, oauth_metadata, register, renewal, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
 use super::routes::{admin_mail, email_change, email_verification, invitations, password_reset};
@@ -90,6 +90,9 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         factors::confirm,
         factors::remove,
         factors::create_recovery_codes,
+        devices::list,
+        devices::remove,
+        devices::remove_all,
         events::own,
         oauth::revoke,
         oauth::introspect,

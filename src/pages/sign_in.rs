@@ -94,15 +94,20 @@ pub(crate) struct SecondFactorPage {
     next: Option<String>,
     /// The query of the form, with the URL of another host to go to.
     query: String,
+    /// For how long the browser can be trusted, as a sentence.
+    trust_hint: Option<String>,
+    is_remembered: bool,
     /// Whether the sign-in takes no code any more.
     is_over: bool,
 }
 
 impl SecondFactorPage {
-    /// The form of the sign-in with this token.
-    pub(crate) fn new(frame: Frame, token: &str, is_kept: bool) -> Self {
+    /// The form of the sign-in with this token, in a browser that can be trusted for some days.
+    pub(crate) fn new(frame: Frame, token: &str, is_kept: bool, trusted_days: Option<u64>) -> Self {
+        let t = SignInTexts::of(frame.language);
+        let language = frame.language;
         Self {
-            t: SignInTexts::of(frame.language),
+            t,
             frame,
             problem: None,
             token: token.to_owned(),
@@ -110,8 +115,16 @@ impl SecondFactorPage {
             is_kept,
             next: None,
             query: String::new(),
+            trust_hint: trusted_days.map(|days| language.count(t.remember_hint, days)),
+            is_remembered: false,
             is_over: false,
         }
+    }
+
+    /// The same form with the box for trust in the browser as the user left it.
+    pub(crate) fn remembering(mut self, is_remembered: bool) -> Self {
+        self.is_remembered = is_remembered;
+        self
     }
 
     /// The same form for a user who wants to see another page, or comes from a guarded host.

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 
 use super::limits::check_texts;
 use super::prepared::{Columns, ListedRow, RowList, prepared};
+use super::prune::prune;
 use super::schema::{access_tokens, refresh_tokens, sessions, spent_tokens, users};
 use super::session::{SESSION_STATE_COLUMNS, SessionState, SessionStateColumns};
 use super::user::{USER_COLUMNS, User};
@@ -279,15 +280,6 @@ pub(crate) fn prune_spent_tokens(
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<usize> {
-    let expired: Vec<String> = spent_tokens::table
-        .filter(spent_tokens::expiration_date.le(now))
-        .order(spent_tokens::expiration_date)
-        .limit(limit)
-        .select(spent_tokens::access_token)
-        .load(tx.conn())?;
-    if expired.is_empty() {
-        return Ok(0);
-    }
-    let these = spent_tokens::table.filter(spent_tokens::access_token.eq_any(expired));
-    diesel::delete(these).execute(tx.conn())
+    let old = || spent_tokens::expiration_date.le(now);
+    prune!(tx, spent_tokens, access_token: String, by expiration_date, old(), limit)
 }

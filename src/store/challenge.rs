@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::limits::check_texts;
+use super::prune::prune;
 use super::schema::challenges;
 use super::{StoreConnection, Writing};
 
@@ -172,13 +173,7 @@ impl Challenge {
         now: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
-        let expired = challenges::table
-            .filter(challenges::expires_at.le(now))
-            .order(challenges::expires_at)
-            .limit(limit)
-            .select(challenges::digest);
-        let digests: Vec<String> = expired.load(tx.conn())?;
-        let these = challenges::table.filter(challenges::digest.eq_any(digests));
-        diesel::delete(these).execute(tx.conn())
+        let old = || challenges::expires_at.le(now);
+        prune!(tx, challenges, digest: String, by expires_at, old(), limit)
     }
 }

@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::limits::check_texts;
+use super::prune::prune;
 use super::schema::factors;
 use super::{StoreConnection, Writing};
 
@@ -220,16 +221,10 @@ impl Factor {
         before: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<usize> {
-        let old = factors::table
-            .filter(factors::confirmed_at.is_null())
-            .filter(factors::created_at.lt(before))
-            .order(factors::created_at)
-            .limit(limit)
-            .select(factors::id);
-        let ids: Vec<i64> = old.load(tx.conn())?;
-        let unconfirmed = factors::table
-            .filter(factors::id.eq_any(ids))
-            .filter(factors::confirmed_at.is_null());
-        diesel::delete(unconfirmed).execute(tx.conn())
+        let old = || {
+            let is_early = factors::created_at.lt(before);
+            factors::confirmed_at.is_null().and(is_early)
+        };
+        prune!(tx, factors, id: i64, by created_at, old(), limit)
     }
 }

@@ -5,6 +5,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 
 use super::limits::check_texts;
+use super::prune::prune;
 use super::schema::invitations;
 use super::{StoreConnection, Writing};
 
@@ -226,16 +227,7 @@ impl Invitation {
         let Some(before) = now.checked_sub_signed(KEPT_AFTER_EXPIRY) else {
             return Ok(0);
         };
-        let old: Vec<i64> = invitations::table
-            .filter(invitations::expires_at.le(before))
-            .order(invitations::expires_at)
-            .limit(limit)
-            .select(invitations::id)
-            .load(tx.conn())?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let these = invitations::table.filter(invitations::id.eq_any(old));
-        diesel::delete(these).execute(tx.conn())
+        let old = || invitations::expires_at.le(before);
+        prune!(tx, invitations, id: i64, by expires_at, old(), limit)
     }
 }

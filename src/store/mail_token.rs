@@ -5,6 +5,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::limits::check_texts;
+use super::prune::prune;
 use super::schema::mail_tokens;
 use super::{StoreConnection, Writing};
 use crate::credential::mail_token::MailPurpose;
@@ -203,17 +204,8 @@ impl MailToken {
         let Some(before) = now.checked_sub_signed(KEPT_AFTER_EXPIRY) else {
             return Ok(0);
         };
-        let old: Vec<i64> = mail_tokens::table
-            .filter(mail_tokens::expires_at.le(before))
-            .order(mail_tokens::expires_at)
-            .limit(limit)
-            .select(mail_tokens::id)
-            .load(tx.conn())?;
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let these = mail_tokens::table.filter(mail_tokens::id.eq_any(old));
-        diesel::delete(these).execute(tx.conn())
+        let old = || mail_tokens::expires_at.le(before);
+        prune!(tx, mail_tokens, id: i64, by expires_at, old(), limit)
     }
 }
 

@@ -43,6 +43,7 @@ mod postgres_connection;
 mod prepared;
 mod principal;
 mod principal_cache;
+mod prune;
 mod recognition;
 mod recovery_code;
 mod refresh;
@@ -66,6 +67,7 @@ pub mod throttle_counter;
 #[cfg(feature = "cli")]
 mod timestamp;
 mod transaction;
+mod trusted_device;
 pub mod user;
 pub(crate) mod user_search;
 
@@ -128,6 +130,8 @@ pub use status::{
 pub(crate) use temporary_schemas::TemporarySchemas;
 pub use throttle_counter::ThrottleCounter;
 pub use transaction::{Ends, Revoking, Writing};
+pub use trusted_device::TrustedDevice;
+pub(crate) use trusted_device::{NewTrustedDevice, TrustedDevices};
 pub(crate) use user::record_deleted_user;
 pub use user::{NewUser, User, UserChanges};
 

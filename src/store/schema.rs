@@ -330,6 +330,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    trusted_devices (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        digest -> Text,
+        name -> Text,
+        created_at -> Timestamp,
+        last_used_at -> Nullable<Timestamp>,
+        expires_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(access_tokens -> sessions (session_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));

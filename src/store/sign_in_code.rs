@@ -7,6 +7,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::limits::check_texts;
+use super::prune::prune;
 use super::refresh::SLOTS;
 use super::schema::{access_tokens, sessions, sign_in_codes};
 use super::{Revoking, StoreConnection, Writing};
@@ -167,17 +168,8 @@ pub(crate) fn prune_sign_in_codes(
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<usize> {
-    let expired: Vec<String> = sign_in_codes::table
-        .filter(sign_in_codes::expires_at.le(now))
-        .order(sign_in_codes::expires_at)
-        .limit(limit)
-        .select(sign_in_codes::digest)
-        .load(tx.conn())?;
-    if expired.is_empty() {
-        return Ok(0);
-    }
-    let these = sign_in_codes::table.filter(sign_in_codes::digest.eq_any(expired));
-    diesel::delete(these).execute(tx.conn())
+    let old = || sign_in_codes::expires_at.le(now);
+    prune!(tx, sign_in_codes, digest: String, by expires_at, old(), limit)
 }
 
 #[cfg(test)]

@@ -206,6 +206,8 @@ fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
             "Canary"
         ),
         "grant_type=urn:tokenhouse:grant-type:mfa-enrollment&mfa_token=tkm_Canary".to_owned(),
+        "username=a&password=b&device_token=tkd_Canary".to_owned(),
+        format!("username={email}&password={PASSWORD}&device_token=Canary"),
         "grant_type=urn:tokenhouse:grant-type:mfa-recovery-code&mfa_token=Canary\
          &recovery_code=Canary"
             .to_owned(),
@@ -353,7 +355,16 @@ fn page_requests(client: &Client) -> Vec<Request> {
         requests.push(client.post("/signin").form(fields).host("localhost"));
         requests.push(client.post("/signin").form(fields));
     }
-    let fields = [("mfa_token", "tkm_Canary"), ("code", "Canary")];
+    for cookie in ["tokenhouse-device=Canary", "tokenhouse-device=tkd_Canary"] {
+        let fields = [("email", "nobody@example.com"), ("password", "Canary")];
+        let request = client.post("/signin").form(&fields);
+        requests.push(of_page(request.header("Cookie", cookie)));
+    }
+    let fields = [
+        ("mfa_token", "tkm_Canary"),
+        ("code", "Canary"),
+        ("remember", "yes"),
+    ];
     requests.push(of_page(client.post("/signin/factor").form(&fields)));
     let fields = [
         ("mfa_token", "tkm_Canary"),

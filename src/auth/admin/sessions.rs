@@ -3,6 +3,7 @@
 use super::Administrator;
 use crate::audit::{Action, Event};
 use crate::auth::Auth;
+use crate::auth::trusted_devices::end_everywhere;
 use crate::error::Error;
 use crate::store::{Ends, Session, Sessions, User};
 
@@ -72,7 +73,7 @@ impl Auth {
         event: impl FnOnce(usize) -> Option<Event> + Send + 'static,
     ) -> Result<usize, Error> {
         let ended = self.administer(admin, id, Ends::Users(vec![id]), move |tx, events, user| {
-            let ended = Sessions::end_of_user(tx, user.id)?;
+            let ended = end_everywhere(tx, user.id, None)?;
             if let Some(event) = event(ended) {
                 events.record(event.on_user(user.id));
             }

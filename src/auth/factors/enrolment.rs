@@ -18,7 +18,7 @@ use crate::credential::otpauth::{otpauth_uri, qr_svg};
 use crate::credential::recovery_code::{RecoveryCode, SLOTS};
 use crate::credential::totp::{OtpCode, Seed};
 use crate::error::Error;
-use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions, User};
+use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions, TrustedDevices};
 
 /// The maximum number of factors of a user.
 const MAX_FACTORS: usize = 10;
@@ -100,8 +100,8 @@ impl Auth {
     /// Shows an app to confirm again, after a wrong code: with the seed that the browser has sent back, so that
     /// it appears only where it was seen before. `None` for a text that is no seed.
     #[cfg(feature = "pages")]
-    pub(crate) fn show_totp_again(&self, user: &User, id: i64, secret: &str) -> Option<NewTotp> {
-        self.new_totp(&user.email, id, &Seed::from_base32(secret)?)
+    pub(crate) fn show_totp_again(&self, email: &str, id: i64, secret: &str) -> Option<NewTotp> {
+        self.new_totp(email, id, &Seed::from_base32(secret)?)
     }
 
     fn new_totp(&self, email: &str, id: i64, seed: &Seed) -> Option<NewTotp> {
@@ -161,6 +161,7 @@ impl Auth {
             if !hashes.is_empty() {
                 RecoveryCodes::replace(tx, user.id, &hashes, now)?;
             }
+            TrustedDevices::end_of_user(tx, user.id)?;
             match &caller {
                 Enroller::SignedIn(principal) => {
                     if let Credential::LoginToken(token) = &principal.credential {

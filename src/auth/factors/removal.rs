@@ -12,9 +12,10 @@ use crate::auth::admin::Administrator;
 use crate::auth::caller::lock_caller;
 use crate::auth::factor_change::FactorChange;
 use crate::auth::session::BY_PASSWORD;
+use crate::auth::trusted_devices::end_everywhere;
 use crate::error::Error;
 use crate::store::{
-    Challenge, Ends, Factor, Principal, RecoveryCodes, Revoking, Sessions, Writing,
+    Challenge, Ends, Factor, Principal, RecoveryCodes, Revoking, Sessions, TrustedDevices, Writing,
 };
 
 impl Auth {
@@ -46,6 +47,7 @@ impl Auth {
             if !removed.is_confirmed() {
                 return Ok(());
             }
+            TrustedDevices::end_of_user(tx, user.id)?;
             if is_last(tx, user.id)? {
                 forget(tx, user.id)?;
                 Sessions::lower_amr(tx, user.id, BY_PASSWORD)?;
@@ -83,7 +85,7 @@ impl Auth {
             if is_last(tx, user.id)? {
                 forget(tx, user.id)?;
             }
-            let sessions = Sessions::end_of_user(tx, user.id)?;
+            let sessions = end_everywhere(tx, user.id, None)?;
             auth.0.throttle.clear_factor_tries(tx, user.id)?;
             let event = Event::new(Action::FactorReset).on_user(user.id);
             let event = event.with("factors", removed).with("sessions", sessions);
@@ -99,12 +101,12 @@ impl Auth {
         reset.await
     }
 
-    /// Deletes the factors that were never confirmed, and the sign-ins that wait no longer; none while the
-    /// clock is not trusted ([`Auth::check_clock`]).
+    /// Deletes the factors that were never confirmed, the sign-ins that wait no longer, and the devices that are
+    /// trusted no longer; none while the clock is not trusted ([`Auth::check_clock`]).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer; earlier batches stay deleted.
-    pub(crate) async fn prune_factors(&self) -> Result<(), Error> {
+    pub async fn prune_factors(&self) -> Result<(), Error> {
         if !self.check_clock().await? {
             return Ok(());
         }
@@ -115,6 +117,8 @@ impl Auth {
         store.delete_in_batches(factors, |_rows| ()).await?;
         let waiting = move |tx: &mut Writing<'_>, limit| Challenge::prune(tx, now, limit);
         store.delete_in_batches(waiting, |_rows| ()).await?;
+        let devices = move |tx: &mut Writing<'_>, limit| TrustedDevices::prune(tx, now, limit);
+        store.delete_in_batches(devices, |_rows| ()).await?;
         Ok(())
     }
 }

@@ -8,7 +8,9 @@ use crate::credential::totp::{OtpCode, last_step_at};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::password::StoredHash;
-use crate::store::{Account, Challenge, Factor, RecoveryCodes, Writing};
+use crate::store::{
+    Account, Challenge, Factor, NewTrustedDevice, RecoveryCodes, TrustedDevices, Writing,
+};
 
 /// A code that a user has typed.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub(in crate::auth) struct Waiting {
     pub(super) digest: String,
     /// How many codes it takes after this one.
     pub(super) tries_left: i64,
+    /// The device that the user wants to have trusted.
+    pub(super) device: Option<NewTrustedDevice>,
 }
 
 impl Auth {
@@ -170,6 +174,11 @@ impl Auth {
                 let event = Event::new(Action::RecoveryCodeUse).on_user(user.id);
                 events.record(event.with("left", left));
                 auth.tell_of_factor(tx, &by, user, FactorChange::CodeUsed)?;
+            }
+            if let Some(device) = waiting.and_then(|waiting| waiting.device) {
+                let id = TrustedDevices::insert(tx, &device)?;
+                let event = Event::new(Action::DeviceTrust).on_user(user.id);
+                events.record(event.with("device", id));
             }
             Ok(())
         };

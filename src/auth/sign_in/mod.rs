@@ -13,7 +13,7 @@ pub use self::factor_check::FactorInput;
 #[cfg(feature = "mail")]
 pub(super) use self::password::REFUSAL_DELAY;
 pub use self::password::VerifiedAccount;
-pub use self::second_factor::{PendingSignIn, SignInStep};
+pub use self::second_factor::{PendingSignIn, SecondStep, SignInStep};
 use super::session::{Authentication, Beginning, SignInKind, claim_if_needed, is_multi_factor};
 use super::{Auth, Device, IssuedToken};
 use crate::audit::{Action, AuditContext, Event};
@@ -44,6 +44,8 @@ pub struct SignIn {
     pub kind: SignInKind,
     /// The code of a second factor, as the user typed it; ignored for a user who has none.
     pub otp: Option<SecretString>,
+    /// The secret of a trusted device, which replaces the code.
+    pub device_token: Option<SecretString>,
 }
 
 impl SignIn {
@@ -56,6 +58,7 @@ impl SignIn {
             device: Device::default(),
             kind: SignInKind::default(),
             otp: None,
+            device_token: None,
         }
     }
 }
@@ -124,13 +127,19 @@ impl Auth {
         if self.asks_for_factor(&verified.account) {
             let code = request.otp.as_ref().or(verified.appended_code.as_ref());
             // Without a factor, there is nothing that a code could be right for.
-            let Some(code) = code.cloned().filter(|_| verified.account.has_factor) else {
-                self.check_scopes(context, &verified, request.scope.as_deref())
-                    .await?;
-                let waiting = self.await_factor(context, &verified, request).await?;
-                return Ok((verified, Some(waiting)));
-            };
-            verified = self.pass_at_once(context, verified, &code).await?;
+            match code.cloned().filter(|_| verified.account.has_factor) {
+                Some(code) => verified = self.pass_at_once(context, verified, &code).await?,
+                None => {
+                    let scope = request.scope.as_deref();
+                    let (scopes, _) = self.check_scopes(context, &verified, scope).await?;
+                    let (id, device) = (verified.account.user.id, request.device_token.as_ref());
+                    verified.trusted_device = self.find_device(id, device, &scopes).await?;
+                    if verified.trusted_device.is_none() {
+                        let waiting = self.await_factor(context, &verified, request).await?;
+                        return Ok((verified, Some(waiting)));
+                    }
+                }
+            }
         }
         let issued = self
             .create_access_token(context, &verified, request)
@@ -178,7 +187,8 @@ impl Auth {
         request: &SignIn,
     ) -> Result<Option<IssuedToken>, Error> {
         let account = &verified.account;
-        if self.asks_for_factor(account) && !is_multi_factor(verified.methods) {
+        let has_shown = is_multi_factor(verified.methods) || verified.trusted_device.is_some();
+        if self.asks_for_factor(account) && !has_shown {
             return Err(Error::SecondFactorRequired);
         }
         let SignIn {
@@ -258,7 +268,10 @@ impl Auth {
     ) -> Result<Option<Stored>, Error> {
         let session = beginning.session;
         let VerifiedAccount {
-            account, attempt, ..
+            account,
+            attempt,
+            trusted_device,
+            ..
         } = verified.clone();
         let user_id = account.user.id;
         let claims = Claims {
@@ -286,6 +299,10 @@ impl Auth {
             let event = match is_multi_factor(&session.amr) {
                 true => event.with("amr", session.amr.as_str()),
                 false => event,
+            };
+            let event = match trusted_device {
+                Some(id) => event.with("device", id),
+                None => event,
             };
             events.record(match session.kind {
                 SessionKind::Browser => event.with("kind", "browser"),

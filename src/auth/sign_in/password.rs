@@ -34,6 +34,8 @@ pub struct VerifiedAccount {
     pub(in crate::auth) methods: &'static str,
     /// The code that was read from the end of the password.
     pub(in crate::auth) appended_code: Option<SecretString>,
+    /// The id of the trusted device from which the sign-in comes.
+    pub(in crate::auth) trusted_device: Option<i64>,
 }
 
 impl VerifiedAccount {
@@ -43,6 +45,7 @@ impl VerifiedAccount {
             attempt,
             methods: BY_PASSWORD,
             appended_code: None,
+            trusted_device: None,
         }
     }
 

@@ -50,6 +50,19 @@ pub enum SignInStep {
     Enrolment(PendingSignIn),
 }
 
+/// The second step of a sign-in.
+#[derive(Clone, Debug)]
+pub struct SecondStep<'a> {
+    /// The token of the sign-in that waits.
+    pub token: &'a str,
+    /// The code.
+    pub input: &'a FactorInput,
+    /// Whether a browser sends it.
+    pub is_browser: bool,
+    /// Whether the next sign-ins on this device need no code.
+    pub remembers_device: bool,
+}
+
 /// What the client has asked for with the password, as it is stored. It holds no secret.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
@@ -185,7 +198,7 @@ impl Auth {
         })
     }
 
-    /// Continues the sign-in of this token, in a browser if it began there: the code is checked, and a session
+    /// Continues a sign-in that waits, in a browser if it began there: the code is checked, and a session
     /// begins as it was asked for with the password.
     ///
     /// # Errors
@@ -195,10 +208,14 @@ impl Auth {
     pub async fn continue_sign_in(
         &self,
         context: &AuditContext,
-        token: &str,
-        input: &FactorInput,
-        is_browser: bool,
+        step: SecondStep<'_>,
     ) -> Result<IssuedToken, Error> {
+        let SecondStep {
+            token,
+            input,
+            is_browser,
+            remembers_device,
+        } = step;
         let digest = digest_of(token)?;
         let waiting = self.take_try(&digest, self.0.clock.now()).await?;
         let tries_left = MAX_TRIES - waiting.tries;
@@ -206,10 +223,24 @@ impl Auth {
         if !self.asks_for_code(&account) {
             return Err(Error::BadMfaToken);
         }
-        let waiting = Waiting { digest, tries_left };
+        let (id, name) = (account.user.id, state.device_name.as_deref());
+        let device = match remembers_device {
+            true => self.new_device(context, id, name)?,
+            false => None,
+        };
+        let (device, secret) = device.unzip();
+        let waiting = Waiting {
+            digest,
+            tries_left,
+            device,
+        };
         self.pass_factor(context, &account, input, Action::Login, Some(waiting))
             .await?;
-        self.begin_waiting(context, account, state).await
+        let issued = self.begin_waiting(context, account, state).await?;
+        Ok(IssuedToken {
+            device: secret,
+            ..issued
+        })
     }
 
     /// The account of a sign-in that waits, and what was asked for with the password.
@@ -252,6 +283,7 @@ impl Auth {
             account,
             methods: BY_TWO_FACTORS,
             appended_code: None,
+            trusted_device: None,
         };
         let request = state.into_request();
         let issued = self.create_access_token(context, &verified, &request);

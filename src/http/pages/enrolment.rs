@@ -119,7 +119,7 @@ pub(super) async fn confirm(
         Err(error) => return over(error),
     };
     let seed = form.secret.expose_secret();
-    let again = auth.show_totp_again(pending.user(), form.factor, seed);
+    let again = auth.show_totp_again(&pending.user().email, form.factor, seed);
     match enrol(&request, &auth, &context, pending, &form).await {
         Ok((issued, codes)) => {
             let (onward, cookie) =

@@ -23,6 +23,7 @@ use crate::pages::{Refusal, SeedView};
 /// The queries of the page after a change.
 const ADDED: &str = "added";
 const REMOVED: &str = "removed";
+const FORGOTTEN: &str = "forgotten";
 
 /// The name of a new app.
 pub(super) struct FactorForm {
@@ -74,6 +75,7 @@ pub(super) async fn list(
     let notices = [
         (ADDED, FactorsNotice::Added),
         (REMOVED, FactorsNotice::Removed),
+        (FORGOTTEN, FactorsNotice::Forgotten),
     ];
     let notice = notices.into_iter().find(|(what, _)| says(&request, what));
     let shown = factors_page(&auth, &page, &session).await?;
@@ -86,10 +88,11 @@ async fn factors_page(
     session: &BrowserSession,
 ) -> Result<FactorsPage, DomainError> {
     let factors = auth.list_factors(session.user.id).await?;
+    let devices = auth.list_devices(session.user.id).await?;
     Ok(FactorsPage::new(
         page.frame_for(session),
-        &factors.confirmed,
-        factors.recovery_codes,
+        &factors,
+        &devices,
         auth.clock().now(),
     ))
 }
@@ -162,7 +165,7 @@ pub(super) async fn confirm(
         }
         Err(error) => error,
     };
-    let again = auth.show_totp_again(&session.user, id, form.secret.expose_secret());
+    let again = auth.show_totp_again(&session.user.email, id, form.secret.expose_secret());
     match (error, again) {
         (Error::Domain(error), Some(new)) if !matches!(error, DomainError::FactorNotFound) => {
             refused_form(error, |error| {
@@ -219,6 +222,26 @@ pub(super) async fn remove(
             Ok(back_to(&page, Section::Factors.path(), REMOVED))
         }
         Err(error) => refused(&auth, &page, &session, error, None).await,
+    }
+}
+
+/// Forgets a trusted device. One that is forgotten already is no error: the button was pressed twice.
+pub(super) async fn forget_device(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<NoFields>,
+) -> Result<HttpResponse, Error> {
+    let session = form.session;
+    let id = path_id(&request)?;
+    let context = context.by_owner(&session);
+    let ended = auth.end_devices(&context, session.principal(), Some(id));
+    match ended.await {
+        Ok(()) | Err(DomainError::DeviceNotFound) => {
+            Ok(back_to(&page, Section::Factors.path(), FORGOTTEN))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -155,6 +155,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             ))
             .service(page("/account/factors/{id}/remove", post(factors::remove)))
             .service(page(
+                "/account/devices/{id}/forget",
+                post(factors::forget_device),
+            ))
+            .service(page(
                 "/account/recovery-codes",
                 post(factors::replace_codes),
             ))

@@ -1,13 +1,14 @@
 //! The second step of a sign-in: the code of a second factor.
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::own_path;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
-use super::{OwnForm, Page, refused_form, show};
-use crate::auth::{AuditContext, Auth, FactorInput, PendingSignIn};
+use super::{OwnForm, Page, cookies, refused_form, show};
+use crate::auth::{AuditContext, Auth, FactorInput, PendingSignIn, SecondStep};
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
@@ -21,6 +22,7 @@ pub(super) struct SecondFactorForm {
     token: SecretString,
     code: SecretString,
     is_kept: bool,
+    remembers_device: bool,
     next: Option<String>,
 }
 
@@ -36,6 +38,7 @@ impl FromFields for SecondFactorForm {
             token: fields.text("mfa_token").into(),
             code: fields.text("code").into(),
             is_kept: fields.text("keep") == "yes",
+            remembers_device: fields.text("remember") == "yes",
             next: own_path(&next).map(str::to_owned),
         })
     }
@@ -43,13 +46,21 @@ impl FromFields for SecondFactorForm {
 
 /// Asks for the code, after the right password.
 pub(super) fn ask(
+    auth: &Auth,
     page: &Page,
     pending: &PendingSignIn,
     onward: &Onward,
 ) -> Result<HttpResponse, Error> {
     let token = pending.secret.expose();
-    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept);
+    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept, trusted_days(auth));
     show(&form.leading(onward.next.clone(), onward.to.as_deref()))
+}
+
+/// For how many days the page offers to trust the browser.
+fn trusted_days(auth: &Auth) -> Option<u64> {
+    let lifetime = auth.config().factors.device_lifetime;
+    auth.trusts_devices()
+        .then(|| lifetime.num_days().max(1).unsigned_abs())
 }
 
 /// Checks the code, and leads on.
@@ -69,7 +80,15 @@ pub(super) async fn check(
         // The page repeats no other text.
         _ if !is_token => Err(DomainError::BadMfaToken),
         // Boxed, or every connection that is still reading its form would reserve the space.
-        Some(input) => Box::pin(auth.continue_sign_in(&context, token, &input, true)).await,
+        Some(input) => {
+            let step = SecondStep {
+                token,
+                input: &input,
+                is_browser: true,
+                remembers_device: form.remembers_device,
+            };
+            Box::pin(auth.continue_sign_in(&context, step)).await
+        }
         // Costs no try.
         None => Err(FieldError::new("code", InvalidField::NoCode).into()),
     };
@@ -80,10 +99,18 @@ pub(super) async fn check(
                 next: form.next,
                 to,
             };
-            signed_in(&auth, &context, &page, earlier, &issued, &onward).await
+            let arrived = signed_in(&auth, &context, &page, earlier, &issued, &onward);
+            let mut arrived = arrived.await?;
+            if let Some(device) = &issued.device {
+                let cookie = cookies::device(page.site(), device).ok_or(DomainError::Internal)?;
+                arrived.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            Ok(arrived)
         }
         Err(error) => refused_form(error, |error| {
-            let shown = SecondFactorPage::new(page.frame(), token, form.is_kept);
+            let days = trusted_days(&auth);
+            let shown = SecondFactorPage::new(page.frame(), token, form.is_kept, days);
+            let shown = shown.remembering(form.remembers_device);
             let shown = shown.leading(form.next.clone(), to.as_deref());
             let is_over = matches!(error, DomainError::BadMfaToken);
             show(&shown.refused(Refusal::new(error, page.language()), is_over))

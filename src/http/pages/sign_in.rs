@@ -142,7 +142,7 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page);
-    let step = match attempt(&request, &auth, &context, &form).await {
+    let step = match attempt(&request, &auth, &context, &page, &form).await {
         Ok(step) => step,
         Err(Error::Domain(error)) => {
             return refused_form(error, |error| {
@@ -170,7 +170,7 @@ pub(super) async fn go_a_step(
 ) -> Result<HttpResponse, Error> {
     match step {
         SignInStep::Done(issued) => signed_in(auth, context, page, earlier, issued, onward).await,
-        SignInStep::SecondFactor(pending) => second_factor::ask(page, pending, onward),
+        SignInStep::SecondFactor(pending) => second_factor::ask(auth, page, pending, onward),
         SignInStep::Enrolment(pending) => {
             enrolment::ask(auth, context, page, pending, onward).await
         }
@@ -237,11 +237,15 @@ async fn attempt(
     request: &HttpRequest,
     auth: &Auth,
     context: &AuditContext,
+    page: &Page,
     form: &SignInForm,
 ) -> Result<SignInStep, Error> {
     form.check()?;
     refuse_while_busy(request).await?;
-    let sign_in = SignIn::new(&form.email, form.password.clone());
+    let sign_in = SignIn {
+        device_token: cookies::device_token(request.headers(), page.site()),
+        ..SignIn::new(&form.email, form.password.clone())
+    };
     Ok(begin_session(auth, context, sign_in, form.is_kept).await?)
 }
 

@@ -5,6 +5,7 @@ pub(super) mod admin_access;
 #[cfg(feature = "mail")]
 pub(super) mod admin_mail;
 pub(super) mod admin_users;
+pub(super) mod devices;
 pub(super) mod docs;
 #[cfg(feature = "mail")]
 pub(super) mod email_change;
@@ -78,6 +79,11 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             "/users/me/factors",
             get(factors::list).post(factors::create),
         ))
+        .service(resource(
+            "/users/me/devices",
+            get(devices::list).delete(devices::remove_all),
+        ))
+        .service(resource("/users/me/devices/{id}", delete(devices::remove)))
         .service(resource(
             "/users/me/reauthenticate",
             post(renewal::reauthenticate),

@@ -8,13 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{
-    AuditContext, Auth, Device, FactorInput, IssuedToken, PendingSignIn, SignIn, SignInKind,
-    SignInStep,
+    AuditContext, Auth, Device, FactorInput, IssuedToken, PendingSignIn, SecondStep, SignIn,
+    SignInKind, SignInStep,
 };
 use crate::config::RefreshMode;
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
-use crate::error::{Error as DomainError, ErrorCollector, FieldError, InvalidField};
+use crate::error::{Error as DomainError, ErrorCollector, FieldError, FieldType, InvalidField};
 use crate::guards::SignedIn;
 use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::body::query::Query;
@@ -53,6 +53,13 @@ pub(crate) struct TokenRequest {
     /// For `…:mfa-recovery-code`.
     #[schema(nullable = false, format = "password", example = "")]
     recovery_code: Option<String>,
+    /// Whether this device is trusted from now on, so that its next sign-ins need no code; for the grants with
+    /// a code.
+    #[schema(nullable = false, default = false)]
+    remember_device: Option<bool>,
+    /// What a trusted device got, together with the password, in place of a code.
+    #[schema(nullable = false, format = "password", example = "")]
+    device_token: Option<String>,
     /// The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
     /// for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
     /// answer has a refresh token, and the access token is short-lived.
@@ -74,7 +81,7 @@ pub(crate) struct TokenRequest {
 }
 
 /// The parameters of [`TokenRequest`], which must not be repeated.
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 14] = [
     "grant_type",
     "username",
     "password",
@@ -82,6 +89,8 @@ const PARAMETERS: [&str; 12] = [
     "mfa_token",
     "otp",
     "recovery_code",
+    "remember_device",
+    "device_token",
     "scope",
     "client_id",
     "client_secret",
@@ -124,6 +133,7 @@ pub(crate) enum TokenForm {
     Factor {
         token: SecretString,
         input: FactorInput,
+        remembers_device: bool,
     },
     /// The last step of a sign-in whose user has added a second factor.
     Enrolled { token: SecretString },
@@ -155,8 +165,13 @@ impl FromFields for TokenForm {
         if let Some(grant @ (Grant::Otp | Grant::RecoveryCode)) = grant {
             let token = errors.take(fields.required("mfa_token").map(SecretString::from));
             let input = errors.take(factor_input(grant, &mut fields));
-            return match (token, input) {
-                (Some(token), Some(input)) => Ok(Self::Factor { token, input }),
+            let remembers = errors.take(remembers_device(&mut fields));
+            return match (token, input, remembers) {
+                (Some(token), Some(input), Some(remembers_device)) => Ok(Self::Factor {
+                    token,
+                    input,
+                    remembers_device,
+                }),
                 _ => Err(RequestError::InvalidForm(errors.into())),
             };
         }
@@ -171,15 +186,14 @@ impl FromFields for TokenForm {
         let device_id = errors.take(fields.optional("device_id"));
         let device_name = errors.take(fields.optional("device_name"));
         let otp = errors.take(optional_otp(&mut fields));
-        match (grant, name, password, scope, device_id, device_name, otp) {
+        let device_token = errors.take(fields.optional("device_token"));
+        match (
+            (grant, name, password, scope),
+            (device_id, device_name, otp, device_token),
+        ) {
             (
-                Some(_),
-                Some(name),
-                Some(password),
-                Some(scope),
-                Some(id),
-                Some(device_name),
-                Some(otp),
+                (Some(_), Some(name), Some(password), Some(scope)),
+                (Some(id), Some(device_name), Some(otp), Some(device_token)),
             ) => Ok(Self::Password(SignIn {
                 name,
                 password,
@@ -190,6 +204,7 @@ impl FromFields for TokenForm {
                 },
                 kind: SignInKind::Client,
                 otp,
+                device_token: device_token.map(SecretString::from),
             })),
             _ => Err(RequestError::InvalidForm(errors.into())),
         }
@@ -208,6 +223,21 @@ fn factor_input(grant: Grant, fields: &mut Fields) -> Result<FactorInput, ErrorD
         _ => OtpCode::parse(&typed).map(FactorInput::Otp),
     };
     input.ok_or_else(|| ErrorDetails::from(&FieldError::new(field, reason)))
+}
+
+/// Whether the device is trusted from now on.
+fn remembers_device(fields: &mut Fields) -> Result<bool, ErrorDetails> {
+    match fields.optional("remember_device")?.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => {
+            let error = FieldError::new(
+                "remember_device",
+                InvalidField::WrongType(FieldType::Boolean),
+            );
+            Err(ErrorDetails::from(&error))
+        }
+    }
 }
 
 /// The code beside the password.
@@ -276,6 +306,15 @@ pub(crate) struct TokenResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 2_592_000)]
     refresh_expires_in: Option<i64>,
+    /// 47 characters, to send with the password in place of a code; only with `remember_device`, and shown only
+    /// once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "")]
+    device_token: Option<&'a str>,
+    /// Until the device is trusted no longer, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 2_592_000)]
+    device_expires_in: Option<i64>,
 }
 
 /// The password is right, and a second factor is missing (as Auth0 answers it), or has to be added first.
@@ -368,7 +407,7 @@ pub(crate) async fn create_token(
 
 /// The response with a new access token.
 pub(super) fn signed_in(auth: &Auth, issued: &IssuedToken) -> HttpResponse {
-    let refresh = issued.refresh.as_ref();
+    let (refresh, device) = (issued.refresh.as_ref(), issued.device.as_ref());
     let is_shown = auth.config().sessions.per_user > 1 || refresh.is_some();
     HttpResponse::Ok()
         // HTTP/1.0's no-store, which RFC 6749 section 5.1 requires as well.
@@ -381,6 +420,8 @@ pub(super) fn signed_in(auth: &Auth, issued: &IssuedToken) -> HttpResponse {
             session_id: is_shown.then_some(issued.session_id),
             refresh_token: refresh.map(|refresh| refresh.token.expose()),
             refresh_expires_in: refresh.map(|refresh| refresh.lifetime.num_seconds()),
+            device_token: device.map(|device| device.secret.expose()),
+            device_expires_in: device.map(|device| device.lifetime.num_seconds()),
         })
 }
 
@@ -402,9 +443,18 @@ async fn issue(
         TokenForm::Password(request) => {
             return Ok(Box::pin(auth.sign_in(context, request)).await?);
         }
-        TokenForm::Factor { token, input } => {
-            let token = token.expose_secret();
-            Box::pin(auth.continue_sign_in(context, token, &input, false)).await
+        TokenForm::Factor {
+            token,
+            input,
+            remembers_device,
+        } => {
+            let step = SecondStep {
+                token: token.expose_secret(),
+                input: &input,
+                is_browser: false,
+                remembers_device,
+            };
+            Box::pin(auth.continue_sign_in(context, step)).await
         }
         TokenForm::Enrolled { token } => {
             let token = token.expose_secret();

@@ -77,6 +77,8 @@ fn name(t: &EventTexts, action: &str) -> Option<&'static str> {
         "session.rename" => t.session_rename,
         "session.evicted" => t.session_evicted,
         "session.renew" => t.session_renew,
+        "device.trust" => t.device_trust,
+        "device.end" => t.device_end,
         "session.refresh_reuse" => t.session_refresh_reuse,
         "token.issue" => t.token_issue,
         "token.revoke" => t.token_revoke,

@@ -4,14 +4,15 @@ use askama::Template;
 use chrono::NaiveDateTime;
 
 use super::{AccountHead, Section};
+use crate::auth::Factors;
 use crate::pages::language::fill;
 use crate::pages::texts::account::AccountTexts;
 use crate::pages::texts::factors::FactorTexts;
 use crate::pages::time::{ago, date_time};
 use crate::pages::{FieldView, Frame, Refusal, SeedView};
-use crate::store::{Factor, RecoveryCodesLeft};
+use crate::store::{Factor, RecoveryCodesLeft, TrustedDevice};
 
-/// The apps, the recovery codes, and a form for another app.
+/// The apps, the recovery codes, the trusted devices, and a form for another app.
 #[derive(Template)]
 #[template(path = "factors.html")]
 pub(crate) struct FactorsPage {
@@ -20,6 +21,7 @@ pub(crate) struct FactorsPage {
     f: &'static FactorTexts,
     head: AccountHead,
     factors: Vec<FactorView>,
+    devices: Vec<DeviceView>,
     /// How many recovery codes are left, as a sentence.
     codes_left: Option<String>,
     name: FieldView,
@@ -34,19 +36,30 @@ struct FactorView {
     remove_label: String,
 }
 
+/// A trusted device, as its user sees it.
+struct DeviceView {
+    id: i64,
+    name: String,
+    added: String,
+    used: String,
+    ends: String,
+    forget_label: String,
+}
+
 /// What has happened on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FactorsNotice {
     Added,
     Removed,
+    Forgotten,
 }
 
 impl FactorsPage {
     /// The page at `now`.
     pub(crate) fn new(
         frame: Frame,
-        factors: &[Factor],
-        codes: Option<RecoveryCodesLeft>,
+        factors: &Factors,
+        devices: &[TrustedDevice],
         now: NaiveDateTime,
     ) -> Self {
         let language = frame.language;
@@ -61,13 +74,25 @@ impl FactorsPage {
             },
             remove_label: fill(f.remove_named, "name", &factor.name),
         };
+        let device = |device: &TrustedDevice| DeviceView {
+            id: device.id,
+            name: device.name.clone(),
+            added: fill(f.trusted_since, "when", &date_time(device.created_at)),
+            used: match device.last_used_at {
+                Some(at) => fill(t.last_used, "when", &ago(at, now, language)),
+                None => f.never_used.to_owned(),
+            },
+            ends: fill(t.ends_at, "when", &date_time(device.expires_at)),
+            forget_label: fill(f.forget_named, "name", &device.name),
+        };
         let left = |codes: RecoveryCodesLeft| {
             let text = language.count(f.codes_left, codes.left as u64);
             fill(&text, "when", &date_time(codes.made_at))
         };
         Self {
-            factors: factors.iter().map(view).collect(),
-            codes_left: codes.map(left),
+            factors: factors.confirmed.iter().map(view).collect(),
+            devices: devices.iter().map(device).collect(),
+            codes_left: factors.recovery_codes.map(left),
             name: FieldView::new(f.name_example),
             head: AccountHead::new(Section::Factors),
             frame,
@@ -82,6 +107,7 @@ impl FactorsPage {
         self.head.notice = notice.map(|notice| match notice {
             FactorsNotice::Added => f.added,
             FactorsNotice::Removed => f.removed,
+            FactorsNotice::Forgotten => f.forgotten,
         });
         self
     }

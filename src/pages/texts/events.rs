@@ -14,6 +14,9 @@ texts! {
         "Sesión más antigua cerrada por una nueva", "Session la plus ancienne remplacée par une nouvelle";
     session_renew: "Password or code entered again", "Passwort oder Code noch einmal eingegeben",
         "Contraseña o código introducidos de nuevo", "Mot de passe ou code saisi à nouveau";
+    device_trust: "Device trusted", "Gerät als vertrauenswürdig gemerkt", "Dispositivo de confianza añadido", "Appareil ajouté aux appareils de confiance";
+    device_end: "Trust in devices ended", "Vertrauen in Geräte beendet",
+        "Confianza en dispositivos retirada", "Confiance retirée à des appareils";
     session_refresh_reuse: "Session ended because a token was copied",
         "Sitzung beendet, weil ein Token kopiert wurde",
         "Sesión cerrada porque se copió un token",

@@ -76,6 +76,18 @@ texts! {
     new_codes: "Make new codes", "Neue Codes erstellen", "Crear códigos nuevos", "Créer de nouveaux codes";
     new_codes_sure: "Replace the old codes", "Alte Codes ersetzen",
         "Reemplazar los códigos anteriores", "Remplacer les anciens codes";
+    devices: "Trusted devices", "Vertrauenswürdige Geräte", "Dispositivos de confianza", "Appareils de confiance";
+    devices_hint: "Sign-ins there ask for the password only. A new password ends this for all of them.",
+        "Dort fragt die Anmeldung nur nach dem Passwort. Ein neues Passwort beendet das für alle.",
+        "Allí solo se pide la contraseña. Una contraseña nueva termina con esto en todos.",
+        "La connexion n’y demande que le mot de passe. Un nouveau mot de passe y met fin partout.";
+    trusted_since: "Trusted since {when}", "Vertrauenswürdig seit {when}",
+        "De confianza desde el {when}", "De confiance depuis le {when}";
+    forget: "Forget", "Vergessen", "Olvidar", "Oublier";
+    forget_named: "Forget the device “{name}”", "Gerät „{name}“ vergessen",
+        "Olvidar el dispositivo «{name}»", "Oublier l’appareil « {name} »";
+    forgotten: "The device is forgotten.", "Das Gerät ist vergessen.",
+        "El dispositivo se ha olvidado.", "L’appareil est oublié.";
     keep_codes: "Save these codes", "Bewahren Sie diese Codes auf", "Guarda estos códigos", "Conservez ces codes";
     keep_codes_hint: "Print them, or save them in your password manager. They are not shown again, and older ones no longer count.",
         "Drucken Sie sie aus, oder legen Sie sie in Ihrem Passwortmanager ab. Sie werden nicht noch einmal angezeigt, und ältere gelten nicht mehr.",

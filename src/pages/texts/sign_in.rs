@@ -29,6 +29,11 @@ texts! {
         "Das Passwort war richtig. Die Anmeldung braucht hier auch einen Code von Ihrem Telefon: Scannen Sie das Bild mit einer Authenticator-App, und geben Sie den Code ein, den die App anzeigt.",
         "La contraseña era correcta. Aquí también se necesita un código de tu teléfono: escanea la imagen con una aplicación de autenticación y escribe el código que muestre.",
         "Le mot de passe était correct. La connexion demande ici aussi un code de votre téléphone : scannez l’image avec une application d’authentification, puis saisissez le code qu’elle affiche.";
+    remember: "Trust this device", "Diesem Gerät vertrauen", "Confiar en este dispositivo", "Faire confiance à cet appareil";
+    remember_hint: "No code for {n} day. Not on a shared computer.|No code for {n} days. Not on a shared computer.",
+        "{n} Tag lang ohne Code. Nicht auf einem gemeinsam genutzten Gerät.|{n} Tage lang ohne Code. Nicht auf einem gemeinsam genutzten Gerät.",
+        "Sin código durante {n} día. No en un equipo compartido.|Sin código durante {n} días. No en un equipo compartido.",
+        "Sans code pendant {n} jour. À éviter sur un appareil partagé.|Sans code pendant {n} jours. À éviter sur un appareil partagé.";
     start_again: "Sign in from the start", "Noch einmal von vorn anmelden", "Empezar de nuevo", "Recommencer la connexion";
     already_title: "You are signed in", "Sie sind angemeldet", "Has iniciado sesión", "Vous êtes connecté";
     already: "You are signed in as {email}.",

@@ -29,7 +29,7 @@ fn control_routes_do_not_exist_in_the_service() {
         }
     }
     let document = app.get("/openapi.json").send();
-    assert!(!document.text().contains("_dev"));
+    assert!(!document.text().contains("/_dev"));
 }
 
 #[test]

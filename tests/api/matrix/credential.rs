@@ -221,6 +221,19 @@ fn add_waiting(app: &TestApp, add: &mut impl FnMut(&'static str, &str, Standing)
         &token,
         Standing::Bad,
     );
+    let device = format!("tkd_{}", generate_token().unwrap().expose());
+    app.database().execute(&format!(
+        "INSERT INTO trusted_devices (user_id, digest, name, created_at, expires_at)
+         SELECT id, '{}', '', created_at, '2999-01-01 00:00:00' FROM users
+         WHERE email = 'newcomer1@example.com'",
+        TokenDigest::new(device.as_bytes()).to_hex()
+    ));
+    add("the secret of a trusted device", &device, Standing::Bad);
+    add(
+        "such a secret without its prefix",
+        &device[4..],
+        Standing::Bad,
+    );
     let token = set("newcomer4", "expires_at = '2020-01-01 00:00:00'");
     add(
         "the token of a sign-in that waits no longer",

@@ -235,6 +235,18 @@ pub const ROUTES: &[Route] = &[
         WRONG_PASSWORD,
         403,
     ),
+    get("/users/me/devices", Guard::Login),
+    route("DELETE", "/users/me/devices", Guard::Login, Body::None, 204),
+    at(
+        "/users/me/devices/999999",
+        route(
+            "DELETE",
+            "/users/me/devices/{id}",
+            Guard::Login,
+            Body::None,
+            404,
+        ),
+    ),
     // OAuth2.
     route(
         "POST",

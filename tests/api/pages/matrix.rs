@@ -126,6 +126,12 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
         Guard::SignedIn,
     ),
     signed_in("POST", "/account/recovery-codes"),
+    (
+        "POST",
+        "/account/devices/{id}/forget",
+        "/account/devices/999/forget",
+        Guard::SignedIn,
+    ),
     signed_in("GET", "/account/keys"),
     signed_in("POST", "/account/keys"),
     (
