@@ -147,6 +147,11 @@ impl Auth {
         Ok((verified, issued.map(SignInStep::Done)))
     }
 
+    /// Whether users can sign in only after they have verified their address.
+    pub(crate) fn requires_verified_address(&self) -> bool {
+        self.0.config.flows.verification == Verification::SignIn
+    }
+
     /// Refuses a user with the right password who has to verify the address first.
     async fn require_verified(
         &self,
@@ -154,8 +159,7 @@ impl Auth {
         verified: &VerifiedAccount,
     ) -> Result<(), Error> {
         let user = &verified.account.user;
-        let is_required = self.0.config.flows.verification == Verification::SignIn;
-        if !is_required || user.email_verified_at.is_some() {
+        if !self.requires_verified_address() || user.email_verified_at.is_some() {
             return Ok(());
         }
         let context = context.by_password(user.id);

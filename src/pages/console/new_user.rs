@@ -17,6 +17,8 @@ pub(crate) struct NewUserPage {
     t: &'static ConsoleTexts,
     c: &'static ConfirmTexts,
     head: ConsoleHead,
+    /// Whether the user can sign in only after having verified the address.
+    must_verify: bool,
     email: FieldView,
     name: FieldView,
     surname: FieldView,
@@ -38,13 +40,20 @@ pub(crate) struct Typed<'a> {
 }
 
 impl NewUserPage {
-    /// An empty form for a user with these scopes.
-    pub(crate) fn new(frame: Frame, scopes: &str, needs_confirmation: bool) -> Self {
+    /// An empty form for a viewer with these scopes, who may have to enter the password too. `must_verify`
+    /// is whether the new user has to verify the address before the first sign-in.
+    pub(crate) fn new(
+        frame: Frame,
+        scopes: &str,
+        needs_confirmation: bool,
+        must_verify: bool,
+    ) -> Self {
         Self {
             t: ConsoleTexts::of(frame.language),
             c: ConfirmTexts::of(frame.language),
             frame,
             head: ConsoleHead::new(Section::Users, scopes),
+            must_verify,
             email: FieldView::default(),
             name: FieldView::default(),
             surname: FieldView::default(),

@@ -46,6 +46,10 @@ texts! {
         "Die Person kann sich sofort anmelden und sollte dann das Passwort ändern.",
         "La persona puede iniciar sesión enseguida y debería cambiar entonces la contraseña.",
         "La personne peut se connecter aussitôt ; elle devrait alors changer de mot de passe.";
+    new_must_verify: "The person gets a mail to confirm the address, can sign in then, and should change the password.",
+        "Die Person bekommt eine E-Mail, um die Adresse zu bestätigen, kann sich dann anmelden und sollte das Passwort ändern.",
+        "La persona recibe un correo para confirmar la dirección, después puede iniciar sesión y debería cambiar la contraseña.",
+        "La personne reçoit un e-mail pour confirmer l’adresse, peut ensuite se connecter et devrait changer de mot de passe.";
     email: "E-mail address", "E-Mail-Adresse", "Correo electrónico", "Adresse e-mail";
     name: "Name", "Name", "Nombre", "Nom";
     surname: "Surname", "Nachname", "Apellidos", "Nom de famille";

@@ -286,7 +286,7 @@ fn unverified_user_cannot_sign_in(backend: Backend) {
         .app(backend)
         .setting("TOKENHOUSE_VERIFICATION", "sign-in")
         .start();
-    let alice = app.register("alice");
+    let alice = app.register_with("alice", OWN_SCOPES);
     let mail = inbox.wait_for(1);
     let refused = alice.try_sign_in(&alice.password, "");
     assert_eq!(
@@ -302,6 +302,9 @@ fn unverified_user_cannot_sign_in(backend: Backend) {
          ORDER BY id LIMIT 1",
     );
     assert_eq!(reasons, [r#"{"reason":"unverified"}"#]);
+    // Administrators are told what the person whom they create has to do.
+    let form = Browser::of(&alice).page("/console/users/new");
+    assert!(form.contains("gets a mail to confirm"), "{form}");
 }
 
 fn users_whom_administrators_create_are_asked_to_verify(backend: Backend) {

@@ -120,7 +120,13 @@ pub(super) async fn new(
 ) -> Result<HttpResponse, Error> {
     let needs_password = !auth.is_recently_signed_in(&reader);
     let frame = page.frame_for(&reader);
-    show(&NewUserPage::new(frame, &reader.scopes(), needs_password))
+    let must_verify = auth.requires_verified_address();
+    show(&NewUserPage::new(
+        frame,
+        &reader.scopes(),
+        needs_password,
+        must_verify,
+    ))
 }
 
 /// Creates a user. If the button was pressed twice, the second form leads to the user of the first.
@@ -145,7 +151,9 @@ pub(super) async fn create(
         Err(error) => error,
     };
     refused_form(error, |error| {
-        let shown = NewUserPage::new(page.frame_for(&session), &session.scopes(), false);
+        let frame = page.frame_for(&session);
+        let must_verify = auth.requires_verified_address();
+        let shown = NewUserPage::new(frame, &session.scopes(), false, must_verify);
         show(&shown.refused(error, &form.typed()))
     })
 }
