@@ -1,5 +1,6 @@
 //! What is done by mail: resetting a password, verifying an address, and the outbox behind it.
 
+mod addresses;
 mod email_change;
 mod inbox;
 mod invitations;

@@ -11,6 +11,7 @@ on_both_databases!(
     forgotten_password_is_chosen_again,
     code_is_typed_in_place_of_the_link,
     address_is_confirmed_changed_and_taken_back,
+    button_pressed_again_says_that_it_is_done,
     invitation_is_accepted,
     pages_can_be_off,
 );
@@ -134,6 +135,24 @@ fn address_is_confirmed_changed_and_taken_back(backend: Backend) {
     assert_eq!(to, "/signin?address-restored");
     assert_eq!(app.status("/users/me", &token), 401);
     assert_eq!(email().0, alice.email.as_str());
+}
+
+/// N38: in two tabs, reloaded, and the link opened again.
+fn button_pressed_again_says_that_it_is_done(backend: Backend) {
+    let inbox = Inbox::new();
+    let app = inbox.app(backend).start();
+    let alice = app.register("alice");
+    let body = json!({ "email": alice.email });
+    app.post("/verify-email/request").json(&body).send();
+    let mail = inbox.wait_for(1);
+    follow(&app, "/verify-email", &mail, &[]);
+    open(&app, "/verify-email", &mail);
+    let fields = [("token", mail.token.as_str())];
+    let again = browser(&app).post("/verify-email/form", &fields);
+    assert!(again.text().contains("confirmed already"), "{again:?}");
+    assert!(again.text().contains(r#"href="/signin""#), "{again:?}");
+    let events = "audit_events WHERE action = 'email.verify' AND result = 'ok'";
+    assert_eq!(app.database().count(events), 1);
 }
 
 fn invitation_is_accepted(backend: Backend) {
