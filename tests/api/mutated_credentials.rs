@@ -4,12 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 
+use chrono::TimeDelta;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::json;
 
+use crate::factors::app::{builder, enrol, mfa_token, otp, password};
 use crate::harness::{
     Backend, Client, Connection, Request, Response, TestApp, on_both_databases, size,
 };
@@ -159,10 +161,12 @@ enum Location {
     Cookie,
     /// As the token of a link.
     Reset,
+    /// As the token of a sign-in that waits for a code.
+    SecondStep,
 }
 
 impl Location {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Bearer,
         Self::TokenScheme,
         Self::TokenHeader,
@@ -170,11 +174,15 @@ impl Location {
         Self::Revoke,
         Self::Cookie,
         Self::Reset,
+        Self::SecondStep,
     ];
 
     /// Whether whitespace around the value is removed: HTTP strips it from header values.
     fn strips_whitespace(self) -> bool {
-        !matches!(self, Self::Introspect | Self::Revoke | Self::Reset)
+        !matches!(
+            self,
+            Self::Introspect | Self::Revoke | Self::Reset | Self::SecondStep
+        )
     }
 
     fn request(self, app: &TestApp, secret: &[u8]) -> Request {
@@ -199,6 +207,13 @@ impl Location {
                 let token = String::from_utf8_lossy(secret);
                 let body = json!({ "token": token, "password": "mulberry-Tram-71" });
                 app.post("/reset-password").json(&body)
+            }
+            Self::SecondStep => {
+                let request = app
+                    .post("/token")
+                    .header("Content-Type", "application/x-www-form-urlencoded");
+                let grant = "urn:tokenhouse:grant-type:mfa-otp";
+                request.body(format!("grant_type={grant}&mfa_token={form}&otp=123456"))
             }
             Self::Cookie => {
                 let cookie = [b"tokenhouse=", secret].concat();
@@ -261,12 +276,15 @@ fn runner() -> TestRunner {
 }
 
 fn mutated_credential_is_rejected_everywhere(backend: Backend) {
-    let app = TestApp::start(backend);
+    let (builder, clock) = builder(backend);
+    let app = builder.start();
     let token = app.register("alice").sign_in();
     let key = app.create_key(&token, "").secret;
+    let eve = enrol(&app, &clock, "eve");
+    let waiting = mfa_token(&password(&app, &eve.person));
     let mut browser = Browser::of(&app.register("bob"));
     let link = reset_link(&app, "bob@example.com");
-    let secrets = [token, key, browser.secret(), link.clone()];
+    let secrets = [token, key, browser.secret(), link.clone(), waiting.clone()];
     let line = ReconnectingClient::to(*app);
     let mutated = (
         select(secrets.to_vec()),
@@ -303,6 +321,12 @@ fn mutated_credential_is_rejected_everywhere(backend: Backend) {
         assert_eq!(app.status("/verify", secret), 200);
     }
     assert!(browser.is_signed_in());
+    // Nor did they cost the sign-in that waits a try.
+    let wrong = eve
+        .app
+        .code(clock.now().and_utc() + TimeDelta::seconds(600));
+    let refused = otp(&app, &waiting, &wrong).json();
+    assert_eq!(refused["tries_left"], 4, "{refused}");
     let body = json!({ "token": link, "password": "mulberry-Tram-71" });
     let reset = app.post("/reset-password").json(&body).send();
     assert_eq!(reset.status, 200, "{reset:?}");

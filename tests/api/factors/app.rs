@@ -5,7 +5,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use tokenhouse::Clock;
 
-use crate::harness::{Backend, Person, Response, TestApp, TestAppBuilder, text};
+use crate::harness::{Backend, Client, Person, Response, TestApp, TestAppBuilder, text};
 
 /// The key of the test servers.
 pub const SECRET_KEY: &str = "a key that seals, of 32 characters or more";
@@ -15,9 +15,14 @@ fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(Utc::now().timestamp() / 30 * 30, 0).unwrap()
 }
 
+/// A clock that stands there.
+pub fn clock() -> Clock {
+    Clock::manual(start())
+}
+
 /// The builder of a server with second factors, and its clock.
 pub fn builder(backend: Backend) -> (TestAppBuilder, Clock) {
-    let clock = Clock::manual(start());
+    let clock = clock();
     let builder = with_settings(TestApp::builder(backend)).clock(clock.clone());
     (builder, clock)
 }
@@ -158,7 +163,7 @@ pub fn recovery_code(app: &TestApp, mfa_token: &str, code: &str) -> Response {
 }
 
 /// The second step by a grant, with a field.
-pub fn second_step(app: &TestApp, grant: &str, mfa_token: &str, field: (&str, &str)) -> Response {
+pub fn second_step(app: &Client, grant: &str, mfa_token: &str, field: (&str, &str)) -> Response {
     let form = [("grant_type", grant), ("mfa_token", mfa_token), field];
     app.post("/token").form(&form).send()
 }

@@ -4,12 +4,14 @@ use chrono::{TimeDelta, Utc};
 use tokenhouse::Clock;
 
 use super::{ALL, administrator, id_of};
+use crate::factors::app::{builder, enrol_as};
 use crate::harness::{Backend, TestApp, on_both_databases};
 use crate::pages::browser::{Browser, hidden, location, title};
 
 on_both_databases!(
     console_needs_a_scope_and_says_which,
     password_is_asked_for_once_more_after_a_while,
+    administrator_with_an_app_is_asked_for_a_code_too,
 );
 
 fn console_needs_a_scope_and_says_which(backend: Backend) {
@@ -127,6 +129,43 @@ fn password_is_asked_for_once_more_after_a_while(backend: Backend) {
     let text = response.text();
     assert_eq!(hidden(text, "email").as_deref(), Some("eve@example.com"));
     assert!(!text.contains("secret-9!"));
+}
+
+fn administrator_with_an_app_is_asked_for_a_code_too(backend: Backend) {
+    let (builder, clock) = builder(backend);
+    let app = builder.start();
+    let ada = app.register("ada");
+    let (admin, mut browser) = administrator(&app);
+    let page = format!("/console/users/{}", id_of(&app, &ada));
+    let path = format!("{page}/scopes");
+    let admin = enrol_as(&app, &clock, admin);
+    let now = || clock.now().and_utc();
+    let wrong = || admin.app.code(now() + TimeDelta::seconds(600));
+    // Recent, but without the app that the user has by now.
+    let change = ("add", "orders:read");
+    let password = ("confirm", &*admin.person.password);
+    for typed in [&[change][..], &[change, password]] {
+        let asked = browser.submit(&page, &path, typed);
+        assert_eq!(asked.status, 403, "{asked:?}");
+        assert!(asked.text().contains(r#"name="confirm-code""#), "{asked:?}");
+        assert_eq!(hidden(asked.text(), "add").as_deref(), Some("orders:read"));
+    }
+    for code in ["12", &wrong()] {
+        let typed = [change, password, ("confirm-code", code)];
+        let refused = browser.submit(&page, &path, &typed);
+        assert_eq!(refused.status, 422, "{refused:?}");
+        assert!(refused.text().contains("confirm-code-error"), "{refused:?}");
+    }
+    let held = "users WHERE scopes = 'orders:read'";
+    assert_eq!(app.database().count(held), 0);
+    let code = admin.app.code(now());
+    let right = [change, password, ("confirm-code", &*code)];
+    let changed = browser.submit(&page, &path, &right);
+    assert_eq!(location(&changed), format!("{page}?scopes-changed"));
+    assert_eq!(app.database().count(held), 1);
+    // The session has shown both now.
+    let changed = browser.submit(&page, &path, &[("remove", "orders:read")]);
+    assert_eq!(location(&changed), format!("{page}?scopes-changed"));
 }
 
 /// Without the console there are only the pages for signing in.
