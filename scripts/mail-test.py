@@ -49,6 +49,7 @@ KINDS = [
     "factor-removed",
     "recovery-codes-made",
     "recovery-code-used",
+    "passkey-copied",
 ]
 WITH_CODE = KINDS[:3]
 LANGUAGES = ["en", "de", "es", "fr"]

@@ -8,8 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# TLS to Postgres, since users of a package cannot add it.
-features=postgres-tls
+# TLS to Postgres and passkeys, since users of a package cannot add them.
+features=passkeys,postgres-tls
 # The oldest glibc on which the binary runs: Debian 12, Ubuntu 22.04, RHEL 9 and later.
 max_glibc=2.34
 

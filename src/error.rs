@@ -106,6 +106,16 @@ pub enum Error {
     /// The operation requires a sign-in at most this many seconds ago (RFC 9470 section 3).
     #[error("a sign-in within {0} s is required")]
     FreshSignInRequired(u32),
+    /// What a browser has signed with a passkey, or the new passkey itself, is not accepted (RFC 6749 section
+    /// 5.2).
+    #[error("the passkey is not accepted")]
+    BadPasskey {
+        /// Whether no user has a passkey with this id, so that the browser may forget it.
+        is_unknown: bool,
+    },
+    /// The service offers no passkeys, or none that stand alone.
+    #[error("passkeys are off: set TOKENHOUSE_PASSKEYS")]
+    PasskeysOff,
     /// The service offers no second factors.
     #[error("second factors are off: set TOKENHOUSE_SECRET_KEY")]
     FactorsOff,
@@ -273,7 +283,7 @@ pub enum InvalidField {
     #[error("must be a code of six digits")]
     NoCode,
     /// The text names no kind of second factor.
-    #[error("must be totp")]
+    #[error("must be totp or webauthn")]
     UnknownFactor,
     /// There is a code of an app as well.
     #[error("cannot be combined with otp")]
@@ -313,6 +323,8 @@ pub enum FieldType {
     Integer,
     /// A boolean or a list of whole numbers.
     BooleanOrIntegers,
+    /// An object.
+    Object,
 }
 
 impl FieldError {
@@ -345,6 +357,7 @@ impl fmt::Display for FieldType {
             Self::Boolean => "true or false",
             Self::Integer => "a whole number",
             Self::BooleanOrIntegers => "true, false or a list of whole numbers",
+            Self::Object => "an object",
         })
     }
 }

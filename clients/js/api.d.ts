@@ -73,6 +73,10 @@ export interface Schemas {
     remember_device?: boolean;
     /** What a trusted device got, together with the password, in place of a code. */
     device_token?: string;
+    /** What the options for a passkey have returned; required for `…:mfa-webauthn` and `…:passkey`. */
+    challenge_id?: string;
+    /** What `navigator.credentials.get` has returned, as JSON; required for the same. */
+    credential?: string;
     /** The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
      * for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
      * answer has a refresh token, and the access token is short-lived. */
@@ -152,17 +156,21 @@ export interface Schemas {
   /** A second factor. */
   Factor: {
     id: number;
-    /** `totp`: an authenticator app. */
+    /** `totp`: an authenticator app; `webauthn`: a passkey. */
     kind: string;
     name: string;
     created_at: string;
     /** Null for one that was never used. */
     last_used_at?: string | null;
+    /** Whether a passkey is backed up, as its authenticator said last; missing for others. */
+    backed_up?: boolean;
   };
-  /** The code of a new authenticator app. */
+  /** The code of a new authenticator app, or a new passkey. */
   FactorConfirm: {
-    /** The code that the app shows: a text, which may begin with zeros. */
-    otp: string;
+    /** The code that the app shows: a text, which may begin with zeros. Required for an app. */
+    otp?: string;
+    /** What `navigator.credentials.create` has returned, by its `toJSON()`. Required for a passkey. */
+    credential?: Record<string, unknown>;
     /** Whether the other sessions end. */
     end_other_sessions?: boolean;
   };
@@ -173,24 +181,29 @@ export interface Schemas {
      * once. */
     recovery_codes?: Array<string>;
   };
-  /** A new authenticator app. */
+  /** A new authenticator app or passkey. */
   FactorCreate: {
-    /** Always `totp`. */
+    /** `totp` for an authenticator app, `webauthn` for a passkey. */
     kind: string;
-    /** A name for you to recognise it, shortened to 100 characters. */
+    /** A name for you to recognise it, shortened to 100 characters; by default that of its model. */
     name?: string;
     /** Your password; not required within 15 minutes of a sign-in. */
     current_password?: string;
   };
-  /** An authenticator app to confirm, with its seed. */
+  /** An authenticator app to confirm, with its seed, or a passkey that the browser makes. */
   FactorCreated: {
     id: number;
     /** The seed in base32, to type it in; shown only once. */
-    secret: string;
+    secret?: string;
     /** The seed for an app on the same device. */
-    otpauth_uri: string;
+    otpauth_uri?: string;
     /** The same as a picture in SVG, to scan. */
-    qr_svg: string;
+    qr_svg?: string;
+    /** For a passkey: what `navigator.credentials.create` takes, with bytes in URL-safe base64
+     * (`PublicKeyCredential.parseCreationOptionsFromJSON`). */
+    publicKey?: Record<string, unknown>;
+    /** For a passkey: how many seconds the browser may take. */
+    expires_in?: number;
   };
   /** All second factors of a user. */
   FactorList: {
@@ -395,7 +408,7 @@ export interface Schemas {
     mfa_token: string;
     /** Seconds. */
     expires_in: number;
-    /** What it takes: `totp`, `recovery_code`; or the kinds of factors that may be added. */
+    /** What it takes: `totp`, `webauthn`, `recovery_code`; or the kinds of factors that may be added. */
     methods: Array<string>;
   };
   /** An error with its OAuth2 code (RFC 6749 section 5.2). */
@@ -414,6 +427,16 @@ export interface Schemas {
   Page: {
     /** Always 1. */
     page: number;
+  };
+  /** What a browser is asked to sign. */
+  PasskeyOptions: {
+    /** 43 characters, to send back with the signature. */
+    challenge_id: string;
+    /** What `navigator.credentials.get` takes, with bytes in URL-safe base64
+     * (`PublicKeyCredential.parseRequestOptionsFromJSON`). */
+    publicKey: Record<string, unknown>;
+    /** Seconds. */
+    expires_in: number;
   };
   /** A new password: with the token of the link, or with the address and the code. */
   PasswordReset: {
@@ -464,6 +487,10 @@ export interface Schemas {
     left: number;
     made_at: string;
   };
+  /** On which origins the passkeys of this service work. */
+  RelatedOrigins: {
+    origins: Array<string>;
+  };
   /** A link to pass on. */
   ResetLink: {
     /** Good once, and in place of the link in any mail before. */
@@ -474,6 +501,11 @@ export interface Schemas {
   ResetLinkRequest: {
     /** `true`, the default, sends a mail; `false` returns the link, to be passed on. */
     deliver?: boolean;
+  };
+  /** A sign-in that waits for its second factor. */
+  SecondFactorOptions: {
+    /** What the 403 `mfa_required` has returned. */
+    mfa_token: string;
   };
   /** A session. */
   Session: {
@@ -591,6 +623,11 @@ export interface Routes {
   "GET /.well-known/oauth-authorization-server": {
     input: {};
     response: Schemas["Metadata"];
+  };
+  /** For browsers (section 5.11 of `WebAuthn`). 404 without `TOKENHOUSE_PASSKEY_ORIGINS`. */
+  "GET /.well-known/webauthn": {
+    input: {};
+    response: Schemas["RelatedOrigins"];
   };
   /** The events of all users, newest first. */
   "GET /admin/events": {
@@ -824,10 +861,22 @@ export interface Routes {
     input: {};
     response: undefined;
   };
+  /** The browser signs what this returns, and the signature goes to `/token` with the grant
+   * `urn:tokenhouse:grant-type:mfa-webauthn`. It counts once. */
+  "POST /mfa/webauthn/options": {
+    input: { body: Schemas["SecondFactorOptions"] };
+    response: Schemas["PasskeyOptions"];
+  };
   /** For clients with the static key. */
   "GET /page": {
     input: {};
     response: Schemas["Page"];
+  };
+  /** The browser signs what this returns, and the signature goes to `/token` with the grant
+   * `urn:tokenhouse:grant-type:passkey`. It counts once. */
+  "POST /passkeys/options": {
+    input: { body: Record<string, unknown> };
+    response: Schemas["PasskeyOptions"];
   };
   /** For clients with the static key. */
   "GET /protected": {
@@ -928,8 +977,9 @@ export interface Routes {
     }; body: Schemas["FactorProof"] };
     response: undefined;
   };
-  /** From now on a sign-in asks for it. The code does not count again. A sign-in that waits for the app is finished
-   * at `/token`, with the grant `urn:tokenhouse:grant-type:mfa-enrollment`. */
+  /** From now on a sign-in asks for it. The code does not count again, and a passkey that is refused must be
+   * begun again. A sign-in that waits for the factor is finished at `/token`, with the grant
+   * `urn:tokenhouse:grant-type:mfa-enrollment`. */
   "POST /users/me/factors/{id}/confirm": {
     input: { path: {
       id: number;

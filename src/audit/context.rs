@@ -193,6 +193,14 @@ impl AuditContext {
         }
     }
 
+    /// Returns this context, authenticated by a passkey without a password.
+    pub(crate) fn by_passkey(&self, user_id: i64) -> Self {
+        Self {
+            credential: "passkey".to_owned(),
+            ..self.by_password(user_id)
+        }
+    }
+
     /// Returns this context, authenticated by a refresh token of a session. The user pays for it.
     pub(crate) fn by_refresh_token(&self, user_id: i64, session_id: i64) -> Self {
         self.by_session_secret("refresh", user_id, session_id)

@@ -153,6 +153,10 @@ pub enum Action {
     DeviceTrust,
     /// A user ended the trust in devices.
     DeviceEnd,
+    /// A passkey has signed with a counter that went back, so a copy of it may exist.
+    PasskeyCounter,
+    /// A passkey says for the first time, or no longer, that it is or may be backed up.
+    PasskeyBackup,
     /// An operator had the seeds of authenticator apps sealed with another key.
     KeysRotate,
 }
@@ -232,6 +236,8 @@ impl Action {
         Self::SessionRenew,
         Self::DeviceTrust,
         Self::DeviceEnd,
+        Self::PasskeyCounter,
+        Self::PasskeyBackup,
         Self::KeysRotate,
     ];
 
@@ -310,6 +316,8 @@ impl Action {
             Self::SessionRenew => "session.renew",
             Self::DeviceTrust => "device.trust",
             Self::DeviceEnd => "device.end",
+            Self::PasskeyCounter => "passkey.counter",
+            Self::PasskeyBackup => "passkey.backup",
             Self::KeysRotate => "keys.rotate",
         }
     }

@@ -11,4 +11,10 @@ pub(super) enum FactorChange {
     NewCodes,
     /// A recovery code was used.
     CodeUsed,
+    /// The counter of a passkey has gone back, so a copy of the passkey may exist.
+    #[cfg_attr(
+        not(feature = "passkeys"),
+        expect(dead_code, reason = "only a passkey is copied")
+    )]
+    MaybeCopied,
 }

@@ -26,6 +26,7 @@ mod mail_tokens;
 mod own_sessions;
 mod owner;
 mod paging;
+mod passkeys;
 #[cfg(feature = "mail")]
 mod password_reset;
 mod refresh;
@@ -68,6 +69,7 @@ pub use factors::{ConfirmedFactor, Enroller, Factors, NewTotp};
 pub use invitations::{AcceptanceInput, InvitationInput, Invited};
 #[cfg(feature = "mail")]
 pub use mail::{PrintedLink, ProofInput};
+pub use passkeys::{NewPasskey, PasskeyAnswer, PasskeyOptions};
 #[cfg(feature = "mail")]
 pub use password_reset::ResetInput;
 pub use renewal::{Proof, RenewedSession};

@@ -102,7 +102,7 @@ impl Auth {
             let throttle = &self.0.throttle;
             throttle.fail(context, &verified.attempt, Some(id)).await?;
         }
-        passed
+        passed.map(|_methods| ())
     }
 
     async fn renew(
@@ -179,7 +179,7 @@ fn shown(methods: &str, by_password: bool, by_factor: bool) -> String {
     }
     match (by_factor, shown.is_empty()) {
         (true, true) => "otp".to_owned(),
-        (true, false) => with_second_factor(&shown),
+        (true, false) => with_second_factor(&shown, &["otp"]),
         (false, _) => shown,
     }
 }

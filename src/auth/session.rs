@@ -129,6 +129,9 @@ pub(crate) const BY_PASSWORD: &str = "pwd";
 /// recovery code.
 pub(super) const BY_TWO_FACTORS: &str = "pwd otp mfa";
 
+/// The methods of a user who has entered the password and made a passkey, which has signed nothing yet.
+pub(super) const BY_NEW_PASSKEY: &str = "pwd user mfa";
+
 /// Multiple-factor authentication, as a method (RFC 8176 section 2) and as the context class of a session
 /// (`acr`, RFC 9470).
 pub(crate) const MULTI_FACTOR: &str = "mfa";
@@ -138,11 +141,10 @@ pub(crate) fn is_multi_factor(methods: &str) -> bool {
     methods.split(' ').any(|method| method == MULTI_FACTOR)
 }
 
-/// The methods of a session whose user has entered a code as well now.
-pub(super) fn with_second_factor(methods: &str) -> String {
-    let added = ["otp", MULTI_FACTOR]
-        .into_iter()
-        .filter(|added| methods.split(' ').all(|method| method != *added));
+/// The methods of a session whose user has shown a second factor as well now, by these methods.
+pub(super) fn with_second_factor(methods: &str, shown: &[&'static str]) -> String {
+    let added = shown.iter().chain(&[MULTI_FACTOR]).copied();
+    let added = added.filter(|added| methods.split(' ').all(|method| method != *added));
     let known = methods.split(' ').filter(|method| !method.is_empty());
     known.chain(added).collect::<Vec<_>>().join(" ")
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::ConfigError;
 use super::pages::brand_name;
+use super::passkeys::PasskeyConfig;
 use super::time_span::TimeUnit;
 use super::values::Values;
 use crate::credential::sealed::SealingKeys;
@@ -37,6 +38,8 @@ pub struct FactorConfig {
     /// `TOKENHOUSE_OTP_IN_PASSWORD`: whether the last six digits of the password of a user with an
     /// authenticator app are its code.
     pub otp_in_password: bool,
+    /// `TOKENHOUSE_PASSKEYS` and what belongs to it; `None` where users cannot have any.
+    pub passkeys: Option<PasskeyConfig>,
 }
 
 /// Whether sign-ins ask for second factors.
@@ -87,6 +90,7 @@ impl FactorConfig {
         }
         let name = "TOKENHOUSE_DEVICE_LIFETIME";
         let device_lifetime = values.time(name, 0..=MAX_DEVICE_LIFETIME, TimeUnit::Second)?;
+        let passkeys = PasskeyConfig::from_values(values, mode, current.is_some())?;
         Ok(Self {
             mode,
             scopes,
@@ -94,6 +98,7 @@ impl FactorConfig {
             keys: current.map(|current| SealingKeys::new(current, previous)),
             issuer: brand_name(values)?,
             otp_in_password: values.flag("TOKENHOUSE_OTP_IN_PASSWORD")?,
+            passkeys,
         })
     }
 }

@@ -61,7 +61,7 @@ pub enum RegisterAnswer {
 }
 
 /// The names of what users can be told of: those of the templates.
-pub(crate) const NOTICE_NAMES: [&str; 9] = [
+pub(crate) const NOTICE_NAMES: [&str; 10] = [
     "password-changed",
     "address-changed",
     "key-created",
@@ -71,6 +71,7 @@ pub(crate) const NOTICE_NAMES: [&str; 9] = [
     "factor-removed",
     "recovery-codes-made",
     "recovery-code-used",
+    "passkey-copied",
 ];
 
 /// What users are told of by mail.
@@ -139,8 +140,8 @@ fn notices(values: &Values) -> Result<Notices, ConfigError> {
     Err(ConfigError::new(
         name,
         "expected all, none or some of password-changed, address-changed, key-created, new-device, \
-         refresh-reuse, factor-added, factor-removed, recovery-codes-made and recovery-code-used, separated by \
-         commas",
+         refresh-reuse, factor-added, factor-removed, recovery-codes-made, recovery-code-used and \
+         passkey-copied, separated by commas",
     ))
 }
 

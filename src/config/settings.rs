@@ -239,7 +239,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "TOKENHOUSE_NOTICES",
         "all",
-        "What users are told of by mail: all, none or some of password-changed, address-changed, key-created, new-device, refresh-reuse, factor-added, factor-removed, recovery-codes-made and recovery-code-used, separated by commas",
+        "What users are told of by mail: all, none or some of password-changed, address-changed, key-created, new-device, refresh-reuse, factor-added, factor-removed, recovery-codes-made, recovery-code-used and passkey-copied, separated by commas",
     ),
     plain(
         "TOKENHOUSE_RESET_LIFETIME",
@@ -384,6 +384,21 @@ pub const SETTINGS: &[Setting] = &[
         "TOKENHOUSE_OTP_IN_PASSWORD",
         "false",
         "For clients with two fields: if a user has a second factor, the last six digits of the password are the code",
+    ),
+    plain(
+        "TOKENHOUSE_PASSKEYS",
+        "off",
+        "Passkeys: off, second (after the password) or first (also without a password); needs TOKENHOUSE_PUBLIC_URL",
+    ),
+    plain(
+        "TOKENHOUSE_PASSKEY_RP_ID",
+        "",
+        "The domain that passkeys are made for; if empty, that of TOKENHOUSE_PUBLIC_URL. A change makes all worthless",
+    ),
+    plain(
+        "TOKENHOUSE_PASSKEY_ORIGINS",
+        "",
+        "Other origins on which passkeys work, separated by commas: https://app.example",
     ),
     secret(
         "TOKENHOUSE_AUDIT_KEY",

@@ -36,6 +36,7 @@ impl ResponseError for Error {
             | Self::RefreshTokenReused
             | Self::BadMailToken
             | Self::BadMfaToken
+            | Self::BadPasskey { .. }
             | Self::AlreadyVerified => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated
             | Self::InvalidToken
@@ -69,6 +70,7 @@ impl ResponseError for Error {
             | Self::TooManyKeys
             | Self::TooManyFactors
             | Self::FactorsOff
+            | Self::PasskeysOff
             | Self::Disabled
             | Self::LastAdministrator
             | Self::NoPublicUrl => StatusCode::CONFLICT,
@@ -171,6 +173,14 @@ impl Error {
                 let description = "The mfa_token is not valid: sign in again";
                 oauth_error(&description.into(), "invalid_grant", description)
             }
+            Self::BadPasskey { is_unknown } => {
+                let description = "The passkey is not accepted";
+                let mut body = oauth_error(&description.into(), "invalid_grant", description);
+                if *is_unknown {
+                    body["unknown_credential"] = true.into();
+                }
+                body
+            }
             Self::WrongCode { tries_left } => {
                 let description = "The code is wrong, or was used before";
                 let mut body = oauth_error(&description.into(), "invalid_otp", description);
@@ -215,6 +225,7 @@ impl Error {
             Self::FactorsOff => {
                 "The service offers no second factors: it has no TOKENHOUSE_SECRET_KEY"
             }
+            Self::PasskeysOff => "The service offers no such passkeys: see TOKENHOUSE_PASSKEYS",
             Self::TooManyFactors => "The maximum number of second factors is reached",
             Self::Disabled => "The user is disabled",
             Self::TooManyKeys => "The maximum number of API keys is reached",

@@ -152,10 +152,12 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
         InvalidField::NoCode => value_error(
             "Value error, a code has six digits, as the authenticator app shows them".to_owned(),
         ),
-        InvalidField::UnknownFactor => {
-            ErrorDetails::new(field, "literal_error", "Input should be 'totp'")
-                .with("expected", "'totp'")
-        }
+        InvalidField::UnknownFactor => ErrorDetails::new(
+            field,
+            "literal_error",
+            "Input should be 'totp' or 'webauthn'",
+        )
+        .with("expected", "'totp' or 'webauthn'"),
         InvalidField::NoRecoveryCode => {
             value_error("Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned())
         }
@@ -198,6 +200,9 @@ fn wrong_type(field: &'static str, expected: FieldType) -> ErrorDetails {
             "list_type",
             "Input should be true, false or a valid list of integers",
         ),
+        FieldType::Object => {
+            ErrorDetails::new(field, "dict_type", "Input should be a valid dictionary")
+        }
     }
 }
 

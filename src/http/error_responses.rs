@@ -142,7 +142,31 @@ pub(crate) struct ProofRefused(#[expect(dead_code, reason = "schema")] ErrorBody
 )]
 pub(crate) struct WrongCode(#[expect(dead_code, reason = "schema")] OAuthError);
 
-/// The service offers no second factors, or the user has the maximum number of them
+/// The sign-in of the token has ended, or the body cannot be read
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "The mfa_token is not valid: sign in again",
+        "error": "invalid_grant",
+        "error_description": "The mfa_token is not valid: sign in again",
+    })
+)]
+pub(crate) struct BadMfaToken(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// The passkey is not accepted, or the body cannot be read, or there are two different credentials
+#[derive(IntoResponses)]
+#[response(
+    status = 400,
+    example = json!({
+        "detail": "The passkey is not accepted",
+        "error": "invalid_grant",
+        "error_description": "The passkey is not accepted",
+    })
+)]
+pub(crate) struct BadPasskey(#[expect(dead_code, reason = "schema")] TokenRefusal);
+
+/// The service offers no second factors, or none of this kind, or the user has the maximum number of them
 #[derive(IntoResponses)]
 #[response(
     status = 409,

@@ -56,6 +56,9 @@ pub(crate) fn form(input: &[u8]) {
             | TokenForm::Factor { token, .. }
             | TokenForm::Enrolled { token },
         ) => assert!(!token.expose_secret().is_empty()),
+        Ok(TokenForm::Passkey(answer, _)) => {
+            assert!(!answer.credential.expose_secret().is_empty())
+        }
         Err(error) => blames_client(error),
     }
     if let Err(error) = fields().and_then(CredentialForm::from_fields) {

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::error_responses;
 use super::routes::{
     account, admin_access, admin_users, devices, events, factors, forward_auth, health, keys,
-    oauth, oauth_metadata, register, renewal, sessions, token, tutorial,
+    oauth, oauth_metadata, passkeys, register, renewal, sessions, token, tutorial,
 };
 #[cfg(feature = "mail")]
 use super::routes::{admin_mail, email_change, email_verification, invitations, password_reset};
@@ -74,6 +74,9 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         token::create_token,
         token::logout,
         renewal::reauthenticate,
+        passkeys::second_options,
+        passkeys::options,
+        passkeys::related_origins,
         account::read,
         account::update,
         account::change_password,

@@ -27,10 +27,10 @@ macro_rules! in_all_languages {
 }
 
 /// The kinds of mails in each language, by the names of their files.
-const KINDS: [[(&str, &str); 15]; 4] = in_all_languages!(
+const KINDS: [[(&str, &str); 16]; 4] = in_all_languages!(
     "reset-password" "verify-address" "confirm-change" "address-taken" "unknown-account" "invitation"
     "password-changed" "address-changed" "key-created" "new-device" "refresh-reuse"
-    "factor-added" "factor-removed" "recovery-codes-made" "recovery-code-used"
+    "factor-added" "factor-removed" "recovery-codes-made" "recovery-code-used" "passkey-copied"
 );
 
 /// All templates: the names of their files, and their texts.

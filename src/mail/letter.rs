@@ -47,11 +47,13 @@ pub enum Notice {
     RecoveryCodes,
     /// A recovery code was used.
     RecoveryCodeUsed,
+    /// The counter of a passkey has gone back.
+    PasskeyCopied,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ResetPassword,
         Self::VerifyAddress,
         Self::ConfirmChange,
@@ -67,6 +69,7 @@ impl Kind {
         Self::Notice(Notice::FactorRemoved),
         Self::Notice(Notice::RecoveryCodes),
         Self::Notice(Notice::RecoveryCodeUsed),
+        Self::Notice(Notice::PasskeyCopied),
     ];
 
     /// The name of its templates, as in `reset-password.en.txt`.
@@ -87,6 +90,7 @@ impl Kind {
             Self::Notice(Notice::FactorRemoved) => "factor-removed",
             Self::Notice(Notice::RecoveryCodes) => "recovery-codes-made",
             Self::Notice(Notice::RecoveryCodeUsed) => "recovery-code-used",
+            Self::Notice(Notice::PasskeyCopied) => "passkey-copied",
         }
     }
 

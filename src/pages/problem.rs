@@ -19,6 +19,7 @@ pub(crate) fn problem(error: &Error, language: Language) -> String {
         Error::SecondFactorRequired => t.code_required.to_owned(),
         Error::TooManyFactors => t.too_many_factors.to_owned(),
         Error::FactorNotFound => t.factor_over.to_owned(),
+        Error::BadPasskey { .. } => t.bad_passkey.to_owned(),
         Error::BadMfaToken => t.sign_in_over.to_owned(),
         Error::TooManyAttempts { retry_after } => {
             fill(t.too_many, "wait", &wait(*retry_after, language))

@@ -143,6 +143,24 @@ impl Challenge {
         })
     }
 
+    /// Whose sign-in waits, without counting a try; `None` if there is none, or it has had `limit` tries.
+    pub(crate) fn find_user(
+        conn: &mut StoreConnection,
+        digest: &str,
+        limit: i64,
+        now: NaiveDateTime,
+    ) -> QueryResult<Option<i64>> {
+        let found: Option<Option<i64>> = challenges::table
+            .find(digest)
+            .filter(challenges::purpose.eq_any([Awaited::Code.purpose(), ENROLLED]))
+            .filter(challenges::expires_at.gt(now))
+            .filter(challenges::tries.lt(limit))
+            .select(challenges::user_id)
+            .get_result(conn)
+            .optional()?;
+        Ok(found.flatten())
+    }
+
     /// Gives a try back, because nothing was compared.
     pub(crate) fn return_try(tx: &mut Writing<'_>, digest: &str) -> QueryResult<()> {
         let taken = challenges::table

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::limits::check_texts;
 use super::prune::prune;
-use super::schema::factors;
+use super::schema::{factors, passkeys};
 use super::{StoreConnection, Writing};
 
 /// A second factor: the columns in their order.
@@ -16,7 +16,7 @@ pub struct Factor {
     pub id: i64,
     /// The user.
     pub user_id: i64,
-    /// What it is: `totp`.
+    /// What it is: `totp`, an authenticator app, or `webauthn`, a passkey.
     pub kind: String,
     /// What the user calls it.
     pub name: String,
@@ -53,14 +53,33 @@ const FACTOR_COLUMNS: (
     factors::key_id,
 );
 
-/// The kind of an authenticator app.
-const TOTP: &str = "totp";
+/// What a factor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FactorKind {
+    /// An authenticator app.
+    Totp,
+    /// A passkey.
+    #[cfg(feature = "passkeys")]
+    WebAuthn,
+}
+
+impl FactorKind {
+    /// As it is stored.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            #[cfg(feature = "passkeys")]
+            Self::WebAuthn => "webauthn",
+        }
+    }
+}
 
 impl Factor {
-    /// Stores an unconfirmed authenticator app without its seed, and returns its id.
+    /// Stores an unconfirmed factor, an app without its seed, and returns its id.
     pub(crate) fn insert(
         tx: &mut Writing<'_>,
         user_id: i64,
+        kind: FactorKind,
         name: &str,
         now: NaiveDateTime,
     ) -> QueryResult<i64> {
@@ -68,7 +87,7 @@ impl Factor {
         diesel::insert_into(factors::table)
             .values((
                 factors::user_id.eq(user_id),
-                factors::kind.eq(TOTP),
+                factors::kind.eq(kind.name()),
                 factors::name.eq(name),
                 factors::created_at.eq(now),
                 factors::secret_sealed.eq(""),
@@ -105,7 +124,7 @@ impl Factor {
             .load(conn)
     }
 
-    /// The factors after this id that another key than this one has sealed, in the order of their ids, at
+    /// The apps after this id whose seeds another key than this one has sealed, in the order of their ids, at
     /// most `limit`.
     #[cfg(feature = "cli")]
     pub(crate) fn list_sealed_otherwise(
@@ -116,6 +135,7 @@ impl Factor {
     ) -> QueryResult<Vec<Self>> {
         factors::table
             .filter(factors::id.gt(after))
+            .filter(factors::kind.eq(FactorKind::Totp.name()))
             .filter(factors::key_id.ne(key_id))
             .order(factors::id)
             .limit(limit)
@@ -133,22 +153,39 @@ impl Factor {
         Ok(factors)
     }
 
+    /// Whether the passkeys of a user are backed up, by the ids of their factors.
+    pub(crate) fn list_backed_up(
+        conn: &mut StoreConnection,
+        user_id: i64,
+    ) -> QueryResult<Vec<(i64, bool)>> {
+        passkeys::table
+            .filter(passkeys::user_id.eq(user_id))
+            .select((passkeys::factor_id, passkeys::backed_up))
+            .load(conn)
+    }
+
     /// Whether it counts.
     pub(crate) fn is_confirmed(&self) -> bool {
         self.confirmed_at.is_some()
     }
 
-    /// Any factor that was sealed, to try the key: the one stored last.
+    /// Whether it is an authenticator app.
+    pub(crate) fn is_app(&self) -> bool {
+        self.kind == FactorKind::Totp.name()
+    }
+
+    /// Any app, whose seed was sealed, to try the key: the one stored last.
     #[cfg(feature = "cli")]
     pub(crate) fn find_last(conn: &mut StoreConnection) -> QueryResult<Option<Self>> {
         factors::table
+            .filter(factors::kind.eq(FactorKind::Totp.name()))
             .order(factors::id.desc())
             .select(FACTOR_COLUMNS)
             .first(conn)
             .optional()
     }
 
-    /// Confirms a factor of a user with the code of a step, which counts no more. Returns whether it was
+    /// Confirms an app of a user with the code of a step, which counts no more. Returns whether it was
     /// there and unconfirmed.
     pub(crate) fn confirm(
         tx: &mut Writing<'_>,

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = embed![
     "2026-11-30-000030_invitation_expiry",
     "2026-11-30-000040_factors",
     "2026-11-30-000050_trusted_devices",
+    "2026-11-30-000060_passkeys",
 ];
 
 impl Migration {

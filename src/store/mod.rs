@@ -10,6 +10,8 @@ mod account;
 pub mod api_key;
 pub(crate) mod app;
 pub mod audit_event;
+#[cfg(feature = "passkeys")]
+mod ceremony;
 mod challenge;
 pub(crate) mod clock_mark;
 mod connection;
@@ -37,6 +39,8 @@ mod maintenance;
 mod migrations;
 mod new_session;
 mod outage;
+#[cfg(feature = "passkeys")]
+mod passkey;
 #[cfg(feature = "mail")]
 mod pending_email;
 mod postgres_connection;
@@ -85,10 +89,13 @@ pub(crate) use account::{stored_hash_classes, username_key};
 pub use api_key::{ApiKey, NewApiKey};
 pub use app::AppRef;
 pub use audit_event::{AuditEvent, AuditHead, EventFilter, EventMatch};
+#[cfg(feature = "passkeys")]
+pub(crate) use ceremony::{Ceremony, CeremonyPurpose};
 pub(crate) use challenge::{Awaited, Challenge};
 pub use connection::{ReadOnly, StoreConnection};
 pub use error::StoreError;
 pub use factor::Factor;
+pub(crate) use factor::FactorKind;
 #[cfg(feature = "pages")]
 pub(crate) use hourly_stat::HourlyStat;
 #[cfg(feature = "cli")]
@@ -107,6 +114,8 @@ pub(crate) use mail_outbox::{MailCounts, MailState, NewOutboxMail, OutboxMail};
 pub(crate) use mail_token::{MailToken, NewMailToken, TokenOwner};
 pub use maintenance::backup;
 pub(crate) use new_session::{FirstRefresh, LockedSessions, NewSession};
+#[cfg(feature = "passkeys")]
+pub(crate) use passkey::{Passkey, PasskeyUse, UserHandles};
 #[cfg(feature = "mail")]
 pub(crate) use pending_email::PendingEmail;
 pub use principal::{Credential, Principal, UsedKey};

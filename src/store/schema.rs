@@ -342,6 +342,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    passkeys (factor_id) {
+        factor_id -> BigInt,
+        user_id -> BigInt,
+        credential_id -> Text,
+        credential -> Text,
+        rp_id -> Text,
+        aaguid -> Text,
+        sign_count -> BigInt,
+        backup_eligible -> Bool,
+        backed_up -> Bool,
+    }
+}
+
+diesel::table! {
+    user_handles (user_id) {
+        user_id -> BigInt,
+        handle -> Text,
+    }
+}
+
 diesel::joinable!(access_tokens -> sessions (session_id));
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(api_keys -> users (user_id));

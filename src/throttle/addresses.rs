@@ -85,6 +85,35 @@ impl Throttle {
             .await
     }
 
+    /// Counts an attempt to sign in with a passkey, whose user is not known yet, as a wrong password from its
+    /// address. The sign-in gives it back ([`Throttle::resume_attempt`]).
+    ///
+    /// # Errors
+    /// The same as [`Self::count_registration`].
+    pub(crate) async fn count_passkey(&self, context: &AuditContext) -> Result<(), Error> {
+        self.count_from_address(context, "sign-in").await
+    }
+
+    /// Counts a question to an authenticator, which is stored until it is answered.
+    ///
+    /// # Errors
+    /// The same as [`Self::count_registration`].
+    pub(crate) async fn count_passkey_options(&self, context: &AuditContext) -> Result<(), Error> {
+        self.count_from_address(context, "passkey").await
+    }
+
+    /// Counts an attempt of a kind that clients at one address may make so often a minute as wrong passwords.
+    async fn count_from_address(&self, context: &AuditContext, kind: &str) -> Result<(), Error> {
+        let limits = self.0.limits;
+        // Many clients share the address: it identifies none of them, and has no budget.
+        if !limits.on || context.is_shared() {
+            return Ok(());
+        }
+        let budgets = AddressBudget::all(kind, context.address(), per_minute(limits.address));
+        self.count_address(context, budgets, Action::Login, false)
+            .await
+    }
+
     /// Takes an attempt from the budgets, and with `is_released` puts it back if there was room.
     async fn count_address(
         &self,

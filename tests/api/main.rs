@@ -43,6 +43,7 @@ mod model;
 mod mutated_credentials;
 mod output;
 mod pages;
+mod passkeys;
 mod postgres_server;
 mod principal_cache;
 mod profiles;

@@ -201,6 +201,10 @@ fn sign_in_requests(client: &Client, email: &str) -> Vec<Request> {
         "username=a&password=b&otp=Canary".to_owned(),
         format!("username={email}&password={PASSWORD}&otp=Canary"),
         "grant_type=urn:tokenhouse:grant-type:mfa-otp&mfa_token=tkm_Canary&otp=Canary".to_owned(),
+        "grant_type=urn:tokenhouse:grant-type:mfa-webauthn&mfa_token=tkm_Canary&challenge_id=Canary\
+         &credential=Canary"
+            .to_owned(),
+        "grant_type=urn:tokenhouse:grant-type:passkey&challenge_id=Canary&credential=Canary".to_owned(),
         format!(
             "grant_type=urn:tokenhouse:grant-type:mfa-otp&mfa_token=tkm_{:A<43}&otp=123456",
             "Canary"
@@ -266,6 +270,12 @@ fn account_requests(client: &Client, token: &str) -> Vec<Request> {
                 "/users/me/reauthenticate",
                 json!({ "password": password, "otp": password }),
             ),
+            (
+                "/users/me/factors/1/confirm",
+                json!({ "credential": { "id": password, "Canary": password } }),
+            ),
+            ("/mfa/webauthn/options", json!({ "mfa_token": password })),
+            ("/passkeys/options", json!({ "Canary": password })),
             (
                 "/users/me/recovery-codes",
                 json!({ "current_password": password }),
@@ -372,6 +382,8 @@ fn page_requests(client: &Client) -> Vec<Request> {
         ("secret", "CANARY"),
     ];
     requests.push(of_page(client.post("/signin/enrol").form(&fields)));
+    let fields = [("challenge_id", "Canary"), ("credential", "Canary")];
+    requests.push(of_page(client.post("/signin/passkey").form(&fields)));
     for cookie in [
         "tokenhouse=Canary",
         "tokenhouse=tkb_Canary-canary-canary-canary-canary-canary-cana",

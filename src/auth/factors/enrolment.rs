@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use chrono::NaiveDateTime;
 use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::{Enroller, check_level, is_pending, place_of};
-use crate::audit::{Action, AuditContext, Event};
+use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::caller::lock_caller;
 use crate::auth::factor_change::FactorChange;
@@ -18,7 +19,10 @@ use crate::credential::otpauth::{otpauth_uri, qr_svg};
 use crate::credential::recovery_code::{RecoveryCode, SLOTS};
 use crate::credential::totp::{OtpCode, Seed};
 use crate::error::Error;
-use crate::store::{Credential, Ends, Factor, Principal, RecoveryCodes, Sessions, TrustedDevices};
+use crate::store::{
+    Credential, Ends, Factor, FactorKind, Principal, RecoveryCodes, Revoking, Sessions,
+    TrustedDevices, User, Writing,
+};
 
 /// The maximum number of factors of a user.
 const MAX_FACTORS: usize = 10;
@@ -41,6 +45,81 @@ pub struct ConfirmedFactor {
     pub id: i64,
     /// The recovery codes, if it is the only one: they are shown only now.
     pub recovery_codes: Option<Vec<RecoveryCode>>,
+}
+
+/// A factor that its user has just confirmed.
+pub(super) struct NewFactor {
+    pub(super) id: i64,
+    pub(super) kind: FactorKind,
+    /// How the user has authenticated with it now (RFC 8176 section 2).
+    pub(super) methods: &'static [&'static str],
+    /// The hashes of the recovery codes, if it is the first factor.
+    pub(super) hashes: Vec<String>,
+    /// Whether the other sessions of the user end.
+    pub(super) ends_others: bool,
+}
+
+impl NewFactor {
+    /// Does in the transaction of the confirmation what follows from it: from now on, the session or the sign-in
+    /// of the caller has shown a second factor.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(super) fn count(
+        self,
+        auth: &Auth,
+        tx: &mut Revoking<'_>,
+        events: &mut Events,
+        (by, caller, user): (&AuditContext, &Enroller, &User),
+        now: NaiveDateTime,
+    ) -> Result<(), Error> {
+        if !self.hashes.is_empty() {
+            RecoveryCodes::replace(tx, user.id, &self.hashes, now)?;
+        }
+        TrustedDevices::end_of_user(tx, user.id)?;
+        match caller {
+            Enroller::SignedIn(principal) => {
+                if let Credential::LoginToken(token) = &principal.credential {
+                    let amr = with_second_factor(&token.session.amr, self.methods);
+                    Sessions::set_amr(tx, user.id, token.session.id, &amr)?;
+                    if self.ends_others {
+                        Sessions::end_others(tx, user.id, token.session.id)?;
+                    }
+                }
+            }
+            Enroller::Pending(pending) => {
+                pending.pass(tx, now)?;
+                if self.ends_others {
+                    Sessions::end_of_user(tx, user.id)?;
+                }
+            }
+        }
+        auth.0.throttle.clear_factor_tries(tx, user.id)?;
+        let event = Event::new(Action::FactorAdd).on_user(user.id);
+        events.record(event.with("factor", self.id).with("kind", self.kind.name()));
+        auth.tell_of_factor(tx, by, user, FactorChange::Added)
+    }
+}
+
+/// Checks in the transaction that a user with these factors may add one, and forgets those that were not
+/// confirmed in time.
+///
+/// # Errors
+/// [`Error::TooManyFactors`]; [`Error::Unavailable`].
+pub(super) fn make_room(
+    tx: &mut Writing<'_>,
+    user_id: i64,
+    factors: &[Factor],
+    now: NaiveDateTime,
+) -> Result<(), Error> {
+    let is_kept = |factor: &&Factor| factor.is_confirmed() || is_pending(factor, now);
+    for old in factors.iter().filter(|factor| !is_kept(factor)) {
+        Factor::delete(tx, user_id, old.id)?;
+    }
+    match factors.iter().filter(is_kept).count() >= MAX_FACTORS {
+        true => Err(Error::TooManyFactors),
+        false => Ok(()),
+    }
 }
 
 impl Auth {
@@ -77,17 +156,8 @@ impl Auth {
         let stored = self.add(context, move |tx, _events| {
             let (owner, factors) = caller.lock(tx, now)?;
             proven.confirm_in(tx, now)?;
-            for old in factors
-                .iter()
-                .filter(|factor| !factor.is_confirmed() && !is_pending(factor, now))
-            {
-                Factor::delete(tx, owner.id, old.id)?;
-            }
-            let is_kept = |factor: &&Factor| factor.is_confirmed() || is_pending(factor, now);
-            if factors.iter().filter(is_kept).count() >= MAX_FACTORS {
-                return Err(Error::TooManyFactors);
-            }
-            let id = Factor::insert(tx, owner.id, &name, now)?;
+            make_room(tx, owner.id, &factors, now)?;
+            let id = Factor::insert(tx, owner.id, FactorKind::Totp, &name, now)?;
             let sealed = key.seal(&place_of(id), stored_seed.as_bytes())?;
             Factor::set_secret(tx, id, &sealed, key.id())?;
             Ok(id)
@@ -136,7 +206,8 @@ impl Auth {
         let (user_id, now) = (enroller.user().id, self.0.clock.now());
         let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
         let factors = self.0.store.read(list).await?;
-        let is_this = |factor: &&Factor| factor.id == id && is_pending(factor, now);
+        let is_this =
+            |factor: &&Factor| factor.id == id && factor.is_app() && is_pending(factor, now);
         let factor = factors.iter().find(is_this).ok_or(Error::FactorNotFound)?;
         let seed = self.open_seed(factor).ok_or(Error::FactorsOff)?;
         let Some(step) = seed.find_step(code, self.0.clock.machine_time()) else {
@@ -146,9 +217,13 @@ impl Auth {
             return Err(Error::WrongCode { tries_left: None });
         };
         let is_first = !factors.iter().any(Factor::is_confirmed);
-        let (codes, hashes) = match is_first {
-            true => self.new_recovery_codes(context).await?,
-            false => (Vec::new(), Vec::new()),
+        let (codes, hashes) = self.first_recovery_codes(context, is_first).await?;
+        let new = NewFactor {
+            id,
+            kind: FactorKind::Totp,
+            methods: &["otp"],
+            hashes,
+            ends_others,
         };
         let (auth, caller) = (self.clone(), enroller.clone());
         let by = context.clone();
@@ -158,32 +233,7 @@ impl Auth {
             if !Factor::confirm(tx, user.id, id, step, now)? {
                 return Err(Error::FactorNotFound);
             }
-            if !hashes.is_empty() {
-                RecoveryCodes::replace(tx, user.id, &hashes, now)?;
-            }
-            TrustedDevices::end_of_user(tx, user.id)?;
-            match &caller {
-                Enroller::SignedIn(principal) => {
-                    if let Credential::LoginToken(token) = &principal.credential {
-                        let amr = with_second_factor(&token.session.amr);
-                        Sessions::set_amr(tx, user.id, token.session.id, &amr)?;
-                        if ends_others {
-                            Sessions::end_others(tx, user.id, token.session.id)?;
-                        }
-                    }
-                }
-                Enroller::Pending(pending) => {
-                    pending.pass(tx, now)?;
-                    if ends_others {
-                        Sessions::end_of_user(tx, user.id)?;
-                    }
-                }
-            }
-            auth.0.throttle.clear_factor_tries(tx, user.id)?;
-            let event = Event::new(Action::FactorAdd).on_user(user.id);
-            events.record(event.with("factor", id).with("kind", "totp"));
-            auth.tell_of_factor(tx, &by, &user, FactorChange::Added)?;
-            Ok(())
+            new.count(&auth, tx, events, (&by, &caller, &user), now)
         });
         confirmed.await?;
         Ok(ConfirmedFactor {
@@ -230,6 +280,21 @@ impl Auth {
             Err(error) => Err(error),
         };
         self.decide_proof(attempt, made).await
+    }
+
+    /// Recovery codes for a user who has no factor until now, with the hashes to store; otherwise none.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]; [`Error::Internal`] if the random generator fails.
+    pub(super) async fn first_recovery_codes(
+        &self,
+        context: &AuditContext,
+        is_first: bool,
+    ) -> Result<(Vec<RecoveryCode>, Vec<String>), Error> {
+        match is_first {
+            true => self.new_recovery_codes(context).await,
+            false => Ok((Vec::new(), Vec::new())),
+        }
     }
 
     /// A code for each slot, with the hashes to store.

@@ -2,9 +2,13 @@
 
 mod enroller;
 mod enrolment;
+#[cfg(feature = "passkeys")]
+mod passkey;
 mod removal;
 #[cfg(feature = "cli")]
 mod rotation;
+#[cfg(not(feature = "passkeys"))]
+mod without_passkeys;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -28,6 +32,8 @@ const UNCONFIRMED_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 pub struct Factors {
     /// Those that count, oldest first.
     pub confirmed: Vec<Factor>,
+    /// Whether the passkeys are backed up, by the ids of the factors.
+    pub backed_up: Vec<(i64, bool)>,
     /// The recovery codes; `None` for a user who never had any.
     pub recovery_codes: Option<RecoveryCodesLeft>,
 }
@@ -41,6 +47,7 @@ impl Auth {
         let list = move |conn: &mut _| {
             Ok(Factors {
                 confirmed: Factor::list_confirmed(conn, user_id)?,
+                backed_up: Factor::list_backed_up(conn, user_id)?,
                 recovery_codes: RecoveryCodes::left(conn, user_id)?,
             })
         };
@@ -78,8 +85,11 @@ impl Auth {
             .ok_or(Error::FactorsOff)
     }
 
-    /// The seed of an authenticator app; `None` without its key.
+    /// The seed of an authenticator app; `None` without its key, and for another kind of factor.
     pub(super) fn open_seed(&self, factor: &Factor) -> Option<Seed> {
+        if !factor.is_app() {
+            return None;
+        }
         let keys = self.0.config.factors.keys.as_ref()?;
         let place = place_of(factor.id);
         let opened = keys.open(&factor.key_id, &place, &factor.secret_sealed);

@@ -99,6 +99,7 @@ impl Auth {
             FactorChange::Removed => Notice::FactorRemoved,
             FactorChange::NewCodes => Notice::RecoveryCodes,
             FactorChange::CodeUsed => Notice::RecoveryCodeUsed,
+            FactorChange::MaybeCopied => Notice::PasskeyCopied,
         };
         self.queue_bare_notice(tx, context, notice, user)
     }

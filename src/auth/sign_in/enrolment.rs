@@ -5,11 +5,11 @@ use chrono::NaiveDateTime;
 
 use crate::audit::AuditContext;
 use crate::auth::Auth;
-use crate::auth::session::IssuedToken;
+use crate::auth::session::{BY_NEW_PASSKEY, BY_TWO_FACTORS, IssuedToken};
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::credential::token::TokenDigest;
 use crate::error::Error;
-use crate::store::{Account, Challenge, User, Writing};
+use crate::store::{Account, Challenge, Factor, User, Writing};
 
 /// A user who has entered the password, and has to add a second factor before the session begins.
 #[derive(Clone, Debug)]
@@ -95,7 +95,14 @@ impl Auth {
         let waiting = self.0.store.writing(take).await?;
         let waiting = waiting.ok_or(Error::BadMfaToken)?;
         let (account, state) = self.resume(waiting, is_browser).await?;
-        self.begin_waiting(context, account, state).await
+        let user_id = account.user.id;
+        let list = move |conn: &mut _| Factor::list_confirmed(conn, user_id);
+        let factors = self.0.store.read(list).await?;
+        let methods = match factors.iter().any(Factor::is_app) {
+            true => BY_TWO_FACTORS,
+            false => BY_NEW_PASSKEY,
+        };
+        self.begin_waiting(context, account, state, methods).await
     }
 }
 

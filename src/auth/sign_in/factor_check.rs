@@ -3,6 +3,8 @@
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::factor_change::FactorChange;
+use crate::auth::passkeys::{PasskeyAnswer, Signatory, Signed, Verdict};
+use crate::auth::session::BY_TWO_FACTORS;
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::{OtpCode, last_step_at};
 use crate::error::Error;
@@ -12,13 +14,15 @@ use crate::store::{
     Account, Challenge, Factor, NewTrustedDevice, RecoveryCodes, TrustedDevices, Writing,
 };
 
-/// A code that a user has typed.
+/// What a user shows besides the password.
 #[derive(Clone, Debug)]
 pub enum FactorInput {
     /// That of an authenticator app.
     Otp(OtpCode),
     /// A recovery code.
     RecoveryCode(RecoveryCode),
+    /// What a browser has signed with a passkey.
+    Passkey(PasskeyAnswer),
 }
 
 impl FactorInput {
@@ -29,10 +33,21 @@ impl FactorInput {
     }
 }
 
-/// A right code, and what is used up with it.
+/// A right code or signature, and what is used up with it.
 enum Right {
     Step { factor: i64, step: i64 },
     RecoveryCode { slot: u8, hash: StoredHash },
+    Passkey(Signed),
+}
+
+impl Right {
+    /// How the user has authenticated (RFC 8176 section 2).
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::Step { .. } | Self::RecoveryCode { .. } => BY_TWO_FACTORS,
+            Self::Passkey(signed) => signed.after_password(),
+        }
+    }
 }
 
 /// The sign-in that a code is for.
@@ -49,7 +64,7 @@ pub(in crate::auth) struct Waiting {
 impl Auth {
     /// Checks the code of a user whose password was verified or who is signed in, and uses it up: it counts once,
     /// whatever is done at the same time. `action` is what the user wants to do; `waiting` is the sign-in that
-    /// waited for the code, and ends.
+    /// waited for the code, and ends. Returns how the user has authenticated.
     ///
     /// # Errors
     /// [`Error::WrongCode`], also for a code that was used; [`Error::TooManyAttempts`];
@@ -62,11 +77,14 @@ impl Auth {
         input: &FactorInput,
         action: Action,
         waiting: Option<Waiting>,
-    ) -> Result<(), Error> {
+    ) -> Result<&'static str, Error> {
         let user_id = account.user.id;
         let taken = self.0.throttle.take_factor_try(context, user_id).await;
         let compared = match taken {
-            Ok(()) => self.compare(context, user_id, input).await,
+            Ok(()) => {
+                let digest = waiting.as_ref().map(|waiting| waiting.digest.as_str());
+                self.compare(context, user_id, input, digest).await
+            }
             Err(error) => Err(error),
         };
         let right = match compared {
@@ -83,7 +101,11 @@ impl Auth {
         };
         let tries_left = waiting.as_ref().map(|waiting| waiting.tries_left);
         let passed = match right {
-            Some(right) => self.use_up(context, account, right, waiting).await,
+            Some(right) => {
+                let methods = right.methods();
+                let used = self.use_up(context, account, right, waiting).await;
+                used.map(|()| methods)
+            }
             None => Err(Error::WrongCode { tries_left }),
         };
         if let Err(Error::WrongCode { .. }) = passed {
@@ -93,13 +115,14 @@ impl Auth {
         passed
     }
 
-    /// What a code is right for; `None` if for nothing. Apps go by the time of the day, and so does this: the
+    /// What a code is right for; `None` if for nothing. `waiting` is the digest of the sign-in. Apps go by the time of the day, and so does this: the
     /// time of the service may be ahead of it for a while, after the clock was.
     async fn compare(
         &self,
         context: &AuditContext,
         user_id: i64,
         input: &FactorInput,
+        waiting: Option<&str>,
     ) -> Result<Option<Right>, Error> {
         match input {
             FactorInput::Otp(code) => {
@@ -125,6 +148,22 @@ impl Auth {
                 let matches = matches.await?;
                 let hash = hash.filter(|_| matches);
                 Ok(hash.map(|hash| Right::RecoveryCode { slot, hash }))
+            }
+            FactorInput::Passkey(answer) => {
+                let id = user_id;
+                // Without a sign-in that waits, nothing was asked.
+                let Some(waiting) = waiting else {
+                    return Ok(None);
+                };
+                let signatory = Signatory::User { id, waiting };
+                let config = self.passkeys()?;
+                match self.check_signature(config, signatory, answer).await? {
+                    Verdict::Right(signed) => Ok(Some(Right::Passkey(signed))),
+                    Verdict::Wrong { reason, .. } => {
+                        log::warn!("user {user_id}: a passkey is refused: {reason}");
+                        Ok(None)
+                    }
+                }
             }
         }
     }
@@ -164,6 +203,7 @@ impl Auth {
                 Right::RecoveryCode { slot, hash } => {
                     RecoveryCodes::spend(tx, user.id, *slot, hash, now)?
                 }
+                Right::Passkey(signed) => signed.record(&auth, tx, events, (&by, user), now)?,
             };
             if !is_unused {
                 return Err(Error::WrongCode { tries_left: None });
@@ -200,7 +240,7 @@ impl Auth {
         let event = event.with("reason", outcome.reason());
         let away = match input {
             FactorInput::Otp(code) => self.seconds_away(user_id, code).await?,
-            FactorInput::RecoveryCode(_) => None,
+            FactorInput::RecoveryCode(_) | FactorInput::Passkey(_) => None,
         };
         let event = match away {
             Some(seconds) => {

@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod factor_check;
+mod passkey;
 mod password;
 mod second_factor;
 
@@ -162,7 +163,7 @@ impl Auth {
         if !self.requires_verified_address() || user.email_verified_at.is_some() {
             return Ok(());
         }
-        let context = context.by_password(user.id);
+        let context = verified.context(context);
         let outcome = SignInOutcome::Unverified;
         self.0.metrics.sign_in(outcome);
         let event = Event::refused(Action::Login).on_user(user.id);
@@ -201,7 +202,7 @@ impl Auth {
             kind,
             ..
         } = request;
-        let context = context.by_password(account.user.id);
+        let context = verified.context(context);
         let (scopes, is_refresh_requested) = self
             .check_scopes(&context, verified, scope.as_deref())
             .await?;

@@ -49,6 +49,14 @@ impl VerifiedAccount {
         }
     }
 
+    /// The context of what follows, authenticated as the user has been.
+    pub(super) fn context(&self, context: &AuditContext) -> AuditContext {
+        match self.methods.starts_with(BY_PASSWORD) {
+            true => context.by_password(self.account.user.id),
+            false => context.by_passkey(self.account.user.id),
+        }
+    }
+
     /// The password, of what the user has typed.
     pub(super) fn password(&self, typed: SecretString) -> SecretString {
         match (&self.appended_code, split_code(&typed)) {

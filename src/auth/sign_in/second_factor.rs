@@ -12,12 +12,12 @@ use super::password::VerifiedAccount;
 use super::{SignIn, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
-use crate::auth::session::{BY_TWO_FACTORS, Device, IssuedToken, SignInKind};
+use crate::auth::session::{Device, IssuedToken, SignInKind};
 use crate::credential::pending_sign_in::generate_pending_token;
 use crate::credential::token::{PlainToken, TokenDigest};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
-use crate::store::{Account, Awaited, Challenge, Writing};
+use crate::store::{Account, Awaited, Challenge, Factor, Writing};
 
 /// How long a sign-in waits for its second factor.
 const WAITING_LIFETIME: TimeDelta = TimeDelta::minutes(5);
@@ -26,7 +26,7 @@ const WAITING_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 /// How many codes it takes.
-const MAX_TRIES: i64 = 5;
+pub(super) const MAX_TRIES: i64 = 5;
 
 /// A sign-in with the right password that waits for a second factor.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct PendingSignIn {
     pub secret: PlainToken,
     /// How long it waits.
     pub lifetime: TimeDelta,
-    /// What it takes: `totp`, `recovery_code`; or what its user may add: `totp`.
+    /// What it takes: `totp`, `webauthn`, `recovery_code`; or what its user may add: `totp`, `webauthn`.
     pub methods: Vec<&'static str>,
 }
 
@@ -130,19 +130,21 @@ impl Auth {
             }
             None => Err(Error::WrongCode { tries_left: None }),
         };
-        if let Err(error) = passed {
-            // The password stays counted until the second factor passes.
-            let user_id = account.user.id;
-            self.0
-                .throttle
-                .fail(context, attempt, Some(user_id))
-                .await?;
-            return Err(error);
+        match passed {
+            Ok(methods) => Ok(VerifiedAccount {
+                methods,
+                ..verified
+            }),
+            Err(error) => {
+                // The password stays counted until the second factor passes.
+                let user_id = account.user.id;
+                self.0
+                    .throttle
+                    .fail(context, attempt, Some(user_id))
+                    .await?;
+                Err(error)
+            }
         }
-        Ok(VerifiedAccount {
-            methods: BY_TWO_FACTORS,
-            ..verified
-        })
     }
 
     /// Lets a sign-in with the right password wait for a code, or for a user without a second factor to add one. The attempt at the password stays
@@ -174,10 +176,10 @@ impl Auth {
         };
         let times = (now, now + lifetime);
         let store = move |tx: &mut Writing<'_>| {
-            let inserted = Challenge::insert(tx, &digest, user_id, awaited, &state, times);
-            Ok::<_, Error>(inserted?)
+            Challenge::insert(tx, &digest, user_id, awaited, &state, times)?;
+            Ok::<_, Error>(Factor::list_confirmed(tx, user_id)?)
         };
-        self.0.store.writing(store).await?;
+        let factors = self.0.store.writing(store).await?;
         self.0
             .throttle
             .fail(context, attempt, Some(user_id))
@@ -193,8 +195,8 @@ impl Auth {
             methods,
         };
         Ok(match awaited {
-            Awaited::Code => SignInStep::SecondFactor(pending(vec!["totp", "recovery_code"])),
-            Awaited::Factor => SignInStep::Enrolment(pending(vec!["totp"])),
+            Awaited::Code => SignInStep::SecondFactor(pending(self.methods_of(&factors))),
+            Awaited::Factor => SignInStep::Enrolment(pending(self.new_methods())),
         })
     }
 
@@ -234,9 +236,10 @@ impl Auth {
             tries_left,
             device,
         };
-        self.pass_factor(context, &account, input, Action::Login, Some(waiting))
+        let methods = self
+            .pass_factor(context, &account, input, Action::Login, Some(waiting))
             .await?;
-        let issued = self.begin_waiting(context, account, state).await?;
+        let issued = self.begin_waiting(context, account, state, methods).await?;
         Ok(IssuedToken {
             device: secret,
             ..issued
@@ -276,18 +279,40 @@ impl Auth {
         context: &AuditContext,
         account: Account,
         state: State,
+        methods: &'static str,
     ) -> Result<IssuedToken, Error> {
         let name = fold(&account.user.email);
         let verified = VerifiedAccount {
             attempt: self.0.throttle.resume_attempt(context, &name).await?,
             account,
-            methods: BY_TWO_FACTORS,
+            methods,
             appended_code: None,
             trusted_device: None,
         };
         let request = state.into_request();
         let issued = self.create_access_token(context, &verified, &request);
         issued.await?.ok_or(Error::BadMfaToken)
+    }
+
+    /// What a sign-in of a user with these factors takes.
+    fn methods_of(&self, factors: &[Factor]) -> Vec<&'static str> {
+        let has_app = factors.iter().any(Factor::is_app);
+        let has_passkey = factors.iter().any(|factor| !factor.is_app());
+        let methods = [
+            ("totp", has_app),
+            ("webauthn", has_passkey && self.offers_passkeys()),
+            ("recovery_code", true),
+        ];
+        let taken = methods.into_iter().filter(|(_, is_taken)| *is_taken);
+        taken.map(|(method, _)| method).collect()
+    }
+
+    /// What a user without a factor may add.
+    fn new_methods(&self) -> Vec<&'static str> {
+        match self.offers_passkeys() {
+            true => vec!["totp", "webauthn"],
+            false => vec!["totp"],
+        }
     }
 
     async fn take_try(&self, digest: &str, now: NaiveDateTime) -> Result<Challenge, Error> {

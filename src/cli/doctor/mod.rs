@@ -236,6 +236,7 @@ fn contents(config: &Config) -> Result<Vec<Finding>, String> {
         ];
         findings.extend(service::check_keys(&auth).await?);
         findings.push(service::check_factors(&auth).await?);
+        findings.extend(service::check_passkeys(&auth).await?);
         Ok::<_, Error>(findings)
     };
     runtime

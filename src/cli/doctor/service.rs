@@ -128,3 +128,24 @@ pub(super) async fn check_factors(auth: &Auth) -> Result<Finding, Error> {
         }
     })
 }
+
+/// Whether users can use the passkeys that they have; `None` where passkeys are off.
+pub(super) async fn check_passkeys(auth: &Auth) -> Result<Option<Finding>, Error> {
+    let subject = "passkeys";
+    let Some(passkeys) = &auth.config().factors.passkeys else {
+        return Ok(None);
+    };
+    let domain = &passkeys.rp_id;
+    let (all, orphaned) = auth.count_orphaned_passkeys().await?;
+    Ok(Some(match orphaned {
+        0 => finding(Level::Ok, subject, format!("{all} for {domain}")),
+        _ => finding(
+            Level::Problem,
+            subject,
+            format!(
+                "{orphaned} of {all} are made for another domain than {domain}, so nobody can use them: set \
+                 TOKENHOUSE_PASSKEY_RP_ID to the earlier one"
+            ),
+        ),
+    }))
+}

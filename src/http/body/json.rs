@@ -142,6 +142,21 @@ impl<'a> Members<'a> {
         Ok(text.map(SecretString::from))
     }
 
+    /// An optional object, as it was sent. An error never shows the value.
+    pub(crate) fn optional_object(
+        &self,
+        field: &'static str,
+    ) -> Result<Option<SecretString>, FieldError> {
+        let read = |value: &RawValue| match value.get().starts_with('{') {
+            true => Ok(value.get().into()),
+            false => Err(FieldError::new(
+                field,
+                InvalidField::WrongType(FieldType::Object),
+            )),
+        };
+        self.find(field).map(read).transpose()
+    }
+
     /// An optional text.
     pub(crate) fn optional_text(&self, field: &'static str) -> Result<Option<String>, FieldError> {
         let read =

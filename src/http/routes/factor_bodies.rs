@@ -2,9 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::auth::{ConfirmedFactor, Factors, Field, NewTotp};
+use crate::auth::{ConfirmedFactor, Factors, Field, NewPasskey, NewTotp};
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
 use crate::error::{Error as DomainError, ErrorCollector, FieldError, FieldType, InvalidField};
@@ -19,7 +20,7 @@ use crate::views::utc;
 struct FactorRead<'a> {
     #[schema(example = 3)]
     id: i64,
-    /// `totp`: an authenticator app.
+    /// `totp`: an authenticator app; `webauthn`: a passkey.
     #[schema(example = "totp")]
     kind: &'a str,
     #[schema(example = "Phone")]
@@ -29,16 +30,22 @@ struct FactorRead<'a> {
     /// Null for one that was never used.
     #[schema(format = "date-time")]
     last_used_at: Option<String>,
+    /// Whether a passkey is backed up, as its authenticator said last; missing for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    backed_up: Option<bool>,
 }
 
-impl<'a> From<&'a Factor> for FactorRead<'a> {
-    fn from(factor: &'a Factor) -> Self {
+impl<'a> FactorRead<'a> {
+    fn new(factor: &'a Factor, backed_up: &[(i64, bool)]) -> Self {
+        let backed_up = backed_up.iter().find(|(id, _)| *id == factor.id);
         Self {
             id: factor.id,
             kind: &factor.kind,
             name: &factor.name,
             created_at: utc(factor.created_at),
             last_used_at: factor.last_used_at.map(utc),
+            backed_up: backed_up.map(|(_, backed_up)| *backed_up),
         }
     }
 }
@@ -72,22 +79,25 @@ pub(crate) struct FactorList<'a> {
 
 impl<'a> From<&'a Factors> for FactorList<'a> {
     fn from(factors: &'a Factors) -> Self {
+        let confirmed = factors.confirmed.iter();
         Self {
-            factors: factors.confirmed.iter().map(FactorRead::from).collect(),
+            factors: confirmed
+                .map(|factor| FactorRead::new(factor, &factors.backed_up))
+                .collect(),
             recovery_codes: factors.recovery_codes.map(CodesLeftRead::from),
         }
     }
 }
 
-/// A new authenticator app.
+/// A new authenticator app or passkey.
 #[derive(ToSchema)]
 #[schema(as = FactorCreate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct NewFactorRequest {
-    /// Always `totp`.
+    /// `totp` for an authenticator app, `webauthn` for a passkey.
     #[schema(example = "totp")]
     kind: String,
-    /// A name for you to recognise it, shortened to 100 characters.
+    /// A name for you to recognise it, shortened to 100 characters; by default that of its model.
     #[schema(nullable = false, example = "Phone")]
     name: Option<String>,
     /// Your password; not required within 15 minutes of a sign-in.
@@ -95,9 +105,16 @@ pub(crate) struct NewFactorRequest {
     current_password: Option<String>,
 }
 
+/// What is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewKind {
+    App,
+    Passkey,
+}
+
 /// A parsed [`NewFactorRequest`].
 pub(crate) struct NewFactorInput {
-    kind: Field<String>,
+    kind: Field<NewKind>,
     name: Field<Option<String>>,
     current_password: Field<Option<SecretString>>,
 }
@@ -109,7 +126,8 @@ impl FromMembers for NewFactorInput {
         members.only(&["kind", "name", "current_password"])?;
         Ok(Self {
             kind: members.text("kind").and_then(|kind| match kind.as_str() {
-                "totp" => Ok(kind),
+                "totp" => Ok(NewKind::App),
+                "webauthn" => Ok(NewKind::Passkey),
                 _ => Err(FieldError::new("kind", InvalidField::UnknownFactor).with_value(kind)),
             }),
             name: members.optional_text("name"),
@@ -119,60 +137,100 @@ impl FromMembers for NewFactorInput {
 }
 
 impl NewFactorInput {
-    pub(super) fn check(self) -> Result<(Option<String>, Option<SecretString>), DomainError> {
+    pub(super) fn check(
+        self,
+    ) -> Result<(NewKind, Option<String>, Option<SecretString>), DomainError> {
         let mut errors = ErrorCollector::new();
         let kind = errors.take(self.kind);
         let name = errors.take(self.name);
         let password = errors.take(self.current_password);
         match (kind, name, password) {
-            (Some(_), Some(name), Some(password)) => Ok((name, password)),
+            (Some(kind), Some(name), Some(password)) => Ok((kind, name, password)),
             _ => Err(errors.into()),
         }
     }
 }
 
-/// An authenticator app to confirm, with its seed.
+/// An authenticator app to confirm, with its seed, or a passkey that the browser makes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = FactorCreated)]
 pub(crate) struct FactorCreated<'a> {
     #[schema(example = 3)]
     id: i64,
     /// The seed in base32, to type it in; shown only once.
-    #[schema(example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
-    secret: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")]
+    secret: Option<&'a str>,
     /// The seed for an app on the same device.
-    otpauth_uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    otpauth_uri: Option<&'a str>,
     /// The same as a picture in SVG, to scan.
-    qr_svg: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    qr_svg: Option<&'a str>,
+    /// For a passkey: what `navigator.credentials.create` takes, with bytes in URL-safe base64
+    /// (`PublicKeyCredential.parseCreationOptionsFromJSON`).
+    #[serde(rename = "publicKey", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    public_key: Option<&'a Value>,
+    /// For a passkey: how many seconds the browser may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 300)]
+    expires_in: Option<i64>,
 }
 
 impl<'a> From<&'a NewTotp> for FactorCreated<'a> {
     fn from(new: &'a NewTotp) -> Self {
         Self {
             id: new.id,
-            secret: &new.secret,
-            otpauth_uri: &new.uri,
-            qr_svg: &new.qr_svg,
+            secret: Some(&new.secret),
+            otpauth_uri: Some(&new.uri),
+            qr_svg: Some(&new.qr_svg),
+            public_key: None,
+            expires_in: None,
         }
     }
 }
 
-/// The code of a new authenticator app.
+impl<'a> From<&'a NewPasskey> for FactorCreated<'a> {
+    fn from(new: &'a NewPasskey) -> Self {
+        Self {
+            id: new.id,
+            secret: None,
+            otpauth_uri: None,
+            qr_svg: None,
+            public_key: Some(&new.public_key),
+            expires_in: Some(new.lifetime.num_seconds()),
+        }
+    }
+}
+
+/// The code of a new authenticator app, or a new passkey.
 #[derive(ToSchema)]
 #[schema(as = FactorConfirm)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct ConfirmRequest {
-    /// The code that the app shows: a text, which may begin with zeros.
-    #[schema(format = "password", example = "287082")]
-    otp: String,
+    /// The code that the app shows: a text, which may begin with zeros. Required for an app.
+    #[schema(nullable = false, format = "password", example = "287082")]
+    otp: Option<String>,
+    /// What `navigator.credentials.create` has returned, by its `toJSON()`. Required for a passkey.
+    #[schema(nullable = false, value_type = Option<Object>)]
+    credential: Option<Value>,
     /// Whether the other sessions end.
     #[schema(nullable = false, default = false)]
     end_other_sessions: Option<bool>,
 }
 
+/// What confirms a factor.
+pub(crate) enum Confirmation {
+    Otp(OtpCode),
+    Credential(SecretString),
+}
+
 /// A parsed [`ConfirmRequest`].
 pub(crate) struct ConfirmInput {
-    otp: Field<OtpCode>,
+    shown: Field<Confirmation>,
     ends_others: Field<Option<bool>>,
 }
 
@@ -180,22 +238,27 @@ impl FromMembers for ConfirmInput {
     const REQUIRES_HASH: bool = true;
 
     fn from_members(members: &Members) -> Result<Self, Error> {
-        members.only(&["otp", "end_other_sessions"])?;
+        members.only(&["otp", "credential", "end_other_sessions"])?;
+        let code = |typed: SecretString| {
+            OtpCode::parse(typed.expose_secret())
+                .ok_or_else(|| FieldError::new("otp", InvalidField::NoCode))
+        };
         Ok(Self {
-            otp: members.secret("otp").and_then(|typed| {
-                OtpCode::parse(typed.expose_secret())
-                    .ok_or_else(|| FieldError::new("otp", InvalidField::NoCode))
-            }),
+            shown: match members.optional_object("credential") {
+                Ok(Some(credential)) => Ok(Confirmation::Credential(credential)),
+                Ok(None) => members.secret("otp").and_then(code).map(Confirmation::Otp),
+                Err(error) => Err(error),
+            },
             ends_others: members.optional("end_other_sessions", FieldType::Boolean),
         })
     }
 }
 
 impl ConfirmInput {
-    pub(super) fn check(self) -> Result<(OtpCode, bool), DomainError> {
+    pub(super) fn check(self) -> Result<(Confirmation, bool), DomainError> {
         let mut errors = ErrorCollector::new();
-        match (errors.take(self.otp), errors.take(self.ends_others)) {
-            (Some(otp), Some(ends_others)) => Ok((otp, ends_others.unwrap_or(false))),
+        match (errors.take(self.shown), errors.take(self.ends_others)) {
+            (Some(shown), Some(ends_others)) => Ok((shown, ends_others.unwrap_or(false))),
             _ => Err(errors.into()),
         }
     }

@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::factor_bodies::{
-    ConfirmInput, ConfirmRequest, FactorConfirmed, FactorCreated, FactorList, NewFactorInput,
-    NewFactorRequest, ProofOfPassword, ProofRequest, RecoveryCodesCreated,
+    ConfirmInput, ConfirmRequest, Confirmation, FactorConfirmed, FactorCreated, FactorList,
+    NewFactorInput, NewFactorRequest, NewKind, ProofOfPassword, ProofRequest, RecoveryCodesCreated,
 };
 use super::path_id;
 use crate::auth::{AuditContext, Auth, Enroller};
@@ -35,7 +35,7 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
     Ok(HttpResponse::Ok().json(FactorList::from(&factors)))
 }
 
-/// Add an authenticator app
+/// Add an authenticator app or a passkey
 ///
 /// It counts once it is confirmed, within 10 minutes. Requires the password, or a sign-in with it in the
 /// last 15 minutes; and for a user who has a second factor, a sign-in with it. The `mfa_token` of a 403
@@ -48,7 +48,7 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
     security(("OAuth2PasswordBearer" = [])),
     request_body = NewFactorRequest,
     responses(
-        (status = 201, description = "The seed of the app", body = FactorCreated),
+        (status = 201, description = "The seed of the app, or what the browser makes a passkey of", body = FactorCreated),
         error_responses::UnreadableRequest,
         error_responses::NotAuthenticated,
         error_responses::ProofRequired,
@@ -67,17 +67,27 @@ pub(crate) async fn create(
     input: JsonBody<NewFactorInput>,
 ) -> Result<HttpResponse, Error> {
     let context = caller.context(context);
-    let (name, password) = input.0.check()?;
-    let new = auth
-        .begin_totp(&context, &caller, Ok(name), password)
-        .await?;
-    Ok(HttpResponse::Created().json(FactorCreated::from(&new)))
+    let (kind, name, password) = input.0.check()?;
+    Ok(match kind {
+        NewKind::App => {
+            let new = auth
+                .begin_totp(&context, &caller, Ok(name), password)
+                .await?;
+            HttpResponse::Created().json(FactorCreated::from(&new))
+        }
+        NewKind::Passkey => {
+            let begun = auth.begin_passkey(&context, &caller, Ok(name), password);
+            let new = Box::pin(begun).await?;
+            HttpResponse::Created().json(FactorCreated::from(&new))
+        }
+    })
 }
 
-/// Confirm an authenticator app
+/// Confirm an authenticator app or a passkey
 ///
-/// From now on a sign-in asks for it. The code does not count again. A sign-in that waits for the app is finished
-/// at `/token`, with the grant `urn:tokenhouse:grant-type:mfa-enrollment`.
+/// From now on a sign-in asks for it. The code does not count again, and a passkey that is refused must be
+/// begun again. A sign-in that waits for the factor is finished at `/token`, with the grant
+/// `urn:tokenhouse:grant-type:mfa-enrollment`.
 #[utoipa::path(
     post,
     path = "/users/me/factors/{id}/confirm",
@@ -88,7 +98,7 @@ pub(crate) async fn create(
     request_body = ConfirmRequest,
     responses(
         (status = 200, description = "The factor counts", body = FactorConfirmed),
-        error_responses::UnreadableRequest,
+        error_responses::BadPasskey,
         error_responses::NotAuthenticated,
         error_responses::WrongCode,
         error_responses::NotFound,
@@ -109,10 +119,17 @@ pub(crate) async fn confirm(
 ) -> Result<HttpResponse, Error> {
     let context = caller.context(context);
     let id = path_id(&request)?;
-    let (otp, ends_others) = input.0.check()?;
-    let confirmed = auth
-        .confirm_totp(&context, &caller, id, &otp, ends_others)
-        .await?;
+    let (shown, ends_others) = input.0.check()?;
+    let confirmed = match shown {
+        Confirmation::Otp(otp) => {
+            auth.confirm_totp(&context, &caller, id, &otp, ends_others)
+                .await?
+        }
+        Confirmation::Credential(credential) => {
+            let confirm = auth.confirm_passkey(&context, &caller, id, &credential, ends_others);
+            Box::pin(confirm).await?
+        }
+    };
     Ok(HttpResponse::Ok().json(FactorConfirmed::from(confirmed)))
 }
 

@@ -21,6 +21,7 @@ pub(super) mod invitations;
 pub(super) mod keys;
 pub(super) mod oauth;
 pub(super) mod oauth_metadata;
+pub(super) mod passkeys;
 #[cfg(feature = "mail")]
 pub(super) mod password_reset;
 pub(super) mod register;
@@ -105,6 +106,15 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
         .service(resource("/token", post(token::create_token)))
         .service(resource("/logout", post(token::logout)))
         .service(resource("/revoke", post(oauth::revoke)))
+        .service(resource(
+            "/mfa/webauthn/options",
+            post(passkeys::second_options),
+        ))
+        .service(resource("/passkeys/options", post(passkeys::options)))
+        .service(resource(
+            "/.well-known/webauthn",
+            get(passkeys::related_origins),
+        ))
         .service(resource(METADATA, get(oauth_metadata::metadata)))
         .service(resource(
             METADATA_OF_PATH,

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{
-    AuditContext, Auth, Device, FactorInput, IssuedToken, PendingSignIn, SecondStep, SignIn,
-    SignInKind, SignInStep,
+    AuditContext, Auth, Device, FactorInput, IssuedToken, PasskeyAnswer, PendingSignIn, SecondStep,
+    SignIn, SignInKind, SignInStep,
 };
 use crate::config::RefreshMode;
 use crate::credential::recovery_code::RecoveryCode;
@@ -30,7 +30,7 @@ pub(crate) struct TokenRequest {
     /// Defaults to `password` when it is missing or empty.
     #[schema(
         nullable = false,
-        pattern = "^(password|refresh_token|(urn:tokenhouse:|http://auth0.com/oauth/)grant-type[:/]mfa-(otp|recovery-code|enrollment))?$",
+        pattern = "^(password|refresh_token|(urn:tokenhouse:|http://auth0.com/oauth/)grant-type[:/]mfa-(otp|recovery-code|enrollment)|urn:tokenhouse:grant-type:(mfa-webauthn|passkey))?$",
         example = "password"
     )]
     grant_type: Option<String>,
@@ -60,6 +60,12 @@ pub(crate) struct TokenRequest {
     /// What a trusted device got, together with the password, in place of a code.
     #[schema(nullable = false, format = "password", example = "")]
     device_token: Option<String>,
+    /// What the options for a passkey have returned; required for `…:mfa-webauthn` and `…:passkey`.
+    #[schema(nullable = false, example = "")]
+    challenge_id: Option<String>,
+    /// What `navigator.credentials.get` has returned, as JSON; required for the same.
+    #[schema(nullable = false, format = "password", example = "")]
+    credential: Option<String>,
     /// The scopes of the token, separated by spaces; all of the user's when empty, and of the session's
     /// for `refresh_token`. A scope that the user does not hold is refused. With `offline_access`, the
     /// answer has a refresh token, and the access token is short-lived.
@@ -81,7 +87,7 @@ pub(crate) struct TokenRequest {
 }
 
 /// The parameters of [`TokenRequest`], which must not be repeated.
-const PARAMETERS: [&str; 14] = [
+const PARAMETERS: [&str; 16] = [
     "grant_type",
     "username",
     "password",
@@ -91,6 +97,8 @@ const PARAMETERS: [&str; 14] = [
     "recovery_code",
     "remember_device",
     "device_token",
+    "challenge_id",
+    "credential",
     "scope",
     "client_id",
     "client_secret",
@@ -101,12 +109,20 @@ const PARAMETERS: [&str; 14] = [
 /// What the body of a refresh contains, unless it is written in an unusual way.
 const REFRESH_GRANT: &[u8] = b"grant_type=refresh_token";
 
-/// What the body of the second step with a code contains, or after an enrolment, which need no hash either.
+/// What the body of the second step with a code contains, with a passkey, or after an enrolment, which need no
+/// hash either.
 const OTP_GRANT: &[u8] = b"mfa-otp&";
 const ENROLMENT_GRANT: &[u8] = b"mfa-enrollment&";
+const WEBAUTHN_GRANT: &[u8] = b"mfa-webauthn&";
+const PASSKEY_GRANT: &[u8] = b"grant-type%3Apasskey&";
 
-/// The grants of second factors: ours, and those of Auth0, which many clients know.
-const FACTOR_GRANTS: [(&str, Grant); 5] = [
+/// The grants of second factors, and of passkeys alone: ours, and those of Auth0, which many clients know.
+const FACTOR_GRANTS: [(&str, Grant); 7] = [
+    (
+        "urn:tokenhouse:grant-type:mfa-webauthn",
+        Grant::SecondPasskey,
+    ),
+    ("urn:tokenhouse:grant-type:passkey", Grant::Passkey),
     ("urn:tokenhouse:grant-type:mfa-otp", Grant::Otp),
     ("http://auth0.com/oauth/grant-type/mfa-otp", Grant::Otp),
     (
@@ -137,16 +153,23 @@ pub(crate) enum TokenForm {
     },
     /// The last step of a sign-in whose user has added a second factor.
     Enrolled { token: SecretString },
+    /// A sign-in with a passkey alone. Only scopes and device are set.
+    Passkey(PasskeyAnswer, SignIn),
 }
 
 impl FromFields for TokenForm {
-    /// A refresh needs none, nor does a code: a flood of sign-ins must not sign out those who are signed in. A password
-    /// in such a body is refused later.
+    /// A refresh needs none, nor does a code or passkey: a flood of sign-ins must not sign out those who are
+    /// signed in. A password in such a body is refused later.
     fn requires_hash(body: &[u8]) -> bool {
         let has = |grant: &[u8]| body.windows(grant.len()).any(|part| part == grant);
-        ![REFRESH_GRANT, OTP_GRANT, ENROLMENT_GRANT]
-            .into_iter()
-            .any(has)
+        let grants = [
+            REFRESH_GRANT,
+            OTP_GRANT,
+            ENROLMENT_GRANT,
+            WEBAUTHN_GRANT,
+            PASSKEY_GRANT,
+        ];
+        !grants.into_iter().any(has)
     }
 
     /// Reports every invalid field.
@@ -162,7 +185,7 @@ impl FromFields for TokenForm {
                 _ => Err(RequestError::InvalidForm(errors.into())),
             };
         }
-        if let Some(grant @ (Grant::Otp | Grant::RecoveryCode)) = grant {
+        if let Some(grant @ (Grant::Otp | Grant::RecoveryCode | Grant::SecondPasskey)) = grant {
             let token = errors.take(fields.required("mfa_token").map(SecretString::from));
             let input = errors.take(factor_input(grant, &mut fields));
             let remembers = errors.take(remembers_device(&mut fields));
@@ -180,33 +203,48 @@ impl FromFields for TokenForm {
             let token = token.ok_or_else(|| RequestError::InvalidForm(errors.into()))?;
             return Ok(Self::Enrolled { token });
         }
-        let name = errors.take(fields.required("username"));
-        let password = errors.take(fields.required("password").map(SecretString::from));
+        let (name, password, answer) = match grant {
+            Some(Grant::Passkey) => {
+                let answer = errors.take(passkey_answer(&mut fields));
+                (Some(String::new()), Some(SecretString::default()), answer)
+            }
+            _ => (
+                errors.take(fields.required("username")),
+                errors.take(fields.required("password").map(SecretString::from)),
+                None,
+            ),
+        };
         let scope = errors.take(fields.optional("scope"));
         let device_id = errors.take(fields.optional("device_id"));
         let device_name = errors.take(fields.optional("device_name"));
         let otp = errors.take(optional_otp(&mut fields));
         let device_token = errors.take(fields.optional("device_token"));
-        match (
+        let (
+            (Some(grant), Some(name), Some(password), Some(scope)),
+            (Some(id), Some(device_name), Some(otp), Some(device_token)),
+        ) = (
             (grant, name, password, scope),
             (device_id, device_name, otp, device_token),
-        ) {
-            (
-                (Some(_), Some(name), Some(password), Some(scope)),
-                (Some(id), Some(device_name), Some(otp), Some(device_token)),
-            ) => Ok(Self::Password(SignIn {
-                name,
-                password,
-                scope,
-                device: Device {
-                    id,
-                    name: device_name,
-                },
-                kind: SignInKind::Client,
-                otp,
-                device_token: device_token.map(SecretString::from),
-            })),
-            _ => Err(RequestError::InvalidForm(errors.into())),
+        )
+        else {
+            return Err(RequestError::InvalidForm(errors.into()));
+        };
+        let request = SignIn {
+            name,
+            password,
+            scope,
+            device: Device {
+                id,
+                name: device_name,
+            },
+            kind: SignInKind::Client,
+            otp,
+            device_token: device_token.map(SecretString::from),
+        };
+        match (grant, answer) {
+            (Grant::Passkey, Some(answer)) => Ok(Self::Passkey(answer, request)),
+            (Grant::Passkey, None) => Err(RequestError::InvalidForm(errors.into())),
+            _ => Ok(Self::Password(request)),
         }
     }
 }
@@ -217,6 +255,9 @@ fn factor_input(grant: Grant, fields: &mut Fields) -> Result<FactorInput, ErrorD
         Grant::RecoveryCode => ("recovery_code", InvalidField::NoRecoveryCode),
         _ => ("otp", InvalidField::NoCode),
     };
+    if grant == Grant::SecondPasskey {
+        return passkey_answer(fields).map(FactorInput::Passkey);
+    }
     let typed = Zeroizing::new(fields.required(field)?);
     let input = match grant {
         Grant::RecoveryCode => RecoveryCode::parse(&typed).map(FactorInput::RecoveryCode),
@@ -240,6 +281,14 @@ fn remembers_device(fields: &mut Fields) -> Result<bool, ErrorDetails> {
     }
 }
 
+/// What a browser has signed with a passkey.
+fn passkey_answer(fields: &mut Fields) -> Result<PasskeyAnswer, ErrorDetails> {
+    Ok(PasskeyAnswer {
+        challenge_id: fields.required("challenge_id")?.into(),
+        credential: fields.required("credential")?.into(),
+    })
+}
+
 /// The code beside the password.
 fn optional_otp(fields: &mut Fields) -> Result<Option<SecretString>, ErrorDetails> {
     match fields.optional("otp")? {
@@ -258,6 +307,8 @@ enum Grant {
     Otp,
     RecoveryCode,
     Enrolment,
+    SecondPasskey,
+    Passkey,
 }
 
 fn check_grant_type(fields: &mut Fields) -> Result<Grant, ErrorDetails> {
@@ -331,7 +382,7 @@ pub(crate) struct MfaRequired<'a> {
     /// Seconds.
     #[schema(example = 300)]
     expires_in: i64,
-    /// What it takes: `totp`, `recovery_code`; or the kinds of factors that may be added.
+    /// What it takes: `totp`, `webauthn`, `recovery_code`; or the kinds of factors that may be added.
     methods: &'a [&'static str],
 }
 
@@ -459,6 +510,9 @@ async fn issue(
         TokenForm::Enrolled { token } => {
             let token = token.expose_secret();
             Box::pin(auth.finish_enrolment(context, token, false)).await
+        }
+        TokenForm::Passkey(answer, request) => {
+            Box::pin(auth.sign_in_with_passkey(context, &answer, &request)).await
         }
         TokenForm::Refresh { .. } if auth.config().sessions.refresh == RefreshMode::Off => {
             let error = unknown_grant("refresh_token".to_owned());

@@ -146,7 +146,7 @@ impl MailPage {
         self
     }
 
-    fn kinds(&self) -> [Kind; 15] {
+    fn kinds(&self) -> [Kind; 16] {
         Kind::ALL
     }
 }

@@ -88,8 +88,14 @@ texts! {
         "Sie haben sich ohne Code angemeldet. Melden Sie sich ab und mit Ihrem Code wieder an, und versuchen Sie es noch einmal.",
         "Has iniciado sesión sin código. Cierra la sesión, entra con tu código y vuelve a intentarlo.",
         "Vous vous êtes connecté sans code. Déconnectez-vous, connectez-vous avec votre code, puis réessayez.";
-    too_many_factors: "You have ten apps. Remove one first.", "Sie haben zehn Apps. Entfernen Sie zuerst eine.",
-        "Tienes diez aplicaciones. Quita antes una.", "Vous avez dix applications. Retirez-en une d’abord.";
+    too_many_factors: "You have ten apps and passkeys. Remove one first.",
+        "Sie haben zehn Apps und Passkeys. Entfernen Sie zuerst einen Eintrag.",
+        "Tienes diez aplicaciones y llaves de acceso. Quita antes una.",
+        "Vous avez dix applications et clés d’accès. Retirez-en une d’abord.";
+    bad_passkey: "The passkey was not accepted. Try again, or use another way.",
+        "Der Passkey wurde nicht akzeptiert. Versuchen Sie es noch einmal oder auf einem anderen Weg.",
+        "La llave de acceso no se ha aceptado. Inténtalo de nuevo o usa otro método.",
+        "La clé d’accès n’a pas été acceptée. Réessayez, ou utilisez un autre moyen.";
     factor_over: "You have waited too long. Begin again.", "Sie haben zu lange gewartet. Beginnen Sie noch einmal.",
         "Has esperado demasiado. Empieza de nuevo.", "Vous avez attendu trop longtemps. Recommencez.";
     wrong_code: "The code is wrong, or was used before.", "Der Code ist falsch oder wurde schon benutzt.",

@@ -117,6 +117,21 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/register", Guard::Open, TAKEN, 409),
     route("POST", "/token", Guard::Open, Body::Form("username=a"), 422),
     route("POST", "/logout", Guard::Login, Body::None, 204),
+    // The matrix has no passkeys; `tests/api/passkeys` has.
+    route(
+        "POST",
+        "/mfa/webauthn/options",
+        Guard::Open,
+        Body::Json(r#"{"none":1}"#),
+        422,
+    ),
+    route(
+        "POST",
+        "/passkeys/options",
+        Guard::Open,
+        Body::Json(r#"{"none":1}"#),
+        422,
+    ),
     // What is done by mail.
     route("POST", "/forgot-password", Guard::Open, NOBODY, 202),
     route("POST", "/reset-password", Guard::Open, WRONG_LINK, 400),
@@ -263,6 +278,7 @@ pub const ROUTES: &[Route] = &[
         200,
     ),
     get("/.well-known/oauth-authorization-server", Guard::Open),
+    route("GET", "/.well-known/webauthn", Guard::Open, Body::None, 404),
     // Reverse proxies.
     verify("GET"),
     verify("POST"),

@@ -1,0 +1,229 @@
+//! Users add passkeys.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use serde_json::json;
+
+use super::authenticator::{Authenticator, BACKED_UP, BACKUP_ELIGIBLE, USER_VERIFIED};
+use super::{assert_refused, begin, builder, confirm, count_events, enrol, expire, sign_in};
+use crate::factors::app::{builder as without_passkeys, enrol as enrol_app};
+use crate::harness::{Backend, TestApp, on_both_databases, text};
+
+on_both_databases!(
+    passkey_is_added_and_removed,
+    options_follow_the_mode,
+    other_ceremonies_add_no_passkey,
+    passkeys_of_an_account_do_not_name_the_next,
+    passkeys_are_off_by_default,
+    passkey_needs_the_factor_before_it,
+    doctor_names_passkeys_of_another_domain,
+);
+
+fn passkey_is_added_and_removed(backend: Backend) {
+    let (builder, _clock) = builder(backend, "second");
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    let (id, options) = begin(&app, &ada);
+    assert_eq!(options["rp"]["id"], "auth.example");
+    assert_eq!(options["attestation"], "none");
+    let handle = BASE64.decode(text(&options["user"]["id"])).unwrap();
+    assert_eq!(handle.len(), 64);
+    let (key, credential) = Authenticator::make(&options);
+    let confirmed = confirm(&app, &ada, id, &credential);
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+    let codes = confirmed.json()["recovery_codes"].clone();
+    assert_eq!(codes.as_array().unwrap().len(), 10);
+    let listed = app.get("/users/me/factors").bearer(&ada).send().json();
+    let factor = &listed["factors"][0];
+    // It is called by its model.
+    assert_eq!(
+        (
+            &factor["id"],
+            &factor["kind"],
+            &factor["name"],
+            &factor["backed_up"]
+        ),
+        (
+            &json!(id),
+            &json!("webauthn"),
+            &json!("KeePassXC"),
+            &json!(false)
+        )
+    );
+    assert_eq!(count_events(&app, "factor.add", "\"kind\":\"webauthn\""), 1);
+    // The next one excludes it, and the authenticator is the same for the same user.
+    let (second, options) = begin(&app, &ada);
+    assert_eq!(
+        options["excludeCredentials"][0]["id"],
+        BASE64.encode(&key.id)
+    );
+    assert_eq!(text(&options["user"]["id"]), BASE64.encode(handle));
+    let mut again = key;
+    let known = again.register(&options);
+    assert_refused(&confirm(&app, &ada, second, &known));
+    let remove = app
+        .request("DELETE", format!("/users/me/factors/{id}"))
+        .bearer(&ada);
+    assert_eq!(remove.json(&json!({})).send().status, 204);
+    assert_eq!(app.database().count("passkeys"), 0);
+    let listed = app.get("/users/me/factors").bearer(&ada).send().json();
+    assert_eq!(listed["factors"], json!([]));
+}
+
+fn options_follow_the_mode(backend: Backend) {
+    for (mode, resident, verified) in [
+        ("second", "discouraged", "preferred"),
+        ("first", "required", "required"),
+    ] {
+        let (builder, _clock) = builder(backend, mode);
+        let app = builder.start();
+        let (_, options) = begin(&app, &app.register("ada").sign_in());
+        let asked = &options["authenticatorSelection"];
+        assert_eq!(
+            (&asked["residentKey"], &asked["userVerification"]),
+            (&json!(resident), &json!(verified)),
+            "{mode}"
+        );
+        assert_eq!(asked["requireResidentKey"], json!(mode == "first"));
+    }
+}
+
+/// Removes a passkey that was not confirmed: a user has ten at most.
+fn forget(app: &TestApp, token: &str, id: i64) {
+    let remove = app.request("DELETE", format!("/users/me/factors/{id}"));
+    let removed = remove.bearer(token).json(&json!({})).send();
+    assert_eq!(removed.status, 204, "{removed:?}");
+}
+
+fn other_ceremonies_add_no_passkey(backend: Backend) {
+    type Change = fn(&mut Authenticator);
+    let (builder, clock) = builder(backend, "first");
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    let changes: [(&str, Change); 7] = [
+        ("origin", |key| {
+            key.origin = "https://evil.example".to_owned()
+        }),
+        ("port", |key| {
+            key.origin = "https://auth.example:8443".to_owned()
+        }),
+        ("subdomain", |key| {
+            key.origin = "https://a.auth.example".to_owned()
+        }),
+        ("domain", |key| key.rp_id = "evil.example".to_owned()),
+        ("frame", |key| key.is_cross_origin = true),
+        ("verification", |key| key.flags &= !USER_VERIFIED),
+        ("backup", |key| key.flags |= BACKED_UP),
+    ];
+    for (what, change) in changes {
+        let (id, options) = begin(&app, &ada);
+        let mut key = Authenticator::new();
+        change(&mut key);
+        let refused = confirm(&app, &ada, id, &key.register(&options));
+        assert!(refused.status == 400, "{what}: {refused:?}");
+        // What was asked counts once, whatever the answer was.
+        let (_, right) = Authenticator::make(&options);
+        assert_refused(&confirm(&app, &ada, id, &right));
+        forget(&app, &ada, id);
+    }
+    // A challenge that is too old, one of another factor, and one of another user.
+    let (id, options) = begin(&app, &ada);
+    expire(&clock);
+    let (_, late) = Authenticator::make(&options);
+    assert_refused(&confirm(&app, &ada, id, &late));
+    let (first, options) = begin(&app, &ada);
+    let (second, _) = begin(&app, &ada);
+    let (_, other) = Authenticator::make(&options);
+    assert_refused(&confirm(&app, &ada, second, &other));
+    let bob = app.register("bob").sign_in();
+    assert_eq!(confirm(&app, &bob, first, &other).status, 404);
+    for malformed in [json!({}), json!({ "id": 1 })] {
+        let (id, _) = begin(&app, &ada);
+        assert_refused(&confirm(&app, &ada, id, &malformed));
+        forget(&app, &ada, id);
+        let (id, _) = begin(&app, &ada);
+        let path = format!("/users/me/factors/{id}/confirm");
+        for no_object in [json!("{}"), json!([malformed]), json!(null)] {
+            let body = json!({ "credential": no_object });
+            let refused = app.post(&path).bearer(&ada).json(&body).send();
+            assert_eq!(refused.status, 422, "{refused:?}");
+        }
+    }
+    assert_eq!(app.database().count("passkeys"), 0);
+    // A key that is in a password manager is one.
+    let (id, options) = begin(&app, &ada);
+    let mut key = Authenticator::new();
+    key.flags |= BACKUP_ELIGIBLE | BACKED_UP;
+    let confirmed = confirm(&app, &ada, id, &key.register(&options));
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+}
+
+fn passkeys_of_an_account_do_not_name_the_next(backend: Backend) {
+    let (builder, _clock) = builder(backend, "first");
+    let app = builder.start();
+    let mut ada = enrol(&app, "ada");
+    let first = ada.key.handle.clone();
+    let delete = app.request("DELETE", "/users/me").bearer(&ada.token);
+    let body = json!({ "current_password": ada.person.password });
+    let deleted = delete.json(&body).send();
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert_eq!(app.database().count("user_handles"), 0);
+    let (challenge_id, options) = super::ask(&app);
+    let refused = sign_in(&app, &challenge_id, &ada.key.sign(&options));
+    assert_eq!(assert_refused(&refused)["unknown_credential"], true);
+    let again = enrol(&app, "ada");
+    assert_ne!(again.key.handle, first);
+}
+
+fn passkeys_are_off_by_default(backend: Backend) {
+    let (builder, _clock) = without_passkeys(backend);
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    let begun = app.post("/users/me/factors").bearer(&ada);
+    let refused = begun.json(&json!({ "kind": "webauthn" })).send();
+    assert_eq!(refused.status, 409, "{refused:?}");
+    for (path, body) in [
+        ("/passkeys/options", json!({})),
+        ("/mfa/webauthn/options", json!({ "mfa_token": "x" })),
+    ] {
+        assert_eq!(app.post(path).json(&body).send().status, 409, "{path}");
+    }
+    assert_eq!(app.get("/.well-known/webauthn").send().status, 404);
+    assert_eq!(sign_in(&app, "x", &json!({})).status, 409);
+}
+
+fn passkey_needs_the_factor_before_it(backend: Backend) {
+    let (builder, clock) = builder(backend, "second");
+    let app = builder.start();
+    let ada = enrol_app(&app, &clock, "ada");
+    let (id, options) = begin(&app, &ada.token);
+    let (_, credential) = Authenticator::make(&options);
+    let confirmed = confirm(&app, &ada.token, id, &credential);
+    assert_eq!(confirmed.status, 200, "{confirmed:?}");
+    // Only the first factor comes with recovery codes.
+    assert_eq!(confirmed.json(), json!({ "id": id }));
+    let asked = crate::factors::app::password(&app, &ada.person);
+    let methods = &asked.json()["methods"];
+    assert_eq!(methods, &json!(["totp", "webauthn", "recovery_code"]));
+}
+
+fn doctor_names_passkeys_of_another_domain(backend: Backend) {
+    let (builder, _clock) = builder(backend, "second");
+    let app = builder.start();
+    enrol(&app, "ada");
+    let report = |settings: &[(&str, &str)]| {
+        let mut command = app.program(&["doctor"]);
+        let output = command.envs(settings.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(
+        report(&[]).contains("passkeys\t1 for auth.example"),
+        "{}",
+        report(&[])
+    );
+    let moved = report(&[("TOKENHOUSE_PUBLIC_URL", "https://login.example")]);
+    assert!(
+        moved.contains("passkeys\t1 of 1 are made for another domain"),
+        "{moved}"
+    );
+}
