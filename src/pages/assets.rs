@@ -10,6 +10,9 @@ const STYLE: &str = include_str!("assets/style.css");
 /// What only the console needs, so that signing in loads less.
 const CONSOLE_STYLE: &str = include_str!("assets/console.css");
 
+/// What passkeys need. No other page has a script.
+const PASSKEYS: &str = include_str!("assets/passkeys.js");
+
 /// The logo without one in the settings. It shows on light and dark pages.
 const LOGO: &str = include_str!("assets/logo.svg");
 
@@ -22,6 +25,7 @@ pub(crate) struct Assets {
     pub(crate) brand_name: String,
     style: Asset,
     console_style: Asset,
+    passkeys: Asset,
     logo: Asset,
 }
 
@@ -48,6 +52,12 @@ impl Assets {
             brand_name: config.brand_name.clone(),
             style: css("style", style.into_bytes()),
             console_style: css("console", CONSOLE_STYLE.as_bytes().to_vec()),
+            passkeys: Asset::new(
+                "passkeys",
+                "js",
+                "text/javascript; charset=utf-8",
+                PASSKEYS.as_bytes().to_vec(),
+            ),
             logo: Asset::new("logo", extension(logo.0), logo.0, logo.1),
         }
     }
@@ -55,7 +65,7 @@ impl Assets {
     /// The file with this name.
     pub(crate) fn find(&self, name: &str) -> Option<&Asset> {
         let is_named = |asset: &&Asset| asset.path.strip_prefix(FOLDER) == Some(name);
-        let all = [&self.style, &self.console_style, &self.logo];
+        let all = [&self.style, &self.console_style, &self.passkeys, &self.logo];
         all.into_iter().find(is_named)
     }
 
@@ -67,6 +77,11 @@ impl Assets {
     /// The path of the stylesheet that the console needs in addition.
     pub(crate) fn console_style(&self) -> &str {
         &self.console_style.path
+    }
+
+    /// The path of the script of passkeys.
+    pub(crate) fn passkeys(&self) -> &str {
+        &self.passkeys.path
     }
 
     /// The path of the logo.

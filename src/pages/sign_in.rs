@@ -5,7 +5,7 @@ use askama::Template;
 use super::language::fill;
 use super::texts::guarded::GuardedTexts;
 use super::texts::sign_in::SignInTexts;
-use super::{FieldView, Frame, Refusal};
+use super::{FieldView, Frame, PasskeySignal, PasskeyView, Refusal};
 
 /// The form with address and password, on one page for password managers.
 #[derive(Template)]
@@ -28,6 +28,10 @@ pub(crate) struct SignInPage {
     pub(crate) can_sign_up: bool,
     /// Whether a mail helps a user who has forgotten the password.
     pub(crate) can_reset: bool,
+    /// The form for a passkey in place of the password.
+    pub(crate) passkey: Option<PasskeyView>,
+    /// What the browser is told of the passkey that it has sent.
+    pub(crate) signal: Option<PasskeySignal>,
 }
 
 impl SignInPage {
@@ -45,7 +49,22 @@ impl SignInPage {
             query: String::new(),
             can_sign_up: false,
             can_reset: false,
+            passkey: None,
+            signal: None,
         }
+    }
+
+    /// Browsers offer passkeys in the field if its autocompletion says so.
+    fn email_attributes(&self) -> String {
+        let offers = if self.passkey.is_some() {
+            " webauthn"
+        } else {
+            ""
+        };
+        format!(
+            "autocomplete='username{offers}' inputmode='email' autocapitalize='none' spellcheck='false' \
+             required maxlength='320'"
+        )
     }
 
     /// The same form after a sign-out.
@@ -99,6 +118,8 @@ pub(crate) struct SecondFactorPage {
     is_remembered: bool,
     /// Whether the sign-in takes no code any more.
     is_over: bool,
+    /// The form for a passkey, if the user has one.
+    passkey: Option<PasskeyView>,
 }
 
 impl SecondFactorPage {
@@ -118,7 +139,14 @@ impl SecondFactorPage {
             trust_hint: trusted_days.map(|days| language.count(t.remember_hint, days)),
             is_remembered: false,
             is_over: false,
+            passkey: None,
         }
+    }
+
+    /// The same form for a user with a passkey.
+    pub(crate) fn with_passkey(mut self, passkey: Option<PasskeyView>) -> Self {
+        self.passkey = passkey;
+        self
     }
 
     /// The same form with the box for trust in the browser as the user left it.

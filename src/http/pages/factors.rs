@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::page::says;
-use super::{FreshForm, Page, SignedForm, back_to, refused_form, show};
+use super::{FreshForm, Page, SignedForm, back_to, passkeys, refused_form, show};
 use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp};
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
@@ -74,6 +74,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Error> {
     let notices = [
         (ADDED, FactorsNotice::Added),
+        (passkeys::ADDED, FactorsNotice::PasskeyAdded),
         (REMOVED, FactorsNotice::Removed),
         (FORGOTTEN, FactorsNotice::Forgotten),
     ];
@@ -89,16 +90,18 @@ async fn factors_page(
 ) -> Result<FactorsPage, DomainError> {
     let factors = auth.list_factors(session.user.id).await?;
     let devices = auth.list_devices(session.user.id).await?;
-    Ok(FactorsPage::new(
+    let shown = FactorsPage::new(
         page.frame_for(session),
         &factors,
         &devices,
         auth.clock().now(),
-    ))
+    );
+    let accepted = auth.accepted_passkeys(session.user.id).await?;
+    Ok(shown.with_passkeys(passkeys::view(auth, page), accepted))
 }
 
 /// Shows the list again after one of its forms was refused.
-async fn refused(
+pub(super) async fn refused(
     auth: &Auth,
     page: &Page,
     session: &BrowserSession,
@@ -200,7 +203,12 @@ pub(super) fn typed_code(typed: &SecretString) -> Result<OtpCode, DomainError> {
     code.ok_or_else(|| FieldError::new("otp", InvalidField::NoCode).into())
 }
 
-async fn has_factor(auth: &Auth, session: &BrowserSession, id: i64) -> Result<bool, DomainError> {
+/// Whether a factor of a user counts.
+pub(super) async fn has_factor(
+    auth: &Auth,
+    session: &BrowserSession,
+    id: i64,
+) -> Result<bool, DomainError> {
     let factors = auth.list_factors(session.user.id).await?;
     Ok(factors.confirmed.iter().any(|factor| factor.id == id))
 }
@@ -261,7 +269,11 @@ pub(super) async fn replace_codes(
     }
 }
 
-fn codes_page(page: &Page, session: &BrowserSession, codes: &[RecoveryCode]) -> RecoveryCodesPage {
+pub(super) fn codes_page(
+    page: &Page,
+    session: &BrowserSession,
+    codes: &[RecoveryCode],
+) -> RecoveryCodesPage {
     let codes = codes.iter().map(RecoveryCode::show).collect();
     RecoveryCodesPage::new(page.frame_for(session), codes)
 }

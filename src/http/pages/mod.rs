@@ -7,7 +7,8 @@
 //!    table of its own, which the test in `texts/mod.rs` lists.
 //! 2. **Template** in `pages/templates/`, which extends `gate.html` (a card), `account.html` or
 //!    `shell.html`, with the inputs and messages of `macros.html`; and a struct with `frame: Frame` in
-//!    `pages/`. No `style` attribute and no script: the content security policy refuses both.
+//!    `pages/`. No `style` attribute and no inline script: the content security policy refuses both. Only
+//!    passkeys have a script.
 //! 3. **Handler** here. [`Page`] builds the frame. The caller is a parameter: `BrowserSession` signed
 //!    in, `MaybeBrowserSession` perhaps. Whatever changes something is a `POST` and takes its form as
 //!    [`SignedForm`] (as [`FreshForm`] if it needs a recent sign-in, or [`OwnForm`] for browsers that are not signed in), which refuse what other sites send and
@@ -34,6 +35,7 @@ mod keys;
 #[cfg(feature = "mail")]
 mod mail_steps;
 mod page;
+mod passkeys;
 mod password;
 mod profile;
 mod respond;
@@ -121,6 +123,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 "/signin/enrol",
                 get(sign_in::start_again).post(enrolment::confirm),
             ))
+            .service(page(
+                "/signin/passkey",
+                get(sign_in::start_again).post(passkeys::sign_in),
+            ))
             .service(page("/signin/continue", get(sign_in::go_on)))
             .service(page("/signin/stopped", get(guarded::stopped)))
             .service(page("/signin/denied", get(guarded::denied)))
@@ -154,6 +160,11 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 post(factors::confirm),
             ))
             .service(page("/account/factors/{id}/remove", post(factors::remove)))
+            .service(page("/account/passkeys", post(passkeys::begin)))
+            .service(page(
+                "/account/passkeys/{id}/confirm",
+                post(passkeys::confirm),
+            ))
             .service(page(
                 "/account/devices/{id}/forget",
                 post(factors::forget_device),

@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::page::own_path;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
-use super::{OwnForm, Page, cookies, refused_form, show};
-use crate::auth::{AuditContext, Auth, FactorInput, PendingSignIn, SecondStep};
+use super::{OwnForm, Page, cookies, passkeys, refused_form, show};
+use crate::auth::{AuditContext, Auth, FactorInput, PasskeyAnswer, PendingSignIn, SecondStep};
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
@@ -21,9 +21,22 @@ use crate::pages::sign_in::SecondFactorPage;
 pub(super) struct SecondFactorForm {
     token: SecretString,
     code: SecretString,
+    /// What the browser has signed, in place of the code.
+    passkey: Option<PasskeyAnswer>,
+    has_passkey: bool,
     is_kept: bool,
     remembers_device: bool,
     next: Option<String>,
+}
+
+impl SecondFactorForm {
+    /// What the user shows; `None` for a text that is no code.
+    fn input(&self) -> Option<FactorInput> {
+        match &self.passkey {
+            Some(answer) => Some(FactorInput::Passkey(answer.clone())),
+            None => FactorInput::parse(self.code.expose_secret()),
+        }
+    }
 }
 
 impl FromFields for SecondFactorForm {
@@ -34,7 +47,14 @@ impl FromFields for SecondFactorForm {
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         let next = fields.text("next");
+        let answer = PasskeyAnswer {
+            challenge_id: fields.text("challenge_id").into(),
+            credential: fields.text("credential").into(),
+        };
+        let is_signed = !answer.credential.expose_secret().is_empty();
         Ok(Self {
+            passkey: is_signed.then_some(answer),
+            has_passkey: fields.text("has_passkey") == "yes",
             token: fields.text("mfa_token").into(),
             code: fields.text("code").into(),
             is_kept: fields.text("keep") == "yes",
@@ -52,7 +72,10 @@ pub(super) fn ask(
     onward: &Onward,
 ) -> Result<HttpResponse, Error> {
     let token = pending.secret.expose();
+    let has_passkey = pending.methods.contains(&"webauthn");
+    let passkey = passkeys::view(auth, page).filter(|_| has_passkey);
     let form = SecondFactorPage::new(page.frame(), token, onward.is_kept, trusted_days(auth));
+    let form = form.with_passkey(passkey);
     show(&form.leading(onward.next.clone(), onward.to.as_deref()))
 }
 
@@ -76,7 +99,7 @@ pub(super) async fn check(
     let to = ReturnTo::of(&request, &page).map(|to| to.query());
     let token = form.token.expose_secret();
     let is_token = is_pending_token_shaped(token.as_bytes());
-    let issued = match FactorInput::parse(form.code.expose_secret()) {
+    let issued = match form.input() {
         // The page repeats no other text.
         _ if !is_token => Err(DomainError::BadMfaToken),
         // Boxed, or every connection that is still reading its form would reserve the space.
@@ -109,8 +132,11 @@ pub(super) async fn check(
         }
         Err(error) => refused_form(error, |error| {
             let days = trusted_days(&auth);
+            let passkey = passkeys::view(&auth, &page).filter(|_| form.has_passkey);
             let shown = SecondFactorPage::new(page.frame(), token, form.is_kept, days);
-            let shown = shown.remembering(form.remembers_device);
+            let shown = shown
+                .remembering(form.remembers_device)
+                .with_passkey(passkey);
             let shown = shown.leading(form.next.clone(), to.as_deref());
             let is_over = matches!(error, DomainError::BadMfaToken);
             show(&shown.refused(Refusal::new(error, page.language()), is_over))

@@ -9,7 +9,8 @@ use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
 use super::return_to::ReturnTo;
 use super::{
-    OwnForm, Page, SignedForm, cookies, enrolment, refused_form, second_factor, see_other, show,
+    OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
+    see_other, show,
 };
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
 use crate::config::Registration;
@@ -109,16 +110,17 @@ pub(super) async fn form(
 }
 
 /// The form for a way back.
-fn leading(form: SignInPage, to: Option<&ReturnTo>) -> SignInPage {
+pub(super) fn leading(form: SignInPage, to: Option<&ReturnTo>) -> SignInPage {
     match to {
         Some(to) => form.before_host(to.host(), &to.query()),
         None => form,
     }
 }
 
-fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
+pub(super) fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
     let mut form = SignInPage::new(page.frame());
     form.can_sign_up = can_sign_up(auth, page);
+    form.passkey = passkeys::lone_view(auth, page);
     #[cfg(feature = "mail")]
     {
         form.can_reset = auth.is_mail_on();

@@ -8,8 +8,9 @@ use crate::auth::Factors;
 use crate::pages::language::fill;
 use crate::pages::texts::account::AccountTexts;
 use crate::pages::texts::factors::FactorTexts;
+use crate::pages::texts::passkeys::PasskeyTexts;
 use crate::pages::time::{ago, date_time};
-use crate::pages::{FieldView, Frame, Refusal, SeedView};
+use crate::pages::{FieldView, Frame, PasskeySignal, PasskeyView, Refusal, SeedView};
 use crate::store::{Factor, RecoveryCodesLeft, TrustedDevice};
 
 /// The apps, the recovery codes, the trusted devices, and a form for another app.
@@ -25,12 +26,18 @@ pub(crate) struct FactorsPage {
     /// How many recovery codes are left, as a sentence.
     codes_left: Option<String>,
     name: FieldView,
+    /// The form for a new passkey.
+    passkey: Option<PasskeyView>,
+    /// What the browser is told of the passkeys of the user.
+    signal: Option<PasskeySignal>,
 }
 
 /// An app, as its user sees it.
 struct FactorView {
     id: i64,
     name: String,
+    /// What it is, unless it is an app.
+    kind: Option<&'static str>,
     added: String,
     used: String,
     remove_label: String,
@@ -50,6 +57,7 @@ struct DeviceView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FactorsNotice {
     Added,
+    PasskeyAdded,
     Removed,
     Forgotten,
 }
@@ -67,6 +75,7 @@ impl FactorsPage {
         let view = |factor: &Factor| FactorView {
             id: factor.id,
             name: factor.name.clone(),
+            kind: (!factor.is_app()).then_some(PasskeyTexts::of(language).kind),
             added: fill(f.added_on, "when", &date_time(factor.created_at)),
             used: match factor.last_used_at {
                 Some(at) => fill(t.last_used, "when", &ago(at, now, language)),
@@ -95,10 +104,26 @@ impl FactorsPage {
             codes_left: factors.recovery_codes.map(left),
             name: FieldView::new(f.name_example),
             head: AccountHead::new(Section::Factors),
+            passkey: None,
+            signal: None,
             frame,
             t,
             f,
         }
+    }
+
+    /// The same with a form for a new passkey, and what the browser is told: the handle of the user, and the ids
+    /// of the passkeys.
+    pub(crate) fn with_passkeys(
+        mut self,
+        passkey: Option<PasskeyView>,
+        accepted: Option<(String, Vec<String>)>,
+    ) -> Self {
+        self.signal = passkey.as_ref().zip(accepted).map(|(passkey, accepted)| {
+            PasskeySignal::accepted(&passkey.domain, &accepted.0, &accepted.1)
+        });
+        self.passkey = passkey;
+        self
     }
 
     /// The same after a change.
@@ -106,6 +131,7 @@ impl FactorsPage {
         let f = self.f;
         self.head.notice = notice.map(|notice| match notice {
             FactorsNotice::Added => f.added,
+            FactorsNotice::PasskeyAdded => PasskeyTexts::of(self.frame.language).added,
             FactorsNotice::Removed => f.removed,
             FactorsNotice::Forgotten => f.forgotten,
         });
@@ -183,6 +209,12 @@ impl RecoveryCodesPage {
             codes,
             frame,
         }
+    }
+
+    /// The same after a passkey was added.
+    pub(crate) fn after_passkey(mut self) -> Self {
+        self.head.notice = Some(PasskeyTexts::of(self.frame.language).added);
+        self
     }
 
     /// The same after an app was added.

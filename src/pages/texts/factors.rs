@@ -20,15 +20,14 @@ texts! {
     added_on: "Added on {when}", "Hinzugefügt am {when}", "Añadida el {when}", "Ajoutée le {when}";
     never_used: "Never used", "Nie benutzt", "Nunca usada", "Jamais utilisée";
     remove: "Remove", "Entfernen", "Quitar", "Retirer";
-    remove_named: "Remove the app “{name}”", "App „{name}“ entfernen",
-        "Quitar la aplicación «{name}»", "Retirer l’application « {name} »";
+    remove_named: "Remove “{name}”", "„{name}“ entfernen", "Quitar «{name}»", "Retirer « {name} »";
     remove_sure: "Remove for good", "Endgültig entfernen", "Quitar definitivamente", "Retirer définitivement";
     remove_last: "Sign-ins then ask for the password only, and your recovery codes end.",
         "Die Anmeldung fragt dann nur noch nach dem Passwort, und Ihre Wiederherstellungscodes enden.",
         "Después solo se pedirá la contraseña y tus códigos de recuperación dejarán de valer.",
         "La connexion ne demandera alors que le mot de passe, et vos codes de secours prendront fin.";
-    removed: "The app is removed.", "Die App ist entfernt.",
-        "La aplicación se ha quitado.", "L’application est retirée.";
+    removed: "Removed. Sign-ins ask for it no more.", "Entfernt. Die Anmeldung fragt nicht mehr danach.",
+        "Quitado. Ya no se pedirá al iniciar sesión.", "Retiré. La connexion ne le demandera plus.";
     add: "Add an authenticator app", "Authenticator-App hinzufügen",
         "Añadir una aplicación de autenticación", "Ajouter une application d’authentification";
     add_hint: "Any app that shows six-digit codes will do, for example that of your password manager.",

@@ -19,6 +19,7 @@ pub(crate) mod factors;
 pub(crate) mod guarded;
 #[cfg(feature = "mail")]
 pub(crate) mod mail_steps;
+pub(crate) mod passkeys;
 pub(crate) mod problems;
 pub(crate) mod sign_in;
 
@@ -78,6 +79,7 @@ mod tests {
             guarded::GuardedTexts::rows(),
             #[cfg(feature = "mail")]
             mail_steps::MailStepTexts::rows(),
+            passkeys::PasskeyTexts::rows(),
             problems::ProblemTexts::rows(),
             sign_in::SignInTexts::rows(),
         ]

@@ -1,5 +1,6 @@
 //! Chromium from a Debian package, by the protocol of the W3C for browser automation (`WebDriver`).
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use test_support::is_root;
 use test_support::{Client, free_port, packages};
 
 use super::proxy::find_program;
-use super::{Request, Response, RunningProxy};
+use super::{Request, Response};
 
 /// The longest wait for a page: the machine may be busy.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,7 +18,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The name under which the protocol returns an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A browser that finds every host name at one proxy. Dropping it ends it.
+/// A browser that finds every host name at one server. Dropping it ends it.
 pub struct Chromium {
     driver: Child,
     client: Client,
@@ -29,7 +30,7 @@ impl Chromium {
     ///
     /// # Panics
     /// When it cannot start: tests then fail, they are never skipped.
-    pub fn start(proxy: &RunningProxy, with_scripts: bool) -> Self {
+    pub fn start(server: SocketAddr, with_scripts: bool) -> Self {
         let find = || find_program("chromedriver");
         let program = packages::find_or_install(find, "chromium-driver", "chromedriver")
             .unwrap_or_else(|problem| panic!("no browser to test with: {problem}"));
@@ -46,17 +47,17 @@ impl Chromium {
             client,
             session: String::new(),
         };
-        browser.session = browser.begin(proxy, with_scripts);
+        browser.session = browser.begin(server, with_scripts);
         browser
     }
 
-    fn begin(&self, proxy: &RunningProxy, with_scripts: bool) -> String {
+    fn begin(&self, server: SocketAddr, with_scripts: bool) -> String {
         let mut arguments = vec![
             "--headless=new".to_owned(),
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--disable-background-networking".to_owned(),
-            format!("--host-resolver-rules=MAP * {}", proxy.address()),
+            format!("--host-resolver-rules=MAP * {server}"),
         ];
         // Chromium's sandbox does not work for root.
         arguments.extend(is_root().then(|| "--no-sandbox".to_owned()));
@@ -114,6 +115,56 @@ impl Chromium {
     pub fn type_into(&self, selector: &str, text: &str) {
         let path = format!("/element/{}/value", self.find(selector));
         self.command("POST", &path, &json!({ "text": text }));
+    }
+
+    /// Waits until the page contains a text.
+    pub fn wait_for_text(&self, text: &str) {
+        let started = Instant::now();
+        while !self.source().contains(text) {
+            assert!(
+                started.elapsed() < PAGE_TIMEOUT,
+                "{text} is not in {}",
+                self.source()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Adds an authenticator for passkeys, whose user is present (section 11 of `WebAuthn`): one that belongs to
+    /// the machine and verifies the user, or a security key that does not. Returns its id.
+    pub fn add_authenticator(&self, verifies: bool) -> String {
+        let wanted = json!({
+            "protocol": "ctap2",
+            "transport": if verifies { "internal" } else { "usb" },
+            "hasResidentKey": verifies,
+            "hasUserVerification": verifies,
+            "isUserConsenting": true,
+            "isUserVerified": verifies,
+        });
+        let id = self.command("POST", "/webauthn/authenticator", &wanted);
+        id.as_str()
+            .unwrap_or_else(|| panic!("no authenticator: {id}"))
+            .to_owned()
+    }
+
+    /// Sets whether the user of an authenticator is verified.
+    pub fn set_verified(&self, authenticator: &str, is_verified: bool) {
+        let path = format!("/webauthn/authenticator/{authenticator}/uv");
+        self.command("POST", &path, &json!({ "isUserVerified": is_verified }));
+    }
+
+    /// The passkeys of an authenticator.
+    pub fn passkeys(&self, authenticator: &str) -> Vec<Value> {
+        let path = format!("/webauthn/authenticator/{authenticator}/credentials");
+        let stored = self.command("GET", &path, &Value::Null);
+        stored.as_array().expect("a list").clone()
+    }
+
+    /// Replaces all passkeys of an authenticator by one.
+    pub fn replace_passkeys(&self, authenticator: &str, passkey: &Value) {
+        let path = format!("/webauthn/authenticator/{authenticator}/credential");
+        self.command("DELETE", &format!("{path}s"), &Value::Null);
+        self.command("POST", &path, passkey);
     }
 
     /// Clicks on what a CSS selector finds.

@@ -2,6 +2,7 @@
 
 mod alone;
 pub mod authenticator;
+mod browser;
 mod enrolment;
 mod mutations;
 mod second;

@@ -34,7 +34,7 @@ fn start(proxy: Proxy) -> (TestApp, Recorder, RunningProxy) {
 fn browser_signs_in_at_one_host_and_out_of_all(proxy: Proxy) {
     let (tokenhouse, app, running) = start(proxy);
     let ada = tokenhouse.register("ada");
-    let browser = Chromium::start(&running, false);
+    let browser = Chromium::start(running.address(), false);
     let is_sign_in = |url: &str| url.starts_with(&format!("{PORTAL}/signin?rd="));
     // Signs in, and comes back to the very URL.
     let url = "https://app.example.com/p%C3%A4th/;x?a=1&b=%26%23&c=%C3%BC&d=%2B+e%20f";
@@ -73,7 +73,7 @@ fn browser_signs_in_at_one_host_and_out_of_all(proxy: Proxy) {
         );
     }
     // An app that has kept the cookie of its visitor tries it at the other one.
-    let hostile = Chromium::start(&running, true);
+    let hostile = Chromium::start(running.address(), true);
     for (host, opens) in [
         ("other.example.org", false),
         ("auth.example.com", false),

@@ -1,0 +1,57 @@
+//! What the script of passkeys needs to know on a page.
+
+use serde_json::json;
+
+use super::Language;
+use super::language::fill;
+use super::texts::passkeys::PasskeyTexts;
+use crate::config::PasskeyConfig;
+
+/// A form that the script sends with a passkey.
+pub(crate) struct PasskeyView {
+    pub(crate) t: &'static PasskeyTexts,
+    /// Where passkeys work.
+    pub(crate) domain: String,
+}
+
+impl PasskeyView {
+    /// The form in a language.
+    pub(crate) fn new(config: &PasskeyConfig, language: Language) -> Self {
+        Self {
+            t: PasskeyTexts::of(language),
+            domain: config.rp_id.clone(),
+        }
+    }
+
+    /// What the form says on a page under another name.
+    pub(crate) fn elsewhere(&self) -> String {
+        fill(self.t.elsewhere, "domain", &self.domain)
+    }
+}
+
+/// What browsers are told of passkeys, so that they do not offer dead ones (section 5.1.10 of `WebAuthn`).
+pub(crate) struct PasskeySignal {
+    /// The method of `PublicKeyCredential`.
+    pub(crate) method: &'static str,
+    /// Its argument, as JSON.
+    pub(crate) value: String,
+}
+
+impl PasskeySignal {
+    /// No user has the passkey with this id.
+    pub(crate) fn unknown(domain: &str, id: &str) -> Self {
+        Self {
+            method: "signalUnknownCredential",
+            value: json!({ "rpId": domain, "credentialId": id }).to_string(),
+        }
+    }
+
+    /// The user with this handle has these passkeys, and no others.
+    pub(crate) fn accepted(domain: &str, handle: &str, ids: &[String]) -> Self {
+        let value = json!({ "rpId": domain, "userId": handle, "allAcceptedCredentialIds": ids });
+        Self {
+            method: "signalAllAcceptedCredentials",
+            value: value.to_string(),
+        }
+    }
+}
