@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import subprocess
+import tempfile
 
 from support.programs import missing, program
 from support.smtp import free_port
@@ -81,22 +82,24 @@ def firefox(scripts):
     from marionette_driver.by import By
     from marionette_driver.marionette import Marionette
 
-    marionette = Marionette(
-        bin=program("firefox-esr", "firefox-esr"),
-        # Otherwise it asks the program, and prints the answer.
-        app="fxdesktop",
-        headless=True,
-        gecko_log=os.devnull,
-        port=free_port(),
-        prefs={"javascript.enabled": scripts},
-    )
-    try:
-        marionette.start_session({"acceptInsecureCerts": True})
-        marionette.timeout.page_load = PAGE_TIMEOUT
-        yield Firefox(marionette, By.CSS_SELECTOR)
-    finally:
-        marionette.quit()
-        marionette.cleanup()
+    with tempfile.TemporaryDirectory(prefix="tokenhouse-firefox-") as folder:
+        marionette = Marionette(
+            bin=program("firefox-esr", "firefox-esr"),
+            # Otherwise it asks the program, and prints the answer.
+            app="fxdesktop",
+            headless=True,
+            # An existing file is deleted first, so never a device.
+            gecko_log=f"{folder}/log",
+            port=free_port(),
+            prefs={"javascript.enabled": scripts},
+        )
+        try:
+            marionette.start_session({"acceptInsecureCerts": True})
+            marionette.timeout.page_load = PAGE_TIMEOUT
+            yield Firefox(marionette, By.CSS_SELECTOR)
+        finally:
+            marionette.quit()
+            marionette.cleanup()
 
 
 @contextlib.contextmanager
