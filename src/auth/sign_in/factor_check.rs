@@ -115,8 +115,8 @@ impl Auth {
         passed
     }
 
-    /// What a code is right for; `None` if for nothing. `waiting` is the digest of the sign-in. Apps go by the time of the day, and so does this: the
-    /// time of the service may be ahead of it for a while, after the clock was.
+    /// What a code is right for; `None` if for nothing. `waiting` is the digest of the sign-in. Apps go by the time
+    /// of the day, and so does this: the time of the service may be ahead of it for a while, after the clock was.
     async fn compare(
         &self,
         context: &AuditContext,

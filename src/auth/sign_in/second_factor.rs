@@ -147,8 +147,8 @@ impl Auth {
         }
     }
 
-    /// Lets a sign-in with the right password wait for a code, or for a user without a second factor to add one. The attempt at the password stays
-    /// counted until that passes, so that the password alone resets no count.
+    /// Lets a sign-in with the right password wait for a code, or for a user without a second factor to add one.
+    /// The attempt at the password stays counted until that passes, so that the password alone resets no count.
     ///
     /// # Errors
     /// [`Error::Internal`] if the random generator fails; [`Error::Unavailable`].

@@ -1,4 +1,4 @@
-//! Passkeys, with an authenticator in software; `scripts/pages-test.py` has those of Chromium.
+//! Passkeys, with an authenticator in software, and in `browser` with that of Chromium.
 
 mod alone;
 pub mod authenticator;
