@@ -26,7 +26,7 @@ import traceback
 from pathlib import Path
 from urllib.parse import urlencode
 
-from support import console, mail_scanner
+from support import console, factor_pages, mail_scanner
 from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
 from support.programs import program
 from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
@@ -251,6 +251,21 @@ def totp(secret, steps=0):
     return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
+def look_at_required_factors(browser, base, axe):
+    """What a service that requires second factors shows, in every size and scheme."""
+    good = True
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+            )
+            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
+            factor_pages.visit(pages, f"{size}-{scheme}@example.com", totp)
+            good &= pages.report(f"second factors on a {size}, {scheme}")
+            context.close()
+    return good
+
+
 def look_at_way_back(pages, email):
     """The pages between a guarded host and the sign-in."""
     # Chromium stays on the page that leads onward if the host has nothing to show.
@@ -411,6 +426,10 @@ def main():
                 weigh,
             )
             results = [run_test(use, browser, base, axe) for use in tests]
+            strict = factor_pages.settings(Path(folder) / "strict.db")
+            with running(options.binary, **strict):
+                site = strict["TOKENHOUSE_PUBLIC_URL"]
+                results.append(run_test(look_at_required_factors, browser, site, axe))
             results.append(run_test(mail_scanner.scan_mails, browser, options.binary, SCANNED))
             browser.close()
     print(f"screenshots are in {SCREENSHOTS}")

@@ -1,0 +1,104 @@
+"""The pages of a service that requires second factors and offers passkeys, with the authenticator that
+Chromium has for tests."""
+
+from support.server import PASSWORD
+from support.smtp import free_port
+
+# What Chromium's authenticator can do.
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": False,
+}
+
+
+def settings(database):
+    port = free_port()
+    return {
+        "DATABASE_URL": f"sqlite://{database}",
+        "TOKENHOUSE_BIND": f"127.0.0.1:{port}",
+        # Browsers allow no passkeys at an IP address.
+        "TOKENHOUSE_PUBLIC_URL": f"http://localhost:{port}",
+        "TOKENHOUSE_SECRET_KEY": "the secret key of the pages that are tested",
+        "TOKENHOUSE_MFA": "required",
+        "TOKENHOUSE_PASSKEYS": "first",
+    }
+
+
+class Authenticator:
+    """Chromium's authenticator, whose user touches it on request."""
+
+    def __init__(self, page):
+        self.session = page.context.new_cdp_session(page)
+        self.session.send("WebAuthn.enable")
+        added = self.session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        self.id = added["authenticatorId"]
+
+    def touch(self, is_touched):
+        options = {"authenticatorId": self.id, "enabled": is_touched}
+        self.session.send("WebAuthn.setAutomaticPresenceSimulation", options)
+
+
+def visit(pages, email, totp):
+    """A user adds an app to sign in at all, trusts the browser, and goes on with a passkey."""
+    page = pages.page
+    pages.open("/signup")
+    page.fill("#name", "Ada Lovelace")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    pages.press("Create account")
+    page.locator("#otp").wait_for()
+    secret = page.locator("input[name=secret]").get_attribute("value")
+    pages.look("enrol")
+    pages.expected_status = 403
+    page.fill("#otp", "000000")
+    pages.press("Sign in")
+    page.locator("[aria-invalid]").wait_for()
+    pages.look("enrol-refused")
+    pages.expected_status = None
+    page.fill("#otp", totp(secret))
+    pages.press("Sign in")
+    page.locator(".codes").wait_for()
+    pages.look("first-codes")
+    page.locator("a.button").click()
+    page.wait_for_url("**/account")
+    pages.press("Sign out")
+
+    pages.open("/signin")
+    page.get_by_role("button", name="Sign in with a passkey").wait_for()
+    pages.look("sign-in-with-passkeys")
+    pages.sign_in(email)
+    page.locator("#code").fill(totp(secret, 1))
+    page.locator("#remember").check()
+    pages.look("second-factor-trust")
+    page.locator("main form button").first.click()
+    page.wait_for_url("**/account")
+    pages.open("/account/factors")
+    pages.look("factors-and-devices")
+
+    authenticator = Authenticator(page)
+    page.locator("form[action$='/account/passkeys'] button").click()
+    page.wait_for_url("**/account/passkeys")
+    pages.look("passkey-new")
+    authenticator.touch(True)
+    pages.press("Create the passkey")
+    page.get_by_text("The passkey is added").wait_for()
+    authenticator.touch(False)
+    pages.look("passkey-added")
+    pages.press("Forget")
+    page.get_by_role("button", name="Forget").wait_for(state="detached")
+    pages.press("Sign out")
+
+    pages.sign_in(email)
+    page.get_by_role("button", name="Use a passkey").wait_for()
+    pages.look("second-factor-passkey")
+    authenticator.touch(True)
+    pages.press("Use a passkey")
+    page.wait_for_url("**/account")
+    pages.press("Sign out")
+    # The browser offers the passkey in the field of the address, and this user takes it.
+    pages.open("/signin")
+    page.wait_for_url("**/account")
