@@ -239,7 +239,7 @@ def look_at_factors(pages, email):
     pages.page.locator(".rename summary").click()
     pages.look("factor-remove")
     pages.press("Remove for good")
-    pages.page.get_by_text("The app is removed.").wait_for()
+    pages.page.get_by_text("Sign-ins no longer ask for it.").wait_for()
 
 
 def totp(secret, steps=0):

@@ -26,7 +26,7 @@ texts! {
         "Die Anmeldung fragt dann nur noch nach dem Passwort, und Ihre Wiederherstellungscodes enden.",
         "Después solo se pedirá la contraseña y tus códigos de recuperación dejarán de valer.",
         "La connexion ne demandera alors que le mot de passe, et vos codes de secours prendront fin.";
-    removed: "Removed. Sign-ins ask for it no more.", "Entfernt. Die Anmeldung fragt nicht mehr danach.",
+    removed: "Removed. Sign-ins no longer ask for it.", "Entfernt. Die Anmeldung fragt nicht mehr danach.",
         "Quitado. Ya no se pedirá al iniciar sesión.", "Retiré. La connexion ne le demandera plus.";
     add: "Add an authenticator app", "Authenticator-App hinzufügen",
         "Añadir una aplicación de autenticación", "Ajouter une application d’authentification";
