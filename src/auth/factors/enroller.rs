@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
+use secrecy::SecretString;
 
 use super::check_level;
-use crate::audit::AuditContext;
+use crate::audit::{Action, AuditContext};
+use crate::auth::Auth;
 use crate::auth::PendingEnrolment;
 use crate::auth::caller::lock_caller;
+use crate::auth::owner::ProvenOwner;
 use crate::error::Error;
 use crate::store::{Factor, Principal, User, Writing};
 
@@ -64,6 +67,28 @@ impl Enroller {
                     false => Ok((user, factors)),
                 }
             }
+        }
+    }
+}
+
+impl Auth {
+    /// Proves that an enroller owns the account: by the password or a recent sign-in, or by a sign-in that waits,
+    /// for which the password was just entered.
+    ///
+    /// # Errors
+    /// The same as [`Auth::prove_owner`].
+    pub(super) async fn prove_enroller(
+        &self,
+        context: &AuditContext,
+        enroller: &Enroller,
+        current_password: Option<SecretString>,
+    ) -> Result<ProvenOwner, Error> {
+        match enroller {
+            Enroller::SignedIn(principal) => {
+                self.prove_owner(context, principal, current_password, Action::FactorAdd)
+                    .await
+            }
+            Enroller::Pending(_) => Ok(ProvenOwner::by_pending_sign_in()),
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::caller::lock_caller;
 use crate::auth::factor_change::FactorChange;
-use crate::auth::owner::ProvenOwner;
 use crate::auth::session::{session_name, with_second_factor};
 use crate::auth::validation::Field;
 use crate::credential::otpauth::{otpauth_uri, qr_svg};
@@ -143,13 +142,9 @@ impl Auth {
             true => "Authenticator app".to_owned(),
             false => name,
         };
-        let proven = match enroller {
-            Enroller::SignedIn(principal) => {
-                self.prove_owner(context, principal, current_password, Action::FactorAdd)
-                    .await?
-            }
-            Enroller::Pending(_) => ProvenOwner::by_pending_sign_in(),
-        };
+        let proven = self
+            .prove_enroller(context, enroller, current_password)
+            .await?;
         let (seed, now) = (Seed::generate()?, self.0.clock.now());
         let (stored_seed, caller) = (seed.clone(), enroller.clone());
         let attempt = proven.attempt();

@@ -10,7 +10,6 @@ use super::enrolment::{NewFactor, make_room};
 use super::{ConfirmedFactor, Enroller, is_pending};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
-use crate::auth::owner::ProvenOwner;
 use crate::auth::passkeys::{
     LIFETIME, NewPasskey, Question, RelyingParty, digest_of_factor, methods_of, name_of,
 };
@@ -41,13 +40,9 @@ impl Auth {
     ) -> Result<NewPasskey, Error> {
         let party = RelyingParty::new(self.passkeys()?)?;
         let name = session_name(&name?.unwrap_or_default());
-        let proven = match enroller {
-            Enroller::SignedIn(principal) => {
-                self.prove_owner(context, principal, current_password, Action::FactorAdd)
-                    .await?
-            }
-            Enroller::Pending(_) => ProvenOwner::by_pending_sign_in(),
-        };
+        let proven = self
+            .prove_enroller(context, enroller, current_password)
+            .await?;
         let new_handle = new_handle()?;
         let (auth, now) = (self.clone(), self.0.clock.now());
         let caller = enroller.clone();
