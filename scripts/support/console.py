@@ -59,8 +59,8 @@ def a_week(users):
         yield "sign-in", text, "refused", random.choice([0, 0, 1, 2, 3, 5])
         yield "sessions", text, "", 200 + sign_ins * 3
         yield "users", text, "", users
-        for bound, share in (("50000", 80), ("100000", 30), ("250000", 3)):
-            yield "hash", text, bound, share * max(1, sign_ins) // 50
+        for bound, share in (("10000", 80), ("100000", 30), ("250000", 3)):
+            yield "hash-wait", text, bound, share * max(1, sign_ins) // 50
         for reason, most in (("wrong-password", 3), ("unknown-user", 2), ("throttled", 1)):
             yield "refusal", text, reason, random.randint(0, most)
         for limit, most in (("account", 2), ("changes", 1), ("registrations", 1)):

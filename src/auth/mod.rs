@@ -97,7 +97,7 @@ use static_key::StaticKeyUses;
 #[cfg(feature = "pages")]
 use statistics::StoredCounts;
 #[cfg(feature = "pages")]
-pub(crate) use statistics::{HASHES, LIMITS, SESSIONS, Statistics, USERS};
+pub(crate) use statistics::{HASH_WAITS, LIMITS, SESSIONS, Statistics, USERS};
 #[cfg(not(feature = "mail"))]
 use without_mail::mail_tokens;
 
@@ -205,13 +205,14 @@ impl Auth {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Self, OpenError> {
-        let hasher = PasswordHasher::start(HasherConfig {
+        let hasher = HasherConfig {
             threads: config.hash_threads,
             max_wait: config.hash_queue,
             cost: config.cost,
             max_cost: config.max_cost,
             priority: config.hash_priority,
-        })?;
+        };
+        let hasher = PasswordHasher::start(hasher, Arc::clone(&metrics))?;
         let chain_key = config.audit_key.clone().map(DigestKey::new);
         let audit = AuditTrail::new(
             store.clone(),

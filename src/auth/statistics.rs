@@ -16,12 +16,14 @@ pub(crate) const SESSIONS: &str = "sessions";
 /// Users, as last counted in the hour.
 pub(crate) const USERS: &str = "users";
 
-/// Passwords that were hashed, by the least bucket that the time in the queue and for the hash fits in, in
-/// microseconds.
-pub(crate) const HASHES: &str = "hash";
+/// Passwords that were hashed, by the least bucket that their time in the queue fits in, in microseconds.
+pub(crate) const HASH_WAITS: &str = "hash-wait";
+
+/// The same by the time in the queue and for the hash, as earlier versions stored it.
+const HASHES: &str = "hash";
 
 /// The names of which each hour is shown.
-const PLOTTED: [&str; 4] = [SIGN_INS, SESSIONS, USERS, HASHES];
+const PLOTTED: [&str; 4] = [SIGN_INS, SESSIONS, USERS, HASH_WAITS];
 
 /// The names of which the sums are shown: an hour has up to a hundred addresses.
 const SUMMED: [&str; 3] = [REFUSALS, LIMITS, ADDRESSES];
@@ -125,11 +127,11 @@ impl Auth {
     /// Adds what the counters of this process have counted since the last time.
     async fn store_counts(&self) -> Result<(), Error> {
         let metrics = &self.0.metrics;
-        let hashes = metrics.hashes.counts();
-        let hashes = hashes.map(|(bound, count)| ((HASHES, bound.to_string()), count));
+        let waits = metrics.hash_waits.counts();
+        let waits = waits.map(|(bound, count)| ((HASH_WAITS, bound.to_string()), count));
         let limits = metrics.throttled_counts();
         let limits = limits.map(|(limit, count)| ((LIMITS, limit.to_owned()), count));
-        let counted: BTreeMap<_, u64> = hashes.chain(limits).collect();
+        let counted: BTreeMap<_, u64> = waits.chain(limits).collect();
         let stored = {
             let stored = self.0.stored_counts.0.lock();
             stored.unwrap_or_else(PoisonError::into_inner).clone()
@@ -209,7 +211,7 @@ impl Auth {
             return Ok(());
         };
         let prune = move |tx: &mut Writing<'_>| -> Result<(), Error> {
-            for name in PLOTTED.into_iter().chain(SUMMED) {
+            for name in PLOTTED.into_iter().chain(SUMMED).chain([HASHES]) {
                 HourlyStat::prune(tx, name, before)?;
             }
             Ok(())

@@ -61,6 +61,12 @@ impl Durations {
         bounds.zip(self.buckets.iter().map(Counter::get))
     }
 
+    /// How many durations were counted.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.iter().map(Counter::get).sum()
+    }
+
     /// The sum in seconds.
     pub(super) fn sum(&self) -> f64 {
         seconds(self.micros.get())

@@ -146,6 +146,8 @@ pub struct Metrics {
     pub untrusted_forwards: Counter,
     /// Password hashes, with the time in the queue.
     pub hashes: Durations,
+    /// The time in the queue, of the passwords that a thread has begun to hash.
+    pub hash_waits: Durations,
     /// Valid login tokens, as last counted.
     pub tokens_live: Gauge,
     /// Expired login tokens that were deleted.
@@ -233,6 +235,7 @@ impl Metrics {
             static_keys_refused,
             untrusted_forwards,
             hashes,
+            hash_waits,
             tokens_live,
             tokens_purged,
             user_keys_expiring,
@@ -302,6 +305,11 @@ impl Metrics {
             "hash_duration_seconds",
             "Time to hash a password, with the time in the queue",
             Histograms::read([], [([], hashes)]),
+        );
+        registry.register(
+            "hash_wait_seconds",
+            "Time of a password in the queue",
+            Histograms::read([], [([], hash_waits)]),
         );
         registry.register(
             "hash_queue_depth",
@@ -420,6 +428,7 @@ mod tests {
                 "tokenhouse_untrusted_forwards_total 0",
                 "# TYPE tokenhouse_hash_duration_seconds histogram",
                 "tokenhouse_hash_duration_seconds_count 0",
+                "# TYPE tokenhouse_hash_wait_seconds histogram",
                 "# TYPE tokenhouse_hash_queue_depth gauge",
                 "tokenhouse_hash_queue_depth 1",
                 "tokenhouse_database_connections_used 2",

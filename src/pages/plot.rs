@@ -27,12 +27,15 @@ pub(crate) struct Series {
     pub(crate) values: Vec<Option<u64>>,
 }
 
-/// Values of consecutive hours, one bar for each hour, on which the series are stacked.
+/// Values of consecutive hours, one bar for each hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plot {
     /// The beginning of the first hour, UTC.
     start: NaiveDateTime,
     series: Vec<Series>,
+    /// Whether each series begins at 0 and shows where it is higher than those before it, in place of being stacked
+    /// on them.
+    is_nested: bool,
 }
 
 /// A row of the table: an hour with the values of all series.
@@ -43,9 +46,21 @@ pub(crate) struct Row {
 }
 
 impl Plot {
-    /// A plot that begins with an hour, UTC.
+    /// A plot that begins with an hour, UTC, of parts that are stacked.
     pub(crate) fn new(start: NaiveDateTime, series: Vec<Series>) -> Self {
-        Self { start, series }
+        Self {
+            start,
+            series,
+            is_nested: false,
+        }
+    }
+
+    /// The same of values none of which is a part of another, the smallest first.
+    pub(crate) fn nested(start: NaiveDateTime, series: Vec<Series>) -> Self {
+        Self {
+            is_nested: true,
+            ..Self::new(start, series)
+        }
     }
 
     pub(crate) fn series(&self) -> &[Series] {
@@ -77,12 +92,9 @@ impl Plot {
             let _ = write!(svg, r#"<path class="{}" d=""#, series.class);
             for (hour, below) in below.iter_mut().enumerate() {
                 let value = series.values.get(hour).copied().flatten().unwrap_or(0);
-                let (low, high) = (
-                    scaled(*below, top),
-                    scaled(below.saturating_add(value), top),
-                );
-                *below = below.saturating_add(value);
-                if value > 0 {
+                let end = self.end(*below, value);
+                let (low, high) = (scaled(*below, top), scaled(end, top));
+                if end > std::mem::replace(below, end) {
                     // A single event among thousands is seen as well.
                     let height = (high - low).max(100);
                     let y = hundredths((HEIGHT * 100).saturating_sub(low + height));
@@ -129,6 +141,14 @@ impl Plot {
         (0..self.hours()).rev().map(row).collect()
     }
 
+    /// Where the bar of a value ends that begins at `below`.
+    fn end(&self, below: u64, value: u64) -> u64 {
+        match self.is_nested {
+            true => below.max(value),
+            false => below.saturating_add(value),
+        }
+    }
+
     fn hours(&self) -> usize {
         let lengths = self.series.iter().map(|series| series.values.len());
         lengths.max().unwrap_or(0)
@@ -145,8 +165,8 @@ impl Plot {
     fn top(&self) -> u64 {
         let bar = |hour: usize| {
             let values = self.series.iter().map(|series| series.values.get(hour));
-            values.fold(0_u64, |sum, value| {
-                sum.saturating_add(value.copied().flatten().unwrap_or(0))
+            values.fold(0_u64, |below, value| {
+                self.end(below, value.copied().flatten().unwrap_or(0))
             })
         };
         let highest = (0..self.hours()).map(bar).max().unwrap_or(0);
@@ -281,6 +301,28 @@ mod tests {
         assert!(svg.contains(r#"class="one" d="M1 50h8v50h-8z"#), "{svg}");
         assert!(svg.contains(r#"class="two" d="M1 0h8v50h-8z""#), "{svg}");
         assert_eq!(plot.rows()[0].values, ["1", "–"]);
+    }
+
+    #[test]
+    fn nested_series_begin_at_zero() {
+        let nested = |values: [[Option<u64>; 2]; 2]| {
+            let series = ["one", "two"].into_iter().zip(values);
+            let series = series.map(|(class, values)| Series {
+                label: class,
+                class,
+                values: values.to_vec(),
+            });
+            Plot::nested(NaiveDateTime::MIN, series.collect())
+        };
+        let plot = nested([[Some(2), Some(1)], [Some(4), Some(1)]]);
+        assert_eq!(plot.scale(), ["4", "2", "0"]);
+        let svg = plot.svg();
+        assert!(
+            svg.contains(r#"class="one" d="M1 50h8v50h-8zM11 75"#),
+            "{svg}"
+        );
+        assert!(svg.contains(r#"class="two" d="M1 0h8v50h-8z""#), "{svg}");
+        assert_eq!(plot.rows()[1].values, ["2", "4"]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ def _statistics() -> Iterator[tuple[str, str, str, int]]:
         "refusal": ("wrong-password", "unknown-user", "disabled", "scope.refused"),
         "sessions": ("",),
         "users": ("",),
-        "hash": tuple(str(1_000 << power) for power in range(12)),
+        "hash-wait": tuple(str(1_000 << power) for power in range(12)),
         "address": tuple(f"192.0.2.{number}" for number in range(ADDRESSES)),
     }
     # The present hour is that of the server.

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::audit::statistics::{ADDRESSES, OTHERS, REFUSALS, SIGN_INS};
-use crate::auth::{HASHES, LIMITS, SESSIONS, Statistics, USERS};
+use crate::auth::{HASH_WAITS, LIMITS, SESSIONS, Statistics, USERS};
 use crate::pages::Frame;
 use crate::pages::language::fill;
 use crate::pages::plot::{Plot, Series, short};
@@ -70,7 +70,7 @@ impl OverviewPage {
         };
         let counts = |label| counted(statistics.series(SIGN_INS, label), statistics.hours);
         let (ok, refused) = (counts("ok"), counts("refused"));
-        let slow = slowest(statistics);
+        let [usual, longest] = [2, 100].map(|share| waits(statistics, share));
         let sum = |values: &[Option<u64>]| values.iter().flatten().sum::<u64>();
         let known = |value: Option<u64>| value.map_or(t.unknown.to_owned(), short);
         let card = |label, figure| Card { label, figure };
@@ -80,38 +80,39 @@ impl OverviewPage {
             card(t.sessions, known(statistics.latest(SESSIONS))),
             card(t.users, known(statistics.latest(USERS))),
             card(
-                t.slowest,
-                match slow.iter().flatten().max() {
+                t.longest_wait,
+                match longest.iter().flatten().max() {
                     Some(most) => format!("{most} ms"),
                     None => t.unknown.to_owned(),
                 },
             ),
         ];
-        let plot = |id, title, hint, series| PlotView {
+        let plot = |id, title, series| PlotView {
             id,
             title,
-            hint,
+            hint: None,
             plot: Plot::new(statistics.start, series),
         };
         let plots = vec![
             plot(
                 "sign-ins",
                 t.sign_ins,
-                None,
                 vec![series(t.ok, "one", ok), series(t.refused, "two", refused)],
             ),
             plot(
                 "sessions",
                 t.sessions,
-                None,
                 vec![series(t.sessions, "one", statistics.series(SESSIONS, ""))],
             ),
-            plot(
-                "hashes",
-                t.hashes,
-                Some(t.hashes_hint),
-                vec![series(t.p99, "three", slow)],
-            ),
+            PlotView {
+                id: "waits",
+                title: t.waits,
+                hint: Some(t.waits_hint),
+                plot: Plot::nested(
+                    statistics.start,
+                    vec![series(t.p50, "one", usual), series(t.p99, "three", longest)],
+                ),
+            },
         ];
         let lists = vec![
             list(
@@ -221,13 +222,13 @@ fn limit(t: &OverviewTexts, label: &str) -> Option<&'static str> {
     })
 }
 
-/// For each hour the time in milliseconds within which 99 of 100 passwords were checked, rounded up to the
+/// For each hour the wait in milliseconds that all but one of `share` passwords did not exceed, rounded up to the
 /// bound of a bucket.
-fn slowest(statistics: &Statistics) -> Vec<Option<u64>> {
+fn waits(statistics: &Statistics, share: u64) -> Vec<Option<u64>> {
     let mut buckets: Vec<(u64, Vec<Option<u64>>)> = statistics
-        .labels(HASHES)
+        .labels(HASH_WAITS)
         .filter_map(|bound| {
-            let values = statistics.series(HASHES, bound);
+            let values = statistics.series(HASH_WAITS, bound);
             Some((bound.parse().ok()?, values))
         })
         .collect();
@@ -235,7 +236,7 @@ fn slowest(statistics: &Statistics) -> Vec<Option<u64>> {
     let of_hour = |hour: usize| {
         let count = |values: &Vec<Option<u64>>| values.get(hour).copied().flatten().unwrap_or(0);
         let all: u64 = buckets.iter().map(|(_, values)| count(values)).sum();
-        let enough = all - all / 100;
+        let enough = all - all / share;
         let mut so_far = 0;
         let found = buckets.iter().find(|(_, values)| {
             so_far += count(values);

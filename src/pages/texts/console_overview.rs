@@ -36,14 +36,15 @@ texts! {
         "Direcciones más rechazadas", "Adresses les plus refusées";
     sessions: "Live sessions", "Laufende Sitzungen", "Sesiones activas", "Sessions en cours";
     users: "Users", "Konten", "Usuarios", "Utilisateurs";
-    hashes: "Time to check a password", "Dauer einer Passwortprüfung",
-        "Tiempo para comprobar una contraseña", "Durée de vérification d’un mot de passe";
-    hashes_hint: "With the wait in the queue: 99 of 100 passwords took at most this long, in milliseconds.",
-        "Mit der Wartezeit in der Schlange: 99 von 100 Passwörtern brauchten höchstens so lange, in Millisekunden.",
-        "Con la espera en la cola: 99 de cada 100 contraseñas tardaron como máximo esto, en milisegundos.",
-        "Avec l’attente dans la file : 99 mots de passe sur 100 ont pris au plus ce temps, en millisecondes.";
+    waits: "Wait in the hash queue", "Wartezeit in der Hash-Schlange",
+        "Espera en la cola de hash", "Attente dans la file de hachage";
+    waits_hint: "How long passwords waited before a thread began to check them: 50 and 99 of 100 at most this long, in milliseconds.",
+        "Wie lange Passwörter warteten, bis ein Thread sie zu prüfen begann: 50 und 99 von 100 höchstens so lange, in Millisekunden.",
+        "Cuánto esperaron las contraseñas hasta que un hilo empezó a comprobarlas: 50 y 99 de cada 100 como máximo esto, en milisegundos.",
+        "Combien de temps les mots de passe ont attendu avant qu’un thread les vérifie : 50 et 99 sur 100 au plus ce temps, en millisecondes.";
+    p50: "50 of 100", "50 von 100", "50 de cada 100", "50 sur 100";
     p99: "99 of 100", "99 von 100", "99 de cada 100", "99 sur 100";
-    slowest: "Slowest hour", "Langsamste Stunde", "Hora más lenta", "Heure la plus lente";
+    longest_wait: "Longest wait", "Längste Wartezeit", "Espera más larga", "Attente la plus longue";
     empty: "No data in this period", "Keine Daten in diesem Zeitraum", "Sin datos en este período", "Aucune donnée sur cette période";
     table: "As a table", "Als Tabelle", "Como tabla", "Sous forme de tableau";
     hour: "Hour (UTC)", "Stunde (UTC)", "Hora (UTC)", "Heure (UTC)";

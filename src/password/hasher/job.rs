@@ -3,18 +3,31 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use bcrypt_lanes::{Input, MAX_LANES, hash_many};
 use passlib::{BcryptJob, Digest};
 
 /// Whether a job is waiting, started or cancelled. The first change wins.
 #[derive(Clone, Default)]
-pub(super) struct JobState(Arc<AtomicU8>);
+pub(super) struct JobState {
+    state: Arc<AtomicU8>,
+    /// Since when a caller waits; `None` for a job without one.
+    since: Option<Instant>,
+}
 
 impl JobState {
     const WAITING: u8 = 0;
     const STARTED: u8 = 1;
     const CANCELLED: u8 = 2;
+
+    /// The state of a job for which a caller waits from now on.
+    pub(super) fn awaited() -> Self {
+        Self {
+            since: Some(Instant::now()),
+            ..Self::default()
+        }
+    }
 
     /// Marks the job as started. Returns `false` if it was cancelled before.
     pub(super) fn start(&self) -> bool {
@@ -26,8 +39,13 @@ impl JobState {
         self.leave_waiting(Self::CANCELLED)
     }
 
+    /// How long the caller has waited; `None` without one.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        Some(self.since?.elapsed())
+    }
+
     fn leave_waiting(&self, next: u8) -> bool {
-        self.0
+        self.state
             .compare_exchange(Self::WAITING, next, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
     }

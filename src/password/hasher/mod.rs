@@ -29,6 +29,7 @@ use self::pace::{Pace, pad_to_rounds, thread_time};
 pub use self::priority::Priority;
 use self::queue::{Batch, BcryptTask, Queue, Work};
 use super::StoredHash;
+use crate::metrics::Metrics;
 use crate::network::Network;
 
 /// More passwords are waiting than can be hashed in time.
@@ -86,13 +87,13 @@ struct Shared {
 const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 impl PasswordHasher {
-    /// Starts the threads.
+    /// Starts the threads. The waits of what they hash are counted in the metrics.
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub fn start(config: HasherConfig) -> std::io::Result<Self> {
+    pub fn start(config: HasherConfig, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new(metrics)),
             wake: Condvar::new(),
             pace: Arc::new(Pace::new(config.cost)),
             refused: Mutex::default(),
@@ -285,7 +286,7 @@ impl PasswordHasher {
         work: Work,
         mut result: oneshot::Receiver<T>,
     ) -> Result<T, Busy> {
-        let state = JobState::default();
+        let state = JobState::awaited();
         self.admit(network, work, state.clone())?;
         let cancel_on_drop = CancelOnDrop(state.clone());
         let outcome = match timeout(self.0.config.max_wait, &mut result).await {

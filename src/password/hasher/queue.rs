@@ -1,12 +1,14 @@
 //! The queue of the hash threads. Networks take turns in it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use passlib::{BcryptJob, Cost, PendingHash, PendingVerification};
 use tokio::sync::oneshot;
 
 use super::MAX_BATCH;
 use super::job::JobState;
+use crate::metrics::Metrics;
 use crate::network::Network;
 
 /// Work for a hash thread.
@@ -49,6 +51,8 @@ pub(super) struct Queue {
     /// The number of batches that the threads are working on.
     pub(super) running: usize,
     pub(super) closed: bool,
+    /// Where the waits are counted.
+    metrics: Arc<Metrics>,
 }
 
 impl BcryptTask {
@@ -71,6 +75,14 @@ impl Work {
 }
 
 impl Queue {
+    /// An empty queue whose waits are counted there.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            ..Self::default()
+        }
+    }
+
     /// How many jobs are waiting.
     pub(super) fn len(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
@@ -118,6 +130,9 @@ impl Queue {
                 self.turns.remove(turn);
             }
             if job.state.start() {
+                if let Some(wait) = job.state.wait() {
+                    self.metrics.hash_waits.observe(wait);
+                }
                 if !is_empty {
                     self.turns.remove(turn);
                     self.turns.push_back(network);
@@ -313,6 +328,21 @@ mod tests {
         let mut queue = queue_of(&[4; 8]);
         queue.running = 1;
         assert_eq!(queue.batches_before(Some(cost(4))), 3);
+    }
+
+    #[test]
+    fn wait_of_each_caller_is_counted_when_the_job_starts() {
+        let metrics = Arc::new(Metrics::default());
+        let mut queue = Queue::new(Arc::clone(&metrics));
+        let cancelled = JobState::awaited();
+        assert!(cancelled.cancel());
+        let states = [JobState::awaited(), cancelled, JobState::default()];
+        for state in states.into_iter().chain([JobState::awaited()]) {
+            queue.push(network(1), work(4, 1), state);
+        }
+        assert_eq!(metrics.hash_waits.count(), 0);
+        assert_eq!(batch_sizes(queue), [3]);
+        assert_eq!(metrics.hash_waits.count(), 2);
     }
 
     #[test]

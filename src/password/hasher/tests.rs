@@ -23,7 +23,7 @@ fn config(threads: usize, max_wait: Duration) -> HasherConfig {
 }
 
 fn start(threads: usize, max_wait: Duration) -> PasswordHasher {
-    PasswordHasher::start(config(threads, max_wait)).unwrap()
+    PasswordHasher::start(config(threads, max_wait), Arc::default()).unwrap()
 }
 
 /// Keeps the only thread busy until the returned sender is used or dropped.
@@ -203,11 +203,11 @@ fn low_priority_is_niceness_10() {
         (Priority::Low, "10"),
         (Priority::Normal, inherited.as_str()),
     ] {
-        let hasher = PasswordHasher::start(HasherConfig {
+        let config = HasherConfig {
             priority,
             ..config(1, Duration::from_secs(5))
-        })
-        .unwrap();
+        };
+        let hasher = PasswordHasher::start(config, Arc::default()).unwrap();
         let (niceness, policy) =
             on_runtime(hasher.run(Network::default(), niceness_and_policy)).unwrap();
         assert_eq!(niceness, expected);

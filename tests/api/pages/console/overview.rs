@@ -13,6 +13,7 @@ on_both_databases!(
     events_are_counted_once_by_several_processes,
     hour_keeps_a_hundred_addresses_and_the_largest_are_shown,
     refusals_by_limits_are_shown,
+    waits_in_the_hash_queue_are_stored_and_shown,
     values_are_kept_for_90_days,
 );
 
@@ -134,6 +135,44 @@ fn refusals_by_limits_are_shown(backend: Backend) {
     assert!(page.contains("Mails that were asked for"), "{page}");
 }
 
+fn waits_in_the_hash_queue_are_stored_and_shown(backend: Backend) {
+    let app = TestApp::start(backend);
+    let ada = app.register("ada");
+    let auth = Auth::open(&app.config()).unwrap();
+    let runtime = runtime();
+    for _ in 0..3 {
+        let request = SignIn::new(&ada.email, ada.password.clone().into());
+        let signed_in = runtime.block_on(auth.sign_in(&AuditContext::operator(), request));
+        assert!(signed_in.is_ok(), "{signed_in:?}");
+    }
+    for _ in 0..2 {
+        runtime.block_on(auth.store_statistics()).unwrap();
+    }
+    let stored = app
+        .database()
+        .texts("SELECT CAST(value AS TEXT) AS text FROM hourly_stats WHERE name = 'hash-wait'");
+    let count: i64 = stored.iter().map(|text| text.parse::<i64>().unwrap()).sum();
+    // Whatever the test server has stored meanwhile: the registration.
+    assert!((3..=4).contains(&count), "{stored:?}");
+    // Of an hour in which a server stores nothing more: 60 of a hundred at most 1 ms, one of them over 50 ms.
+    let hour = chrono::Utc::now() - chrono::TimeDelta::hours(2);
+    let hour = hour.format("%Y-%m-%d %H:00:00");
+    for (bound, value) in [("1000", 60), ("50000", 39), ("250000", 1)] {
+        app.database().execute(&format!(
+            "INSERT INTO hourly_stats (name, hour, label, value)
+             VALUES ('hash-wait', '{hour}', '{bound}', {value})"
+        ));
+    }
+    let (_, mut browser) = administrator(&app);
+    let page = browser.page("/console");
+    assert!(page.contains("Wait in the hash queue"), "{page}");
+    assert!(
+        page.contains(r#"<td class="number">1</td><td class="number">50</td>"#),
+        "{page}"
+    );
+    assert!(page.contains(r#"<path class="three" d="M"#), "{page}");
+}
+
 fn values_are_kept_for_90_days(backend: Backend) {
     let app = TestApp::start(backend);
     app.register("ada").sign_in();
@@ -142,7 +181,14 @@ fn values_are_kept_for_90_days(backend: Backend) {
     let now = chrono::Utc::now();
     for (label, days) in [("old", 91), ("young", 89)] {
         for name in [
-            "sign-in", "refusal", "limit", "address", "sessions", "users", "hash",
+            "sign-in",
+            "refusal",
+            "limit",
+            "address",
+            "sessions",
+            "users",
+            "hash-wait",
+            "hash",
         ] {
             let hour = (now - chrono::TimeDelta::days(days)).format("%Y-%m-%d %H:00:00");
             app.database().execute(&format!(
@@ -154,7 +200,7 @@ fn values_are_kept_for_90_days(backend: Backend) {
     assert_eq!(app.database().count("hourly_stats WHERE label = 'old'"), 0);
     assert_eq!(
         app.database().count("hourly_stats WHERE label = 'young'"),
-        7
+        8
     );
     // What is counted stays so, or everything would be counted once more.
     assert_eq!(
