@@ -41,7 +41,9 @@ impl Refusal {
                 .map(|error| (error.field, field_problem(&error.reason, language)))
                 .collect(),
             Error::WrongPassword => vec![("current_password", problem.clone())],
-            Error::WrongCode { .. } => vec![("otp", problem.clone())],
+            Error::WrongCode { .. } => vec![("otp", problem.clone()), ("code", problem.clone())],
+            // Of a link, it has no field.
+            Error::BadMailToken => vec![("code", problem.clone())],
             Error::RecentSignInRequired => {
                 let missing = field_problem(&InvalidField::Missing, language);
                 vec![("current_password", missing)]

@@ -11,6 +11,7 @@ use tokenhouse::Clock;
 
 use super::inbox::PUBLIC_URL;
 use super::smtp_server::{Behaviour, SmtpServer};
+use super::wait_until;
 use crate::harness::{Backend, OWN_SCOPES, TestApp, TestAppBuilder, on_both_databases};
 
 on_both_databases!(
@@ -62,14 +63,6 @@ fn add_users(app: &TestApp, count: usize) {
         })
         .collect();
     app.database().execute(&rows.join(";"));
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn temporary_refusal_is_tried_again_with_the_same_id(backend: Backend) {

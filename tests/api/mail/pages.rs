@@ -5,7 +5,7 @@ use serde_json::json;
 use super::inbox::PUBLIC_URL;
 use super::{Inbox, Mail};
 use crate::harness::{Backend, OWN_SCOPES, TestApp, on_both_databases};
-use crate::pages::browser::{Browser, hidden, location};
+use crate::pages::browser::{Browser, hidden, location, title};
 
 on_both_databases!(
     forgotten_password_is_chosen_again,
@@ -13,6 +13,7 @@ on_both_databases!(
     address_is_confirmed_changed_and_taken_back,
     button_pressed_again_says_that_it_is_done,
     invitation_is_accepted,
+    refusals_are_heard,
     pages_can_be_off,
 );
 
@@ -172,6 +173,98 @@ fn invitation_is_accepted(backend: Backend) {
     let own = [("token", mail.token.as_str())];
     let again = browser(&app).post("/invitations/accept/form", &[&own[..], &fields].concat());
     assert_eq!(again.status, 410, "{again:?}");
+}
+
+/// N30: the title begins with the error, which comes before the form and belongs to its fields; what was typed stays,
+/// except secrets.
+fn refusals_are_heard(backend: Backend) {
+    let inbox = Inbox::new();
+    let app = inbox.app(backend).start();
+    let alice = app.register("alice");
+    let admin = app.register_with("admin", OWN_SCOPES);
+    let body = json!({ "email": "guest@example.com", "name": "Guest" });
+    let invited = app.post("/admin/invitations").bearer(&admin.sign_in());
+    assert_eq!(invited.json(&body).send().status, 201);
+    let invitation = inbox.wait_for(1).token;
+    let forgotten = [("email", alice.email.as_str())];
+    browser(&app).post("/forgot-password/form", &forgotten);
+    let reset = inbox.wait_for(2).token;
+    let email = ("email", "alice@example.com");
+    let typed_code = [email, ("code", "ZZZZ2222"), ("password", NEW)];
+    let over = [
+        ("token", "of-an-old-mail"),
+        ("name", "Grace"),
+        ("password", NEW),
+    ];
+    for (path, fields, status, wrong) in [
+        (
+            "/forgot-password",
+            &[("email", "alice")][..],
+            422,
+            &["email"][..],
+        ),
+        ("/reset-password", &[], 422, &["email", "code", "password"]),
+        ("/reset-password", &typed_code, 400, &["code"]),
+        (
+            "/reset-password",
+            &[("token", reset.as_str()), ("password", "short")],
+            422,
+            &["password"],
+        ),
+        ("/reset-password", &over, 400, &[]),
+        ("/verify-email", &[], 422, &["email", "code"]),
+        ("/verify-email", &typed_code, 400, &["code"]),
+        ("/verify-email", &over, 400, &[]),
+        ("/change-email", &over, 400, &[]),
+        ("/change-email/undo", &over, 400, &[]),
+        (
+            "/invitations/accept",
+            &[
+                ("token", invitation.as_str()),
+                ("name", "Grace"),
+                ("password", "short"),
+            ],
+            422,
+            &["password"],
+        ),
+        ("/invitations/accept", &over, 400, &[]),
+    ] {
+        let refused = browser(&app).post(&format!("{path}/form"), fields);
+        assert_eq!(refused.status, status, "{path} {fields:?}: {refused:?}");
+        let page = refused.text();
+        assert!(
+            title(page).starts_with("Error: "),
+            "{path}: {}",
+            title(page)
+        );
+        let (before, form) = page.split_once("<form").expect("the form again");
+        assert!(
+            before.contains(r#"role="alert""#),
+            "{path} {fields:?}: {page}"
+        );
+        assert!(!page.contains("autofocus") && page.matches(r#"name="code""#).count() <= 1);
+        let marked = form.matches(r#"aria-invalid="true""#).count();
+        assert_eq!(marked, wrong.len(), "{path} {fields:?}: {page}");
+        for field in wrong {
+            let tied = format!(r#"aria-invalid="true" aria-describedby="{field}-error""#);
+            assert!(form.contains(&tied), "{path} {field}: {page}");
+            assert!(
+                form.contains(&format!(r#"id="{field}-error""#)),
+                "{path} {field}"
+            );
+        }
+        for (name, value) in fields {
+            let is_kept = ["email", "name"].contains(name);
+            let shown = form.contains(&format!(r#"value="{value}""#));
+            // A page that has no field for it does not repeat it.
+            let has_field = form.contains(&format!(r#"name="{name}""#));
+            assert!(!is_kept || !has_field || shown, "{path} {name}: {page}");
+            assert!(
+                !["code", "password"].contains(name) || !shown,
+                "{path} {name}"
+            );
+        }
+    }
 }
 
 fn pages_can_be_off(backend: Backend) {
