@@ -14,15 +14,13 @@ fields. The reference fails them too.
 
 import argparse
 import contextlib
-import glob
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from support.postgres import postgres
 from support.server import ROOT, running
 
 BINARY = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "tokenhouse"
@@ -37,39 +35,10 @@ SETTINGS = {
 RELAXED = ["--relax", "email-msg", "--relax", "json-error", "--forbid-secret-echo"]
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @contextlib.contextmanager
 def sqlite():
     with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
         yield f"sqlite://{folder}/tokenhouse.db"
-
-
-@contextlib.contextmanager
-def postgres():
-    debian = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda p: -int(p.split("/")[4]))
-    path = os.pathsep.join([os.environ["PATH"], *debian])
-    initdb, pg_ctl = shutil.which("initdb", path=path), shutil.which("pg_ctl", path=path)
-    if not (initdb and pg_ctl):
-        sys.exit("initdb and pg_ctl are missing: apt-get install postgresql")
-    # Postgres refuses to run as root.
-    account = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    with tempfile.TemporaryDirectory(prefix="tokenhouse-") as folder:
-        if account:
-            shutil.chown(folder, **account)
-        quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "check": True, **account}
-        data, port = f"{folder}/data", free_port()
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=."
-        subprocess.run([initdb, "-D", data, "-U", "tokenhouse", "-A", "trust", "-E", "UTF8"], **quiet)
-        subprocess.run([pg_ctl, "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start"], **quiet)
-        try:
-            yield f"postgres://tokenhouse@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([pg_ctl, "-D", data, "-m", "immediate", "-w", "stop"], **quiet)
 
 
 def run_player(player, database_url):

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Kills the service while it sends mails, and counts what is lost and what arrives twice.
 
-    scripts/mail-kills.py [--binary PATH] [--mails 10000] [--rate 50] [--kills 40]
+    scripts/mail-kills.py [--binary PATH] [--database sqlite|postgres] [--mails 10000] [--rate 50] [--kills 40]
 
 Users ask for links to reset their passwords. The mail server answers 450 to 5 % of the tries, and ends the
-connection after the message of 1 %. The service on SQLite is killed again and again; before it starts again,
-the leases of the killed process end, and mails that wait for their next try become due, as if time had passed.
+connection after the message of 1 %. The service is killed again and again; before it starts again, the leases of the killed process end, and mails that wait for their next try become due, as if time had passed.
 Every user must get a mail, one that arrives twice must have one Message-ID, and the last link must work. A user
 whose request ends without an answer asks again, which is another mail.
 """
@@ -28,6 +27,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from support.postgres import postgres, query
 from support.server import argument_parser, defaults, enter_venv, register, send
 from support.smtp import PACKAGES, aiosmtpd, free_port
 
@@ -66,15 +66,54 @@ class Handler:
         return "250 2.0.0 Queued"
 
 
+class Sqlite:
+    """A database in a folder."""
+
+    NOW = "strftime('%Y-%m-%d %H:%M:%f')"
+
+    def __init__(self, folder):
+        self.file = folder / "tokenhouse.db"
+        self.url = f"sqlite://{self.file}"
+
+    def run(self, statement):
+        with contextlib.closing(sqlite3.connect(self.file, timeout=30)) as connection:
+            row = connection.execute(statement).fetchone()
+            connection.commit()
+            return row and row[0]
+
+
+class Postgres:
+    """A database of a cluster."""
+
+    NOW = "now() AT TIME ZONE 'UTC'"
+
+    def __init__(self, url):
+        self.url = url
+
+    def run(self, statement):
+        return query(self.url, statement)
+
+
+@contextlib.contextmanager
+def database(kind, folder):
+    """Yields an empty one."""
+    if kind == "sqlite":
+        yield Sqlite(folder)
+    else:
+        with postgres() as url:
+            yield Postgres(url)
+
+
 class Service:
     """The service on one database and port, which can be killed."""
 
-    def __init__(self, binary, folder, smtp_port):
-        self.binary, self.folder = binary.resolve(), folder
+    def __init__(self, binary, folder, database, smtp_port):
+        self.binary, self.folder, self.database = binary.resolve(), folder, database
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.settings = {
             **defaults(folder),
+            "DATABASE_URL": database.url,
             "PATH": os.environ["PATH"],
             "TOKENHOUSE_BIND": f"127.0.0.1:{self.port}",
             "TOKENHOUSE_PUBLIC_URL": self.base,
@@ -101,23 +140,15 @@ class Service:
         self.process.wait()
         self.process.stdout.close()
 
-    @contextlib.contextmanager
-    def database(self):
-        with contextlib.closing(sqlite3.connect(self.folder / "tokenhouse.db", timeout=30)) as connection:
-            yield connection
-            connection.commit()
-
     def let_time_pass(self):
         """Ends the leases of the killed process, and makes all mails due."""
-        with self.database() as connection:
-            connection.execute(
-                "UPDATE mail_outbox SET lease_until = NULL, next_at = strftime('%Y-%m-%d %H:%M:%f')"
-                " WHERE sent_at IS NULL AND failed_at IS NULL"
-            )
+        self.database.run(
+            f"UPDATE mail_outbox SET lease_until = NULL, next_at = {self.database.NOW}"
+            " WHERE sent_at IS NULL AND failed_at IS NULL"
+        )
 
     def count(self, condition):
-        with self.database() as connection:
-            return connection.execute(f"SELECT count(*) FROM mail_outbox WHERE {condition}").fetchone()[0]
+        return int(self.database.run(f"SELECT count(*) FROM mail_outbox WHERE {condition}"))
 
 
 def address(number):
@@ -127,13 +158,13 @@ def address(number):
 def add_users(service, count):
     """Copies a registered user."""
     register(service.base, "first@example.com")
-    rows = [(address(number), address(number)) for number in range(count)]
-    with service.database() as connection:
-        connection.executemany(
-            "INSERT INTO users (name, surname, email, email_key, website, hashed_password, created_at)"
-            " SELECT name, surname, ?, ?, website, hashed_password, created_at FROM users WHERE id = 1",
-            rows,
-        )
+    service.database.run(
+        f"WITH RECURSIVE numbers(number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM numbers"
+        f" WHERE number < {count - 1}), addresses AS (SELECT 'u' || number || '@example.com' AS email FROM numbers)"
+        " INSERT INTO users (name, surname, email, email_key, website, hashed_password, created_at)"
+        " SELECT name, surname, addresses.email, addresses.email, website, hashed_password, created_at"
+        " FROM users, addresses WHERE users.id = 1"
+    )
 
 
 def ask(service, number, asked, requests):
@@ -231,12 +262,17 @@ def judge(service, handler, asked, requests, options):
 
 def main():
     parser = argument_parser(__doc__)
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite", help="default: %(default)s")
     parser.add_argument("--mails", type=int, default=10_000, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=50, help="mails asked for in a second; default: %(default)s")
     parser.add_argument("--kills", type=int, default=40, help="default: %(default)s")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tokenhouse-kills-") as folder, aiosmtpd(Handler()) as (port, handler):
-        service = Service(options.binary, Path(folder), port)
+    with (
+        tempfile.TemporaryDirectory(prefix="tokenhouse-kills-") as folder,
+        database(options.database, Path(folder)) as store,
+        aiosmtpd(Handler()) as (port, handler),
+    ):
+        service = Service(options.binary, Path(folder), store, port)
         try:
             add_users(service, options.mails)
             asked, requests = run(service, handler, options)
