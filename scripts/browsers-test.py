@@ -6,8 +6,9 @@
 A browser writes "null" into the header Origin of a form whose page was sent with "Referrer-Policy:
 no-referrer"; programs never do, so only browsers show that such a form is accepted. Signs up, out and in,
 and follows the links of mails: on http://localhost, and over https behind nginx, which adds that header
-to every page. Firefox does the same without JavaScript. Installs Debian's firefox-esr, webkit2gtk-driver,
-xvfb and nginx if they are missing and the user is root.
+to every page. Firefox does the same without JavaScript. On plain http with the name of a machine in the
+network, where browsers drop the cookie, each page must say so in place of a form. Installs Debian's
+firefox-esr, webkit2gtk-driver, xvfb and nginx if they are missing and the user is root.
 """
 
 import contextlib
@@ -24,6 +25,9 @@ from support.smtp import free_port
 
 NEW_PASSWORD = "another-Tram-72"
 
+# A name that the browsers find by a proxy, and no other program.
+LAN_NAME = "box.lan"
+
 NGINX = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -32,48 +36,71 @@ worker_processes 1;
 events {{}}
 http {{
     log_format origins "$request_method $http_origin";
-    access_log {folder}/origins origins;
+    log_format fetches "$host $http_sec_fetch_site";
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
     server {{
-        listen 127.0.0.1:{port} ssl;
-        ssl_certificate {folder}/certificate.pem;
-        ssl_certificate_key {folder}/key.pem;
+        listen 127.0.0.1:{port}{tls};
+        access_log {folder}/log {log};
         location / {{
             proxy_pass http://127.0.0.1:{behind};
             proxy_set_header Host $host:$server_port;
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Forwarded-Proto $scheme;
-            add_header Referrer-Policy no-referrer always;
+            {header}
         }}
     }}
 }}
 """
 
+TLS = """ ssl;
+        ssl_certificate {folder}/certificate.pem;
+        ssl_certificate_key {folder}/key.pem"""
+
 
 @contextlib.contextmanager
-def nginx(port, behind):
-    """Runs nginx in front of a port, with TLS. Fails if no form came from the origin "null"."""
+def nginx(folder, **values):
+    """Runs nginx in front of a port, with its files in a folder."""
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, **values))
+    arguments = ["-p", folder, "-c", config, "-e", "stderr"]
+    proxy = subprocess.Popen([program("nginx", "nginx"), *arguments])
+    try:
+        yield folder / "log"
+    finally:
+        proxy.terminate()
+        proxy.wait()
+
+
+@contextlib.contextmanager
+def with_tls(port, behind):
+    """Runs nginx with TLS. Fails if no form came from the origin "null"."""
     with tempfile.TemporaryDirectory(prefix="tokenhouse-nginx-") as folder:
         subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
         files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         command = [program("openssl", "openssl"), "req", "-x509", *key, *files, *subject]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        config = Path(folder) / "nginx.conf"
-        config.write_text(NGINX.format(folder=folder, port=port, behind=behind))
-        arguments = ["-p", folder, "-c", config, "-e", "stderr"]
-        proxy = subprocess.Popen([program("nginx", "nginx"), *arguments])
-        try:
+        header = "add_header Referrer-Policy no-referrer always;"
+        tls = TLS.format(folder=folder)
+        with nginx(Path(folder), port=port, behind=behind, tls=tls, log="origins", header=header) as log:
             yield
-        finally:
-            proxy.terminate()
-            proxy.wait()
-        if "POST null" not in (Path(folder) / "origins").read_text().splitlines():
+        if "POST null" not in log.read_text().splitlines():
             raise RuntimeError('no browser has sent "Origin: null"')
+
+
+@contextlib.contextmanager
+def as_proxy(port, behind):
+    """Runs nginx as the proxy of browsers. Fails if one of them sends what it sends only to trustworthy origins."""
+    with tempfile.TemporaryDirectory(prefix="tokenhouse-proxy-") as folder:
+        with nginx(Path(folder), port=port, behind=behind, tls="", log="fetches", header="") as log:
+            yield
+        lines = [line for line in log.read_text().splitlines() if line.startswith(LAN_NAME)]
+        if not lines or any(line != f"{LAN_NAME} -" for line in lines):
+            raise RuntimeError(f"browsers have sent {set(lines)}")
 
 
 class Visit:
@@ -139,6 +166,22 @@ def visit_all(binary, base, port, mails):
     return pressed
 
 
+def visit_by_plain_http(binary):
+    """Opens the pages by a name in the network, and looks that none has a form."""
+    port, proxy = free_port(), free_port()
+    base = f"http://{LAN_NAME}:{proxy}"
+    settings = {"TOKENHOUSE_BIND": f"127.0.0.1:{port}", "TOKENHOUSE_PUBLIC_URL": base}
+    with running(binary, **settings), as_proxy(proxy, port):
+        for browser in (firefox(scripts=True, proxy=proxy), webkit(proxy=proxy)):
+            with browser as tab:
+                for path in ("/signin", "/signup", "/reset-password?t=x", "/account"):
+                    tab.open(base + path)
+                    text = " ".join(tab.text().split())
+                    if "needs https" not in text or tab.has("form"):
+                        raise RuntimeError(f"{tab.name}: {base}{path} shows {text[:200]}")
+            print(f"{base}: {tab.name}: explained in place of a form")
+
+
 def main():
     enter_venv("browsers", PACKAGES)
     options = argument_parser(__doc__).parse_args()
@@ -148,8 +191,9 @@ def main():
             mails.mkdir()
         port, behind, public = free_port(), free_port(), free_port()
         pressed = visit_all(options.binary, f"http://localhost:{port}", port, folders[0])
-        with nginx(public, behind):
+        with with_tls(public, behind):
             pressed += visit_all(options.binary, f"https://localhost:{public}", behind, folders[1])
+    visit_by_plain_http(options.binary)
     print(f"{pressed} buttons pressed, and each has led on")
     return 0
 

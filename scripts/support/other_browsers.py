@@ -27,6 +27,9 @@ class Tab:
     def find(self, css):
         return self.driver.find_element(self.by_css, css)
 
+    def has(self, css):
+        return bool(self.driver.find_elements(self.by_css, css))
+
     def fill(self, css, text):
         field = self.find(css)
         field.clear()
@@ -77,11 +80,15 @@ def wait_until_gone(driver, element):
 
 
 @contextlib.contextmanager
-def firefox(scripts):
-    """Runs Firefox, with or without JavaScript."""
+def firefox(scripts, proxy=None):
+    """Runs Firefox, with or without JavaScript. It finds all names at the port of a proxy, if there is one."""
     from marionette_driver.by import By
     from marionette_driver.marionette import Marionette
 
+    prefs = {"javascript.enabled": scripts}
+    if proxy is not None:
+        # 1 means: as these say.
+        prefs |= {"network.proxy.type": 1, "network.proxy.http": "127.0.0.1", "network.proxy.http_port": proxy}
     with tempfile.TemporaryDirectory(prefix="tokenhouse-firefox-") as folder:
         marionette = Marionette(
             bin=program("firefox-esr", "firefox-esr"),
@@ -91,7 +98,7 @@ def firefox(scripts):
             # An existing file is deleted first, so never a device.
             gecko_log=f"{folder}/log",
             port=free_port(),
-            prefs={"javascript.enabled": scripts},
+            prefs=prefs,
         )
         try:
             marionette.start_session({"acceptInsecureCerts": True})
@@ -103,8 +110,8 @@ def firefox(scripts):
 
 
 @contextlib.contextmanager
-def webkit():
-    """Runs WebKitGTK's small browser on a display of its own."""
+def webkit(proxy=None):
+    """Runs WebKitGTK's small browser on a display of its own. The proxy is as in `firefox`."""
     from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.webkitgtk.options import Options
@@ -115,6 +122,8 @@ def webkit():
     options = Options()
     options.binary_location = browsers[0]
     options.add_argument("--automation")
+    if proxy is not None:
+        options.add_argument(f"--proxy=http://127.0.0.1:{proxy}")
     options.accept_insecure_certs = True
     with display() as name:
         environment = {**os.environ, "DISPLAY": name}
