@@ -3,8 +3,9 @@
 //! a refusal undoes only its own operation, and each is answered after the commit.
 //!
 //! What the operations lock is locked at the beginning, in one order: users by id, then the
-//! counters of the throttle, and at the end the head of the trail. Operations that lock anything
-//! else, such as administration, have transactions of their own. What many operations do, such as
+//! counters of the throttle, and at the end the head of the trail. In between, an operation locks only
+//! rows of users whom it claims, such as their sessions: others lock the user first. Operations that
+//! lock anything else, such as administration, have transactions of their own. What many operations do, such as
 //! sign-ins, they do in memory ([`Shared`]), and one statement stores it for all.
 
 use diesel::QueryResult;
@@ -287,6 +288,9 @@ impl AuditTrail {
         let mut events = Events::default();
         let is_alone = group.len() == 1;
         for operation in &mut group {
+            if !operation.has_statements() {
+                shared.read_sessions(tx).map_err(StoreError::from)?;
+            }
             let is_kept = operation.run(tx, &mut shared, &mut events, is_alone)?;
             if is_alone && !is_kept {
                 return Err(GroupError::Refused(group));

@@ -16,7 +16,7 @@ use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::PlainToken;
 use crate::error::Error;
 use crate::store::{
-    Ends, NextTokens, Revoking, Sessions, StoreError, StoredRefresh, User, Writing,
+    Claims, Ends, NextTokens, Revoking, Sessions, StoreError, StoredRefresh, User, Writing,
 };
 
 /// What a transaction has done with a presented token.
@@ -87,12 +87,16 @@ impl Auth {
         // Once for both attempts.
         self.0.throttle.take_change(&spender)?;
         let attempt = async |may_end: bool| {
-            let ends = Ends::Users(Vec::from_iter(may_end.then_some(user_id)));
+            let claims = Claims {
+                users: Vec::from_iter(may_end.then_some(user_id)),
+                locked: Some(user_id),
+                ..Claims::default()
+            };
             let (auth, refresh) = (self.clone(), Arc::clone(&refresh));
             let work = move |tx: &mut Revoking<'_>, events: &mut Events| {
                 auth.refresh_in(tx, events, user_id, &refresh, may_end)
             };
-            self.0.audit.revoking(&spender, ends, work).await
+            self.0.audit.grouped(&spender, claims, work).await
         };
         let issued = match claim_if_needed(ends_early, attempt).await? {
             Some(Outcome::Issued(issued)) => issued,
@@ -115,7 +119,7 @@ impl Auth {
         })
     }
 
-    /// `None` if credentials have to end, and `may_end` is false.
+    /// For a user whose row is locked. `None` if credentials have to end, and `may_end` is false.
     fn refresh_in(
         &self,
         tx: &mut Revoking<'_>,
@@ -124,8 +128,7 @@ impl Auth {
         refresh: &Refresh,
         may_end: bool,
     ) -> Result<Option<Outcome>, Error> {
-        // As everything that ends credentials of the user: the user first.
-        let user = User::lock_owner(tx, user_id)?.filter(|user| user.disabled_at.is_none());
+        let user = User::find(tx, user_id)?.filter(|user| user.disabled_at.is_none());
         let stored = StoredRefresh::lock(tx, refresh.presented.session_id)?;
         let (Some(user), Some(stored)) = (user, stored) else {
             return Ok(Some(Outcome::Refused));

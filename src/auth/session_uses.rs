@@ -7,7 +7,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use crate::error::Error;
-use crate::store::{AccessToken, Principal, Sessions, Writing, record_received};
+use crate::store::{AccessToken, Principal, SessionUse, Writing};
 
 /// How long after its idle end a session is still accepted. A use may be a minute later than the
 /// recorded one, which another process may have in memory for a minute, and a cached principal may be
@@ -22,17 +22,10 @@ const MAX_WAITING: usize = 100_000;
 
 /// Uses that are not yet written, by session.
 #[derive(Default)]
-pub(super) struct SessionUses(Mutex<HashMap<i64, Use>>);
-
-/// The time, and the digest of the login token.
-#[derive(Clone)]
-struct Use {
-    at: NaiveDateTime,
-    access_token: String,
-}
+pub(super) struct SessionUses(Mutex<HashMap<i64, SessionUse>>);
 
 impl SessionUses {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Use>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, SessionUse>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,32 +61,30 @@ impl Auth {
         }
         let mut waiting = self.0.session_uses.lock();
         if waiting.len() < MAX_WAITING || waiting.contains_key(&token.session.id) {
-            let access_token = token.access_token.clone();
-            let at = now;
-            waiting.insert(token.session.id, Use { at, access_token });
+            let used = SessionUse {
+                session_id: token.session.id,
+                user_id: token.user_id,
+                at: now,
+                access_token: token.access_token.clone(),
+            };
+            waiting.insert(used.session_id, used);
         }
     }
 
     /// Writes the queued uses.
     pub(super) async fn flush_session_uses(&self) -> Result<(), Error> {
-        let mut uses: Vec<(i64, Use)> = self.0.session_uses.lock().drain().collect();
-        // In a fixed order, so that two processes cannot deadlock.
-        uses.sort_unstable_by_key(|(id, _)| *id);
+        let uses: Vec<SessionUse> = self
+            .0
+            .session_uses
+            .lock()
+            .drain()
+            .map(|(_, one)| one)
+            .collect();
         for batch in uses.chunks(FLUSH_LIMIT) {
-            let tokens: Vec<String> = batch
-                .iter()
-                .map(|(_, one)| one.access_token.clone())
-                .collect();
-            let times: Vec<(i64, NaiveDateTime)> =
-                batch.iter().map(|(id, one)| (*id, one.at)).collect();
-            // Not in one transaction: a refresh locks the rows of the two tables in this order too, and
-            // others.
-            let received =
-                move |tx: &mut Writing<'_>| Ok::<_, Error>(record_received(tx, &tokens)?);
-            self.0.store.writing(received).await?;
-            let used =
-                move |tx: &mut Writing<'_>| Ok::<_, Error>(Sessions::record_uses(tx, &times)?);
-            self.0.store.writing(used).await?;
+            let batch = batch.to_vec();
+            let record =
+                move |tx: &mut Writing<'_>| Ok::<_, Error>(SessionUse::record(tx, &batch)?);
+            self.0.store.writing(record).await?;
         }
         Ok(())
     }

@@ -59,6 +59,7 @@ mod search_index;
 mod sequence;
 mod session;
 mod session_kind;
+mod session_use;
 mod shared;
 #[cfg(feature = "pages")]
 mod sign_in_code;
@@ -121,13 +122,14 @@ pub(crate) use pending_email::PendingEmail;
 pub use principal::{Credential, Principal, UsedKey};
 pub(crate) use recovery_code::RecoveryCodes;
 pub use recovery_code::RecoveryCodesLeft;
-pub(crate) use refresh::{NextTokens, StoredRefresh, record_received};
+pub(crate) use refresh::{NextTokens, StoredRefresh};
 pub use restore::{LostEvents, ReplacedDatabase, StagedCopy};
 pub use schema_check::{SchemaComparison, compare_schema};
 pub use sequence::Sequence;
 pub(crate) use session::Sessions;
 pub use session::{Session, SessionState};
 pub use session_kind::SessionKind;
+pub(crate) use session_use::SessionUse;
 pub(crate) use shared::{Claims, Shared, users_of};
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{SignInCode, prune_sign_in_codes};

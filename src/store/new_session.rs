@@ -69,6 +69,7 @@ impl FirstRefresh {
 }
 
 /// The sessions of users whose rows are locked, and ids for new ones.
+#[derive(Default)]
 pub(crate) struct LockedSessions {
     of_users: BTreeMap<i64, OfUser>,
     free_ids: Vec<i64>,
@@ -145,13 +146,6 @@ impl LockedSessions {
         may_end: BTreeSet<i64>,
     ) -> QueryResult<Self> {
         let mut of_users: BTreeMap<i64, OfUser> = BTreeMap::new();
-        if users.is_empty() {
-            return Ok(Self {
-                of_users,
-                free_ids: Vec::new(),
-                may_end,
-            });
-        }
         of_users.extend(users.iter().map(|user| (*user, OfUser::default())));
         let distinct: Vec<i64> = of_users.keys().copied().collect();
         for held in list(tx, &distinct)? {

@@ -182,33 +182,3 @@ impl StoredRefresh {
             .optional()
     }
 }
-
-/// Records which clients have their current refresh tokens: those that have used the login tokens with
-/// these digests, if they were issued together.
-pub(crate) fn record_received(tx: &mut Writing<'_>, used: &[String]) -> QueryResult<()> {
-    let unknown: Vec<(i64, i64, i64)> = access_tokens::table
-        .inner_join(
-            refresh_tokens::table.on(refresh_tokens::session_id.eq(access_tokens::session_id)),
-        )
-        .filter(access_tokens::access_token.eq_any(used))
-        .filter(refresh_tokens::is_received.eq(false))
-        .order(refresh_tokens::session_id)
-        .select((
-            refresh_tokens::session_id,
-            refresh_tokens::counter,
-            access_tokens::slot,
-        ))
-        .load(tx.conn())?;
-    for (session_id, counter, slot) in unknown {
-        if slot == counter % SLOTS {
-            // A refresh in progress changes the number.
-            let this = refresh_tokens::table
-                .find(session_id)
-                .filter(refresh_tokens::counter.eq(counter));
-            diesel::update(this)
-                .set(refresh_tokens::is_received.eq(true))
-                .execute(tx.conn())?;
-        }
-    }
-    Ok(())
-}

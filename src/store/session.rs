@@ -116,10 +116,6 @@ const PRUNE_POSTGRES: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
 const PRUNE_SQLITE: &str = "DELETE FROM sessions WHERE id IN (\
      SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
 
-/// A later use may have been recorded by another process.
-const RECORD_USE: &str =
-    "UPDATE sessions SET last_used_at = $1 WHERE id = $2 AND last_used_at < $3";
-
 /// The sessions of users.
 pub(crate) struct Sessions;
 
@@ -248,22 +244,6 @@ impl Sessions {
             .set(sessions::amr.eq(amr))
             .execute(tx.conn())
             .map(drop)
-    }
-
-    /// Records the last use of sessions, in the order of their ids: see
-    /// [`SessionState::last_used_at`].
-    pub(crate) fn record_uses(
-        tx: &mut Writing<'_>,
-        uses: &[(i64, NaiveDateTime)],
-    ) -> QueryResult<()> {
-        for (id, at) in uses {
-            prepared(RECORD_USE)
-                .bind::<Timestamp, _>(at)
-                .bind::<BigInt, _>(id)
-                .bind::<Timestamp, _>(at)
-                .execute(tx.conn())?;
-        }
-        Ok(())
     }
 
     /// Deletes at most `limit` sessions that have reached their fixed end by `now`. Returns how many.

@@ -2,6 +2,7 @@
 //! beginning, stored at its end, with one statement of each kind, however many operations there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -18,6 +19,9 @@ use super::{Account, CounterKey, LockedCounters, LockedSessions, Revoking};
 pub(crate) struct Claims {
     /// The users whose rows it locks. It may end their credentials.
     pub(crate) users: Vec<i64>,
+    /// The user whose row it locks, and none of whose credentials it ends unless the user is also one
+    /// of `users`.
+    pub(crate) locked: Option<i64>,
     /// The user whose row it locks to begin a session. It ends another one only if the user is also
     /// one of `users`.
     pub(crate) session_of: Option<i64>,
@@ -36,8 +40,12 @@ pub(crate) struct Shared {
     accounts: HashMap<String, Account>,
     /// The counters of the throttle.
     pub(crate) counters: LockedCounters,
-    /// The sessions of the users who get one.
+    /// The sessions of the users who get one, after [`Self::read_sessions`].
     pub(crate) sessions: LockedSessions,
+    /// Who gets a session: a user for each session.
+    beginning: Vec<i64>,
+    /// Whose credentials may end.
+    may_end: BTreeSet<i64>,
     /// The mails to queue.
     #[cfg(feature = "mail")]
     pub(crate) mails: Vec<NewOutboxMail>,
@@ -66,7 +74,10 @@ impl Shared {
     ) -> QueryResult<Self> {
         let may_end: BTreeSet<i64> = claims.iter().flat_map(|one| &one.users).copied().collect();
         let beginning: Vec<i64> = claims.iter().filter_map(|one| one.session_of).collect();
-        let locked: BTreeSet<i64> = may_end.iter().chain(&beginning).copied().collect();
+        let locked = claims.iter().filter_map(|one| one.locked);
+        let locked: BTreeSet<i64> = locked
+            .chain(may_end.iter().chain(&beginning).copied())
+            .collect();
         let users = LockedUser::lock_all(tx, &Vec::from_iter(locked))?;
         let counters: Vec<_> = claims
             .iter()
@@ -83,10 +94,23 @@ impl Shared {
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             accounts,
             counters,
-            sessions: LockedSessions::read(tx, &beginning, may_end)?,
+            sessions: LockedSessions::default(),
+            beginning,
+            may_end,
             #[cfg(feature = "mail")]
             mails: Vec::new(),
         })
+    }
+
+    /// Reads the sessions of the users who get one, the first time: after the statements of other
+    /// operations, which may end them or record their use.
+    pub(crate) fn read_sessions(&mut self, tx: &mut Revoking<'_>) -> QueryResult<()> {
+        let beginning = mem::take(&mut self.beginning);
+        if !beginning.is_empty() {
+            let may_end = mem::take(&mut self.may_end);
+            self.sessions = LockedSessions::read(tx, &beginning, may_end)?;
+        }
+        Ok(())
     }
 
     /// The account with this address, by `NewUser::email_key`.
