@@ -160,6 +160,8 @@ struct Inner {
     key_uses: KeyUses,
     session_uses: SessionUses,
     static_key_uses: StaticKeyUses,
+    #[cfg(feature = "passkeys")]
+    relying_party: Option<passkeys::RelyingParty>,
     #[cfg(feature = "mail")]
     mail: mail::MailState,
     #[cfg(feature = "pages")]
@@ -232,7 +234,11 @@ impl Auth {
             let mailer = config.mail.as_ref().map(crate::mail::Mailer::start);
             mail::MailState::new(mailer.transpose()?)
         };
+        #[cfg(feature = "passkeys")]
+        let relying_party = config.factors.passkeys.as_ref();
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "passkeys")]
+            relying_party: relying_party.map(passkeys::RelyingParty::new),
             config,
             store,
             hasher,

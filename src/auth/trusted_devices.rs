@@ -21,11 +21,6 @@ use crate::store::{
 };
 
 impl Auth {
-    /// Whether sign-ins may ask to be remembered.
-    pub(crate) fn trusts_devices(&self) -> bool {
-        !self.0.config.factors.device_lifetime.is_zero()
-    }
-
     /// Lists the trusted devices of a user, the newest first.
     ///
     /// # Errors
@@ -73,7 +68,7 @@ impl Auth {
         user_id: i64,
         name: Option<&str>,
     ) -> Result<Option<(NewTrustedDevice, DeviceSecret)>, Error> {
-        if !self.trusts_devices() {
+        if !self.0.config.factors.trusts_devices() {
             return Ok(None);
         }
         let (secret, now) = (generate_device_token()?, self.0.clock.now());
@@ -108,7 +103,7 @@ impl Auth {
         let Some(presented) = presented.filter(|secret| is_device_token_shaped(secret)) else {
             return Ok(None);
         };
-        if needs_factor || !self.trusts_devices() {
+        if needs_factor || !self.0.config.factors.trusts_devices() {
             return Ok(None);
         }
         let digest = TokenDigest::new(presented).to_hex();

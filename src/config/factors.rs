@@ -60,6 +60,24 @@ impl FactorConfig {
         self.mode != MfaMode::Off && self.keys.is_some()
     }
 
+    /// The settings of passkeys, if one may stand alone.
+    pub(crate) fn lone_passkeys(&self) -> Option<&PasskeyConfig> {
+        let passkeys = self.passkeys.as_ref();
+        passkeys.filter(|passkeys| passkeys.stands_alone)
+    }
+
+    /// Whether a device can be trusted, so that its sign-ins need no code.
+    pub(crate) fn trusts_devices(&self) -> bool {
+        !self.device_lifetime.is_zero()
+    }
+
+    /// For how many days a device is trusted, at least one; `None` if none is.
+    #[cfg(feature = "pages")]
+    pub(crate) fn trusted_days(&self) -> Option<u64> {
+        let days = self.device_lifetime.num_days().max(1).unsigned_abs();
+        self.trusts_devices().then_some(days)
+    }
+
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
         let name = "TOKENHOUSE_MFA";
         let mode = match values.text(name).as_str() {

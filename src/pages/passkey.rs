@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Language;
 use super::language::fill;
 use super::texts::passkeys::PasskeyTexts;
-use crate::config::PasskeyConfig;
+use crate::config::{FactorConfig, PasskeyConfig};
 
 /// A form that the script sends with a passkey.
 pub(crate) struct PasskeyView {
@@ -15,8 +15,19 @@ pub(crate) struct PasskeyView {
 }
 
 impl PasskeyView {
-    /// The form in a language.
-    pub(crate) fn new(config: &PasskeyConfig, language: Language) -> Self {
+    /// The form in a language; `None` where passkeys are off.
+    pub(crate) fn of(config: &FactorConfig, language: Language) -> Option<Self> {
+        let passkeys = config.passkeys.as_ref();
+        passkeys.map(|passkeys| Self::new(passkeys, language))
+    }
+
+    /// The same for passkeys that stand alone.
+    pub(crate) fn of_lone(config: &FactorConfig, language: Language) -> Option<Self> {
+        let passkeys = config.lone_passkeys();
+        passkeys.map(|passkeys| Self::new(passkeys, language))
+    }
+
+    fn new(config: &PasskeyConfig, language: Language) -> Self {
         Self {
             t: PasskeyTexts::of(language),
             domain: config.rp_id.clone(),

@@ -11,7 +11,7 @@ use super::{ConfirmedFactor, Enroller, is_pending};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::passkeys::{
-    LIFETIME, NewPasskey, Question, RelyingParty, digest_of_factor, methods_of, name_of,
+    LIFETIME, NewPasskey, Question, digest_of_factor, methods_of, name_of,
 };
 use crate::auth::session::session_name;
 use crate::auth::validation::Field;
@@ -38,7 +38,7 @@ impl Auth {
         name: Field<Option<String>>,
         current_password: Option<SecretString>,
     ) -> Result<NewPasskey, Error> {
-        let party = RelyingParty::new(self.passkeys()?)?;
+        self.require_passkeys()?;
         let name = session_name(&name?.unwrap_or_default());
         let proven = self
             .prove_enroller(context, enroller, current_password)
@@ -55,6 +55,7 @@ impl Auth {
             let handle = URL_SAFE_NO_PAD.decode(handle);
             let handle = handle.map_err(|_error| Error::Internal)?;
             let known = Passkey::list_of_user(tx, owner.id)?;
+            let party = auth.relying_party()?;
             let (public_key, state) = party.ask_for_key(&owner, &handle, &known)?;
             let id = Factor::insert(tx, owner.id, FactorKind::WebAuthn, &name, now)?;
             let question = Question {
@@ -87,8 +88,7 @@ impl Auth {
         credential: &SecretString,
         ends_others: bool,
     ) -> Result<ConfirmedFactor, Error> {
-        let config = self.passkeys()?;
-        let party = RelyingParty::new(config)?;
+        let party = self.relying_party()?;
         self.0.throttle.check_changes(context)?;
         let (user_id, now) = (enroller.user().id, self.0.clock.now());
         let list = move |conn: &mut _| Factor::list_of_user(conn, user_id);
@@ -118,7 +118,7 @@ impl Auth {
             user_id,
             credential_id: key.credential_id,
             credential: key.credential,
-            rp_id: config.rp_id.clone(),
+            rp_id: party.rp_id().to_owned(),
             aaguid: key.aaguid,
             sign_count: key.used.sign_count,
             backup_eligible: key.used.backup_eligible,

@@ -6,7 +6,6 @@ use chrono::NaiveDateTime;
 use super::{PasskeyAnswer, PasskeyOptions, Signatory, Verdict};
 use crate::audit::{AuditContext, Events};
 use crate::auth::Auth;
-use crate::config::PasskeyConfig;
 use crate::error::Error;
 use crate::store::{User, Writing};
 
@@ -63,7 +62,6 @@ impl Auth {
 
     pub(in crate::auth) async fn ask_for_signature(
         &self,
-        _config: &PasskeyConfig,
         _signatory: Signatory<'_>,
     ) -> Result<PasskeyOptions, Error> {
         Err(Error::PasskeysOff)
@@ -71,7 +69,6 @@ impl Auth {
 
     pub(in crate::auth) async fn check_signature(
         &self,
-        _config: &PasskeyConfig,
         _signatory: Signatory<'_>,
         _answer: &PasskeyAnswer,
     ) -> Result<Verdict, Error> {

@@ -26,7 +26,6 @@ pub(super) use self::{
     signature::Signed,
 };
 use super::Auth;
-use crate::config::PasskeyConfig;
 use crate::credential::token::PlainToken;
 use crate::error::Error;
 
@@ -107,24 +106,34 @@ impl Auth {
         self.0.config.factors.passkeys.is_some()
     }
 
-    /// The settings of passkeys.
+    /// Checks that users may have passkeys.
     ///
     /// # Errors
-    /// [`Error::PasskeysOff`] where users cannot have any.
-    pub(super) fn passkeys(&self) -> Result<&PasskeyConfig, Error> {
-        let passkeys = self.0.config.factors.passkeys.as_ref();
-        passkeys.ok_or(Error::PasskeysOff)
-    }
-
-    /// The settings of passkeys that stand alone.
-    ///
-    /// # Errors
-    /// [`Error::PasskeysOff`] where none does.
-    pub(super) fn lone_passkeys(&self) -> Result<&PasskeyConfig, Error> {
-        let passkeys = self.passkeys()?;
-        match passkeys.stands_alone {
-            true => Ok(passkeys),
+    /// [`Error::PasskeysOff`] otherwise.
+    pub(super) fn require_passkeys(&self) -> Result<(), Error> {
+        match self.offers_passkeys() {
+            true => Ok(()),
             false => Err(Error::PasskeysOff),
         }
+    }
+
+    /// Checks that a passkey may stand alone.
+    ///
+    /// # Errors
+    /// [`Error::PasskeysOff`] otherwise.
+    pub(super) fn require_lone_passkeys(&self) -> Result<(), Error> {
+        match self.0.config.factors.lone_passkeys() {
+            Some(_) => Ok(()),
+            None => Err(Error::PasskeysOff),
+        }
+    }
+
+    /// The service as browsers know it.
+    ///
+    /// # Errors
+    /// [`Error::PasskeysOff`] where users cannot have passkeys.
+    #[cfg(feature = "passkeys")]
+    pub(super) fn relying_party(&self) -> Result<&RelyingParty, Error> {
+        self.0.relying_party.as_ref().ok_or(Error::PasskeysOff)
     }
 }

@@ -58,15 +58,12 @@ pub(in crate::auth) struct NewKey {
 }
 
 impl RelyingParty {
-    /// The service with these settings.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for settings that were not checked.
-    pub(in crate::auth) fn new(config: &PasskeyConfig) -> Result<Self, Error> {
-        let origins = config.origins.iter().map(|origin| Url::parse(origin));
+    /// The service with these settings, whose origins are checked: one that is none opens nothing.
+    pub(in crate::auth) fn new(config: &PasskeyConfig) -> Self {
+        let origins = config.origins.iter();
         let origins: Vec<Url> = origins
-            .collect::<Result<_, _>>()
-            .map_err(|_error| Error::Internal)?;
+            .filter_map(|origin| Url::parse(origin).ok())
+            .collect();
         let lifetime = LIFETIME.to_std().unwrap_or(Duration::ZERO);
         // No subdomains and no other ports: origins are compared exactly.
         let core = WebauthnCore::new_unsafe_experts_only(
@@ -77,11 +74,16 @@ impl RelyingParty {
             Some(false),
             Some(false),
         );
-        Ok(Self {
+        Self {
             core,
             rp_id: config.rp_id.clone(),
             stands_alone: config.stands_alone,
-        })
+        }
+    }
+
+    /// The domain that passkeys are made for.
+    pub(in crate::auth) fn rp_id(&self) -> &str {
+        &self.rp_id
     }
 
     /// Asks a browser for a new key of a user who has these.

@@ -4,15 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::NaiveDateTime;
 use secrecy::ExposeSecret;
-use webauthn_rs_core::proto::{AuthenticationState, PublicKeyCredential};
+use webauthn_rs_core::proto::PublicKeyCredential;
 
 use super::ceremony::{LIFETIME, Question};
-use super::relying_party::{Reason, RelyingParty, read_answer};
+use super::relying_party::{Reason, read_answer};
 use super::{PasskeyAnswer, PasskeyOptions, Signatory, Verdict};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::factor_change::FactorChange;
-use crate::config::PasskeyConfig;
 use crate::credential::token::{TokenDigest, generate_token};
 use crate::error::Error;
 use crate::store::{CeremonyPurpose, Passkey, PasskeyUse, User, UserHandles, Writing};
@@ -107,11 +106,10 @@ impl Auth {
     /// Asks a browser for a signature, by a user with passkeys or by anyone.
     ///
     /// # Errors
-    /// [`Error::FactorNotFound`] for a user without a passkey; [`Error::Internal`] if the random generator
-    /// fails; [`Error::Unavailable`].
+    /// [`Error::PasskeysOff`]; [`Error::FactorNotFound`] for a user without a passkey; [`Error::Internal`] if the
+    /// random generator fails; [`Error::Unavailable`].
     pub(in crate::auth) async fn ask_for_signature(
         &self,
-        config: &PasskeyConfig,
         signatory: Signatory<'_>,
     ) -> Result<PasskeyOptions, Error> {
         let known = match signatory.id() {
@@ -125,9 +123,10 @@ impl Auth {
             }
             None => Vec::new(),
         };
-        let party = RelyingParty::new(config)?;
         let stands_alone = signatory.id().is_none();
-        let (public_key, state) = party.ask_for_signature(&known, stands_alone)?;
+        let (public_key, state) = self
+            .relying_party()?
+            .ask_for_signature(&known, stands_alone)?;
         let challenge_id = generate_token()?;
         let digest = challenge_id.digest().to_hex();
         let (auth, now) = (self.clone(), self.0.clock.now());
@@ -176,7 +175,7 @@ impl Auth {
     /// [`Error::PasskeysOff`]; [`Error::Unavailable`].
     #[cfg(feature = "cli")]
     pub(crate) async fn count_orphaned_passkeys(&self) -> Result<(i64, i64), Error> {
-        let rp_id = self.passkeys()?.rp_id.clone();
+        let rp_id = self.relying_party()?.rp_id().to_owned();
         let count = move |conn: &mut _| Passkey::count_of_other_domains(conn, &rp_id);
         Ok(self.0.store.read(count).await?)
     }
@@ -184,13 +183,14 @@ impl Auth {
     /// Checks what a browser has signed. What it was asked counts for this once.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: a database that does not answer says nothing about a passkey.
+    /// [`Error::PasskeysOff`]; [`Error::Unavailable`]: a database that does not answer says nothing about a
+    /// passkey.
     pub(in crate::auth) async fn check_signature(
         &self,
-        config: &PasskeyConfig,
         signatory: Signatory<'_>,
         answer: &PasskeyAnswer,
     ) -> Result<Verdict, Error> {
+        let party = self.relying_party()?;
         let wrong = |reason| Verdict::Wrong {
             reason,
             user_id: signatory.id(),
@@ -224,14 +224,8 @@ impl Auth {
                 is_unknown: true,
             });
         };
-        let checked = check(
-            config,
-            signatory,
-            &answer,
-            &state,
-            &passkey,
-            handle.as_deref(),
-        )?;
+        let checked = check_owner(signatory, &answer, &passkey, handle.as_deref())
+            .and_then(|()| party.check_signature(&answer, &state, &passkey));
         Ok(match checked {
             Ok(used) => Verdict::Right(Signed { passkey, used }),
             Err(reason) => Verdict::Wrong {
@@ -243,17 +237,15 @@ impl Auth {
     }
 }
 
-/// Sections 7.2.6 and following of `WebAuthn`.
-fn check(
-    config: &PasskeyConfig,
+/// Checks that a passkey is that of the user who is asked (section 7.2.6 of `WebAuthn`).
+fn check_owner(
     signatory: Signatory<'_>,
     answer: &PublicKeyCredential,
-    state: &AuthenticationState,
     passkey: &Passkey,
     handle: Option<&str>,
-) -> Result<Result<PasskeyUse, Reason>, Error> {
+) -> Result<(), Reason> {
     if signatory.id().is_some_and(|id| id != passkey.user_id) {
-        return Ok(Err("other-user"));
+        return Err("other-user");
     }
     let said = answer.response.user_handle.as_ref();
     let said = said.map(|handle| URL_SAFE_NO_PAD.encode(handle));
@@ -261,8 +253,7 @@ fn check(
     if handle.is_none()
         || (said.as_deref() != handle && (said.is_some() || signatory.id().is_none()))
     {
-        return Ok(Err("other-user"));
+        return Err("other-user");
     }
-    let party = RelyingParty::new(config)?;
-    Ok(party.check_signature(answer, state, passkey))
+    Ok(())
 }

@@ -156,8 +156,7 @@ impl Auth {
                     return Ok(None);
                 };
                 let signatory = Signatory::User { id, waiting };
-                let config = self.passkeys()?;
-                match self.check_signature(config, signatory, answer).await? {
+                match self.check_signature(signatory, answer).await? {
                     Verdict::Right(signed) => Ok(Some(Right::Passkey(signed))),
                     Verdict::Wrong { reason, .. } => {
                         log::warn!("user {user_id}: a passkey is refused: {reason}");

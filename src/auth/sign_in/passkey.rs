@@ -27,7 +27,7 @@ impl Auth {
         context: &AuditContext,
         token: &str,
     ) -> Result<PasskeyOptions, Error> {
-        let config = self.passkeys()?;
+        self.require_passkeys()?;
         if !is_pending_token_shaped(token.as_bytes()) {
             return Err(Error::BadMfaToken);
         }
@@ -40,7 +40,7 @@ impl Auth {
             id: user_id,
             waiting: &digest,
         };
-        self.ask_for_signature(config, signatory).await
+        self.ask_for_signature(signatory).await
     }
 
     /// Asks for a signature with any passkey that the browser has for this service, to sign in without a
@@ -50,9 +50,9 @@ impl Auth {
     /// [`Error::PasskeysOff`] unless passkeys stand alone; [`Error::TooManyAttempts`] when the client's network
     /// has asked too often; [`Error::Unavailable`].
     pub async fn ask_for_passkey(&self, context: &AuditContext) -> Result<PasskeyOptions, Error> {
-        let config = self.lone_passkeys()?;
+        self.require_lone_passkeys()?;
         self.0.throttle.count_passkey_options(context).await?;
-        self.ask_for_signature(config, Signatory::Anyone).await
+        self.ask_for_signature(Signatory::Anyone).await
     }
 
     /// Signs the user of a passkey in, without a password: the authenticator has verified the user. Of
@@ -68,9 +68,9 @@ impl Auth {
         answer: &PasskeyAnswer,
         request: &SignIn,
     ) -> Result<IssuedToken, Error> {
-        let config = self.lone_passkeys()?;
+        self.require_lone_passkeys()?;
         self.0.throttle.count_passkey(context).await?;
-        let verdict = self.check_signature(config, Signatory::Anyone, answer);
+        let verdict = self.check_signature(Signatory::Anyone, answer);
         let signed = match verdict.await? {
             Verdict::Right(signed) => signed,
             Verdict::Wrong {

@@ -18,7 +18,7 @@ use crate::http::routes::path_id;
 use crate::pages::account::{
     FactorsNotice, FactorsPage, NewFactorPage, RecoveryCodesPage, Section,
 };
-use crate::pages::{Refusal, SeedView};
+use crate::pages::{PasskeyView, Refusal, SeedView};
 
 /// The queries of the page after a change.
 const ADDED: &str = "added";
@@ -97,7 +97,8 @@ async fn factors_page(
         auth.clock().now(),
     );
     let accepted = auth.accepted_passkeys(session.user.id).await?;
-    Ok(shown.with_passkeys(passkeys::view(auth, page), accepted))
+    let passkey = PasskeyView::of(&auth.config().factors, page.language());
+    Ok(shown.with_passkeys(passkey, accepted))
 }
 
 /// Shows the list again after one of its forms was refused.

@@ -25,19 +25,6 @@ use crate::pages::{PasskeySignal, PasskeyView, Refusal};
 /// The query of the list after a passkey was added.
 pub(super) const ADDED: &str = "passkey-added";
 
-/// The passkey form of a page; `None` where passkeys are off.
-pub(super) fn view(auth: &Auth, page: &Page) -> Option<PasskeyView> {
-    let config = auth.config().factors.passkeys.as_ref();
-    config.map(|config| PasskeyView::new(config, page.language()))
-}
-
-/// The same for passkeys that stand alone.
-pub(super) fn lone_view(auth: &Auth, page: &Page) -> Option<PasskeyView> {
-    let config = auth.config().factors.passkeys.as_ref();
-    let config = config.filter(|config| config.stands_alone);
-    config.map(|config| PasskeyView::new(config, page.language()))
-}
-
 /// What the form with a new passkey sends.
 pub(super) struct ConfirmForm {
     credential: SecretString,
@@ -91,7 +78,8 @@ pub(super) async fn begin(
     form: FreshForm<NoFields>,
 ) -> Result<HttpResponse, Error> {
     let session = form.session;
-    let view = view(&auth, &page).ok_or(DomainError::PasskeysOff)?;
+    let view = PasskeyView::of(&auth.config().factors, page.language());
+    let view = view.ok_or(DomainError::PasskeysOff)?;
     let enroller = Enroller::from(session.principal());
     let context = context.by_owner(&session);
     let begun = auth.begin_passkey(&context, &enroller, Ok(None), None);

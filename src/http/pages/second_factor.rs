@@ -7,14 +7,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::page::own_path;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
-use super::{OwnForm, Page, cookies, passkeys, refused_form, show};
+use super::{OwnForm, Page, cookies, refused_form, show};
 use crate::auth::{AuditContext, Auth, FactorInput, PasskeyAnswer, PendingSignIn, SecondStep};
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::Refusal;
+use crate::pages::{PasskeyView, Refusal};
 use crate::pages::sign_in::SecondFactorPage;
 
 /// What the page sends.
@@ -73,17 +73,12 @@ pub(super) fn ask(
 ) -> Result<HttpResponse, Error> {
     let token = pending.secret.expose();
     let has_passkey = pending.methods.contains(&"webauthn");
-    let passkey = passkeys::view(auth, page).filter(|_| has_passkey);
-    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept, trusted_days(auth));
+    let passkey = PasskeyView::of(&auth.config().factors, page.language());
+    let passkey = passkey.filter(|_| has_passkey);
+    let days = auth.config().factors.trusted_days();
+    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept, days);
     let form = form.with_passkey(passkey);
     show(&form.leading(onward.next.clone(), onward.to.as_deref()))
-}
-
-/// For how many days the page offers to trust the browser.
-fn trusted_days(auth: &Auth) -> Option<u64> {
-    let lifetime = auth.config().factors.device_lifetime;
-    auth.trusts_devices()
-        .then(|| lifetime.num_days().max(1).unsigned_abs())
 }
 
 /// Checks the code, and leads on.
@@ -131,8 +126,9 @@ pub(super) async fn check(
             Ok(arrived)
         }
         Err(error) => refused_form(error, |error| {
-            let days = trusted_days(&auth);
-            let passkey = passkeys::view(&auth, &page).filter(|_| form.has_passkey);
+            let days = auth.config().factors.trusted_days();
+            let passkey = PasskeyView::of(&auth.config().factors, page.language());
+            let passkey = passkey.filter(|_| form.has_passkey);
             let shown = SecondFactorPage::new(page.frame(), token, form.is_kept, days);
             let shown = shown
                 .remembering(form.remembers_device)

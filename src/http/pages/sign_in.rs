@@ -9,8 +9,7 @@ use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
 use super::return_to::ReturnTo;
 use super::{
-    OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
-    see_other, show,
+    OwnForm, Page, SignedForm, cookies, enrolment, refused_form, second_factor, see_other, show,
 };
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
 use crate::config::Registration;
@@ -19,10 +18,10 @@ use crate::guards::{BrowserError, BrowserSession, MaybeBrowserSession};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::Refusal;
 #[cfg(feature = "mail")]
 use crate::pages::mail_step::MailStep;
 use crate::pages::sign_in::{SignInPage, SignedInPage};
+use crate::pages::{PasskeyView, Refusal};
 
 /// The query of the sign-in page after a sign-out.
 const SIGNED_OUT: &str = "signed-out";
@@ -120,7 +119,7 @@ pub(super) fn leading(form: SignInPage, to: Option<&ReturnTo>) -> SignInPage {
 pub(super) fn empty_form(auth: &Auth, page: &Page) -> SignInPage {
     let mut form = SignInPage::new(page.frame());
     form.can_sign_up = can_sign_up(auth, page);
-    form.passkey = passkeys::lone_view(auth, page);
+    form.passkey = PasskeyView::of_lone(&auth.config().factors, page.language());
     #[cfg(feature = "mail")]
     {
         form.can_reset = auth.is_mail_on();
