@@ -285,9 +285,9 @@ pub enum InvalidField {
     /// The text names no kind of second factor.
     #[error("must be totp or webauthn")]
     UnknownFactor,
-    /// There is a code of an app as well.
-    #[error("cannot be combined with otp")]
-    CodeBesideOtp,
+    /// There is another second factor as well.
+    #[error("cannot be combined with another second factor")]
+    SecondProof,
     /// The text is no recovery code.
     #[error("must be one recovery code, such as 3-ABCDE-FGHJK")]
     NoRecoveryCode,

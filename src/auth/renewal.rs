@@ -8,13 +8,18 @@ use secrecy::SecretString;
 
 use super::caller::lock_caller;
 use super::owner::ProvenOwner;
-use super::session::{BY_PASSWORD, IssuedToken, with_second_factor};
-use super::sign_in::FactorInput;
+use super::passkeys::{PasskeyOptions, Signatory};
+use super::session::{BY_PASSWORD, FactorMethods, IssuedToken, with_second_factor};
+use super::sign_in::{FactorInput, ShownFor};
 use super::{Auth, VerifiedAccount};
 use crate::audit::{Action, AuditContext, Event};
+#[cfg(feature = "pages")]
+use crate::config::MfaMode;
 use crate::credential::browser_cookie::generate_browser_cookie;
 use crate::credential::token::generate_token;
 use crate::error::Error;
+#[cfg(feature = "pages")]
+use crate::store::Factor;
 use crate::store::{AccessToken, Account, Credential, Ends, Principal, SessionKind};
 
 /// What a signed-in user shows: at least one of both.
@@ -22,7 +27,8 @@ use crate::store::{AccessToken, Account, Credential, Ends, Principal, SessionKin
 pub struct Proof {
     /// The password.
     pub password: Option<SecretString>,
-    /// The code of a second factor, or a recovery code.
+    /// The code of a second factor, a recovery code, or what a passkey has signed
+    /// ([`Auth::ask_for_passkey_again`]).
     pub factor: Option<FactorInput>,
 }
 
@@ -58,7 +64,7 @@ impl Auth {
         if password.is_none() && factor.is_none() {
             return Err(Error::RecentSignInRequired);
         }
-        let amr = shown(&token.session.amr, password.is_some(), factor.is_some());
+        let by_password = password.is_some();
         let proven = match password {
             Some(password) => {
                 let verified = self.reauthenticate(context, principal, &password, action);
@@ -66,10 +72,15 @@ impl Auth {
             }
             None => None,
         };
-        if let Some(input) = factor {
-            self.show_factor(context, principal, proven.as_ref(), &input)
-                .await?;
-        }
+        let methods = match factor {
+            Some(input) => {
+                let verified = proven.as_ref();
+                let shown = self.show_factor(context, principal, token, verified, &input);
+                Some(shown.await?)
+            }
+            None => None,
+        };
+        let amr = shown(&token.session.amr, by_password, methods);
         let proven = ProvenOwner::from(proven);
         let attempt = proven.attempt();
         let renewed = self.renew(context, principal, token, proven, amr).await;
@@ -81,9 +92,10 @@ impl Auth {
         &self,
         context: &AuditContext,
         principal: &Principal,
+        token: &AccessToken,
         proven: Option<&VerifiedAccount>,
         input: &FactorInput,
-    ) -> Result<(), Error> {
+    ) -> Result<FactorMethods, Error> {
         let id = principal.user.id;
         let account = match proven {
             Some(verified) => verified.account.clone(),
@@ -92,7 +104,8 @@ impl Auth {
                 self.0.store.read(find).await?.ok_or(Error::InvalidToken)?
             }
         };
-        let passed = self.pass_factor(context, &account, input, Action::SessionRenew, None);
+        let shown_for = ShownFor::Session(token.session.id);
+        let passed = self.pass_factor(context, &account, input, shown_for);
         let passed = passed.await.map_err(|error| match error {
             // The user was changed in the meantime.
             Error::BadMfaToken => Error::InvalidToken,
@@ -102,7 +115,7 @@ impl Auth {
             let throttle = &self.0.throttle;
             throttle.fail(context, &verified.attempt, Some(id)).await?;
         }
-        passed.map(|_methods| ())
+        passed
     }
 
     async fn renew(
@@ -154,15 +167,43 @@ impl Auth {
         *kind == SessionKind::Browser && is_longer
     }
 
-    /// Whether a sign-in of this user asks for a code.
+    /// Asks for a signature with a passkey of the principal's user, as the proof in [`Auth::renew_session`].
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] if the user was deleted; [`Error::Unavailable`].
+    /// [`Error::PasskeysOff`]; [`Error::FactorNotFound`] for a user without a passkey;
+    /// [`Error::LoginTokenRequired`] for an API key; [`Error::TooManyAttempts`] when the client's network has
+    /// asked too often; [`Error::Unavailable`].
+    pub async fn ask_for_passkey_again(
+        &self,
+        context: &AuditContext,
+        principal: &Principal,
+    ) -> Result<PasskeyOptions, Error> {
+        self.require_passkeys()?;
+        let session = principal.session().ok_or(Error::LoginTokenRequired)?;
+        self.0.throttle.count_passkey_options(context).await?;
+        let signatory = Signatory::SignedIn {
+            id: principal.user.id,
+            session: session.id,
+        };
+        self.ask_for_signature(signatory).await
+    }
+
+    /// What the user can show besides the password, as in [`PendingSignIn::methods`](super::PendingSignIn);
+    /// nothing for a user whose sign-ins ask for the password only.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
     #[cfg(feature = "pages")]
-    pub(crate) async fn asks_user_for_code(&self, user_id: i64) -> Result<bool, Error> {
-        let find = move |conn: &mut _| Account::find(conn, user_id);
-        let account = self.0.store.read(find).await?.ok_or(Error::InvalidToken)?;
-        Ok(self.asks_for_code(&account))
+    pub(crate) async fn factor_methods(&self, user_id: i64) -> Result<Vec<&'static str>, Error> {
+        if self.0.config.factors.mode == MfaMode::Off {
+            return Ok(Vec::new());
+        }
+        let list = move |conn: &mut _| Factor::list_confirmed(conn, user_id);
+        let factors = self.0.store.read(list).await?;
+        Ok(match factors.is_empty() {
+            true => Vec::new(),
+            false => self.methods_of(&factors),
+        })
     }
 }
 
@@ -171,37 +212,49 @@ fn left(end: NaiveDateTime, now: NaiveDateTime) -> TimeDelta {
 }
 
 /// The methods of a session whose user has shown this as well. A code alone makes no second factor of a session
-/// that an operator began.
-fn shown(methods: &str, by_password: bool, by_factor: bool) -> String {
+/// that an operator began; a passkey does whose authenticator has verified the user.
+fn shown(methods: &str, by_password: bool, factor: Option<FactorMethods>) -> String {
     let mut shown = methods.to_owned();
     if by_password && !methods.split(' ').any(|method| method == BY_PASSWORD) {
         shown = format!("{BY_PASSWORD} {methods}").trim_end().to_owned();
     }
-    match (by_factor, shown.is_empty()) {
-        (true, true) => "otp".to_owned(),
-        (true, false) => with_second_factor(&shown, &["otp"]),
-        (false, _) => shown,
+    match factor {
+        Some(factor) if shown.is_empty() && !factor.stands_alone => factor.own.join(" "),
+        Some(factor) => with_second_factor(&shown, factor.own),
+        None => shown,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{FactorMethods, shown};
 
     #[test]
     fn session_keeps_what_was_shown_before() {
-        for (before, by_password, by_factor, after) in [
-            ("pwd", true, false, "pwd"),
-            ("pwd", false, true, "pwd otp mfa"),
-            ("pwd otp mfa", true, false, "pwd otp mfa"),
-            ("pwd otp mfa", false, true, "pwd otp mfa"),
-            ("", true, false, "pwd"),
-            ("", false, true, "otp"),
-            ("", true, true, "pwd otp mfa"),
-            ("otp", true, false, "pwd otp"),
-            ("hwk user mfa", true, false, "pwd hwk user mfa"),
+        let code = Some(FactorMethods::CODE);
+        let passkey = |stands_alone| {
+            Some(FactorMethods {
+                own: &["hwk", "user"],
+                after_password: "pwd hwk user mfa",
+                stands_alone,
+            })
+        };
+        for (before, by_password, factor, after) in [
+            ("pwd", true, None, "pwd"),
+            ("pwd", false, code, "pwd otp mfa"),
+            ("pwd otp mfa", true, None, "pwd otp mfa"),
+            ("pwd otp mfa", false, code, "pwd otp mfa"),
+            ("", true, None, "pwd"),
+            ("", false, code, "otp"),
+            ("", true, code, "pwd otp mfa"),
+            ("otp", true, None, "pwd otp"),
+            ("hwk user mfa", true, None, "pwd hwk user mfa"),
+            ("pwd", false, passkey(false), "pwd hwk user mfa"),
+            ("pwd otp mfa", false, passkey(true), "pwd otp mfa hwk user"),
+            ("", false, passkey(false), "hwk user"),
+            ("", false, passkey(true), "hwk user mfa"),
         ] {
-            assert_eq!(shown(before, by_password, by_factor), after, "{before}");
+            assert_eq!(shown(before, by_password, factor), after, "{before}");
         }
     }
 }

@@ -132,6 +132,26 @@ pub(super) const BY_TWO_FACTORS: &str = "pwd otp mfa";
 /// The methods of a user who has entered the password and made a passkey, which has signed nothing yet.
 pub(super) const BY_NEW_PASSKEY: &str = "pwd user mfa";
 
+/// How a user has shown a second factor (RFC 8176 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FactorMethods {
+    /// The methods of the factor alone.
+    pub(super) own: &'static [&'static str],
+    /// Those of a password and the factor, separated by spaces.
+    pub(super) after_password: &'static str,
+    /// Whether it is more than one factor without a password: the authenticator has verified the user.
+    pub(super) stands_alone: bool,
+}
+
+impl FactorMethods {
+    /// The code of an authenticator app, or a recovery code.
+    pub(super) const CODE: Self = Self {
+        own: &["otp"],
+        after_password: BY_TWO_FACTORS,
+        stands_alone: false,
+    };
+}
+
 /// Multiple-factor authentication, as a method (RFC 8176 section 2) and as the context class of a session
 /// (`acr`, RFC 9470).
 pub(crate) const MULTI_FACTOR: &str = "mfa";

@@ -161,8 +161,8 @@ fn word(field: &'static str, reason: &InvalidField) -> ErrorDetails {
         InvalidField::NoRecoveryCode => {
             value_error("Value error, enter one recovery code, such as 3-ABCDE-FGHJK".to_owned())
         }
-        InvalidField::CodeBesideOtp => {
-            value_error("Value error, recovery_code cannot be combined with otp".to_owned())
+        InvalidField::SecondProof => {
+            value_error("Value error, send one of otp, recovery_code and credential".to_owned())
         }
         // These messages contain no numbers.
         InvalidField::NulCharacter => value_error(

@@ -76,6 +76,7 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         renewal::reauthenticate,
         passkeys::second_options,
         passkeys::options,
+        passkeys::options_of_user,
         passkeys::related_origins,
         account::read,
         account::update,

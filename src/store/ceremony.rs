@@ -14,6 +14,8 @@ pub(crate) enum CeremonyPurpose {
     Registration,
     /// The second factor of a sign-in.
     SecondFactor,
+    /// A signed-in user authenticates again.
+    Renewal,
     /// A sign-in without a password.
     SignIn,
 }
@@ -23,6 +25,7 @@ impl CeremonyPurpose {
         match self {
             Self::Registration => "passkey-new",
             Self::SecondFactor => "passkey-second",
+            Self::Renewal => "passkey-renewal",
             Self::SignIn => "passkey-first",
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct PasskeyUse {
     pub(crate) sign_count: i64,
     pub(crate) backup_eligible: bool,
     pub(crate) backed_up: bool,
+    /// Whether it has verified the user; not stored.
+    pub(crate) user_verified: bool,
 }
 
 impl Passkey {

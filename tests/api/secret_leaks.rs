@@ -274,6 +274,18 @@ fn account_requests(client: &Client, token: &str) -> Vec<Request> {
                 "/users/me/factors/1/confirm",
                 json!({ "credential": { "id": password, "Canary": password } }),
             ),
+            (
+                "/users/me/reauthenticate",
+                json!({ "challenge_id": password, "credential": { "id": password } }),
+            ),
+            (
+                "/users/me/reauthenticate",
+                json!({ "challenge_id": "Canary", "credential": { "Canary": password } }),
+            ),
+            (
+                "/users/me/reauthenticate/options",
+                json!({ "Canary": password }),
+            ),
             ("/mfa/webauthn/options", json!({ "mfa_token": password })),
             ("/passkeys/options", json!({ "Canary": password })),
             (
@@ -382,6 +394,10 @@ fn page_requests(client: &Client) -> Vec<Request> {
         ("secret", "CANARY"),
     ];
     requests.push(of_page(client.post("/signin/enrol").form(&fields)));
+    let fields = [("mfa_token", "tkm_Canary"), ("credential", "Canary")];
+    for path in ["/signin/enrol/passkey", "/signin/enrol/passkey/confirm"] {
+        requests.push(of_page(client.post(path).form(&fields)));
+    }
     let fields = [("challenge_id", "Canary"), ("credential", "Canary")];
     requests.push(of_page(client.post("/signin/passkey").form(&fields)));
     for cookie in [

@@ -112,7 +112,7 @@ impl Auth {
         };
         let name = Some(name_of(&key.aaguid).unwrap_or(DEFAULT_NAME));
         let name = name.filter(|_| factor.name.is_empty());
-        let methods = methods_of(key.used.backup_eligible);
+        let methods = methods_of(key.used.backup_eligible, key.used.user_verified);
         let passkey = Passkey {
             factor_id: id,
             user_id,
@@ -129,7 +129,7 @@ impl Auth {
         let new = NewFactor {
             id,
             kind: FactorKind::WebAuthn,
-            methods,
+            methods: methods.own,
             hashes,
             ends_others,
         };

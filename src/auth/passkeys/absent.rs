@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use super::{PasskeyAnswer, PasskeyOptions, Signatory, Verdict};
 use crate::audit::{AuditContext, Events};
 use crate::auth::Auth;
+use crate::auth::session::FactorMethods;
 use crate::error::Error;
 use crate::store::{User, Writing};
 
@@ -18,7 +19,7 @@ impl Signed {
         match *self {}
     }
 
-    pub(in crate::auth) fn after_password(&self) -> &'static str {
+    pub(in crate::auth) fn methods(&self) -> FactorMethods {
         match *self {}
     }
 

@@ -26,6 +26,8 @@ pub(super) use self::{
     signature::Signed,
 };
 use super::Auth;
+#[cfg(feature = "passkeys")]
+use super::session::FactorMethods;
 use crate::credential::token::PlainToken;
 use crate::error::Error;
 
@@ -86,17 +88,24 @@ pub(super) enum Verdict {
 pub(super) enum Signatory<'a> {
     /// That of a user whose sign-in waits, by the digest of its token.
     User { id: i64, waiting: &'a str },
+    /// That of a signed-in user, by the id of the session.
+    SignedIn { id: i64, session: i64 },
     /// That of any user; the passkey tells which.
     Anyone,
 }
 
-/// How a user has authenticated with a passkey (RFC 8176 section 2): by a gesture, with a key that never leaves
-/// its hardware or one that may.
+/// How a user has authenticated with a passkey: by a gesture, with a key that never leaves its hardware or one
+/// that may.
 #[cfg(feature = "passkeys")]
-pub(super) const fn methods_of(is_backup_eligible: bool) -> &'static [&'static str] {
-    match is_backup_eligible {
-        true => &["swk", "user"],
-        false => &["hwk", "user"],
+pub(super) const fn methods_of(is_backup_eligible: bool, is_verified: bool) -> FactorMethods {
+    let (own, after_password): (&'static [&'static str], _) = match is_backup_eligible {
+        true => (&["swk", "user"], "pwd swk user mfa"),
+        false => (&["hwk", "user"], "pwd hwk user mfa"),
+    };
+    FactorMethods {
+        own,
+        after_password,
+        stands_alone: is_verified,
     }
 }
 

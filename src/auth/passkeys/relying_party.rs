@@ -86,6 +86,11 @@ impl RelyingParty {
         &self.rp_id
     }
 
+    /// Whether a passkey may stand alone.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.stands_alone
+    }
+
     /// Asks a browser for a new key of a user who has these.
     ///
     /// # Errors
@@ -150,6 +155,7 @@ impl RelyingParty {
                 sign_count: key.counter.into(),
                 backup_eligible: key.backup_eligible,
                 backed_up: key.backup_state,
+                user_verified: key.user_verified,
             },
         })
     }
@@ -206,6 +212,7 @@ impl RelyingParty {
             sign_count: checked.counter().into(),
             backup_eligible: checked.backup_eligible(),
             backed_up: checked.backup_state(),
+            user_verified: checked.user_verified(),
         })
     }
 

@@ -8,10 +8,11 @@ use webauthn_rs_core::proto::PublicKeyCredential;
 
 use super::ceremony::{LIFETIME, Question};
 use super::relying_party::{Reason, read_answer};
-use super::{PasskeyAnswer, PasskeyOptions, Signatory, Verdict};
+use super::{PasskeyAnswer, PasskeyOptions, Signatory, Verdict, methods_of};
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::factor_change::FactorChange;
+use crate::auth::session::FactorMethods;
 use crate::credential::token::{TokenDigest, generate_token};
 use crate::error::Error;
 use crate::store::{CeremonyPurpose, Passkey, PasskeyUse, User, UserHandles, Writing};
@@ -27,13 +28,14 @@ impl Signatory<'_> {
     fn purpose(self) -> CeremonyPurpose {
         match self {
             Self::User { .. } => CeremonyPurpose::SecondFactor,
+            Self::SignedIn { .. } => CeremonyPurpose::Renewal,
             Self::Anyone => CeremonyPurpose::SignIn,
         }
     }
 
     fn id(self) -> Option<i64> {
         match self {
-            Self::User { id, .. } => Some(id),
+            Self::User { id, .. } | Self::SignedIn { id, .. } => Some(id),
             Self::Anyone => None,
         }
     }
@@ -41,7 +43,18 @@ impl Signatory<'_> {
     fn bound_to(self) -> String {
         match self {
             Self::User { waiting, .. } => waiting.to_owned(),
+            Self::SignedIn { session, .. } => format!("session {session}"),
             Self::Anyone => String::new(),
+        }
+    }
+
+    /// Whether the authenticator has to verify the user, where passkeys may stand alone: nothing else may be
+    /// shown beside them.
+    fn requires_verification(self, stand_alone: bool) -> bool {
+        match self {
+            Self::User { .. } => false,
+            Self::SignedIn { .. } => stand_alone,
+            Self::Anyone => true,
         }
     }
 }
@@ -52,12 +65,9 @@ impl Signed {
         self.passkey.user_id
     }
 
-    /// How the user has authenticated with a password and this: see [`super::methods_of`].
-    pub(in crate::auth) fn after_password(&self) -> &'static str {
-        match self.used.backup_eligible {
-            true => "pwd swk user mfa",
-            false => "pwd hwk user mfa",
-        }
+    /// How the user has authenticated.
+    pub(in crate::auth) fn methods(&self) -> FactorMethods {
+        methods_of(self.used.backup_eligible, self.used.user_verified)
     }
 
     /// The same with nothing else. The authenticator has verified the user, so it is more than one factor.
@@ -123,10 +133,9 @@ impl Auth {
             }
             None => Vec::new(),
         };
-        let stands_alone = signatory.id().is_none();
-        let (public_key, state) = self
-            .relying_party()?
-            .ask_for_signature(&known, stands_alone)?;
+        let party = self.relying_party()?;
+        let is_verified = signatory.requires_verification(party.stands_alone());
+        let (public_key, state) = party.ask_for_signature(&known, is_verified)?;
         let challenge_id = generate_token()?;
         let digest = challenge_id.digest().to_hex();
         let (auth, now) = (self.clone(), self.0.clock.now());

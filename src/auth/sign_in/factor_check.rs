@@ -4,7 +4,7 @@ use crate::audit::{Action, AuditContext, Event, Events};
 use crate::auth::Auth;
 use crate::auth::factor_change::FactorChange;
 use crate::auth::passkeys::{PasskeyAnswer, Signatory, Signed, Verdict};
-use crate::auth::session::BY_TWO_FACTORS;
+use crate::auth::session::FactorMethods;
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::{OtpCode, last_step_at};
 use crate::error::Error;
@@ -41,11 +41,52 @@ enum Right {
 }
 
 impl Right {
-    /// How the user has authenticated (RFC 8176 section 2).
-    fn methods(&self) -> &'static str {
+    /// How the user has authenticated.
+    fn methods(&self) -> FactorMethods {
         match self {
-            Self::Step { .. } | Self::RecoveryCode { .. } => BY_TWO_FACTORS,
-            Self::Passkey(signed) => signed.after_password(),
+            Self::Step { .. } | Self::RecoveryCode { .. } => FactorMethods::CODE,
+            Self::Passkey(signed) => signed.methods(),
+        }
+    }
+}
+
+/// What a user shows a factor for.
+pub(in crate::auth) enum ShownFor {
+    /// A sign-in, together with the password.
+    SignIn,
+    /// A sign-in that has waited for it, and ends.
+    Waiting(Waiting),
+    /// The session with this id, which goes on.
+    Session(i64),
+}
+
+impl ShownFor {
+    fn action(&self) -> Action {
+        match self {
+            Self::SignIn | Self::Waiting(_) => Action::Login,
+            Self::Session(_) => Action::SessionRenew,
+        }
+    }
+
+    /// Who was asked to sign with a passkey; nobody at a sign-in that has not waited.
+    fn signatory(&self, id: i64) -> Option<Signatory<'_>> {
+        match self {
+            Self::SignIn => None,
+            Self::Waiting(Waiting { digest, .. }) => Some(Signatory::User {
+                id,
+                waiting: digest,
+            }),
+            Self::Session(session) => Some(Signatory::SignedIn {
+                id,
+                session: *session,
+            }),
+        }
+    }
+
+    fn waiting(self) -> Option<Waiting> {
+        match self {
+            Self::Waiting(waiting) => Some(waiting),
+            Self::SignIn | Self::Session(_) => None,
         }
     }
 }
@@ -62,9 +103,8 @@ pub(in crate::auth) struct Waiting {
 }
 
 impl Auth {
-    /// Checks the code of a user whose password was verified or who is signed in, and uses it up: it counts once,
-    /// whatever is done at the same time. `action` is what the user wants to do; `waiting` is the sign-in that
-    /// waited for the code, and ends. Returns how the user has authenticated.
+    /// Checks the code or signature of a user whose password was verified or who is signed in, and uses it up: it
+    /// counts once, whatever is done at the same time. Returns how the user has authenticated.
     ///
     /// # Errors
     /// [`Error::WrongCode`], also for a code that was used; [`Error::TooManyAttempts`];
@@ -75,18 +115,19 @@ impl Auth {
         context: &AuditContext,
         account: &Account,
         input: &FactorInput,
-        action: Action,
-        waiting: Option<Waiting>,
-    ) -> Result<&'static str, Error> {
+        shown_for: ShownFor,
+    ) -> Result<FactorMethods, Error> {
         let user_id = account.user.id;
         let taken = self.0.throttle.take_factor_try(context, user_id).await;
         let compared = match taken {
             Ok(()) => {
-                let digest = waiting.as_ref().map(|waiting| waiting.digest.as_str());
-                self.compare(context, user_id, input, digest).await
+                let signatory = shown_for.signatory(user_id);
+                self.compare(context, user_id, input, signatory).await
             }
             Err(error) => Err(error),
         };
+        let action = shown_for.action();
+        let waiting = shown_for.waiting();
         let right = match compared {
             Ok(right) => right,
             Err(error) => {
@@ -115,14 +156,14 @@ impl Auth {
         passed
     }
 
-    /// What a code is right for; `None` if for nothing. `waiting` is the digest of the sign-in. Apps go by the time
-    /// of the day, and so does this: the time of the service may be ahead of it for a while, after the clock was.
+    /// What a code is right for; `None` if for nothing. Apps go by the time of the day, and so does this: the time
+    /// of the service may be ahead of it for a while, after the clock was.
     async fn compare(
         &self,
         context: &AuditContext,
         user_id: i64,
         input: &FactorInput,
-        waiting: Option<&str>,
+        signatory: Option<Signatory<'_>>,
     ) -> Result<Option<Right>, Error> {
         match input {
             FactorInput::Otp(code) => {
@@ -150,12 +191,9 @@ impl Auth {
                 Ok(hash.map(|hash| Right::RecoveryCode { slot, hash }))
             }
             FactorInput::Passkey(answer) => {
-                let id = user_id;
-                // Without a sign-in that waits, nothing was asked.
-                let Some(waiting) = waiting else {
+                let Some(signatory) = signatory else {
                     return Ok(None);
                 };
-                let signatory = Signatory::User { id, waiting };
                 match self.check_signature(signatory, answer).await? {
                     Verdict::Right(signed) => Ok(Some(Right::Passkey(signed))),
                     Verdict::Wrong { reason, .. } => {

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 
 pub use self::enrolment::PendingEnrolment;
 pub use self::factor_check::FactorInput;
+pub(super) use self::factor_check::ShownFor;
 #[cfg(feature = "mail")]
 pub(super) use self::password::REFUSAL_DELAY;
 pub use self::password::VerifiedAccount;

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::enrolment::digest_of;
-use super::factor_check::{FactorInput, Waiting};
+use super::factor_check::{FactorInput, ShownFor, Waiting};
 use super::password::VerifiedAccount;
 use super::{SignIn, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
@@ -125,14 +125,14 @@ impl Auth {
         } = &verified;
         let passed = match FactorInput::parse(typed.expose_secret()) {
             Some(input) => {
-                self.pass_factor(context, account, &input, Action::Login, None)
+                self.pass_factor(context, account, &input, ShownFor::SignIn)
                     .await
             }
             None => Err(Error::WrongCode { tries_left: None }),
         };
         match passed {
             Ok(methods) => Ok(VerifiedAccount {
-                methods,
+                methods: methods.after_password,
                 ..verified
             }),
             Err(error) => {
@@ -237,8 +237,9 @@ impl Auth {
             device,
         };
         let methods = self
-            .pass_factor(context, &account, input, Action::Login, Some(waiting))
+            .pass_factor(context, &account, input, ShownFor::Waiting(waiting))
             .await?;
+        let methods = methods.after_password;
         let issued = self.begin_waiting(context, account, state, methods).await?;
         Ok(IssuedToken {
             device: secret,
@@ -294,8 +295,8 @@ impl Auth {
         issued.await?.ok_or(Error::BadMfaToken)
     }
 
-    /// What a sign-in of a user with these factors takes.
-    fn methods_of(&self, factors: &[Factor]) -> Vec<&'static str> {
+    /// What a sign-in of a user with these factors takes besides the password.
+    pub(in crate::auth) fn methods_of(&self, factors: &[Factor]) -> Vec<&'static str> {
         let has_app = factors.iter().any(Factor::is_app);
         let has_passkey = factors.iter().any(|factor| !factor.is_app());
         let methods = [

@@ -89,6 +89,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             "/users/me/reauthenticate",
             post(renewal::reauthenticate),
         ))
+        .service(resource(
+            "/users/me/reauthenticate/options",
+            post(passkeys::options_of_user),
+        ))
         .service(resource("/users/me/factors/{id}", delete(factors::remove)))
         .service(resource(
             "/users/me/factors/{id}/confirm",

@@ -7,6 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::auth::{AuditContext, Auth, Field, PasskeyOptions};
+use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
 use crate::http::request_error::{Error, RequestError};
@@ -132,6 +133,43 @@ pub(crate) async fn options(
     _input: JsonBody<NoInput>,
 ) -> Result<HttpResponse, Error> {
     let options = Box::pin(auth.ask_for_passkey(&context)).await?;
+    Ok(HttpResponse::Ok().json(OptionsRead::from(&options)))
+}
+
+/// Ask for a passkey again
+///
+/// The browser signs what this returns, and the signature goes to `/users/me/reauthenticate`. It counts once, for
+/// the session of the token.
+#[utoipa::path(
+    post,
+    path = "/users/me/reauthenticate/options",
+    tag = "sign-in",
+    operation_id = "ask_for_passkey_again",
+    security(("OAuth2PasswordBearer" = [])),
+    request_body(content = Object, description = "An empty object"),
+    responses(
+        (status = 200, description = "What to sign", body = OptionsRead),
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenRequired,
+        error_responses::NotFound,
+        error_responses::FactorConflict,
+        error_responses::BodyTimeout,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn options_of_user(
+    auth: Auth,
+    caller: SignedIn,
+    context: AuditContext,
+    _input: JsonBody<NoInput>,
+) -> Result<HttpResponse, Error> {
+    let context = context.by_owner(&caller);
+    let options = auth.ask_for_passkey_again(&context, caller.principal());
+    let options = Box::pin(options).await?;
     Ok(HttpResponse::Ok().json(OptionsRead::from(&options)))
 }
 

@@ -215,6 +215,13 @@ pub const ROUTES: &[Route] = &[
         Body::Json(r#"{"otp":"none"}"#),
         422,
     ),
+    route(
+        "POST",
+        "/users/me/reauthenticate/options",
+        Guard::Login,
+        Body::Json(r#"{"none":1}"#),
+        422,
+    ),
     get("/users/me/factors", Guard::Login),
     route(
         "POST",
