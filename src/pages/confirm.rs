@@ -1,13 +1,13 @@
-//! The page that asks for the password once more, and for a code, before a change.
+//! The page that asks for the password once more, and for a code, or for a passkey, before a change.
 
 use askama::Template;
 
 use super::language::fill;
 use super::texts::confirm::ConfirmTexts;
-use super::{FieldView, Frame, Refusal};
+use super::{FieldView, Frame, PasskeyQuestion, Refusal};
 use crate::error::Error;
 
-/// Asks for the password, and repeats a form once it is right.
+/// Asks for what proves the user, and repeats a form once it is right.
 #[derive(Template)]
 #[template(path = "confirm.html")]
 pub(crate) struct ConfirmPage {
@@ -19,31 +19,52 @@ pub(crate) struct ConfirmPage {
     cancel: String,
     fields: Vec<(String, String)>,
     confirm: FieldView,
-    /// Whether it asks for the code of a second factor too.
-    asks_for_code: bool,
+    /// What the code of a second factor is, if it asks for one too.
+    code_label: Option<&'static str>,
     code: FieldView,
+    /// The form for a passkey, if the user has one.
+    passkey: Option<PasskeyQuestion>,
 }
 
 impl ConfirmPage {
-    /// The page before the form with these fields is sent to `path`, or the user goes to `cancel`. It must not
-    /// have a secret among them.
-    pub(crate) fn new(
-        frame: Frame,
-        (path, cancel): (String, String),
-        fields: Vec<(String, String)>,
-        asks_for_code: bool,
-    ) -> Self {
+    /// The page for a user who can show these second factors.
+    pub(crate) fn new(frame: Frame, methods: &[&str]) -> Self {
+        let t = ConfirmTexts::of(frame.language);
         Self {
-            t: ConfirmTexts::of(frame.language),
+            t,
             frame,
             problem: None,
-            path,
-            cancel,
-            fields,
+            path: String::new(),
+            cancel: String::new(),
+            fields: Vec::new(),
             confirm: FieldView::default(),
-            asks_for_code,
+            code_label: match (methods.contains(&"totp"), methods.is_empty()) {
+                (_, true) => None,
+                (true, false) => Some(t.your_code),
+                (false, false) => Some(t.your_recovery_code),
+            },
             code: FieldView::default(),
+            passkey: None,
         }
+    }
+
+    /// The same before a form with these fields, none of which is a secret, is sent to `path`, or the user goes to
+    /// `cancel`.
+    pub(crate) fn before(
+        mut self,
+        fields: Vec<(String, String)>,
+        (path, cancel): (String, String),
+    ) -> Self {
+        self.fields = fields;
+        self.path = path;
+        self.cancel = cancel;
+        self
+    }
+
+    /// The same for a user with a passkey.
+    pub(crate) fn with_passkey(mut self, passkey: Option<PasskeyQuestion>) -> Self {
+        self.passkey = passkey;
+        self
     }
 
     /// The same after what was typed was refused.
@@ -61,9 +82,11 @@ impl ConfirmPage {
     }
 
     fn hint(&self) -> &'static str {
-        match self.asks_for_code {
-            true => self.t.code_hint,
-            false => self.t.password_hint,
+        match (&self.passkey, self.code_label) {
+            (Some(passkey), _) if passkey.needs_password => self.t.passkey_hint,
+            (Some(_), _) => self.t.lone_passkey_hint,
+            (None, Some(_)) => self.t.code_hint,
+            (None, None) => self.t.password_hint,
         }
     }
 }

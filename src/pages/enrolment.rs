@@ -1,10 +1,11 @@
-//! The pages of a sign-in whose user has to add an authenticator app first.
+//! The pages of a sign-in whose user has to add a second factor first.
 
 use askama::Template;
+use serde_json::Value;
 
 use super::texts::factors::FactorTexts;
 use super::texts::sign_in::SignInTexts;
-use super::{FieldView, Frame, Refusal, SeedView};
+use super::{FieldView, Frame, PasskeyView, Refusal, SeedView};
 
 /// The picture to scan, and the form with the first code.
 #[derive(Template)]
@@ -21,6 +22,8 @@ pub(crate) struct EnrolmentPage {
     next: Option<String>,
     /// The query of the form, with the URL of another host to go to.
     query: String,
+    /// The button for a passkey in place of the app.
+    passkey: Option<PasskeyView>,
 }
 
 /// What the form repeats.
@@ -34,8 +37,8 @@ pub(crate) struct WaitingApp {
 }
 
 impl EnrolmentPage {
-    /// The page with this app.
-    pub(crate) fn new(frame: Frame, app: Option<WaitingApp>) -> Self {
+    /// The page with this app, where passkeys may be on.
+    pub(crate) fn new(frame: Frame, app: Option<WaitingApp>, passkey: Option<PasskeyView>) -> Self {
         Self {
             t: SignInTexts::of(frame.language),
             f: FactorTexts::of(frame.language),
@@ -46,6 +49,7 @@ impl EnrolmentPage {
             is_kept: false,
             next: None,
             query: String::new(),
+            passkey,
         }
     }
 
@@ -65,6 +69,66 @@ impl EnrolmentPage {
     /// The same after a refusal.
     pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         self.code = refusal.secret("otp");
+        self.problem = Some(refusal.problem);
+        self
+    }
+}
+
+/// The page on which a browser makes a passkey for the sign-in.
+#[derive(Template)]
+#[template(path = "enrolment_passkey.html")]
+pub(crate) struct PasskeyEnrolmentPage {
+    frame: Frame,
+    t: &'static SignInTexts,
+    problem: Option<String>,
+    passkey: PasskeyView,
+    token: String,
+    id: i64,
+    /// What the browser is asked, as JSON.
+    options: String,
+    is_kept: bool,
+    next: Option<String>,
+    /// The query of the form, with the URL of another host to go to.
+    query: String,
+}
+
+impl PasskeyEnrolmentPage {
+    /// The page of the sign-in with this token, and of the factor with this id.
+    pub(crate) fn new(
+        frame: Frame,
+        passkey: PasskeyView,
+        token: &str,
+        (id, options): (i64, &Value),
+    ) -> Self {
+        Self {
+            t: SignInTexts::of(frame.language),
+            frame,
+            problem: None,
+            passkey,
+            token: token.to_owned(),
+            id,
+            options: options.to_string(),
+            is_kept: false,
+            next: None,
+            query: String::new(),
+        }
+    }
+
+    /// See [`EnrolmentPage::leading`].
+    pub(crate) fn leading(
+        mut self,
+        is_kept: bool,
+        next: Option<String>,
+        query: Option<&str>,
+    ) -> Self {
+        self.is_kept = is_kept;
+        self.next = next;
+        self.query = query.map_or_else(String::new, |query| format!("?{query}"));
+        self
+    }
+
+    /// The same after a refusal.
+    pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         self.problem = Some(refusal.problem);
         self
     }

@@ -27,7 +27,7 @@ pub(crate) use confirm::ConfirmPage;
 pub(crate) use field::{FieldView, Refusal};
 pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};
-pub(crate) use passkey::{PasskeySignal, PasskeyView};
+pub(crate) use passkey::{PasskeyQuestion, PasskeySignal, PasskeyView};
 pub(crate) use seed::SeedView;
 pub(crate) use texts::common::CommonTexts;
 use texts::console::ConsoleTexts;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Language;
 use super::language::fill;
 use super::texts::passkeys::PasskeyTexts;
+use crate::auth::PasskeyOptions;
 use crate::config::{FactorConfig, PasskeyConfig};
 
 /// A form that the script sends with a passkey.
@@ -37,6 +38,34 @@ impl PasskeyView {
     /// What the form says on a page under another name.
     pub(crate) fn elsewhere(&self) -> String {
         fill(self.t.elsewhere, "domain", &self.domain)
+    }
+}
+
+/// A form of [`PasskeyView`] with what the browser is asked.
+pub(crate) struct PasskeyQuestion {
+    pub(crate) view: PasskeyView,
+    /// What the options of the API are, as JSON.
+    pub(crate) asked: String,
+    /// Whether the passkey is sent with the password.
+    pub(crate) needs_password: bool,
+}
+
+impl PasskeyQuestion {
+    /// The form with these options; `None` where passkeys are off.
+    pub(crate) fn new(
+        config: &FactorConfig,
+        language: Language,
+        options: &PasskeyOptions,
+    ) -> Option<Self> {
+        let asked = json!({
+            "challenge_id": options.challenge_id.expose(),
+            "publicKey": options.public_key,
+        });
+        Some(Self {
+            view: PasskeyView::of(config, language)?,
+            asked: asked.to_string(),
+            needs_password: config.lone_passkeys().is_none(),
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The second step of a sign-in whose user has to add an authenticator app first.
+//! The second step of a sign-in whose user has to add a second factor first: an authenticator app, or a passkey in
+//! its place (`enrolment_passkey.rs`).
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::return_to::ReturnTo;
 use super::sign_in::{Onward, arrival};
 use super::{OwnForm, Page, refused_form, show};
 use crate::auth::{
-    AuditContext, Auth, Enroller, IssuedToken, NewTotp, PendingEnrolment, PendingSignIn,
+    AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp, PendingEnrolment, PendingSignIn,
 };
 use crate::credential::recovery_code::RecoveryCode;
 use crate::error::Error as DomainError;
@@ -20,8 +21,8 @@ use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::Refusal;
 use crate::pages::enrolment::{EnrolmentPage, FirstCodesPage, WaitingApp};
+use crate::pages::{PasskeyView, Refusal};
 
 /// What the page sends.
 pub(super) struct EnrolmentForm {
@@ -64,11 +65,8 @@ pub(super) async fn ask(
 ) -> Result<HttpResponse, Error> {
     let token = pending.secret.expose();
     match begin(auth, context, token).await {
-        Ok(new) => show(&shown(page, Some(waiting_app(token, &new)), onward)),
-        Err(error) => refused_form(error, |error| {
-            let refusal = Refusal::new(error, page.language());
-            show(&shown(page, None, onward).refused(refusal))
-        }),
+        Ok(new) => show(&shown(auth, page, Some(waiting_app(token, &new)), onward)),
+        Err(error) => over(auth, page, onward, error),
     }
 }
 
@@ -87,8 +85,22 @@ fn waiting_app(token: &str, new: &NewTotp) -> WaitingApp {
     }
 }
 
-fn shown(page: &Page, app: Option<WaitingApp>, onward: &Onward) -> EnrolmentPage {
-    let shown = EnrolmentPage::new(page.frame(), app);
+/// Says why the sign-in cannot go on.
+pub(super) fn over(
+    auth: &Auth,
+    page: &Page,
+    onward: &Onward,
+    error: DomainError,
+) -> Result<HttpResponse, Error> {
+    refused_form(error, |error| {
+        let refusal = Refusal::new(error, page.language());
+        show(&shown(auth, page, None, onward).refused(refusal))
+    })
+}
+
+fn shown(auth: &Auth, page: &Page, app: Option<WaitingApp>, onward: &Onward) -> EnrolmentPage {
+    let passkey = PasskeyView::of(&auth.config().factors, page.language());
+    let shown = EnrolmentPage::new(page.frame(), app, passkey);
     shown.leading(onward.is_kept, onward.next.clone(), onward.to.as_deref())
 }
 
@@ -108,41 +120,31 @@ pub(super) async fn confirm(
         to: ReturnTo::of(&request, &page).map(|to| to.query()),
     };
     let token = form.token.expose_secret();
-    let over = |error| {
-        refused_form(error, |error| {
-            let refusal = Refusal::new(error, page.language());
-            show(&shown(&page, None, &onward).refused(refusal))
-        })
-    };
     let pending = match auth.find_enrolment(token, true).await {
         Ok(pending) => pending,
-        Err(error) => return over(error),
+        Err(error) => return over(&auth, &page, &onward, error),
     };
     let seed = form.secret.expose_secret();
     let again = auth.show_totp_again(&pending.user().email, form.factor, seed);
     match enrol(&request, &auth, &context, pending, &form).await {
-        Ok((issued, codes)) => {
-            let (onward, cookie) =
-                arrival(&auth, &context, &page, earlier, &issued, &onward).await?;
-            let codes = codes.iter().map(RecoveryCode::show).collect();
-            let mut response = show(&FirstCodesPage::new(page.frame(), codes, onward))?;
-            response.headers_mut().insert(header::SET_COOKIE, cookie);
-            Ok(response)
+        Ok(confirmed) => {
+            let browser = (&page, earlier);
+            finish(&auth, &context, browser, token, confirmed, &onward).await
         }
         Err(Error::Domain(error)) => match again {
             Some(new) if !is_over(&error) => refused_form(error, |error| {
                 let refusal = Refusal::new(error, page.language());
                 let app = waiting_app(token, &new);
-                show(&shown(&page, Some(app), &onward).refused(refusal))
+                show(&shown(&auth, &page, Some(app), &onward).refused(refusal))
             }),
-            _ => over(error),
+            _ => over(&auth, &page, &onward, error),
         },
         Err(error) => Err(error),
     }
 }
 
-/// Whether another code would not help.
-fn is_over(error: &DomainError) -> bool {
+/// Whether another try would not help.
+pub(super) fn is_over(error: &DomainError) -> bool {
     matches!(
         error,
         DomainError::BadMfaToken | DomainError::FactorNotFound
@@ -155,14 +157,33 @@ async fn enrol(
     context: &AuditContext,
     pending: PendingEnrolment,
     form: &EnrolmentForm,
-) -> Result<(IssuedToken, Vec<RecoveryCode>), Error> {
+) -> Result<ConfirmedFactor, Error> {
     let code = typed_code(&form.otp)?;
     refuse_while_busy(request).await?;
     let enroller = Enroller::Pending(Arc::new(pending));
-    let owned = enroller.context(context.clone());
-    let confirm = auth.confirm_totp(&owned, &enroller, form.factor, &code, false);
-    let confirmed = Box::pin(confirm).await?;
-    let finish = auth.finish_enrolment(context, form.token.expose_secret(), true);
-    let issued = Box::pin(finish).await?;
-    Ok((issued, confirmed.recovery_codes.unwrap_or_default()))
+    let context = enroller.context(context.clone());
+    let confirm = auth.confirm_totp(&context, &enroller, form.factor, &code, false);
+    Ok(Box::pin(confirm).await?)
+}
+
+/// Signs in once the factor counts, and shows the recovery codes, this once.
+pub(super) async fn finish(
+    auth: &Auth,
+    context: &AuditContext,
+    (page, earlier): (&Page, MaybeBrowserSession),
+    token: &str,
+    confirmed: ConfirmedFactor,
+    onward: &Onward,
+) -> Result<HttpResponse, Error> {
+    let finished = Box::pin(auth.finish_enrolment(context, token, true)).await;
+    let issued = match finished {
+        Ok(issued) => issued,
+        Err(error) => return over(auth, page, onward, error),
+    };
+    let (onward, cookie) = arrival(auth, context, page, earlier, &issued, onward).await?;
+    let codes = confirmed.recovery_codes.unwrap_or_default();
+    let codes = codes.iter().map(RecoveryCode::show).collect();
+    let mut response = show(&FirstCodesPage::new(page.frame(), codes, onward))?;
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
 }

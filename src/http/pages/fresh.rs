@@ -1,6 +1,6 @@
 //! Forms that need a recent sign-in, as parameters of the handlers. There is one way to become fresh: a page asks
-//! for the password, and for a code if the user has a second factor, and sends the form again; the session goes on
-//! with a new secret.
+//! for the password, and for a code if the user has a second factor, or for a passkey in their place, and sends the
+//! form again; the session goes on with a new secret.
 
 use std::fmt;
 
@@ -13,8 +13,9 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::LANG;
+use super::passkeys::{CHALLENGE_ID, CREDENTIAL, passkey_answer};
 use super::{Page, SignedForm, cookies, refused_form, show, show_as};
-use crate::auth::{Auth, FactorInput, Proof, RenewedSession, is_multi_factor};
+use crate::auth::{Auth, FactorInput, PasskeyAnswer, Proof, RenewedSession, is_multi_factor};
 use crate::credential::Candidates;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::audit_context::audit_context;
@@ -23,7 +24,7 @@ use crate::guards::{BrowserSession, auth};
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::{ConfirmPage, Frame};
+use crate::pages::{ConfirmPage, Frame, Language, PasskeyQuestion};
 
 /// The field with the password of the caller.
 const CONFIRM: &str = "confirm";
@@ -32,12 +33,19 @@ const CONFIRM: &str = "confirm";
 const CODE: &str = "confirm-code";
 
 /// What a page that is shown again does not repeat: secrets, and the fields of its own.
-const NOT_REPEATED: [&str; 4] = ["user", CONFIRM, CODE, "password"];
+const NOT_REPEATED: [&str; 6] = [
+    "user",
+    CONFIRM,
+    CODE,
+    CHALLENGE_ID,
+    CREDENTIAL,
+    "password",
+];
 
 /// A form as [`SignedForm`], from a caller who has signed in within 15 minutes, with a second factor if the user
 /// has one.
 ///
-/// Any other caller gets a page that asks for the password and a code, and sends the form again.
+/// Any other caller gets a page that asks for the password and a code or for a passkey, and sends the form again.
 pub(super) struct FreshForm<T> {
     /// The caller.
     pub(super) session: BrowserSession,
@@ -69,9 +77,37 @@ pub(super) struct NewCookie(pub(super) HeaderValue);
 /// A form, and what it takes to send it again.
 pub(super) struct Repeatable<T> {
     pub(super) form: T,
-    confirm: SecretString,
-    code: SecretString,
+    typed: Typed,
     fields: Vec<(String, String)>,
+}
+
+/// What proves the user.
+struct Typed {
+    password: SecretString,
+    code: SecretString,
+    passkey: Option<PasskeyAnswer>,
+}
+
+impl Typed {
+    /// The proof, of a user who has a second factor or none; `None` if something is missing. With `is_alone`, a
+    /// passkey needs no password.
+    ///
+    /// # Errors
+    /// [`DomainError::InvalidInput`] for a malformed code, which costs no try.
+    fn proof(&self, has_factor: bool, is_alone: bool) -> Result<Option<Proof>, DomainError> {
+        let is_typed = |secret: &&SecretString| !secret.expose_secret().is_empty();
+        let password = Some(&self.password).filter(is_typed).cloned();
+        let factor = match &self.passkey {
+            Some(answer) => Some(FactorInput::Passkey(answer.clone())),
+            None if has_factor => match Some(&self.code).filter(is_typed) {
+                Some(code) => Some(typed_factor(code)?),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let is_enough = password.is_some() || (is_alone && self.passkey.is_some());
+        Ok(is_enough.then_some(Proof { password, factor }))
+    }
 }
 
 impl<T: FromFields> FromFields for Repeatable<T> {
@@ -80,22 +116,24 @@ impl<T: FromFields> FromFields for Repeatable<T> {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let confirm = fields.text(CONFIRM).into();
-        let code = fields.text(CODE).into();
+        let typed = Typed {
+            password: fields.text(CONFIRM).into(),
+            code: fields.text(CODE).into(),
+            passkey: passkey_answer(&mut fields),
+        };
         let repeated = fields
             .iter()
             .filter(|(name, _)| !NOT_REPEATED.contains(name));
         let repeated = repeated.map(|(name, text)| (name.to_owned(), text.to_owned()));
         Ok(Self {
-            confirm,
-            code,
+            typed,
             fields: repeated.collect(),
             form: T::from_fields(fields)?,
         })
     }
 }
 
-/// The session if it is fresh, or as it goes on with the password and the code in the form.
+/// The session if it is fresh, or as it goes on with what the user shows in the form.
 ///
 /// # Errors
 /// The page that asks for them, from which a user goes to `cancel` instead.
@@ -110,52 +148,82 @@ pub(super) async fn confirmed<T>(
     if is_recent && is_multi_factor(&session.token().session.amr) {
         return Ok(session);
     }
-    let asks_for_code = auth.asks_user_for_code(session.user.id).await?;
-    if is_recent && !asks_for_code {
+    let methods = auth.factor_methods(session.user.id).await?;
+    if is_recent && methods.is_empty() {
         return Ok(session);
     }
     let page = Page::extract(request).await?;
-    let asking = || {
-        // The address of the form shows nothing by itself, in another language.
-        let frame = Frame {
-            here: format!("{}?{LANG}=", page.link(cancel)),
-            ..page.frame_for(&session)
-        };
-        let paths = (page.address(), page.link(cancel));
-        ConfirmPage::new(frame, paths, form.fields.clone(), asks_for_code)
+    // The address of the form shows nothing by itself, in another language.
+    let frame = Frame {
+        here: format!("{}?{LANG}=", page.link(cancel)),
+        ..page.frame_for(&session)
     };
-    let is_empty = |secret: &SecretString| secret.expose_secret().is_empty();
-    if is_empty(&form.confirm) || (asks_for_code && is_empty(&form.code)) {
-        let page = show_as(StatusCode::FORBIDDEN, &asking())?;
-        return Err(unconfirmed(page));
-    }
-    match renew(request, auth, &session, form, asks_for_code).await {
+    let is_alone = auth.config().factors.lone_passkeys().is_some();
+    let renewed = match form.typed.proof(!methods.is_empty(), is_alone) {
+        Ok(Some(proof)) => renew(request, auth, &session, proof).await,
+        Ok(None) => {
+            let asking = asking(request, auth, &session, (frame, &methods)).await?;
+            let asking = asking.before(form.fields.clone(), (page.address(), page.link(cancel)));
+            return Err(unconfirmed(show_as(StatusCode::FORBIDDEN, &asking)?));
+        }
+        Err(malformed) => Err(malformed.into()),
+    };
+    match renewed {
         Ok(renewed) => replace(request, &page, &session, &renewed).await,
         Err(Error::Domain(error)) => {
-            let page = refused_form(error, |error| show(&asking().refused(error)))?;
+            let asking = asking(request, auth, &session, (frame, &methods)).await?;
+            let asking = asking.before(form.fields.clone(), (page.address(), page.link(cancel)));
+            let page = refused_form(error, |error| show(&asking.refused(error)))?;
             Err(unconfirmed(page))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn renew<T>(
+/// The page that asks for the password, and for one of these second factors.
+async fn asking(
     request: &HttpRequest,
     auth: &Auth,
     session: &BrowserSession,
-    form: &Repeatable<T>,
-    asks_for_code: bool,
-) -> Result<RenewedSession, Error> {
-    let factor = match asks_for_code {
-        true => Some(typed_factor(&form.code)?),
+    (frame, methods): (Frame, &[&'static str]),
+) -> Result<ConfirmPage, DomainError> {
+    let passkey = match methods.contains(&"webauthn") {
+        true => passkey_question(request, auth, session, frame.language).await?,
         false => None,
     };
-    refuse_while_busy(request).await?;
+    Ok(ConfirmPage::new(frame, methods).with_passkey(passkey))
+}
+
+/// What the browser is asked to sign; `None` if it cannot be asked now, when the page takes a code.
+async fn passkey_question(
+    request: &HttpRequest,
+    auth: &Auth,
+    session: &BrowserSession,
+    language: Language,
+) -> Result<Option<PasskeyQuestion>, DomainError> {
     let context = audit_context(request).by_owner(session);
-    let proof = Proof {
-        password: Some(form.confirm.clone()),
-        factor,
-    };
+    let options = auth.ask_for_passkey_again(&context, session.principal());
+    // Boxed, or every connection that is still reading its form would reserve the space.
+    match Box::pin(options).await {
+        Ok(options) => {
+            let factors = &auth.config().factors;
+            Ok(PasskeyQuestion::new(factors, language, &options))
+        }
+        Err(DomainError::TooManyAttempts { .. } | DomainError::FactorNotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn renew(
+    request: &HttpRequest,
+    auth: &Auth,
+    session: &BrowserSession,
+    proof: Proof,
+) -> Result<RenewedSession, Error> {
+    if proof.password.is_some() {
+        refuse_while_busy(request).await?;
+    }
+    let context = audit_context(request).by_owner(session);
     // Boxed, or every connection that is still reading its form would reserve the space.
     Ok(Box::pin(auth.renew_session(&context, session.principal(), proof)).await?)
 }

@@ -25,6 +25,7 @@ mod console;
 mod cookies;
 mod delete;
 mod enrolment;
+mod enrolment_passkey;
 mod events;
 mod factors;
 mod files;
@@ -122,6 +123,14 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             .service(page(
                 "/signin/enrol",
                 get(sign_in::start_again).post(enrolment::confirm),
+            ))
+            .service(page(
+                "/signin/enrol/passkey",
+                get(sign_in::start_again).post(enrolment_passkey::begin),
+            ))
+            .service(page(
+                "/signin/enrol/passkey/confirm",
+                get(sign_in::start_again).post(enrolment_passkey::confirm),
             ))
             .service(page(
                 "/signin/passkey",

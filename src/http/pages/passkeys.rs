@@ -25,6 +25,20 @@ use crate::pages::{PasskeySignal, PasskeyView, Refusal};
 /// The query of the list after a passkey was added.
 pub(super) const ADDED: &str = "passkey-added";
 
+/// The fields with what the browser has signed.
+pub(super) const CHALLENGE_ID: &str = "challenge_id";
+pub(super) const CREDENTIAL: &str = "credential";
+
+/// What the browser has signed; `None` if it has signed nothing.
+pub(super) fn passkey_answer(fields: &mut Fields) -> Option<PasskeyAnswer> {
+    let answer = PasskeyAnswer {
+        challenge_id: fields.text(CHALLENGE_ID).into(),
+        credential: fields.text(CREDENTIAL).into(),
+    };
+    let is_signed = !answer.credential.expose_secret().is_empty();
+    is_signed.then_some(answer)
+}
+
 /// What the form with a new passkey sends.
 pub(super) struct ConfirmForm {
     credential: SecretString,
@@ -39,7 +53,7 @@ impl FromFields for ConfirmForm {
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         Ok(Self {
-            credential: fields.text("credential").into(),
+            credential: fields.text(CREDENTIAL).into(),
             ends_others: fields.text("end_others") == "yes",
         })
     }
@@ -61,8 +75,8 @@ impl FromFields for PasskeyForm {
         let next = fields.text("next");
         Ok(Self {
             answer: PasskeyAnswer {
-                challenge_id: fields.text("challenge_id").into(),
-                credential: fields.text("credential").into(),
+                challenge_id: fields.text(CHALLENGE_ID).into(),
+                credential: fields.text(CREDENTIAL).into(),
             },
             is_kept: fields.text("keep") == "yes",
             next: own_path(&next).map(str::to_owned),

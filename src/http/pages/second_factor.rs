@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::own_path;
+use super::passkeys::passkey_answer;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
 use super::{OwnForm, Page, cookies, refused_form, show};
@@ -47,13 +48,8 @@ impl FromFields for SecondFactorForm {
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
         let next = fields.text("next");
-        let answer = PasskeyAnswer {
-            challenge_id: fields.text("challenge_id").into(),
-            credential: fields.text("credential").into(),
-        };
-        let is_signed = !answer.credential.expose_secret().is_empty();
         Ok(Self {
-            passkey: is_signed.then_some(answer),
+            passkey: passkey_answer(&mut fields),
             has_passkey: fields.text("has_passkey") == "yes",
             token: fields.text("mfa_token").into(),
             code: fields.text("code").into(),

@@ -78,14 +78,18 @@
   const sign = (form) => {
     const token = form.elements.mfa_token;
     const body = token ? { mfa_token: token.value } : {};
+    // Typed in the other form of the page.
+    const password = () => document.getElementById("confirm");
     let offered;
     let renewal;
 
     const get = async (more) => {
-      const { challenge_id, publicKey } = await ask(form.dataset.options, body);
+      const { asked, options } = form.dataset;
+      const { challenge_id, publicKey } = asked ? JSON.parse(asked) : await ask(options, body);
       const signed = await navigator.credentials.get({ publicKey: forKnown(publicKey), ...more });
       const keep = document.getElementById("keep");
       if (keep && form.elements.keep) form.elements.keep.value = keep.checked ? "yes" : "";
+      if (form.elements.confirm) form.elements.confirm.value = password().value;
       send(form, { challenge_id, credential: answer(signed) });
     };
 
@@ -105,6 +109,7 @@
 
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
+      if (form.elements.confirm && !password().reportValidity()) return;
       clearTimeout(renewal);
       if (offered) offered.abort();
       try {

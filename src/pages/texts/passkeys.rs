@@ -10,6 +10,8 @@ texts! {
     use_it: "Use a passkey", "Passkey benutzen", "Usar una llave de acceso", "Utiliser une clé d’accès";
     kind: "Passkey", "Passkey", "Llave de acceso", "Clé d’accès";
     add: "Add a passkey", "Passkey hinzufügen", "Añadir una llave de acceso", "Ajouter une clé d’accès";
+    add_instead: "Add a passkey instead", "Stattdessen einen Passkey hinzufügen",
+        "Añadir una llave de acceso en su lugar", "Ajouter plutôt une clé d’accès";
     add_hint: "A passkey is kept by your device, your password manager or a security key. You use it with your fingerprint, your face or a PIN.",
         "Ein Passkey liegt auf Ihrem Gerät, in Ihrem Passwortmanager oder auf einem Sicherheitsschlüssel. Sie benutzen ihn mit Fingerabdruck, Gesicht oder PIN.",
         "Una llave de acceso se guarda en tu dispositivo, en tu gestor de contraseñas o en una llave de seguridad. Se usa con la huella, la cara o un PIN.",

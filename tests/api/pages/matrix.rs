@@ -28,6 +28,10 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     ("POST", "/signin/factor", "/signin/factor", Guard::Open),
     ("GET", "/signin/enrol", "/signin/enrol", Guard::Open),
     ("POST", "/signin/enrol", "/signin/enrol", Guard::Open),
+    open("GET", "/signin/enrol/passkey"),
+    open("POST", "/signin/enrol/passkey"),
+    open("GET", "/signin/enrol/passkey/confirm"),
+    open("POST", "/signin/enrol/passkey/confirm"),
     ("GET", "/signin/passkey", "/signin/passkey", Guard::Open),
     ("POST", "/signin/passkey", "/signin/passkey", Guard::Open),
     ("GET", "/signin/continue", "/signin/continue", Guard::Open),
@@ -236,6 +240,13 @@ const fn console(
     path: &'static str,
 ) -> (&'static str, &'static str, &'static str, Guard) {
     (method, path, path, Guard::Console)
+}
+
+const fn open(
+    method: &'static str,
+    path: &'static str,
+) -> (&'static str, &'static str, &'static str, Guard) {
+    (method, path, path, Guard::Open)
 }
 
 const fn signed_in(

@@ -5,6 +5,7 @@ pub mod authenticator;
 mod browser;
 mod enrolment;
 mod mutations;
+mod renewal;
 mod second;
 
 use chrono::TimeDelta;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use tokenhouse::Clock;
 
 use crate::factors::app::builder as factor_builder;
-use crate::harness::{Backend, Person, Response, TestApp, TestAppBuilder, text};
+use crate::harness::{Backend, Person, Response, TestApp, TestAppBuilder, send, text};
 use authenticator::Authenticator;
 
 /// The public URL of the servers.
@@ -87,6 +88,18 @@ pub fn ask(app: &TestApp) -> (String, Value) {
 pub fn ask_second(app: &TestApp, mfa_token: &str) -> (String, Value) {
     let body = json!({ "mfa_token": mfa_token });
     options(&app.post("/mfa/webauthn/options").json(&body).send())
+}
+
+/// Asks a signed-in user for a passkey.
+pub fn ask_again(app: &TestApp, token: &str) -> (String, Value) {
+    let path = "/users/me/reauthenticate/options";
+    options(&send(app, "POST", path, token, &json!({})))
+}
+
+/// Renews a session with a passkey.
+pub fn renew(app: &TestApp, token: &str, challenge_id: &str, credential: &Value) -> Response {
+    let body = json!({ "challenge_id": challenge_id, "credential": credential });
+    send(app, "POST", "/users/me/reauthenticate", token, &body)
 }
 
 /// Signs in with a passkey alone.
