@@ -1,6 +1,8 @@
 //! Passkeys on the pages, with Chromium and the authenticator that it has for tests.
 
+use chrono::TimeDelta;
 use serde_json::json;
+use tokenhouse::Clock;
 
 use super::{builder, count_events};
 use crate::harness::chromium::Chromium;
@@ -10,10 +12,25 @@ use crate::harness::{Backend, Person, TestApp};
 const SITE: &str = "http://localhost:8123";
 
 fn start(mode: &str) -> (TestApp, Chromium) {
-    let (builder, _clock) = builder(Backend::Sqlite, mode);
-    let app = builder.setting("TOKENHOUSE_PUBLIC_URL", SITE).start();
-    let browser = Chromium::start(app.address(), true);
+    let (app, browser, _clock) = start_with(mode, "optional");
     (app, browser)
+}
+
+/// Starts a server with this `TOKENHOUSE_MFA`, and a browser.
+fn start_with(mode: &str, mfa: &str) -> (TestApp, Chromium, Clock) {
+    let (builder, clock) = builder(Backend::Sqlite, mode);
+    let builder = builder.setting("TOKENHOUSE_PUBLIC_URL", SITE);
+    let app = builder.setting("TOKENHOUSE_MFA", mfa).start();
+    let browser = Chromium::start(app.address(), true);
+    (app, browser, clock)
+}
+
+/// Wants an API key, for which the sign-in is too long ago.
+fn want_key(browser: &Chromium) {
+    browser.open(&format!("{SITE}/account/keys"));
+    browser.type_into("#name", "backup");
+    browser.click("form[action$='/account/keys'] button");
+    browser.wait_for_text("Confirm that it is you");
 }
 
 /// Enters address and password.
@@ -104,6 +121,83 @@ fn passkey_follows_the_password() {
     enter_password(&browser, &ada);
     browser.wait_for_text("Use a passkey");
     browser.click(PASSKEY);
+    browser.wait_for(is_account);
+}
+
+#[test]
+fn passkey_proves_the_user_again() {
+    let (app, browser, clock) = start_with("first", "optional");
+    let ada = app.register("ada");
+    browser.add_authenticator(true);
+    enter_password(&browser, &ada);
+    browser.wait_for(is_account);
+    make_passkey(&browser);
+    let page = browser.source();
+    let code = page.split("<code>").nth(1).unwrap();
+    let code = code.split('<').next().unwrap().to_owned();
+    clock.advance(TimeDelta::minutes(16));
+    want_key(&browser);
+    browser.click(PASSKEY);
+    browser.wait_for_text("tkh_");
+    assert_eq!(app.database().count("api_keys"), 1);
+    assert_eq!(
+        count_events(&app, "session.renew", "pwd hwk user mfa"),
+        1
+    );
+    // Without scripts, the page says what else proves the user.
+    let plain = Chromium::start(app.address(), false);
+    enter_password(&plain, &ada);
+    plain.type_into("#code", &code);
+    plain.click("form[action$='/signin/factor'] button");
+    plain.wait_for(is_account);
+    clock.advance(TimeDelta::minutes(16));
+    want_key(&plain);
+    let page = plain.source();
+    assert!(page.contains("Your password and a recovery code work without it."));
+    assert!(page.contains(">Recovery code</label>"), "{page}");
+}
+
+#[test]
+fn passkey_proves_the_user_again_after_the_password() {
+    let (app, browser, clock) = start_with("second", "optional");
+    let ada = app.register("ada");
+    browser.add_authenticator(false);
+    enter_password(&browser, &ada);
+    browser.wait_for(is_account);
+    make_passkey(&browser);
+    clock.advance(TimeDelta::minutes(16));
+    want_key(&browser);
+    // The browser asks for the password first.
+    browser.click(PASSKEY);
+    browser.type_into("#confirm", "wrong");
+    browser.click(PASSKEY);
+    browser.wait_for_text("confirm-error");
+    assert_eq!(app.database().count("api_keys"), 0);
+    browser.type_into("#confirm", &ada.password);
+    browser.click(PASSKEY);
+    browser.wait_for_text("tkh_");
+}
+
+#[test]
+fn passkey_is_added_at_a_sign_in_that_requires_it() {
+    let (app, browser, _clock) = start_with("first", "required");
+    let ada = app.register("ada");
+    let authenticator = browser.add_authenticator(true);
+    enter_password(&browser, &ada);
+    browser.wait_for_text("Add a passkey instead");
+    browser.click("form[action$='/signin/enrol/passkey'] button");
+    browser.wait_for_text("Create the passkey");
+    // One that cannot verify the user is begun again.
+    browser.set_verified(&authenticator, false);
+    browser.click(PASSKEY);
+    browser.wait_for_text("That did not work, or was cancelled");
+    browser.set_verified(&authenticator, true);
+    browser.click(PASSKEY);
+    browser.wait_for_text("I have saved them");
+    assert_eq!(browser.source().matches("<li><code>").count(), 10);
+    browser.click("a.button");
+    browser.wait_for(is_account);
+    sign_out(&browser);
     browser.wait_for(is_account);
 }
 
