@@ -197,7 +197,10 @@ fn passkey_is_added_at_a_sign_in_that_requires_it() {
     assert_eq!(browser.source().matches("<li><code>").count(), 10);
     browser.click("a.button");
     browser.wait_for(is_account);
+    browser.set_verified(&authenticator, false);
     sign_out(&browser);
+    browser.set_verified(&authenticator, true);
+    browser.open(&format!("{SITE}/signin"));
     browser.wait_for(is_account);
 }
 
