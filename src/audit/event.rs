@@ -141,6 +141,8 @@ pub enum Action {
     FactorAdd,
     /// A user removed a second factor.
     FactorRemove,
+    /// A user gave a second factor another name.
+    FactorRename,
     /// An administrator or operator removed second factors of a user.
     FactorReset,
     /// A user made new recovery codes.
@@ -230,6 +232,7 @@ impl Action {
         Self::InvitationAccept,
         Self::FactorAdd,
         Self::FactorRemove,
+        Self::FactorRename,
         Self::FactorReset,
         Self::RecoveryCodes,
         Self::RecoveryCodeUse,
@@ -310,6 +313,7 @@ impl Action {
             Self::InvitationAccept => "invitation.accept",
             Self::FactorAdd => "factor.add",
             Self::FactorRemove => "factor.remove",
+            Self::FactorRename => "factor.rename",
             Self::FactorReset => "factor.reset",
             Self::RecoveryCodes => "factor.recovery-codes",
             Self::RecoveryCodeUse => "factor.recovery-code-use",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Auth;
 use super::caller::lock_caller;
-use super::session::session_name;
+use super::session::new_name;
 use super::session_uses::is_unused;
 use super::trusted_devices::end_everywhere;
 use super::validation::Field;
 use crate::audit::{Action, AuditContext, Event};
-use crate::error::{Error, FieldError, InvalidField};
+use crate::error::Error;
 use crate::store::{Ends, Principal, Session, Sessions};
 
 impl Auth {
@@ -38,11 +38,7 @@ impl Auth {
         id: i64,
         name: Field<String>,
     ) -> Result<Session, Error> {
-        let name = session_name(&name?);
-        if name.is_empty() {
-            let error = FieldError::new("name", InvalidField::TooShort { min: 1 });
-            return Err(Error::InvalidInput(vec![error]));
-        }
+        let name = new_name(name)?;
         let (principal, now) = (Arc::clone(principal), self.0.clock.now());
         self.add(context, move |tx, events| {
             let user = lock_caller(tx, &principal, now)?;

@@ -6,11 +6,12 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Auth;
 use super::device_name::device_name;
+use super::validation::Field;
 use crate::audit::{Action, AuditContext, Event, Events};
 use crate::credential::browser_cookie::generate_browser_cookie;
 use crate::credential::refresh_token::{RefreshToken, Seed};
 use crate::credential::token::{PlainToken, TokenDigest, generate_token};
-use crate::error::Error;
+use crate::error::{Error, FieldError, InvalidField};
 use crate::printable::printable;
 use crate::store::{AccessToken, FirstRefresh, NewSession, SessionKind, Writing};
 
@@ -295,6 +296,18 @@ impl Auth {
 pub(super) fn session_name(text: &str) -> String {
     let text: String = printable(text).chars().take(MAX_NAME).collect();
     text.trim().to_owned()
+}
+
+/// The name that a user gives to what has one already: as [`session_name`], and not empty.
+///
+/// # Errors
+/// [`Error::InvalidInput`].
+pub(super) fn new_name(name: Field<String>) -> Result<String, Error> {
+    let name = session_name(&name?);
+    match name.is_empty() {
+        true => Err(FieldError::new("name", InvalidField::TooShort { min: 1 }).into()),
+        false => Ok(name),
+    }
 }
 
 /// Attempts a change that may have to end credentials, without a claim to end any: a claim fences. If the

@@ -92,6 +92,7 @@ fn apply_rules(input: &mut Object, config: &AuthConfig) {
         factors::list,
         factors::create,
         factors::confirm,
+        factors::rename,
         factors::remove,
         factors::create_recovery_codes,
         devices::list,

@@ -177,13 +177,15 @@ impl SecondFactorPage {
 pub(crate) struct SignedInPage {
     frame: Frame,
     t: &'static SignInTexts,
+    /// What the browser is told of the passkeys of the user.
+    signal: Option<PasskeySignal>,
 }
 
 impl SignedInPage {
     /// The page for the user of the frame.
-    pub(crate) fn new(frame: Frame) -> Self {
+    pub(crate) fn new(frame: Frame, signal: Option<PasskeySignal>) -> Self {
         let t = SignInTexts::of(frame.language);
-        Self { frame, t }
+        Self { frame, t, signal }
     }
 
     fn text(&self) -> String {

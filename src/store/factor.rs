@@ -233,6 +233,25 @@ impl Factor {
             .map(|rows| rows == 1)
     }
 
+    /// Gives a factor of a user that counts another name. Returns it, if the user has it.
+    pub(crate) fn rename(
+        tx: &mut Writing<'_>,
+        user_id: i64,
+        id: i64,
+        name: &str,
+    ) -> QueryResult<Option<Self>> {
+        check_texts([name])?;
+        let this = factors::table
+            .find(id)
+            .filter(factors::user_id.eq(user_id))
+            .filter(factors::confirmed_at.is_not_null());
+        diesel::update(this)
+            .set(factors::name.eq(name))
+            .returning(FACTOR_COLUMNS)
+            .get_result(tx.conn())
+            .optional()
+    }
+
     /// Removes a factor of a user. Returns it, if the user had it.
     pub(crate) fn delete(tx: &mut Writing<'_>, user_id: i64, id: i64) -> QueryResult<Option<Self>> {
         let this = factors::table.find(id).filter(factors::user_id.eq(user_id));

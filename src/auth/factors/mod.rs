@@ -5,6 +5,7 @@ mod enrolment;
 #[cfg(feature = "passkeys")]
 mod passkey;
 mod removal;
+mod renaming;
 #[cfg(feature = "cli")]
 mod rotation;
 #[cfg(not(feature = "passkeys"))]

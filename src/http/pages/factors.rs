@@ -5,7 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::page::says;
-use super::{FreshForm, Page, SignedForm, back_to, passkeys, refused_form, show};
+use super::sessions::NameForm;
+use super::{FreshForm, Page, SignedForm, back_to, passkeys, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp};
 use crate::credential::recovery_code::RecoveryCode;
 use crate::credential::totp::OtpCode;
@@ -22,25 +23,9 @@ use crate::pages::{PasskeyView, Refusal, SeedView};
 
 /// The queries of the page after a change.
 const ADDED: &str = "added";
+const RENAMED: &str = "renamed";
 const REMOVED: &str = "removed";
 const FORGOTTEN: &str = "forgotten";
-
-/// The name of a new app.
-pub(super) struct FactorForm {
-    name: String,
-}
-
-impl FromFields for FactorForm {
-    fn requires_hash(_body: &[u8]) -> bool {
-        false
-    }
-
-    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        Ok(Self {
-            name: fields.text("name"),
-        })
-    }
-}
 
 /// What the form with the first code of an app sends.
 pub(super) struct ConfirmForm {
@@ -75,6 +60,7 @@ pub(super) async fn list(
     let notices = [
         (ADDED, FactorsNotice::Added),
         (passkeys::ADDED, FactorsNotice::PasskeyAdded),
+        (RENAMED, FactorsNotice::Renamed),
         (REMOVED, FactorsNotice::Removed),
         (FORGOTTEN, FactorsNotice::Forgotten),
     ];
@@ -96,9 +82,9 @@ async fn factors_page(
         &devices,
         auth.clock().now(),
     );
-    let accepted = auth.accepted_passkeys(session.user.id).await?;
+    let signal = passkeys::accepted(auth, session).await;
     let passkey = PasskeyView::of(&auth.config().factors, page.language());
-    Ok(shown.with_passkeys(passkey, accepted))
+    Ok(shown.with_passkeys(passkey, signal))
 }
 
 /// Shows the list again after one of its forms was refused.
@@ -121,7 +107,7 @@ pub(super) async fn begin(
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: FreshForm<FactorForm>,
+    form: FreshForm<NameForm>,
 ) -> Result<HttpResponse, Error> {
     let FreshForm { session, form } = form;
     let enroller = Enroller::from(session.principal());
@@ -214,7 +200,34 @@ pub(super) async fn has_factor(
     Ok(factors.confirmed.iter().any(|factor| factor.id == id))
 }
 
-/// Removes an app. One that is removed already is no error: the button was pressed twice.
+/// Gives a factor another name. One that was removed is no longer in the list.
+pub(super) async fn rename(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<NameForm>,
+) -> Result<HttpResponse, Error> {
+    let SignedForm { session, form } = form;
+    let (id, name) = (path_id(&request)?, Ok(form.name.clone()));
+    let context = context.by_owner(&session);
+    let renamed = auth.rename_factor(&context, session.principal(), id, name);
+    match renamed.await {
+        Ok(_factor) => Ok(back_to(&page, Section::Factors.path(), RENAMED)),
+        Err(DomainError::FactorNotFound) => {
+            Ok(see_other(page.link(Section::Factors.path())).finish())
+        }
+        Err(error) => {
+            let shown = factors_page(&auth, &page, &session).await?;
+            refused_form(error, |error| {
+                let refusal = Refusal::new(error, page.language());
+                show(&shown.refused_name(id, &form.name, &refusal))
+            })
+        }
+    }
+}
+
+/// Removes a factor. One that is removed already is no error: the button was pressed twice.
 pub(super) async fn remove(
     request: HttpRequest,
     auth: Auth,

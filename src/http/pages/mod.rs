@@ -168,6 +168,7 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
                 "/account/factors/{id}/confirm",
                 post(factors::confirm),
             ))
+            .service(page("/account/factors/{id}/rename", post(factors::rename)))
             .service(page("/account/factors/{id}/remove", post(factors::remove)))
             .service(page("/account/passkeys", post(passkeys::begin)))
             .service(page(

@@ -5,7 +5,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::factors::{codes_page, has_factor, refused};
-use super::forms::NoFields;
 use super::page::own_path;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, empty_form, leading, signed_in};
@@ -37,6 +36,32 @@ pub(super) fn passkey_answer(fields: &mut Fields) -> Option<PasskeyAnswer> {
     };
     let is_signed = !answer.credential.expose_secret().is_empty();
     is_signed.then_some(answer)
+}
+
+/// What the browser of a signed-in user is told of the passkeys; `None` if there is nothing to tell. A database that
+/// does not answer says nothing about them.
+pub(super) async fn accepted(auth: &Auth, session: &BrowserSession) -> Option<PasskeySignal> {
+    let config = auth.config().factors.passkeys.as_ref()?;
+    let accepted = auth.accepted_passkeys(session.user.id).await;
+    let (handle, ids) = accepted.ok()??;
+    Some(PasskeySignal::accepted(&config.rp_id, &handle, &ids))
+}
+
+/// The name of a new passkey.
+pub(super) struct NameForm {
+    name: String,
+}
+
+impl FromFields for NameForm {
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        Ok(Self {
+            name: fields.text("passkey_name"),
+        })
+    }
 }
 
 /// What the form with a new passkey sends.
@@ -89,14 +114,14 @@ pub(super) async fn begin(
     auth: Auth,
     context: AuditContext,
     page: Page,
-    form: FreshForm<NoFields>,
+    form: FreshForm<NameForm>,
 ) -> Result<HttpResponse, Error> {
-    let session = form.session;
+    let FreshForm { session, form } = form;
     let view = PasskeyView::of(&auth.config().factors, page.language());
     let view = view.ok_or(DomainError::PasskeysOff)?;
     let enroller = Enroller::from(session.principal());
     let context = context.by_owner(&session);
-    let begun = auth.begin_passkey(&context, &enroller, Ok(None), None);
+    let begun = auth.begin_passkey(&context, &enroller, Ok(Some(form.name)), None);
     // Boxed, or every connection that is still reading its form would reserve the space.
     match Box::pin(begun).await {
         Ok(new) => {

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::page::says;
-use super::{Page, SignedForm, back_to, refused_form, show};
+use super::{Page, SignedForm, back_to, passkeys, refused_form, show};
 use crate::auth::{AuditContext, Auth, ProfileInput};
 use crate::error::Error as DomainError;
 use crate::guards::BrowserSession;
@@ -39,10 +39,13 @@ impl FromFields for ProfileForm {
 /// The profile.
 pub(super) async fn read(
     request: HttpRequest,
+    auth: Auth,
     page: Page,
     session: BrowserSession,
 ) -> Result<HttpResponse, Error> {
-    let shown = ProfilePage::new(page.frame_for(&session), &session.user);
+    let mut shown = ProfilePage::new(page.frame_for(&session), &session.user);
+    // A sign-in leads here.
+    shown.signal = passkeys::accepted(&auth, &session).await;
     show(&match says(&request, SAVED) {
         true => shown.saved(),
         false => shown,

@@ -19,9 +19,9 @@ const RENAMED: &str = "renamed";
 const ENDED: &str = "ended";
 const OTHERS_ENDED: &str = "others-ended";
 
-/// What the form for another name sends.
+/// A name.
 pub(super) struct NameForm {
-    name: String,
+    pub(super) name: String,
 }
 
 impl FromFields for NameForm {

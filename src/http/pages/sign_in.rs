@@ -9,7 +9,8 @@ use super::guarded::{go_back, lead_back};
 use super::page::{own_path, parameter, says};
 use super::return_to::ReturnTo;
 use super::{
-    OwnForm, Page, SignedForm, cookies, enrolment, refused_form, second_factor, see_other, show,
+    OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
+    see_other, show,
 };
 use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
 use crate::config::Registration;
@@ -89,7 +90,10 @@ pub(super) async fn form(
             }
             Some(next) => Ok(see_other(page.link(next)).finish()),
             None if page.has_account() => Ok(see_other(page.home()).finish()),
-            None => show(&SignedInPage::new(page.frame_for(&session))),
+            None => {
+                let signal = passkeys::accepted(&auth, &session).await;
+                show(&SignedInPage::new(page.frame_for(&session), signal))
+            }
         };
     }
     let mut form = empty_form(&auth, &page);

@@ -17,7 +17,7 @@ use crate::views::utc;
 /// A second factor.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Factor)]
-struct FactorRead<'a> {
+pub(super) struct FactorRead<'a> {
     #[schema(example = 3)]
     id: i64,
     /// `totp`: an authenticator app; `webauthn`: a passkey.
@@ -37,7 +37,7 @@ struct FactorRead<'a> {
 }
 
 impl<'a> FactorRead<'a> {
-    fn new(factor: &'a Factor, backed_up: &[(i64, bool)]) -> Self {
+    pub(super) fn new(factor: &'a Factor, backed_up: &[(i64, bool)]) -> Self {
         let backed_up = backed_up.iter().find(|(id, _)| *id == factor.id);
         Self {
             id: factor.id,

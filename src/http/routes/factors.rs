@@ -4,10 +4,13 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::factor_bodies::{
     ConfirmInput, ConfirmRequest, Confirmation, FactorConfirmed, FactorCreated, FactorList,
-    NewFactorInput, NewFactorRequest, NewKind, ProofOfPassword, ProofRequest, RecoveryCodesCreated,
+    FactorRead, NewFactorInput, NewFactorRequest, NewKind, ProofOfPassword, ProofRequest,
+    RecoveryCodesCreated,
 };
 use super::path_id;
+use super::sessions::{RenameInput, RenameRequest};
 use crate::auth::{AuditContext, Auth, Enroller};
+use crate::error::Error as DomainError;
 use crate::guards::SignedIn;
 use crate::http::body::json::JsonBody;
 use crate::http::error_responses;
@@ -131,6 +134,46 @@ pub(crate) async fn confirm(
         }
     };
     Ok(HttpResponse::Ok().json(FactorConfirmed::from(confirmed)))
+}
+
+/// Rename a second factor
+#[utoipa::path(
+    patch,
+    path = "/users/me/factors/{id}",
+    tag = "second factors",
+    operation_id = "rename_factor",
+    params(("id" = i64, Path, description = "The id of the factor")),
+    security(("OAuth2PasswordBearer" = [])),
+    request_body = RenameRequest,
+    responses(
+        (status = 200, description = "The factor after the change", body = FactorRead),
+        error_responses::UnreadableRequest,
+        error_responses::NotAuthenticated,
+        error_responses::LoginTokenRequired,
+        error_responses::NotFound,
+        error_responses::BodyTimeout,
+        error_responses::BodyTooLarge,
+        error_responses::InvalidBody,
+        error_responses::TooManyAttempts,
+        error_responses::Unavailable,
+    )
+)]
+pub(crate) async fn rename(
+    request: HttpRequest,
+    auth: Auth,
+    caller: SignedIn,
+    context: AuditContext,
+    input: JsonBody<RenameInput>,
+) -> Result<HttpResponse, Error> {
+    let context = context.by_owner(&caller);
+    let (id, name) = (path_id(&request)?, input.0.name);
+    auth.rename_factor(&context, caller.principal(), id, name)
+        .await?;
+    let factors = auth.list_factors(caller.user.id).await?;
+    let renamed = factors.confirmed.iter().find(|factor| factor.id == id);
+    // It may be gone meanwhile.
+    let renamed = renamed.ok_or(DomainError::FactorNotFound)?;
+    Ok(HttpResponse::Ok().json(FactorRead::new(renamed, &factors.backed_up)))
 }
 
 /// Remove a second factor

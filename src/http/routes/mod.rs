@@ -93,7 +93,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             "/users/me/reauthenticate/options",
             post(passkeys::options_of_user),
         ))
-        .service(resource("/users/me/factors/{id}", delete(factors::remove)))
+        .service(resource(
+            "/users/me/factors/{id}",
+            patch(factors::rename).delete(factors::remove),
+        ))
         .service(resource(
             "/users/me/factors/{id}/confirm",
             post(factors::confirm),

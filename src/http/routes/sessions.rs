@@ -52,9 +52,9 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
     Ok(listed(&sessions, Some(caller.token().session.id)))
 }
 
-/// Another name for a session.
+/// Another name for a session or second factor.
 #[derive(ToSchema)]
-#[schema(as = SessionUpdate)]
+#[schema(as = NameUpdate)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document")]
 pub(crate) struct RenameRequest {
     /// Shortened to 100 characters.
@@ -64,7 +64,7 @@ pub(crate) struct RenameRequest {
 
 /// A parsed [`RenameRequest`].
 pub(crate) struct RenameInput {
-    name: Field<String>,
+    pub(super) name: Field<String>,
 }
 
 impl FromMembers for RenameInput {

@@ -28,6 +28,7 @@ pub(crate) struct FactorsPage {
     name: FieldView,
     /// The form for a new passkey.
     passkey: Option<PasskeyView>,
+    passkey_name: FieldView,
     /// What the browser is told of the passkeys of the user.
     signal: Option<PasskeySignal>,
 }
@@ -40,6 +41,9 @@ struct FactorView {
     kind: Option<&'static str>,
     added: String,
     used: String,
+    rename_label: String,
+    /// The name in the form that changes it.
+    rename: FieldView,
     remove_label: String,
 }
 
@@ -58,6 +62,7 @@ struct DeviceView {
 pub(crate) enum FactorsNotice {
     Added,
     PasskeyAdded,
+    Renamed,
     Removed,
     Forgotten,
 }
@@ -81,6 +86,8 @@ impl FactorsPage {
                 Some(at) => fill(t.last_used, "when", &ago(at, now, language)),
                 None => f.never_used.to_owned(),
             },
+            rename_label: fill(f.rename_named, "name", &factor.name),
+            rename: FieldView::new(factor.name.as_str()),
             remove_label: fill(f.remove_named, "name", &factor.name),
         };
         let device = |device: &TrustedDevice| DeviceView {
@@ -105,6 +112,7 @@ impl FactorsPage {
             name: FieldView::new(f.name_example),
             head: AccountHead::new(Section::Factors),
             passkey: None,
+            passkey_name: FieldView::default(),
             signal: None,
             frame,
             t,
@@ -112,17 +120,24 @@ impl FactorsPage {
         }
     }
 
-    /// The same with a form for a new passkey, and what the browser is told: the handle of the user, and the ids
-    /// of the passkeys.
+    /// The same with a form for a new passkey, and what the browser is told of the others.
     pub(crate) fn with_passkeys(
         mut self,
         passkey: Option<PasskeyView>,
-        accepted: Option<(String, Vec<String>)>,
+        signal: Option<PasskeySignal>,
     ) -> Self {
-        self.signal = passkey.as_ref().zip(accepted).map(|(passkey, accepted)| {
-            PasskeySignal::accepted(&passkey.domain, &accepted.0, &accepted.1)
-        });
         self.passkey = passkey;
+        self.signal = signal;
+        self
+    }
+
+    /// The same after a new name for the factor `id` was refused.
+    pub(crate) fn refused_name(mut self, id: i64, typed: &str, refusal: &Refusal) -> Self {
+        let renamed = self.factors.iter_mut().find(|factor| factor.id == id);
+        if let Some(factor) = renamed {
+            factor.rename = refusal.field("name", typed);
+        }
+        self.head.problem = Some(refusal.problem.clone());
         self
     }
 
@@ -132,6 +147,7 @@ impl FactorsPage {
         self.head.notice = notice.map(|notice| match notice {
             FactorsNotice::Added => f.added,
             FactorsNotice::PasskeyAdded => PasskeyTexts::of(self.frame.language).added,
+            FactorsNotice::Renamed => f.renamed,
             FactorsNotice::Removed => f.removed,
             FactorsNotice::Forgotten => f.forgotten,
         });

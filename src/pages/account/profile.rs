@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{AccountHead, Section};
 use crate::pages::texts::account::AccountTexts;
-use crate::pages::{FieldView, Frame};
+use crate::pages::{FieldView, Frame, PasskeySignal};
 use crate::store::User;
 
 /// Name, surname and website.
@@ -18,6 +18,8 @@ pub(crate) struct ProfilePage {
     pub(crate) name: FieldView,
     pub(crate) surname: FieldView,
     pub(crate) website: FieldView,
+    /// What the browser is told of the passkeys of the user.
+    pub(crate) signal: Option<PasskeySignal>,
 }
 
 impl ProfilePage {
@@ -31,6 +33,7 @@ impl ProfilePage {
             name: FieldView::new(&user.name),
             surname: FieldView::new(&user.surname),
             website: FieldView::new(&user.website),
+            signal: None,
         }
     }
 

@@ -9,6 +9,10 @@ texts! {
         "Nach dem Passwort fragt die Anmeldung auch nach einem Code von Ihrem Telefon. Ein gestohlenes Passwort allein genügt dann nicht.",
         "Después de la contraseña se pide también un código de tu teléfono. Así, una contraseña robada no basta por sí sola.",
         "Après le mot de passe, la connexion demande aussi un code de votre téléphone. Un mot de passe volé ne suffit alors plus.";
+    lead_passkeys: "After your password, a sign-in also asks for a passkey or for a code from your phone. A stolen password alone is then not enough.",
+        "Nach dem Passwort fragt die Anmeldung auch nach einem Passkey oder einem Code von Ihrem Telefon. Ein gestohlenes Passwort allein genügt dann nicht.",
+        "Después de la contraseña se pide también una llave de acceso o un código de tu teléfono. Así, una contraseña robada no basta por sí sola.",
+        "Après le mot de passe, la connexion demande aussi une clé d’accès ou un code de votre téléphone. Un mot de passe volé ne suffit alors plus.";
     not_offered: "Two-step sign-in is not set up here. Ask your administrator.",
         "Die zweistufige Anmeldung ist hier nicht eingerichtet. Fragen Sie Ihre Verwaltung.",
         "El inicio de sesión en dos pasos no está configurado aquí. Consulta con la administración.",
@@ -19,6 +23,9 @@ texts! {
         "Votre compte n’est protégé que par son mot de passe.";
     added_on: "Added on {when}", "Hinzugefügt am {when}", "Añadida el {when}", "Ajoutée le {when}";
     never_used: "Never used", "Nie benutzt", "Nunca usada", "Jamais utilisée";
+    rename_named: "Rename “{name}”", "„{name}“ umbenennen", "Renombrar «{name}»", "Renommer « {name} »";
+    renamed: "The new name is saved.", "Der neue Name ist gespeichert.",
+        "El nuevo nombre se ha guardado.", "Le nouveau nom est enregistré.";
     remove: "Remove", "Entfernen", "Quitar", "Retirer";
     remove_named: "Remove “{name}”", "„{name}“ entfernen", "Quitar «{name}»", "Retirer « {name} »";
     remove_sure: "Remove for good", "Endgültig entfernen", "Quitar definitivamente", "Retirer définitivement";
@@ -68,10 +75,10 @@ texts! {
         "{n} Code ist übrig, erstellt am {when}.|{n} Codes sind übrig, erstellt am {when}.",
         "Queda {n} código, creado el {when}.|Quedan {n} códigos, creados el {when}.",
         "Il reste {n} code, créé le {when}.|Il reste {n} codes, créés le {when}.";
-    codes_hint: "Each signs you in once, in place of the app.",
-        "Jeder gilt für eine Anmeldung, anstelle der App.",
-        "Cada uno sirve para un inicio de sesión, en lugar de la aplicación.",
-        "Chacun vaut pour une connexion, à la place de l’application.";
+    codes_hint: "Each signs you in once, in place of the app or passkey.",
+        "Jeder gilt für eine Anmeldung, anstelle der App oder des Passkeys.",
+        "Cada uno sirve para un inicio de sesión, en lugar de la aplicación o de la llave de acceso.",
+        "Chacun vaut pour une connexion, à la place de l’application ou de la clé d’accès.";
     new_codes: "Make new codes", "Neue Codes erstellen", "Crear códigos nuevos", "Créer de nouveaux codes";
     new_codes_sure: "Replace the old codes", "Alte Codes ersetzen",
         "Reemplazar los códigos anteriores", "Remplacer les anciens codes";

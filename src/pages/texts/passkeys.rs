@@ -16,6 +16,8 @@ texts! {
         "Ein Passkey liegt auf Ihrem Gerät, in Ihrem Passwortmanager oder auf einem Sicherheitsschlüssel. Sie benutzen ihn mit Fingerabdruck, Gesicht oder PIN.",
         "Una llave de acceso se guarda en tu dispositivo, en tu gestor de contraseñas o en una llave de seguridad. Se usa con la huella, la cara o un PIN.",
         "Une clé d’accès est conservée par votre appareil, votre gestionnaire de mots de passe ou une clé de sécurité. Elle s’utilise avec l’empreinte, le visage ou un code PIN.";
+    name: "What do you call it? (optional)", "Wie nennen Sie ihn? (freiwillig)",
+        "¿Cómo quieres llamarla? (opcional)", "Comment voulez-vous l’appeler ? (facultatif)";
     create: "Create the passkey", "Passkey erstellen", "Crear la llave de acceso", "Créer la clé d’accès";
     create_hint: "Your browser asks where to keep it.", "Ihr Browser fragt, wo er liegen soll.",
         "Tu navegador preguntará dónde guardarla.", "Votre navigateur demandera où la conserver.";

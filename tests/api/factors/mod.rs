@@ -4,6 +4,7 @@ pub mod app;
 mod devices;
 mod enrolment;
 mod guessing;
+mod naming;
 mod notices;
 mod oathtool;
 mod processes;

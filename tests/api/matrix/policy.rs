@@ -219,8 +219,8 @@ pub const ROUTES: &[Route] = &[
         "POST",
         "/users/me/reauthenticate/options",
         Guard::Login,
-        Body::Json(r#"{"none":1}"#),
-        422,
+        Body::Json("{}"),
+        409,
     ),
     get("/users/me/factors", Guard::Login),
     route(
@@ -229,6 +229,16 @@ pub const ROUTES: &[Route] = &[
         Guard::Enrolment,
         Body::Json(r#"{"kind":"none"}"#),
         422,
+    ),
+    at(
+        "/users/me/factors/999999",
+        route(
+            "PATCH",
+            "/users/me/factors/{id}",
+            Guard::Login,
+            Body::Json(r#"{"name":"phone"}"#),
+            404,
+        ),
     ),
     at(
         "/users/me/factors/999999",

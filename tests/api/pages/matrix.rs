@@ -127,6 +127,12 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     ),
     (
         "POST",
+        "/account/factors/{id}/rename",
+        "/account/factors/999/rename",
+        Guard::SignedIn,
+    ),
+    (
+        "POST",
         "/account/factors/{id}/remove",
         "/account/factors/999/remove",
         Guard::SignedIn,

@@ -19,7 +19,7 @@ pub const BACKED_UP: u8 = 0x10;
 const ATTESTED: u8 = 0x40;
 
 /// The model that it claims to be: `KeePassXC`.
-pub const AAGUID: [u8; 16] = [
+const AAGUID: [u8; 16] = [
     0xfd, 0xb1, 0x41, 0xb2, 0x5d, 0x84, 0x44, 0x3e, 0x8a, 0x35, 0x46, 0x98, 0xc2, 0x05, 0xa5, 0x02,
 ];
 
@@ -35,6 +35,7 @@ pub struct Authenticator {
     /// Where the page of the browser is.
     pub origin: String,
     pub is_cross_origin: bool,
+    pub aaguid: [u8; 16],
 }
 
 impl Authenticator {
@@ -54,6 +55,7 @@ impl Authenticator {
             rp_id: RP_ID.to_owned(),
             origin: ORIGIN.to_owned(),
             is_cross_origin: false,
+            aaguid: AAGUID,
         }
     }
 
@@ -68,7 +70,7 @@ impl Authenticator {
     pub fn register(&mut self, options: &Value) -> Value {
         self.handle = Some(BASE64.decode(text(&options["user"]["id"])).unwrap());
         let mut data = self.data(self.flags | ATTESTED);
-        data.extend(AAGUID);
+        data.extend(self.aaguid);
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(&self.id);
         data.extend(self.cose_key());

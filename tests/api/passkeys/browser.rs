@@ -94,6 +94,9 @@ fn passkey_is_made_and_signs_in() {
     browser.set_verified(&authenticator, true);
     browser.open(&format!("{SITE}/signin"));
     browser.wait_for(is_account);
+    // The browser is told which passkeys count.
+    let page = browser.source();
+    assert!(page.contains("signalAllAcceptedCredentials"), "{page}");
     assert_eq!(count_events(&app, "passkey.counter", ""), 0);
     // A copy of the passkey from before.
     browser.set_verified(&authenticator, false);
@@ -214,8 +217,8 @@ fn dead_passkey_is_named_to_the_browser() {
     make_passkey(&browser);
     let made = browser.passkeys(&authenticator);
     browser.open(&format!("{SITE}/account/factors"));
-    browser.click("details.rename summary");
-    browser.click("details.rename button");
+    browser.click("details:has(form[action$='/remove']) summary");
+    browser.click("form[action$='/remove'] button");
     browser.wait_for(|url| url.ends_with("/account/factors?removed"));
     let told = "&quot;allAcceptedCredentialIds&quot;:[]";
     assert!(browser.source().contains(told), "{}", browser.source());

@@ -7,10 +7,11 @@ use serde_json::json;
 use super::authenticator::{Authenticator, BACKED_UP, BACKUP_ELIGIBLE, USER_VERIFIED};
 use super::{assert_refused, begin, builder, confirm, count_events, enrol, expire, sign_in};
 use crate::factors::app::{builder as without_passkeys, enrol as enrol_app};
-use crate::harness::{Backend, TestApp, on_both_databases, text};
+use crate::harness::{Backend, TestApp, on_both_databases, send, text};
 
 on_both_databases!(
     passkey_is_added_and_removed,
+    passkey_has_the_name_that_its_user_gives,
     options_follow_the_mode,
     other_ceremonies_add_no_passkey,
     passkeys_of_an_account_do_not_name_the_next,
@@ -68,6 +69,39 @@ fn passkey_is_added_and_removed(backend: Backend) {
     assert_eq!(app.database().count("passkeys"), 0);
     let listed = app.get("/users/me/factors").bearer(&ada).send().json();
     assert_eq!(listed["factors"], json!([]));
+}
+
+fn passkey_has_the_name_that_its_user_gives(backend: Backend) {
+    let (builder, _clock) = builder(backend, "second");
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    let name = |id: i64| {
+        let listed = app.get("/users/me/factors").bearer(&ada).send().json();
+        let factors = listed["factors"].as_array().unwrap().clone();
+        let named = factors.into_iter().find(|factor| factor["id"] == id);
+        text(&named.unwrap()["name"])
+    };
+    let body = json!({ "kind": "webauthn", "name": "My key" });
+    let begun = send(&app, "POST", "/users/me/factors", &ada, &body).json();
+    let named = begun["id"].as_i64().unwrap();
+    let (_, made) = Authenticator::make(&begun["publicKey"]);
+    assert_eq!(confirm(&app, &ada, named, &made).status, 200);
+    assert_eq!(name(named), "My key");
+    // A model that is not known has a neutral name.
+    let (unknown, options) = begin(&app, &ada);
+    let mut key = Authenticator::new();
+    key.aaguid = [7; 16];
+    let made = key.register(&options);
+    assert_eq!(confirm(&app, &ada, unknown, &made).status, 200);
+    assert_eq!(name(unknown), "Passkey");
+    let path = format!("/users/me/factors/{unknown}");
+    let renamed = send(&app, "PATCH", &path, &ada, &json!({ "name": "Spare" }));
+    let body = renamed.json();
+    assert_eq!(
+        (renamed.status, &body["name"], &body["backed_up"]),
+        (200, &json!("Spare"), &json!(false))
+    );
+    assert_eq!(name(unknown), "Spare");
 }
 
 fn options_follow_the_mode(backend: Backend) {
