@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::auth::IssuedKey;
 use crate::config::{AuthConfig, Verification};
-use crate::store::{ApiKey, AuditEvent, Session, User};
+use crate::store::{ApiKey, AuditEvent, Session, TrustedDevice, User};
 #[cfg(feature = "mail")]
 use crate::store::{Invitation, MailState, OutboxMail};
 
@@ -206,6 +206,35 @@ impl<'a> SessionRead<'a> {
             user_agent: &session.user_agent,
             amr: &session.amr,
             current: current == Some(session.id),
+        }
+    }
+}
+
+/// A device on which sign-ins need no code.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TrustedDevice)]
+pub(crate) struct DeviceRead<'a> {
+    #[schema(example = 5)]
+    id: i64,
+    #[schema(example = "Firefox on Linux")]
+    name: &'a str,
+    #[schema(format = "date-time")]
+    pub(crate) created_at: String,
+    /// The last sign-in without a code; null if there was none.
+    #[schema(format = "date-time")]
+    pub(crate) last_used_at: Option<String>,
+    #[schema(format = "date-time")]
+    pub(crate) expires_at: String,
+}
+
+impl<'a> From<&'a TrustedDevice> for DeviceRead<'a> {
+    fn from(device: &'a TrustedDevice) -> Self {
+        Self {
+            id: device.id,
+            name: &device.name,
+            created_at: utc(device.created_at),
+            last_used_at: device.last_used_at.map(utc),
+            expires_at: utc(device.expires_at),
         }
     }
 }

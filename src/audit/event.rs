@@ -155,6 +155,8 @@ pub enum Action {
     DeviceTrust,
     /// A user ended the trust in devices.
     DeviceEnd,
+    /// An operator read the trusted devices of a user.
+    DeviceRead,
     /// A passkey has signed with a counter that went back, so a copy of it may exist.
     PasskeyCounter,
     /// A passkey says for the first time, or no longer, that it is or may be backed up.
@@ -239,6 +241,7 @@ impl Action {
         Self::SessionRenew,
         Self::DeviceTrust,
         Self::DeviceEnd,
+        Self::DeviceRead,
         Self::PasskeyCounter,
         Self::PasskeyBackup,
         Self::KeysRotate,
@@ -320,6 +323,7 @@ impl Action {
             Self::SessionRenew => "session.renew",
             Self::DeviceTrust => "device.trust",
             Self::DeviceEnd => "device.end",
+            Self::DeviceRead => "device.read",
             Self::PasskeyCounter => "passkey.counter",
             Self::PasskeyBackup => "passkey.backup",
             Self::KeysRotate => "keys.rotate",

@@ -7,6 +7,7 @@ mod backup;
 mod common;
 mod config;
 mod dev;
+mod device;
 mod doctor;
 mod healthcheck;
 mod import;
@@ -101,6 +102,9 @@ enum Command {
     /// List and end the sessions of a user.
     #[command(subcommand)]
     Session(session::SessionCommand),
+    /// List and forget the trusted devices of a user, on which sign-ins need no second factor.
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// Manage API keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -174,6 +178,9 @@ impl Cli {
             }
             Command::Session(command) => {
                 run_with(file, output, |config| session::run(config, command, output))
+            }
+            Command::Device(command) => {
+                run_with(file, output, |config| device::run(config, command, output))
             }
             Command::Key(command) => {
                 run_with(file, output, |config| key::run(config, command, output))

@@ -185,6 +185,15 @@ impl Factor {
             .optional()
     }
 
+    /// When a code of an app was right last, of any user.
+    #[cfg(feature = "cli")]
+    pub(crate) fn last_code_at(conn: &mut StoreConnection) -> QueryResult<Option<NaiveDateTime>> {
+        factors::table
+            .filter(factors::kind.eq(FactorKind::Totp.name()))
+            .select(diesel::dsl::max(factors::last_used_at))
+            .get_result(conn)
+    }
+
     /// Confirms an app of a user with the code of a step, which counts no more. Returns whether it was
     /// there and unconfirmed.
     pub(crate) fn confirm(

@@ -437,6 +437,8 @@ fn every_command_honours_the_json_option() {
         ("token list", &[]),
         ("session list", &[carol]),
         ("session end", &[carol, "--all"]),
+        ("device list", &[carol]),
+        ("device end", &[carol, "--all"]),
         ("token revoke", &[carol]),
         ("token prune", &[]),
         ("key create", &[carol, "--name", "k"]),
@@ -472,6 +474,14 @@ fn every_command_honours_the_json_option() {
         let mut command = app.program(&all);
         if name.ends_with("restore") {
             command.env("DATABASE_URL", &restored);
+        }
+        if name == "device list" {
+            // Only sign-ins have devices trusted.
+            app.database().execute(
+                "INSERT INTO trusted_devices (user_id, digest, name, created_at, expires_at)
+                 SELECT id, 'digest', 'Tablet', created_at, '2099-01-01 00:00:00' FROM users
+                 WHERE email = 'carol@example.com'",
+            );
         }
         if name == "mail test" {
             command.env("TOKENHOUSE_MAIL", "log");

@@ -4,6 +4,7 @@ mod addresses;
 mod administration;
 mod apps;
 mod credentials;
+mod devices;
 #[cfg(feature = "mail")]
 mod mails;
 mod new_users;

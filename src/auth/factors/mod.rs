@@ -1,5 +1,7 @@
 //! Second factors: what a sign-in asks for besides the password.
 
+#[cfg(feature = "cli")]
+mod code_times;
 mod enroller;
 mod enrolment;
 #[cfg(feature = "passkeys")]

@@ -68,6 +68,31 @@ fn judge(now: NaiveDateTime, seen: TimeSeen) -> Finding {
     }
 }
 
+/// Whether the clock fits the codes that users have entered: how many seconds away they would have been right.
+pub(super) fn judge_codes(seconds_away: &[i64]) -> Option<Finding> {
+    let mut seconds = seconds_away.to_vec();
+    seconds.sort_unstable();
+    let median = *seconds.get(seconds.len() / 2)?;
+    let is_one_way = seconds.iter().all(|away| away.signum() == median.signum());
+    let (direction, state) = match median > 0 {
+        true => ("later", "slow"),
+        false => ("earlier", "fast"),
+    };
+    let fit = format!("fit {} seconds {direction}", median.abs());
+    let message = match seconds.len() {
+        1 => format!(
+            "the last code of a user would {fit}: the clock of the app is wrong, or that of this machine is \
+             {state}"
+        ),
+        users if is_one_way => format!(
+            "the last codes of {users} users would {fit}: the clock of this machine is {state}; set it, or no \
+             code signs anybody in"
+        ),
+        _ => return None,
+    };
+    Some(finding(Level::Warning, "clock and codes", message))
+}
+
 /// Whether requests came through a proxy that is not trusted, as services have recorded.
 pub(super) fn check_proxies(config: &Config) -> Option<Finding> {
     let auth = Auth::open_existing(config).ok()?;
@@ -94,6 +119,23 @@ pub(super) fn check_proxies(config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_that_agree_name_the_clock() {
+        let message = |seconds: &[i64]| judge_codes(seconds).map(|finding| finding.message);
+        assert_eq!(message(&[]), None);
+        let one = message(&[-90]).unwrap();
+        assert!(one.contains("a user would fit 90 seconds earlier"), "{one}");
+        let slow = message(&[450, 390, 420]).unwrap();
+        assert!(
+            slow.contains("3 users would fit 420 seconds later"),
+            "{slow}"
+        );
+        assert!(slow.contains("this machine is slow"), "{slow}");
+        let fast = message(&[-420, -450]).unwrap();
+        assert!(fast.contains("this machine is fast"), "{fast}");
+        assert_eq!(message(&[-420, 450]), None, "these are clocks of apps");
+    }
 
     #[test]
     fn clock_far_from_recorded_times_is_a_problem() {

@@ -236,6 +236,9 @@ fn contents(config: &Config) -> Result<Vec<Finding>, String> {
         ];
         findings.extend(service::check_keys(&auth).await?);
         findings.push(service::check_factors(&auth).await?);
+        findings.extend(environment::judge_codes(
+            &auth.seconds_codes_are_away().await?,
+        ));
         findings.extend(service::check_passkeys(&auth).await?);
         Ok::<_, Error>(findings)
     };

@@ -9,37 +9,7 @@ use crate::auth::{AuditContext, Auth};
 use crate::guards::SignedIn;
 use crate::http::error_responses;
 use crate::http::request_error::Error;
-use crate::store::TrustedDevice;
-use crate::views::utc;
-
-/// A device on which sign-ins need no code.
-#[derive(Serialize, ToSchema)]
-#[schema(as = TrustedDevice)]
-struct DeviceRead<'a> {
-    #[schema(example = 5)]
-    id: i64,
-    #[schema(example = "Firefox on Linux")]
-    name: &'a str,
-    #[schema(format = "date-time")]
-    created_at: String,
-    /// The last sign-in without a code; null if there was none.
-    #[schema(format = "date-time")]
-    last_used_at: Option<String>,
-    #[schema(format = "date-time")]
-    expires_at: String,
-}
-
-impl<'a> From<&'a TrustedDevice> for DeviceRead<'a> {
-    fn from(device: &'a TrustedDevice) -> Self {
-        Self {
-            id: device.id,
-            name: &device.name,
-            created_at: utc(device.created_at),
-            last_used_at: device.last_used_at.map(utc),
-            expires_at: utc(device.expires_at),
-        }
-    }
-}
+use crate::views::DeviceRead;
 
 /// All trusted devices of a user.
 #[derive(Serialize, ToSchema)]

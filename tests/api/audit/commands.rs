@@ -61,7 +61,7 @@ const ADDRESS: &str = "carol@example.com";
 const PASSWORD: &str = "mulberry-Tram-71";
 
 /// Commands with arguments and the action that they record, ordered so that each one has an effect.
-const WITH_EVENT: [(&str, &[&str], &str); 37] = [
+const WITH_EVENT: [(&str, &[&str], &str); 39] = [
     ("user create", &[ADDRESS, "--name", "Carol"], "user.create"),
     ("user list", &[], "user.read"),
     ("user show", &[ADDRESS], "user.read"),
@@ -80,6 +80,8 @@ const WITH_EVENT: [(&str, &[&str], &str); 37] = [
     ("token prune", &[], "token.prune"),
     ("session list", &[ADDRESS], "session.read"),
     ("session end", &[ADDRESS, "--all"], "session.end"),
+    ("device list", &[ADDRESS], "device.read"),
+    ("device end", &[ADDRESS, "--all"], "device.end"),
     ("key create", &[ADDRESS, "--name", "k"], "key.create"),
     ("key list", &[ADDRESS], "key.read"),
     ("key revoke", &[ADDRESS, "1"], "key.revoke"),

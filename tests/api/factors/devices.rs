@@ -19,6 +19,7 @@ on_both_databases!(
     scopes_that_need_a_factor_are_never_trusted,
     devices_of_a_user_are_limited_and_pruned,
     page_trusts_the_browser_and_forgets_it,
+    operator_lists_and_forgets_devices,
 );
 
 /// The second step, after which the device is trusted. Returns its secret.
@@ -218,6 +219,32 @@ fn every_change_of_what_a_sign_in_needs_ends_the_trust(backend: Backend) {
         mfa_token(&on_device(&app, &eve, device));
     }
     access_token(&on_device(&app, &again, &kept));
+}
+
+fn operator_lists_and_forgets_devices(backend: Backend) {
+    let (builder, clock) = builder(backend);
+    let app = builder.start();
+    let ada = enrol(&app, &clock, "ada");
+    let devices = [(); 3].map(|()| trust(&app, &clock, &ada, ""));
+    let email = ada.person.email.as_str();
+    let (code, listed) = app.run(&["device", "list", email]);
+    assert_eq!((code, listed.lines().count()), (Some(0), 3), "{listed}");
+    let newest = listed.split('\t').next().unwrap();
+    let (code, printed) = app.run(&["device", "end", email, newest]);
+    assert_eq!(code, Some(0), "{printed}");
+    mfa_token(&on_device(&app, &ada, &devices[2]));
+    access_token(&on_device(&app, &ada, &devices[1]));
+    let (code, printed) = app.run(&["device", "end", email, newest]);
+    assert_eq!(code, Some(1), "{printed}");
+    let (code, printed) = app.run(&["device", "end", email, "--all", "--yes"]);
+    assert_eq!(code, Some(0), "{printed}");
+    for device in &devices {
+        mfa_token(&on_device(&app, &ada, device));
+    }
+    // Sessions stay.
+    assert_eq!(app.status("/users/me", &ada.token), 200);
+    let events = "audit_events WHERE action = 'device.end' AND actor LIKE 'operator%'";
+    assert_eq!(app.database().count(events), 2);
 }
 
 fn scopes_that_need_a_factor_are_never_trusted(backend: Backend) {

@@ -1,6 +1,7 @@
 //! Second factors: authenticator apps, recovery codes, and sign-ins that ask for them.
 
 pub mod app;
+mod clock;
 mod devices;
 mod enrolment;
 mod guessing;
