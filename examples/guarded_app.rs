@@ -9,8 +9,11 @@
 //! ```
 
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer, get};
-use tokenhouse::{Auth, Authenticated, Authorized, Config, MaybeAuthenticated, StaticKey, Worker};
+use actix_web::{App, HttpServer, get, post};
+use tokenhouse::{
+    Auth, Authenticated, Authorized, Config, Fresh, MaybeAuthenticated, SecondFactor, StaticKey,
+    Worker,
+};
 
 // A scope of this app. `tokenhouse user grant ada@example.com orders:read` grants it to a user.
 tokenhouse::scope!(OrdersRead = "orders:read");
@@ -42,9 +45,23 @@ async fn report(_key: StaticKey) -> &'static str {
     "All is well\n"
 }
 
+/// For users who have signed in with a second factor (RFC 9470).
+#[post("/refunds")]
+async fn refund(caller: SecondFactor) -> String {
+    format!("Refunded by {}\n", caller.user.email)
+}
+
+/// For users who have signed in at most five minutes ago.
+#[post("/account")]
+async fn close_account(caller: Fresh<300>) -> String {
+    format!("Closed the account of {}\n", caller.user.email)
+}
+
 fn routes(app: &mut ServiceConfig) {
     app.service(notes)
         .service(orders)
+        .service(refund)
+        .service(close_account)
         .service(home)
         .service(report);
 }

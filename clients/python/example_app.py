@@ -24,6 +24,11 @@ def order() -> dict[str, str]:
     return {"order": "taken"}
 
 
+@app.post("/refunds")
+def refund(user: Annotated[User, Depends(requires("orders:read", mfa=True, max_age=300))]) -> dict[str, str]:
+    return {"refunded_by": user.email}
+
+
 @app.get("/me")
 def me(user: Annotated[User, Depends(current_user)]) -> User:
     return user

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokenhouse::Clock;
 
+use crate::factors::app::{enrol, with_settings};
 use crate::harness::{
     Backend, Client, Running, STATIC_KEY, TestApp, on_both_databases, wait_for_cache_expiry,
 };
@@ -20,6 +21,7 @@ on_both_databases!(
     single_credential_is_accepted_in_any_header,
     mutated_tokens_are_rejected,
     example_app_accepts_the_credentials_of_the_service,
+    example_app_requires_a_second_factor_and_a_recent_sign_in,
     mistyped_key_is_rejected_without_the_database,
     key_use_is_recorded_once_per_minute,
     request_does_not_wait_for_use_recording,
@@ -262,6 +264,45 @@ fn example_app_accepts_the_credentials_of_the_service(backend: Backend) {
 
     assert_eq!(app.post("/logout").bearer(&token).send().status, 204);
     assert_eq!(get("/notes", &token), (401, refused.to_owned()));
+}
+
+fn example_app_requires_a_second_factor_and_a_recent_sign_in(backend: Backend) {
+    let minutes = TimeDelta::minutes(10);
+    let clock = Clock::manual(Utc::now() - minutes);
+    let app = with_settings(TestApp::builder(backend))
+        .clock(clock.clone())
+        .start();
+    let bob = app.register("bob");
+    let early = bob.sign_in();
+    let ada = enrol(&app, &clock, "ada");
+    let (_example, client) = start_example(&app.database().url());
+    let post = |path: &str, token: &str| {
+        let response = client.post(path).bearer(token).send();
+        let challenge = response.header("WWW-Authenticate").unwrap_or_default();
+        (response.status, challenge)
+    };
+    let challenge = |required: &str| {
+        let error = "insufficient_user_authentication";
+        let challenge = format!(r#"Bearer realm="tokenhouse", error="{error}", {required}"#);
+        (401, challenge)
+    };
+    let accepted = (200, String::new());
+    assert_eq!(post("/refunds", &early), challenge(r#"acr_values="mfa""#));
+    assert_eq!(post("/refunds", &ada.token), accepted);
+    // The example goes by the time of the machine.
+    for token in [&early, &ada.token] {
+        assert_eq!(post("/account", token), challenge(r#"max_age="300""#));
+    }
+    clock.set(Utc::now(), false);
+    let late = bob.sign_in();
+    assert_eq!(post("/account", &late), accepted);
+    assert_eq!(post("/refunds", &late), challenge(r#"acr_values="mfa""#));
+    // Nobody has signed in with a key.
+    let key = app.create_key(&late, "").secret;
+    assert_eq!(post("/account", &key).0, 403);
+    for path in ["/account", "/refunds"] {
+        assert_eq!(client.post(path).send().status, 401);
+    }
 }
 
 /// Start time of the manual clock.

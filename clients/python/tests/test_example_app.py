@@ -26,6 +26,24 @@ def test_a_session_ends(client, auth_headers, tokenhouse_clock):
     assert client.get("/notes", headers=headers).status_code == 401
 
 
+def test_refunds_need_a_second_factor_and_a_recent_sign_in(client, tokenhouse, tokenhouse_clock):
+    ada = tokenhouse.create_user(scopes="orders:read")
+
+    def refund(amr):
+        response = client.post("/refunds", headers=tokenhouse.headers(ada, amr=amr))
+        return response.status_code, response.headers.get("WWW-Authenticate", "")
+
+    second_factor = ["pwd", "otp", "mfa"]
+    assert refund(second_factor)[0] == 200
+    status, challenge = refund(["pwd"])
+    assert status == 401 and 'acr_values="mfa"' in challenge
+    # The app goes by the time of its machine.
+    tokenhouse_clock.set(datetime.now(UTC) - timedelta(minutes=10))
+    status, challenge = refund(second_factor)
+    assert status == 401 and 'max_age="300"' in challenge
+    assert "insufficient_user_authentication" in challenge
+
+
 def test_the_app_knows_the_session(client, auth_headers, tokenhouse_user, tokenhouse_clock):
     ada = tokenhouse_user()
     tokenhouse_clock.set(datetime(2026, 1, 1, tzinfo=UTC))

@@ -6,11 +6,13 @@ use super::authenticator::{Authenticator, USER_VERIFIED};
 use super::{ask, assert_refused, builder, count_events, enrol, expire, sign_in};
 use crate::factors::app::access_token;
 use crate::harness::{Backend, STATIC_KEY, on_both_databases};
+use crate::pages::browser::Browser;
 
 on_both_databases!(
     passkey_signs_in_without_a_password,
     other_passkeys_sign_nobody_in,
     dead_passkey_is_unknown_and_others_are_not,
+    outage_says_nothing_about_a_passkey,
     passkey_asks_for_scopes_and_a_device,
     questions_of_one_network_are_limited,
     related_origins_are_listed,
@@ -127,6 +129,50 @@ fn dead_passkey_is_unknown_and_others_are_not(backend: Backend) {
     let (id, options) = ask(&app);
     let refused = sign_in(&app, &id, &ada.key.sign(&options));
     assert_eq!(assert_refused(&refused)["unknown_credential"], true);
+}
+
+fn outage_says_nothing_about_a_passkey(backend: Backend) {
+    let (builder, _clock) = builder(backend, "first");
+    let app = builder.start();
+    let mut ada = enrol(&app, "ada");
+    let mut stranger = Authenticator::new();
+    stranger.handle.clone_from(&ada.key.handle);
+    let asked = [(); 4].map(|()| ask(&app));
+    match backend {
+        // What was asked is found, and no passkey.
+        Backend::Sqlite => app
+            .database()
+            .execute("ALTER TABLE passkeys RENAME TO gone"),
+        Backend::Postgres => app.database().make_unavailable(),
+    }
+    for (key, asked) in [&mut ada.key, &mut stranger]
+        .into_iter()
+        .zip(asked.chunks(2))
+    {
+        let (id, options) = &asked[0];
+        let refused = sign_in(&app, id, &key.sign(options));
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(
+            !refused.text().contains("unknown_credential"),
+            "{refused:?}"
+        );
+        let (id, options) = &asked[1];
+        let credential = key.sign(options).to_string();
+        let form = [("challenge_id", id.as_str()), ("credential", &credential)];
+        let page = Browser::new(&app)
+            .at("auth.example")
+            .post("/signin/passkey", &form);
+        assert_eq!(page.status, 503, "{page:?}");
+        assert!(!page.text().contains("data-passkey-signal"), "{page:?}");
+    }
+    match backend {
+        Backend::Sqlite => app
+            .database()
+            .execute("ALTER TABLE gone RENAME TO passkeys"),
+        Backend::Postgres => app.database().make_available(),
+    }
+    let (id, options) = ask(&app);
+    access_token(&sign_in(&app, &id, &ada.key.sign(&options)));
 }
 
 fn passkey_asks_for_scopes_and_a_device(backend: Backend) {

@@ -143,10 +143,7 @@ fn passkey_proves_the_user_again() {
     browser.click(PASSKEY);
     browser.wait_for_text("tkh_");
     assert_eq!(app.database().count("api_keys"), 1);
-    assert_eq!(
-        count_events(&app, "session.renew", "pwd hwk user mfa"),
-        1
-    );
+    assert_eq!(count_events(&app, "session.renew", "pwd hwk user mfa"), 1);
     // Without scripts, the page says what else proves the user.
     let plain = Chromium::start(app.address(), false);
     enter_password(&plain, &ada);
@@ -222,14 +219,41 @@ fn dead_passkey_is_named_to_the_browser() {
     browser.wait_for(|url| url.ends_with("/account/factors?removed"));
     let told = "&quot;allAcceptedCredentialIds&quot;:[]";
     assert!(browser.source().contains(told), "{}", browser.source());
-    browser.replace_passkeys(&authenticator, &made[0]);
+    // The page that a sign-in leads to tells it as well, and this browser forgets the passkey.
     browser.open(&format!("{SITE}/account"));
+    browser.replace_passkeys(&authenticator, &made[0]);
     browser.click("form[action$='/signout'] button");
     // The browser chooses it at once, and once only.
     browser.wait_for_text("The passkey was not accepted");
     browser.wait_for_text("signalUnknownCredential");
     browser.click("#email");
     assert_eq!(count_events(&app, "login", "\"passkey\":\"unknown\""), 1);
+}
+
+#[test]
+fn passkey_works_only_under_its_own_name() {
+    let (app, browser) = start("first");
+    let ada = app.register("ada");
+    browser.add_authenticator(true);
+    enter_password(&browser, &ada);
+    browser.wait_for(is_account);
+    make_passkey(&browser);
+    // Browsers know this address, but make no passkeys for it.
+    browser.open(
+        &SITE
+            .replace("localhost", "127.0.0.1")
+            .replace("8123", "8123/signin"),
+    );
+    browser.wait_for_text("Passkeys work only at localhost.");
+    // Under another name below the domain, the browser or the service refuses.
+    browser.open(&SITE.replace("localhost:8123", "other.localhost:8123/signin"));
+    browser.click(PASSKEY);
+    browser.wait_for_text("That did not work, or was cancelled");
+    let signed_in = "audit_events WHERE action = 'login' AND result = 'ok'";
+    assert_eq!(app.database().count(signed_in), 1);
+    // Without TLS and under a name that is not of this machine, there are none.
+    browser.open(&SITE.replace("localhost:8123", "elsewhere.example:8123/signin"));
+    browser.wait_for_text("This browser cannot use passkeys.");
 }
 
 #[test]

@@ -5,9 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::json;
 
 use super::authenticator::{Authenticator, BACKED_UP, BACKUP_ELIGIBLE, USER_VERIFIED};
-use super::{assert_refused, begin, builder, confirm, count_events, enrol, expire, sign_in};
+use super::{
+    assert_refused, begin, builder, confirm, count_events, enrol, expire, forget, sign_in,
+};
 use crate::factors::app::{builder as without_passkeys, enrol as enrol_app};
-use crate::harness::{Backend, TestApp, on_both_databases, send, text};
+use crate::harness::{Backend, on_both_databases, send, text};
 
 on_both_databases!(
     passkey_is_added_and_removed,
@@ -120,13 +122,6 @@ fn options_follow_the_mode(backend: Backend) {
         );
         assert_eq!(asked["requireResidentKey"], json!(mode == "first"));
     }
-}
-
-/// Removes a passkey that was not confirmed: a user has ten at most.
-fn forget(app: &TestApp, token: &str, id: i64) {
-    let remove = app.request("DELETE", format!("/users/me/factors/{id}"));
-    let removed = remove.bearer(token).json(&json!({})).send();
-    assert_eq!(removed.status, 204, "{removed:?}");
 }
 
 fn other_ceremonies_add_no_passkey(backend: Backend) {

@@ -71,6 +71,13 @@ pub fn confirm(app: &TestApp, token: &str, id: i64, credential: &Value) -> Respo
     request.bearer(token).json(&body).send()
 }
 
+/// Removes a passkey, confirmed or not: a user has ten at most.
+pub fn forget(app: &TestApp, token: &str, id: i64) {
+    let remove = app.request("DELETE", format!("/users/me/factors/{id}"));
+    let removed = remove.bearer(token).json(&json!({})).send();
+    assert_eq!(removed.status, 204, "{removed:?}");
+}
+
 /// What the browser is asked, and the id to send back with the signature.
 pub fn options(response: &Response) -> (String, Value) {
     assert_eq!(response.status, 200, "{response:?}");
