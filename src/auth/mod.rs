@@ -81,7 +81,8 @@ pub(crate) use session::MULTI_FACTOR;
 pub(crate) use session::is_multi_factor;
 pub use session::{Device, DeviceSecret, IssuedToken, Refreshable, SignInKind};
 pub use sign_in::{
-    FactorInput, PendingEnrolment, PendingSignIn, SecondStep, SignIn, SignInStep, VerifiedAccount,
+    FactorInput, PendingEnrolment, PendingSignIn, SecondStep, SessionRequest, SignIn, SignInStep,
+    VerifiedAccount,
 };
 #[cfg(feature = "pages")]
 pub(crate) use sign_in_code::{CodeRequest, Redeemed};

@@ -18,7 +18,7 @@ use super::routes::account::DeletionInput;
 use super::routes::admin_users::NewUserInput;
 use super::routes::keys::NewKeyInput;
 use super::routes::oauth::CredentialForm;
-use super::routes::token::TokenForm;
+use super::routes::token_form::TokenForm;
 use crate::auth::{PasswordInput, ProfileInput, RegistrationInput, UserPatch};
 use crate::credential::{CredentialDigest, is_credential_shaped};
 use crate::error::{Error as DomainError, FieldError};

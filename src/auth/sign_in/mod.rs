@@ -38,12 +38,8 @@ pub struct SignIn {
     pub name: String,
     /// The password.
     pub password: SecretString,
-    /// The scopes of the session, separated by spaces; all of the user's if `None` or empty.
-    pub scope: Option<String>,
-    /// The device.
-    pub device: Device,
-    /// Which kind of session begins.
-    pub kind: SignInKind,
+    /// The session that begins.
+    pub session: SessionRequest,
     /// The code of a second factor, as the user typed it; ignored for a user who has none.
     pub otp: Option<SecretString>,
     /// The secret of a trusted device, which replaces the code.
@@ -56,13 +52,23 @@ impl SignIn {
         Self {
             name: name.to_owned(),
             password,
-            scope: None,
-            device: Device::default(),
-            kind: SignInKind::default(),
+            session: SessionRequest::default(),
             otp: None,
             device_token: None,
         }
     }
+}
+
+/// The session that a sign-in asks for: by default, one with all scopes of the user, from a device that says nothing
+/// about itself.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRequest {
+    /// The scopes, separated by spaces; all of the user's if `None` or empty.
+    pub scope: Option<String>,
+    /// The device.
+    pub device: Device,
+    /// Which kind of session begins.
+    pub kind: SignInKind,
 }
 
 /// The result of the transaction of a sign-in with the right password.
@@ -132,19 +138,20 @@ impl Auth {
             match code.cloned().filter(|_| verified.account.has_factor) {
                 Some(code) => verified = self.pass_at_once(context, verified, &code).await?,
                 None => {
-                    let scope = request.scope.as_deref();
+                    let scope = request.session.scope.as_deref();
                     let (scopes, _) = self.check_scopes(context, &verified, scope).await?;
                     let (id, device) = (verified.account.user.id, request.device_token.as_ref());
                     verified.trusted_device = self.find_device(id, device, &scopes).await?;
                     if verified.trusted_device.is_none() {
-                        let waiting = self.await_factor(context, &verified, request).await?;
+                        let waiting = self.await_factor(context, &verified, &request.session);
+                        let waiting = waiting.await?;
                         return Ok((verified, Some(waiting)));
                     }
                 }
             }
         }
         let issued = self
-            .create_access_token(context, &verified, request)
+            .create_access_token(context, &verified, &request.session)
             .await?;
         Ok((verified, issued.map(SignInStep::Done)))
     }
@@ -190,18 +197,17 @@ impl Auth {
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
-        request: &SignIn,
+        request: &SessionRequest,
     ) -> Result<Option<IssuedToken>, Error> {
         let account = &verified.account;
         let has_shown = is_multi_factor(verified.methods) || verified.trusted_device.is_some();
         if self.asks_for_factor(account) && !has_shown {
             return Err(Error::SecondFactorRequired);
         }
-        let SignIn {
+        let SessionRequest {
             scope,
             device,
             kind,
-            ..
         } = request;
         let context = verified.context(context);
         let (scopes, is_refresh_requested) = self

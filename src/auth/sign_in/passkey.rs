@@ -2,7 +2,7 @@
 
 use pydantic_email::fold;
 
-use super::SignIn;
+use super::SessionRequest;
 use super::password::VerifiedAccount;
 use super::second_factor::MAX_TRIES;
 use crate::audit::{Action, AuditContext, Event, Events};
@@ -55,8 +55,7 @@ impl Auth {
         self.ask_for_signature(Signatory::Anyone).await
     }
 
-    /// Signs the user of a passkey in, without a password: the authenticator has verified the user. Of
-    /// `request`, only scopes, device and kind count.
+    /// Signs the user of a passkey in, without a password: the authenticator has verified the user.
     ///
     /// # Errors
     /// [`Error::PasskeysOff`] unless passkeys stand alone; [`Error::BadPasskey`] for every signature that is not
@@ -66,7 +65,7 @@ impl Auth {
         &self,
         context: &AuditContext,
         answer: &PasskeyAnswer,
-        request: &SignIn,
+        request: &SessionRequest,
     ) -> Result<IssuedToken, Error> {
         self.require_lone_passkeys()?;
         self.0.throttle.count_passkey(context).await?;

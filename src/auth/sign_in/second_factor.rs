@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::enrolment::digest_of;
 use super::factor_check::{FactorInput, ShownFor, Waiting};
 use super::password::VerifiedAccount;
-use super::{SignIn, choose_session_scopes};
+use super::{SessionRequest, choose_session_scopes};
 use crate::audit::{Action, AuditContext, Event};
 use crate::auth::Auth;
 use crate::auth::session::{Device, IssuedToken, SignInKind};
@@ -76,7 +76,7 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(account: &Account, request: &SignIn) -> Self {
+    fn new(account: &Account, request: &SessionRequest) -> Self {
         Self {
             scope: request.scope.clone(),
             device_id: request.device.id.clone(),
@@ -89,8 +89,8 @@ impl State {
         }
     }
 
-    fn into_request(self) -> SignIn {
-        SignIn {
+    fn into_request(self) -> SessionRequest {
+        SessionRequest {
             scope: self.scope,
             device: Device {
                 id: self.device_id,
@@ -100,7 +100,6 @@ impl State {
                 None => SignInKind::Client,
                 Some(is_kept) => SignInKind::Browser { is_kept },
             },
-            ..SignIn::new("", SecretString::default())
         }
     }
 }
@@ -156,7 +155,7 @@ impl Auth {
         &self,
         context: &AuditContext,
         verified: &VerifiedAccount,
-        request: &SignIn,
+        request: &SessionRequest,
     ) -> Result<SignInStep, Error> {
         let VerifiedAccount {
             account, attempt, ..

@@ -7,11 +7,9 @@ use serde_json::Value;
 use super::factors::{codes_page, has_factor, refused};
 use super::page::own_path;
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, empty_form, leading, signed_in};
+use super::sign_in::{Onward, empty_form, leading, of_browser, signed_in};
 use super::{FreshForm, OwnForm, Page, SignedForm, back_to, refused_form, show};
-use crate::auth::{
-    AuditContext, Auth, ConfirmedFactor, Enroller, PasskeyAnswer, SignIn, SignInKind,
-};
+use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, PasskeyAnswer};
 use crate::error::Error as DomainError;
 use crate::guards::{BrowserSession, MaybeBrowserSession};
 use crate::http::body::form::{Fields, FromFields};
@@ -185,12 +183,7 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page);
-    let asked = SignIn {
-        kind: SignInKind::Browser {
-            is_kept: form.is_kept,
-        },
-        ..SignIn::new("", SecretString::default())
-    };
+    let asked = of_browser(form.is_kept);
     // Boxed, or every connection that is still reading its form would reserve the space.
     match Box::pin(auth.sign_in_with_passkey(&context, &form.answer, &asked)).await {
         Ok(issued) => {

@@ -12,7 +12,9 @@ use super::{
     OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
     see_other, show,
 };
-use crate::auth::{AuditContext, Auth, IssuedToken, SignIn, SignInKind, SignInStep};
+use crate::auth::{
+    AuditContext, Auth, IssuedToken, SessionRequest, SignIn, SignInKind, SignInStep,
+};
 use crate::config::Registration;
 use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::{BrowserError, BrowserSession, MaybeBrowserSession};
@@ -262,11 +264,19 @@ pub(super) async fn begin_session(
     is_kept: bool,
 ) -> Result<SignInStep, DomainError> {
     let sign_in = SignIn {
-        kind: SignInKind::Browser { is_kept },
+        session: of_browser(is_kept),
         ..sign_in
     };
     // Boxed, or every connection that is still reading its form would reserve the space.
     Box::pin(auth.sign_in(context, sign_in)).await
+}
+
+/// The session of a browser, with all scopes of its user.
+pub(super) fn of_browser(is_kept: bool) -> SessionRequest {
+    SessionRequest {
+        kind: SignInKind::Browser { is_kept },
+        ..SessionRequest::default()
+    }
 }
 
 /// Ends the session that a browser had before it got another cookie: it could not end it any more.

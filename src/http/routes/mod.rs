@@ -29,6 +29,7 @@ pub(super) mod renewal;
 pub(super) mod sessions;
 pub(super) mod start_page;
 pub(super) mod token;
+pub(super) mod token_form;
 pub(super) mod tutorial;
 
 use actix_web::dev::HttpServiceFactory;
