@@ -51,8 +51,15 @@ def visit(pages, email, totp):
     page.fill("#password", PASSWORD)
     pages.press("Create account")
     page.locator("#otp").wait_for()
-    secret = page.locator("input[name=secret]").get_attribute("value")
     pages.look("enrol")
+    pages.press("Add a passkey instead")
+    page.get_by_role("button", name="Create the passkey").wait_for()
+    pages.look("enrol-passkey")
+    page.get_by_role("link", name="Sign in from the start").click()
+    page.wait_for_url("**/signin")
+    pages.sign_in(email)
+    page.locator("#otp").wait_for()
+    secret = page.locator("input[name=secret]").get_attribute("value")
     pages.expected_status = 422
     page.fill("#otp", "000000")
     pages.press("Sign in")
@@ -62,6 +69,7 @@ def visit(pages, email, totp):
     page.fill("#otp", totp(secret))
     pages.press("Sign in")
     page.locator(".codes").wait_for()
+    recovery_code = page.locator(".codes code").first.inner_text()
     pages.look("first-codes")
     page.locator("a.button").click()
     page.wait_for_url("**/account")
@@ -97,7 +105,47 @@ def visit(pages, email, totp):
     authenticator.touch(True)
     pages.press("Use a passkey")
     page.wait_for_url("**/account")
+    authenticator.touch(False)
+    rename_passkey(pages)
     pages.press("Sign out")
+    confirm_with_passkey(pages, email, recovery_code, authenticator)
     # The browser offers the passkey in the field of the address, and this user takes it.
     pages.open("/signin")
     page.wait_for_url("**/account")
+
+
+def rename_passkey(pages):
+    pages.open("/account/factors")
+    row = pages.page.locator("ul.card.rows").first.locator("li").last
+    row.get_by_text("Rename").click()
+    row.locator("input[name=name]").fill("Laptop")
+    pages.look("factor-rename")
+    row.get_by_role("button", name="Save").click()
+    pages.page.get_by_text("The new name is saved.").wait_for()
+
+
+def confirm_with_passkey(pages, email, code, authenticator):
+    """In a trusted browser, a session has shown no second factor, and changes nothing without one."""
+    page = pages.page
+    pages.sign_in(email)
+    page.locator("#code").fill(code)
+    page.locator("#remember").check()
+    page.locator("main form button").first.click()
+    page.wait_for_url("**/account")
+    pages.press("Sign out")
+    pages.sign_in(email)
+    page.wait_for_url("**/account")
+    pages.open("/account/factors")
+    page.get_by_text("Make new codes").click()
+    pages.expected_status = 403
+    pages.press("Replace the old codes")
+    page.get_by_role("button", name="Use a passkey").wait_for()
+    pages.look("confirm-with-passkey")
+    pages.expected_status = None
+    authenticator.touch(True)
+    pages.press("Use a passkey")
+    page.locator(".codes").wait_for()
+    pages.open("/account")
+    authenticator.touch(False)
+    pages.press("Sign out")
+    authenticator.touch(True)

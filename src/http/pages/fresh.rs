@@ -33,14 +33,7 @@ const CONFIRM: &str = "confirm";
 const CODE: &str = "confirm-code";
 
 /// What a page that is shown again does not repeat: secrets, and the fields of its own.
-const NOT_REPEATED: [&str; 6] = [
-    "user",
-    CONFIRM,
-    CODE,
-    CHALLENGE_ID,
-    CREDENTIAL,
-    "password",
-];
+const NOT_REPEATED: [&str; 6] = ["user", CONFIRM, CODE, CHALLENGE_ID, CREDENTIAL, "password"];
 
 /// A form as [`SignedForm`], from a caller who has signed in within 15 minutes, with a second factor if the user
 /// has one.

@@ -15,8 +15,8 @@ use crate::error::{Error as DomainError, FieldError, InvalidField};
 use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::{PasskeyView, Refusal};
 use crate::pages::sign_in::SecondFactorPage;
+use crate::pages::{PasskeyView, Refusal};
 
 /// What the page sends.
 pub(super) struct SecondFactorForm {

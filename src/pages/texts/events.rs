@@ -12,8 +12,8 @@ texts! {
     session_rename: "Session renamed", "Sitzung umbenannt", "Sesión renombrada", "Session renommée";
     session_evicted: "Oldest session ended for a new one", "Älteste Sitzung für eine neue beendet",
         "Sesión más antigua cerrada por una nueva", "Session la plus ancienne remplacée par une nouvelle";
-    session_renew: "Password or code entered again", "Passwort oder Code noch einmal eingegeben",
-        "Contraseña o código introducidos de nuevo", "Mot de passe ou code saisi à nouveau";
+    session_renew: "Identity confirmed again", "Identität noch einmal bestätigt",
+        "Identidad confirmada de nuevo", "Identité confirmée à nouveau";
     device_trust: "Device trusted", "Gerät als vertrauenswürdig gemerkt", "Dispositivo de confianza añadido", "Appareil ajouté aux appareils de confiance";
     device_end: "Trust in devices ended", "Vertrauen in Geräte beendet",
         "Confianza en dispositivos retirada", "Confiance retirée à des appareils";
