@@ -17,9 +17,9 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 /// The challenge when a credential was sent and is not valid.
 const CHALLENGE_INVALID: &str = r#"Bearer realm="tokenhouse", error="invalid_token""#;
 
-/// The challenge when the user must show a second factor (RFC 9470 section 3).
+/// The challenge when the sign-in does not suffice (RFC 9470 section 3); what would follows.
 const CHALLENGE_STEP_UP: &str =
-    r#"Bearer realm="tokenhouse", error="insufficient_user_authentication", acr_values="mfa""#;
+    r#"Bearer realm="tokenhouse", error="insufficient_user_authentication""#;
 
 /// The challenge when a valid credential does not allow the request (RFC 6750 section 3.1).
 const CHALLENGE_INSUFFICIENT: &str = r#"Bearer realm="tokenhouse", error="insufficient_scope""#;

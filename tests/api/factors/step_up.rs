@@ -15,8 +15,10 @@ on_both_databases!(
 fn assert_challenge(response: &Response, expected: &str) {
     let challenge = response.header("WWW-Authenticate").unwrap_or_default();
     let error = r#"error="insufficient_user_authentication""#;
-    assert!(
-        response.status == 401 && challenge.contains(error) && challenge.contains(expected),
+    let expected = format!(r#"Bearer realm="tokenhouse", {error}, {expected}"#);
+    assert_eq!(
+        (response.status, challenge),
+        (401, expected),
         "{response:?}"
     );
 }
