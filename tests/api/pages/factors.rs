@@ -14,11 +14,12 @@ on_both_databases!(
 const PAGE: &str = "/account/factors";
 const CODES: &str = "/account/recovery-codes";
 
-/// The address of the first form below a path.
+/// The address of the first form that does this to a factor.
 #[track_caller]
-fn action(page: &str, below: &str) -> String {
-    let start = page.find(below).expect("a form");
-    page[start..].split('"').next().unwrap().to_owned()
+fn action(page: &str, what: &str) -> String {
+    let mut paths = page.split('"').filter(|text| text.starts_with(PAGE));
+    let path = paths.find(|path| path.ends_with(what));
+    path.expect("a form").to_owned()
 }
 
 /// Begins to add an app. Returns where to confirm it, and its seed.
@@ -28,7 +29,7 @@ fn begin(browser: &mut Browser, name: &str) -> (String, String) {
     assert_eq!(begun.status, 200, "{begun:?}");
     assert!(begun.text().contains("<svg "), "{begun:?}");
     let secret = hidden(begun.text(), "secret").unwrap();
-    (action(begun.text(), "/account/factors/"), secret)
+    (action(begun.text(), "/confirm"), secret)
 }
 
 #[track_caller]
@@ -96,7 +97,7 @@ fn app_is_added_used_and_removed(backend: Backend) {
 
     // Later, only with the password and a code.
     clock.advance(TimeDelta::minutes(16));
-    let remove = action(&other.page(PAGE), "/account/factors/");
+    let remove = action(&other.page(PAGE), "/remove");
     let password = ("confirm", ada.password.as_str());
     for path in [remove.as_str(), CODES, PAGE] {
         for typed in [&[][..], &[password]] {
@@ -130,7 +131,7 @@ fn session_without_a_code_changes_nothing(backend: Backend) {
     let confirmed = browser.submit(PAGE, &confirm, &[("otp", &code)]);
     assert_eq!(confirmed.status, 200, "{confirmed:?}");
 
-    let remove = action(&earlier.page(PAGE), "/account/factors/");
+    let remove = action(&earlier.page(PAGE), "/remove");
     for path in [remove.as_str(), CODES, PAGE] {
         let asked = earlier.submit(PAGE, path, &[]);
         assert_asks_for_code(&asked, path);
