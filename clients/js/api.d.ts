@@ -411,6 +411,11 @@ export interface Schemas {
     /** What it takes: `totp`, `webauthn`, `recovery_code`; or the kinds of factors that may be added. */
     methods: Array<string>;
   };
+  /** Another name for a session or second factor. */
+  NameUpdate: {
+    /** Shortened to 100 characters. */
+    name: string;
+  };
   /** An error with its OAuth2 code (RFC 6749 section 5.2). */
   OAuthError: {
     detail: string;
@@ -469,13 +474,17 @@ export interface Schemas {
     surname?: string;
     website?: string;
   };
-  /** What the user shows: the password, a code, or both. */
+  /** What the user shows: the password, a code or a passkey, or the password and one of the others. */
   Reauthenticate: {
     password?: string;
     /** The code of an authenticator app. */
     otp?: string;
     /** In place of `otp`. */
     recovery_code?: string;
+    /** In place of `otp`: what `/users/me/reauthenticate/options` has returned; with `credential`. */
+    challenge_id?: string;
+    /** What `navigator.credentials.get` has returned, by its `toJSON()`. */
+    credential?: Record<string, unknown>;
   };
   /** New recovery codes. */
   RecoveryCodesCreated: {
@@ -531,11 +540,6 @@ export interface Schemas {
   /** All sessions of a user. */
   SessionList: {
     sessions: Array<Schemas["Session"]>;
-  };
-  /** Another name for a session. */
-  SessionUpdate: {
-    /** Shortened to 100 characters. */
-    name: string;
   };
   /** An invalid form at `/token`. */
   TokenRefusal: {
@@ -977,6 +981,13 @@ export interface Routes {
     }; body: Schemas["FactorProof"] };
     response: undefined;
   };
+  /** Rename a second factor */
+  "PATCH /users/me/factors/{id}": {
+    input: { path: {
+      id: number;
+    }; body: Schemas["NameUpdate"] };
+    response: Schemas["Factor"];
+  };
   /** From now on a sign-in asks for it. The code does not count again, and a passkey that is refused must be
    * begun again. A sign-in that waits for the factor is finished at `/token`, with the grant
    * `urn:tokenhouse:grant-type:mfa-enrollment`. */
@@ -1011,11 +1022,17 @@ export interface Routes {
   };
   /** For a change that requires a recent sign-in, and to answer the challenge
    * `insufficient_user_authentication` (RFC 9470). The session goes on with a new access token, whose time of
-   * authentication is now; with a code, it counts as one with a second factor. The presented token ends. A refresh
+   * authentication is now; with a code or a passkey, it counts as one with a second factor. The presented token ends. A refresh
    * token stays. */
   "POST /users/me/reauthenticate": {
     input: { body: Schemas["Reauthenticate"] };
     response: Schemas["TokenResponse"];
+  };
+  /** The browser signs what this returns, and the signature goes to `/users/me/reauthenticate`. It counts once, for
+   * the session of the token. */
+  "POST /users/me/reauthenticate/options": {
+    input: { body: Record<string, unknown> };
+    response: Schemas["PasskeyOptions"];
   };
   /** Those from before count no more. Requires the same as adding a factor. */
   "POST /users/me/recovery-codes": {
@@ -1045,7 +1062,7 @@ export interface Routes {
   "PATCH /users/me/sessions/{id}": {
     input: { path: {
       id: number;
-    }; body: Schemas["SessionUpdate"] };
+    }; body: Schemas["NameUpdate"] };
     response: Schemas["Session"];
   };
   /** For nginx's `auth_request` and similar, with any method. A 200 describes the user in headers, all of

@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::LANG;
-use super::passkeys::{CHALLENGE_ID, CREDENTIAL, passkey_answer};
+use super::passkeys::{CHALLENGE_ID, CREDENTIAL, passkey_answer, without_code};
 use super::{Page, SignedForm, cookies, refused_form, show, show_as};
 use crate::auth::{Auth, FactorInput, PasskeyAnswer, Proof, RenewedSession, is_multi_factor};
 use crate::credential::Candidates;
@@ -164,6 +164,10 @@ pub(super) async fn confirmed<T>(
     match renewed {
         Ok(renewed) => replace(request, &page, &session, &renewed).await,
         Err(Error::Domain(error)) => {
+            let error = match form.typed.passkey {
+                Some(_) => without_code(error),
+                None => error,
+            };
             let asking = asking(request, auth, &session, (frame, &methods)).await?;
             let asking = asking.before(form.fields.clone(), (page.address(), page.link(cancel)));
             let page = refused_form(error, |error| show(&asking.refused(error)))?;

@@ -36,6 +36,14 @@ pub(super) fn passkey_answer(fields: &mut Fields) -> Option<PasskeyAnswer> {
     is_signed.then_some(answer)
 }
 
+/// Why a form with a passkey is refused: it sends no code that could be wrong.
+pub(super) fn without_code(error: DomainError) -> DomainError {
+    match error {
+        DomainError::WrongCode { .. } => DomainError::BadPasskey { is_unknown: false },
+        error => error,
+    }
+}
+
 /// What the browser of a signed-in user is told of the passkeys; `None` if there is nothing to tell. A database that
 /// does not answer says nothing about them.
 pub(super) async fn accepted(auth: &Auth, session: &BrowserSession) -> Option<PasskeySignal> {

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::page::own_path;
-use super::passkeys::passkey_answer;
+use super::passkeys::{passkey_answer, without_code};
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
 use super::{OwnForm, Page, cookies, refused_form, show};
@@ -101,7 +101,11 @@ pub(super) async fn check(
                 is_browser: true,
                 remembers_device: form.remembers_device,
             };
-            Box::pin(auth.continue_sign_in(&context, step)).await
+            let continued = Box::pin(auth.continue_sign_in(&context, step)).await;
+            match form.passkey {
+                Some(_) => continued.map_err(without_code),
+                None => continued,
+            }
         }
         // Costs no try.
         None => Err(FieldError::new("code", InvalidField::NoCode).into()),
