@@ -89,6 +89,9 @@ def use_as_browser(port, seen, check):
     # A scope is missing.
     url, status, text = browser.open(f"https://{APP}/reports/1")
     check(status == 403 and "reports:read" in text, f"without the scope: {url}, {status}")
+    # A second factor is missing, and this service has none.
+    url, status, text = browser.open(f"https://{APP}/admin")
+    check(status == 403 and "/signin?rd=" in url and "second factor" in text, f"without a factor: {url}, {status}")
     # The cookie of the app opens nothing at the portal, and a foreign session nothing at the app.
     session = {name: value for name, value in browser.cookies[APP].items() if value.startswith("tkb_")}
     check(len(session) == 1, f"the cookies of the app are {list(browser.cookies[APP])}")

@@ -74,7 +74,7 @@ pub use passkeys::{NewPasskey, PasskeyAnswer, PasskeyOptions};
 pub use password_reset::ResetInput;
 pub use renewal::{Proof, RenewedSession};
 pub use revoked_credentials::RevokedCredentials;
-#[cfg(any(feature = "cli", feature = "testing"))]
+#[cfg(any(feature = "cli", feature = "pages", feature = "testing"))]
 pub(crate) use session::BY_PASSWORD;
 pub(crate) use session::MULTI_FACTOR;
 #[cfg(feature = "server")]

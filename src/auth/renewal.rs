@@ -167,6 +167,13 @@ impl Auth {
         *kind == SessionKind::Browser && is_longer
     }
 
+    /// Whether a browser keeps its session beyond its window.
+    #[cfg(feature = "pages")]
+    pub(crate) fn is_kept_by_browser(&self, token: &AccessToken) -> bool {
+        let lifetime = token.session.expires_at - token.created_at;
+        self.is_kept(&token.session.kind, lifetime)
+    }
+
     /// Asks for a signature with a passkey of the principal's user, as the proof in [`Auth::renew_session`].
     ///
     /// # Errors

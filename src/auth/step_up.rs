@@ -24,16 +24,27 @@ impl Auth {
         principal: &Principal,
         required: StepUp,
     ) -> Result<(), Error> {
-        if required.second_factor && !has_second_factor(principal) {
-            return Err(Error::SecondFactorRequired);
+        match self.missing_step_up(principal, required) {
+            StepUp {
+                second_factor: true,
+                ..
+            } => Err(Error::SecondFactorRequired),
+            StepUp {
+                max_age: Some(max_age),
+                ..
+            } => Err(Error::FreshSignInRequired(max_age)),
+            StepUp { max_age: None, .. } => Ok(()),
         }
+    }
+
+    /// What the sign-in of a principal's user lacks of what is required.
+    pub(crate) fn missing_step_up(&self, principal: &Principal, required: StepUp) -> StepUp {
         let now = self.0.clock.now().and_utc().timestamp();
         let age = principal.authenticated_at().map(|at| now - at);
-        match required.max_age {
-            Some(max_age) if age.is_none_or(|age| age < 0 || age > i64::from(max_age)) => {
-                Err(Error::FreshSignInRequired(max_age))
-            }
-            _ => Ok(()),
+        let is_over = |max_age: &u32| age.is_none_or(|age| age < 0 || age > i64::from(*max_age));
+        StepUp {
+            second_factor: required.second_factor && !has_second_factor(principal),
+            max_age: required.max_age.filter(is_over),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What `/verify` does for browsers: it finds the session of their cookie, and sends those without one to the
-//! sign-in page.
+//! What `/verify` does for browsers: it finds the session of their cookie, and sends those without one, or with a
+//! sign-in that is not enough, to the sign-in page.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::log_limit::log_setting;
 use super::request_error::Error;
-use crate::auth::{Auth, Principal};
+use super::step_up_query::parameters;
+use crate::auth::{Auth, Principal, StepUp};
 use crate::config::PublicUrl;
 use crate::error::Error as DomainError;
 use crate::guards::{
@@ -41,6 +42,10 @@ const IN_QUERY: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// The smallest `max_age` for browsers, in seconds. With a smaller one, a sign-in could be too old when the browser
+/// comes back from it, again and again.
+const MIN_MAX_AGE: u32 = 30;
+
 /// How a browser is sent to the sign-in page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
@@ -53,6 +58,8 @@ enum Answer {
 /// A request to `/verify` that may come from a browser.
 pub(super) struct GuardedBrowser {
     answer: Answer,
+    /// What the host requires of the sign-in.
+    required: StepUp,
     site: Site,
     original: Option<Original>,
     /// `None` if no sign-in may lead to the host.
@@ -64,12 +71,19 @@ impl GuardedBrowser {
     ///
     /// # Errors
     /// What an operator has to correct.
-    pub(super) fn of(request: &HttpRequest, parameter: &str) -> Result<Self, &'static str> {
+    pub(super) fn of(
+        request: &HttpRequest,
+        parameter: &str,
+        required: StepUp,
+    ) -> Result<Self, &'static str> {
         let answer = match parameter {
             "true" => Answer::Redirect,
             "401" => Answer::Header,
             _ => return Err("a value of redirect other than true and 401"),
         };
+        if required.max_age.is_some_and(|age| age < MIN_MAX_AGE) {
+            return Err("the parameter redirect, and a max_age below 30");
+        }
         if guarded_hosts(request).is_none() {
             return Err("the parameter redirect, but TOKENHOUSE_PAGES is off");
         }
@@ -96,6 +110,7 @@ impl GuardedBrowser {
         let host = url.and_then(|url| GuardedHost::of(request, &site, url));
         Ok(Self {
             answer,
+            required,
             site,
             original,
             host,
@@ -116,7 +131,8 @@ impl GuardedBrowser {
         Ok(Arc::clone(session.principal()))
     }
 
-    /// The refusal, with the way to the sign-in page.
+    /// The refusal, with the way to the sign-in page. With `by_cookie`, the caller is a browser that may have signed
+    /// in, and not a program with a credential of its own.
     ///
     /// # Errors
     /// The error itself if signing in would not help.
@@ -124,31 +140,52 @@ impl GuardedBrowser {
         &self,
         request: &HttpRequest,
         error: Error,
+        by_cookie: bool,
     ) -> Result<HttpResponse, Error> {
         let Some(original) = &self.original else {
             return Err(error);
         };
         let is_page = is_navigation(request, &original.method);
-        match &error {
-            Error::Domain(DomainError::NotAuthenticated | DomainError::InvalidToken) if is_page => {
-                self.send_to_sign_in(request, original, &error)
-            }
+        let required = match &error {
             Error::Domain(DomainError::NotAuthenticated | DomainError::InvalidToken) => {
-                // For the script of a page: where it leads afterwards is not the URL of this request.
-                let root = original.url.with_path("/");
-                let mut response = error.error_response();
-                set(&mut response, SIGN_IN, &self.link("/signin", &root))?;
-                Ok(response)
+                self.required
             }
+            Error::Domain(DomainError::FreshSignInRequired(_)) if by_cookie => self.required,
+            // Perhaps only for a scope.
+            Error::Domain(DomainError::SecondFactorRequired) if by_cookie => StepUp {
+                second_factor: true,
+                ..self.required
+            },
             Error::Domain(DomainError::InsufficientScope(scope)) if is_page => {
-                let link = self.link("/signin/denied", original.url.as_str());
-                let scope = utf8_percent_encode(scope, IN_QUERY).to_string();
-                let mut response = self.lead(&error, &format!("{link}&scope={scope}"))?;
-                response.headers_mut().remove(SIGN_IN);
-                Ok(response)
+                return self.send_to_explanation(original, &error, scope);
             }
-            _ => Err(error),
+            _ => return Err(error),
+        };
+        if is_page {
+            return self.send_to_sign_in(request, original, &error, required);
         }
+        // For the script of a page: where it leads afterwards is not the URL of this request.
+        let root = original.url.with_path("/");
+        let mut response = error.error_response();
+        set(
+            &mut response,
+            SIGN_IN,
+            &self.link("/signin", &root, required),
+        )?;
+        Ok(response)
+    }
+
+    fn send_to_explanation(
+        &self,
+        original: &Original,
+        error: &Error,
+        scope: &str,
+    ) -> Result<HttpResponse, Error> {
+        let link = self.link("/signin/denied", original.url.as_str(), StepUp::default());
+        let scope = utf8_percent_encode(scope, IN_QUERY).to_string();
+        let mut response = self.lead(error, &format!("{link}&scope={scope}"))?;
+        response.headers_mut().remove(SIGN_IN);
+        Ok(response)
     }
 
     fn send_to_sign_in(
@@ -156,15 +193,17 @@ impl GuardedBrowser {
         request: &HttpRequest,
         original: &Original,
         error: &Error,
+        required: StepUp,
     ) -> Result<HttpResponse, Error> {
-        let link = self.link("/signin", original.url.as_str());
+        let url = original.url.as_str();
+        let link = self.link("/signin", url, required);
         let Some(host) = self.host.as_ref().filter(|host| !host.shares_cookie()) else {
             return self.lead(error, &link);
         };
         let (known, now) = (host.rounds(request), now(auth(request)?));
         let is_in_vain = |rounds: &Rounds| rounds.are_in_vain(now, MAX_ROUNDS);
         if known.as_ref().is_some_and(is_in_vain) {
-            return self.lead(error, &self.link("/signin/stopped", original.url.as_str()));
+            return self.lead(error, &self.link("/signin/stopped", url, StepUp::default()));
         }
         // Several tabs share one nonce, or only the last of them could come back.
         let (rounds, is_new) = match known {
@@ -189,13 +228,15 @@ impl GuardedBrowser {
         Ok(response)
     }
 
-    /// One of our pages, with the URL to which it leads.
-    fn link(&self, page: &str, url: &str) -> String {
+    /// One of our pages, with the URL to which it leads, and what the host requires of the sign-in.
+    fn link(&self, page: &str, url: &str, required: StepUp) -> String {
         let (origin, base) = (self.site.origin(), self.site.base());
-        format!(
-            "{origin}{base}{page}?rd={}",
-            utf8_percent_encode(url, IN_QUERY)
-        )
+        let url = utf8_percent_encode(url, IN_QUERY);
+        let mut link = format!("{origin}{base}{page}?rd={url}");
+        for (name, value) in parameters(required) {
+            link.push_str(&format!("&{name}={value}"));
+        }
+        link
     }
 }
 

@@ -24,6 +24,7 @@ mod request_error;
 mod routes;
 mod server;
 mod shutdown;
+mod step_up_query;
 
 #[cfg(feature = "cli")]
 pub(crate) use method_router::{get, post, resource};

@@ -18,6 +18,9 @@ pub(crate) struct ConfirmPage {
     /// Where the user goes instead.
     cancel: String,
     fields: Vec<(String, String)>,
+    /// What the guarded host demands to which the user goes, as a sentence.
+    demand: Option<String>,
+    asks_for_password: bool,
     confirm: FieldView,
     /// What the code of a second factor is, if it asks for one too.
     code_label: Option<&'static str>,
@@ -37,6 +40,8 @@ impl ConfirmPage {
             path: String::new(),
             cancel: String::new(),
             fields: Vec::new(),
+            demand: None,
+            asks_for_password: true,
             confirm: FieldView::default(),
             code_label: match (methods.contains(&"totp"), methods.is_empty()) {
                 (_, true) => None,
@@ -61,6 +66,21 @@ impl ConfirmPage {
         self
     }
 
+    /// The same on the way to a guarded host that demands this of the sign-in.
+    pub(crate) fn before_host(mut self, host: &str, demand: Demand) -> Self {
+        let text = match demand {
+            Demand::RecentSignIn => self.t.host_recent,
+            Demand::SecondFactor => self.t.host_factor,
+            Demand::NewFactor => self.t.host_new_factor,
+        };
+        self.demand = Some(fill(text, "host", host));
+        self.asks_for_password = demand.needs_password();
+        if let Some(passkey) = &mut self.passkey {
+            passkey.needs_password &= self.asks_for_password;
+        }
+        self
+    }
+
     /// The same for a user with a passkey.
     pub(crate) fn with_passkey(mut self, passkey: Option<PasskeyQuestion>) -> Self {
         self.passkey = passkey;
@@ -81,12 +101,33 @@ impl ConfirmPage {
         fill(self.t.signed_in_as, "email", email)
     }
 
-    fn hint(&self) -> &'static str {
+    fn hint(&self) -> &str {
+        if let Some(demand) = &self.demand {
+            return demand;
+        }
         match (&self.passkey, self.code_label) {
             (Some(passkey), _) if passkey.needs_password => self.t.passkey_hint,
             (Some(_), _) => self.t.lone_passkey_hint,
             (None, Some(_)) => self.t.code_hint,
             (None, None) => self.t.password_hint,
         }
+    }
+}
+
+/// What a guarded host demands of a signed-in user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// What a sign-in needs, once more.
+    RecentSignIn,
+    /// Only a second factor: the password was shown before.
+    SecondFactor,
+    /// The password, to add a second factor after it.
+    NewFactor,
+}
+
+impl Demand {
+    /// Whether the user has to enter the password.
+    pub(crate) fn needs_password(self) -> bool {
+        self != Self::SecondFactor
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Message {
     },
     /// The page needs a sign-in with a second factor.
     SecondFactor,
+    /// The guarded host of this name needs a second factor, and the service has none.
+    NoSecondFactors(String),
     Unreadable,
 }
 
@@ -61,6 +63,9 @@ impl MessagePage {
                 (t.forbidden, sentences.join(" "))
             }
             Message::SecondFactor => (t.second_factor, t.second_factor_text.to_owned()),
+            Message::NoSecondFactors(host) => {
+                (t.second_factor, fill(t.no_second_factors, "host", host))
+            }
             Message::Unreadable => (t.unreadable, t.unreadable_text.to_owned()),
         };
         let leads_on = !matches!(message, Message::NoPublicUrl | Message::PlainHttp);

@@ -23,7 +23,7 @@ mod texts;
 mod time;
 
 pub(crate) use assets::Assets;
-pub(crate) use confirm::ConfirmPage;
+pub(crate) use confirm::{ConfirmPage, Demand};
 pub(crate) use field::{FieldView, Refusal};
 pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};

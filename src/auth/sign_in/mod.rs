@@ -44,6 +44,9 @@ pub struct SignIn {
     pub otp: Option<SecretString>,
     /// The secret of a trusted device, which replaces the code.
     pub device_token: Option<SecretString>,
+    /// Whether the session has to begin with a second factor, whatever the settings say: no trusted device
+    /// replaces it, and a user without one adds one first.
+    pub needs_factor: bool,
 }
 
 impl SignIn {
@@ -55,6 +58,7 @@ impl SignIn {
             session: SessionRequest::default(),
             otp: None,
             device_token: None,
+            needs_factor: false,
         }
     }
 }
@@ -132,7 +136,7 @@ impl Auth {
             .verify_account(context, name, password, may_split)
             .await?;
         self.require_verified(context, &verified).await?;
-        if self.asks_for_factor(&verified.account) {
+        if request.needs_factor || self.asks_for_factor(&verified.account) {
             let code = request.otp.as_ref().or(verified.appended_code.as_ref());
             // Without a factor, there is nothing that a code could be right for.
             match code.cloned().filter(|_| verified.account.has_factor) {
@@ -140,7 +144,9 @@ impl Auth {
                 None => {
                     let scope = request.session.scope.as_deref();
                     let (scopes, _) = self.check_scopes(context, &verified, scope).await?;
-                    let (id, device) = (verified.account.user.id, request.device_token.as_ref());
+                    let device = request.device_token.as_ref();
+                    let device = device.filter(|_| !request.needs_factor);
+                    let id = verified.account.user.id;
                     verified.trusted_device = self.find_device(id, device, &scopes).await?;
                     if verified.trusted_device.is_none() {
                         let waiting = self.await_factor(context, &verified, &request.session);

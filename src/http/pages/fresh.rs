@@ -74,32 +74,74 @@ pub(super) struct Repeatable<T> {
     fields: Vec<(String, String)>,
 }
 
+/// What a page asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) password: bool,
+    /// A code, or a passkey.
+    pub(super) factor: bool,
+    /// Whether a passkey needs no password.
+    pub(super) lone_passkey: bool,
+}
+
 /// What proves the user.
-struct Typed {
-    password: SecretString,
+pub(super) struct Typed {
+    pub(super) password: SecretString,
     code: SecretString,
     passkey: Option<PasskeyAnswer>,
 }
 
 impl Typed {
-    /// The proof, of a user who has a second factor or none; `None` if something is missing. With `is_alone`, a
-    /// passkey needs no password.
+    fn take(fields: &mut Fields) -> Self {
+        Self {
+            password: fields.text(CONFIRM).into(),
+            code: fields.text(CODE).into(),
+            passkey: passkey_answer(fields),
+        }
+    }
+
+    /// The proof that a page has asked for; `None` if something is missing.
     ///
     /// # Errors
     /// [`DomainError::InvalidInput`] for a malformed code, which costs no try.
-    fn proof(&self, has_factor: bool, is_alone: bool) -> Result<Option<Proof>, DomainError> {
+    pub(super) fn proof(&self, asked: Asked) -> Result<Option<Proof>, DomainError> {
         let is_typed = |secret: &&SecretString| !secret.expose_secret().is_empty();
         let password = Some(&self.password).filter(is_typed).cloned();
         let factor = match &self.passkey {
             Some(answer) => Some(FactorInput::Passkey(answer.clone())),
-            None if has_factor => match Some(&self.code).filter(is_typed) {
+            None if asked.factor => match Some(&self.code).filter(is_typed) {
                 Some(code) => Some(typed_factor(code)?),
                 None => return Ok(None),
             },
             None => None,
         };
-        let is_enough = password.is_some() || (is_alone && self.passkey.is_some());
+        let is_alone = asked.lone_passkey && self.passkey.is_some();
+        let is_enough = !asked.password || password.is_some() || is_alone;
         Ok(is_enough.then_some(Proof { password, factor }))
+    }
+
+    /// Why there is no proof.
+    pub(super) fn missing(&self, asked: Asked) -> DomainError {
+        let fields = [
+            ("current_password", asked.password, &self.password),
+            ("otp", asked.factor, &self.code),
+        ];
+        let missing = fields
+            .into_iter()
+            .filter(|(_, is_asked, typed)| *is_asked && typed.expose_secret().is_empty())
+            .map(|(field, ..)| FieldError::new(field, InvalidField::Missing));
+        DomainError::InvalidInput(missing.collect())
+    }
+}
+
+impl FromFields for Typed {
+    /// A full queue is reported on the page.
+    fn requires_hash(_body: &[u8]) -> bool {
+        false
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
+        Ok(Self::take(&mut fields))
     }
 }
 
@@ -109,11 +151,7 @@ impl<T: FromFields> FromFields for Repeatable<T> {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let typed = Typed {
-            password: fields.text(CONFIRM).into(),
-            code: fields.text(CODE).into(),
-            passkey: passkey_answer(&mut fields),
-        };
+        let typed = Typed::take(&mut fields);
         let repeated = fields
             .iter()
             .filter(|(name, _)| !NOT_REPEATED.contains(name));
@@ -151,9 +189,13 @@ pub(super) async fn confirmed<T>(
         here: format!("{}?{LANG}=", page.link(cancel)),
         ..page.frame_for(&session)
     };
-    let is_alone = auth.config().factors.lone_passkeys().is_some();
-    let renewed = match form.typed.proof(!methods.is_empty(), is_alone) {
-        Ok(Some(proof)) => renew(request, auth, &session, proof).await,
+    let asked = Asked {
+        password: true,
+        factor: !methods.is_empty(),
+        lone_passkey: auth.config().factors.lone_passkeys().is_some(),
+    };
+    let renewed = match form.typed.proof(asked) {
+        Ok(Some(proof)) => renew(request, &page, &session, proof).await,
         Ok(None) => {
             let asking = asking(request, auth, &session, (frame, &methods)).await?;
             let asking = asking.before(form.fields.clone(), (page.address(), page.link(cancel)));
@@ -162,7 +204,7 @@ pub(super) async fn confirmed<T>(
         Err(malformed) => Err(malformed.into()),
     };
     match renewed {
-        Ok(renewed) => replace(request, &page, &session, &renewed).await,
+        Ok(session) => Ok(session),
         Err(Error::Domain(error)) => {
             let error = match form.typed.passkey {
                 Some(_) => without_code(error),
@@ -178,7 +220,7 @@ pub(super) async fn confirmed<T>(
 }
 
 /// The page that asks for the password, and for one of these second factors.
-async fn asking(
+pub(super) async fn asking(
     request: &HttpRequest,
     auth: &Auth,
     session: &BrowserSession,
@@ -211,18 +253,23 @@ async fn passkey_question(
     }
 }
 
-async fn renew(
+/// The session as it goes on with a proof. The browser gets its new cookie.
+///
+/// # Errors
+/// Those of [`Auth::renew_session`].
+pub(super) async fn renew(
     request: &HttpRequest,
-    auth: &Auth,
+    page: &Page,
     session: &BrowserSession,
     proof: Proof,
-) -> Result<RenewedSession, Error> {
+) -> Result<BrowserSession, Error> {
     if proof.password.is_some() {
         refuse_while_busy(request).await?;
     }
     let context = audit_context(request).by_owner(session);
     // Boxed, or every connection that is still reading its form would reserve the space.
-    Ok(Box::pin(auth.renew_session(&context, session.principal(), proof)).await?)
+    let renewed = Box::pin(auth(request)?.renew_session(&context, session.principal(), proof));
+    replace(request, page, session, &renewed.await?).await
 }
 
 /// The code in the form. A malformed one costs no try.
@@ -237,7 +284,7 @@ async fn replace(
     page: &Page,
     earlier: &BrowserSession,
     renewed: &RenewedSession,
-) -> Result<BrowserSession, actix_web::Error> {
+) -> Result<BrowserSession, Error> {
     let RenewedSession { token, is_kept } = renewed;
     let cookie = cookies::session(page.site(), token, *is_kept).ok_or(DomainError::Internal)?;
     request.extensions_mut().insert(NewCookie(cookie));

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::page::parameter;
 use super::return_to::{Lead, ReturnTo, log_missing_host};
-use super::{Page, see_other, show, show_as};
+use super::{Page, see_other, show, show_as, step_up};
 use crate::auth::{AuditContext, Auth, Redeemed};
 use crate::error::Error as DomainError;
 use crate::guards::{BrowserSession, GuardedHost, MaybeBrowserSession, Original, Rounds};
@@ -15,7 +15,7 @@ use crate::http::request_error::{Error, RequestError};
 use crate::pages::guarded::{DeniedPage, OnwardPage, StoppedPage};
 use crate::scope;
 
-/// Leads a signed-in browser back at once.
+/// Leads a signed-in browser back at once, unless the host requires more than its sign-in.
 pub(super) async fn lead_back(
     request: &HttpRequest,
     auth: &Auth,
@@ -24,6 +24,9 @@ pub(super) async fn lead_back(
     session: &BrowserSession,
     to: &ReturnTo,
 ) -> Result<HttpResponse, Error> {
+    if let Some(asked) = step_up::ask(request, auth, page, session, to).await? {
+        return Ok(asked);
+    }
     match to.lead(request, auth, context, page, session).await? {
         Lead::Onward(url, cookie) => {
             let mut response = see_other(url);
@@ -37,7 +40,7 @@ pub(super) async fn lead_back(
 }
 
 /// Leads a browser back that has just sent the sign-in form, by a page: browsers apply the policy for forms to
-/// every redirect that follows one, and it allows no other host.
+/// every redirect that follows one, and it allows no other host. Not if the host requires more than its sign-in.
 pub(super) async fn go_back(
     request: &HttpRequest,
     auth: &Auth,
@@ -46,6 +49,9 @@ pub(super) async fn go_back(
     session: &BrowserSession,
     to: &ReturnTo,
 ) -> Result<HttpResponse, Error> {
+    if let Some(asked) = step_up::ask(request, auth, page, session, to).await? {
+        return Ok(asked);
+    }
     match to.lead(request, auth, context, page, session).await? {
         Lead::Onward(url, cookie) => {
             let mut response = show(&OnwardPage::new(page.frame(), to.host(), &url))?;

@@ -45,6 +45,7 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod step_up;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -135,6 +136,10 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             .service(page(
                 "/signin/passkey",
                 get(sign_in::start_again).post(passkeys::sign_in),
+            ))
+            .service(page(
+                "/signin/confirm",
+                get(sign_in::start_again).post(step_up::confirm),
             ))
             .service(page("/signin/continue", get(sign_in::go_on)))
             .service(page("/signin/stopped", get(guarded::stopped)))

@@ -6,13 +6,14 @@ use form_urlencoded::Serializer;
 
 use super::Page;
 use super::page::parameter;
-use crate::auth::{AuditContext, Auth, CodeRequest};
+use crate::auth::{AuditContext, Auth, CodeRequest, Principal, StepUp};
 use crate::config::GuardedUrl;
 use crate::credential::token::TokenDigest;
 use crate::error::Error as DomainError;
 use crate::guards::{BrowserSession, GuardedHost, MAX_ROUNDS, Rounds};
 use crate::http::guarded_browser::now;
 use crate::http::log_limit::log_setting;
+use crate::http::step_up_query::{ACR, MAX_AGE, parameters, required};
 
 /// The parameter with the URL, which is absolute.
 const URL: &str = "rd";
@@ -20,8 +21,8 @@ const URL: &str = "rd";
 /// The parameter with the digest of the nonce that the browser has at the host.
 const NONCE: &str = "n";
 
-/// Their names, which a form keeps.
-pub(super) const PARAMETERS: [&str; 2] = [URL, NONCE];
+/// The names of the parameters of a way back, which a form keeps.
+pub(super) const PARAMETERS: [&str; 4] = [URL, NONCE, ACR, MAX_AGE];
 
 /// Where the browser gets its cookie for a guarded host.
 const CALLBACK: &str = "/.tokenhouse/callback";
@@ -37,6 +38,8 @@ pub(super) struct ReturnTo {
     host: GuardedHost,
     /// `None` if the browser has not begun there.
     nonce: Option<String>,
+    /// What the host requires of the sign-in.
+    required: StepUp,
 }
 
 /// Where a browser goes after its sign-in.
@@ -78,10 +81,12 @@ impl ReturnTo {
         };
         let nonce = parameter(request, NONCE);
         let is_digest = |nonce: &String| TokenDigest::from_hex(nonce).is_some();
+        let (acr, max_age) = (parameter(request, ACR), parameter(request, MAX_AGE));
         Some(Self {
             url,
             host,
             nonce: nonce.filter(is_digest),
+            required: required(acr.as_deref(), max_age.as_deref()),
         })
     }
 
@@ -95,11 +100,22 @@ impl ReturnTo {
         self.host.audience()
     }
 
+    /// Whether the host requires a second factor.
+    pub(super) fn needs_factor(&self) -> bool {
+        self.required.second_factor
+    }
+
+    /// What the sign-in of a user lacks of what the host requires.
+    pub(super) fn missing(&self, auth: &Auth, principal: &Principal) -> StepUp {
+        auth.missing_step_up(principal, self.required)
+    }
+
     /// The query that names this way back.
     pub(super) fn query(&self) -> String {
         let mut query = Serializer::new(String::new());
         query.append_pair(URL, self.url.as_str());
         query.extend_pairs(self.nonce.as_ref().map(|nonce| (NONCE, nonce)));
+        query.extend_pairs(parameters(self.required));
         query.finish()
     }
 

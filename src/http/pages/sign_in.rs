@@ -149,7 +149,7 @@ pub(super) async fn sign_in(
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
     let to = ReturnTo::of(&request, &page);
-    let step = match attempt(&request, &auth, &context, &page, &form).await {
+    let step = match attempt(&request, &auth, &context, &page, &form, to.as_ref()).await {
         Ok(step) => step,
         Err(Error::Domain(error)) => {
             return refused_form(error, |error| {
@@ -246,11 +246,15 @@ async fn attempt(
     context: &AuditContext,
     page: &Page,
     form: &SignInForm,
+    to: Option<&ReturnTo>,
 ) -> Result<SignInStep, Error> {
     form.check()?;
     refuse_while_busy(request).await?;
+    // Where there are none, the user learns it on the way.
+    let has_factors = auth.config().factors.is_offered();
     let sign_in = SignIn {
         device_token: cookies::device_token(request.headers(), page.site()),
+        needs_factor: has_factors && to.is_some_and(ReturnTo::needs_factor),
         ..SignIn::new(&form.email, form.password.clone())
     };
     Ok(begin_session(auth, context, sign_in, form.is_kept).await?)

@@ -16,6 +16,7 @@ use crate::http::error_responses;
 use crate::http::guarded_browser::GuardedBrowser;
 use crate::http::log_limit::log_setting;
 use crate::http::request_error::{Error, RequestError};
+use crate::http::step_up_query::{ACR, MAX_AGE};
 use crate::scope::{self, names};
 
 /// The characters escaped in a header's value, in addition to all non-ASCII ones. The percent sign
@@ -27,12 +28,6 @@ const SCOPE: &str = "scope";
 
 /// The parameter that sends browsers to the sign-in page.
 const REDIRECT: &str = "redirect";
-
-/// The parameter with how the user has signed in (RFC 9470).
-const ACR: &str = "acr";
-
-/// The parameter with how many seconds ago the user has signed in at most.
-const MAX_AGE: &str = "max_age";
 
 /// The maximum length of a parameter's name in the log, in characters.
 const MAX_LOGGED_NAME: usize = 40;
@@ -51,7 +46,7 @@ const MAX_NAME: usize = 200;
 /// `insufficient_user_authentication` (RFC 9470).
 ///
 /// With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
-/// it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
+/// it. A browser without one, or without the sign-in that `acr` and `max_age` require, that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
 /// an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
 /// `Location` (`redirect=401`, for nginx). Every other refusal is 401 with `X-Tokenhouse-Signin`. The host is
 /// that of `X-Original-URL`, or of `X-Forwarded-Proto` and `X-Forwarded-Host`, from a trusted proxy.
@@ -101,12 +96,13 @@ pub(crate) async fn verify(
     if let Ok(query) = &query
         && let Some(browser) = &query.browser
     {
+        let by_cookie = matches!(caller, Err(DomainError::NotAuthenticated));
         let caller = match caller {
             Err(DomainError::NotAuthenticated) => browser.find_caller(&request).await,
             caller => caller.map(|UserOrApp(principal)| principal),
         };
         let admitted = admit(&request, &context, caller, query).await;
-        return admitted.or_else(|error| browser.refuse(&request, error));
+        return admitted.or_else(|error| browser.refuse(&request, error, by_cookie));
     }
     let caller = caller.map(|UserOrApp(principal)| principal);
     match query {
@@ -224,13 +220,17 @@ impl ForwardAuthQuery {
             text: text.to_owned(),
             is_about_browsers: true,
         };
+        let step_up = step_up(&query)?;
         Ok(Self {
             scopes: required.join(" "),
-            step_up: step_up(&query)?,
+            step_up,
             #[cfg(feature = "pages")]
             browser: match query.all(REDIRECT).as_slice() {
                 [] => None,
-                [value] => Some(GuardedBrowser::of(request, value).map_err(about_browsers)?),
+                [value] => {
+                    let browser = GuardedBrowser::of(request, value, step_up);
+                    Some(browser.map_err(about_browsers)?)
+                }
                 _ => return Err(about_browsers("the parameter redirect twice")),
             },
         })

@@ -208,6 +208,7 @@ fn password_form(fields: &mut Fields, errors: &mut Errors) -> Option<TokenForm> 
         session: session?,
         otp: otp?,
         device_token: device_token?.map(SecretString::from),
+        needs_factor: false,
     }))
 }
 

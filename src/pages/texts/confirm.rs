@@ -27,6 +27,18 @@ texts! {
         "Passkeys brauchen JavaScript, das in diesem Browser ausgeschaltet ist. Ihr Passwort und ein Wiederherstellungscode gehen auch ohne.",
         "Las llaves de acceso necesitan JavaScript, que está desactivado en este navegador. Tu contraseña y un código de recuperación funcionan sin él.",
         "Les clés d’accès nécessitent JavaScript, désactivé dans ce navigateur. Votre mot de passe et un code de secours fonctionnent sans lui.";
+    host_recent: "To go on to {host}, show once more that it is you.",
+        "Um zu {host} zu gelangen, zeigen Sie noch einmal, dass Sie es sind.",
+        "Para continuar a {host}, demuestra otra vez que eres tú.",
+        "Pour continuer vers {host}, montrez encore une fois que c’est vous.";
+    host_factor: "To go on to {host}, a second factor is needed besides your password.",
+        "Um zu {host} zu gelangen, brauchen Sie außer dem Passwort einen zweiten Faktor.",
+        "Para continuar a {host}, además de la contraseña se necesita un segundo factor.",
+        "Pour continuer vers {host}, il faut un second facteur en plus de votre mot de passe.";
+    host_new_factor: "To go on to {host}, you need two-step sign-in. Enter your password to set it up.",
+        "Um zu {host} zu gelangen, brauchen Sie die zweistufige Anmeldung. Geben Sie Ihr Passwort ein, um sie einzurichten.",
+        "Para continuar a {host}, necesitas el inicio de sesión en dos pasos. Escribe tu contraseña para configurarlo.",
+        "Pour continuer vers {host}, il vous faut la connexion en deux étapes. Saisissez votre mot de passe pour la configurer.";
     signed_in_as: "You are signed in as {email}.", "Sie sind als {email} angemeldet.",
         "Has iniciado sesión como {email}.", "Vous êtes connecté en tant que {email}.";
     your_password: "Your password", "Ihr Passwort", "Tu contraseña", "Votre mot de passe";

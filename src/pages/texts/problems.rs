@@ -71,6 +71,10 @@ texts! {
         "Melden Sie sich ab und mit dem Code Ihrer Authenticator-App wieder an. Wenn Sie noch keine haben, fügen Sie sie zuerst hinzu.",
         "Cierra la sesión y vuelve a iniciarla con el código de tu aplicación de autenticación. Si aún no tienes ninguna, añádela primero.",
         "Déconnectez-vous, puis reconnectez-vous avec le code de votre application d’authentification. Si vous n’en avez pas encore, ajoutez-la d’abord.";
+    no_second_factors: "{host} needs a sign-in with a second factor, and this service has none. Ask its operator.",
+        "{host} verlangt eine Anmeldung mit einem zweiten Faktor, und dieser Dienst hat keinen. Fragen Sie den Betreiber.",
+        "{host} exige iniciar sesión con un segundo factor, y este servicio no tiene ninguno. Pregunta al operador.",
+        "{host} exige une connexion avec un second facteur, et ce service n’en propose pas. Demandez à l’opérateur.";
     unreadable: "The form could not be read", "Das Formular war nicht lesbar",
         "No se pudo leer el formulario", "Le formulaire n’a pas pu être lu";
     unreadable_text: "Nothing has changed. Go back and send it again.",

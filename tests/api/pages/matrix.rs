@@ -34,6 +34,8 @@ const PAGES: &[(&str, &str, &str, Guard)] = &[
     open("POST", "/signin/enrol/passkey/confirm"),
     ("GET", "/signin/passkey", "/signin/passkey", Guard::Open),
     ("POST", "/signin/passkey", "/signin/passkey", Guard::Open),
+    ("GET", "/signin/confirm", "/signin/confirm", Guard::Open),
+    signed_in("POST", "/signin/confirm"),
     ("GET", "/signin/continue", "/signin/continue", Guard::Open),
     ("GET", "/signin/stopped", "/signin/stopped", Guard::Open),
     ("GET", "/signin/denied", "/signin/denied", Guard::Open),

@@ -1,11 +1,17 @@
 //! The recipes for browsers, with a real one: it signs in behind the proxy, comes back, and signs out. No page
 //! needs scripts.
 
+use chrono::Utc;
+
+use crate::factors::app::{Authenticator, SECRET_KEY};
 use crate::harness::chromium::Chromium;
 use crate::harness::proxy::on_both_proxies;
 use crate::harness::{Backend, Proxy, Recorder, RunningProxy, TestApp};
 
-on_both_proxies!(browser_signs_in_at_one_host_and_out_of_all);
+on_both_proxies!(
+    browser_signs_in_at_one_host_and_out_of_all,
+    browser_adds_a_second_factor_on_the_way,
+);
 
 const PORTAL: &str = "https://auth.example.com";
 
@@ -20,6 +26,7 @@ fn start(proxy: Proxy) -> (TestApp, Recorder, RunningProxy) {
             "TOKENHOUSE_SIGNIN_HOSTS",
             "app.example.com, other.example.org",
         )
+        .setting("TOKENHOUSE_SECRET_KEY", SECRET_KEY)
         .start();
     let app = Recorder::start(|_| {
         let script = "<script>document.title = 'scripts'</script>";
@@ -114,4 +121,47 @@ fn browser_signs_in_at_one_host_and_out_of_all(proxy: Proxy) {
         assert!(is_sign_in(&shown), "{shown}");
     }
     assert!(app.take().is_empty());
+}
+
+fn browser_adds_a_second_factor_on_the_way(proxy: Proxy) {
+    let (tokenhouse, app, running) = start(proxy);
+    let ada = tokenhouse.register("ada");
+    let browser = Chromium::start(running.address(), false);
+    let plain = "https://app.example.com/";
+    browser.open(plain);
+    browser.type_into("#email", &ada.email);
+    browser.type_into("#password", &ada.password);
+    browser.click("form[action*='/signin'] button");
+    browser.wait_for(|shown| shown == plain);
+    app.take();
+    // Signed in, but not well enough for this page.
+    let url = "https://app.example.com/admin/p%C3%A4th?a=1&b=%26%23&c=%C3%BC";
+    let shown = browser.open(url);
+    assert!(
+        shown.starts_with(&format!("{PORTAL}/signin?rd=")),
+        "{shown}"
+    );
+    browser.type_into("#confirm", &ada.password);
+    browser.click("form[action*='/signin/confirm'] button");
+    browser.wait_for_text("name=\"secret\"");
+    let page = browser.source();
+    let (_, rest) = page
+        .split_once("name=\"secret\" value=\"")
+        .expect("an app to add");
+    let secret = rest.split('"').next().expect("a value");
+    browser.type_into("#otp", &Authenticator::scan(secret).code(Utc::now()));
+    browser.click("form[action*='/signin/enrol'] button");
+    browser.wait_for_text("/signin/continue?");
+    browser.click("a[href*='/signin/continue']");
+    assert_eq!(browser.wait_for(|shown| !shown.starts_with(PORTAL)), url);
+    // From now on, without a question.
+    assert_eq!(
+        browser.open(&format!("{plain}admin")),
+        format!("{plain}admin")
+    );
+    let received = app.take();
+    let pages = received
+        .iter()
+        .filter(|request| !request.line().contains("favicon"));
+    assert_eq!(pages.count(), 2, "{received:#?}");
 }

@@ -4,6 +4,7 @@
 mod cookies;
 mod redirects;
 mod sign_in;
+mod step_up;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ fn ask_at(client: &Client, path: &str, url: &str) -> Request {
 struct Traveller {
     client: Client,
     jars: BTreeMap<String, Browser>,
+    /// Whether all hosts share the cookies of the service.
+    has_one_cookie: bool,
     /// What the hosts require.
     query: &'static str,
 }
@@ -66,13 +69,25 @@ impl Traveller {
         Self {
             client: *client,
             jars: BTreeMap::new(),
+            has_one_cookie: false,
             query: "redirect=true",
+        }
+    }
+
+    /// The same at hosts of one domain, which share the cookies.
+    fn with_one_cookie(client: &Client) -> Self {
+        Self {
+            has_one_cookie: true,
+            ..Self::new(client)
         }
     }
 
     /// The cookies for the name of a host: browsers do not tell ports apart.
     fn jar(&mut self, host: &str) -> &mut Browser {
-        let name = host.split(':').next().unwrap().to_owned();
+        let name = match self.has_one_cookie {
+            true => String::new(),
+            false => host.split(':').next().unwrap().to_owned(),
+        };
         let client = self.client;
         self.jars
             .entry(name)
@@ -154,6 +169,14 @@ impl Traveller {
         let arrival = self.sign_in(&shown, person);
         assert!(arrival.is_at(url, person), "{arrival:?}");
         arrival
+    }
+
+    /// The secret of the cookie for our own pages.
+    fn own_secret(&mut self) -> String {
+        let jar = self.jar("auth.example");
+        let names = ["__Host-tokenhouse", "__Secure-tokenhouse"];
+        let mut found = names.iter().filter_map(|name| jar.cookie(name));
+        found.next().expect("it is signed in").to_owned()
     }
 
     /// The secret of the cookie for a host.

@@ -1,0 +1,182 @@
+//! The page on the way to a guarded host for a user whose sign-in is not what the host requires: it asks for what is
+//! missing, and the session goes on with a new secret. A user without a second factor signs in again, and adds one.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::fresh::{Asked, Typed, asking, renew};
+use super::return_to::ReturnTo;
+use super::sign_in::{Onward, begin_session, go_a_step};
+use super::{Page, SignedForm, refused_form, see_other, show, show_as};
+use crate::auth::{AuditContext, Auth, BY_PASSWORD, SignIn, StepUp};
+use crate::error::Error as DomainError;
+use crate::guards::{BrowserSession, MaybeBrowserSession};
+use crate::http::body::refuse_while_busy;
+use crate::http::request_error::Error;
+use crate::pages::{ConfirmPage, Demand, Message, MessagePage};
+
+/// What a sign-in lacks.
+enum Missing {
+    Nothing,
+    /// What the user can show now.
+    Shown(Question),
+    /// A second factor, which this service does not have.
+    Impossible,
+}
+
+/// What the page asks for.
+struct Question {
+    demand: Demand,
+    asked: Asked,
+    /// The second factors of the user.
+    methods: Vec<&'static str>,
+}
+
+/// The page that asks for what the sign-in lacks of what the host requires; `None` if it lacks nothing.
+///
+/// # Errors
+/// [`DomainError::Unavailable`].
+pub(super) async fn ask(
+    request: &HttpRequest,
+    auth: &Auth,
+    page: &Page,
+    session: &BrowserSession,
+    to: &ReturnTo,
+) -> Result<Option<HttpResponse>, Error> {
+    match find_missing(auth, session, to).await? {
+        Missing::Nothing => Ok(None),
+        Missing::Shown(question) => {
+            let shown = confirm_page(request, auth, (page, session), to, &question);
+            show(&shown.await?).map(Some)
+        }
+        Missing::Impossible => show_impossible(page, session, to).map(Some),
+    }
+}
+
+/// Checks what the user shows, and leads on.
+pub(super) async fn confirm(
+    request: HttpRequest,
+    auth: Auth,
+    context: AuditContext,
+    page: Page,
+    form: SignedForm<Typed>,
+) -> Result<HttpResponse, Error> {
+    let SignedForm {
+        session,
+        form: typed,
+    } = form;
+    let Some(to) = ReturnTo::of(&request, &page) else {
+        return Ok(see_other(page.home()).finish());
+    };
+    let onward = page.link(&format!("/signin/continue?{}", to.query()));
+    let question = match find_missing(&auth, &session, &to).await? {
+        // The button was pressed twice.
+        Missing::Nothing => return Ok(see_other(onward).finish()),
+        Missing::Impossible => return show_impossible(&page, &session, &to),
+        Missing::Shown(question) => question,
+    };
+    let done = match typed.proof(question.asked) {
+        Ok(Some(_)) if question.demand == Demand::NewFactor => {
+            enrol(&request, &auth, &context, (&page, &session), &typed, &to).await
+        }
+        Ok(Some(proof)) => {
+            let renewed = renew(&request, &page, &session, proof).await;
+            renewed.map(|_session| see_other(onward).finish())
+        }
+        Ok(None) => Err(typed.missing(question.asked).into()),
+        Err(malformed) => Err(malformed.into()),
+    };
+    match done {
+        Err(Error::Domain(error)) => {
+            let shown = confirm_page(&request, &auth, (&page, &session), &to, &question);
+            let shown = shown.await?;
+            refused_form(error, |error| show(&shown.refused(error)))
+        }
+        done => done,
+    }
+}
+
+async fn find_missing(
+    auth: &Auth,
+    session: &BrowserSession,
+    to: &ReturnTo,
+) -> Result<Missing, DomainError> {
+    let missing = to.missing(auth, session);
+    if missing == StepUp::default() {
+        return Ok(Missing::Nothing);
+    }
+    let factors = &auth.config().factors;
+    let methods = auth.factor_methods(session.user.id).await?;
+    let shown = &session.token().session.amr;
+    // A second factor completes a password, but not a session that an operator began.
+    let is_old = missing.max_age.is_some() || shown.split(' ').all(|it| it != BY_PASSWORD);
+    let demand = match (missing.second_factor, methods.is_empty()) {
+        (true, true) if !factors.is_offered() => return Ok(Missing::Impossible),
+        (true, true) => Demand::NewFactor,
+        (true, false) if !is_old => Demand::SecondFactor,
+        _ => Demand::RecentSignIn,
+    };
+    let asked = Asked {
+        password: demand.needs_password(),
+        factor: !methods.is_empty(),
+        lone_passkey: factors.lone_passkeys().is_some(),
+    };
+    Ok(Missing::Shown(Question {
+        demand,
+        asked,
+        methods,
+    }))
+}
+
+async fn confirm_page(
+    request: &HttpRequest,
+    auth: &Auth,
+    (page, session): (&Page, &BrowserSession),
+    to: &ReturnTo,
+    question: &Question,
+) -> Result<ConfirmPage, DomainError> {
+    let frame = page.frame_for(session);
+    let shown = asking(request, auth, session, (frame, &question.methods)).await?;
+    let path = page.link(&format!("/signin/confirm?{}", to.query()));
+    let shown = shown.before(Vec::new(), (path, page.home()));
+    Ok(shown.before_host(to.host(), question.demand))
+}
+
+fn show_impossible(
+    page: &Page,
+    session: &BrowserSession,
+    to: &ReturnTo,
+) -> Result<HttpResponse, Error> {
+    let message = Message::NoSecondFactors(to.host().to_owned());
+    let shown = MessagePage::new(page.frame_for(session), &message);
+    show_as(StatusCode::FORBIDDEN, &shown)
+}
+
+/// Signs in again with the password, to a session that begins once the user has added a second factor.
+async fn enrol(
+    request: &HttpRequest,
+    auth: &Auth,
+    context: &AuditContext,
+    (page, session): (&Page, &BrowserSession),
+    typed: &Typed,
+    to: &ReturnTo,
+) -> Result<HttpResponse, Error> {
+    refuse_while_busy(request).await?;
+    let sign_in = SignIn {
+        needs_factor: true,
+        ..SignIn::new(&session.user.email, typed.password.clone())
+    };
+    let onward = Onward {
+        is_kept: auth.is_kept_by_browser(session.token()),
+        next: None,
+        to: Some(to.query()),
+    };
+    let step = begin_session(auth, context, sign_in, onward.is_kept).await;
+    let step = step.map_err(|error| match error {
+        // The page has asked for nothing else.
+        DomainError::BadCredentials => DomainError::WrongPassword,
+        error => error,
+    })?;
+    let earlier = MaybeBrowserSession(Some(session.clone()));
+    go_a_step(auth, context, page, earlier, &step, &onward).await
+}
