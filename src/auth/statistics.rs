@@ -31,7 +31,7 @@ const SUMMED: [&str; 3] = [REFUSALS, LIMITS, ADDRESSES];
 /// The most sums that are shown of a name.
 const MAX_SUMS: i64 = 8;
 
-/// The most values that are read under a name.
+/// The most values that are read.
 const MAX_VALUES: i64 = 100_000;
 
 /// How many transactions count events before others have a turn.
@@ -54,7 +54,7 @@ pub(crate) struct Statistics {
     /// By name, label and hour.
     values: BTreeMap<String, BTreeMap<String, BTreeMap<NaiveDateTime, i64>>>,
     /// By name: the labels with the largest sums, the largest first.
-    sums: BTreeMap<&'static str, Vec<(String, u64)>>,
+    sums: BTreeMap<String, Vec<(String, u64)>>,
 }
 
 impl Statistics {
@@ -170,13 +170,8 @@ impl Auth {
         let back = TimeDelta::try_hours(back).unwrap_or(TimeDelta::zero());
         let start = now.checked_sub_signed(back).unwrap_or(now);
         let read = move |conn: &mut StoreConnection| {
-            let (mut values, mut sums) = (Vec::new(), Vec::new());
-            for name in PLOTTED {
-                values.extend(HourlyStat::list_since(conn, name, start, MAX_VALUES)?);
-            }
-            for name in SUMMED {
-                sums.push((name, HourlyStat::sum_since(conn, name, start, MAX_SUMS)?));
-            }
+            let values = HourlyStat::list_since(conn, &PLOTTED, start, MAX_VALUES)?;
+            let sums = HourlyStat::sum_since(conn, SUMMED, start, MAX_SUMS)?;
             Ok((values, sums))
         };
         let mut statistics = Statistics {
@@ -190,10 +185,10 @@ impl Auth {
             let values = labels.entry(stat.label).or_default();
             values.insert(stat.hour, stat.value);
         }
-        for (name, sums) in sums {
-            let sums = sums.into_iter();
-            let sums = sums.map(|sum| (sum.label, u64::try_from(sum.value).unwrap_or(0)));
-            statistics.sums.insert(name, sums.collect());
+        for sum in sums {
+            let value = u64::try_from(sum.value).unwrap_or(0);
+            let sums = statistics.sums.entry(sum.name).or_default();
+            sums.push((sum.label, value));
         }
         Ok(statistics)
     }

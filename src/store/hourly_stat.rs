@@ -21,13 +21,19 @@ const SET: &str = "INSERT INTO hourly_stats (name, hour, label, value) VALUES ($
      ON CONFLICT (name, hour, label) DO UPDATE SET value = excluded.value \
      RETURNING name, hour, label, value";
 
-const SUM: &str = "SELECT label, CAST(SUM(value) AS BIGINT) AS value FROM hourly_stats \
-     WHERE name = $1 AND hour >= $2 GROUP BY label ORDER BY SUM(value) DESC, label LIMIT $3";
+/// One statement for several names, because Postgres without statistics of the table expects few rows of a single
+/// one, and would sort all of them by their labels instead of hashing them.
+const SUMS: &str = "SELECT name, label, CAST(total AS BIGINT) AS value FROM (SELECT name, label, \
+     SUM(value) AS total, ROW_NUMBER() OVER (PARTITION BY name ORDER BY SUM(value) DESC, label) AS place \
+     FROM hourly_stats WHERE name IN ($1, $2, $3) AND hour >= $4 GROUP BY name, label) AS sums \
+     WHERE place <= $5 ORDER BY name, place";
 
 /// The sum of the values of a label.
 #[derive(QueryableByName)]
 #[diesel(table_name = hourly_stats)]
 pub(crate) struct LabelSum {
+    /// What is counted.
+    pub(crate) name: String,
     /// Of which kind.
     pub(crate) label: String,
     /// How much.
@@ -114,30 +120,32 @@ impl HourlyStat {
             .get_result(conn)
     }
 
-    /// The values under a name from an hour on, in the order of the hours: at most `limit`.
+    /// The values under these names from an hour on: at most `limit`.
     pub(crate) fn list_since(
         conn: &mut StoreConnection,
-        name: &str,
+        names: &[&str],
         hour: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<Vec<Self>> {
         hourly_stats::table
-            .filter(hourly_stats::name.eq(name))
+            .filter(hourly_stats::name.eq_any(names))
             .filter(hourly_stats::hour.ge(hour))
-            .order(hourly_stats::hour)
             .limit(limit)
             .load(conn)
     }
 
-    /// The sums of the values under a name from an hour on by label, the largest first: at most `limit`.
+    /// The sums of the values under each of these names from an hour on by label, the largest first: at most `limit`
+    /// of each.
     pub(crate) fn sum_since(
         conn: &mut StoreConnection,
-        name: &str,
+        [first, second, third]: [&str; 3],
         hour: NaiveDateTime,
         limit: i64,
     ) -> QueryResult<Vec<LabelSum>> {
-        prepared(SUM)
-            .bind::<Text, _>(name)
+        prepared(SUMS)
+            .bind::<Text, _>(first)
+            .bind::<Text, _>(second)
+            .bind::<Text, _>(third)
             .bind::<Timestamp, _>(hour)
             .bind::<BigInt, _>(limit)
             .load(conn)
