@@ -287,6 +287,18 @@ def look_at_way_back(pages, email):
     pages.open(f"/signin/denied?{query}&scope=reports:read")
     pages.look("denied")
     pages.expected_status = None
+    # It needs a second factor, and the user has none.
+    pages.open(f"/signin?{query}&acr=mfa")
+    pages.look("confirm-guarded")
+    pages.expected_status = 422
+    pages.page.fill("#confirm", "a wrong password")
+    pages.press("Continue")
+    pages.page.locator("[aria-invalid]").wait_for()
+    pages.look("confirm-guarded-refused")
+    pages.expected_status = None
+    pages.page.fill("#confirm", PASSWORD)
+    pages.press("Continue")
+    pages.page.locator(".qr").wait_for()
 
 
 def look_at_console(browser, base, axe):

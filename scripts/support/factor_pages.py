@@ -1,8 +1,13 @@
 """The pages of a service that requires second factors and offers passkeys, with the authenticator that
 Chromium has for tests."""
 
+from urllib.parse import urlencode
+
 from support.server import PASSWORD
 from support.smtp import free_port
+
+# A site that a proxy guards.
+GUARDED = "https://app.example.com"
 
 # What Chromium's authenticator can do.
 AUTHENTICATOR = {
@@ -25,6 +30,7 @@ def settings(database):
         "TOKENHOUSE_SECRET_KEY": "the secret key of the pages that are tested",
         "TOKENHOUSE_MFA": "required",
         "TOKENHOUSE_PASSKEYS": "first",
+        "TOKENHOUSE_SIGNIN_HOSTS": "app.example.com",
     }
 
 
@@ -133,6 +139,9 @@ def confirm_with_passkey(pages, email, code, authenticator):
     page.locator("main form button").first.click()
     page.wait_for_url("**/account")
     pages.press("Sign out")
+    go_on_to_guarded_host(pages, email, authenticator)
+    pages.open("/account")
+    pages.press("Sign out")
     pages.sign_in(email)
     page.wait_for_url("**/account")
     pages.open("/account/factors")
@@ -149,3 +158,20 @@ def confirm_with_passkey(pages, email, code, authenticator):
     authenticator.touch(False)
     pages.press("Sign out")
     authenticator.touch(True)
+
+
+def go_on_to_guarded_host(pages, email, authenticator):
+    """A site requires a second factor, which a session of a trusted browser has not shown."""
+    page = pages.page
+    # Chromium stays on the page that leads onward if the host has nothing to show.
+    page.route(f"{GUARDED}/**", lambda route: route.fulfill(status=204))
+    pages.allowed_origins.add(GUARDED)
+    pages.sign_in(email)
+    page.wait_for_url("**/account")
+    pages.open(f"/signin?{urlencode({'rd': GUARDED + '/', 'acr': 'mfa'})}")
+    page.get_by_role("button", name="Use a passkey").wait_for()
+    pages.look("confirm-guarded-passkey")
+    authenticator.touch(True)
+    pages.press("Use a passkey")
+    page.locator("main a.button").wait_for()
+    authenticator.touch(False)
