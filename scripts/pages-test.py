@@ -236,7 +236,7 @@ def look_at_factors(pages, email):
     pages.page.locator("main button").first.click()
     pages.page.wait_for_url("**/account")
     pages.open("/account/factors")
-    pages.page.locator(".rename summary").click()
+    pages.page.locator("summary", has_text="Remove").first.click()
     pages.look("factor-remove")
     pages.press("Remove for good")
     pages.page.get_by_text("Sign-ins no longer ask for it.").wait_for()

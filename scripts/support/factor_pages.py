@@ -123,7 +123,7 @@ def visit(pages, email, totp):
 def rename_passkey(pages):
     pages.open("/account/factors")
     row = pages.page.locator("ul.card.rows").first.locator("li").last
-    row.get_by_text("Rename").click()
+    row.locator("summary", has_text="Rename").click()
     row.locator("input[name=name]").fill("Laptop")
     pages.look("factor-rename")
     row.get_by_role("button", name="Save").click()
