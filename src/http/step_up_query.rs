@@ -22,7 +22,7 @@ pub(super) fn parameters(required: StepUp) -> impl Iterator<Item = (&'static str
     acr.into_iter().chain(max_age)
 }
 
-/// What the parameters of our own pages say. Whoever changes them is asked for less here, and not admitted there.
+/// What the parameters of our own pages say. A user who alters them is asked for less here, and not admitted there.
 #[cfg(feature = "pages")]
 pub(super) fn required(acr: Option<&str>, max_age: Option<&str>) -> StepUp {
     StepUp {
