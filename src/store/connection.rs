@@ -1,6 +1,8 @@
 //! One connection type for both databases, and how the pool opens and checks connections.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{HandleError, ManageConnection, R2D2Connection};
@@ -68,6 +70,10 @@ pub(super) fn is_lost(error: &DieselError) -> bool {
     )
 }
 
+/// How long a setting is tried again, and how often.
+const BUSY_WAIT: Duration = Duration::from_millis(2_000);
+const BUSY_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The longest wait for SQLite's locks.
 pub(super) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 2000";
 
@@ -86,6 +92,24 @@ const SQLITE_SETTINGS: &[&str] = &[
 /// For a database that is thrown away: nothing is lost that a test would miss.
 const TEMPORARY_SQLITE: &str = "PRAGMA synchronous = OFF";
 const TEMPORARY_POSTGRES: &str = "SET synchronous_commit = off";
+
+/// Applies a setting of SQLite. Of processes that change the journal mode of a new file at the same
+/// moment, SQLite refuses all but one without waiting, as each has the lock that another one needs.
+fn apply(conn: &mut SqliteConnection, setting: &str) -> QueryResult<()> {
+    let begun = Instant::now();
+    loop {
+        match conn.batch_execute(setting) {
+            Err(error) if is_locked(&error) && begun.elapsed() < BUSY_WAIT => {
+                thread::sleep(BUSY_INTERVAL);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_locked(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, info) if info.message() == "database is locked")
+}
 
 /// A connection in the pool.
 pub(super) struct Pooled {
@@ -159,7 +183,7 @@ impl Manager {
                 // First, since the change of the journal mode syncs too; and last, to have effect.
                 let settings = temporary.into_iter().chain(SQLITE_SETTINGS);
                 for setting in settings.chain(temporary) {
-                    conn.batch_execute(setting)
+                    apply(&mut conn, setting)
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
                 Ok(StoreConnection::Sqlite(conn))

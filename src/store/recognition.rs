@@ -4,6 +4,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, absolute};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
 use diesel::prelude::*;
@@ -15,6 +17,11 @@ use super::error::{StoreError, describe_file, describe_sqlite};
 use super::migrations;
 use super::sqlite_file::{open_read_only, protect_file, sidecar_path};
 use crate::config::DatabaseConfig;
+
+/// How long a file with a log may look like that of another program because of a checkpoint, and how
+/// often it is looked at.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(500);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The maximum length of a foreign name in an error, in characters.
 const MAX_NAME: usize = 64;
@@ -173,6 +180,8 @@ pub(super) fn recognise(
     };
     let found: Option<Found> = diesel::sql_query(query).get_result(conn).optional()?;
     match found {
+        // Another process may have created the tables since the first query.
+        Some(_) if migrations::is_ours(&migrations::applied(conn)?) => Ok(Contents::Ours),
         Some(Found { kind, name }) if !applied.is_empty() || name != migrations::TABLE => {
             Err(StoreError::Unsuitable(format!(
                 "{}: this is the database of another program (it has a {kind} {}): give \
@@ -214,14 +223,26 @@ fn recognise_file(config: &DatabaseConfig, path: &Path) -> Result<Option<Content
     // The file alone is enough: the tables of the migrations and that of their versions are
     // committed together. Only SQLite may open it, as closing the file otherwise would drop locks
     // that this process holds.
-    let alone = recognise_with(config, path, "mode=ro&immutable=1");
-    if let Ok(Contents::Ours) | Err(StoreError::Unsuitable(_)) = alone {
+    let look = || recognise_with(config, path, "mode=ro&immutable=1");
+    let mut alone = look();
+    if let Ok(Contents::Ours) = alone {
+        return alone.map(Some);
+    }
+    let real = path.canonicalize().map_err(|error| unreadable(&error))?;
+    let log = fs::metadata(sidecar_path(&real, "-wal"));
+    let has_log = log.is_ok_and(|log| log.len() > 0);
+    if let Err(StoreError::Unsuitable(_)) = alone {
+        // Another process may be copying our tables from the log, page by page. In any other way than
+        // this, SQLite would write to the index of the log, which may be that of another program.
+        let begun = Instant::now();
+        while has_log && alone.is_err() && begun.elapsed() < CHECKPOINT_TIMEOUT {
+            thread::sleep(CHECKPOINT_INTERVAL);
+            alone = look();
+        }
         return alone.map(Some);
     }
     // The tables may be in the write-ahead log only, or a checkpoint may be in progress.
-    let real = path.canonicalize().map_err(|error| unreadable(&error))?;
-    let log = fs::metadata(sidecar_path(&real, "-wal"));
-    if alone.is_err() || log.is_ok_and(|log| log.len() > 0) {
+    if alone.is_err() || has_log {
         return recognise_with(config, path, "mode=ro").map(Some);
     }
     alone.map(Some)
