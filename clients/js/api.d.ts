@@ -1074,10 +1074,11 @@ export interface Routes {
    * `insufficient_user_authentication` (RFC 9470).
    *
    * With `redirect`, the cookie of a browser that has signed in on a page counts too, at the host where it got
-   * it. A browser without one that opens a page (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header
-   * an `Accept` with `text/html`) is sent to the sign-in page: by 302 (`redirect=true`), or by 401 with
-   * `Location` (`redirect=401`, for nginx). Every other refusal is 401 with `X-Tokenhouse-Signin`. The host is
-   * that of `X-Original-URL`, or of `X-Forwarded-Proto` and `X-Forwarded-Host`, from a trusted proxy. */
+   * it. A browser without one, or without the sign-in that `acr` and `max_age` require, that opens a page
+   * (`GET`, and `Sec-Fetch-Mode: navigate`, or without that header an `Accept` with `text/html`) is sent to the
+   * sign-in page: by 302 (`redirect=true`), or by 401 with `Location` (`redirect=401`, for nginx). Every other
+   * refusal is 401 with `X-Tokenhouse-Signin`. The host is that of `X-Original-URL`, or of `X-Forwarded-Proto`
+   * and `X-Forwarded-Host`, from a trusted proxy. */
   "GET /verify": {
     input: { query?: {
       scope?: string;
