@@ -54,6 +54,9 @@ const STATEMENT: usize = 18;
 /// What is set in the first byte of a text, and not in that of a byte string (RFC 8949 section 3.1).
 const CBOR_TEXT: u8 = 0b0010_0000;
 
+/// The first byte of a tag without the lowest bits, which are its number (RFC 8949 section 3.4).
+const CBOR_TAG: u8 = 0b1100_0000;
+
 /// The members of the JSON that are compared, and the bytes of the key.
 fn meaning_of_registration(credential: &Value) -> Value {
     let bytes = |part: &Value| BASE64.decode(text(part)).unwrap();
@@ -74,26 +77,28 @@ fn meaning_of_registration(credential: &Value) -> Value {
 
 /// An attestation object without what an authenticator may say of itself: all flags but those that the user was
 /// present and verified, the counter and the model; and without what makes no difference: the statement, which the
-/// format `none` has not, and whether names are texts or bytes.
-fn masked(mut object: Vec<u8>) -> Vec<u8> {
+/// format `none` has not, tags, and whether names are texts or bytes.
+fn masked(object: Vec<u8>) -> Vec<u8> {
     let hash = digest(&SHA256, RP_ID.as_bytes());
     let at = object
         .windows(32)
         .position(|window| window == hash.as_ref());
-    let Some((names, data)) = at.map(|at| object.split_at_mut(at)) else {
+    let Some((names, data)) = at.map(|at| object.split_at(at)) else {
         return object;
     };
+    let (mut names, mut data) = (names.to_vec(), data.to_vec());
+    names.retain(|byte| byte & 0b1110_0000 != CBOR_TAG);
     if let Some(statement) = names.get_mut(STATEMENT) {
         *statement = 0;
     }
-    for byte in names {
+    for byte in &mut names {
         *byte &= !CBOR_TEXT;
     }
     if let Some([flags, rest @ ..]) = data.get_mut(32..53) {
         *flags &= USER_PRESENT | USER_VERIFIED;
         rest.fill(0);
     }
-    object
+    [names, data].concat()
 }
 
 /// Alters one byte of a part, or cuts or extends it.
