@@ -68,7 +68,7 @@ impl ShownFor {
         }
     }
 
-    /// Who was asked to sign with a passkey; nobody at a sign-in that has not waited.
+    /// The user who was asked to sign with a passkey; `None` at a sign-in that has not waited.
     fn signatory(&self, id: i64) -> Option<Signatory<'_>> {
         match self {
             Self::SignIn => None,

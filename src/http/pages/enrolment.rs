@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::factors::{seed_view, typed_code};
-use super::page::own_path;
+use super::page::wishes;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, arrival};
 use super::{OwnForm, Page, refused_form, show};
@@ -42,15 +42,15 @@ impl FromFields for EnrolmentForm {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let next = fields.text("next");
+        let (is_kept, next) = wishes(&mut fields);
         Ok(Self {
             token: fields.text("mfa_token").into(),
             // A malformed id identifies nothing.
             factor: fields.text("factor").parse().unwrap_or_default(),
             secret: fields.text("secret").into(),
             otp: fields.text("otp").into(),
-            is_kept: fields.text("keep") == "yes",
-            next: own_path(&next).map(str::to_owned),
+            is_kept,
+            next,
         })
     }
 }

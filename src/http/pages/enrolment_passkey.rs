@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::enrolment::{finish, is_over, over};
-use super::page::own_path;
+use super::page::wishes;
 use super::passkeys::CREDENTIAL;
 use super::return_to::ReturnTo;
 use super::sign_in::Onward;
@@ -36,14 +36,14 @@ impl FromFields for PasskeyForm {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let next = fields.text("next");
+        let (is_kept, next) = wishes(&mut fields);
         Ok(Self {
             token: fields.text("mfa_token").into(),
             // A malformed id identifies nothing.
             factor: fields.text("factor").parse().unwrap_or_default(),
             credential: fields.text(CREDENTIAL).into(),
-            is_kept: fields.text("keep") == "yes",
-            next: own_path(&next).map(str::to_owned),
+            is_kept,
+            next,
         })
     }
 }

@@ -11,6 +11,7 @@ use super::{Pages, cookies, return_to};
 use crate::config::PagesMode;
 use crate::error::Error;
 use crate::guards::{BrowserError, BrowserSession, Site};
+use crate::http::body::form::Fields;
 use crate::pages::{Assets, Frame, Language, Viewer};
 use crate::scope;
 
@@ -184,6 +185,13 @@ fn here(request: &HttpRequest, site: &Site) -> String {
     let query = query.finish();
     let separator = if query.is_empty() { "" } else { "&" };
     format!("{}{}?{query}{separator}{LANG}=", site.base(), site.path())
+}
+
+/// What a form of a sign-in says about what follows: whether the browser keeps the cookie when it is closed, and
+/// where it goes.
+pub(super) fn wishes(fields: &mut Fields) -> (bool, Option<String>) {
+    let is_kept = fields.text("keep") == "yes";
+    (is_kept, own_path(&fields.text("next")).map(str::to_owned))
 }
 
 /// Where a sign-in may return to: one of our own pages, whatever the text is.

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::factors::{codes_page, has_factor, refused};
-use super::page::own_path;
+use super::page::wishes;
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, empty_form, leading, of_browser, signed_in};
 use super::{FreshForm, OwnForm, Page, SignedForm, back_to, refused_form, show};
@@ -103,14 +103,14 @@ impl FromFields for PasskeyForm {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let next = fields.text("next");
+        let (is_kept, next) = wishes(&mut fields);
         Ok(Self {
             answer: PasskeyAnswer {
                 challenge_id: fields.text(CHALLENGE_ID).into(),
                 credential: fields.text(CREDENTIAL).into(),
             },
-            is_kept: fields.text("keep") == "yes",
-            next: own_path(&next).map(str::to_owned),
+            is_kept,
+            next,
         })
     }
 }

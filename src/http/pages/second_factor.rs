@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::page::own_path;
+use super::page::wishes;
 use super::passkeys::{passkey_answer, without_code};
 use super::return_to::ReturnTo;
 use super::sign_in::{Onward, signed_in};
@@ -47,15 +47,15 @@ impl FromFields for SecondFactorForm {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let next = fields.text("next");
+        let (is_kept, next) = wishes(&mut fields);
         Ok(Self {
             passkey: passkey_answer(&mut fields),
             has_passkey: fields.text("has_passkey") == "yes",
             token: fields.text("mfa_token").into(),
             code: fields.text("code").into(),
-            is_kept: fields.text("keep") == "yes",
+            is_kept,
             remembers_device: fields.text("remember") == "yes",
-            next: own_path(&next).map(str::to_owned),
+            next,
         })
     }
 }

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::guarded::{go_back, lead_back};
-use super::page::{own_path, parameter, says};
+use super::page::{own_path, parameter, says, wishes};
 use super::return_to::ReturnTo;
 use super::{
     OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
@@ -47,12 +47,12 @@ impl FromFields for SignInForm {
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, RequestError> {
-        let next = fields.text("next");
+        let (is_kept, next) = wishes(&mut fields);
         Ok(Self {
             email: fields.text("email"),
             password: fields.text("password").into(),
-            is_kept: fields.text("keep") == "yes",
-            next: own_path(&next).map(str::to_owned),
+            is_kept,
+            next,
         })
     }
 }
