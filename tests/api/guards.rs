@@ -297,7 +297,7 @@ fn example_app_requires_a_second_factor_and_a_recent_sign_in(backend: Backend) {
     let late = bob.sign_in();
     assert_eq!(post("/account", &late), accepted);
     assert_eq!(post("/refunds", &late), challenge(r#"acr_values="mfa""#));
-    // Nobody has signed in with a key.
+    // A key says nothing about a sign-in.
     let key = app.create_key(&late, "").secret;
     assert_eq!(post("/account", &key).0, 403);
     for path in ["/account", "/refunds"] {

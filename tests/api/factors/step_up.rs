@@ -100,7 +100,7 @@ fn proxy_requires_a_second_factor_and_a_recent_sign_in(backend: Backend) {
     let both = verify(&ada.token, "acr=mfa&max_age=300");
     assert_challenge(&both, r#"max_age="300""#);
     assert_eq!(verify(&ada.token, "acr=mfa&max_age=3000").status, 200);
-    // Nobody has signed in with a key.
+    // A key says nothing about a sign-in.
     let code = ada.app.code(clock.now().and_utc());
     let fresh = access_token(&password_with(&app, &ada.person, &[("otp", &code)]));
     let key = app.create_key(&fresh, "").secret;
