@@ -15,6 +15,7 @@ mod pages;
 mod passkeys;
 mod postgres_url;
 mod proxies;
+mod public_suffix;
 mod public_url;
 mod secret;
 mod settings;

@@ -4,20 +4,13 @@ use url::{Host, Url};
 
 use super::factors::MfaMode;
 use super::pages::brand_name;
-use super::sign_in_hosts::is_within;
+use super::public_suffix::{can_claim, is_public_suffix};
 use super::values::Values;
 use super::{ConfigError, origins};
 
 const MODE: &str = "TOKENHOUSE_PASSKEYS";
 const RP_ID: &str = "TOKENHOUSE_PASSKEY_RP_ID";
 const ORIGINS: &str = "TOKENHOUSE_PASSKEY_ORIGINS";
-
-/// The second-level names under which many countries register domains, as `co` in `co.uk`. Browsers know all
-/// public suffixes; these are what an operator may write by mistake.
-const SECOND_LEVELS: &[&str] = &[
-    "ac", "co", "com", "edu", "gob", "gov", "ltd", "me", "mil", "ne", "net", "nom", "or", "org",
-    "plc", "sch",
-];
 
 /// The settings of passkeys.
 #[derive(Clone, Debug)]
@@ -75,7 +68,7 @@ impl PasskeyConfig {
         let listed =
             origins::parse(&listed).map_err(|problem| ConfigError::new(ORIGINS, problem))?;
         for (number, origin) in (1..).zip(listed) {
-            domain_of(&origin).map_err(|problem| {
+            check_origin(&origin, &rp_id).map_err(|problem| {
                 ConfigError::new(ORIGINS, format!("entry {number}: {problem}"))
             })?;
             if !all.contains(&origin) {
@@ -106,10 +99,7 @@ fn domain_of(origin: &str) -> Result<String, &'static str> {
     let url = url.as_ref();
     match (url.map(Url::scheme), url.and_then(Url::host)) {
         (Some("http" | "https"), Some(Host::Domain("localhost"))) => Ok("localhost".to_owned()),
-        (Some("https"), Some(Host::Domain(name))) => {
-            check_domain(name)?;
-            Ok(name.to_owned())
-        }
+        (Some("https"), Some(Host::Domain(name))) => without_dot(name),
         (Some("http" | "https"), Some(Host::Ipv4(_) | Host::Ipv6(_))) => {
             Err("browsers make passkeys for a domain, not for an IP address")
         }
@@ -118,7 +108,7 @@ fn domain_of(origin: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The chosen domain, if it is that of the public URL or above it.
+/// The chosen domain, if the pages of the host can claim it.
 fn chosen_domain(text: &str, host: &str) -> Result<String, &'static str> {
     let expected = "expected a domain such as example.com, without scheme and port";
     if text.contains(['/', ':', '@', '?', '#']) {
@@ -126,32 +116,38 @@ fn chosen_domain(text: &str, host: &str) -> Result<String, &'static str> {
     }
     let url = Url::parse(&format!("https://{text}")).map_err(|_error| expected)?;
     let name = match url.host() {
-        Some(Host::Domain("localhost")) => "localhost".to_owned(),
-        Some(Host::Domain(name)) => {
-            check_domain(name)?;
-            name.to_owned()
-        }
+        Some(Host::Domain(name)) => without_dot(name)?,
         Some(Host::Ipv4(_)) => {
             return Err("browsers make passkeys for a domain, not for an IP address");
         }
         _ => return Err(expected),
     };
-    match is_within(host, &name) {
-        true => Ok(name),
+    if can_claim(host, &name) {
+        return Ok(name);
+    }
+    match is_public_suffix(&name) {
+        true => Err("this is a public suffix, under which everybody registers domains"),
         false => Err("expected the domain of TOKENHOUSE_PUBLIC_URL, or one above it"),
     }
 }
 
-/// Refuses names for which no browser makes a passkey.
-fn check_domain(name: &str) -> Result<(), &'static str> {
-    let labels: Vec<&str> = name.split('.').collect();
-    match labels.as_slice() {
-        [.., ""] => Err("remove the dot at the end of the domain"),
-        [_single] => Err("browsers make no passkeys for a name without a dot"),
-        [second, top] if top.len() == 2 && SECOND_LEVELS.contains(second) => {
-            Err("this is a public suffix, under which everybody registers domains")
+/// Refuses origins where browsers make no passkey for this domain. At a host of another domain they ignore
+/// those without a registrable one (section 5.11.1 of `WebAuthn`).
+fn check_origin(origin: &str, rp_id: &str) -> Result<(), &'static str> {
+    let host = domain_of(origin)?;
+    match can_claim(&host, rp_id) || !is_public_suffix(&host) {
+        true => Ok(()),
+        false => {
+            Err("browsers allow no passkeys of another domain at localhost or a public suffix")
         }
-        _ => Ok(()),
+    }
+}
+
+/// Refuses the dot that ends absolute names, which no other setting has.
+fn without_dot(name: &str) -> Result<String, &'static str> {
+    match name.ends_with('.') {
+        true => Err("remove the dot at the end of the domain"),
+        false => Ok(name.to_owned()),
     }
 }
 
@@ -204,13 +200,25 @@ mod tests {
                 "xn--bcher-kva.example",
                 "https://xn--bcher-kva.example",
             ),
+            ("https://host.lan", "host.lan", "https://host.lan"),
+            ("https://intranet", "intranet", "https://intranet"),
         ] {
             let expected = (domain.to_owned(), vec![origin.to_owned()]);
             assert_eq!(passkeys(url, &[]), Ok(expected), "{url}");
         }
-        let above = [("TOKENHOUSE_PASSKEY_RP_ID", "Example.COM")];
-        let (domain, _) = passkeys("https://auth.example.com", &above).unwrap();
-        assert_eq!(domain, "example.com");
+        for (url, chosen, domain) in [
+            ("https://auth.example.com", "Example.COM", "example.com"),
+            (
+                "https://auth.corp.internal",
+                "corp.internal",
+                "corp.internal",
+            ),
+            ("https://auth.me.github.io", "me.github.io", "me.github.io"),
+            ("http://localhost:8000", "localhost", "localhost"),
+        ] {
+            let chosen = [("TOKENHOUSE_PASSKEY_RP_ID", chosen)];
+            assert_eq!(passkeys(url, &chosen).unwrap().0, domain);
+        }
     }
 
     #[test]
@@ -218,11 +226,9 @@ mod tests {
         for url in [
             "https://192.0.2.1",
             "https://[2001:db8::1]",
-            "https://intranet",
             "https://auth.example.",
             "http://auth.example",
             "http://127.0.0.1:8000",
-            "https://co.uk",
         ] {
             let error = passkeys(url, &[]).unwrap_err();
             assert!(error.starts_with("TOKENHOUSE_PASSKEYS: "), "{url}: {error}");
@@ -231,6 +237,7 @@ mod tests {
         for id in [
             "com",
             "co.uk",
+            "localhost",
             "other.example",
             "uth.example.com",
             "sub.auth.example.com",
@@ -251,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn public_suffix_is_named_as_the_reason() {
+        for (url, id) in [
+            ("https://auth.example.co.uk", "co.uk"),
+            ("https://me.github.io", "github.io"),
+            ("https://host.lan", "lan"),
+        ] {
+            let error = passkeys(url, &[("TOKENHOUSE_PASSKEY_RP_ID", id)]).unwrap_err();
+            assert!(error.contains("public suffix"), "{id}: {error}");
+        }
+    }
+
+    #[test]
     fn passkeys_need_what_they_are_made_of() {
         let with = |name: &str| passkeys("https://auth.example", &[(name, "")]).unwrap_err();
         assert!(with("TOKENHOUSE_PUBLIC_URL").contains("needs TOKENHOUSE_PUBLIC_URL"));
@@ -259,20 +278,28 @@ mod tests {
         assert!(error.contains("TOKENHOUSE_MFA"), "{error}");
         let origins = [(
             "TOKENHOUSE_PASSKEY_ORIGINS",
-            "https://app.example, https://auth.example, http://localhost:3000",
+            "https://app.example, https://auth.example, https://b.auth.example",
         )];
         let (_, origins) = passkeys("https://auth.example", &origins).unwrap();
         let expected = [
             "https://auth.example",
             "https://app.example",
-            "http://localhost:3000",
+            "https://b.auth.example",
         ];
         assert_eq!(origins, expected);
-        let bad = [(
-            "TOKENHOUSE_PASSKEY_ORIGINS",
-            "https://app.example,http://app.example",
-        )];
-        let error = passkeys("https://auth.example", &bad).unwrap_err();
-        assert!(error.contains("ORIGINS: entry 2: "), "{error}");
+        for other in [
+            "http://app.example",
+            "http://localhost:3000",
+            "https://github.io",
+            "https://intranet",
+        ] {
+            let listed = format!("https://app.example,{other}");
+            let bad = [("TOKENHOUSE_PASSKEY_ORIGINS", listed.as_str())];
+            let error = passkeys("https://auth.example", &bad).unwrap_err();
+            assert!(error.contains("ORIGINS: entry 2: "), "{other}: {error}");
+        }
+        let port = [("TOKENHOUSE_PASSKEY_ORIGINS", "http://localhost:3000")];
+        let (_, origins) = passkeys("http://localhost:8000", &port).unwrap();
+        assert_eq!(origins, ["http://localhost:8000", "http://localhost:3000"]);
     }
 }

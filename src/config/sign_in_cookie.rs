@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use super::public_suffix::is_public_suffix;
 use super::sign_in_hosts::is_within;
 use super::values::Values;
 use super::{ConfigError, PublicUrl, SignInHosts, origins};
@@ -65,10 +66,11 @@ fn parse_domain(text: &str) -> Result<String, &'static str> {
     let url = origins::normalise_http("https", text).and_then(|origin| Url::parse(&origin).ok());
     let url = url.filter(|_| !text.contains(':')).ok_or(EXPECTED)?;
     match url.host() {
-        // Browsers refuse a cookie of a single label, which is a public suffix or localhost.
-        Some(Host::Domain(name)) if name.trim_matches('.') == name && name.contains('.') => {
-            Ok(name.to_owned())
-        }
+        // Browsers refuse a cookie of a public suffix (section 5.3 of RFC 6265).
+        Some(Host::Domain(name)) if is_public_suffix(name) => Err(
+            "browsers refuse a cookie of a public suffix, under which everybody registers domains",
+        ),
+        Some(Host::Domain(name)) if name.trim_matches('.') == name => Ok(name.to_owned()),
         _ => Err(EXPECTED),
     }
 }
@@ -121,9 +123,21 @@ mod tests {
             let expected = Ok(SignInCookie::Domain("example.com".to_owned()));
             assert_eq!(with(public, domain, hosts), expected, "{domain}");
         }
+        let internal = with(
+            "https://auth.corp.internal",
+            "corp.internal",
+            ".corp.internal",
+        );
+        let expected = SignInCookie::Domain("corp.internal".to_owned());
+        assert_eq!(internal, Ok(expected));
         for (public, domain, hosts) in [
             (auth, "", ""),
             (auth, "com", ""),
+            ("https://auth.example.co.uk", "co.uk", ""),
+            ("https://auth.example.co.uk", "co.uk", "app.other.co.uk"),
+            ("https://me.github.io", "github.io", ""),
+            ("https://co.uk", "co.uk", ""),
+            ("https://host.lan", "lan", ""),
             (auth, ".example.com", ""),
             (auth, "example.com.", ""),
             (auth, "example.com:9443", ""),

@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use super::origins;
+use super::public_suffix::is_public_suffix;
 
 /// The longest URL to which a sign-in leads back, in bytes.
 const MAX_URL: usize = 10 * 1024;
@@ -54,7 +55,8 @@ pub(super) fn is_within(host: &str, domain: &str) -> bool {
     host == domain || is_below(host, domain)
 }
 
-fn is_below(host: &str, domain: &str) -> bool {
+/// Whether a host is below a domain.
+pub(super) fn is_below(host: &str, domain: &str) -> bool {
     let before = host.strip_suffix(domain);
     before.is_some_and(|name| name.len() > 1 && name.ends_with('.'))
 }
@@ -75,9 +77,10 @@ impl Entry {
         if host.starts_with('.') || host.ends_with('.') || host.len() > MAX_AUDIENCE {
             return Err(EXPECTED);
         }
-        if is_below && !(matches!(url.host(), Some(Host::Domain(_))) && host.contains('.')) {
+        // Anybody can have a name below a public suffix, and would be sent codes there.
+        if is_below && (!matches!(url.host(), Some(Host::Domain(_))) || is_public_suffix(host)) {
             return Err(
-                "a dot in front needs a domain of at least two parts, such as .example.com",
+                "a dot in front needs a domain such as .example.com, and no public suffix such as .com or .co.uk",
             );
         }
         Ok(Self {
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn only_listed_hosts_and_ports_are_allowed() {
-        let listed = "app.example.com .example.org wiki.example.com:8443 [2001:db8::1]:8443 \
+        let listed = "app.example.com .example.org .corp.internal wiki.example.com:8443 [2001:db8::1]:8443 \
                       Caf\u{e9}.example:443 localhost:3000 127.0.0.1";
         let listed = hosts(listed);
         for url in [
@@ -186,6 +189,7 @@ mod tests {
             "https://app.example.com:443/a?b=c&d=%20#e",
             "https://a.example.org",
             "https://a.b.example.org/",
+            "https://a.corp.internal/",
             "https://wiki.example.com:8443/x",
             "https://[2001:db8::1]:8443/",
             "https://[2001:db8:0:0::1]:8443/",
@@ -277,6 +281,9 @@ mod tests {
             "*",
             "*.hush.example",
             ".hush",
+            ".hush.ck",
+            ".co.uk",
+            ".github.io",
             ".",
             "..hush.example",
             ".127.0.0.1",
