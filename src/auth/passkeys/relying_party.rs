@@ -287,6 +287,8 @@ fn reason(error: &WebauthnError) -> Reason {
         WebauthnError::UserNotVerified => "user-not-verified",
         WebauthnError::UserNotPresent => "user-not-present",
         WebauthnError::AuthenticationFailure => "signature",
+        WebauthnError::CredentialAlteredAlgFromRequest
+        | WebauthnError::SshPublicKeyEDUnsupported => "algorithm",
         WebauthnError::CredentialMayNotBeHardwareBound => "backup-state",
         _ => "malformed",
     }

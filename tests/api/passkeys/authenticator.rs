@@ -5,9 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
+use super::key_pair::KeyPair;
 use super::{ORIGIN, RP_ID};
 use crate::harness::text;
 
@@ -25,7 +25,7 @@ const AAGUID: [u8; 16] = [
 
 /// A key for one service, and what the authenticator says with its next signature.
 pub struct Authenticator {
-    pair: EcdsaKeyPair,
+    pair: KeyPair,
     pub id: Vec<u8>,
     /// What the service calls the user.
     pub handle: Option<Vec<u8>>,
@@ -41,13 +41,15 @@ pub struct Authenticator {
 impl Authenticator {
     /// A key that no service knows.
     pub fn new() -> Self {
-        let random = SystemRandom::new();
-        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        Self::with(KeyPair::es256())
+    }
+
+    /// The same of another algorithm.
+    pub fn with(pair: KeyPair) -> Self {
         let mut id = vec![0; 32];
-        random.fill(&mut id).unwrap();
+        SystemRandom::new().fill(&mut id).unwrap();
         Self {
-            pair: EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap(),
+            pair,
             id,
             handle: None,
             flags: USER_PRESENT | USER_VERIFIED,
@@ -73,7 +75,7 @@ impl Authenticator {
         data.extend(self.aaguid);
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(&self.id);
-        data.extend(self.cose_key());
+        data.extend(self.pair.cose_key());
         // A map of three members: fmt "none", attStmt {} and authData, a byte string.
         let mut object = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
         object.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
@@ -97,7 +99,7 @@ impl Authenticator {
         let data = self.data(self.flags);
         let client_data = self.client_data("webauthn.get", options);
         let signed = [&data, digest(&SHA256, client_data.as_bytes()).as_ref()].concat();
-        let signature = self.pair.sign(&SystemRandom::new(), &signed).unwrap();
+        let signature = self.pair.sign(&signed);
         self.counter = self.counter.saturating_add(1);
         json!({
             "id": BASE64.encode(&self.id),
@@ -108,7 +110,7 @@ impl Authenticator {
             "response": {
                 "clientDataJSON": BASE64.encode(client_data),
                 "authenticatorData": BASE64.encode(data),
-                "signature": BASE64.encode(signature.as_ref()),
+                "signature": BASE64.encode(signature),
                 "userHandle": self.handle.as_ref().map(|handle| BASE64.encode(handle)),
             },
         })
@@ -130,18 +132,5 @@ impl Authenticator {
             "crossOrigin": self.is_cross_origin,
         })
         .to_string()
-    }
-
-    /// The public key for ES256 (RFC 9053 section 7.1.1).
-    fn cose_key(&self) -> Vec<u8> {
-        let point = self.pair.public_key().as_ref();
-        let (x, y) = (&point[1..33], &point[33..65]);
-        [
-            b"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20".as_slice(),
-            x,
-            b"\x22\x58\x20",
-            y,
-        ]
-        .concat()
     }
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::json;
 
 use super::authenticator::{Authenticator, BACKED_UP, BACKUP_ELIGIBLE, USER_VERIFIED};
+use super::key_pair::KeyPair;
 use super::{
     assert_refused, begin, builder, confirm, count_events, enrol, expire, forget, sign_in,
 };
@@ -15,6 +16,8 @@ on_both_databases!(
     passkey_is_added_and_removed,
     passkey_has_the_name_that_its_user_gives,
     options_follow_the_mode,
+    every_algorithm_that_is_asked_for_signs_in,
+    keys_of_other_algorithms_are_refused,
     other_ceremonies_add_no_passkey,
     passkeys_of_an_account_do_not_name_the_next,
     passkeys_are_off_by_default,
@@ -122,6 +125,41 @@ fn options_follow_the_mode(backend: Backend) {
         );
         assert_eq!(asked["requireResidentKey"], json!(mode == "first"));
     }
+}
+
+fn every_algorithm_that_is_asked_for_signs_in(backend: Backend) {
+    let (builder, _clock) = builder(backend, "first");
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    for (algorithm, pair) in [
+        (-7, KeyPair::es256()),
+        (-35, KeyPair::es384()),
+        (-257, KeyPair::rs256()),
+    ] {
+        let (id, options) = begin(&app, &ada);
+        let asked = options["pubKeyCredParams"].as_array().unwrap();
+        let asked: Vec<_> = asked.iter().map(|asked| asked["alg"].clone()).collect();
+        assert_eq!(asked, [-7, -35, -257]);
+        let mut key = Authenticator::with(pair);
+        let confirmed = confirm(&app, &ada, id, &key.register(&options));
+        assert_eq!(confirmed.status, 200, "{algorithm}: {confirmed:?}");
+        let (challenge_id, options) = super::ask(&app);
+        let signed_in = sign_in(&app, &challenge_id, &key.sign(&options));
+        assert_eq!(signed_in.status, 200, "{algorithm}: {signed_in:?}");
+    }
+}
+
+/// The library verifies no signature with Ed25519, so a key of it would never sign in.
+fn keys_of_other_algorithms_are_refused(backend: Backend) {
+    let (builder, _clock) = builder(backend, "first");
+    let app = builder.start();
+    let ada = app.register("ada").sign_in();
+    let (id, options) = begin(&app, &ada);
+    let made = Authenticator::with(KeyPair::ed25519()).register(&options);
+    assert_refused(&confirm(&app, &ada, id, &made));
+    assert_eq!(app.database().count("passkeys"), 0);
+    let reason = "\"reason\":\"algorithm\"";
+    assert_eq!(count_events(&app, "factor.add", reason), 1);
 }
 
 fn other_ceremonies_add_no_passkey(backend: Backend) {

@@ -4,6 +4,7 @@ mod alone;
 pub mod authenticator;
 mod browser;
 mod enrolment;
+mod key_pair;
 mod mutations;
 mod renewal;
 mod second;
