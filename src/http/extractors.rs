@@ -1,5 +1,5 @@
 //! Handler parameters of this service's own routes: scopes of administrators, users with some scope, users who
-//! add a second factor, and the version that a change applies to.
+//! add a second factor, bodies of admitted callers, and the version that a change applies to.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -15,6 +15,7 @@ use crate::auth::{Administrator, AuditContext, Credential, Enroller, Preconditio
 use crate::credential::pending_sign_in::is_pending_token_shaped;
 use crate::error::Error;
 use crate::guards::{Authenticated, Authorized, RequiredScope, SignedIn, auth, presented};
+use crate::http::request_error::Error as HttpError;
 use crate::scope;
 
 crate::scope!(pub UsersRead = scope::USERS_READ);
@@ -91,6 +92,29 @@ fn pending_token(presented: &[u8]) -> Option<Zeroizing<String>> {
     let token = Some(presented).filter(|token| is_pending_token_shaped(token));
     let token = token.and_then(|token| str::from_utf8(token).ok());
     token.map(|token| Zeroizing::new(token.to_owned()))
+}
+
+/// A caller whom the guard `G` admits, and the body `B`, which is read only then. The parameters of a handler are
+/// read at the same time: of two, an invalid body could refuse a caller with an invalid credential.
+pub(crate) struct Admitted<G, B>(pub(crate) G, pub(crate) B);
+
+impl<G, B> FromRequest for Admitted<G, B>
+where
+    G: FromRequest<Error: Into<HttpError>, Future: 'static> + 'static,
+    B: FromRequest<Error = HttpError> + 'static,
+{
+    type Error = HttpError;
+    type Future = LocalBoxFuture<'static, Result<Self, HttpError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let guard = G::from_request(request, payload);
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let caller = guard.await.map_err(Into::into)?;
+            let body = B::from_request(&request, &mut payload).await?;
+            Ok(Self(caller, body))
+        })
+    }
 }
 
 /// The header `If-Match` (RFC 9110 section 13.1.1). Weak and malformed tags match no version, so the

@@ -11,6 +11,7 @@ use crate::error::{Error as DomainError, FieldType};
 use crate::guards::{Authenticated, SignedIn};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 use crate::views::UserRead;
 
@@ -169,9 +170,8 @@ pub(crate) async fn read(auth: Auth, caller: Authenticated) -> Result<HttpRespon
 )]
 pub(crate) async fn update(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<ProfileInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<ProfileInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let user = auth
@@ -204,9 +204,8 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn change_password(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<PasswordInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<PasswordInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     auth.change_password(&context, caller.principal(), input.0)
@@ -239,9 +238,8 @@ pub(crate) async fn change_password(
 )]
 pub(crate) async fn delete(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<DeletionInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<DeletionInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     auth.delete_account(&context, caller.principal(), input.0.current_password)

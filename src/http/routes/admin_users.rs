@@ -15,7 +15,7 @@ use crate::guards::Authorized;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
-use crate::http::extractors::{UsersRead, UsersWrite};
+use crate::http::extractors::{Admitted, UsersRead, UsersWrite};
 use crate::http::request_error::Error;
 use crate::store::User;
 use crate::views::AdminUser;
@@ -205,9 +205,8 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     auth: Auth,
-    caller: Authorized<UsersWrite>,
     context: AuditContext,
-    input: JsonBody<NewUserInput>,
+    Admitted(caller, input): Admitted<Authorized<UsersWrite>, JsonBody<NewUserInput>>,
 ) -> Result<HttpResponse, Error> {
     let NewUserInput {
         registration,
@@ -298,10 +297,9 @@ pub(crate) async fn read(
 pub(crate) async fn update(
     request: HttpRequest,
     auth: Auth,
-    caller: Authorized<UsersWrite>,
     context: AuditContext,
     only_if: Precondition,
-    input: JsonBody<UserPatch>,
+    Admitted(caller, input): Admitted<Authorized<UsersWrite>, JsonBody<UserPatch>>,
 ) -> Result<HttpResponse, Error> {
     let patch = UserPatch { only_if, ..input.0 };
     let user = auth

@@ -10,6 +10,7 @@ use crate::auth::{AuditContext, Auth, EmailChange, Field, ProofInput};
 use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 use crate::views::UserRead;
 
@@ -80,9 +81,8 @@ pub(crate) struct PendingEmail {
 )]
 pub(crate) async fn request(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<ChangeInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<ChangeInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let ChangeInput { email, password } = input.0;

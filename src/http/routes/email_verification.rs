@@ -8,6 +8,7 @@ use crate::auth::{AuditContext, Auth, Field, ProofInput};
 use crate::guards::{Authenticated, MaybeAuthenticated};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 use crate::views::UserRead;
 
@@ -58,9 +59,8 @@ impl FromMembers for MailInput {
 )]
 pub(crate) async fn request(
     auth: Auth,
-    caller: MaybeAuthenticated,
     context: AuditContext,
-    input: JsonBody<MailInput>,
+    Admitted(caller, input): Admitted<MaybeAuthenticated, JsonBody<MailInput>>,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.map(|Authenticated(principal)| principal);
     auth.request_verification(&context, caller.as_deref(), input.0.email)
@@ -117,9 +117,8 @@ impl FromMembers for ProofInput {
 )]
 pub(crate) async fn verify(
     auth: Auth,
-    caller: MaybeAuthenticated,
     context: AuditContext,
-    input: JsonBody<ProofInput>,
+    Admitted(caller, input): Admitted<MaybeAuthenticated, JsonBody<ProofInput>>,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.map(|Authenticated(principal)| principal);
     let user = auth.verify_email(&context, caller, input.0).await?;

@@ -14,6 +14,7 @@ use crate::error::Error as DomainError;
 use crate::guards::SignedIn;
 use crate::http::body::json::JsonBody;
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 
 /// List my second factors
@@ -65,9 +66,8 @@ pub(crate) async fn list(auth: Auth, caller: SignedIn) -> Result<HttpResponse, E
 )]
 pub(crate) async fn create(
     auth: Auth,
-    caller: Enroller,
     context: AuditContext,
-    input: JsonBody<NewFactorInput>,
+    Admitted(caller, input): Admitted<Enroller, JsonBody<NewFactorInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = caller.context(context);
     let (kind, name, password) = input.0.check()?;
@@ -116,9 +116,8 @@ pub(crate) async fn create(
 pub(crate) async fn confirm(
     request: HttpRequest,
     auth: Auth,
-    caller: Enroller,
     context: AuditContext,
-    input: JsonBody<ConfirmInput>,
+    Admitted(caller, input): Admitted<Enroller, JsonBody<ConfirmInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = caller.context(context);
     let id = path_id(&request)?;
@@ -161,9 +160,8 @@ pub(crate) async fn confirm(
 pub(crate) async fn rename(
     request: HttpRequest,
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<RenameInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<RenameInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let (id, name) = (path_id(&request)?, input.0.name);
@@ -203,9 +201,8 @@ pub(crate) async fn rename(
 pub(crate) async fn remove(
     request: HttpRequest,
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<ProofOfPassword>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<ProofOfPassword>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let id = path_id(&request)?;
@@ -240,9 +237,8 @@ pub(crate) async fn remove(
 )]
 pub(crate) async fn create_recovery_codes(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<ProofOfPassword>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<ProofOfPassword>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let password = input.0.check()?;

@@ -12,7 +12,7 @@ use crate::guards::Authorized;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
-use crate::http::extractors::{UsersRead, UsersWrite};
+use crate::http::extractors::{Admitted, UsersRead, UsersWrite};
 use crate::http::request_error::Error;
 use crate::store::InvitationState;
 use crate::views::{InvitationRead, UserRead, utc};
@@ -79,9 +79,8 @@ impl FromMembers for InvitationInput {
 )]
 pub(crate) async fn create(
     auth: Auth,
-    caller: Authorized<UsersWrite>,
     context: AuditContext,
-    input: JsonBody<InvitationInput>,
+    Admitted(caller, input): Admitted<Authorized<UsersWrite>, JsonBody<InvitationInput>>,
 ) -> Result<HttpResponse, Error> {
     let invited = auth.invite(&caller.administrator(context), input.0).await?;
     let now = auth.clock().now();

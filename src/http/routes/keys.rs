@@ -11,6 +11,7 @@ use crate::error::{Error as DomainError, FieldType};
 use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 use crate::views::{KeyCreated, KeyRead};
 
@@ -89,9 +90,8 @@ pub(crate) struct KeyList<'a> {
 )]
 pub(crate) async fn create(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<NewKeyInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<NewKeyInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let NewKeyInput {

@@ -10,6 +10,7 @@ use crate::config::AuthConfig;
 use crate::guards::MaybeAuthenticated;
 use crate::http::body::form::{Fields, FormBody, FromFields};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::introspection_client::IntrospectionClient;
 use crate::http::request_error::{Error, RequestError};
 
@@ -73,9 +74,8 @@ impl FromFields for CredentialForm {
 )]
 pub(crate) async fn revoke(
     auth: Auth,
-    caller: MaybeAuthenticated,
     context: AuditContext,
-    FormBody(form): FormBody<CredentialForm>,
+    Admitted(caller, FormBody(form)): Admitted<MaybeAuthenticated, FormBody<CredentialForm>>,
 ) -> Result<HttpResponse, Error> {
     let caller = caller.0.as_ref().map(|caller| caller.0.as_ref());
     let presented = form.token.expose_secret().as_bytes();
@@ -199,9 +199,8 @@ impl<'a> Introspection<'a> {
 )]
 pub(crate) async fn introspect(
     auth: Auth,
-    client: IntrospectionClient,
     context: AuditContext,
-    FormBody(form): FormBody<CredentialForm>,
+    Admitted(client, FormBody(form)): Admitted<IntrospectionClient, FormBody<CredentialForm>>,
 ) -> Result<HttpResponse, Error> {
     auth.record_introspection(&context, client.principal.as_deref())
         .await?;

@@ -10,6 +10,7 @@ use crate::auth::{AuditContext, Auth, Field, PasskeyOptions};
 use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::{Error, RequestError};
 
 /// What a browser is asked to sign.
@@ -163,9 +164,8 @@ pub(crate) async fn options(
 )]
 pub(crate) async fn options_of_user(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    _input: JsonBody<NoInput>,
+    Admitted(caller, _input): Admitted<SignedIn, JsonBody<NoInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let options = auth.ask_for_passkey_again(&context, caller.principal());

@@ -10,7 +10,7 @@ use crate::error::FieldType;
 use crate::guards::Authorized;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
-use crate::http::extractors::UsersWrite;
+use crate::http::extractors::{Admitted, UsersWrite};
 use crate::http::request_error::Error;
 use crate::views::utc;
 
@@ -211,9 +211,8 @@ impl From<PrintedLink> for LinkRead {
 pub(crate) async fn send_link(
     request: HttpRequest,
     auth: Auth,
-    caller: Authorized<UsersWrite>,
     context: AuditContext,
-    input: JsonBody<LinkInput>,
+    Admitted(caller, input): Admitted<Authorized<UsersWrite>, JsonBody<LinkInput>>,
 ) -> Result<HttpResponse, Error> {
     let (admin, id) = (caller.administrator(context), path_id(&request)?);
     if input.0.deliver.map_err(crate::error::Error::from)? == Some(false) {

@@ -13,6 +13,7 @@ use crate::error::{Error as DomainError, ErrorCollector, FieldError, InvalidFiel
 use crate::guards::SignedIn;
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::error_responses;
+use crate::http::extractors::Admitted;
 use crate::http::request_error::Error;
 
 /// What the user shows: the password, a code or a passkey, or the password and one of the others.
@@ -164,9 +165,8 @@ fn passkey(
 )]
 pub(crate) async fn reauthenticate(
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<RenewalInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<RenewalInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let proof = input.0.check()?;

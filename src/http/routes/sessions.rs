@@ -10,7 +10,7 @@ use crate::guards::{Authorized, SignedIn};
 use crate::http::body::json::{FromMembers, JsonBody, Members};
 use crate::http::body::query::Query;
 use crate::http::error_responses;
-use crate::http::extractors::{UsersRead, UsersWrite};
+use crate::http::extractors::{Admitted, UsersRead, UsersWrite};
 use crate::http::request_error::Error;
 use crate::store::Session;
 use crate::views::SessionRead;
@@ -103,9 +103,8 @@ impl FromMembers for RenameInput {
 pub(crate) async fn rename(
     request: HttpRequest,
     auth: Auth,
-    caller: SignedIn,
     context: AuditContext,
-    input: JsonBody<RenameInput>,
+    Admitted(caller, input): Admitted<SignedIn, JsonBody<RenameInput>>,
 ) -> Result<HttpResponse, Error> {
     let context = context.by_owner(&caller);
     let renamed = auth.rename_session(

@@ -423,10 +423,12 @@ pub enum Form {
     Cookie,
     /// In the cookies of the pages.
     BrowserCookie,
+    /// As [`Form::Bearer`], with a body that cannot be read. The guard decides first.
+    WithBadBody,
 }
 
 impl Form {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bearer,
         Self::BearerInLowerCase,
         Self::TokenScheme,
@@ -438,6 +440,7 @@ impl Form {
         Self::Body,
         Self::Cookie,
         Self::BrowserCookie,
+        Self::WithBadBody,
     ];
 
     /// What a guard for users accepts of it.
@@ -446,9 +449,11 @@ impl Form {
             Self::WithAnother if kind.is_nothing() => Presented::One(other),
             Self::WithAnother => Presented::Two,
             _ if kind.is_nothing() => Presented::Nothing,
-            Self::Bearer | Self::BearerInLowerCase | Self::TokenHeader | Self::SameTwice => {
-                Presented::One(kind)
-            }
+            Self::Bearer
+            | Self::BearerInLowerCase
+            | Self::TokenHeader
+            | Self::SameTwice
+            | Self::WithBadBody => Presented::One(kind),
             // Other software uses this scheme too.
             Self::TokenScheme if kind.has_native_form() => Presented::One(kind),
             Self::TokenScheme
@@ -478,7 +483,16 @@ impl Form {
         };
         let request = client.request(route.method, target);
         let in_body = (self == Self::Body && !kind.is_nothing()).then_some(secret);
-        let request = with_body(request, route.body, in_body);
+        let request = match (self, route.body) {
+            (Self::WithBadBody, Body::Json(_)) => {
+                request.header("Content-Type", "application/json").body("{")
+            }
+            (Self::WithBadBody, Body::Form(_)) => {
+                let repeated = "username=a&username=a&token=a&token=a";
+                with_body(request, Body::Form(repeated), None)
+            }
+            _ => with_body(request, route.body, in_body),
+        };
         let request = match self {
             Self::WithAnother => request.header("Token", &other.secret),
             _ => request,
@@ -487,7 +501,7 @@ impl Form {
             return request;
         }
         match self {
-            Self::Bearer | Self::WithAnother => request.bearer(secret),
+            Self::Bearer | Self::WithAnother | Self::WithBadBody => request.bearer(secret),
             Self::BearerInLowerCase => request.header("authorization", format!("bearer {secret}")),
             Self::TokenScheme => request.header("Authorization", format!("Token {secret}")),
             Self::TokenHeader => request.header("Token", secret),

@@ -514,10 +514,14 @@ const CHALLENGE: &str = r#"Bearer realm="tokenhouse""#;
 
 /// The expected outcome for a credential in this place.
 pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome {
-    let passed = (route.passed, None);
+    let passed = match (form, route.body) {
+        (Form::WithBadBody, Body::Json(_)) => (422, None),
+        (Form::WithBadBody, Body::Form(_)) => (400, None),
+        _ => (route.passed, None),
+    };
     let presented = form.presented_to_users(kind, other);
     let is_client = match form {
-        Form::Bearer | Form::BearerInLowerCase => kind.is_static_key(),
+        Form::Bearer | Form::BearerInLowerCase | Form::WithBadBody => kind.is_static_key(),
         _ => false,
     };
     match route.guard {
@@ -532,6 +536,7 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
                     | Form::TokenHeader
                     | Form::Basic
                     | Form::SameTwice
+                    | Form::WithBadBody
             );
             if is_presented && kind.is_static_key() {
                 passed
@@ -562,7 +567,10 @@ pub fn outcome(route: &Route, kind: &Kind, form: Form, other: &Kind) -> Outcome 
             presented => for_users(&presented, by_login).unwrap_or(passed),
         },
         Guard::LoginScope(name) => {
-            let refusal = |kind: &Kind| with_scope(kind, name).or_else(|| by_login(kind));
+            // Whether a key suffices may depend on the body, so that comes before.
+            let is_bad = form == Form::WithBadBody && !matches!(route.body, Body::None);
+            let refusal =
+                |kind: &Kind| with_scope(kind, name).or_else(|| by_login(kind).filter(|_| !is_bad));
             for_users(&presented, refusal).unwrap_or(passed)
         }
         Guard::Scope(name) => {
