@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::texts::factors::FactorTexts;
 use super::texts::sign_in::SignInTexts;
-use super::{FieldView, Frame, PasskeyView, Refusal, SeedView};
+use super::{FieldView, Frame, Onward, PasskeyView, Refusal, SeedView};
 
 /// The picture to scan, and the form with the first code.
 #[derive(Template)]
@@ -18,10 +18,7 @@ pub(crate) struct EnrolmentPage {
     /// `None` if the sign-in cannot go on.
     app: Option<WaitingApp>,
     code: FieldView,
-    is_kept: bool,
-    next: Option<String>,
-    /// The query of the form, with the URL of another host to go to.
-    query: String,
+    onward: Onward,
     /// The button for a passkey in place of the app.
     passkey: Option<PasskeyView>,
 }
@@ -38,7 +35,12 @@ pub(crate) struct WaitingApp {
 
 impl EnrolmentPage {
     /// The page with this app, where passkeys may be on.
-    pub(crate) fn new(frame: Frame, app: Option<WaitingApp>, passkey: Option<PasskeyView>) -> Self {
+    pub(crate) fn new(
+        frame: Frame,
+        app: Option<WaitingApp>,
+        passkey: Option<PasskeyView>,
+        onward: &Onward,
+    ) -> Self {
         Self {
             t: SignInTexts::of(frame.language),
             f: FactorTexts::of(frame.language),
@@ -46,24 +48,9 @@ impl EnrolmentPage {
             problem: None,
             app,
             code: FieldView::default(),
-            is_kept: false,
-            next: None,
-            query: String::new(),
+            onward: onward.clone(),
             passkey,
         }
-    }
-
-    /// The same page for a user who wants to see another one, or comes from a guarded host.
-    pub(crate) fn leading(
-        mut self,
-        is_kept: bool,
-        next: Option<String>,
-        query: Option<&str>,
-    ) -> Self {
-        self.is_kept = is_kept;
-        self.next = next;
-        self.query = query.map_or_else(String::new, |query| format!("?{query}"));
-        self
     }
 
     /// The same after a refusal.
@@ -86,10 +73,7 @@ pub(crate) struct PasskeyEnrolmentPage {
     id: i64,
     /// What the browser is asked, as JSON.
     options: String,
-    is_kept: bool,
-    next: Option<String>,
-    /// The query of the form, with the URL of another host to go to.
-    query: String,
+    onward: Onward,
 }
 
 impl PasskeyEnrolmentPage {
@@ -99,6 +83,7 @@ impl PasskeyEnrolmentPage {
         passkey: PasskeyView,
         token: &str,
         (id, options): (i64, &Value),
+        onward: &Onward,
     ) -> Self {
         Self {
             t: SignInTexts::of(frame.language),
@@ -108,23 +93,8 @@ impl PasskeyEnrolmentPage {
             token: token.to_owned(),
             id,
             options: options.to_string(),
-            is_kept: false,
-            next: None,
-            query: String::new(),
+            onward: onward.clone(),
         }
-    }
-
-    /// See [`EnrolmentPage::leading`].
-    pub(crate) fn leading(
-        mut self,
-        is_kept: bool,
-        next: Option<String>,
-        query: Option<&str>,
-    ) -> Self {
-        self.is_kept = is_kept;
-        self.next = next;
-        self.query = query.map_or_else(String::new, |query| format!("?{query}"));
-        self
     }
 
     /// The same after a refusal.

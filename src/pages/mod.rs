@@ -29,6 +29,7 @@ pub(crate) use language::Language;
 pub(crate) use message::{Message, MessagePage};
 pub(crate) use passkey::{PasskeyQuestion, PasskeySignal, PasskeyView};
 pub(crate) use seed::SeedView;
+pub(crate) use sign_in::Onward;
 pub(crate) use texts::common::CommonTexts;
 use texts::console::ConsoleTexts;
 

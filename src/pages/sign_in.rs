@@ -99,6 +99,25 @@ impl SignInPage {
     }
 }
 
+/// What follows a sign-in, which the forms of its later steps repeat.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Onward {
+    /// Whether the browser keeps the cookie when it is closed.
+    pub(crate) is_kept: bool,
+    /// Where it goes; a path of ours.
+    pub(crate) next: Option<String>,
+    /// The query with the guarded host to which it goes instead.
+    pub(crate) to: Option<String>,
+}
+
+impl Onward {
+    /// The end of a path that leads to a step.
+    pub(super) fn query(&self) -> String {
+        let to = self.to.as_ref();
+        to.map_or_else(String::new, |query| format!("?{query}"))
+    }
+}
+
 /// The form with the code of a second factor, after the right password.
 #[derive(Template)]
 #[template(path = "second_factor.html")]
@@ -109,10 +128,7 @@ pub(crate) struct SecondFactorPage {
     /// What the form repeats: the sign-in, which the code continues.
     token: String,
     code: FieldView,
-    is_kept: bool,
-    next: Option<String>,
-    /// The query of the form, with the URL of another host to go to.
-    query: String,
+    onward: Onward,
     /// For how long the browser can be trusted, as a sentence.
     trust_hint: Option<String>,
     is_remembered: bool,
@@ -124,7 +140,12 @@ pub(crate) struct SecondFactorPage {
 
 impl SecondFactorPage {
     /// The form of the sign-in with this token, in a browser that can be trusted for some days.
-    pub(crate) fn new(frame: Frame, token: &str, is_kept: bool, trusted_days: Option<u64>) -> Self {
+    pub(crate) fn new(
+        frame: Frame,
+        token: &str,
+        onward: &Onward,
+        trusted_days: Option<u64>,
+    ) -> Self {
         let t = SignInTexts::of(frame.language);
         let language = frame.language;
         Self {
@@ -133,9 +154,7 @@ impl SecondFactorPage {
             problem: None,
             token: token.to_owned(),
             code: FieldView::default(),
-            is_kept,
-            next: None,
-            query: String::new(),
+            onward: onward.clone(),
             trust_hint: trusted_days.map(|days| language.count(t.remember_hint, days)),
             is_remembered: false,
             is_over: false,
@@ -152,13 +171,6 @@ impl SecondFactorPage {
     /// The same form with the box for trust in the browser as the user left it.
     pub(crate) fn remembering(mut self, is_remembered: bool) -> Self {
         self.is_remembered = is_remembered;
-        self
-    }
-
-    /// The same form for a user who wants to see another page, or comes from a guarded host.
-    pub(crate) fn leading(mut self, next: Option<String>, query: Option<&str>) -> Self {
-        self.next = next;
-        self.query = query.map_or_else(String::new, |query| format!("?{query}"));
         self
     }
 

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::factors::{seed_view, typed_code};
 use super::page::wishes;
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, arrival};
+use super::sign_in::arrival;
 use super::{OwnForm, Page, refused_form, show};
 use crate::auth::{
     AuditContext, Auth, ConfirmedFactor, Enroller, NewTotp, PendingEnrolment, PendingSignIn,
@@ -22,7 +22,7 @@ use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::enrolment::{EnrolmentPage, FirstCodesPage, WaitingApp};
-use crate::pages::{PasskeyView, Refusal};
+use crate::pages::{Onward, PasskeyView, Refusal};
 
 /// What the page sends.
 pub(super) struct EnrolmentForm {
@@ -100,8 +100,7 @@ pub(super) fn over(
 
 fn shown(auth: &Auth, page: &Page, app: Option<WaitingApp>, onward: &Onward) -> EnrolmentPage {
     let passkey = PasskeyView::of(&auth.config().factors, page.language());
-    let shown = EnrolmentPage::new(page.frame(), app, passkey);
-    shown.leading(onward.is_kept, onward.next.clone(), onward.to.as_deref())
+    EnrolmentPage::new(page.frame(), app, passkey, onward)
 }
 
 /// Confirms the app, signs in and shows the recovery codes, this once. A wrong code keeps the picture.

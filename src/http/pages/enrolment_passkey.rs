@@ -9,7 +9,6 @@ use super::enrolment::{finish, is_over, over};
 use super::page::wishes;
 use super::passkeys::CREDENTIAL;
 use super::return_to::ReturnTo;
-use super::sign_in::Onward;
 use super::{OwnForm, Page, refused_form, show};
 use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, NewPasskey};
 use crate::error::Error as DomainError;
@@ -18,7 +17,7 @@ use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::enrolment::PasskeyEnrolmentPage;
-use crate::pages::{PasskeyView, Refusal};
+use crate::pages::{Onward, PasskeyView, Refusal};
 
 /// What the button for a passkey sends, and with the passkey the page that makes it.
 pub(super) struct PasskeyForm {
@@ -127,8 +126,14 @@ fn shown(
 ) -> Result<PasskeyEnrolmentPage, DomainError> {
     let view = PasskeyView::of(&auth.config().factors, page.language());
     let view = view.ok_or(DomainError::PasskeysOff)?;
-    let shown = PasskeyEnrolmentPage::new(page.frame(), view, token, (new.id, &new.public_key));
-    Ok(shown.leading(onward.is_kept, onward.next.clone(), onward.to.as_deref()))
+    let asked = (new.id, &new.public_key);
+    Ok(PasskeyEnrolmentPage::new(
+        page.frame(),
+        view,
+        token,
+        asked,
+        onward,
+    ))
 }
 
 async fn enrol(

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::factors::{codes_page, has_factor, refused};
 use super::page::wishes;
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, empty_form, leading, of_browser, signed_in};
+use super::sign_in::{empty_form, leading, of_browser, signed_in};
 use super::{FreshForm, OwnForm, Page, SignedForm, back_to, refused_form, show};
 use crate::auth::{AuditContext, Auth, ConfirmedFactor, Enroller, PasskeyAnswer};
 use crate::error::Error as DomainError;
@@ -17,7 +17,7 @@ use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
 use crate::http::routes::path_id;
 use crate::pages::account::{NewPasskeyPage, Section};
-use crate::pages::{PasskeySignal, PasskeyView, Refusal};
+use crate::pages::{Onward, PasskeySignal, PasskeyView, Refusal};
 
 /// The query of the list after a passkey was added.
 pub(super) const ADDED: &str = "passkey-added";

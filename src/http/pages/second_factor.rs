@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::page::wishes;
 use super::passkeys::{passkey_answer, without_code};
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, signed_in};
+use super::sign_in::signed_in;
 use super::{OwnForm, Page, cookies, refused_form, show};
 use crate::auth::{AuditContext, Auth, FactorInput, PasskeyAnswer, PendingSignIn, SecondStep};
 use crate::credential::pending_sign_in::is_pending_token_shaped;
@@ -16,7 +16,7 @@ use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::request_error::{Error, RequestError};
 use crate::pages::sign_in::SecondFactorPage;
-use crate::pages::{PasskeyView, Refusal};
+use crate::pages::{Onward, PasskeyView, Refusal};
 
 /// What the page sends.
 pub(super) struct SecondFactorForm {
@@ -72,9 +72,8 @@ pub(super) fn ask(
     let passkey = PasskeyView::of(&auth.config().factors, page.language());
     let passkey = passkey.filter(|_| has_passkey);
     let days = auth.config().factors.trusted_days();
-    let form = SecondFactorPage::new(page.frame(), token, onward.is_kept, days);
-    let form = form.with_passkey(passkey);
-    show(&form.leading(onward.next.clone(), onward.to.as_deref()))
+    let form = SecondFactorPage::new(page.frame(), token, onward, days);
+    show(&form.with_passkey(passkey))
 }
 
 /// Checks the code, and leads on.
@@ -87,7 +86,11 @@ pub(super) async fn check(
     form: OwnForm<SecondFactorForm>,
 ) -> Result<HttpResponse, Error> {
     let OwnForm(form) = form;
-    let to = ReturnTo::of(&request, &page).map(|to| to.query());
+    let onward = Onward {
+        is_kept: form.is_kept,
+        next: form.next.clone(),
+        to: ReturnTo::of(&request, &page).map(|to| to.query()),
+    };
     let token = form.token.expose_secret();
     let is_token = is_pending_token_shaped(token.as_bytes());
     let issued = match form.input() {
@@ -112,11 +115,6 @@ pub(super) async fn check(
     };
     match issued {
         Ok(issued) => {
-            let onward = Onward {
-                is_kept: form.is_kept,
-                next: form.next,
-                to,
-            };
             let arrived = signed_in(&auth, &context, &page, earlier, &issued, &onward);
             let mut arrived = arrived.await?;
             if let Some(device) = &issued.device {
@@ -129,11 +127,10 @@ pub(super) async fn check(
             let days = auth.config().factors.trusted_days();
             let passkey = PasskeyView::of(&auth.config().factors, page.language());
             let passkey = passkey.filter(|_| form.has_passkey);
-            let shown = SecondFactorPage::new(page.frame(), token, form.is_kept, days);
+            let shown = SecondFactorPage::new(page.frame(), token, &onward, days);
             let shown = shown
                 .remembering(form.remembers_device)
                 .with_passkey(passkey);
-            let shown = shown.leading(form.next.clone(), to.as_deref());
             let is_over = matches!(error, DomainError::BadMfaToken);
             show(&shown.refused(Refusal::new(error, page.language()), is_over))
         }),

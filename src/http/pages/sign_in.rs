@@ -24,7 +24,7 @@ use crate::http::request_error::{Error, RequestError};
 #[cfg(feature = "mail")]
 use crate::pages::mail_step::MailStep;
 use crate::pages::sign_in::{SignInPage, SignedInPage};
-use crate::pages::{PasskeyView, Refusal};
+use crate::pages::{Onward, PasskeyView, Refusal};
 
 /// The query of the sign-in page after a sign-out.
 const SIGNED_OUT: &str = "signed-out";
@@ -189,17 +189,6 @@ pub(super) async fn go_a_step(
 pub(super) async fn start_again(request: HttpRequest, page: Page) -> HttpResponse {
     let query = request.query_string();
     see_other(page.link(&format!("/signin?{query}"))).finish()
-}
-
-/// What follows a sign-in.
-#[derive(Default)]
-pub(super) struct Onward {
-    /// Whether the browser keeps the cookie when it is closed.
-    pub(super) is_kept: bool,
-    /// Where it goes; a path of ours.
-    pub(super) next: Option<String>,
-    /// The query with the guarded host to which it goes instead.
-    pub(super) to: Option<String>,
 }
 
 /// Gives the browser the cookie, leads on, and ends the session that the browser had before.

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
 
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, begin_session, can_sign_up, go_a_step};
+use super::sign_in::{begin_session, can_sign_up, go_a_step};
 use super::{OwnForm, Page, refused_form, see_other, show};
 use crate::auth::{AuditContext, Auth, RegistrationInput, SignIn, SignInStep};
 use crate::error::{Error as DomainError, FieldError, InvalidField};
@@ -12,8 +12,8 @@ use crate::guards::MaybeBrowserSession;
 use crate::http::body::form::{Fields, FromFields};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::{Error, RequestError};
-use crate::pages::Refusal;
 use crate::pages::sign_in::SignUpPage;
+use crate::pages::{Onward, Refusal};
 
 /// What the page sends.
 pub(super) struct SignUpForm {

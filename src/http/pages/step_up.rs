@@ -6,14 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::fresh::{Asked, Typed, asking, renew};
 use super::return_to::ReturnTo;
-use super::sign_in::{Onward, begin_session, go_a_step};
+use super::sign_in::{begin_session, go_a_step};
 use super::{Page, SignedForm, refused_form, see_other, show, show_as};
 use crate::auth::{AuditContext, Auth, BY_PASSWORD, SignIn, StepUp};
 use crate::error::Error as DomainError;
 use crate::guards::{BrowserSession, MaybeBrowserSession};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::Error;
-use crate::pages::{ConfirmPage, Demand, Message, MessagePage};
+use crate::pages::{ConfirmPage, Demand, Message, MessagePage, Onward};
 
 /// What a sign-in lacks.
 enum Missing {
