@@ -194,17 +194,22 @@ pub(crate) async fn find_session(
 
 /// The sign-in page, with the way back to a page that was only read.
 pub(crate) fn sign_in_location(request: &HttpRequest) -> Result<String, BrowserError> {
+    location_before(request, "/signin")
+}
+
+/// One of our pages on the way to the requested one, with the way back if that was only read.
+pub(crate) fn location_before(request: &HttpRequest, page: &str) -> Result<String, BrowserError> {
     let site = Site::of(request).map_err(BrowserError::Site)?;
     let base = site.base();
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        return Ok(format!("{base}/signin"));
+        return Ok(format!("{base}{page}"));
     }
     let path = match request.query_string() {
         "" => site.path().to_owned(),
         query => format!("{}?{query}", site.path()),
     };
     let next = utf8_percent_encode(&path, PARAMETER);
-    Ok(format!("{base}/signin?next={next}"))
+    Ok(format!("{base}{page}?next={next}"))
 }
 
 /// The value of the cookie with this name; `None` if there are two different ones, as the browser has one of

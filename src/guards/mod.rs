@@ -32,7 +32,8 @@ pub use authenticated::{Authenticated, MaybeAuthenticated, SignedIn};
 pub use authorized::{Authorized, RequiredScope};
 #[cfg(feature = "pages")]
 pub(crate) use browser::{
-    BrowserError, BrowserSession, MaybeBrowserSession, SameOrigin, sign_in_location,
+    BrowserError, BrowserSession, MaybeBrowserSession, SameOrigin, location_before,
+    sign_in_location,
 };
 #[cfg(feature = "pages")]
 pub(crate) use forwarded::Original;

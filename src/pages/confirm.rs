@@ -18,7 +18,7 @@ pub(crate) struct ConfirmPage {
     /// Where the user goes instead.
     cancel: String,
     fields: Vec<(String, String)>,
-    /// What the guarded host demands to which the user goes, as a sentence.
+    /// What is demanded where the user goes, as a sentence.
     demand: Option<String>,
     asks_for_password: bool,
     confirm: FieldView,
@@ -66,8 +66,8 @@ impl ConfirmPage {
         self
     }
 
-    /// The same on the way to a guarded host that demands this of the sign-in.
-    pub(crate) fn before_host(mut self, host: &str, demand: Demand) -> Self {
+    /// The same on the way to a guarded host, or a page of ours, that demands this of the sign-in.
+    pub(crate) fn on_the_way_to(mut self, host: &str, demand: Demand) -> Self {
         let text = match demand {
             Demand::RecentSignIn => self.t.host_recent,
             Demand::SecondFactor => self.t.host_factor,
@@ -114,7 +114,7 @@ impl ConfirmPage {
     }
 }
 
-/// What a guarded host demands of a signed-in user.
+/// What a guarded host or a page of ours demands of a signed-in user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
     /// What a sign-in needs, once more.

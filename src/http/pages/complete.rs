@@ -3,8 +3,8 @@
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use askama::Template;
 
@@ -14,7 +14,9 @@ use super::fresh::{NewCookie, PasswordRequired};
 use super::page::{bare_frame, chosen_language};
 use crate::error::Error as DomainError;
 use crate::guards::audit_context::request_id;
-use crate::guards::{BrowserError, PageRoute, Site, SiteProblem, sign_in_location};
+use crate::guards::{
+    BrowserError, PageRoute, Site, SiteProblem, location_before, sign_in_location,
+};
 use crate::http::request_error::Error;
 use crate::pages::{Message, MessagePage};
 
@@ -92,6 +94,11 @@ fn instead_of_error<B>(request: &HttpRequest, response: &ServiceResponse<B>) -> 
     // The session has ended between the guard and the change.
     if matches!(domain, Some(DomainError::InvalidToken)) {
         return sign_in_location(request).ok().map(Instead::Redirect);
+    }
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if is_read && matches!(domain, Some(DomainError::SecondFactorRequired)) {
+        let location = location_before(request, "/signin/confirm");
+        return location.ok().map(Instead::Redirect);
     }
     let message = match (browser, domain) {
         (Some(BrowserError::OtherSite), _) => Message::OtherSite,

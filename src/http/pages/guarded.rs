@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::page::parameter;
 use super::return_to::{Lead, ReturnTo, log_missing_host};
+use super::step_up::Goal;
 use super::{Page, see_other, show, show_as, step_up};
 use crate::auth::{AuditContext, Auth, Redeemed};
 use crate::error::Error as DomainError;
@@ -24,7 +25,7 @@ pub(super) async fn lead_back(
     session: &BrowserSession,
     to: &ReturnTo,
 ) -> Result<HttpResponse, Error> {
-    if let Some(asked) = step_up::ask(request, auth, page, session, to).await? {
+    if let Some(asked) = step_up::ask(request, auth, page, session, Goal::Host(to)).await? {
         return Ok(asked);
     }
     match to.lead(request, auth, context, page, session).await? {
@@ -49,7 +50,7 @@ pub(super) async fn go_back(
     session: &BrowserSession,
     to: &ReturnTo,
 ) -> Result<HttpResponse, Error> {
-    if let Some(asked) = step_up::ask(request, auth, page, session, to).await? {
+    if let Some(asked) = step_up::ask(request, auth, page, session, Goal::Host(to)).await? {
         return Ok(asked);
     }
     match to.lead(request, auth, context, page, session).await? {

@@ -139,7 +139,7 @@ pub(super) fn routes<R: HttpServiceFactory + 'static>(
             ))
             .service(page(
                 "/signin/confirm",
-                get(sign_in::start_again).post(step_up::confirm),
+                get(step_up::form).post(step_up::confirm),
             ))
             .service(page("/signin/continue", get(sign_in::go_on)))
             .service(page("/signin/stopped", get(guarded::stopped)))

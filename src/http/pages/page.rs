@@ -18,6 +18,9 @@ use crate::scope;
 /// The parameter with a language.
 pub(super) const LANG: &str = "lang";
 
+/// The parameter, and the field, with one of our pages to which a sign-in leads.
+pub(super) const NEXT: &str = "next";
+
 /// The longest path that a sign-in returns to, in bytes.
 const MAX_NEXT: usize = 2_048;
 
@@ -179,7 +182,7 @@ fn here(request: &HttpRequest, site: &Site) -> String {
     let is_form = request.method() == Method::POST;
     let pairs = form_urlencoded::parse(request.query_string().as_bytes());
     query.extend_pairs(pairs.filter(|(key, _)| match is_form {
-        true => return_to::PARAMETERS.contains(&key.as_ref()),
+        true => key == NEXT || return_to::PARAMETERS.contains(&key.as_ref()),
         false => key != LANG,
     }));
     let query = query.finish();
@@ -191,7 +194,7 @@ fn here(request: &HttpRequest, site: &Site) -> String {
 /// where it goes.
 pub(super) fn wishes(fields: &mut Fields) -> (bool, Option<String>) {
     let is_kept = fields.text("keep") == "yes";
-    (is_kept, own_path(&fields.text("next")).map(str::to_owned))
+    (is_kept, own_path(&fields.text(NEXT)).map(str::to_owned))
 }
 
 /// Where a sign-in may return to: one of our own pages, whatever the text is.

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::guarded::{go_back, lead_back};
-use super::page::{own_path, parameter, says, wishes};
+use super::page::{NEXT, own_path, parameter, says, wishes};
 use super::return_to::ReturnTo;
 use super::{
     OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
@@ -82,7 +82,7 @@ pub(super) async fn form(
     page: Page,
     session: MaybeBrowserSession,
 ) -> Result<HttpResponse, Error> {
-    let next = parameter(&request, "next");
+    let next = parameter(&request, NEXT);
     let next = next.as_deref().and_then(own_path);
     let to = ReturnTo::of(&request, &page);
     if let MaybeBrowserSession(Some(session)) = session {
@@ -222,7 +222,7 @@ pub(super) async fn arrival(
     let query = match &onward.to {
         Some(query) => query.clone(),
         None => form_urlencoded::Serializer::new(String::new())
-            .append_pair("next", onward.next.as_deref().unwrap_or_default())
+            .append_pair(NEXT, onward.next.as_deref().unwrap_or_default())
             .finish(),
     };
     let location = page.link(&format!("/signin/continue?{query}"));
@@ -304,7 +304,7 @@ pub(super) async fn go_on(
     if let Some(to) = ReturnTo::of(&request, &page) {
         return Ok(go_back(&request, &auth, &context, &page, &session, &to).await?);
     }
-    let next = parameter(&request, "next");
+    let next = parameter(&request, NEXT);
     let location = match next.as_deref().and_then(own_path) {
         Some(next) => page.link(next),
         None => page.home(),

@@ -1,12 +1,15 @@
-//! The page on the way to a guarded host for a user whose sign-in is not what the host requires: it asks for what is
-//! missing, and the session goes on with a new secret. A user without a second factor signs in again, and adds one.
+//! The page on the way to a guarded host, or to a page of ours, for a user whose sign-in is not what that requires: it
+//! asks for what is missing, and the session goes on with a new secret. A user without a second factor signs in again,
+//! and adds one.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
+use form_urlencoded::Serializer;
 
 use super::fresh::{Asked, Typed, asking, renew};
+use super::page::{NEXT, own_path, parameter};
 use super::return_to::ReturnTo;
-use super::sign_in::{begin_session, go_a_step};
+use super::sign_in::{begin_session, go_a_step, start_again};
 use super::{Page, SignedForm, refused_form, see_other, show, show_as};
 use crate::auth::{AuditContext, Auth, BY_PASSWORD, SignIn, StepUp};
 use crate::error::Error as DomainError;
@@ -14,6 +17,55 @@ use crate::guards::{BrowserSession, MaybeBrowserSession};
 use crate::http::body::refuse_while_busy;
 use crate::http::request_error::Error;
 use crate::pages::{ConfirmPage, Demand, Message, MessagePage, Onward};
+
+/// Where the user is on the way to.
+#[derive(Clone, Copy)]
+pub(super) enum Goal<'a> {
+    /// A guarded host.
+    Host(&'a ReturnTo),
+    /// A page of ours that needs a scope which a session has only with a second factor.
+    Page(&'a str),
+}
+
+impl Goal<'_> {
+    /// What the sign-in of a user lacks.
+    fn missing(self, auth: &Auth, session: &BrowserSession) -> StepUp {
+        let required = StepUp {
+            second_factor: true,
+            max_age: None,
+        };
+        match self {
+            Self::Host(to) => to.missing(auth, session),
+            Self::Page(_) => auth.missing_step_up(session, required),
+        }
+    }
+
+    /// The query that names it.
+    fn query(self) -> String {
+        match self {
+            Self::Host(to) => to.query(),
+            Self::Page(path) => Serializer::new(String::new())
+                .append_pair(NEXT, path)
+                .finish(),
+        }
+    }
+
+    /// Where the way goes on.
+    fn onward(self, page: &Page) -> String {
+        match self {
+            Self::Host(_) => page.link(&format!("/signin/continue?{}", self.query())),
+            Self::Page(path) => page.link(path),
+        }
+    }
+
+    /// As users know it.
+    fn name(self, page: &Page) -> String {
+        match self {
+            Self::Host(to) => to.host().to_owned(),
+            Self::Page(path) => page.link(path.split('?').next().unwrap_or_default()),
+        }
+    }
+}
 
 /// What a sign-in lacks.
 enum Missing {
@@ -32,7 +84,29 @@ struct Question {
     methods: Vec<&'static str>,
 }
 
-/// The page that asks for what the sign-in lacks of what the host requires; `None` if it lacks nothing.
+/// The page before one of ours that needs a second factor. Without one, the sign-in begins again.
+pub(super) async fn form(
+    request: HttpRequest,
+    auth: Auth,
+    page: Page,
+    session: MaybeBrowserSession,
+) -> Result<HttpResponse, Error> {
+    let next = next(&request);
+    let (MaybeBrowserSession(Some(session)), Some(next)) = (session, next) else {
+        return Ok(start_again(request, page).await);
+    };
+    let goal = Goal::Page(&next);
+    let asked = ask(&request, &auth, &page, &session, goal).await?;
+    Ok(asked.unwrap_or_else(|| see_other(goal.onward(&page)).finish()))
+}
+
+/// The page of ours that the query names.
+fn next(request: &HttpRequest) -> Option<String> {
+    let next = parameter(request, NEXT)?;
+    own_path(&next).map(str::to_owned)
+}
+
+/// The page that asks for what the sign-in lacks of what the goal requires; `None` if it lacks nothing.
 ///
 /// # Errors
 /// [`DomainError::Unavailable`].
@@ -41,15 +115,15 @@ pub(super) async fn ask(
     auth: &Auth,
     page: &Page,
     session: &BrowserSession,
-    to: &ReturnTo,
+    goal: Goal<'_>,
 ) -> Result<Option<HttpResponse>, Error> {
-    match find_missing(auth, session, to).await? {
+    match find_missing(auth, session, goal).await? {
         Missing::Nothing => Ok(None),
         Missing::Shown(question) => {
-            let shown = confirm_page(request, auth, (page, session), to, &question);
+            let shown = confirm_page(request, auth, (page, session), goal, &question);
             show(&shown.await?).map(Some)
         }
-        Missing::Impossible => show_impossible(page, session, to).map(Some),
+        Missing::Impossible => show_impossible(page, session, goal).map(Some),
     }
 }
 
@@ -65,19 +139,22 @@ pub(super) async fn confirm(
         session,
         form: typed,
     } = form;
-    let Some(to) = ReturnTo::of(&request, &page) else {
-        return Ok(see_other(page.home()).finish());
+    let (to, next) = (ReturnTo::of(&request, &page), next(&request));
+    let goal = match (&to, &next) {
+        (Some(to), _) => Goal::Host(to),
+        (None, Some(next)) => Goal::Page(next),
+        (None, None) => return Ok(see_other(page.home()).finish()),
     };
-    let onward = page.link(&format!("/signin/continue?{}", to.query()));
-    let question = match find_missing(&auth, &session, &to).await? {
+    let onward = goal.onward(&page);
+    let question = match find_missing(&auth, &session, goal).await? {
         // The button was pressed twice.
         Missing::Nothing => return Ok(see_other(onward).finish()),
-        Missing::Impossible => return show_impossible(&page, &session, &to),
+        Missing::Impossible => return show_impossible(&page, &session, goal),
         Missing::Shown(question) => question,
     };
     let done = match typed.proof(question.asked) {
         Ok(Some(_)) if question.demand == Demand::NewFactor => {
-            enrol(&request, &auth, &context, (&page, &session), &typed, &to).await
+            enrol(&request, &auth, &context, (&page, &session), &typed, goal).await
         }
         Ok(Some(proof)) => {
             let renewed = renew(&request, &page, &session, proof).await;
@@ -88,7 +165,7 @@ pub(super) async fn confirm(
     };
     match done {
         Err(Error::Domain(error)) => {
-            let shown = confirm_page(&request, &auth, (&page, &session), &to, &question);
+            let shown = confirm_page(&request, &auth, (&page, &session), goal, &question);
             let shown = shown.await?;
             refused_form(error, |error| show(&shown.refused(error)))
         }
@@ -99,9 +176,9 @@ pub(super) async fn confirm(
 async fn find_missing(
     auth: &Auth,
     session: &BrowserSession,
-    to: &ReturnTo,
+    goal: Goal<'_>,
 ) -> Result<Missing, DomainError> {
-    let missing = to.missing(auth, session);
+    let missing = goal.missing(auth, session);
     if missing == StepUp::default() {
         return Ok(Missing::Nothing);
     }
@@ -132,22 +209,22 @@ async fn confirm_page(
     request: &HttpRequest,
     auth: &Auth,
     (page, session): (&Page, &BrowserSession),
-    to: &ReturnTo,
+    goal: Goal<'_>,
     question: &Question,
 ) -> Result<ConfirmPage, DomainError> {
     let frame = page.frame_for(session);
     let shown = asking(request, auth, session, (frame, &question.methods)).await?;
-    let path = page.link(&format!("/signin/confirm?{}", to.query()));
+    let path = page.link(&format!("/signin/confirm?{}", goal.query()));
     let shown = shown.before(Vec::new(), (path, page.home()));
-    Ok(shown.before_host(to.host(), question.demand))
+    Ok(shown.on_the_way_to(&goal.name(page), question.demand))
 }
 
 fn show_impossible(
     page: &Page,
     session: &BrowserSession,
-    to: &ReturnTo,
+    goal: Goal<'_>,
 ) -> Result<HttpResponse, Error> {
-    let message = Message::NoSecondFactors(to.host().to_owned());
+    let message = Message::NoSecondFactors(goal.name(page));
     let shown = MessagePage::new(page.frame_for(session), &message);
     show_as(StatusCode::FORBIDDEN, &shown)
 }
@@ -159,7 +236,7 @@ async fn enrol(
     context: &AuditContext,
     (page, session): (&Page, &BrowserSession),
     typed: &Typed,
-    to: &ReturnTo,
+    goal: Goal<'_>,
 ) -> Result<HttpResponse, Error> {
     refuse_while_busy(request).await?;
     let sign_in = SignIn {
@@ -168,8 +245,14 @@ async fn enrol(
     };
     let onward = Onward {
         is_kept: auth.is_kept_by_browser(session.token()),
-        next: None,
-        to: Some(to.query()),
+        next: match goal {
+            Goal::Host(_) => None,
+            Goal::Page(path) => Some(path.to_owned()),
+        },
+        to: match goal {
+            Goal::Host(to) => Some(to.query()),
+            Goal::Page(_) => None,
+        },
     };
     let step = begin_session(auth, context, sign_in, onward.is_kept).await;
     let step = step.map_err(|error| match error {

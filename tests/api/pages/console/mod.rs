@@ -5,6 +5,7 @@ mod events;
 mod mail;
 mod overview;
 mod search;
+mod second_factor;
 mod user;
 
 use super::browser::Browser;
