@@ -121,8 +121,8 @@ class Tokenhouse(Contestant):
         """Replaces what is in the database with `setup.rows` users."""
         raise NotImplementedError
 
-    def sign_in(self, email: str, password: str) -> Request:
-        form = urlencode({"username": email, "password": password})
+    def sign_in(self, email: str, password: str, **more: str) -> Request:
+        form = urlencode({"username": email, "password": password, **more})
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return Request("POST", "/token", headers, form.encode())
 

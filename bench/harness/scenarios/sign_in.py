@@ -1,5 +1,5 @@
 """Sign-ins with the correct password: their rate, compared with what the cores could reach if they
-did nothing but hash."""
+did nothing but hash, and what a second factor adds."""
 
 import subprocess
 import threading
@@ -11,6 +11,8 @@ from ..databases import PASSWORD, User, sign_in_numbers
 from ..load import Client, ClientError, Response
 from ..machine import BenchmarkError, build_helper, pinned, quantile
 from ..report import Result, Table, format_number, format_percent
+from ..tokenhouse import Tokenhouse
+from . import second_factor
 
 COST = 12
 HASH_SECONDS = 2
@@ -61,19 +63,33 @@ def sign_in(setup: Setup, contestants: list[Contestant], clients: int, seconds: 
         rows.append(row)
         print(f"sign-in  {contestant.name:22} {row['rate']:6.2f}/s", flush=True)
     _compare_with_cores(rows)
+    with_codes = [
+        second_factor.second_factor(setup, contestant, _cores(setup))
+        for contestant in contestants
+        if isinstance(contestant, Tokenhouse)
+    ]
+    tables = [Table("A sign-in with the right password", COLUMNS, [_cells(row) for row in rows])]
+    method = _method(setup, clients, seconds, contestants)
+    if with_codes:
+        tables.append(second_factor.table(with_codes))
+        method.append(second_factor.METHOD)
     return Result(
         name="sign-in",
         title="Sign-ins",
-        method=_method(setup, clients, seconds, contestants),
-        tables=[Table("A sign-in with the right password", COLUMNS, [_cells(row) for row in rows])],
-        data={"rows": rows},
+        method=method,
+        tables=tables,
+        data={"rows": rows, "second_factor": with_codes},
         versions={k: v for c in contestants for k, v in c.versions().items()},
     )
 
 
+def _cores(setup: Setup) -> tuple[int, ...]:
+    """All cores: the clients need hardly any CPU time."""
+    return tuple(sorted({*setup.layout.servers, *setup.layout.load}))
+
+
 def _measure(setup: Setup, contestant: Contestant, clients: int, seconds: float) -> dict:
-    # All cores: the clients need hardly any CPU time.
-    cores = tuple(sorted({*setup.layout.servers, *setup.layout.load}))
+    cores = _cores(setup)
     hash_ms = _hash_milliseconds(cores)
     with contestant.running(setup, cores) as server:
         alone = _sign_in(setup, contestant, server, 1, SINGLE_CLIENT_SECONDS)
