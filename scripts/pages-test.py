@@ -13,30 +13,17 @@ Installs Debian's chromium if it is missing and the user is root; the first run 
 into target/venvs/browser and axe-core (MPL-2.0) into target/node/axe.
 """
 
-import base64
-import hmac
-import json
 import shutil
-import struct
-import subprocess
 import sys
 import tempfile
-import time
-import traceback
 from pathlib import Path
 from urllib.parse import urlencode
 
 from support import console, factor_pages, mail_scanner
-from support.browser import PACKAGES, SCREENSHOTS, MonitoredPage, launch
-from support.programs import program
+from support.browser import PACKAGES, SCREENSHOTS, launch
+from support.factor_pages import totp
 from support.server import PASSWORD, ROOT, argument_parser, enter_venv, register, running, sign_in
-
-AXE = "axe-core@4.14.1"
-
-# The rules of WCAG 2.2, levels A and AA, and axe-core's own.
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
+from support.visits import Visit, axe_source, in_every_look, make_all
 
 # Pages of the account, with the name of their screenshot.
 ACCOUNT = {
@@ -93,70 +80,8 @@ SCANNED = 20
 IMAGES = ["sign-in", "overview"]
 
 
-def axe_source():
-    """Returns axe-core, which npm downloads once."""
-    folder = ROOT / "target" / "node" / "axe"
-    file = folder / "package" / "axe.min.js"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        pack = [program("npm", "npm"), "pack", AXE, "--silent"]
-        archive = subprocess.run(pack, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-        subprocess.run(["tar", "-xzf", archive.stdout.strip()], cwd=folder, check=True)
-    return file.read_text()
-
-
-class Pages(MonitoredPage):
-    """The pages in one size and colour scheme."""
-
-    def __init__(self, page, base, label, axe=None):
-        super().__init__(page, base)
-        self.label, self.axe = label, axe
-
-    def open(self, path):
-        self.page.goto(self.base + path)
-
-    def look(self, name):
-        """Takes a screenshot, and checks the page that is shown."""
-        file = SCREENSHOTS / f"pages-{name}-{self.label}.png"
-        self.page.screenshot(path=file, full_page=True)
-        if self.axe is None:
-            return
-        root = "document.documentElement"
-        if self.page.evaluate(f"{root}.scrollWidth > {root}.clientWidth"):
-            self.problems.append(f"{name} scrolls sideways")
-        self.page.evaluate(self.axe)
-        found = self.page.evaluate(f"axe.run({json.dumps({'runOnly': TAGS})})")
-        for violation in found["violations"]:
-            nodes = [node["html"] for node in violation["nodes"]]
-            self.problems.append(f"{name}: {violation['id']}: {violation['help']}: {nodes[:3]}")
-
-    def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).first.click()
-
-    def sign_in(self, email, password=PASSWORD):
-        self.open("/signin")
-        self.page.fill("#email", email)
-        self.page.fill("#password", password)
-        self.page.locator("main button").first.click()
-
-
-def look_at_everything(browser, base, axe):
-    """Every page, in every size and scheme."""
-    good = True
-    for size, (width, height) in SIZES.items():
-        for scheme in ("light", "dark"):
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
-            )
-            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
-            email = f"{size}-{scheme}@example.com"
-            visit(pages, email)
-            good &= pages.report(f"pages on a {size}, {scheme}")
-            context.close()
-    return good
-
-
-def visit(pages, email):
+def look_at_everything(pages):
+    email = pages.email
     pages.open("/signup")
     pages.look("sign-up")
     pages.expected_status = 422
@@ -242,30 +167,6 @@ def look_at_factors(pages, email):
     pages.page.get_by_text("Sign-ins no longer ask for it.").wait_for()
 
 
-def totp(secret, steps=0):
-    """The code that an app shows (RFC 6238), or will show after so many steps."""
-    key = base64.b32decode(secret)
-    step = int(time.time()) // 30 + steps
-    digest = hmac.digest(key, struct.pack(">q", step), "sha1")
-    (number,) = struct.unpack_from(">I", digest, digest[-1] & 15)
-    return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
-
-
-def look_at_required_factors(browser, base, axe):
-    """What a service that requires second factors shows, in every size and scheme."""
-    good = True
-    for size, (width, height) in SIZES.items():
-        for scheme in ("light", "dark"):
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
-            )
-            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
-            factor_pages.visit(pages, f"{size}-{scheme}@example.com", totp)
-            good &= pages.report(f"second factors on a {size}, {scheme}")
-            context.close()
-    return good
-
-
 def look_at_way_back(pages, email):
     """The pages between a guarded host and the sign-in."""
     # Chromium stays on the page that leads onward if the host has nothing to show.
@@ -301,42 +202,28 @@ def look_at_way_back(pages, email):
     pages.page.locator(".qr").wait_for()
 
 
-def look_at_console(browser, base, axe):
-    """Every page of the console, in every size and scheme."""
-    good = True
-    for size, (width, height) in SIZES.items():
-        for scheme in ("light", "dark"):
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
-            )
-            pages = Pages(context.new_page(), base, f"{size}-{scheme}", axe)
-            pages.sign_in(console.ADMIN)
-            pages.page.wait_for_url("**/account")
-            for name, path in CONSOLE.items():
-                pages.open(path)
-                pages.look(name)
-                weight = pages.page.evaluate(WEIGHT)
-                if weight >= CONSOLE_LIMIT:
-                    pages.problems.append(f"{name} has {weight} bytes")
-            pages.open("/console/users/2")
-            pages.page.fill("#add", "no\\scope")
-            pages.expected_status = 422
-            pages.press("Add")
-            pages.look("user-refused")
-            good &= pages.report(f"console on a {size}, {scheme}")
-            context.close()
-    return good
+def look_at_console(pages):
+    pages.sign_in(console.ADMIN)
+    pages.page.wait_for_url("**/account")
+    for name, path in CONSOLE.items():
+        pages.open(path)
+        pages.look(name)
+        weight = pages.page.evaluate(WEIGHT)
+        if weight >= CONSOLE_LIMIT:
+            pages.problems.append(f"{name} has {weight} bytes")
+    pages.open("/console/users/2")
+    pages.page.fill("#add", "no\\scope")
+    pages.expected_status = 422
+    pages.press("Add")
+    pages.look("user-refused")
 
 
-def use_without_javascript(browser, base, _axe):
-    """By keyboard alone, too."""
-    context = browser.new_context(java_script_enabled=False, locale="de-DE")
-    pages = Pages(context.new_page(), base, "plain")
-    register(base, "plain@example.com")
+def use_by_keyboard(pages):
+    register(pages.base, pages.email)
     pages.open("/account/sessions")
     keys = pages.page.keyboard
     pages.page.locator("#email").focus()
-    keys.type("plain@example.com")
+    keys.type(pages.email)
     keys.press("Tab")
     keys.type(PASSWORD)
     keys.press("Enter")
@@ -347,32 +234,24 @@ def use_without_javascript(browser, base, _axe):
     pages.press("Änderungen speichern")
     pages.page.get_by_text("Ihre Änderungen sind gespeichert.").wait_for()
     pages.look("profile-saved")
-    context.close()
-    return pages.report("without JavaScript")
 
 
-def go_back_after_signing_out(browser, base, _axe):
+def go_back_after_signing_out(pages):
     """The browser may show a page again that it has kept; it must have kept nothing private."""
-    context = browser.new_context(locale="en-GB")
-    pages = Pages(context.new_page(), base, "back")
-    register(base, "back@example.com")
-    pages.sign_in("back@example.com")
+    register(pages.base, pages.email)
+    pages.sign_in(pages.email)
     pages.page.wait_for_url("**/account")
     pages.open("/account/sessions")
     pages.press("Sign out")
     pages.page.get_by_text("You are signed out.").wait_for()
     pages.page.go_back()
     pages.page.wait_for_load_state()
-    if "back@example.com" in pages.page.content() or "/signin" not in pages.page.url:
+    if pages.email in pages.page.content() or "/signin" not in pages.page.url:
         pages.problems.append(f"private data after a sign-out: {pages.page.url}")
-    context.close()
-    return pages.report("back after signing out")
 
 
-def weigh(browser, base, _axe):
+def weigh(pages):
     """Bytes, requests and time of the sign-in page."""
-    context = browser.new_context()
-    pages = Pages(context.new_page(), base, "weight")
     sizes = {}
     pages.page.on("response", lambda response: sizes.update({response.url: len(response.body())}))
     pages.open("/signin")
@@ -383,16 +262,25 @@ def weigh(browser, base, _axe):
     print(f"sign-in page: {sum(sizes.values())} bytes in {len(sizes)} requests, painted after {paint:.0f} ms")
     if sum(sizes.values()) >= 30_000 or len(sizes) >= 4:
         pages.problems.append("the sign-in page is too heavy")
-    context.close()
-    return pages.report("weight")
 
 
-def run_test(use, *arguments):
-    try:
-        return use(*arguments)
-    except Exception:
-        traceback.print_exc()
-        return False
+def visits(base, strict, binary):
+    """All visits, of a service and of one that requires second factors."""
+
+    def scan(browser, _axe):
+        return mail_scanner.scan_mails(browser, binary, SCANNED)
+
+    without_scripts = {"java_script_enabled": False, "locale": "de-DE"}
+    return [
+        # First: after a minute its numbers are those of this server.
+        *in_every_look("console", base, look_at_console),
+        *in_every_look("pages", base, look_at_everything),
+        *in_every_look("second factors", strict, factor_pages.visit),
+        Visit("without JavaScript, by keyboard", base, use_by_keyboard, "plain", without_scripts),
+        Visit("back after signing out", base, go_back_after_signing_out, "back"),
+        Visit("weight", base, weigh, "weight"),
+        scan,
+    ]
 
 
 def save_images():
@@ -406,13 +294,13 @@ def save_images():
 
 
 def main():
-    from playwright.sync_api import sync_playwright
-
     parser = argument_parser(__doc__)
     parser.add_argument("--save", action="store_true", help="update the images of the README")
     parser.add_argument("--scan", type=int, metavar="MAILS", help="only scan the links of this many mails")
     options = parser.parse_args()
     if options.scan is not None:
+        from playwright.sync_api import sync_playwright
+
         with sync_playwright() as playwright:
             sys.exit(not mail_scanner.scan_mails(launch(playwright), options.binary, options.scan))
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -426,28 +314,14 @@ def main():
             "TOKENHOUSE_SIGNIN_HOSTS": "app.example.com",
             "TOKENHOUSE_SECRET_KEY": "the secret key of the pages that are tested",
         }
-        with running(options.binary, **settings) as base, sync_playwright() as playwright:
+        strict = factor_pages.settings(Path(folder) / "strict.db")
+        with running(options.binary, **settings) as base, running(options.binary, **strict):
             console.fill(base, database)
-            browser = launch(playwright)
-            tests = (
-                # First: after a minute its numbers are those of this server.
-                look_at_console,
-                look_at_everything,
-                use_without_javascript,
-                go_back_after_signing_out,
-                weigh,
-            )
-            results = [run_test(use, browser, base, axe) for use in tests]
-            strict = factor_pages.settings(Path(folder) / "strict.db")
-            with running(options.binary, **strict):
-                site = strict["TOKENHOUSE_PUBLIC_URL"]
-                results.append(run_test(look_at_required_factors, browser, site, axe))
-            results.append(run_test(mail_scanner.scan_mails, browser, options.binary, SCANNED))
-            browser.close()
+            good = make_all(visits(base, strict["TOKENHOUSE_PUBLIC_URL"], options.binary), axe)
     print(f"screenshots are in {SCREENSHOTS}")
     if options.save:
         save_images()
-    sys.exit(0 if all(results) else 1)
+    sys.exit(not good)
 
 
 enter_venv("browser", PACKAGES)

@@ -68,8 +68,8 @@ class MonitoredPage:
         self.page.screenshot(path=SCREENSHOTS / file, **options)
 
     def report(self, name):
-        """Prints the problems and returns whether there are none."""
-        for problem in self.problems:
-            print(f"{name}: {problem}")
-        print(f"{name}: {self.requests} requests, {len(self.problems)} problems")
+        """Prints the problems, not between the lines of other pages, and returns whether there are none."""
+        lines = [f"{name}: {problem}\n" for problem in self.problems]
+        lines.append(f"{name}: {self.requests} requests, {len(self.problems)} problems\n")
+        print("".join(lines), end="", flush=True)
         return not self.problems

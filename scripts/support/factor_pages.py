@@ -1,6 +1,10 @@
 """The pages of a service that requires second factors and offers passkeys, with the authenticator that
 Chromium has for tests."""
 
+import base64
+import hmac
+import struct
+import time
 from urllib.parse import urlencode
 
 from support.server import PASSWORD
@@ -48,9 +52,18 @@ class Authenticator:
         self.session.send("WebAuthn.setAutomaticPresenceSimulation", options)
 
 
-def visit(pages, email, totp):
+def totp(secret, steps=0):
+    """The code that an app shows (RFC 6238), or will show after so many steps."""
+    key = base64.b32decode(secret)
+    step = int(time.time()) // 30 + steps
+    digest = hmac.digest(key, struct.pack(">q", step), "sha1")
+    (number,) = struct.unpack_from(">I", digest, digest[-1] & 15)
+    return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def visit(pages):
     """A user adds an app to sign in at all, trusts the browser, and goes on with a passkey."""
-    page = pages.page
+    page, email = pages.page, pages.email
     pages.open("/signup")
     page.fill("#name", "Ada Lovelace")
     page.fill("#email", email)
