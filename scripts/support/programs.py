@@ -1,5 +1,6 @@
 """Programs of Debian that scripts need."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -17,8 +18,11 @@ def install(package: str) -> bool:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
     quiet = ["--quiet", "--quiet", "--yes", "--no-install-recommends"]
-    for command in (["apt-get", "update", "--quiet"], ["apt-get", "install", *quiet, package]):
-        subprocess.run(command, check=True, stdout=sys.stderr)
+    # Of two installations at once, also of two scripts, one would fail.
+    with open(__file__) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (["apt-get", "update", "--quiet"], ["apt-get", "install", *quiet, package]):
+            subprocess.run(command, check=True, stdout=sys.stderr)
     return True
 
 
