@@ -139,6 +139,15 @@ impl ScratchDir {
         Self::take_over(path).expect("a shell starts")
     }
 
+    /// Makes a folder as [`database_folder`] does.
+    ///
+    /// # Panics
+    /// When the folder cannot be made.
+    pub fn for_databases(purpose: &str) -> Self {
+        let path = database_folder(purpose);
+        Self::take_over(path).expect("a shell starts")
+    }
+
     /// Takes over an existing folder, to remove it later.
     ///
     /// # Errors
@@ -171,8 +180,32 @@ impl AsRef<Path> for ScratchDir {
 /// # Panics
 /// When the folder cannot be made.
 pub fn scratch_folder(purpose: &str) -> PathBuf {
+    new_folder(&std::env::temp_dir(), purpose)
+}
+
+/// Where Linux keeps files in memory. No program can be started from there on some systems.
+const MEMORY: &str = "/dev/shm";
+
+/// The bytes that the databases of all tests may need.
+const MAX_DATABASE_BYTES: u64 = 4 << 30;
+
+/// Makes an empty folder for databases that nobody needs after this process: in memory if there is room,
+/// where no commit waits for a disk, and otherwise as [`scratch_folder`] does. The caller removes it.
+///
+/// # Panics
+/// When the folder cannot be made.
+pub fn database_folder(purpose: &str) -> PathBuf {
+    let has_room = rustix::fs::statvfs(MEMORY)
+        .is_ok_and(|memory| memory.f_bavail * memory.f_frsize >= MAX_DATABASE_BYTES);
+    match has_room {
+        true => new_folder(Path::new(MEMORY), purpose),
+        false => scratch_folder(purpose),
+    }
+}
+
+fn new_folder(parent: &Path, purpose: &str) -> PathBuf {
     let name = format!("tokenhouse-{purpose}-{:016x}", rand::random::<u64>());
-    let folder = std::env::temp_dir().join(name);
+    let folder = parent.join(name);
     let made = DirBuilder::new().mode(0o700).create(&folder);
     made.expect("the temporary folder takes a new one");
     folder

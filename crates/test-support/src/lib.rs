@@ -12,7 +12,7 @@ pub mod user;
 
 pub use account::{Account, is_root};
 pub use client::{Client, Connection, Request};
-pub use guardian::{Guardian, ScratchDir, free_port, scratch_folder};
+pub use guardian::{Guardian, ScratchDir, database_folder, free_port, scratch_folder};
 pub use postgres::PostgresServer;
 pub use response::Response;
 pub use server::{Program, Server};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::account::Account;
-use crate::guardian::{Guardian, free_port, scratch_folder, script};
+use crate::guardian::{Guardian, database_folder, free_port, script};
 use crate::packages;
 
 /// The superuser of the server, without a password.
@@ -85,7 +85,7 @@ impl PostgresServer {
 
     fn start_on(port: u16, programs: &Path, account: Option<Account>) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("Postgres: {error}");
-        let folder = scratch_folder("postgres");
+        let folder = database_folder("postgres");
         if let Some(account) = account {
             account.take_ownership(&folder).map_err(failed)?;
         }

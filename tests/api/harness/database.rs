@@ -364,7 +364,7 @@ fn sqlite_file(name: &str) -> PathBuf {
 /// The folder of all SQLite databases of this process, removed when the process ends.
 fn sqlite_folder() -> &'static Path {
     static FOLDER: OnceLock<ScratchDir> = OnceLock::new();
-    FOLDER.get_or_init(|| ScratchDir::new("sqlite"))
+    FOLDER.get_or_init(|| ScratchDir::for_databases("sqlite"))
 }
 
 /// The Postgres server of this test process, started on first use. It ends with the process.
