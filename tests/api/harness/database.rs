@@ -196,11 +196,14 @@ impl TestDatabase {
     pub fn make_unavailable(&self) {
         match self.backend {
             Backend::Sqlite => self.execute("ALTER TABLE access_tokens RENAME TO unavailable"),
-            Backend::Postgres => run_on_postgres(&format!(
-                "ALTER DATABASE {0} ALLOW_CONNECTIONS false; \
-                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{0}'",
-                self.name
-            )),
+            Backend::Postgres => {
+                let name = &self.name;
+                run_on_postgres(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+                // After that has committed: until then, a client whose connection ends opens another one.
+                run_on_postgres(&format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                ));
+            }
         }
     }
 
