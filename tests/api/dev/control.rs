@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Dev, seed_file, wait_until};
+use super::{Dev, seed_file};
 use test_support::TestUser;
 
-use crate::harness::{Backend, STATIC_KEY, ScratchDir, TestApp, text};
+use crate::harness::{Backend, STATIC_KEY, ScratchDir, TestApp, text, wait_until};
 use crate::matrix::policy::{CONTROL_ROUTES, Route};
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Dev, client_of, is_running, program, refused, seed_file, wait_until};
-use crate::harness::{Client, ScratchDir, concurrently};
+use super::{Dev, client_of, is_running, program, refused, seed_file};
+use crate::harness::{Client, ScratchDir, concurrently, wait_until};
 
 /// Starts the server as a child of a shell, so that a test can kill its parent.
 const CHILD_OF_SHELL: &str = "\"$1\" dev </dev/null & wait";

@@ -5,7 +5,7 @@ use tokenhouse::mail::Kind;
 use tokenhouse::testing::TestServer;
 
 use super::Dev;
-use crate::harness::{Client, Response, runtime, text};
+use crate::harness::{Client, Response, runtime, text, wait_until};
 
 fn mails(dev: &Dev, query: &str) -> Response {
     let path = format!("/_dev/mail?{query}");
@@ -153,7 +153,7 @@ fn next_mails_are_refused_as_by_a_mail_server() {
     };
     dev.command("/_dev/fault", &json!({ "mail": 450, "times": 1 }));
     forget(&dev, "ada@example.com");
-    super::wait_until("the mail waits", || {
+    wait_until("the mail waits", || {
         is_listed("waiting", "ada@example.com", "450")
     });
     assert_eq!(wanted("ada@example.com", "0"), 0);
@@ -162,7 +162,7 @@ fn next_mails_are_refused_as_by_a_mail_server() {
 
     dev.command("/_dev/fault", &json!({ "mail": 550, "times": 1 }));
     forget(&dev, "bob@example.com");
-    super::wait_until("the mail has failed", || {
+    wait_until("the mail has failed", || {
         is_listed("failed", "bob@example.com", "550")
     });
     assert_eq!(wanted("bob@example.com", "0"), 0);

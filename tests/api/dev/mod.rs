@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Log, Response, ScratchDir, text};
 
-/// How long a server may take to end. Much more than it needs, as the machine may be busy.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A running `tokenhouse dev`. Dropping it closes its standard input and waits until it has ended.
 pub struct Dev {
     process: Child,
@@ -141,15 +138,6 @@ fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     assert!(output.stdout.is_empty(), "{output:?}");
     let error = String::from_utf8(output.stderr).expect("text");
     (output.status.code(), error)
-}
-
-/// Waits until something has happened.
-fn wait_until(what: &str, mut has_happened: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !has_happened() {
-        assert!(start.elapsed() < END_TIMEOUT, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn is_running(pid: &Value) -> bool {

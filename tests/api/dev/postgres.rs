@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Dev, refused, seed_file, wait_until};
-use crate::harness::{Backend, ScratchDir, TestDatabase};
+use super::{Dev, refused, seed_file};
+use crate::harness::{Backend, ScratchDir, TestDatabase, wait_until};
 
 const SCHEMAS: &str = "SELECT nspname::text AS text FROM pg_namespace \
      WHERE nspname LIKE 'tokenhouse\\_test\\_%' ORDER BY nspname";

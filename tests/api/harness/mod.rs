@@ -60,6 +60,19 @@ pub fn runtime() -> tokio::runtime::Runtime {
     builder.enable_time().build().expect("a runtime starts")
 }
 
+/// Much longer than anything takes that a test waits for: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Waits, after the database became unavailable, until a cached credential is no longer accepted: a
 /// process answers from memory for at most one second after the last reply of Postgres.
 pub fn wait_for_cache_expiry(mut status: impl FnMut() -> u16) {

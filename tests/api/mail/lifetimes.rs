@@ -6,7 +6,7 @@ use tokenhouse::Clock;
 
 use super::inbox::{Inbox, PUBLIC_URL};
 use super::smtp_server::{Behaviour, SmtpServer};
-use crate::harness::{Backend, TestApp, on_both_databases};
+use crate::harness::{Backend, TestApp, on_both_databases, wait_until};
 
 on_both_databases!(
     lifetime_counts_from_the_mail_that_arrives,
@@ -99,7 +99,7 @@ fn lifetime_counts_from_the_mail_that_arrives(backend: Backend) {
         let body = json!({ "email": person.email });
         app.post("/forgot-password").json(&body).send();
         server.wait_for_tries(2 * number - 1);
-        super::wait_until("the try is recorded", || {
+        wait_until("the try is recorded", || {
             let waiting = "mail_outbox WHERE lease_until IS NULL AND sent_at IS NULL";
             app.database().count(waiting) == 1
         });

@@ -12,20 +12,7 @@ mod reset;
 mod smtp_server;
 mod verification;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 pub use inbox::{Inbox, Mail};
-
-/// Waits until something is so.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// Mails 1 and 2, which have failed: for links to reset passwords, in a database without mails.
 pub const FAILED_MAILS: &str = "INSERT INTO mail_outbox

@@ -11,8 +11,7 @@ use tokenhouse::Clock;
 
 use super::inbox::PUBLIC_URL;
 use super::smtp_server::{Behaviour, SmtpServer};
-use super::wait_until;
-use crate::harness::{Backend, OWN_SCOPES, TestApp, TestAppBuilder, on_both_databases};
+use crate::harness::{Backend, OWN_SCOPES, TestApp, TestAppBuilder, on_both_databases, wait_until};
 
 on_both_databases!(
     temporary_refusal_is_tried_again_with_the_same_id,
