@@ -43,7 +43,7 @@ fn code_counts_once_among_processes(backend: Backend) {
         "UPDATE challenges SET expires_at = '2999-01-01 00:00:00';
          CREATE TABLE saved_challenges AS SELECT * FROM challenges",
     );
-    let start = Instant::now();
+    let (start, mut races) = (Instant::now(), 0);
     for round in 0..rounds {
         // The processes go by the time of the machine, in which the same code counts for a while: a round
         // begins as if nothing had been used.
@@ -62,16 +62,18 @@ fn code_counts_once_among_processes(backend: Backend) {
             let mut of_user: Vec<u16> = of_user.map(|(_, status)| *status).collect();
             of_user.sort_unstable();
             let (won, lost) = (of_user[0], &of_user[1..]);
-            let is_right = won == 200 && lost.iter().all(|status| *status == 403);
+            // On a busy machine, the database may not answer in time: that is no try.
+            let is_right = won == 200 && lost.iter().all(|status| [403, 503].contains(status));
             assert!(is_right, "round {round}: {of_user:?}");
+            races += lost.iter().filter(|status| **status == 403).count();
         }
     }
     println!(
-        "{backend:?}: {} attempts with {} codes in {:.0?}: each code counted once",
-        rounds * users.len() * RACERS,
+        "{backend:?}: {} codes counted once, {races} attempts with them did not, in {:.0?}",
         rounds * users.len(),
         start.elapsed()
     );
+    assert!(races > 0);
 }
 
 fn tries_of_a_sign_in_hold_among_processes(backend: Backend) {
