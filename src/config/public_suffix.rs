@@ -1,5 +1,7 @@
 //! Public suffixes, under which everybody registers domains, as browsers see them (<https://publicsuffix.org>).
 
+use public_suffix::DEFAULT_PROVIDER;
+
 use super::sign_in_hosts::is_below;
 
 /// Whether a name, in lower case and Punycode, is a public suffix: of a registry (`co.uk`), of a company whose
@@ -15,23 +17,11 @@ pub(super) fn can_claim(host: &str, domain: &str) -> bool {
     host == domain || is_below(host, domain) && domain.len() > public_suffix(host).len()
 }
 
-#[cfg(feature = "passkeys")]
 fn public_suffix(name: &str) -> &str {
-    use psl::Psl;
-
-    let suffix = psl::List.suffix(name.as_bytes());
-    let suffix = suffix.and_then(|suffix| str::from_utf8(suffix.as_bytes()).ok());
-    suffix.unwrap_or(name)
+    DEFAULT_PROVIDER.public_suffix(name)
 }
 
-/// Without passkeys, where nothing depends on the list, only top-level names are known: it takes 14 s of the build and
-/// 0.8 MB of the program.
-#[cfg(not(feature = "passkeys"))]
-fn public_suffix(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
-}
-
-#[cfg(all(test, feature = "passkeys"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
