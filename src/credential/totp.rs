@@ -19,6 +19,9 @@ pub(crate) const STEP_SECONDS: i64 = 30;
 /// How many steps the clock of an app may be off.
 const TOLERANCE: i64 = 1;
 
+/// A code that is at most this many seconds away is right, unless it or one after it was used.
+pub(crate) const TOLERANCE_SECONDS: i64 = TOLERANCE * STEP_SECONDS;
+
 /// Digits of a code.
 const DIGITS: usize = 6;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::audit::Action;
 use crate::auth::Auth;
+use crate::credential::totp::TOLERANCE_SECONDS;
 use crate::error::Error;
 use crate::store::{AuditEvent, EventFilter, Factor, StoreConnection};
 
@@ -16,9 +17,6 @@ const MAX_AGE: TimeDelta = TimeDelta::days(1);
 
 /// How many events are read.
 const MAX_READ: i64 = 1_000;
-
-/// A code that is this many seconds away was right, and used before.
-const ACCEPTED: i64 = 30;
 
 impl Auth {
     /// How many seconds away the last wrong codes of users would have been right, one for each user; none once a
@@ -51,5 +49,5 @@ impl Auth {
 fn seconds_away(event: &AuditEvent) -> Option<i64> {
     let detail: Value = serde_json::from_str(&event.detail).ok()?;
     let seconds = detail.get("seconds_away")?.as_i64()?;
-    (seconds.abs() > ACCEPTED).then_some(seconds)
+    (seconds.abs() > TOLERANCE_SECONDS).then_some(seconds)
 }

@@ -6,7 +6,7 @@ use crate::auth::factor_change::FactorChange;
 use crate::auth::passkeys::{PasskeyAnswer, Signatory, Signed, Verdict};
 use crate::auth::session::FactorMethods;
 use crate::credential::recovery_code::RecoveryCode;
-use crate::credential::totp::{OtpCode, last_step_at};
+use crate::credential::totp::{OtpCode, TOLERANCE_SECONDS, last_step_at};
 use crate::error::Error;
 use crate::metrics::SignInOutcome;
 use crate::password::StoredHash;
@@ -281,10 +281,14 @@ impl Auth {
         };
         let event = match away {
             Some(seconds) => {
-                log::warn!(
-                    "user {user_id}: the code fits {seconds} seconds away; the clock of the app or of \
-                     this machine is wrong, or the code was used"
-                );
+                if seconds.abs() > TOLERANCE_SECONDS {
+                    log::warn!(
+                        "user {user_id}: the code fits {seconds} seconds away; the clock of the app or of this \
+                         machine is wrong"
+                    );
+                } else {
+                    log::warn!("user {user_id}: the code was used, or one after it");
+                }
                 event.with("seconds_away", seconds)
             }
             None => event,
