@@ -152,8 +152,8 @@ fn waits_in_the_hash_queue_are_stored_and_shown(backend: Backend) {
         .database()
         .texts("SELECT CAST(value AS TEXT) AS text FROM hourly_stats WHERE name = 'hash-wait'");
     let count: i64 = stored.iter().map(|text| text.parse::<i64>().unwrap()).sum();
-    // Whatever the test server has stored meanwhile: the registration.
-    assert!((3..=4).contains(&count), "{stored:?}");
+    // Not twice; with what the test server has stored meanwhile, as the registration.
+    assert!((3..6).contains(&count), "{stored:?}");
     // Of an hour in which a server stores nothing more: 60 of a hundred at most 1 ms, one of them over 50 ms.
     let hour = chrono::Utc::now() - chrono::TimeDelta::hours(2);
     let hour = hour.format("%Y-%m-%d %H:00:00");
