@@ -197,8 +197,13 @@ pub(super) fn wishes(fields: &mut Fields) -> (bool, Option<String>) {
     (is_kept, own_path(&fields.text(NEXT)).map(str::to_owned))
 }
 
+/// The page of ours to which the query of a request leads.
+pub(super) fn next_page(request: &HttpRequest) -> Option<String> {
+    own_path(&parameter(request, NEXT)?).map(str::to_owned)
+}
+
 /// Where a sign-in may return to: one of our own pages, whatever the text is.
-pub(super) fn own_path(text: &str) -> Option<&str> {
+fn own_path(text: &str) -> Option<&str> {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let is_page = ["/account", "/console"].iter().any(|page| {
         let rest = path.strip_prefix(page);

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::forms::NoFields;
 use super::guarded::{go_back, lead_back};
-use super::page::{NEXT, own_path, parameter, says, wishes};
+use super::page::{NEXT, next_page, says, wishes};
 use super::return_to::ReturnTo;
 use super::{
     OwnForm, Page, SignedForm, cookies, enrolment, passkeys, refused_form, second_factor,
@@ -82,15 +82,14 @@ pub(super) async fn form(
     page: Page,
     session: MaybeBrowserSession,
 ) -> Result<HttpResponse, Error> {
-    let next = parameter(&request, NEXT);
-    let next = next.as_deref().and_then(own_path);
+    let next = next_page(&request);
     let to = ReturnTo::of(&request, &page);
     if let MaybeBrowserSession(Some(session)) = session {
         return match next {
             _ if let Some(to) = &to => {
                 lead_back(&request, &auth, &context, &page, &session, to).await
             }
-            Some(next) => Ok(see_other(page.link(next)).finish()),
+            Some(next) => Ok(see_other(page.link(&next)).finish()),
             None if page.has_account() => Ok(see_other(page.home()).finish()),
             None => {
                 let signal = passkeys::accepted(&auth, &session).await;
@@ -111,7 +110,7 @@ pub(super) async fn form(
     {
         form.notice = Some(step.notice(page.language()).to_owned());
     }
-    show(&leading(form.before(next.map(str::to_owned)), to.as_ref()))
+    show(&leading(form.before(next), to.as_ref()))
 }
 
 /// The form for a way back.
@@ -304,9 +303,8 @@ pub(super) async fn go_on(
     if let Some(to) = ReturnTo::of(&request, &page) {
         return Ok(go_back(&request, &auth, &context, &page, &session, &to).await?);
     }
-    let next = parameter(&request, NEXT);
-    let location = match next.as_deref().and_then(own_path) {
-        Some(next) => page.link(next),
+    let location = match next_page(&request) {
+        Some(next) => page.link(&next),
         None => page.home(),
     };
     Ok(see_other(location).finish())

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use form_urlencoded::Serializer;
 
 use super::fresh::{Asked, Typed, asking, renew};
-use super::page::{NEXT, own_path, parameter};
+use super::page::{NEXT, next_page};
 use super::return_to::ReturnTo;
 use super::sign_in::{begin_session, go_a_step, start_again};
 use super::{Page, SignedForm, refused_form, see_other, show, show_as};
@@ -91,19 +91,12 @@ pub(super) async fn form(
     page: Page,
     session: MaybeBrowserSession,
 ) -> Result<HttpResponse, Error> {
-    let next = next(&request);
-    let (MaybeBrowserSession(Some(session)), Some(next)) = (session, next) else {
+    let (MaybeBrowserSession(Some(session)), Some(next)) = (session, next_page(&request)) else {
         return Ok(start_again(request, page).await);
     };
     let goal = Goal::Page(&next);
     let asked = ask(&request, &auth, &page, &session, goal).await?;
     Ok(asked.unwrap_or_else(|| see_other(goal.onward(&page)).finish()))
-}
-
-/// The page of ours that the query names.
-fn next(request: &HttpRequest) -> Option<String> {
-    let next = parameter(request, NEXT)?;
-    own_path(&next).map(str::to_owned)
 }
 
 /// The page that asks for what the sign-in lacks of what the goal requires; `None` if it lacks nothing.
@@ -139,7 +132,7 @@ pub(super) async fn confirm(
         session,
         form: typed,
     } = form;
-    let (to, next) = (ReturnTo::of(&request, &page), next(&request));
+    let (to, next) = (ReturnTo::of(&request, &page), next_page(&request));
     let goal = match (&to, &next) {
         (Some(to), _) => Goal::Host(to),
         (None, Some(next)) => Goal::Page(next),
