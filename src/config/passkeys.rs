@@ -126,7 +126,7 @@ fn chosen_domain(text: &str, host: &str) -> Result<String, &'static str> {
         return Ok(name);
     }
     match is_public_suffix(&name) {
-        true => Err("this is a public suffix, under which everybody registers domains"),
+        true => Err("this is a public suffix, under which anyone can register domains"),
         false => Err("expected the domain of TOKENHOUSE_PUBLIC_URL, or one above it"),
     }
 }

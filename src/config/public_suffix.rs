@@ -1,4 +1,4 @@
-//! Public suffixes, under which everybody registers domains, as browsers see them (<https://publicsuffix.org>).
+//! Public suffixes, under which anyone can register domains, as browsers see them (<https://publicsuffix.org>).
 
 use public_suffix::DEFAULT_PROVIDER;
 

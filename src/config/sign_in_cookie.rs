@@ -68,7 +68,7 @@ fn parse_domain(text: &str) -> Result<String, &'static str> {
     match url.host() {
         // Browsers refuse a cookie of a public suffix (section 5.3 of RFC 6265).
         Some(Host::Domain(name)) if is_public_suffix(name) => Err(
-            "browsers refuse a cookie of a public suffix, under which everybody registers domains",
+            "browsers refuse a cookie of a public suffix, under which anyone can register domains",
         ),
         Some(Host::Domain(name)) if name.trim_matches('.') == name => Ok(name.to_owned()),
         _ => Err(EXPECTED),

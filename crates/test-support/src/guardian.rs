@@ -189,7 +189,7 @@ const MEMORY: &str = "/dev/shm";
 /// The bytes that the databases of all tests may need.
 const MAX_DATABASE_BYTES: u64 = 4 << 30;
 
-/// Makes an empty folder for databases that nobody needs after this process: in memory if there is room,
+/// Makes an empty folder for databases that only this process needs: in memory if there is room,
 /// where no commit waits for a disk, and otherwise as [`scratch_folder`] does. The caller removes it.
 ///
 /// # Panics
